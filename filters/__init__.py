@@ -1,0 +1,1 @@
+"""Judging and changing text: pure functions and tables; no file is written here."""

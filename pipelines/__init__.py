@@ -1,0 +1,1 @@
+"""Stages: read shards, call filters, write shards."""

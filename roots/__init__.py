@@ -1,0 +1,1 @@
+"""The words all others speak: documents, shards, stages, executors, settings, errors."""

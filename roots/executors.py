@@ -1,0 +1,123 @@
+"""Where work runs. An executor is one method, `map`; no stage knows which one it is on.
+
+`map` yields (task, result) in the order of completion, and (task, exception) where the work failed: one failed task
+never stops the others. Tasks and results are small (paths and receipts), never documents.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import connection, get_context, parent_process
+from typing import Protocol, TypeVar
+
+from roots.errors import SettingsError, unknown_name
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+RETRIES = 2  # a worker that dies takes its task with it; the third death in a row is the task's fault
+
+
+class Executor(Protocol):
+    """Something that runs work on tasks."""
+
+    def map(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R | Exception]]:
+        """Run `work` on every task; yield each task once, with its result or its exception, as they finish."""
+        ...
+
+
+@dataclass(frozen=True)
+class Serial:
+    """One task after another, in this process: for tests, debugging and small jobs."""
+
+    workers: int = 1
+
+    def map(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R | Exception]]:
+        """Run the tasks in order."""
+        for task in tasks:
+            try:
+                result: R | Exception = work(task)
+            except Exception as error:
+                result = error
+            yield task, result
+
+
+@dataclass(frozen=True)
+class Local:
+    """Processes on this machine, one task each, `workers` at a time.
+
+    A worker that is killed (by the system for memory, by a person) is replaced and its task is tried again; a task
+    whose worker dies three times is given back as an error. Workers never outlive the process that started them.
+    """
+
+    workers: int = os.cpu_count() or 1
+
+    def map(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R | Exception]]:
+        """Run the tasks, at most `workers` at a time."""
+        todo = list(reversed(tasks))
+        deaths: dict[int, int] = {}
+        while todo:
+            pool = ProcessPoolExecutor(self.workers, get_context("forkserver"), initializer=_begin_worker)
+            running: dict[Future[R], T] = {}
+            # After a death it is not known whose task was the cause: one at a time until they have passed.
+            width = 1 if deaths else self.workers
+            try:
+                while todo or running:
+                    while todo and len(running) < width:
+                        task = todo.pop()
+                        running[pool.submit(work, task)] = task
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        task = running[future]
+                        error = future.exception()
+                        if isinstance(error, BrokenProcessPool):
+                            raise error
+                        del running[future]
+                        deaths.pop(id(task), None)
+                        width = 1 if deaths else self.workers
+                        yield task, future.result() if error is None else _plain(error)
+            except BrokenProcessPool:
+                for task in list(running.values()):
+                    deaths[id(task)] = deaths.get(id(task), 0) + 1
+                    if deaths[id(task)] > RETRIES:
+                        del deaths[id(task)]
+                        yield task, RuntimeError("its worker process died three times (out of memory?)")
+                    else:
+                        todo.append(task)
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _plain(error: BaseException) -> Exception:
+    """A worker's exception, with KeyboardInterrupt and its like let through."""
+    if isinstance(error, Exception):
+        return error
+    raise error
+
+
+def _begin_worker() -> None:
+    """Leave interrupts to the parent, and die with it: an orphan would go on writing."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _die_with(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)
+
+
+EXECUTORS: dict[str, type[Serial] | type[Local]] = {"serial": Serial, "local": Local}
+
+
+def make_executor(name: str, workers: int) -> Executor:
+    """Give the executor of that name. Raises SettingsError for an unknown name or fewer than one worker."""
+    if name not in EXECUTORS:
+        raise SettingsError(unknown_name("executor", name, EXECUTORS))
+    if workers < 1:
+        raise SettingsError(f"--workers {workers}: at least 1 is needed")
+    return EXECUTORS[name](workers)

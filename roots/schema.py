@@ -1,0 +1,91 @@
+"""The columns of a document, declared once. Nothing is ever inferred from a first row.
+
+Names are those that FineWeb-2 publishes. A stage writes `id`, the columns it adds, and `drop`; text is stored where it
+is made (extract) and where it is changed (redact), and nowhere else. `drop` is null for a kept row, else
+`<stage>.<reason>`.
+"""
+
+import pyarrow as pa
+
+ID = pa.field("id", pa.string(), nullable=False)
+DROP = pa.field("drop", pa.string())
+
+LABELS = pa.list_(pa.struct([pa.field("label", pa.string()), pa.field("score", pa.float32())]))
+
+INDEX = pa.schema(
+    [
+        ID,  # WARC-Record-ID, or a digest of source and offset where the record has none
+        pa.field("url", pa.string()),
+        pa.field("date", pa.string()),  # ISO 8601, UTC
+        pa.field("file_path", pa.string(), nullable=False),  # the archive as the user named it, without folders
+        pa.field("offset", pa.int64(), nullable=False),  # bytes, of the record in the archive as stored
+        pa.field("kind", pa.string()),  # WARC record type, or "wet"
+        pa.field("status", pa.int16()),  # HTTP
+        pa.field("content_type", pa.string()),
+        pa.field("payload_bytes", pa.int64()),
+        pa.field("charset", pa.string()),
+        pa.field("charset_from", pa.string()),  # bom, http, meta, utf-8, detector
+        pa.field("quick_chars", pa.int32()),  # length of the quick plain text
+        pa.field("languages", LABELS),  # top 3 of the quick plain text
+        DROP,
+    ]
+)
+
+EXTRACT = pa.schema(
+    [
+        ID,
+        pa.field("text", pa.string()),
+        pa.field("extractor", pa.string()),  # which engine and settings ran
+        pa.field("language", pa.string()),  # ISO 639-3
+        pa.field("language_script", pa.string()),  # ISO 15924
+        pa.field("language_score", pa.float32()),
+        pa.field("top_langs", LABELS),
+        DROP,
+    ]
+)
+
+VERDICT = pa.schema(
+    [
+        ID,
+        pa.field("failed", pa.list_(pa.string())),  # every bound that was crossed; `drop` names the first
+        DROP,
+    ]
+)
+
+DEDUP = pa.schema(
+    [
+        ID,
+        pa.field("duplicate_of", pa.string()),  # id of the document that was kept instead
+        pa.field("jaccard", pa.float32()),  # exact, of the shingle sets; 1 for an exact copy
+        pa.field("minhash_cluster_size", pa.int32()),  # on the kept row: itself and all it stands for
+        DROP,
+    ]
+)
+
+SPANS = pa.list_(pa.struct([pa.field("kind", pa.string()), pa.field("start", pa.int32()), pa.field("end", pa.int32())]))
+
+REDACT = pa.schema(
+    [
+        ID,
+        pa.field("text", pa.string()),  # after redaction
+        pa.field("pii", SPANS),  # characters of the text before redaction; never the value itself
+        DROP,
+    ]
+)
+
+DOCUMENT = pa.schema(
+    [
+        pa.field("text", pa.string(), nullable=False),
+        ID,
+        pa.field("url", pa.string()),
+        pa.field("date", pa.string()),
+        pa.field("file_path", pa.string()),
+        pa.field("offset", pa.int64()),
+        pa.field("language", pa.string()),
+        pa.field("language_script", pa.string()),
+        pa.field("language_score", pa.float32()),
+        pa.field("minhash_cluster_size", pa.int32()),
+        pa.field("top_langs", LABELS),
+        pa.field("pii", SPANS),
+    ]
+)

@@ -1,0 +1,313 @@
+"""The only file that opens a shard.
+
+A shard is a Parquet file whose footer carries its receipt: which stage made it, from what, and how many rows were kept
+and dropped for which reason. It is written under a temporary name and renamed, so data and receipt appear together,
+whole or not at all.
+
+A stage's shard holds one row for every row that the stage before kept, in the same order, with only the columns the
+stage adds. The shards of one archive through all stages are its *chain*; `read_kept` reads a chain as one table.
+"""
+
+import errno
+import hashlib
+import io
+import json
+import os
+import socket
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from roots.errors import ShardError
+
+RECEIPT = b"roots.receipt"
+GROUP_BYTES = 16 << 20  # a row group is closed past this: it bounds what a reader must hold
+BATCH_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a shard says of itself."""
+
+    stage: str
+    version: int
+    fingerprint: str  # of the stage, its settings by value, and its sources: see roots.stage
+    rows: int
+    kept: int
+    drops: dict[str, int] = field(default_factory=dict)  # reason -> rows
+    text_bytes: int = 0  # UTF-8 bytes of `text` in kept rows, where the shard has text
+    digest: str = ""  # sha256 of the file's first `body_bytes` bytes: all row groups
+    body_bytes: int = 0
+
+    def to_json(self) -> str:
+        """The receipt as it stands in the footer."""
+        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+
+
+class _HashingFile(io.RawIOBase):
+    """A file that digests what is written to it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+        self.length = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.sha256.update(data)
+        self.length += len(data)
+        return self._file.write(data)
+
+    def tell(self) -> int:
+        return self.length
+
+
+def temporary_name(path: Path) -> Path:
+    """A hidden name beside `path`, of this process: never taken for a shard, and known as stale when we are dead."""
+    return path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
+
+
+def remove_stale(folder: Path) -> None:
+    """Remove temporary files of processes of this machine that are no more."""
+    for path in sorted(folder.glob(".*.tmp")):
+        host, _, pid = path.name.removesuffix(".tmp").rpartition(".")[2].rpartition("-")
+        if host == socket.gethostname() and pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            path.unlink(missing_ok=True)
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Give a finished temporary file its name, so that it survives a power cut whole or not at all."""
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small text file whole or not at all."""
+    temporary = temporary_name(path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        publish(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> ShardError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ShardError(f"no space left to write {path}: free some, then run the same command again")
+    return ShardError(f"cannot write {path}: {error.strerror or error}")
+
+
+def write(
+    path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], stage: str, version: int, fingerprint: str
+) -> Receipt:
+    """Write a shard whole or not at all, and give back its receipt.
+
+    Raises ShardError when a batch does not fit `schema` or the disk is full; nothing is then left behind.
+    """
+    temporary = temporary_name(path)
+    tally = _Tally()
+    try:
+        with temporary.open("wb") as raw:
+            file = _HashingFile(raw)
+            plain = [name for name in schema.names if name not in ("text", "id", "url")]
+            writer = pq.ParquetWriter(
+                pa.PythonFile(file, mode="w"),
+                schema,
+                compression="zstd",
+                use_dictionary=plain,
+                write_page_checksum=True,
+            )
+            for table in _groups(batches, schema, path):
+                tally.add(table)
+                writer.write_table(table, row_group_size=max(1, table.num_rows))
+            receipt = Receipt(
+                stage, version, fingerprint, tally.rows, tally.kept, dict(sorted(tally.drops.items())),
+                tally.text_bytes, file.sha256.hexdigest(), file.length,
+            )  # fmt: skip
+            writer.add_key_value_metadata({RECEIPT: receipt.to_json()})
+            writer.close()
+        publish(temporary, path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    return receipt
+
+
+class _Tally:
+    """Counts rows as they pass."""
+
+    def __init__(self) -> None:
+        self.rows = self.kept = self.text_bytes = 0
+        self.drops: dict[str, int] = {}
+
+    def add(self, table: pa.Table) -> None:
+        self.rows += table.num_rows
+        if "drop" not in table.column_names:
+            self.kept += table.num_rows
+            return
+        drop = table["drop"]
+        kept = pc.is_null(drop)
+        self.kept += pc.sum(kept).as_py() or 0
+        for item in pc.value_counts(drop.drop_null()):
+            reason = item["values"].as_py()
+            self.drops[reason] = self.drops.get(reason, 0) + item["counts"].as_py()
+        if "text" in table.column_names:
+            self.text_bytes += pc.sum(pc.binary_length(table["text"].filter(kept))).as_py() or 0
+
+
+def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path) -> Iterator[pa.Table]:
+    """Gather batches into row groups of about GROUP_BYTES."""
+    held: list[pa.RecordBatch] = []
+    size = 0
+    for batch in batches:
+        if not batch.schema.equals(schema, check_metadata=False):
+            raise ShardError(f"{path}: a batch has columns {batch.schema.names}, declared are {schema.names}")
+        held.append(batch)
+        size += batch.nbytes
+        if size >= GROUP_BYTES:
+            yield pa.Table.from_batches(held, schema)
+            held, size = [], 0
+    if held:
+        yield pa.Table.from_batches(held, schema)
+
+
+def open_shard(path: Path) -> pq.ParquetFile:
+    """Open a shard. Raises ShardError for a file that is missing or no whole Parquet file."""
+    try:
+        return pq.ParquetFile(path, page_checksum_verification=True)
+    except FileNotFoundError:
+        raise ShardError(f"no shard {path}: run the stage that makes it") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ShardError(f"{path} is damaged: {error}. Delete it and run its stage again") from error
+
+
+def read_receipt(path: Path) -> Receipt | None:
+    """The receipt of a shard; None where there is no shard, or a file that is no shard of ours."""
+    if not path.is_file():
+        return None
+    try:
+        raw = (pq.read_metadata(path).metadata or {}).get(RECEIPT)
+        return Receipt(**json.loads(raw)) if raw else None
+    except (pa.ArrowInvalid, OSError, ValueError, TypeError):
+        return None
+
+
+def check(path: Path) -> Receipt:
+    """Compare a shard's bytes and rows with its receipt. Raises ShardError with what differs."""
+    shard = open_shard(path)
+    receipt = read_receipt(path)
+    if receipt is None:
+        raise ShardError(f"{path} carries no receipt: it was not made by this project")
+    digest = hashlib.sha256()
+    left = receipt.body_bytes
+    with path.open("rb") as file:
+        while left > 0 and (block := file.read(min(left, 1 << 20))):
+            digest.update(block)
+            left -= len(block)
+    if left or digest.hexdigest() != receipt.digest:
+        raise ShardError(f"{path} was changed after it was written: its checksum differs from its receipt")
+    if shard.metadata.num_rows != receipt.rows:
+        raise ShardError(f"{path} holds {shard.metadata.num_rows} rows, its receipt says {receipt.rows}")
+    lost = receipt.rows - receipt.kept - sum(receipt.drops.values())
+    if lost:
+        raise ShardError(f"{path}: {receipt.rows} rows, but kept and dropped ones differ from that by {lost}")
+    return receipt
+
+
+def read(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """All rows of one shard, kept or not, in order."""
+    shard = open_shard(path)
+    try:
+        yield from shard.iter_batches(BATCH_ROWS, columns=columns, use_threads=False)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ShardError(f"{path} is damaged: {error}. Delete it and run its stage again") from error
+
+
+def kept_rows(chain: Sequence[Path]) -> list[npt.NDArray[np.bool_]]:
+    """For every shard of a chain, which of its rows are kept by it and by all that follow.
+
+    Returns one bool array (rows,) a shard. Raises ShardError where a shard does not continue the one before.
+    """
+    masks: list[npt.NDArray[np.bool_]] = []
+    for path in chain:
+        drops = [batch["drop"].is_null().to_numpy(zero_copy_only=False) for batch in read(path, ["drop"])]
+        masks.append(np.concatenate(drops) if drops else np.zeros(0, dtype=np.bool_))
+    for position in range(len(chain) - 2, -1, -1):
+        kept, following = masks[position], masks[position + 1]
+        if int(kept.sum()) != len(following):
+            raise ShardError(
+                f"{chain[position + 1]} has {len(following)} rows, but {chain[position]} keeps {int(kept.sum())}: "
+                "they are not of one run. Run the stage again"
+            )
+        kept[kept] = following
+    return masks
+
+
+def read_kept(chain: Sequence[Path], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Rows that a whole chain keeps, in order, with columns from whichever shard of it has them.
+
+    `chain` runs from the first stage to the last. A column that several shards have (redacted text) is taken from the
+    last one. Batches have at most BATCH_ROWS rows. Raises ShardError where the shards' ids disagree.
+    """
+    masks = kept_rows(chain)
+    home: dict[str, int] = {"id": len(chain) - 1}
+    names = [open_shard(path).schema_arrow.names for path in chain]
+    for column in columns:
+        at = [position for position, known in enumerate(names) if column in known]
+        if not at:
+            raise ShardError(f"no shard of {chain[-1].name} has a column {column!r}")
+        home[column] = at[-1]
+    streams = [
+        _stream(chain[position], masks[position], ["id", *(c for c in columns if home[c] == position and c != "id")])
+        for position in sorted(set(home.values()))
+    ]
+    for parts in _align(streams):
+        ids = parts[0]["id"]
+        if any(not part["id"].equals(ids) for part in parts[1:]):
+            raise ShardError(f"the shards of {chain[-1].name} hold different documents: run their stages again")
+        merged = {name: part[name] for part in parts for name in part.schema.names}
+        yield pa.RecordBatch.from_pydict({column: merged[column] for column in columns})
+
+
+def _stream(path: Path, mask: npt.NDArray[np.bool_], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The rows of one shard that `mask` keeps."""
+    start = 0
+    for batch in read(path, columns):
+        keep = mask[start : start + batch.num_rows]
+        start += batch.num_rows
+        if keep.all():
+            yield batch
+        elif keep.any():
+            yield batch.filter(pa.array(keep))
+
+
+def _align(streams: Sequence[Iterator[pa.RecordBatch]]) -> Iterator[list[pa.RecordBatch]]:
+    """Cut several streams of equal total length into pieces of equal length."""
+    held: list[pa.RecordBatch | None] = [next(stream, None) for stream in streams]
+    while all(part is not None for part in held):
+        parts = [part for part in held if part is not None]
+        rows = min(part.num_rows for part in parts)
+        yield [part.slice(0, rows) for part in parts]
+        held = [
+            part.slice(rows) if part.num_rows > rows else next(stream, None)
+            for part, stream in zip(parts, streams, strict=True)
+        ]

@@ -1,0 +1,215 @@
+"""A stage, and how it is run: only what is missing is made, what failed is named, nothing is half done.
+
+A shard is done when its receipt's fingerprint is the wanted one. The fingerprint is a digest of the stage's name and
+version, of all settings by value, and of the *contents* of its sources; so a changed bound, model or input redoes the
+shards it touches and no others, and a shard that came out the same spares all that follow it.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import pyarrow as pa
+
+from roots import shards
+from roots.errors import InputError, StageFailed
+from roots.executors import Executor
+from roots.settings import as_values
+from roots.shards import Receipt
+
+Plan = Mapping[str, Sequence[Path]]  # shard to make (a name below the target) -> the files it is made from
+
+
+class Stage(Protocol):
+    """A frozen dataclass whose fields are all that decides its rows.
+
+    A field that does not (a path whose digest is another field) is marked `field(metadata=ASIDE)`.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]  # raised whenever the same input and settings would give other rows
+    schema: ClassVar[pa.Schema]
+
+    def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+        """Make the rows of the shard `name` from its sources."""
+        ...
+
+
+ASIDE = {"decides_rows": False}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One shard to make."""
+
+    name: str
+    sources: tuple[Path, ...]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a stage made: a summary of its receipts, and how long this run of it took."""
+
+    stage: str
+    version: int
+    settings: Mapping[str, Any]
+    shards: Mapping[str, Receipt]
+    made: int = 0  # shards made by this run; the others were done before
+    seconds: float = 0.0  # of this run
+    sources: Mapping[str, str] = field(default_factory=dict)  # raw input -> sha256
+
+    @property
+    def rows(self) -> int:
+        """Rows read."""
+        return sum(receipt.rows for receipt in self.shards.values())
+
+    @property
+    def kept(self) -> int:
+        """Rows kept."""
+        return sum(receipt.kept for receipt in self.shards.values())
+
+    @property
+    def drops(self) -> dict[str, int]:
+        """Rows dropped, by reason, most frequent first."""
+        total: dict[str, int] = {}
+        for receipt in self.shards.values():
+            for reason, rows in receipt.drops.items():
+                total[reason] = total.get(reason, 0) + rows
+        return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
+
+    def as_values(self) -> dict[str, Any]:
+        """The manifest as it is written: everything but the time it took, so that equal runs write equal files."""
+        return {
+            "stage": self.stage,
+            "version": self.version,
+            "settings": self.settings,
+            "rows": self.rows,
+            "kept": self.kept,
+            "drops": self.drops,
+            "sources": dict(sorted(self.sources.items())),
+            "shards": {name: json.loads(receipt.to_json()) for name, receipt in sorted(self.shards.items())},
+        }
+
+
+Progress = Callable[[str, int, int, Receipt | None], None]  # stage, shards done, shards in all, receipt of the last
+
+
+def settings_of(stage: Stage) -> dict[str, Any]:
+    """All settings that decide a stage's rows, as plain values."""
+    decisive = [f.name for f in fields(stage) if f.metadata.get("decides_rows", True)]  # type: ignore[arg-type]
+    return {name: as_values(getattr(stage, name)) for name in decisive}
+
+
+def fingerprint(stage: Stage, name: str, identities: Sequence[str]) -> str:
+    """Digest of all that decides a shard: the stage by value, the shard's name, and the contents of its sources."""
+    values = [stage.name, stage.version, settings_of(stage), name, list(identities)]
+    text = json.dumps(values, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 of a file's bytes, in hexadecimal. Raises InputError for what cannot be read as a file."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise InputError(f"no file {path}") from None
+    except IsADirectoryError:
+        raise InputError(f"{path} is a folder: name files, or quote a pattern such as '{path}/*.warc.gz'") from None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+class Identities:
+    """The content digests of sources: a shard's from its receipt, a raw file's computed once and remembered.
+
+    What is remembered is tied to size and modification time, and kept in `memory`, a small JSON file.
+    """
+
+    def __init__(self, memory: Path) -> None:
+        self._memory = memory
+        self._known: dict[str, list[Any]] = {}
+        self.raw: dict[str, str] = {}
+        if memory.is_file():
+            try:
+                self._known = json.loads(memory.read_text(encoding="utf-8"))
+            except ValueError:
+                self._known = {}  # it is only a memory: digests are computed again
+
+    def of(self, path: Path) -> str:
+        """Digest of what `path` holds."""
+        receipt = shards.read_receipt(path) if path.suffix == ".parquet" else None
+        if receipt is not None:
+            return receipt.digest
+        key = str(path.resolve())
+        stamp = [path.stat().st_size, path.stat().st_mtime_ns] if path.exists() else []
+        if key not in self._known or self._known[key][:2] != stamp:
+            self._known[key] = [*stamp, sha256_of(path)]
+        self.raw[path.name] = str(self._known[key][2])
+        return self.raw[path.name]
+
+    def save(self) -> None:
+        """Write the memory."""
+        shards.write_text(self._memory, json.dumps(self._known, indent=1, sort_keys=True))
+
+
+def tasks_of(stage: Stage, plan: Plan, target: Path) -> tuple[list[Task], dict[str, Receipt], dict[str, str]]:
+    """What is still to make, what is done, and the digests of raw sources."""
+    identities = Identities(target / ".inputs.json")
+    missing: list[Task] = []
+    done: dict[str, Receipt] = {}
+    for name in sorted(plan):
+        sources = tuple(plan[name])
+        wanted = fingerprint(stage, name, [identities.of(source) for source in sources])
+        receipt = shards.read_receipt(target / name)
+        if receipt is not None and receipt.fingerprint == wanted:
+            done[name] = receipt
+        else:
+            missing.append(Task(name, sources, wanted))
+    if identities.raw and target.is_dir():
+        identities.save()
+    return missing, done, identities.raw
+
+
+def make_shard(stage: Stage, target: Path, task: Task) -> Receipt:
+    """Make one shard: what an executor runs."""
+    path = target / task.name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    batches = stage.make(task.name, task.sources)
+    return shards.write(path, stage.schema, batches, stage.name, stage.version, task.fingerprint)
+
+
+def run(stage: Stage, plan: Plan, target: Path, executor: Executor, progress: Progress | None = None) -> Manifest:
+    """Make all shards of `plan` that are not done yet, and the stage's manifest.
+
+    Raises StageFailed, after all others are made, when some shards could not be made; no manifest is written then.
+    """
+    start = time.monotonic()
+    target.mkdir(parents=True, exist_ok=True)
+    shards.remove_stale(target)
+    missing, done, raw = tasks_of(stage, plan, target)
+    failures: dict[str, str] = {}
+    if progress:
+        progress(stage.name, len(done), len(plan), None)
+    for task, result in executor.map(partial(make_shard, stage, target), missing):
+        if isinstance(result, Exception):
+            failures[task.name] = f"{type(result).__name__}: {result}"
+        else:
+            done[task.name] = result
+        if progress:
+            progress(stage.name, len(done) + len(failures), len(plan), done.get(task.name))
+    if failures:
+        raise StageFailed(stage.name, failures, len(done))
+    receipts = {name: done[name] for name in sorted(done)}
+    manifest = Manifest(
+        stage.name, stage.version, settings_of(stage), receipts, len(missing), time.monotonic() - start, raw
+    )
+    text = json.dumps(manifest.as_values(), indent=1, sort_keys=True, ensure_ascii=False)
+    shards.write_text(target / "manifest.json", text + "\n")
+    return manifest
