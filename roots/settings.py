@@ -36,12 +36,16 @@ def parse_pairs(pairs: Iterable[str]) -> dict[str, dict[str, Any]]:
         stage, dot, key = name.strip().partition(".")
         if not (equals and dot and stage and key):
             raise SettingsError(f"--set {pair!r}: write it as stage.key=value, for example extract.cpu_seconds=20")
-        try:
-            value = tomllib.loads(f"value = {text.strip()}")["value"]
-        except tomllib.TOMLDecodeError:
-            value = text.strip()
-        found.setdefault(stage, {})[key] = value
+        found.setdefault(stage, {})[key] = _read_value(text.strip())
     return found
+
+
+def _read_value(text: str) -> Any:
+    """A TOML value, or the text itself where it is none."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
 
 
 def build(cls: type[T], values: Values, where: str) -> T:
@@ -71,9 +75,11 @@ def _fit(value: Any, hint: Any, where: str) -> Any:
             return None
         hint = next(choice for choice in typing.get_args(hint) if choice is not type(None))
         return _fit(value, hint, where)
-    if origin is tuple and isinstance(value, list | tuple | str):
+    if origin is tuple:
         inner = typing.get_args(hint)[0]
-        items = value.split(",") if isinstance(value, str) else value
+        if isinstance(value, str):
+            value = [_read_value(item.strip()) for item in value.split(",") if item.strip()]
+        items = value if isinstance(value, list | tuple) else [value]
         return tuple(_fit(item, inner, where) for item in items)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

@@ -16,7 +16,7 @@ import os
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -53,17 +53,20 @@ class Receipt:
 
 
 class _HashingFile(io.RawIOBase):
-    """A file that digests what is written to it."""
+    """A file that digests what is written to it. Once abandoned it takes anything and writes nothing."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self.sha256 = hashlib.sha256()
         self.length = 0
+        self.abandoned = False
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any) -> int:
+        if self.abandoned:
+            return len(data)
         self.sha256.update(data)
         self.length += len(data)
         return self._file.write(data)
@@ -122,33 +125,48 @@ def write(
     Raises ShardError when a batch does not fit `schema` or the disk is full; nothing is then left behind.
     """
     temporary = temporary_name(path)
-    tally = _Tally()
     try:
         with temporary.open("wb") as raw:
-            file = _HashingFile(raw)
-            plain = [name for name in schema.names if name not in ("text", "id", "url")]
-            writer = pq.ParquetWriter(
-                pa.PythonFile(file, mode="w"),
-                schema,
-                compression="zstd",
-                use_dictionary=plain,
-                write_page_checksum=True,
+            receipt = _write_parquet(
+                _HashingFile(raw), path, schema, batches, Receipt(stage, version, fingerprint, 0, 0)
             )
-            for table in _groups(batches, schema, path):
-                tally.add(table)
-                writer.write_table(table, row_group_size=max(1, table.num_rows))
-            receipt = Receipt(
-                stage, version, fingerprint, tally.rows, tally.kept, dict(sorted(tally.drops.items())),
-                tally.text_bytes, file.sha256.hexdigest(), file.length,
-            )  # fmt: skip
-            writer.add_key_value_metadata({RECEIPT: receipt.to_json()})
-            writer.close()
         publish(temporary, path)
     except OSError as error:
         raise _unwritable(path, error) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+    return receipt
+
+
+def _write_parquet(
+    file: _HashingFile, path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], blank: Receipt
+) -> Receipt:
+    """Write row groups, then a footer with `blank` filled in."""
+    plain = [name for name in schema.names if name not in ("text", "id", "url")]
+    writer = pq.ParquetWriter(
+        pa.PythonFile(file, mode="w"), schema, compression="zstd", use_dictionary=plain, write_page_checksum=True
+    )
+    tally = _Tally()
+    try:
+        for table in _groups(batches, schema, path):
+            tally.add(table)
+            writer.write_table(table, row_group_size=max(1, table.num_rows))
+        receipt = replace(
+            blank,
+            rows=tally.rows,
+            kept=tally.kept,
+            drops=dict(sorted(tally.drops.items())),
+            text_bytes=tally.text_bytes,
+            digest=file.sha256.hexdigest(),
+            body_bytes=file.length,
+        )
+        writer.add_key_value_metadata({RECEIPT: receipt.to_json()})
+    except BaseException:
+        file.abandoned = True  # the writer ends its file when it is closed, and here there may be no room left
+        raise
+    finally:
+        writer.close()
     return receipt
 
 

@@ -1,0 +1,53 @@
+"""Who may import whom, walked over every import of every file."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+OURS = {
+    "roots": set[str](),
+    "filters": {"roots"},
+    "trainer": {"roots"},
+    "pipelines": {"roots", "filters", "trainer"},
+}
+FILES = sorted(path for package in OURS for path in (ROOT / package).rglob("*.py"))
+
+
+def imports(path: Path) -> set[str]:
+    """First words of all modules a file imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: write imports from the top"
+            found.add((node.module or "").partition(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_one_way(path: Path) -> None:
+    package = path.relative_to(ROOT).parts[0]
+    used = imports(path)
+    assert used & set(OURS) <= OURS[package] | {package}
+    assert package == "trainer" or "torch" not in used
+    if package == "roots":
+        assert not used & {"click", "numba", "trafilatura", "fastwarc", "resiliparse", "fasttext"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_executors_catch_everything(path: Path) -> None:
+    broad = [
+        node.lineno
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id == "Exception"))
+    ]
+    assert not broad or path == ROOT / "roots" / "executors.py", f"broad except in lines {broad}"
+
+
+def test_no_data_is_unpickled() -> None:
+    users = [str(path) for path in FILES if imports(path) & {"pickle", "dill", "shelve", "marshal"}]
+    assert users == []

@@ -1,0 +1,71 @@
+"""Settings: nothing is ignored, and a mistake is answered with what to write."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from roots.errors import InputError, SettingsError
+from roots.settings import as_values, build, parse_pairs, read_toml
+
+
+@dataclass(frozen=True)
+class Oven:
+    heat: float = 200.0
+    minutes: int = 30
+    kind: str = "gas"
+    fan: bool = False
+    trays: tuple[int, ...] = (1, 2)
+    note: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.minutes < 0:
+            raise ValueError(f"minutes = {self.minutes} is below 0")
+
+
+def test_pairs_are_read_as_values() -> None:
+    pairs = parse_pairs(["oven.heat=180", "oven.kind=wood", "oven.fan=true", "cake.note = 'a b'"])
+    assert pairs == {"oven": {"heat": 180, "kind": "wood", "fan": True}, "cake": {"note": "a b"}}
+    assert build(Oven, pairs["oven"], "oven") == Oven(180.0, kind="wood", fan=True)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"heet": 1}, "Did you mean 'heat'"),
+        ({"minutes": "long"}, r"oven\.minutes = 'long' is not int"),
+        ({"minutes": True}, "is not int"),
+        ({"fan": 1}, "is not bool"),
+        ({"minutes": -1}, "below 0"),
+    ],
+)
+def test_mistakes_are_named(values: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        build(Oven, values, "oven")
+
+
+@pytest.mark.parametrize("pair", ["heat=1", "oven.heat", "=1", ".x=1"])
+def test_a_pair_needs_its_three_parts(pair: str) -> None:
+    with pytest.raises(SettingsError, match=r"stage\.key=value"):
+        parse_pairs([pair])
+
+
+def test_tuples_and_absence() -> None:
+    assert build(Oven, {"trays": [3, 4], "note": "none"}, "oven") == Oven(trays=(3, 4))
+    assert build(Oven, parse_pairs(["oven.trays=3,4"])["oven"], "oven") == Oven(trays=(3, 4))
+    assert build(Oven, {"trays": 3}, "oven") == Oven(trays=(3,))
+
+
+def test_values_do_not_depend_on_the_order_of_sets() -> None:
+    assert as_values({"b": frozenset({"x", "y", "z"}), "a": Oven()}) == {
+        "a": as_values(Oven()),
+        "b": ["x", "y", "z"],
+    }
+
+
+def test_toml_mistakes_are_placed(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text("a = \n")
+    with pytest.raises(InputError, match="line 1"):
+        read_toml(tmp_path / "x.toml")
+    with pytest.raises(InputError, match="no file"):
+        read_toml(tmp_path / "y.toml")
