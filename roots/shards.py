@@ -1,8 +1,9 @@
 """The only file that opens a shard.
 
-A shard is a Parquet file whose footer carries its receipt: which stage made it, from what, and how many rows were kept
-and dropped for which reason. It is written under a temporary name and renamed, so data and receipt appear together,
-whole or not at all.
+A shard is a Parquet file (between stages) or an Arrow IPC stream (`.arrow`, the final ones) that ends in its receipt:
+which stage made it, from what, and how many rows were kept and dropped for which reason. It is written under a
+temporary name and renamed, so data and receipt appear together, whole or not at all. Parquet has a place for the
+receipt in its footer; in an IPC stream it follows the end-of-stream mark, where readers stop.
 
 A stage's shard holds one row for every row that the stage before kept, in the same order, with only the columns the
 stage adds. The shards of one archive through all stages are its *chain*; `read_kept` reads a chain as one table.
@@ -14,6 +15,7 @@ import io
 import json
 import os
 import socket
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -29,6 +31,8 @@ import pyarrow.parquet as pq
 from roots.errors import ShardError
 
 RECEIPT = b"roots.receipt"
+TRAILER = struct.Struct("<q8s")  # bytes of the receipt before it, and a mark
+MARK = b"ROOTSRCP"
 GROUP_BYTES = 16 << 20  # a row group is closed past this: it bounds what a reader must hold
 BATCH_ROWS = 1024
 
@@ -127,9 +131,9 @@ def write(
     temporary = temporary_name(path)
     try:
         with temporary.open("wb") as raw:
-            receipt = _write_parquet(
-                _HashingFile(raw), path, schema, batches, Receipt(stage, version, fingerprint, 0, 0)
-            )
+            write_as = _write_stream if path.suffix == ".arrow" else _write_parquet
+            blank = Receipt(stage, version, fingerprint, 0, 0)
+            receipt = write_as(_HashingFile(raw), path, schema, batches, blank)
         publish(temporary, path)
     except OSError as error:
         raise _unwritable(path, error) from error
@@ -152,21 +156,28 @@ def _write_parquet(
         for table in _groups(batches, schema, path):
             tally.add(table)
             writer.write_table(table, row_group_size=max(1, table.num_rows))
-        receipt = replace(
-            blank,
-            rows=tally.rows,
-            kept=tally.kept,
-            drops=dict(sorted(tally.drops.items())),
-            text_bytes=tally.text_bytes,
-            digest=file.sha256.hexdigest(),
-            body_bytes=file.length,
-        )
+        receipt = tally.fill(blank, file)
         writer.add_key_value_metadata({RECEIPT: receipt.to_json()})
     except BaseException:
         file.abandoned = True  # the writer ends its file when it is closed, and here there may be no room left
         raise
     finally:
         writer.close()
+    return receipt
+
+
+def _write_stream(
+    file: _HashingFile, path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], blank: Receipt
+) -> Receipt:
+    """Write an Arrow IPC stream, then its receipt behind the end-of-stream mark."""
+    tally = _Tally()
+    with pa.ipc.new_stream(file, schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        for table in _groups(batches, schema, path):
+            tally.add(table)
+            writer.write_table(table, max_chunksize=BATCH_ROWS)
+    receipt = tally.fill(blank, file)
+    text = receipt.to_json().encode()
+    file.write(text + TRAILER.pack(len(text), MARK))
     return receipt
 
 
@@ -179,17 +190,25 @@ class _Tally:
 
     def add(self, table: pa.Table) -> None:
         self.rows += table.num_rows
-        if "drop" not in table.column_names:
-            self.kept += table.num_rows
-            return
-        drop = table["drop"]
-        kept = pc.is_null(drop)
-        self.kept += pc.sum(kept).as_py() or 0
-        for item in pc.value_counts(drop.drop_null()):
-            reason = item["values"].as_py()
-            self.drops[reason] = self.drops.get(reason, 0) + item["counts"].as_py()
+        if "drop" in table.column_names:
+            for item in pc.value_counts(table["drop"].drop_null()):
+                reason = item["values"].as_py()
+                self.drops[reason] = self.drops.get(reason, 0) + item["counts"].as_py()
+            table = table.filter(pc.is_null(table["drop"]))
+        self.kept += table.num_rows
         if "text" in table.column_names:
-            self.text_bytes += pc.sum(pc.binary_length(table["text"].filter(kept))).as_py() or 0
+            self.text_bytes += pc.sum(pc.binary_length(table["text"])).as_py() or 0
+
+    def fill(self, blank: Receipt, file: _HashingFile) -> Receipt:
+        return replace(
+            blank,
+            rows=self.rows,
+            kept=self.kept,
+            drops=dict(sorted(self.drops.items())),
+            text_bytes=self.text_bytes,
+            digest=file.sha256.hexdigest(),
+            body_bytes=file.length,
+        )
 
 
 def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path) -> Iterator[pa.Table]:
@@ -223,18 +242,32 @@ def read_receipt(path: Path) -> Receipt | None:
     if not path.is_file():
         return None
     try:
-        raw = (pq.read_metadata(path).metadata or {}).get(RECEIPT)
+        raw = _trailer(path) if path.suffix == ".arrow" else (pq.read_metadata(path).metadata or {}).get(RECEIPT)
         return Receipt(**json.loads(raw)) if raw else None
     except (pa.ArrowInvalid, OSError, ValueError, TypeError):
         return None
 
 
+def _trailer(path: Path) -> bytes | None:
+    """The receipt behind an IPC stream, unread; None where there is none."""
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        if end < TRAILER.size:
+            return None
+        file.seek(end - TRAILER.size)
+        length, mark = TRAILER.unpack(file.read(TRAILER.size))
+        if mark != MARK or not 0 < length <= end - TRAILER.size:
+            return None
+        file.seek(end - TRAILER.size - length)
+        return file.read(length)
+
+
 def check(path: Path) -> Receipt:
     """Compare a shard's bytes and rows with its receipt. Raises ShardError with what differs."""
-    shard = open_shard(path)
+    rows = sum(batch.num_rows for batch in read_stream(path)) if path.suffix == ".arrow" else _parquet_rows(path)
     receipt = read_receipt(path)
     if receipt is None:
-        raise ShardError(f"{path} carries no receipt: it was not made by this project")
+        raise ShardError(f"{path} carries no receipt: it is cut short, or was not made by this project")
     digest = hashlib.sha256()
     left = receipt.body_bytes
     with path.open("rb") as file:
@@ -243,12 +276,27 @@ def check(path: Path) -> Receipt:
             left -= len(block)
     if left or digest.hexdigest() != receipt.digest:
         raise ShardError(f"{path} was changed after it was written: its checksum differs from its receipt")
-    if shard.metadata.num_rows != receipt.rows:
-        raise ShardError(f"{path} holds {shard.metadata.num_rows} rows, its receipt says {receipt.rows}")
+    if rows != receipt.rows:
+        raise ShardError(f"{path} holds {rows} rows, its receipt says {receipt.rows}")
     lost = receipt.rows - receipt.kept - sum(receipt.drops.values())
     if lost:
         raise ShardError(f"{path}: {receipt.rows} rows, but kept and dropped ones differ from that by {lost}")
     return receipt
+
+
+def _parquet_rows(path: Path) -> int:
+    return int(open_shard(path).metadata.num_rows)
+
+
+def read_stream(path: Path) -> Iterator[pa.RecordBatch]:
+    """All rows of a final shard, an Arrow IPC stream, in order."""
+    try:
+        with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as reader:
+            yield from reader
+    except FileNotFoundError:
+        raise ShardError(f"no shard {path}: run `roots shard`") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ShardError(f"{path} is damaged: {error}. Delete it and run `roots shard` again") from error
 
 
 def read(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:

@@ -1,0 +1,152 @@
+"""shard: the documents that all stages kept, as Arrow IPC shards of a train and a validation split.
+
+A document's split is decided by a hash of its id, so it never changes when others come or go. Within a split the
+documents keep the order of the crawl, and shards are cut at equal shares of the text's bytes.
+
+The folder is what `datasets.load_from_disk` reads; `datasets.load_dataset("arrow", data_files=...)` reads its files.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from roots import shards
+from roots.errors import ShardError
+from roots.executors import Executor
+from roots.schema import DOCUMENT
+from roots.shards import Receipt
+from roots.stage import Manifest, Progress, run
+
+SPLITS = ("train", "validation")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Settings of the split and the shards."""
+
+    shard_bytes: int = 256_000_000  # of text, before compression; about 100 MB on disk
+    validation_share: float = 0.05  # of documents; ROOTS kept 5 % of each language for validation
+    salt: str = "roots"  # another salt gives another split
+
+    def __post_init__(self) -> None:
+        if self.shard_bytes < 1:
+            raise ValueError(f"shard_bytes = {self.shard_bytes} is below 1")
+        if not 0 <= self.validation_share < 1:
+            raise ValueError(f"validation_share = {self.validation_share} is not in [0, 1)")
+
+
+@dataclass(frozen=True)
+class ShardStage:
+    """The stage: the settings, and where each archive's documents lie in the whole, in bytes of text."""
+
+    name: ClassVar[str] = "shard"
+    version: ClassVar[int] = 1
+    schema: ClassVar[pa.Schema] = DOCUMENT
+    settings: Shard
+    starts: tuple[tuple[str, int], ...]  # name of an archive's shard, bytes of kept text before it
+    total: int  # bytes of kept text in all
+
+    def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+        """Rows of shard `name` ("train/data-00003-of-00012.arrow") from the chains of the archives it spans."""
+        split, low, high = self._part(name)
+        starts = dict(self.starts)
+        for chain_name, group in groupby(sources, key=lambda path: path.name):
+            position = starts[chain_name]
+            for batch in shards.read_kept(list(group), DOCUMENT.names):
+                sizes = pc.binary_length(batch["text"]).to_numpy(zero_copy_only=False).astype(np.int64)
+                ends = position + np.cumsum(sizes)
+                middles = ends - (sizes + 1) // 2
+                wanted = (middles >= low) & (middles < high)
+                wanted &= in_validation(batch["id"], self.settings) == (split == "validation")
+                if len(ends):
+                    position = int(ends[-1])
+                if wanted.any():
+                    yield batch.filter(pa.array(wanted)).cast(DOCUMENT)
+
+    def _part(self, name: str) -> tuple[str, int, int]:
+        """The split of a shard, and the bytes of the whole it covers: from `low` up to and without `high`."""
+        split, _, file = name.partition("/")
+        number, count = (int(part) for part in file.removeprefix("data-").removesuffix(".arrow").split("-of-"))
+        return split, _cut(self.total, number, count), _cut(self.total, number + 1, count)
+
+
+def in_validation(ids: pa.Array, settings: Shard) -> npt.NDArray[np.bool_]:
+    """Which documents go to the validation split. Returns bool (rows,)."""
+    bound = int(settings.validation_share * 2**64)
+    salt = settings.salt.encode()
+    keys = (hashlib.blake2b(key.encode(), digest_size=8, key=salt[:64]).digest() for key in ids.to_pylist())
+    return np.fromiter((int.from_bytes(key, "big") < bound for key in keys), dtype=np.bool_, count=len(ids))
+
+
+def _cut(total: int, number: int, count: int) -> int:
+    """Where shard `number` of `count` begins; past the end for the one after the last."""
+    return total * number // count if number < count else total + 1
+
+
+def plan_shards(chains: Mapping[str, Sequence[Path]], settings: Shard) -> tuple[ShardStage, dict[str, list[Path]]]:
+    """Decide how many shards each split has and which archives each spans, from receipts alone."""
+    starts: list[tuple[str, int]] = []
+    total = 0
+    for name in sorted(chains):
+        receipt = shards.read_receipt(chains[name][-1])
+        if receipt is None:
+            raise ShardError(f"no shard {chains[name][-1]}: run the stage that makes it")
+        starts.append((name, total))
+        total += receipt.text_bytes
+    stage = ShardStage(settings, tuple(starts), total)
+    shares = {"train": 1 - settings.validation_share, "validation": settings.validation_share}
+    plan: dict[str, list[Path]] = {}
+    ends = [start for _, start in starts[1:]] + [total]
+    for split in SPLITS:
+        count = max(1, math.ceil(total * shares[split] / settings.shard_bytes))
+        for number in range(count):
+            low, high = _cut(total, number, count), _cut(total, number + 1, count)
+            spanned = [name for (name, start), end in zip(starts, ends, strict=True) if start < high and end > low]
+            plan[f"{split}/data-{number:05d}-of-{count:05d}.arrow"] = [p for name in spanned for p in chains[name]]
+    return stage, plan
+
+
+def run_shard(
+    chains: Mapping[str, Sequence[Path]],
+    target: Path,
+    settings: Shard,
+    executor: Executor,
+    progress: Progress | None = None,
+) -> Manifest:
+    """Write the final shards of one language, and the files by which `datasets` knows the folder."""
+    stage, plan = plan_shards(chains, settings)
+    manifest = run(stage, plan, target, executor, progress)
+    for path in sorted(target.glob("*/data-*.arrow")):
+        if path.relative_to(target).as_posix() not in plan:
+            path.unlink()  # of an earlier cut into more or fewer shards: a reader of the folder would count it twice
+    for split in SPLITS:
+        receipts = {Path(name).name: manifest.shards[name] for name in sorted(plan) if name.startswith(split + "/")}
+        _describe_split(target / split, split, receipts)
+    shards.write_text(target / "dataset_dict.json", json.dumps({"splits": list(SPLITS)}))
+    return manifest
+
+
+def _describe_split(folder: Path, split: str, receipts: Mapping[str, Receipt]) -> None:
+    """Write the two small files by which `datasets.load_from_disk` knows a split."""
+    together = hashlib.sha256("".join(receipt.digest for receipt in receipts.values()).encode())
+    state = {
+        "_data_files": [{"filename": name} for name in receipts],
+        "_fingerprint": together.hexdigest()[:16],
+        "_format_columns": None,
+        "_format_kwargs": dict[str, str](),
+        "_format_type": None,
+        "_output_all_columns": False,
+        "_split": split,
+    }
+    shards.write_text(folder / "state.json", json.dumps(state, indent=1, sort_keys=True))
+    shards.write_text(folder / "dataset_info.json", "{}")

@@ -1,0 +1,123 @@
+"""The final shards: every kept document once, split by id, balanced by bytes, loadable by `datasets`."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from pipelines.shard import SPLITS, Shard, in_validation, run_shard
+from roots import shards
+from roots.executors import Serial
+from roots.schema import DEDUP, EXTRACT, INDEX, REDACT, VERDICT
+
+
+def fill(schema: pa.Schema, rows: list[dict[str, object]]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist(rows, schema)
+
+
+@pytest.fixture
+def chains(tmp_path: Path) -> dict[str, list[Path]]:
+    """Three archives of 400 documents each; every fourth is dropped by dedup, before redact."""
+    made: dict[str, list[Path]] = {}
+    for archive in ("a", "b", "c"):
+        ids = [f"<urn:{archive}:{n}>" for n in range(400)]
+        kept = [n for n in range(400) if n % 4]
+        stages = {
+            "index": (
+                INDEX,
+                [
+                    {"id": ids[n], "url": f"https://{archive}/{n}", "file_path": archive, "offset": n}
+                    for n in range(400)
+                ],
+            ),
+            "extract": (EXTRACT, [{"id": ids[n], "text": "secret", "language": "fra"} for n in range(400)]),
+            "filter": (VERDICT, [{"id": ids[n]} for n in range(400)]),
+            "dedup": (DEDUP, [{"id": ids[n], "drop": None if n % 4 else "dedup.exact"} for n in range(400)]),
+            "redact": (REDACT, [{"id": ids[n], "text": f"texte {n} " * (1 + n % 7), "pii": []} for n in kept]),
+        }
+        for stage, (schema, rows) in stages.items():
+            path = tmp_path / stage / f"{archive}.parquet"
+            path.parent.mkdir(exist_ok=True)
+            shards.write(path, schema, [fill(schema, rows)], stage, 1, "f")
+            made.setdefault(f"{archive}.parquet", []).append(path)
+    return made
+
+
+def texts_of(target: Path, split: str) -> list[str]:
+    return [
+        row["text"]
+        for path in sorted((target / split).glob("*.arrow"))
+        for batch in shards.read_stream(path)
+        for row in batch.to_pylist()
+    ]
+
+
+def test_every_kept_document_stands_in_one_shard(chains: dict[str, list[Path]], tmp_path: Path) -> None:
+    manifest = run_shard(chains, tmp_path / "shards", Shard(shard_bytes=5000), Serial())
+    rows = [row for split in SPLITS for path in sorted((tmp_path / "shards" / split).glob("*.arrow"))
+            for batch in shards.read_stream(path) for row in batch.to_pylist()]  # fmt: skip
+    assert manifest.kept == len(rows) == 900
+    assert len({row["id"] for row in rows}) == 900
+    assert all(row["text"].startswith("texte") for row in rows)
+    assert {row["url"] for row in rows} == {f"https://{a}/{n}" for a in "abc" for n in range(400) if n % 4}
+
+
+def test_shards_are_balanced_by_bytes_and_checked(chains: dict[str, list[Path]], tmp_path: Path) -> None:
+    manifest = run_shard(chains, tmp_path / "shards", Shard(shard_bytes=5000), Serial())
+    train = [receipt.text_bytes for name, receipt in manifest.shards.items() if name.startswith("train/")]
+    assert len(train) > 4
+    assert max(train) < 1.15 * min(train)
+    for name, receipt in manifest.shards.items():
+        assert shards.check(tmp_path / "shards" / name) == receipt
+
+
+def test_the_split_follows_the_id_alone(chains: dict[str, list[Path]], tmp_path: Path) -> None:
+    run_shard(chains, tmp_path / "one", Shard(), Serial())
+    chains.pop("a.parquet")
+    run_shard(chains, tmp_path / "two", Shard(), Serial())
+    assert set(texts_of(tmp_path / "two", "validation")) <= set(texts_of(tmp_path / "one", "validation"))
+    ids = pa.array([f"<urn:x:{n}>" for n in range(20000)])
+    assert 0.045 < in_validation(ids, Shard()).mean() < 0.055
+    assert in_validation(ids, Shard(validation_share=0.0)).sum() == 0
+
+
+def test_another_size_leaves_no_shard_of_the_old_cut(chains: dict[str, list[Path]], tmp_path: Path) -> None:
+    run_shard(chains, tmp_path / "shards", Shard(shard_bytes=5000), Serial())
+    run_shard(chains, tmp_path / "shards", Shard(), Serial())
+    assert [p.name for p in sorted((tmp_path / "shards").glob("*/*.arrow"))] == ["data-00000-of-00001.arrow"] * 2
+
+
+def test_datasets_loads_them_both_ways(chains: dict[str, list[Path]], tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets", reason="the extra [datasets] is not installed")
+    run_shard(chains, tmp_path / "shards", Shard(shard_bytes=5000), Serial())
+    from_disk = datasets.load_from_disk(str(tmp_path / "shards"))
+    files = {split: str(tmp_path / "shards" / split / "*.arrow") for split in SPLITS}
+    loaded = datasets.load_dataset("arrow", data_files=files, cache_dir=str(tmp_path / "cache"))
+    for split in SPLITS:
+        assert from_disk[split]["text"][:] == loaded[split]["text"][:] == texts_of(tmp_path / "shards", split)
+    assert from_disk["train"].num_rows + from_disk["validation"].num_rows == 900
+
+
+def test_a_shard_cut_short_is_found(chains: dict[str, list[Path]], tmp_path: Path) -> None:
+    run_shard(chains, tmp_path / "shards", Shard(), Serial())
+    path = tmp_path / "shards" / "train" / "data-00000-of-00001.arrow"
+    path.write_bytes(path.read_bytes()[:-50])
+    assert shards.read_receipt(path) is None
+    with pytest.raises(shards.ShardError, match="cut short"):
+        shards.check(path)
+
+
+def test_nothing_kept_is_an_empty_dataset(chains: dict[str, list[Path]], tmp_path: Path) -> None:
+    for chain in chains.values():
+        shards.write(
+            chain[-2],
+            DEDUP,
+            [fill(DEDUP, [{"id": f"{n}", "drop": "dedup.exact"} for n in range(400)])],
+            "dedup",
+            1,
+            "f",
+        )
+        shards.write(chain[-1], REDACT, [], "redact", 1, "f")  # fmt: skip
+    manifest = run_shard(chains, tmp_path / "shards", Shard(), Serial())
+    assert manifest.rows == 0
+    assert texts_of(tmp_path / "shards", "train") == []
