@@ -159,6 +159,17 @@ class Identities:
         shards.write_text(self._memory, json.dumps(self._known, indent=1, sort_keys=True))
 
 
+def read_manifest(target: Path) -> dict[str, Any]:
+    """The manifest of a stage's folder. Raises InputError where the stage has not finished."""
+    try:
+        manifest: dict[str, Any] = json.loads((target / "manifest.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{target} has no manifest: the stage that makes it has not finished") from None
+    except ValueError as error:
+        raise InputError(f"{target / 'manifest.json'} is damaged ({error}): run its stage again") from None
+    return manifest
+
+
 def tasks_of(stage: Stage, plan: Plan, target: Path) -> tuple[list[Task], dict[str, Receipt], dict[str, str]]:
     """What is still to make, what is done, and the digests of raw sources."""
     identities = Identities(target / ".inputs.json")

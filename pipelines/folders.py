@@ -1,0 +1,100 @@
+"""Where things lie in a work folder, and which stage follows which.
+
+work/inputs.json                         the archives of the run: shard name -> path
+work/index/<archive>.parquet             all languages, once
+work/fr/<stage>/<archive>.parquet        one language; the same name through all stages
+work/fr/shards/{train,validation}/       the dataset
+work/fr/manifest.json                    what was made, from what, with which settings
+"""
+
+import glob
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from roots import shards
+from roots.errors import InputError
+
+# The stages of one archive's chain, in the order data flows. What a stage's shard says, its successors build on.
+CHAIN = ("index", "extract", "measure", "filter", "dedup", "redact")
+
+ENDINGS = (".gz", ".zst", ".lz4", ".warc", ".wet", ".arc", ".open")
+
+
+def folder(work: Path, language: str, stage: str) -> Path:
+    """The folder of a stage's shards."""
+    if stage == "index":
+        return work / "index"
+    return work / language / ("shards" if stage == "shard" else stage)
+
+
+def chain(work: Path, language: str, name: str, before: str) -> list[Path]:
+    """The shards of one archive by all stages before `before`, first to last ("shard": all of them)."""
+    stages = CHAIN if before == "shard" else CHAIN[: CHAIN.index(before)]
+    return [folder(work, language, stage) / name for stage in stages]
+
+
+def find_archives(patterns: Sequence[str]) -> dict[str, Path]:
+    """The archives that paths and glob patterns name, as {shard name: path}, sorted by shard name.
+
+    A shard is named after its archive; where two archives in different folders share a name, after its folders too.
+    Raises InputError for a pattern that matches nothing.
+    """
+    found: set[Path] = set()
+    for pattern in patterns:
+        matches = glob.glob(pattern, recursive=True)  # noqa: PTH207 - a pattern may be absolute
+        paths = [Path(match) for match in matches] or [Path(pattern)]
+        if not paths[0].exists():
+            raise InputError(f"no file matches {pattern!r}: name archives such as 'crawl/*.warc.gz'")
+        for path in paths:
+            if path.is_dir():
+                raise InputError(f"{path} is a folder: write '{path}/*.warc.gz' to mean the archives in it")
+            found.add(path.resolve())
+    if not found:
+        raise InputError("no input: name archives with --input 'crawl/*.warc.gz'")
+    archives: dict[str, Path] = {}
+    for path in sorted(found):
+        parts = 1
+        while any(other != path and _name(other, parts) == _name(path, parts) for other in found):
+            parts += 1
+        archives[_name(path, parts) + ".parquet"] = path
+    return dict(sorted(archives.items()))
+
+
+def _name(path: Path, parts: int) -> str:
+    """The last `parts` parts of a path as one name, without the endings of archives once it has more than one."""
+    kept = [part for part in path.parts[-parts:] if part != "/"]
+    if parts > 1 and len(path.parts) <= parts:
+        return "__".join(kept)  # two names that differ by their ending alone
+    return "__".join([*kept[:-1], _stem(kept[-1])])
+
+
+def _stem(name: str) -> str:
+    """A file name without the endings of archives."""
+    while name.lower().endswith(ENDINGS):
+        name = name.rpartition(".")[0]
+    return name or "archive"
+
+
+def remember_inputs(work: Path, archives: dict[str, Path]) -> None:
+    """Note which archives the work folder is about, for the stages that follow."""
+    work.mkdir(parents=True, exist_ok=True)
+    shards.write_text(work / "inputs.json", json.dumps({name: str(path) for name, path in archives.items()}, indent=1))
+
+
+def known_inputs(work: Path) -> dict[str, Path]:
+    """The archives of a work folder. Raises InputError where no index was made."""
+    path = work / "inputs.json"
+    try:
+        return {name: Path(archive) for name, archive in json.loads(path.read_text(encoding="utf-8")).items()}
+    except FileNotFoundError:
+        raise InputError(
+            f"{work} is no work folder yet: run `roots index {work} --input 'crawl/*.warc.gz'` first"
+        ) from None
+    except (ValueError, AttributeError) as error:
+        raise InputError(f"{path} is damaged ({error}): run `roots index` again") from None
+
+
+def languages(work: Path) -> list[str]:
+    """Codes of the languages that a work folder has results for."""
+    return sorted(path.parent.name for path in work.glob("*/extract") if path.is_dir())

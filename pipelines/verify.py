@@ -1,0 +1,116 @@
+"""verify: is every row accounted for, and is every byte what was written?
+
+rows = kept + dropped            in every shard
+kept(n) = rows(n + 1)            from stage to stage, with the same ids in the same order
+bytes = receipt                  every shard, the final ones too
+lost to = kept                   a duplicate names a document that was kept
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pyarrow.compute as pc
+
+from pipelines.folders import CHAIN, chain, folder
+from roots import shards
+from roots.errors import RootsError
+from roots.stage import read_manifest
+
+
+def verify(work: Path, language: str) -> Iterator[str]:
+    """Yield one sentence for everything that is wrong with the results of one language; nothing when all is right."""
+    stages = [stage for stage in (*CHAIN, "shard") if (folder(work, language, stage) / "manifest.json").is_file()]
+    if not stages:
+        yield f"{work / language}: no stage has finished; run `roots status {work}`"
+        return
+    names = sorted(read_manifest(folder(work, language, "extract"))["shards"]) if "extract" in stages else []
+    for stage in stages:
+        yield from _check_stage(work, language, stage, names)
+    last = next((stage for stage in reversed(stages) if stage in CHAIN), "index")
+    for name in names:
+        yield from _check_chain([*chain(work, language, name, last), folder(work, language, last) / name])
+    if "dedup" in stages:
+        yield from _check_duplicates([folder(work, language, "dedup") / name for name in names])
+    if "shard" in stages:
+        yield from _check_release(work, language, names)
+
+
+def _check_stage(work: Path, language: str, stage: str, names: list[str]) -> Iterator[str]:
+    """Every shard of the stage is whole and as its manifest says."""
+    target = folder(work, language, stage)
+    listed = read_manifest(target)["shards"]
+    wanted = names if stage in CHAIN and names else sorted(listed)
+    for name in wanted:
+        try:
+            receipt = shards.check(target / name)
+        except RootsError as error:
+            yield f"{stage}: {error}"
+            continue
+        if name not in listed:
+            yield f"{stage}: {name} is not in its manifest: run `roots {stage}` again"
+        elif receipt.digest != listed[name]["digest"]:
+            yield f"{stage}: {name} is not the shard its manifest lists: run `roots {stage}` again"
+
+
+def _check_chain(paths: list[Path]) -> Iterator[str]:
+    """Each shard of a chain continues the one before: counts and ids."""
+    try:
+        shards.kept_rows(paths)
+        for before, after in pairwise(paths):
+            if _ids(before, kept_only=True) != _ids(after, kept_only=False):
+                yield f"{after}: its documents are not those that {before} keeps"
+    except RootsError as error:
+        yield str(error)
+
+
+def _ids(path: Path, kept_only: bool) -> list[str]:
+    """The ids of a shard, in order."""
+    ids: list[str] = []
+    for batch in shards.read(path, ["id", "drop"]):
+        ids += (batch["id"].filter(pc.is_null(batch["drop"])) if kept_only else batch["id"]).to_pylist()
+    return ids
+
+
+def _check_duplicates(paths: list[Path]) -> Iterator[str]:
+    """Every removed copy names a document that was kept."""
+    kept: set[str] = set()
+    lost: list[tuple[str, str]] = []
+    for path in paths:
+        try:
+            for batch in shards.read(path, ["id", "duplicate_of", "drop"]):
+                for id_, other, drop in zip(
+                    *(batch[c].to_pylist() for c in ("id", "duplicate_of", "drop")), strict=True
+                ):
+                    if drop is None:
+                        kept.add(id_)
+                    elif other is not None:
+                        lost.append((id_, other))
+        except RootsError:
+            return  # said already, shard by shard
+    for id_, other in lost:
+        if other not in kept:
+            yield f"dedup: {id_} was removed as a copy of {other}, which was not kept"
+
+
+def _check_release(work: Path, language: str, names: list[str]) -> Iterator[str]:
+    """The final shards hold every kept document once."""
+    target = folder(work, language, "shard")
+    held: list[str] = []
+    wanted: list[str] = []
+    try:
+        for name in sorted(read_manifest(target)["shards"]):
+            held += [id_ for batch in shards.read_stream(target / name) for id_ in batch["id"].to_pylist()]
+        for name in names:
+            wanted += _ids(folder(work, language, "redact") / name, kept_only=True)
+    except RootsError as error:
+        yield f"shard: {error}"
+        return
+    if sorted(held) != sorted(wanted):
+        yield (
+            f"shard: {len(held)} documents in the dataset, {len(wanted)} kept by redact, and they are not the same: "
+            f"run `roots shard {work} --lang {language}` again"
+        )
+    extra = {p.relative_to(target).as_posix() for p in target.glob("*/*.arrow")} - set(read_manifest(target)["shards"])
+    for name in sorted(extra):
+        yield f"shard: {name} is in the folder but not of this dataset: delete it"
