@@ -1,0 +1,74 @@
+"""The corpus as the trainer sees it: the Arrow shards of one or many languages, and where its own results go.
+
+work/<lang>/shards/{train,validation}/data-*.arrow      read, columns of `roots.schema.DOCUMENT`
+work/<lang>/{tokenizer,tokens,model}                    written, for one language
+work/{tokenizer,tokens,model}                           written, for several languages together
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from roots.errors import InputError, ShardError
+
+SPLITS = ("train", "validation")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the trainer reads and writes for one run."""
+
+    tokenizer: Path
+    tokens: Path  # a folder a language below it
+    model: Path
+
+
+def places(work: Path, languages: Sequence[str]) -> Places:
+    """The folders of a run: below the language for one language, below `work` for several."""
+    if not languages:
+        raise InputError("no language named")
+    home = work / languages[0] if len(set(languages)) == 1 else work
+    return Places(home / "tokenizer", home / "tokens", home / "model")
+
+
+def shards(work: Path, language: str, split: str) -> list[Path]:
+    """The final shards of one language and split, in order. Raises InputError where there are none."""
+    folder = work / language / "shards" / split
+    found = sorted(folder.glob("data-*.arrow"))
+    if not found:
+        raise InputError(
+            f"no shards in {folder}: run the pipeline for {language!r} first (roots run ... --lang {language})"
+        )
+    return found
+
+
+def batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The rows of one Arrow IPC stream file, memory-mapped. Raises ShardError for a damaged or foreign file."""
+    try:
+        with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as stream:
+            missing = [column for column in columns if column not in stream.schema.names]
+            if missing:
+                raise ShardError(f"{path} has no column {missing[0]!r}: it is no shard of documents")
+            for batch in stream:
+                yield batch.select(list(columns))
+    except FileNotFoundError:
+        raise InputError(f"no file {path}") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ShardError(f"{path} is damaged: {error}. Delete it and run `roots shard` again") from error
+
+
+def text_bytes(paths: Sequence[Path]) -> int:
+    """UTF-8 bytes of all texts in these shards."""
+    return sum(
+        pc.sum(pc.binary_length(batch["text"])).as_py() or 0 for path in paths for batch in batches(path, ["text"])
+    )
+
+
+def documents(paths: Sequence[Path]) -> Iterator[tuple[str, str]]:
+    """(id, text) of every document, in the order of the shards."""
+    for path in paths:
+        for batch in batches(path, ["id", "text"]):
+            yield from zip(batch["id"].to_pylist(), batch["text"].to_pylist(), strict=True)

@@ -1,0 +1,121 @@
+"""Small pictures as SVG text: curves and bars. No plotting library, so that a run folder needs none.
+
+Every text that comes from data is escaped.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+
+Point = tuple[float, float]
+
+COLOURS = ("#1b6ca8", "#d1495b", "#3a7d44", "#edae49", "#6a4c93", "#00798c", "#8d5b4c", "#555555")
+WIDTH, HEIGHT = 760, 420
+LEFT, RIGHT, TOP, BOTTOM = 70, 20, 40, 50
+
+
+def ticks(low: float, high: float, wanted: int = 6) -> list[float]:
+    """Round values that cover low to high, about `wanted` of them."""
+    if high <= low:
+        return [low]
+    raw = (high - low) / wanted
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw)
+    first = math.ceil(low / step - 1e-9)
+    return [index * step for index in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def _frame(title: str, x_label: str, y_label: str, width: int, height: int) -> list[str]:
+    middle = (LEFT + width - RIGHT) / 2
+    return [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        'font-family="sans-serif" font-size="12">',
+        f'<rect width="{width}" height="{height}" fill="white"/>',
+        f'<text x="{middle:.1f}" y="22" text-anchor="middle" font-size="15">{escape(title)}</text>',
+        f'<text x="{middle:.1f}" y="{height - 12}" text-anchor="middle">{escape(x_label)}</text>',
+        f'<text transform="translate(16 {height / 2:.1f}) rotate(-90)" text-anchor="middle">{escape(y_label)}</text>',
+    ]
+
+
+def curves(title: str, x_label: str, y_label: str, lines: Mapping[str, Sequence[Point]]) -> str:
+    """An SVG with one curve a name. Points that are not finite are left out; no points give an empty frame."""
+    clean = {name: [(x, y) for x, y in line if math.isfinite(x) and math.isfinite(y)] for name, line in lines.items()}
+    points = [point for line in clean.values() for point in line] or [(0.0, 0.0)]
+    x_low, x_high = min(x for x, _ in points), max(x for x, _ in points)
+    y_low, y_high = min(y for _, y in points), max(y for _, y in points)
+    x_span, y_span = (x_high - x_low) or 1.0, (y_high - y_low) or 1.0
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return (
+            LEFT + (x - x_low) / x_span * (WIDTH - LEFT - RIGHT),
+            HEIGHT - BOTTOM - (y - y_low) / y_span * (HEIGHT - TOP - BOTTOM),
+        )
+
+    parts = _frame(title, x_label, y_label, WIDTH, HEIGHT)
+    for value in ticks(y_low, y_high):
+        _, y = place(x_low, value)
+        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>')
+        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:g}</text>')
+    for value in ticks(x_low, x_high):
+        x, _ = place(value, y_low)
+        parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{value:g}</text>')
+    for index, (name, line) in enumerate(clean.items()):
+        colour = COLOURS[index % len(COLOURS)]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in line))
+        parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="1.6" points="{path}"/>')
+        parts.append(
+            f'<text x="{WIDTH - RIGHT - 6}" y="{TOP + 14 + 15 * index}" text-anchor="end" '
+            f'fill="{colour}">{escape(name)}</text>'
+        )
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def bars(title: str, x_label: str, rows: Mapping[str, Mapping[str, float]]) -> str:
+    """An SVG of horizontal bars: one group a row, one bar a series, in the order given."""
+    series = list(dict.fromkeys(name for values in rows.values() for name in values))
+    thick = 9
+    group = thick * max(1, len(series)) + 6
+    height = TOP + BOTTOM + group * len(rows) + 14 * len(series)
+    top = (
+        max((value for values in rows.values() for value in values.values() if math.isfinite(value)), default=1.0)
+        or 1.0
+    )
+    parts = _frame(title, x_label, "", WIDTH, height)
+    scale = (WIDTH - LEFT - RIGHT - 40) / top
+    for value in ticks(0.0, top):
+        x = LEFT + value * scale
+        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{height - BOTTOM}" stroke="#ddd"/>')
+        parts.append(f'<text x="{x:.1f}" y="{height - BOTTOM + 16}" text-anchor="middle">{value:g}</text>')
+    for at, name in enumerate(series):
+        line = TOP + 12 + 14 * at
+        colour = COLOURS[at % len(COLOURS)]
+        parts.append(f'<text x="{WIDTH - RIGHT}" y="{line}" text-anchor="end" fill="{colour}">{escape(name)}</text>')
+    y = float(TOP + 14 * len(series))
+    for row, values in rows.items():
+        parts.append(f'<text x="{LEFT - 6}" y="{y + group / 2:.1f}" text-anchor="end">{escape(row)}</text>')
+        for at, name in enumerate(series):
+            value = values.get(name, 0.0)
+            if math.isfinite(value):
+                parts.append(
+                    f'<rect x="{LEFT}" y="{y + thick * at:.1f}" width="{max(0.0, value) * scale:.1f}" '
+                    f'height="{thick - 1}" fill="{COLOURS[at % len(COLOURS)]}"/>'
+                )
+                x = LEFT + max(0.0, value) * scale + 4
+                parts.append(f'<text x="{x:.1f}" y="{y + thick * (at + 1) - 1:.1f}" font-size="9">{value:.3g}</text>')
+        y += group
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table; floats with three significant digits, None as a dash."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return str(value).replace("|", "\\|").replace("\n", " ")

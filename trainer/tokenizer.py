@@ -1,0 +1,288 @@
+"""Byte-level BPE as BLOOM has it, with a sample that is fair to small languages.
+
+No normaliser: every text comes back byte for byte. Ids 0 to 3 are `<unk> <s> </s> <pad>`, then 256 bytes, then merges,
+then the reserved tokens, as in BLOOM (250,680 + 200 = 250,880 rows). Source: Workshop 2022, section 3.1.3.
+"""
+
+import hashlib
+import json
+import math
+import resource
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+from roots.errors import InputError, SettingsError, unknown_name
+from roots.settings import as_values
+from roots.shards import write_text
+from trainer import corpus, sampling
+
+SPECIAL = ("<unk>", "<s>", "</s>", "<pad>")
+UNKNOWN, BEGIN, END, PAD = range(4)
+LIMIT = 50_000_000_000  # bytes: beyond this the library's 32-bit pair counts can overflow
+
+_UNSPACED = r"\p{Han}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Hiragana}\p{Katakana}"
+_STOPS = r"\s()|.,!?…。，、।۔،"
+_WORD = r"\p{L}\p{M}\x{200C}\x{200D}"  # joiners are letters' business: Persian, Malayalam, Sinhala need them
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """How text is cut before merging: as the tokenizer does it, and as the trainer counts it.
+
+    The trainer's pieces are bounded: 8 characters in scripts without spaces, 32 in others. Clause-long pieces are what
+    makes BPE training run out of memory (32 GB and more reported for 20 GB of text), and no merge could use them.
+    """
+
+    released: str
+    counted: str
+
+
+def _roots(word: str, marks: str) -> str:
+    return "|".join(
+        [
+            word,
+            r" ?\p{N}{1,2}",  # two digits a piece: 0.965 bits a byte against 0.969 for one, 0.972 for three (nanochat)
+            marks,
+            r"[\r\n]{1,16}",
+            r"[^\S\r\n]{1,16}(?!\S)",  # leave one space for the word that follows
+            r"[^\S\r\n]{1,16}",
+        ]
+    )
+
+
+PATTERNS = {
+    # BLOOM's, written as one plain class: the released one nests a class, which only Oniguruma reads as meant.
+    "bloom": Pattern(
+        rf" ?[^{_STOPS}]+",
+        rf" ?(?:[{_UNSPACED}]{{1,8}}|[^{_STOPS}{_UNSPACED}]{{1,32}})|(?:(?! [^{_STOPS}])[{_STOPS}]){{1,32}}",
+    ),
+    # Ours: combining marks and joiners stay inside words, digits in twos, punctuation and line breaks apart.
+    "roots": Pattern(
+        _roots(rf" ?[{_WORD}]+(?:['’ʼ][{_WORD}]+)*", rf" ?[^\s\p{{N}}{_WORD}]+"),
+        _roots(
+            rf" ?(?:[{_UNSPACED}]{{1,8}}|(?:(?![{_UNSPACED}])[{_WORD}]){{1,32}}(?:['’ʼ][{_WORD}]{{1,32}})?)",
+            rf" ?[^\s\p{{N}}{_WORD}]{{1,16}}",
+        ),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class TokenizerSettings:
+    """What decides a tokenizer, besides the shards."""
+
+    vocabulary: int = 32_768  # rows of the embedding, reserved tokens and padding included
+    multiple: int = 128  # rows are padded to a multiple of this: 128 x tensor-parallel size
+    reserved: int = 200  # tokens kept free for later, as BLOOM does
+    pattern: str = "roots"  # a key of PATTERNS
+    alpha: float = 0.3  # BLOOM: share of a language = (its kept bytes) ** alpha
+    fill: float = 0.5  # BLOOM: the water-fill keeps this share of all bytes
+    budget_mb: int = 200  # text sampled for training, in all languages together
+    repeat: int = 4  # a small language's text counts at most this often
+    min_frequency: int = 2  # of a pair, to be merged
+    max_token_bytes: int = 32
+    rounds: int = 0  # of fertility feedback; 0 is none
+    eta: float = 1.0  # weight of a language *= (its cost / mean cost) ** eta after a round
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        if self.pattern not in PATTERNS:
+            raise ValueError(unknown_name("pattern", self.pattern, PATTERNS))
+        if self.multiple < 1 or self.vocabulary % self.multiple:
+            raise ValueError(f"vocabulary {self.vocabulary} is no multiple of {self.multiple}")
+        if self.vocabulary - self.reserved < 256 + len(SPECIAL):
+            raise ValueError(
+                f"vocabulary must hold 256 bytes, {len(SPECIAL)} special and {self.reserved} reserved tokens"
+            )
+        if not 0 < self.budget_mb * 1_000_000 <= LIMIT:
+            raise ValueError(f"budget_mb must lie between 1 and {LIMIT // 1_000_000}")
+        if not (0 < self.fill <= 1 and 0 <= self.alpha <= 1 and self.repeat >= 1 and self.rounds >= 0):
+            raise ValueError("fill must lie in (0, 1], alpha in [0, 1]; repeat >= 1; rounds >= 0")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training made: the tokenizer and what is said of it."""
+
+    tokenizer: Tokenizer
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+
+def padded(tokens: int, multiple: int = 128) -> int:
+    """Rows of an embedding for so many tokens: the next multiple."""
+    return math.ceil(tokens / multiple) * multiple
+
+
+def empty_tokenizer(pattern: str) -> Tokenizer:
+    """A byte-level BPE with that pre-tokenizer and no merges."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = _cutter(PATTERNS[pattern].released)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
+    return tokenizer
+
+
+def _cutter(pattern: str) -> pre_tokenizers.PreTokenizer:
+    return pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(pattern), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+
+
+def fit(texts: Iterator[str], settings: TokenizerSettings, length: int | None = None) -> Tokenizer:
+    """Train on texts and give a whole tokenizer: special, byte, merged and reserved tokens.
+
+    Equal texts in equal order give an equal file, whatever the number of threads.
+    """
+    tokenizer = empty_tokenizer(settings.pattern)
+    tokenizer.pre_tokenizer = _cutter(PATTERNS[settings.pattern].counted)
+    trainer = trainers.BpeTrainer(
+        vocab_size=settings.vocabulary - settings.reserved,
+        min_frequency=settings.min_frequency,
+        special_tokens=[AddedToken(token, special=True, normalized=False) for token in SPECIAL],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        max_token_length=settings.max_token_bytes,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer, length)
+    tokenizer.pre_tokenizer = _cutter(PATTERNS[settings.pattern].released)
+    reserved = [AddedToken(f"<|reserved_{i}|>", special=True, normalized=False) for i in range(settings.reserved)]
+    tokenizer.add_special_tokens(reserved)
+    return tokenizer
+
+
+def train(
+    sources: Mapping[str, Sequence[Path]],
+    settings: TokenizerSettings,
+    parallel: Mapping[str, Sequence[str]] | None = None,
+) -> Trained:
+    """Train on the shards of one or many languages (`sources`: language -> shards).
+
+    `parallel` (language -> the same sentences) is needed for feedback rounds: after each, the languages that are cut
+    into more tokens than the mean weigh more in the next sample. The round with the most even cost is given back.
+    Raises SettingsError where feedback has no parallel text, InputError where there is no text.
+    """
+    start = time.monotonic()
+    sizes = {language: corpus.text_bytes(sources[language]) for language in sorted(sources)}
+    if not sum(sizes.values()):
+        raise InputError("the shards hold no text: nothing to train a tokenizer on")
+    parallel = {k: v for k, v in (parallel or {}).items() if k in sizes}
+    if settings.rounds and len(parallel) < 2:
+        raise SettingsError(
+            "tokenizer.rounds: feedback needs parallel text of at least two of the languages (--parallel)"
+        )
+    weights = sampling.language_weights(sizes, settings.fill, settings.alpha)
+    best: tuple[float, Tokenizer, dict[str, float]] | None = None
+    history: list[dict[str, Any]] = []
+    seen_bytes = 0.0
+    for round_ in range(settings.rounds + 1):
+        limits = {language: float(size * settings.repeat) for language, size in sizes.items()}
+        given = sampling.quotas(weights, limits, settings.budget_mb * 1e6)
+        texts = chain.from_iterable(
+            sampling.sample(sources[language], sizes[language], given[language], settings.seed) for language in sizes
+        )
+        tokenizer = fit(texts, settings)
+        seen_bytes += sum(given.values())
+        costs = {language: cost(tokenizer, lines) for language, lines in parallel.items()}
+        uneven = gini(list(costs.values())) if costs else 0.0
+        history.append(
+            {"round": round_, "gini": uneven, "costs": costs, "quotas": {k: round(v) for k, v in given.items()}}
+        )
+        if best is None or uneven < best[0]:
+            best = (uneven, tokenizer, given)
+        weights = reweigh(weights, costs, settings.eta)
+    assert best is not None
+    seconds = time.monotonic() - start
+    report = {
+        "settings": as_values(settings),
+        "tokens": best[1].get_vocab_size(),
+        "rows": padded(best[1].get_vocab_size(), settings.multiple),
+        "text_bytes": sizes,
+        "sampled_bytes": {language: round(value) for language, value in best[2].items()},
+        "rounds": history,
+        "seconds": round(seconds, 2),
+        "mb_per_second": round(seen_bytes / 1e6 / seconds, 2),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+    return Trained(best[1], report)
+
+
+def cost(tokenizer: Tokenizer, lines: Sequence[str]) -> int:
+    """Tokens that these lines need together."""
+    return sum(len(encoding.ids) for encoding in tokenizer.encode_batch_fast(list(lines), add_special_tokens=False))
+
+
+def gini(values: Sequence[float]) -> float:
+    """Gini coefficient: 0 where all are equal, towards 1 where one bears all. 0 for no values."""
+    ordered = sorted(values)
+    whole = sum(ordered)
+    if not whole:
+        return 0.0
+    n = len(ordered)
+    return sum((2 * rank - n - 1) * value for rank, value in enumerate(ordered, start=1)) / (n * whole)
+
+
+def reweigh(weights: Mapping[str, float], costs: Mapping[str, float], eta: float) -> dict[str, float]:
+    """Weights after a round of feedback: times (cost / mean cost) ** eta, then summing to 1."""
+    if not costs:
+        return dict(weights)
+    mean = sum(costs.values()) / len(costs)
+    raised = {key: value * (costs.get(key, mean) / mean) ** eta for key, value in weights.items()}
+    whole = sum(raised.values())
+    return {key: value / whole for key, value in raised.items()}
+
+
+def save(trained: Trained, folder: Path) -> None:
+    """Write tokenizer.json, the file transformers reads beside it, and the report.
+
+    The tokenizer's file depends on the texts and settings alone; times and memory stand in report.json.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    names = dict(zip(("unk_token", "bos_token", "eos_token", "pad_token"), SPECIAL, strict=True))
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "add_prefix_space": False,
+        "clean_up_tokenization_spaces": False,
+        "padding_side": "left",
+        **names,
+    }
+    write_text(folder / "tokenizer_config.json", json.dumps(config, indent=1) + "\n")
+    write_text(folder / "special_tokens_map.json", json.dumps(names, indent=1) + "\n")
+    write_text(folder / "report.json", json.dumps(trained.report, indent=1, sort_keys=True) + "\n")
+    write_text(folder / "tokenizer.json", trained.tokenizer.to_str(pretty=True))
+
+
+def load(path: Path) -> Tokenizer:
+    """A tokenizer from its file or folder; special tokens in a text are then plain text, as in any web page.
+
+    Raises InputError for what is missing or no tokenizer.
+    """
+    file = path / "tokenizer.json" if path.is_dir() else path
+    try:
+        raw = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"no tokenizer {file} ({error.strerror}): make one with `roots tokenizer train`") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{file} is no tokenizer.json: it is not UTF-8") from None
+    try:
+        kind = json.loads(raw)["model"]["type"]  # the library answers a wrong file with a bare Exception: look first
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{file} is no tokenizer.json") from None
+    if kind not in ("BPE", "Unigram", "WordPiece", "WordLevel"):
+        raise InputError(f"{file} holds an unknown kind of tokenizer, {kind!r}")
+    tokenizer = Tokenizer.from_str(raw)
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+def identity(tokenizer: Tokenizer) -> str:
+    """sha256 of what a tokenizer is: token files made with another one are refused."""
+    return hashlib.sha256(json.dumps(json.loads(tokenizer.to_str()), sort_keys=True).encode()).hexdigest()
