@@ -1,0 +1,154 @@
+"""Keys and tokens: strings that open something."""
+
+import math
+import re
+from collections import Counter
+
+from filters.personal_data.candidate import Candidate, Kind, is_word
+
+# Prefixes that their issuers publish so that leaks can be found; the rest of each is of a fixed alphabet and length.
+ISSUED = (
+    r"(?:AKIA|ASIA|AGPA|AROA|AIDA)[A-Z0-9]{16}",  # Amazon
+    r"gh[pousr]_[A-Za-z0-9]{36,251}",  # GitHub
+    r"github_pat_[A-Za-z0-9_]{22,200}",
+    r"gl(?:pat|dt|rt|ptt|cbt)-[A-Za-z0-9_-]{20,60}",  # GitLab
+    r"xox[abeoprs]-[A-Za-z0-9-]{10,200}",  # Slack
+    r"xapp-[0-9]-[A-Za-z0-9-]{20,200}",
+    r"(?:sk|rk|pk|whsec)_(?:live|test)?_?[A-Za-z0-9]{16,200}",  # Stripe
+    r"AIza[A-Za-z0-9_-]{35}",  # Google
+    r"GOCSPX-[A-Za-z0-9_-]{28}",
+    r"ya29\.[A-Za-z0-9_-]{20,250}",
+    r"sk-(?:proj-|ant-|or-|svcacct-)?[A-Za-z0-9_-]{20,250}",  # OpenAI, Anthropic, OpenRouter
+    r"hf_[A-Za-z0-9]{30,40}",  # Hugging Face
+    r"npm_[A-Za-z0-9]{36}",
+    r"pypi-[A-Za-z0-9_-]{50,250}",
+    r"SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{16,64}",  # SendGrid
+    r"key-[0-9a-f]{32}",  # Mailgun
+    r"(?:AC|SK)[0-9a-f]{32}",  # Twilio
+    r"dop_v1_[0-9a-f]{64}",  # DigitalOcean
+    r"shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}",  # Shopify
+    r"EAA[A-Za-z0-9]{60,250}",  # Facebook
+    r"[0-9]{8,10}:AA[A-Za-z0-9_-]{33}",  # Telegram
+    r"eyJ[A-Za-z0-9_-]{10,500}\.eyJ[A-Za-z0-9_-]{10,900}\.[A-Za-z0-9_-]{10,500}",  # JSON web token, RFC 7519
+    r"AGE-SECRET-KEY-1[A-Z0-9]{58}",
+)
+# A name that says what follows is a secret, then the secret.
+NAMED = (
+    r"(?i:api[ _-]?(?:key|token)|secret[ _-]?(?:access[ _-]?)?key|access[ _-]?(?:key|token)|auth[ _-]?token|"
+    r"client[ _-]?secret|private[ _-]?key|bearer|secret|token|clave|chave|clé|密钥|مفتاح|कुंजी)"
+    r"[\"']?\s{0,3}(?:=>|:=|[:=：]|\s|is|es|est|é|是)\s{0,3}[\"']?[A-Za-z0-9+/_.=-]{16,256}"
+)
+BARE = r"[A-Za-z0-9][A-Za-z0-9_+/=-]{31,255}"
+
+_ISSUED = re.compile("|".join(f"(?:{pattern})" for pattern in ISSUED))
+_VALUE = re.compile(r"[A-Za-z0-9+/_.=-]{16,256}$")
+_URL = re.compile(r"(?:[a-z][a-z0-9+.-]{1,12}://|www\.|/|\?|&|\.[a-z]{2,4}/)[^\s]*$", re.IGNORECASE)
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_HEX = re.compile(r"(?:0x)?[0-9a-fA-F]+")
+_TO_LAST_LINE = re.compile(r"[A-Za-z0-9+/=:,.\s-]*?-----END[A-Z0-9 ]{1,48}-----")
+_BODY_LINES = re.compile(r"(?:\s{0,4}[A-Za-z0-9+/=]{20,80}(?=\s|$))*")
+
+
+def entropy(text: str) -> float:
+    """Shannon entropy of the characters of a text.  Unit: bits per character."""
+    return -sum(n / len(text) * math.log2(n / len(text)) for n in Counter(text).values())
+
+
+def check_key(candidate: Candidate) -> tuple[int, int] | None:
+    """A secret of a known issuer, behind a name that says so, or of letters and digits drawn at random."""
+    text = candidate.text
+    if (is_word(candidate.before[-1:]) and candidate.before[-1:].isascii()) or is_word(candidate.after[:1]):
+        return None
+    issued = _ISSUED.match(text)
+    if issued:
+        return (0, issued.end()) if entropy(issued.group()) > 2.5 else None
+    value = _VALUE.search(text)
+    if value and value.start() > 0:
+        secret = value.group().rstrip(".=")
+        fit = len(secret) >= 16 and _random(secret, named=True)
+        return (value.start(), value.start() + len(secret)) if fit else None
+    if _URL.search(candidate.before[-120:]) or candidate.after[:1] in ("/", "@"):
+        return None
+    return (0, len(text)) if _random(text, named=False) else None
+
+
+def check_private_key(candidate: Candidate) -> tuple[int, int]:
+    """From the first line of a private key to its last, or to the end of its body where the last is missing."""
+    body = _TO_LAST_LINE.match(candidate.after) or _BODY_LINES.match(candidate.after)
+    return 0, len(candidate.text) + (body.end() if body else 0)
+
+
+def _random(text: str, named: bool) -> bool:
+    """Whether a string looks drawn at random rather than written: classes mixed, high entropy, no words in it.
+
+    A named string may be hexadecimal; a bare one may not: hashes stand in code and downloads everywhere.
+    """
+    digits = sum(char.isdigit() for char in text)
+    letters = sum(char.isalpha() for char in text)
+    if digits < 2 or letters < 2 or _UUID.fullmatch(text):
+        return False
+    if _HEX.fullmatch(text):
+        return named and len(text) >= 20 and entropy(text) > 3.0
+    if named:
+        return entropy(text) > 3.2 and not _words(text)
+    mixed = any(char.islower() for char in text) and any(char.isupper() for char in text) and digits >= 4
+    return mixed and entropy(text) > 4.2 and not _words(text) and sum(char in "/_-+=" for char in text) <= len(text) / 8
+
+
+def _words(text: str) -> bool:
+    """Whether most of a string is runs of letters in one case, as words, paths and camelCase names are."""
+    runs = re.findall(r"[A-Z]?[a-z]{4,}|[A-Z]{4,}|[0-9]{6,}", text)
+    return sum(map(len, runs)) > 0.5 * len(text)
+
+
+KEY = Kind(
+    name="key",
+    tag="KEY",
+    words="secrets with a published prefix, values behind `api_key =`, and long strings of high entropy",
+    pattern="|".join([*ISSUED, NAMED, BARE]),
+    check=check_key,
+    finds=(
+        "aws ⟪AKIAQ3EGRTL7PX2ZKMNB⟫ ok",
+        "token: ⟪ghp_R7kQ2mZ9xW4vT1bN8cL5sJ3hG6fD0aYeUoPi⟫",
+        "⟪sk-proj-aB3dE5gH7jK9mN1pQ3sT5vX7zA9cE1g⟫,",
+        'api_key = "⟪9f86d081884c7d659a2feaa0c55ad015⟫"',
+        "Authorization: Bearer ⟪mF_9.B5f-4.1JqMkR7s2TzQwX⟫",
+        "key ⟪x7Gk29LmQp4RtZ8vBn3WcYdS6fHj1EaU⟫ end",
+        "密钥：⟪x7Gk29LmQp4RtZ8vBn3W⟫。",
+        "⟪eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N⟫",
+    ),
+    spares=(
+        "ISBN 978-3-16-148410-0, 9783161484100",
+        "1995 1996 1997 1998 and 1990-1995-2000",
+        "100 000 000 or 1,000,000,000,000",
+        "/usr/local/lib/python3.11/site-packages/foo",
+        "sha256 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "123e4567-e89b-12d3-a456-426614174000",
+        "HTML5 CSS3 MP3, 16-bit-x-y-z",
+        "thisIsAVeryLongCamelCaseIdentifierName2024Version3",
+        "https://example.org/d/1A2b3C4d5E6f7G8h9I0jK1lM2nO3pQ4rS5t/view",
+        "the token: internationalisation",
+        "================================",
+        "password recovery is a secret of administrators123",
+        "0123456789012345678901234567890123456789",
+    ),
+)
+
+PRIVATE_KEY = Kind(
+    name="private_key",
+    tag="KEY",
+    words="a private key in PEM or OpenPGP armour, whole",
+    pattern=r"-----BEGIN [A-Z0-9 ]{0,24}PRIVATE KEY(?: BLOCK)?-----",
+    check=check_private_key,
+    reach=8192,  # bytes: an RSA key of 8192 bits takes 6400
+    finds=(
+        "⟪-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----⟫\nbye",
+        "⟪-----BEGIN RSA PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\nq80Zs1kM2f5xW7vT1bN8cL5s⟫\nand so on",
+        "⟪-----BEGIN PGP PRIVATE KEY BLOCK-----\nVersion: 2.6\n\nlQHYBF\n=aB3d\n-----END PGP PRIVATE KEY BLOCK-----⟫",
+    ),
+    spares=(
+        "-----BEGIN CERTIFICATE-----\nMIIEvQIBADANBgkq\n-----END CERTIFICATE-----",
+        "-----BEGIN PUBLIC KEY-----\nMIIEvQIBADANBgkq\n-----END PUBLIC KEY-----",
+        "the PRIVATE KEY of success",
+    ),
+)

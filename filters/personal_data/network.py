@@ -1,0 +1,255 @@
+"""Addresses on the network: e-mail and IP."""
+
+import ipaddress
+import re
+import unicodedata
+
+from filters.personal_data.candidate import Candidate, Kind, is_unspaced, is_word
+
+# What cannot stand in an unquoted address (RFC 5322, atext), with the punctuation of other scripts. The check trims.
+STOP = (
+    r"\x00-\x20\x{7f}-\x{a0}@＠<>()\[\]{},;:\\|\"“”„«»‹›`´=!?…،؛؟।॥、，；：（）「」『』【】《》〈〉！？"
+    r"\x{2000}-\x{200f}\x{2028}-\x{202f}\x{3000}\x{feff}"
+)
+EMAIL_PATTERN = (
+    rf"[^{STOP}]{{1,64}}[@＠](?:[^{STOP}./／。．]{{1,63}}[.．。]){{1,8}}[^{STOP}./／。．]{{2,63}}"
+    r"|[A-Za-z0-9][A-Za-z0-9._%+-]{0,63} ?[\[({] ?(?:at|AT|arroba|chez|@) ?[\])}] ?"
+    r"(?:[A-Za-z0-9-]{1,63} ?(?:\.|[\[({] ?(?:dot|DOT|punto|ponto|point|punt|titik|\.) ?[\])}]) ?){1,6}[A-Za-z]{2,24}"
+)
+# A picture for dense screens is `name@2x.png`; code has `user@host.local` and `@scope/name@1.js`.
+_ENDINGS = """png jpg jpeg gif svg webp avif ico bmp css scss js mjs ts jsx tsx json html htm php asp aspx jsp xml pdf
+    mp3 mp4 webm woff woff2 ttf map zip gz local localhost internal lan"""
+FILE_ENDINGS = frozenset(_ENDINGS.split())
+SERVICE_NAMES = frozenset(["git", "hg", "svn"])  # git@github.com is an address of a machine
+_OBFUSCATED = re.compile(r"[\[({]")
+_TOP_LEVEL = re.compile(r"(?:xn--[a-z0-9-]+|[a-z]{2,24})(?=[^a-z0-9-]|-|$)", re.ASCII | re.IGNORECASE)
+
+
+def check_email(candidate: Candidate) -> tuple[int, int] | None:
+    """Trim an address to what belongs to it; spare file names, machines and bare host names."""
+    text = candidate.text
+    if "@" not in text.replace("＠", "@") or _OBFUSCATED.search(text):
+        return (0, len(text)) if not is_word(candidate.before[-1:]) and not is_word(candidate.after[:1]) else None
+    at = max(text.rfind("@"), text.rfind("＠"))
+    start = _local_start(text[:at])
+    end = _domain_end(text, at + 1)
+    if start is None or end is None:
+        return None
+    local, top = text[start:at].lower(), re.split(r"[.．。]", text[at + 1 : end])[-1].lower()
+    if top in FILE_ENDINGS or local in SERVICE_NAMES or len(text[at + 1 : end]) > 255:
+        return None
+    return start, end
+
+
+def _local_start(local: str) -> int | None:
+    """Where the part before the at sign begins: in "写信给li@a.cn" at "li", in "rené@a.fr" at "rené"."""
+    foreign = next((place for place in reversed(range(len(local))) if not local[place].isascii()), -1)
+    if foreign >= 0:
+        char = local[foreign]
+        tail = local[foreign + 1 :]
+        if any(map(str.isalpha, tail)) and (is_unspaced(char) or _script(char) not in ("LATIN", "FULLWIDTH")):
+            start = next(place for place, letter in enumerate(tail) if letter.isalnum() or letter == "_")
+            return foreign + 1 + start if tail[-1] != "." else None
+    start = 0
+    while start < len(local) and not (local[start].isalnum() or local[start] == "_"):
+        start += 1
+    return start if start < len(local) and local[-1] != "." else None
+
+
+def _domain_end(text: str, start: int) -> int | None:
+    """Where the domain ends, or None when what stands there is no domain name.
+
+    An ASCII top-level domain ends at the first other character ("a@b.org或"), unless the name is in another script.
+    """
+    end = len(text)
+    dots = [place for place in range(start, end) if text[place] in ".．。"]
+    for dot in reversed(dots):
+        label = text[dot + 1 : end]
+        folded = unicodedata.normalize("NFKC", label)
+        if folded[:1].isascii():
+            found = _TOP_LEVEL.match(folded)
+            if found and not is_word(folded[found.end() : found.end() + 1]):
+                return _trim(text, start, dot + 1 + found.end())
+            if found and folded[:1].isalpha():
+                return None
+        elif sum(char.isalpha() for char in label) >= 2 and not text[start:dot].isascii():
+            return _trim(text, start, dot + 1 + _letters(label))
+        end = dot
+    return None
+
+
+def _letters(label: str) -> int:
+    """How many characters of a label are letters, marks or digits before the first that is not."""
+    for place, char in enumerate(label):
+        if not (char.isalnum() or unicodedata.category(char)[0] == "M" or char == "-"):
+            return place
+    return len(label)
+
+
+def _trim(text: str, start: int, end: int) -> int | None:
+    """The end, if every label before it is one: not empty, no hyphen at its ends."""
+    labels = re.split(r"[.．。]", text[start:end])
+    fit = all(label and label[0] != "-" and label[-1] != "-" and _letters(label) == len(label) for label in labels)
+    return end if fit and len(labels) > 1 else None
+
+
+def _script(char: str) -> str:
+    return unicodedata.name(char, "").partition(" ")[0]
+
+
+EMAIL = Kind(
+    name="email",
+    tag="EMAIL",
+    words="local part, at sign, domain name; letters of any script; also `ana [at] example [dot] org`",
+    pattern=EMAIL_PATTERN,
+    check=check_email,
+    finds=(
+        "Write to ⟪ana.lopez+news@mail.example.org⟫.",
+        "<⟪o'neil_7@example.co.uk⟫>, mailto:⟪x@example.com⟫?subject=hi",
+        "Ecrivez à ⟪rené.dupont@exemple.fr⟫ !",
+        "请写信到⟪zhang@example.com.cn⟫或打电话。",
+        "ईमेल: ⟪राम@उदाहरण.भारत⟫ पर लिखें",
+        "البريد: ⟪ahmad@example.net⟫، شكرا",
+        "தொடர்பு⟪kumar@example.in⟫",
+        "⟪ａｎａ＠ｅｘａｍｐｌｅ．ｃｏｍ⟫ (full width)",
+        "mail ⟪ana [at] example [dot] org⟫ please",
+        "ติดต่อ⟪somchai@example.co.th⟫ได้",
+    ),
+    spares=(
+        "icon@2x.png and logo@3x.jpg",
+        "git clone git@github.com:o/r.git",
+        "meet @ 5.30 p.m.",
+        "npm i left-pad@1.3.0",
+        "follow @ana_lopez on it",
+        "a @ b . c",
+        "user@localhost",
+        "12@34.56",
+        "x@-bad-.com",
+    ),
+)
+
+IPV4_PATTERN = r"\p{Nd}{1,3}(?:\.\p{Nd}{1,3}){3}"
+# Public resolvers are in manuals everywhere and point at nobody.
+_RESOLVERS = """8.8.8.8 8.8.4.4 1.1.1.1 1.0.0.1 9.9.9.9 149.112.112.112 208.67.222.222 208.67.220.220 4.2.2.1 4.2.2.2
+    2001:4860:4860::8888 2001:4860:4860::8844 2606:4700:4700::1111 2606:4700:4700::1001 2620:fe::fe"""
+WELL_KNOWN = frozenset(_RESOLVERS.split())
+# Words right before a version, a section or a figure, in the languages of ROOTS.
+_VERSION = re.compile(
+    r"(?:\bv|\bver\.?|version|versión|versão|versió|versioa|versi|phiên bản|release|build|firmware|kernel|section|"
+    r"sección|seção|secció|chapter|chapitre|capítulo|clause|article|artículo|artigo|fig\.|figure|table|oid|toleo|ẹ̀yà|"
+    r"版本|版|إصدار|الإصدار|संस्करण|সংস্করণ|பதிப்பு|సంస్కరణ|പതിപ്പ്|ಆವೃತ್ತಿ|ਸੰਸਕਰਣ|આવૃત્તિ|आवृत्ती|ورژن|§)"
+    r"[\s:.#=n°]{0,4}$",
+    re.IGNORECASE,
+)
+_NETWORK = re.compile(
+    r"\b(?:ip|dns|server|host|addr\w*|ping|serveur|servidor|adresse|dirección|endereço)\b|地址|عنوان", re.I
+)
+
+
+def fold(text: str) -> str:
+    """Digits of every script and full-width forms as ASCII, one character for one; other characters as they are."""
+    if text.isascii():
+        return text
+    return "".join(_fold_char(char) for char in text)
+
+
+def _fold_char(char: str) -> str:
+    digit = unicodedata.digit(char, -1)
+    if digit >= 0:
+        return str(digit)
+    if 0xFF01 <= ord(char) <= 0xFF5E:
+        return chr(ord(char) - 0xFEE0)
+    if unicodedata.category(char) == "Pd" or char == "−":
+        return "-"
+    return " " if unicodedata.category(char) == "Zs" else char
+
+
+def check_ipv4(candidate: Candidate) -> tuple[int, int] | None:
+    """Four octets of a public address, not a version, a section number, a grouped amount or part of a longer run."""
+    text = fold(candidate.text)
+    before, after = candidate.before, candidate.after
+    if is_word(before[-1:]) or is_word(after[:1]) or (before[-1:] in (".", "-", ",") and before[-2:-1].isdigit()):
+        return None
+    if after[:1] in (".", ",", "-") and after[1:2].isdigit():
+        return None
+    octets = text.split(".")
+    if any((len(octet) > 1 and octet[0] == "0") or int(octet) > 255 for octet in octets) or text in WELL_KNOWN:
+        return None
+    if not ipaddress.IPv4Address(text).is_global or octets[0] == "0" or _VERSION.search(before[-24:]):
+        return None
+    if len(text) == 7 and not _NETWORK.search(before + " " + after):  # 1.2.3.4 is a section more often than a host
+        return None
+    return 0, len(text)
+
+
+IPV6_PATTERN = r"[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:\.[0-9]{1,3}){0,3}"
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+
+
+def check_ipv6(candidate: Candidate) -> tuple[int, int] | None:
+    """A public IPv6 address; a shortened one must lie in 2000::/3, where all assigned ones are (RFC 4291)."""
+    text, after = candidate.text, candidate.after
+    if (
+        candidate.before[-1:] == ":"
+        or is_word(candidate.before[-1:])
+        or is_word(after[:1])
+        or (after[:1] == ":" and text[-1] != ":")
+    ):
+        return None
+    text = text[:-1] if text.endswith(":") and not text.endswith("::") else text  # a colon may follow an address
+    if (text.count(":") < 3 and "::" not in text) or text.lower() in WELL_KNOWN:
+        return None
+    try:
+        address = ipaddress.IPv6Address(text)
+    except ValueError:
+        return None
+    groups = text.split(":")
+    if "::" in text:
+        fit = address in _GLOBAL_UNICAST and sum(map(bool, groups)) >= 3 and any(char.isdigit() for char in text)
+    else:
+        fit = any(len(group) > 2 for group in groups)  # eight pairs are a MAC (EUI-64) or a fingerprint
+    return (0, len(text)) if fit and address.is_global else None
+
+
+def check_ip(candidate: Candidate) -> tuple[int, int] | None:
+    """IPv4 or IPv6."""
+    return check_ipv6(candidate) if ":" in candidate.text else check_ipv4(candidate)
+
+
+IP_ADDRESS = Kind(
+    name="ip_address",
+    tag="IP_ADDRESS",
+    words="IPv4 (digits of any script) or IPv6, public addresses only",
+    pattern=f"{IPV4_PATTERN}|{IPV6_PATTERN}",
+    check=check_ip,
+    finds=(
+        "from ⟪93.184.215.14⟫ at noon",
+        "(⟪203.0.114.77⟫:8080)",
+        "http://⟪151.101.1.69⟫/x",
+        "العنوان ⟪٩٣.١٨٤.٢١٥.١٤⟫ هنا",
+        "पता ⟪९३.१८४.२१५.१४⟫",
+        "在⟪93.184.215.14⟫上",
+        "host ⟪2606:2800:21f:cb07:6820:80da:af6b:8b2c⟫.",
+        "⟪2a00:1450:4009:81f::200e⟫ answers",
+        "[⟪2a00:1450:4009:81f::200e⟫]:443",
+        "DNS ⟪7.7.6.5⟫",
+    ),
+    spares=(
+        "192.168.1.1, 10.0.0.1, 127.0.0.1, 172.16.3.4",
+        "version 12.4.26.118",
+        "v2.14.33.10",
+        "see 1.2.3.4",
+        "OID 1.3.6.1.4.1.311",
+        "1.000.000.000",
+        "256.300.1.1",
+        "resolver 8.8.8.8",
+        "::1 and fe80::1",
+        "std::vector a::b",
+        "at 12:34:56",
+        "00:1A:2B:3C:4D:5E",
+        "53:4f:a1:02:9b:77:e1:0c:aa:bb",
+        "192.0.2.7 is for manuals",
+        "11.12.2024.10",
+        "版本12.4.26.118",
+    ),
+)

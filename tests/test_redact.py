@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines import redact as module
+from pipelines.redact import Redact
+from roots import shards
+from roots.errors import SettingsError
+from roots.schema import DEDUP, EXTRACT
+from roots.settings import build
+
+SECRET = "ana.lopez@example.org"
+TEXTS = [f"Écrivez à {SECRET} !", "हिन्दी क्षि \u200d", "gone", "从93.184.215.14来", "", "a@b.co c@d.co e@f.co"]
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> list[Path]:
+    """An extract shard that drops one row and a dedup shard over the rest."""
+    rows = [
+        {"id": str(n), "text": text, "drop": "extract.x" if text == "gone" else None} for n, text in enumerate(TEXTS)
+    ]
+    kept = [{"id": row["id"], "drop": None} for row in rows if not row["drop"]]
+    made = []
+    for name, schema, data in (("extract", EXTRACT, rows), ("dedup", DEDUP, kept)):
+        path = tmp_path / f"{name}.parquet"
+        shards.write(path, schema, [pa.RecordBatch.from_pylist(data, schema)], name, 1, "f")
+        made.append(path)
+    return made
+
+
+def make(stage: Redact, chain: list[Path]) -> list[dict]:
+    return pa.Table.from_batches(list(stage.make("a.parquet", chain)), stage.schema).to_pylist()
+
+
+def test_one_row_for_every_kept_row_in_the_same_order(chain):
+    rows = make(Redact(), chain)
+    assert [row["id"] for row in rows] == ["0", "1", "3", "4", "5"]
+    assert [row["text"] for row in rows] == [
+        "Écrivez à PI:EMAIL !", TEXTS[1], "从PI:IP_ADDRESS来", "", "PI:EMAIL PI:EMAIL PI:EMAIL",
+    ]  # fmt: skip
+    assert rows[0]["pii"] == [{"kind": "email", "start": 10, "end": 31}]
+    assert all(row["drop"] is None for row in rows)
+
+
+def test_the_value_is_nowhere_in_the_shard(chain, tmp_path):
+    path = tmp_path / "redact.parquet"
+    shards.write(path, Redact.schema, Redact().make("a.parquet", chain), "redact", 1, "f")
+    assert SECRET not in str(pq.read_table(path).to_pylist())
+    assert SECRET not in str(pq.read_metadata(path).metadata)
+
+
+def test_a_policy_may_drop_documents_with_many(chain):
+    rows = make(Redact(drop_over=2), chain)
+    assert [row["drop"] for row in rows] == [None, None, None, None, "redact.too_many"]
+    assert rows[-1]["text"] is None
+
+
+def test_batches_are_bounded_by_bytes_and_hold_the_same_rows(chain, monkeypatch):
+    whole = make(Redact(), chain)
+    monkeypatch.setattr(module, "BATCH_BYTES", 10)
+    batches = list(Redact().make("a.parquet", chain))
+    assert len(batches) > 2
+    assert pa.Table.from_batches(batches).to_pylist() == whole
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [({"kinds": ["emial"]}, "email"), ({"style": "rots"}, "roots"), ({"drop_over": -1}, "0 or more")],
+)
+def test_a_bad_setting_is_refused_before_any_work(values, word):
+    with pytest.raises(SettingsError, match=word):
+        build(Redact, values, "redact")
