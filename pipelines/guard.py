@@ -1,0 +1,317 @@
+"""Work on hostile pages in a process that can be killed: one page never takes its neighbours, or the job, with it.
+
+No extractor is safe (100,000 attributes on one tag cost most of them 30 seconds inside C code, where no Python
+exception arrives), so the work runs in a child. Every item is worked on under a CPU timer whose signal kills the child
+at once, wherever it is; CPU time and not wall time, so that the load of the machine does not decide what a corpus
+holds. Memory is bounded too. When a child dies, the item in flight is a `Failure` and a new child goes on with the
+next. Measured: 6 us an item, 5 ms a new child.
+
+Children are forked from a small server process which has imported what they need and has no threads. Parent, server and
+child talk in JSON: nothing a child sends is ever unpickled.
+"""
+
+import ctypes
+import importlib
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from roots.errors import RootsError
+
+Row = dict[str, Any]
+Prepare = Callable[..., Callable[[Sequence[Any]], Iterator[Row]]]
+
+PRELOAD: tuple[str, ...] = ()  # what the server imports before it forks: all that is dear to import
+RETRIES = 2  # a child killed from outside is no fault of its page; the third time is the machine's
+PIPE_BYTES = 1 << 20  # the pipe's buffer, so that child and parent seldom wait for each other
+ROW_BYTES = 256 << 20  # a row beyond this is refused: it would be the parent's memory
+EXIT_MEMORY = 77
+ERROR_CHARS = 1000
+PR_SET_PDEATHSIG = 1
+HEADER = struct.Struct(">I")
+NUMBER = struct.Struct(">q")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one item may use."""
+
+    cpu_seconds: float = 10.0
+    memory_bytes: int = 384 << 20  # of data, on top of what the child holds when it starts
+    wall_seconds: float = (
+        300.0  # for work that sleeps; far beyond the CPU limit, as a busy machine is no fault of a page
+    )
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An item that its child did not survive."""
+
+    reason: str  # timeout, memory, crash
+    error: str = ""  # what Python had to say, where it was Python's error
+
+
+class GuardError(RootsError):
+    """The guarded process cannot start, or is killed from outside again and again."""
+
+
+def guarded(
+    prepare: Prepare, arguments: Mapping[str, Any], items: Sequence[Any], limits: Limits
+) -> Iterator[Row | Failure]:
+    """Work on `items` in order; yield for each its row, or the Failure that it was.
+
+    `prepare(**arguments)` runs in the child and gives a function from the items to an iterator of one row an item, in
+    their order. `prepare` is a function at the top of a module; arguments, items and rows are what JSON can hold.
+    Raises GuardError when a child cannot start, or is killed from outside three times at one item.
+    """
+    done = deaths = 0
+    while done < len(items):
+        server = _take_server()
+        job = {
+            "function": f"{prepare.__module__}:{prepare.__qualname__}",
+            "arguments": dict(arguments),
+            "items": list(items[done:]),
+            "cpu_seconds": limits.cpu_seconds,
+            "memory_bytes": limits.memory_bytes,
+            "path": sys.path,
+        }
+        child = _Child(server, job, limits.wall_seconds)
+        before = done
+        try:
+            for row in child.rows():
+                done += 1
+                yield row
+        finally:
+            reason = child.end()
+        deaths = 0 if done > before else deaths
+        if reason == "killed":
+            deaths += 1
+            if deaths > RETRIES:
+                raise GuardError("the process that reads pages was killed three times at one page: out of memory?")
+        elif reason == "unprepared":
+            raise GuardError(f"{job['function']} could not be prepared: {child.error or 'it crashed'}")
+        elif done < len(items):
+            done += 1
+            yield Failure(reason, child.error)
+
+
+class _Server:
+    """The process that forks children: see `serve`."""
+
+    def __init__(self) -> None:
+        self.owner = os.getpid()
+        self.socket, theirs = socket.socketpair()
+        code = f"from pipelines.guard import serve; serve({theirs.fileno()})"
+        root = str(Path(__file__).resolve().parent.parent)
+        path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code], pass_fds=[theirs.fileno()], env={**os.environ, "PYTHONPATH": path}
+        )
+        theirs.close()
+
+    def close(self) -> None:
+        self.socket.close()
+        self.process.kill()
+        self.process.wait()
+
+
+_idle: list[_Server] = []
+
+
+def _take_server() -> _Server:
+    """A server with nothing to do; starting one costs a third of a second, so they are used again."""
+    while _idle:
+        server = _idle.pop()
+        if server.owner == os.getpid() and server.process.poll() is None:
+            return server
+    return _Server()
+
+
+class _Child:
+    """One child at work, as its parent sees it."""
+
+    def __init__(self, server: _Server, job: Mapping[str, Any], wall_seconds: float) -> None:
+        self.server = server
+        self.wall_seconds = wall_seconds
+        self.pid = 0
+        self.ready = self.ended = False
+        self.error = ""
+        self.verdict = ""  # ours, where we had to end it
+        self.pipe, theirs = os.pipe()
+        body = json.dumps(job).encode()
+        with suppress(OSError):  # a dead server shows as a pipe that ends, and as no pid
+            socket.send_fds(server.socket, [NUMBER.pack(len(body))], [theirs])
+            server.socket.sendall(body)
+        os.close(theirs)
+        self.pid = self._number()
+
+    def _number(self) -> int:
+        """A number from the server; -1 from a dead one."""
+        data = b""
+        with suppress(OSError):
+            while len(data) < NUMBER.size and (more := self.server.socket.recv(NUMBER.size - len(data))):
+                data += more
+        return int(NUMBER.unpack(data)[0]) if len(data) == NUMBER.size else -1
+
+    def rows(self) -> Iterator[Row]:
+        """The rows, until the child ends, for whatever reason."""
+        poll = select.poll()
+        poll.register(self.pipe, select.POLLIN)
+        held = bytearray()
+        while True:
+            if not poll.poll(self.wall_seconds * 1000):
+                self.verdict = "timeout"
+                return
+            block = os.read(self.pipe, PIPE_BYTES)
+            if not block:
+                self.ended = True
+                return
+            held += block
+            start = 0
+            while len(held) - start >= HEADER.size:
+                (length,) = HEADER.unpack_from(held, start)
+                if length > ROW_BYTES:
+                    self.verdict = "memory"
+                    return
+                end = start + HEADER.size + length
+                if len(held) < end:
+                    break
+                frame = json.loads(held[start + HEADER.size : end])
+                start = end
+                if isinstance(frame, str):
+                    self.error = frame
+                elif self.ready:
+                    yield frame
+                else:
+                    self.ready = True  # the first frame only says that the child is prepared
+            del held[:start]
+
+    def end(self) -> str:
+        """See the child to its end, and say what it died of: done, timeout, memory, crash, killed, unprepared."""
+        os.close(self.pipe)
+        if self.pid > 0 and not self.ended:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+        status = self._number() if self.pid > 0 else -1
+        if status == -1:
+            self.server.close()
+            return self.verdict or "killed"
+        _idle.append(self.server)
+        cause = self.verdict or _cause(status)
+        return cause if self.ready or cause == "killed" else "unprepared"
+
+
+def _cause(status: int) -> str:
+    """What a wait status says of the item in flight."""
+    if not os.WIFSIGNALED(status):
+        return {0: "done", EXIT_MEMORY: "memory"}.get(os.WEXITSTATUS(status), "crash")
+    number = os.WTERMSIG(status)
+    if number in (signal.SIGPROF, signal.SIGXCPU):
+        return "timeout"
+    if number == signal.SIGABRT:
+        return "memory"  # what Rust and C++ do where they get none
+    faults = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP, signal.SIGSYS)
+    return "crash" if number in faults else "killed"
+
+
+def serve(control: int) -> None:
+    """Fork one child after another as the parent asks: the main of the server process."""
+    parent = os.getppid()
+    _die_with_parent(parent)
+    for name in PRELOAD:
+        importlib.import_module(name)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    link = socket.socket(fileno=control)
+    while True:
+        head, files, _, _ = socket.recv_fds(link, NUMBER.size, 1)
+        if len(head) < NUMBER.size:
+            return
+        job = link.recv(NUMBER.unpack(head)[0], socket.MSG_WAITALL)
+        me = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            _be_child(link, me, job, files[0])
+        os.close(files[0])
+        link.sendall(NUMBER.pack(pid))
+        _, status = os.waitpid(pid, 0)
+        link.sendall(NUMBER.pack(status))
+
+
+def _die_with_parent(parent: int) -> None:
+    """Be killed by the kernel when the process that started us ends, however it ends (Linux, prctl(2))."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before we asked
+        os._exit(1)
+
+
+def _be_child(link: socket.socket, server: int, job: bytes, pipe: int) -> NoReturn:
+    """Work on the items of a job, and never come back."""
+    code = 1
+    try:
+        link.close()
+        _die_with_parent(server)
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # the parent is gone, or has seen enough
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        _work(json.loads(job), pipe)
+        code = 0
+    except MemoryError:
+        code = EXIT_MEMORY
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        try:
+            _report(pipe, sys.exc_info()[1])
+        finally:
+            os._exit(code)
+
+
+def _report(pipe: int, error: BaseException | None) -> None:
+    """Tell the parent what Python raised: one frame that is a text and no row."""
+    if error is not None:
+        last = "".join(traceback.format_exception_only(error)).strip()
+        _send(pipe, json.dumps(last[:ERROR_CHARS]).encode())
+
+
+def _work(job: Row, pipe: int) -> None:
+    """Send one frame when prepared, then one an item."""
+    sys.path[:] = job["path"]
+    module, _, name = job["function"].partition(":")
+    rows = getattr(importlib.import_module(module), name)(**job["arguments"])(job["items"])
+    limit = _data_bytes() + job["memory_bytes"]
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    _send(pipe, b"{}")
+    seconds = job["cpu_seconds"]
+    while True:
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        row = next(rows, None)
+        if row is None:
+            break
+        frame = json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+        signal.setitimer(signal.ITIMER_PROF, 0)  # waiting for the parent is not the page's time
+        _send(pipe, frame)
+
+
+def _send(pipe: int, frame: bytes) -> None:
+    data = memoryview(HEADER.pack(len(frame)) + frame)
+    while data:
+        data = data[os.write(pipe, data) :]
+
+
+def _data_bytes() -> int:
+    """What RLIMIT_DATA counts of this process now."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmData:"):
+            return int(line.split()[1]) << 10
+    raise GuardError("/proc/self/status has no VmData: guarded work needs Linux")
