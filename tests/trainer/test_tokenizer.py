@@ -5,11 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 from roots.errors import InputError, SettingsError
-from roots.schema import DOCUMENT
 from roots.settings import build
 
 pytest.importorskip("tokenizers", reason="tokenizers is not installed: pip install 'roots-corpus[train]'")
@@ -30,18 +28,8 @@ TEXTS = {
 }
 
 
-def write_shards(folder: Path, texts: list[str], split: str = "train") -> list[Path]:
-    """One Arrow IPC stream file as the pipeline writes it."""
-    path = folder / "shards" / split / "data-00000-of-00001.arrow"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rows = [dict.fromkeys(DOCUMENT.names) | {"id": f"{folder.name}-{i}", "text": t} for i, t in enumerate(texts)]
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, DOCUMENT) as stream:
-        stream.write_table(pa.Table.from_pylist(rows, DOCUMENT))
-    return [path]
-
-
 @pytest.fixture(scope="module")
-def sources(tmp_path_factory):
+def sources(tmp_path_factory, write_shards):
     work = tmp_path_factory.mktemp("work")
     made = {}
     for language, text in TEXTS.items():
@@ -169,7 +157,7 @@ def test_blooms_shares_come_out_of_its_sizes():
     assert weights["ta"] / weights["en"] == pytest.approx(0.46, abs=0.06)  # 3.2 of 6.2 with BLOOM's own, smaller cap
 
 
-def test_repeated_lines_count_once(tmp_path):
+def test_repeated_lines_count_once(tmp_path, write_shards):
     text = "menu home about\nthe only line of its kind {}\n"
     paths = write_shards(tmp_path / "xx", [text.format(i) for i in range(20)])
     sampled = "\n".join(sampling.sample(paths, corpus.text_bytes(paths), 500, seed=1))
