@@ -1,0 +1,107 @@
+"""The archives that the benchmarks read, made from the real pages of the project's shared data.
+
+Every HTML response gets the header WARC-Identified-Payload-Type, as Common Crawl's have: without it datatrove asks
+libmagic, which takes some pages for XML or JavaScript, and drops them unsaid. Bodies and HTTP heads are untouched.
+"""
+
+import csv
+import uuid
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from warcio.archiveiterator import ArchiveIterator
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+BUNDLES = ("real-pages-bundle", "docs-bundle")
+PAGE_TYPES = ("text/html", "application/xhtml+xml")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One response of an archive, as stored, and what its bundle's manifest says of it."""
+
+    headers: tuple[tuple[str, str], ...]  # of WARC
+    block: bytes  # HTTP head and body
+    language: str  # two letters; "" where nobody knows
+
+    def to_bytes(self, level: int, record_id: str = "") -> bytes:
+        """The record as one gzip member. A new `record_id` makes it another document with the same text."""
+        lines = ["WARC/1.0"]
+        for name, value in self.headers:
+            lines.append(f"{name}: {f'<{record_id}>' if record_id and name == 'WARC-Record-ID' else value}")
+        packer = zlib.compressobj(level, zlib.DEFLATED, 31)
+        head = "\r\n".join(lines).encode() + b"\r\n\r\n"
+        return packer.compress(head) + packer.compress(self.block) + packer.compress(b"\r\n\r\n") + packer.flush()
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Files written for a benchmark, and what they hold."""
+
+    folder: Path
+    documents: int  # HTML responses
+    wanted: int  # of them, those that the manifest says are in the language asked for
+
+    @property
+    def pattern(self) -> str:
+        """All its files, as the `--input` of our command takes them."""
+        return f"{self.folder}/*.warc.gz"
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(path.stat().st_size for path in self.folder.glob("*.warc.gz"))
+
+
+def missing_data() -> str | None:
+    """Why no archive can be made; None where one can."""
+    absent = [name for name in BUNDLES if not (DATA / "warc" / "built" / f"{name}.warc.gz").is_file()]
+    return f"{DATA}/warc/built has no {', '.join(absent)}: the shared data are not here" if absent else None
+
+
+def read_records(bundle: str) -> Iterator[Record]:
+    """All HTML responses of a bundle that were answered with status 200, in order."""
+    stem = DATA / "warc" / "built" / bundle
+    with Path(f"{stem}.manifest.tsv").open(encoding="utf-8", newline="") as file:
+        rows = {row["record_id"]: row for row in csv.DictReader(file, delimiter="\t")}
+    with Path(f"{stem}.warc.gz").open("rb") as file:
+        for record in ArchiveIterator(file, no_record_parse=True):
+            row = rows.get(record.rec_headers.get_header("WARC-Record-ID"))
+            if record.rec_type != "response" or row is None or row["status"] != "200":
+                continue
+            payload_type = row["content_type"].partition(";")[0].strip()
+            if payload_type in PAGE_TYPES:
+                headers = (*record.rec_headers.headers, ("WARC-Identified-Payload-Type", payload_type))
+                yield Record(headers, record.raw_stream.read(), row["lang"])
+
+
+def write_archive(records: Iterable[Record], folder: Path, language: str, files: int = 4) -> Archive:
+    """Deal the records over `files` archives, so that several workers have something to do."""
+    folder.mkdir(parents=True)
+    targets = [(folder / f"pages-{number:02}.warc.gz").open("wb") for number in range(files)]
+    documents = wanted = 0
+    for record in records:
+        targets[documents % files].write(record.to_bytes(level=6))
+        documents += 1
+        wanted += record.language == language
+    for target in targets:
+        target.close()
+    return Archive(folder, documents, wanted)
+
+
+def write_repeated(records: Iterable[Record], folder: Path, language: str, size: int, level: int) -> Archive:
+    """One archive of at least `size` bytes: the same records over and over, each time under new record ids."""
+    folder.mkdir(parents=True)
+    once = list(records)
+    documents = wanted = written = copy = 0
+    with (folder / "repeated.warc.gz").open("wb") as file:
+        while written < size:
+            for number, record in enumerate(once):
+                record_id = uuid.uuid5(uuid.NAMESPACE_URL, f"roots-benchmark/{copy}/{number}").urn
+                written += file.write(record.to_bytes(level, record_id=record_id))
+                documents += 1
+                wanted += record.language == language
+            copy += 1
+    return Archive(folder, documents, wanted)
