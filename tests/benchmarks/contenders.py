@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from pipelines.folders import CHAIN, folder
 from tests.benchmarks.archives import Archive
 from tests.benchmarks.process_tree import Usage, measure
 
@@ -17,7 +18,6 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 REQUIREMENTS = HERE / "peers" / "datatrove.txt"
 OURS, FAST, PEER = "roots", "roots --extractor resiliparse", "datatrove"
-STAGES = ("extract", "filter", "dedup", "redact", "shards")  # folders below work/<language>
 LIMIT_SECONDS = 3600.0  # of one run
 
 
@@ -93,10 +93,11 @@ def peer_result(output: str) -> dict[str, Any]:
 def our_result(work: Path, language: str) -> dict[str, Any]:
     """What our stages' manifests say: documents left after each stage, and the three commonest reasons."""
     steps, kept = [], 0
-    for folder in (work / "index", *(work / language / name for name in STAGES)):
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    for stage in (*CHAIN, "shard"):
+        path = folder(work, language, stage) / "manifest.json"
+        manifest = json.loads(path.read_text(encoding="utf-8"))
         kept = manifest["kept"]
         commonest = sorted(manifest["drops"].items(), key=lambda item: (-item[1], item[0]))[:3]
         drops = ", ".join(f"{reason} {rows}" for reason, rows in commonest)
-        steps.append(f"{folder.name} {kept}" + (f" ({drops})" if drops else ""))
+        steps.append(f"{stage} {kept}" + (f" ({drops})" if drops else ""))
     return {"kept": kept, "funnel": ", ".join(steps), "versions": {}}
