@@ -1,0 +1,239 @@
+"""Compiled passes that count: characters by class, repeated n-grams, words of a list. What they mean is in measures.py.
+
+All take the arrays of `filters.text`, give one row a text, and hold at most some 50 MB whatever the length of a text.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from filters.characters import LETTER, NUMBER, PUNCTUATION, ROOTS_SPECIAL, SPACE, SPECIAL, SYMBOL
+from filters.compiled import compiled
+from filters.text import Codes, Hashes, Places
+
+Counts = npt.NDArray[np.int64]
+Ratios = npt.NDArray[np.float64]
+Table = npt.NDArray[np.uint16]
+
+# Columns of `count_characters`.
+ALL, ROOTS_SPECIALS, SPECIALS, LETTERS, NUMBERS, SIGNS, SPACES, IN_SCRIPT = range(8)
+
+GRAMS_AT_ONCE = 1 << 21  # n-grams that a hash table holds; longer texts are counted in several passes
+SMALL = 4096  # counts below this are tallied by value
+
+
+@compiled
+def count_characters(
+    codes: Codes, offsets: Places, table: Table, scripts: npt.NDArray[np.uint8], script: int
+) -> Counts:
+    """Characters of each text by class; int64 (texts, 8), columns as named above."""
+    counts = np.zeros((len(offsets) - 1, 8), np.int64)
+    for text in range(len(offsets) - 1):
+        row = counts[text]
+        row[ALL] = offsets[text + 1] - offsets[text]
+        for at in range(offsets[text], offsets[text + 1]):
+            bits = table[codes[at]]
+            row[ROOTS_SPECIALS] += (bits & ROOTS_SPECIAL) != 0
+            row[SPECIALS] += (bits & SPECIAL) != 0
+            row[NUMBERS] += (bits & NUMBER) != 0
+            row[SIGNS] += (bits & (PUNCTUATION | SYMBOL)) != 0
+            row[SPACES] += (bits & SPACE) != 0
+            if bits & LETTER:
+                row[LETTERS] += 1
+                row[IN_SCRIPT] += scripts[codes[at]] == script
+    return counts
+
+
+@compiled
+def _finish(value: np.uint64) -> np.uint64:
+    value ^= value >> np.uint64(33)
+    value *= np.uint64(0xFF51AFD7ED558CCD)
+    return value ^ (value >> np.uint64(33))
+
+
+@compiled
+def _add(keys: Hashes, counts: npt.NDArray[np.int32], mask: np.uint64, key: np.uint64) -> np.int64:
+    """Count `key` in an open-addressing table; the slot it is in."""
+    slot = key & mask
+    while counts[slot] and keys[slot] != key:
+        slot = (slot + np.uint64(1)) & mask
+    keys[slot] = key
+    counts[slot] += 1
+    return np.int64(slot)
+
+
+@compiled
+def _size_for(grams: int) -> int:
+    """Slots of a table for that many different n-grams: a power of two, at most half full."""
+    size = 16
+    while size < 2 * grams:
+        size *= 2
+    return size
+
+
+@compiled
+def _top_share(tally: Counts, large: Counts, larges: int, distinct: int, total: int, capped: bool) -> float:
+    """Share of all n-grams that the k most frequent ones make up."""
+    most = int(np.sqrt(float(distinct)))
+    if capped:
+        most = min(most, distinct - tally[1])
+    left, covered = most, 0
+    ordered = np.sort(large[:larges])
+    for place in range(larges - 1, -1, -1):
+        if left:
+            covered += ordered[place]
+            left -= 1
+    count = SMALL - 1
+    while left > 0 and count > 0:
+        taken = min(left, tally[count])
+        covered += taken * count
+        left -= taken
+        count -= 1
+    return covered / total
+
+
+@compiled
+def character_repetition(codes: Codes, offsets: Places, n: int, capped: bool) -> Ratios:
+    """Share of each text's character n-grams that are among its k most frequent ones; float64 (texts,).
+
+    k = floor(sqrt(N)) for N different n-grams; `capped` also keeps it to those that occur more than once.
+    """
+    ratios = np.zeros(len(offsets) - 1, np.float64)
+    longest = 0
+    for text in range(len(offsets) - 1):
+        longest = max(longest, offsets[text + 1] - offsets[text])
+    size = _size_for(min(longest, GRAMS_AT_ONCE))
+    keys, counts = np.empty(size, np.uint64), np.empty(size, np.int32)
+    large = np.empty(longest // SMALL + 2, np.int64)
+    tally = np.empty(SMALL, np.int64)
+    base = np.uint64(0x9E3779B97F4A7C15)
+    power = np.uint64(1)
+    for _ in range(n):
+        power *= base
+    for text in range(len(offsets) - 1):
+        first, total = offsets[text], offsets[text + 1] - offsets[text] - n + 1
+        if total <= 0:
+            continue
+        passes = (total + GRAMS_AT_ONCE - 1) // GRAMS_AT_ONCE
+        slots = _size_for(min(total, GRAMS_AT_ONCE)) if passes == 1 else size
+        mask = np.uint64(slots - 1)
+        tally[:] = 0
+        larges, distinct = 0, 0
+        for step in range(passes):
+            counts[:slots] = 0
+            rolling = np.uint64(0)
+            for at in range(n - 1):
+                rolling = rolling * base + np.uint64(codes[first + at])
+            for at in range(total):
+                rolling = rolling * base + np.uint64(codes[first + at + n - 1])
+                if at:
+                    rolling -= power * np.uint64(codes[first + at - 1])
+                key = _finish(rolling)
+                if passes == 1 or (key >> np.uint64(40)) % np.uint64(passes) == np.uint64(step):
+                    _add(keys, counts, mask, key)
+            for slot in range(slots):
+                count = counts[slot]
+                if count:
+                    distinct += 1
+                    if count < SMALL:
+                        tally[count] += 1
+                    else:
+                        large[larges] = count
+                        larges += 1
+        ratios[text] = _top_share(tally, large, larges, distinct, total, capped)
+    return ratios
+
+
+@compiled
+def word_repetition(hashes: Hashes, offsets: Places, n: int) -> Ratios:
+    """Share of each text's word n-grams that occur more than once in it; float64 (texts,)."""
+    ratios = np.zeros(len(offsets) - 1, np.float64)
+    longest = 0
+    for text in range(len(offsets) - 1):
+        longest = max(longest, offsets[text + 1] - offsets[text])
+    size = _size_for(longest)
+    keys, counts = np.empty(size, np.uint64), np.empty(size, np.int32)
+    for text in range(len(offsets) - 1):
+        first, total = offsets[text], offsets[text + 1] - offsets[text] - n + 1
+        if total <= 0:
+            continue
+        slots = _size_for(total)
+        mask = np.uint64(slots - 1)
+        counts[:slots] = 0
+        for at in range(total):
+            _add(keys, counts, mask, gram_of(hashes, first + at, n))
+        repeated = 0
+        for slot in range(slots):
+            if counts[slot] > 1:
+                repeated += counts[slot]
+        ratios[text] = repeated / total
+    return ratios
+
+
+@compiled
+def gram_of(hashes: Hashes, at: int, n: int) -> np.uint64:
+    """64-bit digest of the n words from `at` on."""
+    value = np.uint64(0)
+    for place in range(at, at + n):
+        value = _finish(value * np.uint64(0x9E3779B97F4A7C15) + hashes[place])
+    return value
+
+
+@compiled
+def _member(known: Hashes, used: npt.NDArray[np.bool_], mask: np.uint64, key: np.uint64) -> np.int64:
+    """The slot of `key` in a set, or -1."""
+    slot = key & mask
+    while used[slot]:
+        if known[slot] == key:
+            return np.int64(slot)
+        slot = (slot + np.uint64(1)) & mask
+    return np.int64(-1)
+
+
+@compiled
+def _pair_hash(codes: Codes, starts: Places, ends: Places, at: int, joiner: int, lower: Codes) -> np.uint64:
+    """Hash of two words written together with `joiner` (0: nothing) between, as `filters.text.hash_of` gives it."""
+    value = np.uint64(0xCBF29CE484222325)
+    for place in range(starts[at], ends[at]):
+        value = (value ^ np.uint64(lower[codes[place]])) * np.uint64(0x100000001B3)
+    if joiner:
+        value = (value ^ np.uint64(joiner)) * np.uint64(0x100000001B3)
+    for place in range(starts[at + 1], ends[at + 1]):
+        value = (value ^ np.uint64(lower[codes[place]])) * np.uint64(0x100000001B3)
+    value ^= value >> np.uint64(33)
+    value *= np.uint64(0xFF51AFD7ED558CCD)
+    value ^= value >> np.uint64(33)
+    value *= np.uint64(0xC4CEB9FE1A85EC53)
+    return value ^ (value >> np.uint64(33))
+
+
+@compiled
+def count_listed(
+    codes: Codes, starts: Places, ends: Places, hashes: Hashes, offsets: Places, listed: Hashes, joiner: int,
+    lower: Codes,
+) -> Counts:  # fmt: skip
+    """Words of each text that are in a list, and how many different ones; int64 (texts, 2).
+
+    With `joiner` >= 0 every pair of neighbours, joined by that code point (0: by nothing), is looked up as well.
+    """
+    size = _size_for(2 * len(listed))
+    mask = np.uint64(size - 1)
+    known, used = np.zeros(size, np.uint64), np.zeros(size, np.bool_)
+    for key in listed:
+        slot = key & mask
+        while used[slot]:
+            slot = (slot + np.uint64(1)) & mask
+        known[slot], used[slot] = key, True
+    seen = np.full(size, -1, np.int64)
+    counts = np.zeros((len(offsets) - 1, 2), np.int64)
+    for text in range(len(offsets) - 1):
+        for at in range(offsets[text], offsets[text + 1]):
+            pairs = 2 if joiner >= 0 and at + 1 < offsets[text + 1] else 1
+            for pair in range(pairs):
+                key = hashes[at] if pair == 0 else _pair_hash(codes, starts, ends, at, joiner, lower)
+                slot = _member(known, used, mask, key)
+                if slot >= 0:
+                    counts[text, 0] += 1
+                    if seen[slot] != text:
+                        seen[slot] = text
+                        counts[text, 1] += 1
+    return counts

@@ -1,0 +1,193 @@
+"""What this project knows of a language: one TOML file each in `filters/languages/`, over `default.toml`.
+
+A file says how the language is called and written, how its words are cut, which words carry no meaning of their own
+and which mark pornographic spam, the bounds its documents are judged by, and documents to keep and to drop, which the
+tests judge. A bound set is named (`default`, `roots`, ...); a set lies over the set of that name in `default.toml`.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from roots.errors import SettingsError, unknown_name
+from roots.settings import build, read_toml
+
+DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The values of a signal that a document may have, both ends included; None is no limit."""
+
+    min: float | None = None
+    max: float | None = None
+    source: str = ""  # where the numbers come from
+
+    def __post_init__(self) -> None:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min} is above max {self.max}")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How texts of a language are read: all that decides the measures, besides the text."""
+
+    script: str  # ISO 15924
+    segmenter: str = "unicode"  # a name of filters.text.SEGMENTERS
+    function_words: tuple[str, ...] = ()
+    flagged_words: tuple[str, ...] = ()
+    joiner: str | None = None  # pairs of words, written with this between, are looked up in the lists too
+    character_ngram: int = 10
+    word_ngram: int = 5
+    longest_word: int = 0  # fidelity mode: longer words are left out; 0 leaves all in
+    definitions: str = "repaired"  # or "roots": see filters.measures
+
+    def __post_init__(self) -> None:
+        if self.definitions not in ("repaired", "roots"):
+            raise ValueError(f"definitions {self.definitions!r} are neither 'repaired' nor 'roots'")
+
+
+@dataclass(frozen=True)
+class Example:
+    """A document of ours in the language; `reason` is the signal that must drop it, empty where it must be kept."""
+
+    text: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Language:
+    """One language, with the bound set it was loaded with."""
+
+    code: str  # two letters where ISO 639-1 has them: "fr"
+    iso639_3: str
+    name: str  # in English
+    reading: Reading
+    aliases: tuple[str, ...] = ()  # codes of other systems: "fra", "fra_Latn", "zhs"
+    tag: str = ""  # of a release: "fra_Latn"
+    bound_set: str = DEFAULT
+    bounds: Mapping[str, Bound] = field(default_factory=dict)  # signal -> bound
+    kept: tuple[Example, ...] = ()
+    dropped: tuple[Example, ...] = ()
+
+    @property
+    def script(self) -> str:
+        """ISO 15924 code of the script."""
+        return self.reading.script
+
+
+def folder() -> Path:
+    """Where the language files are."""
+    return Path(str(resources.files("filters.languages")))
+
+
+@cache
+def _file(code: str) -> dict[str, Any]:
+    path = folder() / f"{code}.toml"
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+@cache
+def known_codes() -> tuple[str, ...]:
+    """Codes of all languages that have a file, sorted."""
+    return tuple(sorted(path.stem for path in folder().glob("*.toml") if path.stem != DEFAULT))
+
+
+@cache
+def _names() -> dict[str, str]:
+    """Every name a language answers to, in lower case -> its code."""
+    names: dict[str, str] = {}
+    for code in reversed(known_codes()):
+        file = _file(code)
+        tag = f"{file['iso639_3']}_{file['script']}"
+        for name in (*file.get("aliases", ()), file["iso639_3"], tag, file["name"], code):
+            names[name.lower().replace("-", "_")] = code
+    return names
+
+
+def find_code(name: str) -> str:
+    """The code of the language called `name`: "fr", "fra", "fra_Latn" or "French" give "fr".
+
+    Raises SettingsError naming the nearest known name.
+    """
+    found = _names().get(name.strip().lower().replace("-", "_"))
+    if found is None:
+        raise SettingsError(unknown_name("language", name, known_codes()))
+    return found
+
+
+def bound_sets(name: str) -> tuple[str, ...]:
+    """Names of the bound sets that the language can be judged by, sorted."""
+    code = find_code(name)
+    return tuple(sorted({*_file(code).get("bounds", {}), *_file(DEFAULT)["bounds"]}))
+
+
+def load_language(name: str, bounds: str | Path = DEFAULT, definitions: str = "repaired") -> Language:
+    """Load a language by any of its names, with a bound set by name or from a TOML file of bounds by path.
+
+    A file of bounds holds tables such as `[bounds.special_characters]` with `min`, `max` and `source`; it lies over the
+    default set, so that it need say only what differs. `max = "none"` lifts a limit.
+    Raises SettingsError for an unknown language or set, InputError for a file that cannot be read.
+    """
+    code = find_code(name)
+    file = _file(code)
+    lists = _word_lists(file)
+    values: dict[str, Any] = {
+        key: file[key] for key in ("script", "segmenter", "joiner", "character_ngram", "word_ngram") if key in file
+    }
+    values |= {"longest_word": file.get("longest_word", 0), "definitions": definitions, **lists}
+    if definitions == "roots" and file.get("segmenter") != "icu":
+        values["segmenter"] = "roots"
+    language = Language(
+        code=code,
+        iso639_3=file["iso639_3"],
+        name=file["name"],
+        reading=build(Reading, values, f"{code}.toml"),
+        aliases=tuple(file.get("aliases", ())),
+        tag=file.get("tag", f"{file['iso639_3']}_{file['script']}"),
+        kept=tuple(Example(item["text"]) for item in file.get("kept", ())),
+        dropped=tuple(Example(item["text"], item["reason"]) for item in file.get("dropped", ())),
+    )
+    return with_bounds(language, bounds)
+
+
+def with_bounds(language: Language, bounds: str | Path) -> Language:
+    """The same language judged by another bound set."""
+    sets = _file(language.code).get("bounds", {})
+    general = _file(DEFAULT)["bounds"]
+    if isinstance(bounds, Path) or bounds.endswith(".toml"):
+        own = read_toml(Path(bounds)).get("bounds")
+        if not isinstance(own, dict):
+            raise SettingsError(f"{bounds} has no table [bounds]")
+        tables = [general[DEFAULT], sets.get(DEFAULT, {}), own]
+    elif bounds in bound_sets(language.code):
+        tables = [general.get(bounds, {}), sets.get(bounds, {})]
+    else:
+        raise SettingsError(unknown_name(f"bound set of {language.code}", bounds, bound_sets(language.code)))
+    merged: dict[str, Any] = {}
+    for table in tables:
+        for signal, values in table.items():
+            merged[signal] = {**merged.get(signal, {}), **values}
+    found = {signal: build(Bound, values, f"bounds.{signal}") for signal, values in merged.items()}
+    return replace(language, bound_set=str(bounds), bounds=dict(sorted(found.items())))
+
+
+def _word_lists(file: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The function words and flagged words of a language, sorted, each once."""
+    words: set[str] = set(file.get("function_words", ()))
+    package = file.get("function_words_from")
+    if package is not None:
+        words |= _stopwords_iso(package)
+    flagged = {*_file(DEFAULT)["flagged_words"], *file.get("flagged_words", ())}
+    return {"function_words": tuple(sorted(words)), "flagged_words": tuple(sorted(flagged))}
+
+
+def _stopwords_iso(code: str) -> set[str]:
+    """Function words of the package stopwordsiso, without entries that hold no letter."""
+    import stopwordsiso  # 8 MB of lists: read only where a language asks for them
+
+    return {word.strip().lower() for word in stopwordsiso.stopwords(code) if any(map(str.isalpha, word))}

@@ -1,0 +1,1 @@
+"""Language files: one TOML a language over default.toml; read by filters.language."""

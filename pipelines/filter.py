@@ -1,0 +1,80 @@
+"""filter: measure every document, then judge the numbers. Two stages, so that a new bound never reads text again."""
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from filters.language import Language, Reading
+from filters.measures import MEASURES, measure
+from filters.rules import Rule, judge, rules_of
+from roots import schema
+from roots.settings import as_values
+from roots.shards import read_kept
+from roots.stage import ASIDE
+
+MEASURED = pa.schema(
+    [schema.ID, *(pa.field(name, kind.type) for name, kind in MEASURES.items()), schema.DROP],
+)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Measures the text of every document that extract kept; drops none.
+
+    Make it with `Measure.of(language)`.
+    """
+
+    name: ClassVar[str] = "measure"
+    version: ClassVar[int] = 1
+    schema: ClassVar[pa.Schema] = MEASURED
+
+    reading: Reading = field(metadata=ASIDE)
+    decided_by: Mapping[str, Any] = field(default_factory=dict)  # the reading by value, word lists as digests
+    unicode: str = unicodedata.unidata_version
+
+    @classmethod
+    def of(cls, language: Language) -> "Measure":
+        """The stage for one language, its settings taken by value."""
+        values = as_values(language.reading)
+        for key in ("function_words", "flagged_words"):
+            words = values.pop(key)
+            digest = hashlib.sha256(json.dumps(words, ensure_ascii=False).encode()).hexdigest()
+            values[key] = {"words": len(words), "sha256": digest}
+        return cls(language.reading, values)
+
+    def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+        """Measure the texts of [index, extract]."""
+        for batch in read_kept(sources, ["id", "text"]):
+            signals = measure(batch["text"], self.reading)
+            drop = pa.nulls(batch.num_rows, pa.string())
+            yield pa.RecordBatch.from_arrays([batch["id"], *signals.values(), drop], schema=MEASURED)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Judges the stored numbers by a language's bounds. Make it with `Judge.of(language)`."""
+
+    name: ClassVar[str] = "filter"
+    version: ClassVar[int] = 1
+    schema: ClassVar[pa.Schema] = schema.VERDICT
+
+    rules: tuple[Rule, ...] = ()
+
+    @classmethod
+    def of(cls, language: Language) -> "Judge":
+        """The stage for one language's bounds, taken by value. Raises SettingsError for a bound on no known signal."""
+        return cls(rules_of(language.bounds))
+
+    def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+        """Judge the rows of [index, extract, measure]."""
+        wanted = [rule.signal for rule in self.rules]
+        for batch in read_kept(sources, ["id", *wanted]):
+            signals = {signal: batch[signal] for signal in wanted} or {"id": batch["id"]}
+            drop, failed = judge(signals, self.rules)
+            yield pa.RecordBatch.from_arrays([batch["id"], failed, drop], schema=schema.VERDICT)
