@@ -1,0 +1,55 @@
+# One line a target: the order of stages lives in Python (`roots run`), so nobody needs make.
+#
+# LANG is also the variable of the locale. Unset on the command line, make would take en_US.UTF-8 from the environment;
+# set, it would be handed to every child as its locale. So it is read from the command line only, and never exported.
+ifeq ($(origin LANG),command line)
+LANGUAGES := $(LANG)
+endif
+override LANG :=
+unexport LANG
+export PYTHONUTF8 := 1
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INPUT ?= tests/fixtures/crawl/*.warc.gz tests/fixtures/crawl/*.wet.gz
+WORK ?= work
+WORKERS ?= $(shell nproc 2>/dev/null || echo 1)
+OPTIONS ?=
+
+.PHONY: help setup pipeline test check bench clean
+.DEFAULT_GOAL := help
+
+help: ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.run: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable '.[datasets]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(BIN)/pip install --quiet --editable '.[dev,train]'
+	@touch $@
+
+setup: $(VENV)/.dev ## a virtual environment with all that is needed
+
+pipeline: $(VENV)/.run ## the whole job: make pipeline LANG=fr [INPUT='crawl/*.warc.gz' WORK=work WORKERS=2]
+	@test -n "$(strip $(LANGUAGES))" || { echo "Say which language: make pipeline LANG=fr  (several: LANG=\"fr sw yo\")" >&2; exit 2; }
+	$(BIN)/roots run '$(WORK)' $(foreach input,$(INPUT),--input '$(input)') --lang '$(strip $(LANGUAGES))' --workers $(WORKERS) $(OPTIONS)
+
+test: $(VENV)/.dev ## all tests
+	$(BIN)/pytest
+
+check: $(VENV)/.dev ## what a change must pass: lint, format, types, tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+bench: $(VENV)/.dev ## side by side with the peers (long)
+	$(BIN)/python tests/benchmarks/pipeline.py $(OPTIONS)
+
+clean: ## remove what was made
+	rm -rf $(VENV) work build *.egg-info
