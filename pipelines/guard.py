@@ -21,11 +21,13 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
 from roots.errors import RootsError
@@ -37,7 +39,7 @@ PRELOAD: tuple[str, ...] = ()  # what the server imports before it forks: all th
 RETRIES = 2  # a child killed from outside is no fault of its page; the third time is the machine's
 PIPE_BYTES = 1 << 20  # the pipe's buffer, so that child and parent seldom wait for each other
 ROW_BYTES = 256 << 20  # a row beyond this is refused: it would be the parent's memory
-EXIT_MEMORY = 77
+EXIT_MEMORY, EXIT_REFUSED = 77, 78
 ERROR_CHARS = 1000
 PR_SET_PDEATHSIG = 1
 HEADER = struct.Struct(">I")
@@ -74,11 +76,11 @@ def guarded(
 
     `prepare(**arguments)` runs in the child and gives a function from the items to an iterator of one row an item, in
     their order. `prepare` is a function at the top of a module; arguments, items and rows are what JSON can hold.
-    Raises GuardError when a child cannot start, or is killed from outside three times at one item.
+    Raises GuardError when a child cannot be prepared, when it raises a RootsError (the archive, not the page, is at
+    fault), and when it is killed from outside three times at one item.
     """
     done = deaths = 0
     while done < len(items):
-        server = _take_server()
         job = {
             "function": f"{prepare.__module__}:{prepare.__qualname__}",
             "arguments": dict(arguments),
@@ -87,22 +89,25 @@ def guarded(
             "memory_bytes": limits.memory_bytes,
             "path": sys.path,
         }
-        child = _Child(server, job, limits.wall_seconds)
         before = done
-        try:
-            for row in child.rows():
-                done += 1
-                yield row
-        finally:
-            reason = child.end()
+        with TemporaryDirectory(prefix="roots-") as scratch:  # what a killed child leaves there goes with it
+            child = _Child(_take_server(), {**job, "scratch": scratch}, limits.wall_seconds)
+            try:
+                for row in child.rows():
+                    done += 1
+                    yield row
+            finally:
+                reason = child.end()
         deaths = 0 if done > before else deaths
         if reason == "killed":
             deaths += 1
             if deaths > RETRIES:
                 raise GuardError("the process that reads pages was killed three times at one page: out of memory?")
-        elif reason == "unprepared":
-            raise GuardError(f"{job['function']} could not be prepared: {child.error or 'it crashed'}")
+        elif reason in ("unprepared", "refused"):
+            raise GuardError(f"{job['function']} {reason}: {child.error or 'it crashed'}")
         elif done < len(items):
+            if reason == "done":
+                raise GuardError(f"{job['function']} gave {done} rows for {len(items)} items")
             done += 1
             yield Failure(reason, child.error)
 
@@ -216,7 +221,7 @@ class _Child:
 def _cause(status: int) -> str:
     """What a wait status says of the item in flight."""
     if not os.WIFSIGNALED(status):
-        return {0: "done", EXIT_MEMORY: "memory"}.get(os.WEXITSTATUS(status), "crash")
+        return {0: "done", EXIT_MEMORY: "memory", EXIT_REFUSED: "refused"}.get(os.WEXITSTATUS(status), "crash")
     number = os.WTERMSIG(status)
     if number in (signal.SIGPROF, signal.SIGXCPU):
         return "timeout"
@@ -269,6 +274,9 @@ def _be_child(link: socket.socket, server: int, job: bytes, pipe: int) -> NoRetu
         code = 0
     except MemoryError:
         code = EXIT_MEMORY
+    except RootsError:
+        code = EXIT_REFUSED
+        raise
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         try:
@@ -287,6 +295,7 @@ def _report(pipe: int, error: BaseException | None) -> None:
 def _work(job: Row, pipe: int) -> None:
     """Send one frame when prepared, then one an item."""
     sys.path[:] = job["path"]
+    tempfile.tempdir = job["scratch"]
     module, _, name = job["function"].partition(":")
     rows = getattr(importlib.import_module(module), name)(**job["arguments"])(job["items"])
     limit = _data_bytes() + job["memory_bytes"]

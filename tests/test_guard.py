@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from pipelines.guard import Failure, GuardError, Limits, guarded
 from roots.executors import Local
 
 WORK = """
-import ctypes, os, re, signal, time
+import ctypes, os, re, signal, tempfile, time
 from pipelines.guard import Failure, Limits, guarded
+from roots.errors import InputError
 
 
 def spin():
@@ -44,7 +46,12 @@ def recurse_in_c():
     ctypes.string_at(0)
 
 
+def refuse():
+    raise InputError("no record there")
+
+
 BAD = {
+    "refuse": refuse,
     "spin": spin, "spin_in_c": spin_in_c, "eat": eat, "eat_at_once": eat_at_once, "segfault": recurse_in_c,
     "abort": os.abort, "exit": lambda: os._exit(3), "fail": fail, "sleep": lambda: time.sleep(600),
     "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
@@ -58,9 +65,12 @@ def prepare(marker=""):
                 if not os.path.exists(marker):
                     open(marker, "w").close()
                     os.kill(os.getpid(), signal.SIGKILL)
+            elif item == "skip":
+                continue
             elif item in BAD:
                 BAD[item]()
-            yield {"item": item, "pid": os.getpid(), "text": "é" * 10}
+            litter = tempfile.mkstemp()[1] if item == "litter" else ""
+            yield {"item": item, "pid": os.getpid(), "text": litter or "é" * 10}
     return rows
 
 
@@ -151,8 +161,22 @@ def test_a_server_that_is_killed_is_replaced(work):
 
 
 def test_work_that_cannot_be_prepared_is_an_error(work):
-    with pytest.raises(GuardError, match="could not be prepared: RuntimeError: no model"):
+    with pytest.raises(GuardError, match="unprepared: RuntimeError: no model"):
         list(guarded(work.broken, {}, [1], LIMITS))
+
+
+@pytest.mark.parametrize(("item", "message"), [("refuse", "refused.*no record there"), ("skip", "gave 2 rows for 3")])
+def test_work_that_does_not_do_its_part_is_an_error(work, item, message):
+    with pytest.raises(GuardError, match=message):
+        list(guarded(work.prepare, {}, [1, item, 2], LIMITS))
+
+
+def test_a_killed_child_leaves_no_file_behind(work, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = set(tmp_path.iterdir())
+    rows = list(guarded(work.prepare, {}, ["litter", "spin", "litter"], LIMITS))
+    assert all(Path(row["text"]).is_relative_to(tmp_path) for row in (rows[0], rows[2]))
+    assert set(tmp_path.iterdir()) == before
 
 
 def test_two_at_once_and_one_left_early(work):
