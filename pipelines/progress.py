@@ -1,0 +1,113 @@
+"""What a person sees while a stage runs, and after: progress with the time left, and a table of what was dropped.
+
+On a terminal one line is drawn over and over; elsewhere (a log file, a scheduler) a plain line is written every few
+seconds at most.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import TextIO
+
+from roots.shards import Receipt
+from roots.stage import Manifest
+
+LOG_SECONDS = 10.0  # at most one log line in this time, but always the last
+DRAW_SECONDS = 0.5
+
+
+class StageProgress:
+    """Follows the stages of a run. Call it as `roots.stage.run` does; close it at the end."""
+
+    def __init__(self, label: str = "", stream: TextIO | None = None, quiet: bool = False) -> None:
+        self._label = label
+        self._stream = stream or sys.stderr
+        self._quiet = quiet
+        self._terminal = self._stream.isatty()
+        self._stage = ""
+        self._done = self._before = self._total = self._rows = 0
+        self._start = self._said = time.monotonic()
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        if self._terminal and not quiet:
+            threading.Thread(target=self._redraw, daemon=True).start()
+
+    def __call__(self, stage: str, done: int, total: int, receipt: Receipt | None) -> None:
+        """Take note that `done` of `total` shards are done; `receipt` is of the last one made, if one was."""
+        with self._lock:
+            if stage != self._stage or receipt is None:
+                self._stage, self._before, self._rows = stage, done, 0
+                self._start = time.monotonic()
+                self._said = self._start - LOG_SECONDS + 1
+            self._done, self._total = done, total
+            self._rows += receipt.rows if receipt else 0
+            now = time.monotonic()
+            last = done == total
+            if self._quiet or (not self._terminal and not last and now - self._said < LOG_SECONDS):
+                return
+            self._said = now
+            self._write(end=last)
+
+    def _line(self) -> str:
+        took = time.monotonic() - self._start
+        made = self._done - self._before
+        parts = [f"{self._label}{self._stage:<8} {self._done}/{self._total} shards"]
+        if self._rows and took > 0:
+            parts.append(f"{self._rows:,} documents, {self._rows / took:,.0f}/s")
+        if self._done < self._total:
+            left = took / made * (self._total - self._done) if made else None
+            parts.append(
+                f"{clock(took)} so far, " + (f"{clock(left)} left" if left is not None else "time left not known yet")
+            )
+        elif made:
+            parts.append(clock(took))
+        else:
+            parts.append("done before")
+        return "  ".join(parts)
+
+    def _write(self, end: bool) -> None:
+        if self._terminal:
+            self._stream.write(f"\r\x1b[K{self._line()}" + ("\n" if end else ""))
+        else:
+            self._stream.write(self._line() + "\n")
+        self._stream.flush()
+
+    def _redraw(self) -> None:
+        while not self._closed.wait(DRAW_SECONDS):
+            with self._lock:
+                if self._stage and self._done < self._total:
+                    self._write(end=False)
+
+    def close(self) -> None:
+        """Stop drawing, and leave the terminal on a fresh line."""
+        self._closed.set()
+        with self._lock:
+            if self._terminal and not self._quiet and self._stage and self._done < self._total:
+                self._stream.write("\n")
+
+
+def clock(seconds: float) -> str:
+    """A duration as people say it: 7.3 s, 4 min 05 s, 3 h 20 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def table(manifests: Sequence[Manifest]) -> str:
+    """One row a stage: rows in, kept, dropped, seconds, documents a second; below it each reason with its rows."""
+    lines = [f"{'stage':<10}{'rows in':>10}{'kept':>10}{'dropped':>10}{'seconds':>10}{'docs/s':>10}"]
+    lines.append("-" * len(lines[0]))
+    for manifest in manifests:
+        made = manifest.made > 0
+        seconds = f"{manifest.seconds:.1f}" if made else "before"
+        rate = f"{manifest.rows / manifest.seconds:,.0f}" if made and manifest.made == len(manifest.shards) else "-"
+        dropped = manifest.rows - manifest.kept
+        lines.append(
+            f"{manifest.stage:<10}{manifest.rows:>10,}{manifest.kept:>10,}{dropped:>10,}{seconds:>10}{rate:>10}"
+        )
+        lines += [f"{'':<20}{rows:>20,}  {reason}" for reason, rows in manifest.drops.items()]
+    return "\n".join(lines)
