@@ -23,7 +23,7 @@ LOOK = 4096  # bytes that must do to see that a member holds a record
 SIP = 512  # bytes read at once where damage may come: what a failing read would have given is lost
 PEEK = 4 << 20  # bytes of a first record read to see what follows it
 HEAD = 64 << 10  # bytes that a WARC head may have
-VERSION = re.compile(rb"(?:\A|(?<=\n))WARC/\d\.\d+[ \t]*\r?\n")
+VERSION = re.compile(rb"(?:\A|(?<=\n))WARC/\d\.\d+[ \t\r]*\n")
 HEAD_END = re.compile(rb"\r?\n\r?\n")
 LENGTH = re.compile(rb"^content-length[ \t]*:[ \t]*(\d{1,18})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 
@@ -230,9 +230,9 @@ def _is_solid(archive: Archive) -> bool:
         try:
             first = next(records, None)
             start = reader.frame_start_position()
-            for _ in range(PEEK // STEP):
-                if first is None or first.reader.consume(STEP) < STEP:
-                    break
+            if first is None or first.content_length > PEEK:
+                return False
+            first.reader.consume(first.content_length)
             crossed = reader.frame_start_position() != start
             second = next(records, None)
         except OSError:

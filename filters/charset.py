@@ -1,0 +1,141 @@
+"""Bytes of a page to text, by evidence: byte order mark, HTTP header, meta element, valid UTF-8, a detector.
+
+A label is what somebody claims; bytes that contradict it win. Labels mean what browsers take them to mean (iso-8859-1
+is windows-1252, gb2312 is gb18030). Source: WHATWG Encoding Standard, sections 4.2 and 6; HTML Standard, 13.2.3.
+"""
+
+import codecs
+import re
+from typing import NamedTuple
+
+import cchardet
+from resiliparse.parse.encoding import map_encoding_to_html5
+
+META_BYTES = 8192  # the standard says 1024; real pages put scripts before their meta element
+DETECT_BYTES = 1 << 18
+TOLERANCE = 0.01  # share of the characters outside ASCII that may be undecodable before a label is refused
+
+BOMS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+META = re.compile(
+    rb"<meta\s[^>]{0,512}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})|\A\s*<\?xml[^>]{0,256}?encoding\s*=\s*[\"']([\w.:-]{2,40})",
+    re.IGNORECASE,
+)
+# What browsers decode with: the superset that pages so labelled are really written in.
+WIDER = {
+    "gbk": "gb18030",
+    "shift_jis": "cp932",
+    "euc_kr": "cp949",
+    "uhc": "cp949",
+    "big5": "big5hkscs",
+    "iso8859-11": "cp874",
+}
+# Python's name -> the WHATWG name, where they differ
+NAMES = (
+    {f"cp{number}": f"windows-{number}" for number in (874, *range(1250, 1259))}
+    | {
+        "utf-16-le": "utf-16le",
+        "utf-16-be": "utf-16be",
+        "cp932": "shift_jis",
+        "cp949": "euc-kr",
+        "big5hkscs": "big5",
+        "euc_jp": "euc-jp",
+        "iso2022_jp": "iso-2022-jp",
+        "cp866": "ibm866",
+        "mac-roman": "macintosh",
+    }
+    | {f"iso8859-{part}": f"iso-8859-{part}" for part in range(2, 17)}
+)
+LATIN = frozenset({"cp1252", "cp1254", "iso8859-15", "iso8859-3", "iso8859-10", "iso8859-14", "mac-roman"})
+MULTIBYTE = frozenset({"utf-8", "gb18030", "cp932", "cp949", "big5hkscs", "euc_jp", "iso2022_jp"})
+HIGH = bytes(range(128, 256))
+HIGH_RUN = re.compile(rb"[\x80-\xff]{2,}")
+
+
+class Decoded(NamedTuple):
+    """Text, the WHATWG name of the charset it was in, and the evidence: bom, http, meta, utf-8 or detector."""
+
+    text: str
+    charset: str
+    charset_from: str
+
+
+def decode(body: bytes, header_charset: str | None = None) -> Decoded:
+    """Decode the body of a page. Never fails: what no evidence explains is read as windows-1252.
+
+    NUL characters are left out; undecodable bytes become U+FFFD; there are no lone surrogates in the text.
+    """
+    for mark, codec in BOMS.items():
+        if body.startswith(mark):
+            return _decoded(body[len(mark) :], codec, "bom")
+    wide = _utf16_without_mark(body)
+    if wide:
+        return _decoded(body, wide, "detector")
+    header = codec_of(header_charset)
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        return _by_evidence(body, header, codec_of(_meta(body)))
+    if b"\x1b$" in body and "iso2022_jp" in (header, codec_of(_meta(body))):
+        return _decoded(body, "iso2022_jp", "http" if header == "iso2022_jp" else "meta")
+    evidence = "http" if header == "utf-8" else "meta" if codec_of(_meta(body)) == "utf-8" else "utf-8"
+    return Decoded(text.replace("\0", ""), "utf-8", evidence)
+
+
+def codec_of(label: str | None) -> str | None:
+    """Python's name of the codec that browsers take for a label; None for an unknown label."""
+    if not label:
+        return None
+    name = label.strip().strip("\"'").lower()
+    mapped = "uhc" if name in ("uhc", "cp949") else map_encoding_to_html5(name, fallback_utf8=False)
+    return WIDER.get(mapped, mapped) if mapped else None
+
+
+def _meta(body: bytes) -> str | None:
+    """The label in a meta element or an XML declaration; one that says UTF-16 can only be wrong, as it was read."""
+    found = META.search(body, 0, META_BYTES)
+    if found is None:
+        return None
+    label = (found[1] or found[2]).decode("ascii", "ignore")
+    return "utf-8" if label.lower().startswith("utf-16") else label
+
+
+def _by_evidence(body: bytes, header: str | None, meta: str | None) -> Decoded:
+    """Decode bytes that are not wholly UTF-8: by the first label that they do not contradict, else by a detector."""
+    outside = len(body) - len(body.translate(None, HIGH))  # bytes outside ASCII
+    tried = [(header, "http"), (meta, "meta"), ("utf-8", "utf-8")]
+    for codec, evidence in tried:
+        if codec is not None and not codec.startswith("utf-16"):
+            decoded = _decoded(body, codec, evidence)
+            if _fits(decoded.text, body, codec, outside):
+                return decoded
+    guess = codec_of(cchardet.detect(body[:DETECT_BYTES])["encoding"])
+    if guess in (None, "utf-8", "utf-16-le", "utf-16-be"):
+        guess = "cp1252"
+    return _decoded(body, str(guess), "detector")
+
+
+def _fits(text: str, body: bytes, codec: str, outside: int) -> bool:
+    """Whether bytes may be in a charset: nearly all of them decode, and Latin letters stand among others.
+
+    In Latin text few letters outside ASCII have another beside them; in Cyrillic, Arabic or Chinese nearly all do.
+    """
+    characters = outside / (2 if codec in MULTIBYTE else 1)
+    if text.count("�") > TOLERANCE * characters + body.count(b"\xef\xbf\xbd"):
+        return False
+    return codec not in LATIN or 2 * sum(map(len, HIGH_RUN.findall(body))) <= outside
+
+
+def _utf16_without_mark(body: bytes) -> str | None:
+    """UTF-16 shows by its zero bytes: mark-up is ASCII, so every second byte of it is zero."""
+    head = body[:1024]
+    if head.count(0) * 5 < len(head) or len(head) < 4:
+        return None
+    even, odd = head[0::2].count(0), head[1::2].count(0)
+    if even > 4 * odd:
+        return "utf-16-be"
+    return "utf-16-le" if odd > 4 * even else None
+
+
+def _decoded(body: bytes, codec: str, evidence: str) -> Decoded:
+    text = codecs.decode(body, codec, "replace").replace("\0", "")
+    return Decoded(text, NAMES.get(codec, codec), evidence)
