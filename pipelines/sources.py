@@ -21,6 +21,10 @@ from pipelines.archives import STEP, Archive, open_archive
 from pipelines.http import Response, parse_response, split_content_type
 
 DATE = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z?")
+SNIFF_BYTES = 1445  # as many as browsers look at: WHATWG MIME Sniffing Standard, section 5.2
+BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
+WIDE = (b"\xff\xfe", b"\xfe\xff")
+MARKUP = re.compile(rb"<(?:!doctype|html|head|body|title|meta|script|div|h1|p|a|table|br|!--)[\s>/-]", re.IGNORECASE)
 TYPES = {
     int(getattr(WarcRecordType, name)): name
     for name in ("warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation")
@@ -51,7 +55,7 @@ class Record:
     offset: int  # bytes
     kind: str  # WARC record type; "wet" for a conversion, "unknown" for what cannot be read
     status: int | None  # HTTP
-    content_type: str | None  # lower case, without parameters
+    content_type: str | None  # lower case, without parameters; told from the body where none is declared
     header_charset: str | None  # as the header has it
     body: bytes  # without HTTP head, chunking and codings
     problem: str | None
@@ -81,7 +85,8 @@ def read_records(path: Path, limits: Limits) -> Iterator[Record]:
 def read_at(path: Path, offsets: Sequence[int], limits: Limits) -> Iterator[Record]:
     """Read only the records at these offsets (ascending), which `read_records` gave without a problem.
 
-    A record with a wrong length is known by what follows it, which is not read here. Raises InputError as `read_records` does.
+    A record with a wrong length is known by what follows it, which is not read here. Raises InputError as
+    `read_records` does.
     """
     with open_archive(path, limits.unpacked_bytes) as archive:
         for position, offset in enumerate(offsets):
@@ -191,11 +196,19 @@ def _record(archive: Archive, block: Block, limits: Limits) -> Record:
         offset=block.offset,
         kind="wet" if block.kind == "conversion" else block.kind,
         status=held.status,
-        content_type=held.content_type,
+        content_type=held.content_type or _sniff(held.body),
         header_charset=held.charset,
         body=held.body,
         problem=block.problem or held.problem,
     )
+
+
+def _sniff(body: bytes) -> str | None:
+    """What a body without a declared type is: HTML or plain text; None where it is neither."""
+    head = body[:SNIFF_BYTES]
+    if not head.strip() or (BINARY.search(head) and not head.startswith(WIDE)):
+        return None
+    return "text/html" if MARKUP.search(head) else "text/plain"
 
 
 def _urn(archive: Archive, offset: int) -> str:

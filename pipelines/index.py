@@ -1,0 +1,141 @@
+"""index: one row a record, no text: where it lies, what charset it is in, and what languages its quick text looks like.
+
+Cheap on purpose: main text costs tens of milliseconds a page, this less than one, and a run for one language pays the
+dear step only for pages that can be in it. It is also the census of a crawl.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from filters.charset import Decoded, decode
+from filters.language_id import SAMPLE, LanguageModel, load_model, sample, sha256_of_model
+from filters.quick_text import quick_text, unescape
+from filters.scripts import identify
+from pipelines.sources import Limits, Record, read_records
+from roots.schema import INDEX
+from roots.shards import BATCH_ROWS
+from roots.stage import ASIDE
+
+TOP = 3  # languages that are stored with a record
+PLAIN = frozenset({"text/plain"})
+WANTED = frozenset({"text/html", "application/xhtml+xml"}) | PLAIN
+UNDECODABLE = 0.1  # share of undecodable characters above which a page is none
+FOREIGN = (b"%PDF-", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"PK\x03\x04", b"RIFF", b"\x1f\x8b\x08", b"%!PS", b"ID3")
+
+# Why a record is dropped. A problem of a record (pipelines.sources) comes first, then these in order.
+REASONS: dict[str, str] = {
+    "index.broken": "no record can be read at this offset: garbage, or a damaged head",
+    "index.truncated": "the archive, or the page in it, ends early",
+    "index.bad_length": "the record does not end where its Content-Length says",
+    "index.bad_http": "no HTTP head, or chunks that are none",
+    "index.too_large": "longer than `body_bytes`, decompressed",
+    "index.revisit": "the same page as one fetched before, not stored again",
+    "index.not_http": "a DNS answer, a segment, a record type that holds no page",
+    "index.status": "the server did not answer 2xx",
+    "index.robots": "a robots.txt",
+    "index.not_html": "neither HTML nor plain text, as declared or by its first bytes",
+    "index.undecodable": "one character in ten or more is undecodable in every likely charset",
+    "index.empty": "no letter of any script in the text",
+}
+
+
+@dataclass(frozen=True)
+class Index:
+    """The stage, and its settings."""
+
+    name: ClassVar[str] = "index"
+    version: ClassVar[int] = 1
+    schema: ClassVar[pa.Schema] = INDEX
+
+    model: str = field(default="", metadata=ASIDE)  # path of a fastText model; empty for the one a dependency carries
+    model_sha256: str = ""  # of that file; found out where it is not said
+    body_bytes: int = Limits.body_bytes
+    head_bytes: int = Limits.head_bytes
+    unpacked_bytes: int = Limits.unpacked_bytes
+    sample_chars: int = field(default=SAMPLE, init=False)  # no setting: filters.language_id says it, rows depend on it
+
+    def __post_init__(self) -> None:
+        found = sha256_of_model(self.model)
+        if self.model_sha256 not in ("", found):
+            raise ValueError(
+                f"model_sha256 is {self.model_sha256}, but {self.model or 'the default model'} has {found}"
+            )
+        object.__setattr__(self, "model_sha256", found)
+        if min(self.body_bytes, self.head_bytes, self.unpacked_bytes) < 1:
+            raise ValueError("body_bytes, head_bytes and unpacked_bytes must be at least 1")
+
+    def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+        """Make the rows of one archive."""
+        limits = Limits(self.body_bytes, self.head_bytes, self.unpacked_bytes)
+        model = load_model(self.model)
+        rows: list[dict[str, Any]] = []
+        for source in sources:
+            for record in read_records(source, limits):
+                rows.append(index_record(record, source.name, model))
+                if len(rows) == BATCH_ROWS:
+                    yield pa.RecordBatch.from_pylist(rows, schema=INDEX)
+                    rows = []
+        if rows:
+            yield pa.RecordBatch.from_pylist(rows, schema=INDEX)
+
+
+def index_record(record: Record, file_path: str, model: LanguageModel) -> dict[str, Any]:
+    """The row of one record."""
+    row: dict[str, Any] = {
+        "id": record.id,
+        "url": record.url,
+        "date": record.date,
+        "file_path": file_path,
+        "offset": record.offset,
+        "kind": record.kind,
+        "status": record.status,
+        "content_type": record.content_type,
+        "payload_bytes": len(record.body),
+        "drop": _refusal(record),
+    }
+    if row["drop"] is None:
+        row |= _look(record, model)
+    return row
+
+
+def _refusal(record: Record) -> str | None:
+    """Why a record is no page, by its head and its first bytes."""
+    if record.problem:
+        return f"index.{record.problem}"
+    if record.status is not None and not 200 <= record.status < 300:
+        return "index.status"
+    if record.url and record.url.partition("?")[0].endswith("/robots.txt"):
+        return "index.robots"
+    if not record.body.strip():
+        return "index.empty"
+    if record.content_type not in WANTED or record.body.startswith(FOREIGN):
+        return "index.not_html"
+    return None
+
+
+def _look(record: Record, model: LanguageModel) -> dict[str, Any]:
+    """Charset and languages of a page."""
+    decoded = decode(record.body, record.header_charset)
+    row: dict[str, Any] = {"charset": decoded.charset, "charset_from": decoded.charset_from}
+    if decoded.text.count("�") > UNDECODABLE * len(decoded.text):
+        return row | {"drop": "index.undecodable"}
+    text = decoded.text if is_plain(record) else _text_of(record, decoded)
+    labels = identify(unescape(sample(text)), model, TOP)
+    row |= {"quick_chars": len(text), "languages": [{"label": label, "score": score} for label, score in labels]}
+    return row if labels else row | {"drop": "index.empty"}
+
+
+def is_plain(record: Record) -> bool:
+    """Whether a record is text as it stands."""
+    return record.kind == "wet" or record.content_type in PLAIN
+
+
+def _text_of(record: Record, decoded: Decoded) -> str:
+    # Valid UTF-8 is read as it lies; only other charsets are encoded for it.
+    as_stored = decoded.charset == "utf-8" and decoded.charset_from != "bom" and "�" not in decoded.text
+    page = record.body if as_stored else decoded.text.encode("utf-8", "replace")
+    return quick_text(page).decode("utf-8", "replace")
