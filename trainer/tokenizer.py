@@ -84,6 +84,7 @@ class TokenizerSettings:
     alpha: float = 0.3  # BLOOM: share of a language = (its kept bytes) ** alpha
     fill: float = 0.5  # BLOOM: the water-fill keeps this share of all bytes
     budget_mb: int = 200  # text sampled for training, in all languages together
+    shares: tuple[str, ...] = ()  # languages with a fixed share of the budget: ("en=0.15",); feedback leaves them alone
     repeat: int = 4  # a small language's text counts at most this often
     min_frequency: int = 2  # of a pair, to be merged
     max_token_bytes: int = 32
@@ -102,8 +103,24 @@ class TokenizerSettings:
             )
         if not 0 < self.budget_mb * 1_000_000 <= LIMIT:
             raise ValueError(f"budget_mb must lie between 1 and {LIMIT // 1_000_000}")
+        if sum(fixed_shares(self.shares).values()) > 1:
+            raise ValueError("shares: their sum is above 1")
         if not (0 < self.fill <= 1 and 0 <= self.alpha <= 1 and self.repeat >= 1 and self.rounds >= 0):
             raise ValueError("fill must lie in (0, 1], alpha in [0, 1]; repeat >= 1; rounds >= 0")
+
+
+def fixed_shares(pairs: Sequence[str]) -> dict[str, float]:
+    """Read ("en=0.15",) as {"en": 0.15}. Raises ValueError for anything else."""
+    found: dict[str, float] = {}
+    for pair in pairs:
+        language, _, share = pair.partition("=")
+        try:
+            found[language] = float(share)
+        except ValueError:
+            raise ValueError(f"shares: {pair!r} is not language=share, as en=0.15") from None
+        if not 0 < found[language] < 1:
+            raise ValueError(f"shares: {pair!r} must lie between 0 and 1")
+    return found
 
 
 @dataclass(frozen=True)
@@ -180,12 +197,13 @@ def train(
             "tokenizer.rounds: feedback needs parallel text of at least two of the languages (--parallel)"
         )
     weights = sampling.language_weights(sizes, settings.fill, settings.alpha)
+    fixed = {k: v for k, v in fixed_shares(settings.shares).items() if k in weights}
     best: tuple[float, Tokenizer, dict[str, float]] | None = None
     history: list[dict[str, Any]] = []
     seen_bytes = 0.0
     for round_ in range(settings.rounds + 1):
         limits = {language: float(size * settings.repeat) for language, size in sizes.items()}
-        given = sampling.quotas(weights, limits, settings.budget_mb * 1e6)
+        given = sampling.quotas(held(weights, fixed), limits, settings.budget_mb * 1e6)
         texts = chain.from_iterable(
             sampling.sample(sources[language], sizes[language], given[language], settings.seed) for language in sizes
         )
@@ -238,6 +256,13 @@ def reweigh(weights: Mapping[str, float], costs: Mapping[str, float], eta: float
     raised = {key: value * (costs.get(key, mean) / mean) ** eta for key, value in weights.items()}
     whole = sum(raised.values())
     return {key: value / whole for key, value in raised.items()}
+
+
+def held(weights: Mapping[str, float], fixed: Mapping[str, float]) -> dict[str, float]:
+    """Weights summing to 1 in which the fixed languages have their share and the others divide the rest."""
+    free = sum(value for key, value in weights.items() if key not in fixed) or 1.0
+    rest = 1.0 - sum(fixed.values())
+    return {key: fixed.get(key, value / free * rest) for key, value in weights.items()}
 
 
 def save(trained: Trained, folder: Path) -> None:
