@@ -24,7 +24,7 @@ MID_NUMBER = 512  # joins two digits: the comma of "1,000"
 CONNECTOR = 1024  # Pc: the underscore
 ROOTS_SPECIAL = 2048  # ROOTS's special characters, with the letters and marks that slipped into its list
 SPECIAL = 4096  # the same list without letters and marks
-TERMINAL = 8192  # may end a sentence
+TERMINAL = 8192  # ends a sentence: Sentence_Terminal
 UNSPACED = 16384  # scripts that need a dictionary to cut words: Thai, Lao, Khmer, Burmese
 APOSTROPHE = 32768  # ' and its like: the mark of elision
 
@@ -38,8 +38,16 @@ _MID_LETTER = "··՟״‧" + _MID_NUM_LET
 _MID_NUMBER = ",;;։،؍٬߸⁄︐︔﹐﹔，；" + _MID_NUM_LET
 _APOSTROPHES = "'‘’＇ʼ"
 
-# Sentence ends of the scripts of the ROOTS languages, with ellipsis, danda, Urdu and Arabic marks and full-width forms.
-_TERMINAL = ".!?…。！？．｡।॥؟۔‼⁇⁈⁉։።፧᙮"
+# Unicode 16's property Sentence_Terminal (UAX #29); hexadecimal code points. The ellipsis is not among them.
+_TERMINAL = """
+0021 002E 003F 0589 061D-061F 06D4 0700-0702 07F9 0837 0839 083D-083E 0964-0965 104A-104B 1362 1367-1368 166E 1735-1736
+17D4-17D5 1803 1809 1944-1945 1AA8-1AAB 1B4E-1B4F 1B5A-1B5B 1B5E-1B5F 1B7D-1B7F 1C3B-1C3C 1C7E-1C7F 2024 203C-203D
+2047-2049 2CF9-2CFB 2E2E 2E3C 2E53-2E54 2E60-2E61 3002 A4FF A60E-A60F A6F3 A6F7 A876-A877 A8CE-A8CF A92F A9C8-A9C9
+AA5D-AA5F AAF0-AAF1 ABEB FE12 FE15-FE16 FE52 FE56-FE57 FF01 FF0E FF1F FF61 10A56-10A57 10F55-10F59 10F86-10F89
+11047-11048 110BE-110C1 11141-11143 111C5-111C6 111CD 111DE-111DF 11238-11239 1123B-1123C 112A9 113D4-113D5 1144B-1144C
+115C2-115C3 115C9-115D7 11641-11642 1173C-1173E 11944 11946 11A42-11A43 11A9B-11A9C 11C41-11C42 11EF7-11EF8 11F43-11F44
+16A6E-16A6F 16AF5 16B37-16B38 16B44 16D6E-16D6F 16E98 1BC9F 1DA88
+"""
 _SCRIPT_NAMES = {
     "Latn": "LATIN", "Arab": "ARABIC", "Deva": "DEVANAGARI", "Beng": "BENGALI", "Taml": "TAMIL", "Telu": "TELUGU",
     "Mlym": "MALAYALAM", "Knda": "KANNADA", "Guru": "GURMUKHI", "Gujr": "GUJARATI", "Orya": "ORIYA", "Cyrl": "CYRILLIC",
@@ -51,6 +59,15 @@ SCRIPTS: dict[str, int] = {name: number for number, name in enumerate(_SCRIPT_NA
 SCRIPTS |= {"Hans": SCRIPTS["Hani"], "Hant": SCRIPTS["Hani"]}
 _UNSPACED = ("THAI ", "LAO ", "KHMER ", "MYANMAR ")
 _CATEGORY_BITS = {"L": LETTER, "M": MARK, "N": NUMBER, "P": PUNCTUATION, "S": SYMBOL}
+
+
+def _codes_in(ranges: str) -> list[int]:
+    """Code points of hexadecimal ranges such as "0021 083D-083E"."""
+    found: list[int] = []
+    for item in ranges.split():
+        low, _, high = item.partition("-")
+        found += range(int(low, 16), int(high or low, 16) + 1)
+    return found
 
 
 def _assigned() -> list[int]:
@@ -78,11 +95,11 @@ def classes() -> npt.NDArray[np.uint16]:
     for characters, bit in (
         (_MID_LETTER, MID_LETTER),
         (_MID_NUMBER, MID_NUMBER),
-        (_TERMINAL, TERMINAL),
         (_APOSTROPHES, APOSTROPHE),
     ):
         for character in characters:
             table[ord(character)] |= bit
+    table[_codes_in(_TERMINAL)] |= TERMINAL
     special = roots_special()
     table[special] |= ROOTS_SPECIAL
     table[special[(table[special] & (LETTER | MARK)) == 0]] |= SPECIAL
@@ -103,6 +120,12 @@ def lower() -> npt.NDArray[np.int32]:
         if len(small) == 1:
             table[code] = ord(small)
     return table
+
+
+@cache
+def same() -> npt.NDArray[np.int32]:
+    """Every code point as it is: where a pass takes `lower()` and case must count."""
+    return np.arange(SIZE, dtype=np.int32)
 
 
 @cache
@@ -161,7 +184,5 @@ def roots_special() -> npt.NDArray[np.int64]:
     """
     codes: set[int] = {*range(0x20, 0x30), *range(0x3A, 0x41), *range(0x5B, 0x61), *range(0x7B, 0x7F)}
     codes |= {*range(0x30, 0x3A), 0x20, *range(0x09, 0x0E)}
-    for item in (_ROOTS_LIST + _EMOJI).split():
-        low, _, high = item.partition("-")
-        codes |= set(range(int(low, 16), int(high or low, 16) + 1))
+    codes |= {*_codes_in(_ROOTS_LIST), *_codes_in(_EMOJI)}
     return np.array(sorted(codes), dtype=np.int64)

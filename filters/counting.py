@@ -28,23 +28,53 @@ def count_characters(
     """Characters of each text by class; int64 (texts, 8), columns as named above."""
     counts = np.zeros((len(offsets) - 1, 8), np.int64)
     for text in range(len(offsets) - 1):
-        row = counts[text]
-        row[ALL] = offsets[text + 1] - offsets[text]
+        # Counted in registers: adding to the array at every character takes twice as long.
+        roots, special, number, sign, space, letter, inside = 0, 0, 0, 0, 0, 0, 0
         for at in range(offsets[text], offsets[text + 1]):
             bits = table[codes[at]]
-            row[ROOTS_SPECIALS] += (bits & ROOTS_SPECIAL) != 0
-            row[SPECIALS] += (bits & SPECIAL) != 0
-            row[NUMBERS] += (bits & NUMBER) != 0
-            row[SIGNS] += (bits & (PUNCTUATION | SYMBOL)) != 0
-            row[SPACES] += (bits & SPACE) != 0
+            roots += (bits & ROOTS_SPECIAL) != 0
+            special += (bits & SPECIAL) != 0
+            number += (bits & NUMBER) != 0
+            sign += (bits & (PUNCTUATION | SYMBOL)) != 0
+            space += (bits & SPACE) != 0
             if bits & LETTER:
-                row[LETTERS] += 1
-                row[IN_SCRIPT] += scripts[codes[at]] == script
+                letter += 1
+                inside += scripts[codes[at]] == script
+        row = counts[text]
+        row[ALL] = offsets[text + 1] - offsets[text]
+        row[ROOTS_SPECIALS], row[SPECIALS], row[LETTERS], row[NUMBERS] = roots, special, letter, number
+        row[SIGNS], row[SPACES], row[IN_SCRIPT] = sign, space, inside
+    return counts
+
+
+# Columns of `count_word_shapes`.
+CHARACTERS_OF_WORDS, WITH_LETTER, NOT_SIGNS, CHARACTERS_OF_NOT_SIGNS = range(4)
+
+
+@compiled
+def count_word_shapes(codes: Codes, starts: Places, ends: Places, offsets: Places, table: Table) -> Counts:
+    """Words of each text by what they hold; int64 (texts, 4), columns as named above."""
+    counts = np.zeros((len(offsets) - 1, 4), np.int64)
+    for text in range(len(offsets) - 1):
+        row = counts[text]
+        for word in range(offsets[text], offsets[text + 1]):
+            length = ends[word] - starts[word]
+            bits, all_signs = 0, True
+            for at in range(starts[word], ends[word]):
+                own = table[codes[at]]
+                bits |= own
+                all_signs = all_signs and (own & (PUNCTUATION | SYMBOL | SPACE)) != 0
+            row[CHARACTERS_OF_WORDS] += length
+            row[WITH_LETTER] += (bits & LETTER) != 0
+            if not all_signs:
+                row[NOT_SIGNS] += 1
+                row[CHARACTERS_OF_NOT_SIGNS] += length
     return counts
 
 
 @compiled
-def _finish(value: np.uint64) -> np.uint64:
+def finish(value: np.uint64) -> np.uint64:
+    """Mix the bits of a digest, so that its low ones can choose a slot (from Murmur3)."""
     value ^= value >> np.uint64(33)
     value *= np.uint64(0xFF51AFD7ED558CCD)
     return value ^ (value >> np.uint64(33))
@@ -62,7 +92,7 @@ def _add(keys: Hashes, counts: npt.NDArray[np.int32], mask: np.uint64, key: np.u
 
 
 @compiled
-def _size_for(grams: int) -> int:
+def size_for(grams: int) -> int:
     """Slots of a table for that many different n-grams: a power of two, at most half full."""
     size = 16
     while size < 2 * grams:
@@ -101,7 +131,7 @@ def character_repetition(codes: Codes, offsets: Places, n: int, capped: bool) ->
     longest = 0
     for text in range(len(offsets) - 1):
         longest = max(longest, offsets[text + 1] - offsets[text])
-    size = _size_for(min(longest, GRAMS_AT_ONCE))
+    size = size_for(min(longest, GRAMS_AT_ONCE))
     keys, counts = np.empty(size, np.uint64), np.empty(size, np.int32)
     large = np.empty(longest // SMALL + 2, np.int64)
     tally = np.empty(SMALL, np.int64)
@@ -114,7 +144,7 @@ def character_repetition(codes: Codes, offsets: Places, n: int, capped: bool) ->
         if total <= 0:
             continue
         passes = (total + GRAMS_AT_ONCE - 1) // GRAMS_AT_ONCE
-        slots = _size_for(min(total, GRAMS_AT_ONCE)) if passes == 1 else size
+        slots = size_for(min(total, GRAMS_AT_ONCE)) if passes == 1 else size
         mask = np.uint64(slots - 1)
         tally[:] = 0
         larges, distinct = 0, 0
@@ -127,7 +157,7 @@ def character_repetition(codes: Codes, offsets: Places, n: int, capped: bool) ->
                 rolling = rolling * base + np.uint64(codes[first + at + n - 1])
                 if at:
                     rolling -= power * np.uint64(codes[first + at - 1])
-                key = _finish(rolling)
+                key = finish(rolling)
                 if passes == 1 or (key >> np.uint64(40)) % np.uint64(passes) == np.uint64(step):
                     _add(keys, counts, mask, key)
             for slot in range(slots):
@@ -150,13 +180,13 @@ def word_repetition(hashes: Hashes, offsets: Places, n: int) -> Ratios:
     longest = 0
     for text in range(len(offsets) - 1):
         longest = max(longest, offsets[text + 1] - offsets[text])
-    size = _size_for(longest)
+    size = size_for(longest)
     keys, counts = np.empty(size, np.uint64), np.empty(size, np.int32)
     for text in range(len(offsets) - 1):
         first, total = offsets[text], offsets[text + 1] - offsets[text] - n + 1
         if total <= 0:
             continue
-        slots = _size_for(total)
+        slots = size_for(total)
         mask = np.uint64(slots - 1)
         counts[:slots] = 0
         for at in range(total):
@@ -174,7 +204,7 @@ def gram_of(hashes: Hashes, at: int, n: int) -> np.uint64:
     """64-bit digest of the n words from `at` on."""
     value = np.uint64(0)
     for place in range(at, at + n):
-        value = _finish(value * np.uint64(0x9E3779B97F4A7C15) + hashes[place])
+        value = finish(value * np.uint64(0x9E3779B97F4A7C15) + hashes[place])
     return value
 
 
@@ -215,7 +245,7 @@ def count_listed(
 
     With `joiner` >= 0 every pair of neighbours, joined by that code point (0: by nothing), is looked up as well.
     """
-    size = _size_for(2 * len(listed))
+    size = size_for(2 * len(listed))
     mask = np.uint64(size - 1)
     known, used = np.zeros(size, np.uint64), np.zeros(size, np.bool_)
     for key in listed:

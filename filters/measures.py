@@ -11,75 +11,17 @@ Two sets of definitions, chosen by `Reading.definitions`:
     roots      ROOTS's own, measured on the text as its filters saw it (`filters.roots_view`)
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters import characters, counting, roots_view
+from filters import characters, counting, gopher, line_rules
+from filters.batch import Batch, Measure, Numbers, share
 from filters.language import Reading
-from filters.text import Texts, cut, decode, hash_words
-
-Numbers = npt.NDArray[Any]
 
 ROOTS = "Laurençon et al. 2022, The BigScience ROOTS Corpus, arXiv 2303.03915"
-
-
-class Batch:
-    """Texts of one language with what several measures need of them, counted once."""
-
-    def __init__(self, texts: Texts, reading: Reading) -> None:
-        self.texts = texts
-        self.reading = reading
-
-    @classmethod
-    def of(cls, texts: pa.Array, reading: Reading) -> "Batch":
-        """Cut an Arrow array of strings for measuring."""
-        codes, offsets = decode(texts)
-        if reading.definitions == "roots":
-            codes, offsets = roots_view.view(codes, offsets, reading.longest_word)
-        return cls(cut(codes, offsets, reading.segmenter), reading)
-
-    @cached_property
-    def characters(self) -> counting.Counts:
-        """Characters of each text by class: see `counting.count_characters`."""
-        script = characters.SCRIPTS.get(self.reading.script, 0)
-        return counting.count_characters(
-            self.texts.codes, self.texts.offsets, characters.classes(), characters.scripts(), script
-        )
-
-    @cached_property
-    def word_counts(self) -> counting.Counts:
-        """Words of each text; int64 (texts,)."""
-        return np.diff(self.texts.words.offsets)
-
-    def listed(self, words: tuple[str, ...]) -> counting.Counts | None:
-        """Words of each text that are in a list, and how many different ones; None for an empty list."""
-        if not words:
-            return None
-        joiner = self.reading.joiner
-        code = -1 if joiner is None else ord(joiner) if joiner else 0
-        spans = self.texts.words
-        return counting.count_listed(
-            self.texts.codes, spans.starts, spans.ends, spans.hashes, spans.offsets, hash_words(words), code,
-            characters.lower(),
-        )  # fmt: skip
-
-    @cached_property
-    def function_words(self) -> counting.Counts | None:
-        """Function words of each text, and different ones."""
-        return self.listed(self.reading.function_words)
-
-
-def share(parts: Numbers, wholes: Numbers) -> Numbers:
-    """parts / wholes, and 0 where the whole is 0."""
-    return np.divide(parts, wholes, out=np.zeros(len(parts), np.float64), where=wholes > 0)
 
 
 def words(batch: Batch) -> Numbers:
@@ -151,27 +93,6 @@ def signs(batch: Batch) -> Numbers:
     return share(counts[:, counting.SIGNS], counts[:, counting.ALL] - counts[:, counting.SPACES])
 
 
-@dataclass(frozen=True)
-class Measure:
-    """A signal: how it is computed, in what unit, in what range, and after whom."""
-
-    function: Callable[[Batch], Numbers | None]
-    unit: str
-    low: float
-    high: float | None  # None: no limit
-    source: str
-
-    @property
-    def type(self) -> pa.DataType:
-        """Type of its column: counts are whole numbers."""
-        return pa.float32() if self.high is not None else pa.int32()
-
-    @property
-    def meaning(self) -> str:
-        """The first paragraph of the function's docstring."""
-        return " ".join((self.function.__doc__ or "").split("\n\n")[0].split())
-
-
 MEASURES: dict[str, Measure] = {
     "words": Measure(words, "words", 0, None, ROOTS),
     "character_repetition": Measure(character_repetition, "n-grams / n-grams", 0, 1, ROOTS),
@@ -182,6 +103,8 @@ MEASURES: dict[str, Measure] = {
     "script": Measure(script, "letters / letters", 0, 1, "Kargaran et al. 2024, GlotCC, arXiv 2410.23825"),
     "digits": Measure(digits, "characters / characters", 0, 1, "ours: ROOTS counts them as special"),
     "signs": Measure(signs, "characters / characters", 0, 1, "ours: special characters without digits and spaces"),
+    **gopher.MEASURES,
+    **line_rules.MEASURES,
 }
 
 PIECE_CHARACTERS = 1 << 20  # measured at once: what then stands in memory is some 50 MB, and mostly in cache

@@ -63,6 +63,61 @@ WORKED = [
 ]
 
 
+POEM = "o rose\no rose\n\nred"  # 18 characters
+WORKED_GOPHER = [
+    ("mean_word_length", "aa bbbb, ক্ষ", LATIN, 3),  # 2, 4 and 3 code points
+    ("mean_word_length", "", LATIN, 0),
+    ("alphabetic_words", "one 22 three3 ৪", LATIN, 2 / 4),
+    ("hash_signs", "#a #b c", LATIN, 2 / 3),
+    ("ellipses", "wait... and… so.... on", LATIN, 3 / 4),
+    ("bullet_lines", "• a\n  - b\nc\n", LATIN, 2 / 3),
+    ("ellipsis_lines", "read more...\nagain…  \nend.\n\n", LATIN, 2 / 4),
+    ("different_function_words", "the and the", reading(function_words=("and", "the", "of")), 2),
+    ("different_function_words", "the", LATIN, None),
+    ("repeated_lines", POEM, LATIN, 1 / 3),
+    ("repeated_line_characters", POEM, LATIN, 6 / 18),
+    ("repeated_paragraphs", "एक\n\nदो\n\n\nएक", reading(script="Deva"), 1 / 3),
+    ("repeated_paragraph_characters", "एक\n\nदो\n\n\nएक", reading(script="Deva"), 2 / 11),
+    ("top_2_gram", "a b a b c", LATIN, 2 * 3 / 9),  # "a b" twice
+    ("top_2_gram", "a", LATIN, 0),
+    ("top_3_gram", "x y z", LATIN, 1),
+    ("top_3_gram", "xx y z w", LATIN, 6 / 8),  # all once: the first, "xx y z"
+    ("top_4_gram", "Ab b c d ab b c d", LATIN, 2 * 8 / 17),  # in lower case, with its spaces
+    ("repeated_5_grams", "a b c d e a b c d e", LATIN, 5 / 19),
+    ("repeated_5_grams", "a a a a a a a a a a a", LATIN, 10 / 21),  # met at word 2 and word 7
+    ("repeated_6_grams", "a b c d e f a b c d e f g", LATIN, 6 / 25),
+    ("repeated_7_grams", "a b c d e f a b c d e f g", LATIN, 0),
+    ("repeated_8_grams", "আ ই উ এ ও ক খ গ আ ই উ এ ও ক খ গ", reading(script="Beng"), 8 / 31),
+    ("repeated_9_grams", "one two", LATIN, 0),
+    ("repeated_10_grams", " ".join("abcdefghij" * 2), LATIN, 10 / 39),
+]
+WORKED_LINES = [
+    ("punctuated_lines", "He came.\nMenu\n\nवह आया।\nجاء؟\n他来了。\nwait…", LATIN, 4 / 6),
+    ("punctuated_lines", "He said: “come.”", LATIN, 0),
+    ("short_lines", "a" * 30 + "\n" + "b" * 31, LATIN, 1 / 2),
+    ("short_lines", "\n \n", LATIN, 0),
+    ("repeated_text", POEM, LATIN, 6 / 15),  # three line feeds do not count
+    ("line_feeds", POEM, LATIN, 3 / 5),
+    (
+        "c4_lines",
+        "This is a line.\nToo short.\nNo mark at the end\nAnd so on...\n\nCited is this one.[12][edit]",
+        LATIN,
+        2 / 6,
+    ),
+    ("c4_lines", "Please turn JavaScript on now.\nSee our Privacy Policy right here.\nWe like you.", LATIN, 1 / 3),
+    ("c4_lines", "A word of " + "a" * 1001 + " letters.", LATIN, 0),
+    ("c4_sentences", "It rains. Is it so? Yes, 3.5 mm!\nshort one\nThe end is here.", LATIN, 4),
+    ("c4_sentences", "", LATIN, 0),
+    ("lorem_ipsum", "Here: Lorem Ipsum dolor sit.\nlorem ipsum without an end", LATIN, 1),
+    ("curly_brackets", "if (a) { b = 1; } is code.\n{ no mark }\nJavascript has { too, you know.", LATIN, 1),
+    ("questionable_lines", "A line that is long enough to be one.\nMenu\n" + "1" * 30, LATIN, 2 / 3),
+    ("questionable_lines", "Aa Bb Cc Dd Ee Ff Gg hh ii jj kk ll", LATIN, 1),  # 7 of 12 words
+    ("questionable_lines", "Aa Bb Cc Dd Ee Ff gg hh ii jj kk ll", LATIN, 0),  # 6 of 12
+    ("questionable_lines", "यह पंक्ति काफी लंबी है और ठीक है।", reading(script="Deva"), 0),
+]
+WORKED += WORKED_GOPHER + WORKED_LINES
+
+
 @pytest.mark.parametrize(("name", "text", "how", "expected"), WORKED)
 def test_worked_by_hand(name: str, text: str, how: Reading, expected: float | None) -> None:
     assert value(name, text, how) == (None if expected is None else pytest.approx(expected, rel=1e-6))
@@ -91,6 +146,40 @@ def plain_character_repetition(text: str, n: int) -> float:
 def plain_word_repetition(words: list[str], n: int) -> float:
     counts = Counter(tuple(words[at : at + n]) for at in range(len(words) - n + 1)).values()
     return sum(count for count in counts if count > 1) / sum(counts) if counts else 0
+
+
+def plain_top(words: list[str], n: int) -> int:
+    grams = Counter(" ".join(words[at : at + n]) for at in range(len(words) - n + 1))
+    return len(grams.most_common(1)[0][0]) * grams.most_common(1)[0][1] if grams else 0
+
+
+def plain_repeated(words: list[str], n: int) -> int:
+    seen: set[tuple[str, ...]] = set()
+    characters, at = 0, 0
+    while at <= len(words) - n:
+        gram = tuple(words[at : at + n])
+        characters += sum(map(len, gram)) if gram in seen else 0
+        at += n if gram in seen else 1
+        seen.add(gram)
+    return characters
+
+
+@settings(max_examples=60)
+@given(texts=st.lists(st.text("ab ক.", max_size=120), min_size=1, max_size=4))
+def test_gophers_repetition_is_what_plain_counting_gives(texts: list[str]) -> None:
+    found = measure(pa.array(texts), LATIN)
+    batch = Batch.of(pa.array(texts), LATIN)
+    spans = batch.texts.words
+    for row, text in enumerate(texts):
+        own = range(spans.offsets[row], spans.offsets[row + 1])
+        words = ["".join(map(chr, batch.texts.codes[spans.starts[at] : spans.ends[at]])) for at in own]
+        whole = max(1, len(text))
+        for n in (2, 3, 4):
+            assert found[f"top_{n}_gram"][row].as_py() == pytest.approx(plain_top(words, n) / whole, rel=1e-6)
+        for n in range(5, 11):
+            assert found[f"repeated_{n}_grams"][row].as_py() == pytest.approx(
+                plain_repeated(words, n) / whole, rel=1e-6
+            )
 
 
 REPETITIVE = st.text("ab ক্ি好.\n", max_size=200)
