@@ -36,7 +36,7 @@ class StageProgress:
     def __call__(self, stage: str, done: int, total: int, receipt: Receipt | None) -> None:
         """Take note that `done` of `total` shards are done; `receipt` is of the last one made, if one was."""
         with self._lock:
-            if stage != self._stage or receipt is None:
+            if stage != self._stage:
                 self._stage, self._before, self._rows = stage, done, 0
                 self._start = time.monotonic()
                 self._said = self._start - LOG_SECONDS + 1
