@@ -1,0 +1,234 @@
+"""dedup: exact copies, then near-duplicates, each removed only for evidence against the document that is kept.
+
+The work is cut into sub-steps (pipelines.dedup_stages, pipelines.dedup_settle), whose shards lie in folders below the
+stage's own. The stage's shards, in the folder itself, hold one row for every document read.
+"""
+
+import hashlib
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pyarrow.compute as pc
+
+from filters.near_duplicates import Scheme, mix_all
+from pipelines.dedup_columns import Scratch, read_batches
+from pipelines.dedup_keep import KEEP
+from pipelines.dedup_settle import Mark, Settle
+from pipelines.dedup_stages import Exact, Groups, Pairs, ShingleSets, Sign
+from roots import shards
+from roots.errors import SettingsError, ShardError, unknown_name
+from roots.executors import Executor
+from roots.stage import Manifest, Plan, Progress, Stage, run
+
+PROCESS_BYTES = 130 << 20  # of a Python process with Arrow and Numba before it holds anything; measured 125 to 132
+LEAST_BYTES = 48 << 20  # a worker needs this for batches of text and for writing
+
+
+@dataclass(frozen=True)
+class Dedup:
+    """Settings of dedup. Defaults of the scheme are FineWeb-2's: 112 hashes, 14 bands of 8, shingles of 5 words."""
+
+    words: int = 5
+    bands: int = 14
+    rows: int = 8
+    seed: int = 1
+    jaccard: float = 0.8  # of the shingle sets, verified; Lee et al. 2022, Gopher and SlimPajama aim at the same
+    keep: str = "longest"  # which copy: pipelines.dedup_keep.KEEP
+    memory: str = "2G"  # of all processes together; decides no row
+
+    def __post_init__(self) -> None:
+        if not 0 < self.jaccard <= 1:
+            raise ValueError(f"jaccard = {self.jaccard} is not in (0, 1]")
+        if self.keep not in KEEP:
+            raise ValueError(unknown_name("policy for keep", self.keep, KEEP))
+        parse_bytes(self.memory)
+        _ = self.scheme
+
+    @property
+    def scheme(self) -> Scheme:
+        """How a document becomes bands."""
+        return Scheme(self.words, self.bands, self.rows, self.seed)
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes of "512M", "2G", "1.5 GiB"; powers of 1024. Raises ValueError for anything else."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?\s*", text, re.IGNORECASE)
+    if not match:
+        raise ValueError(f"memory = {text!r}: write it as 512M or 2G")
+    return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """How the work is cut so that it stays within memory. No cut changes which documents are kept."""
+
+    exact_parts: int
+    pair_parts: int
+    nodes: int
+    group_bytes: int
+    set_bytes: int
+    stretch_bytes: int
+
+
+EXACT_BYTES = 100  # a document in a part, at the worst moment (all digests equal)
+BAND_BYTES = 72
+GROUP_NODE_BYTES = 40
+
+
+def cut(documents: int, shingles: int, memory: int, workers: int) -> Cuts:
+    """Cut the work of so many documents. Raises SettingsError where memory cannot hold the processes themselves."""
+    budget = (memory - PROCESS_BYTES) // workers - PROCESS_BYTES
+    alone = memory - 2 * PROCESS_BYTES - documents
+    if min(budget, alone) < LEAST_BYTES:
+        least = max(
+            (PROCESS_BYTES + LEAST_BYTES) * workers + PROCESS_BYTES, 2 * PROCESS_BYTES + documents + LEAST_BYTES
+        )
+        raise SettingsError(
+            f"dedup.memory is too little for {workers} workers and {documents} documents: "
+            f"at least {-(-least >> 20)}M is needed, or fewer workers"
+        )
+    held = budget - LEAST_BYTES // 2 - documents
+    held = max(held, LEAST_BYTES // 2)
+    return Cuts(
+        exact_parts=max(1, -(-documents * EXACT_BYTES // held)),
+        pair_parts=max(1, -(-documents * BAND_BYTES // held)),
+        nodes=max(1, alone // GROUP_NODE_BYTES),
+        group_bytes=max(8 << 20, min(held // 3, shingles)),
+        set_bytes=held // 2,
+        stretch_bytes=min(64 << 20, held // 4),
+    )
+
+
+def run_dedup(
+    chains: Mapping[str, Sequence[Path]],
+    target: Path,
+    settings: Dedup,
+    executor: Executor,
+    progress: Progress | None = None,
+) -> Manifest:
+    """Make the shards of dedup for all chains, {shard name: its shards of the stages before}, and their manifest.
+
+    Raises SettingsError where memory or disk cannot suffice, StageFailed where shards could not be made.
+    """
+    workers = max(1, int(getattr(executor, "workers", 1)))
+    memory = parse_bytes(settings.memory)
+    cut(0, 0, memory, workers)
+    check_space(chains, target, settings)
+    steps = Steps(target, executor, progress)
+    names = sorted(chains)
+    sign = steps.run(Sign(settings.scheme, settings.keep), {name: chains[name] for name in names}, "sign")
+    signed = Scratch.of(sign)
+    shingles = sum(int(piece["shingles"].sum()) for _, piece in signed.stream(["shingles"]))
+    cuts = cut(signed.total, shingles, memory, workers)
+    exact = steps.run(
+        Exact(cuts.exact_parts), {f"part-{part:04d}.parquet": [sign] for part in range(cuts.exact_parts)}, "exact"
+    )
+    cells = [(band, part) for band in range(settings.bands) for part in range(cuts.pair_parts)]
+    pairs = steps.run(
+        Pairs(settings.bands, cuts.pair_parts),
+        {f"band-{band:03d}-part-{part:04d}.parquet": [sign, exact] for band, part in cells},
+        "pairs",
+    )
+    grouping = Groups(cuts.group_bytes, cuts.nodes)
+    groups = steps.run(grouping, {"groups.parquet": [sign, exact, pairs]}, "groups").with_name("groups.parquet")
+    sets = steps.run(
+        ShingleSets(settings.scheme, sign, cuts.stretch_bytes),
+        {name: [groups, sign.with_name(name), *chains[name]] for name in names},
+        "sets",
+    )
+    settled = steps.run(
+        Settle(settings.jaccard, cuts.set_bytes),
+        {f"group-{group:06d}.parquet": [exact, pairs, sets] for group in range(count_groups(groups))},
+        "settle",
+    )
+    mark = Mark(digest_of(Scratch.of(settled)), sign, settled)
+    return run(cast(Stage, mark), {name: [sign.with_name(name)] for name in names}, target, executor, progress)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Runs sub-steps below one folder."""
+
+    target: Path
+    executor: Executor
+    progress: Progress | None
+
+    def run(self, stage: object, plan: Plan, folder: str) -> Path:
+        """Run one sub-step; gives back its manifest's path.
+
+        Shards of an earlier run that are damaged are removed first, so that they are made again; so are those that
+        this run has no use for.
+        """
+        place = self.target / folder
+        for path in sorted(place.glob("*.parquet")):
+            if path.name not in plan or not is_whole(path, cast(Stage, stage)):
+                path.unlink()
+        run(cast(Stage, stage), plan, place, self.executor, self.progress)
+        return place / "manifest.json"
+
+
+def is_whole(path: Path, stage: Stage) -> bool:
+    """Whether a scratch shard is what its receipt says, with the columns of its stage (they stand in the footer)."""
+    try:
+        shards.check(path)
+        return bool(shards.open_shard(path).schema_arrow.equals(stage.schema, check_metadata=False))
+    except ShardError:
+        return False
+
+
+def count_groups(groups: Path) -> int:
+    """How many groups there are."""
+    most = [pc.max(batch["group"]).as_py() for batch in read_batches(groups, ["group"]) if batch.num_rows]
+    return max(most, default=-1) + 1
+
+
+def digest_of(settled: Scratch) -> str:
+    """Digest of all that was settled, the same for any cut into groups."""
+    total = 0
+    for path in settled.paths():
+        for batch in read_batches(path, ["document", "kept", "jaccard", "near", "cluster_size"]):
+            value = np.zeros(batch.num_rows, dtype=np.uint64)
+            for name in batch.schema.names:
+                column = batch[name].cast("float64") if name == "jaccard" else batch[name].cast("int64")
+                numbers = column.fill_null(-1).to_numpy(zero_copy_only=False)
+                value = mix_all(value ^ numbers.view(np.uint64))
+            total += sum(value.tolist())
+    return hashlib.sha256(str(total).encode()).hexdigest()
+
+
+SIGN_BYTES = 8 * 8 + 60  # a document in sign, and 8 more a band
+PAIR_SCRATCH = 24  # a document and band, in pairs: measured 4 to 16
+
+
+def estimate_scratch(chains: Mapping[str, Sequence[Path]], settings: Dedup) -> int:
+    """Bytes of disk that the sub-steps take at most, from the receipts of the chains' shards.
+
+    A shingle is 8 bytes in `sets`, and takes at least about as many bytes of text; only documents with candidates are
+    written there, so that this is a bound and no forecast.
+    """
+    documents = text = 0
+    for chain in chains.values():
+        receipts = [receipt for path in chain if (receipt := shards.read_receipt(path))]
+        documents += receipts[-1].kept if receipts else 0
+        text += max((receipt.text_bytes for receipt in receipts), default=0)
+    return documents * (SIGN_BYTES + settings.bands * (8 + PAIR_SCRATCH)) + text
+
+
+def check_space(chains: Mapping[str, Sequence[Path]], target: Path, settings: Dedup) -> None:
+    """Refuse to start where scratch files may not fit. Raises SettingsError with what is needed and what is free."""
+    place = target
+    while not place.exists():
+        place = place.parent
+    there = sum(path.stat().st_size for path in target.rglob("*.parquet")) if target.exists() else 0
+    needed = estimate_scratch(chains, settings)
+    free = shutil.disk_usage(place).free + there
+    if needed > free:
+        raise SettingsError(
+            f"dedup may need {needed / 1e9:.1f} GB of scratch space in {target}, and {free / 1e9:.1f} GB are free: "
+            "free some, or put the work folder on a larger disk"
+        )

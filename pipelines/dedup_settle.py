@@ -1,0 +1,235 @@
+"""settle and mark: one group at a time, who is removed for whom, and the shards of dedup itself."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from filters.near_duplicates import Int64s, Sets, jaccards, settle
+from filters.shingles import Uint64s
+from pipelines.dedup_columns import Scratch, joined, read_between, rows_of
+from pipelines.dedup_stages import NUMBER, best_first
+from roots import shards
+from roots.schema import DEDUP
+from roots.stage import ASIDE
+
+
+class Members(NamedTuple):
+    """The documents of a group, best first; a document's place here is its right to be kept."""
+
+    documents: Int64s  # their numbers
+    by_number: Int64s  # places, by number
+    ids: pa.Array
+    sizes: Int64s  # of their sets
+
+    def places(self, documents: Int64s) -> tuple[Int64s, npt.NDArray[np.bool_]]:
+        """(place of each document, whether it is a member)."""
+        rows, there = rows_of(self.documents[self.by_number], documents)
+        return self.by_number[rows] if self.by_number.size else rows, there
+
+
+class Edges(NamedTuple):
+    """Pairs of members, ordered by `worse`, then `better`."""
+
+    better: Int64s
+    worse: Int64s
+    known: npt.NDArray[np.float64]  # 1 for copies by digest, -1 for what is to be verified
+    copies: npt.NDArray[np.bool_]  # by digest
+
+
+@dataclass(frozen=True)
+class Settle:
+    """One group: verify candidates, and decide.
+
+    A row for every removed document, and for every kept one that stands for others.
+    """
+
+    name: ClassVar[str] = "dedup.settle"
+    version: ClassVar[int] = 1
+    schema: ClassVar[pa.Schema] = pa.schema(
+        [
+            NUMBER, pa.field("kept", pa.int64()), pa.field("kept_id", pa.string()),
+            pa.field("jaccard", pa.float32()), pa.field("near", pa.bool_()), pa.field("cluster_size", pa.int32()),
+        ]
+    )  # fmt: skip
+    jaccard: float
+    set_bytes: int = field(metadata=ASIDE)  # sets held at once
+
+    def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+        """Settle one group; `name` is "group-000007.parquet"; sources are exact, pairs and sets."""
+        group = int(name[6:12])
+        exact, pairs, sets = (Scratch.of(source) for source in sources)
+        members = read_members(sets, group)
+        edges, twin, head = read_edges(members, exact, pairs)
+        loaded = Sets(np.zeros(members.documents.size + 1, np.int64), np.zeros(1, np.uint64))
+        if 8 * int(members.sizes.sum()) <= self.set_bytes:
+            loaded = read_sets(sets, group, members, np.ones(members.documents.size, np.bool_))
+        else:
+            self._verify_all(sets, group, members, edges)
+        evidence = np.empty(members.documents.size, dtype=np.int64)
+        settle(*loaded, edges.better, edges.worse, edges.known, self.jaccard, evidence)
+        removed = evidence >= 0
+        kept = np.arange(evidence.size)
+        kept[removed] = edges.better[evidence[removed]]
+        found = np.zeros(evidence.size, dtype=np.float32)
+        found[removed] = edges.known[evidence[removed]]
+        near = np.zeros(evidence.size, dtype=np.bool_)
+        near[removed] = ~edges.copies[evidence[removed]]
+        # A twin has its head's units, so its head's shingles: the same evidence holds for it.
+        found[twin] = np.where(removed[head], found[head], 1)
+        near[twin] = removed[head] & near[head]
+        kept[twin] = kept[head]
+        yield from self._rows(members, kept, found, near)
+
+    def _rows(
+        self, members: Members, kept: Int64s, found: npt.NDArray[np.float32], near: npt.NDArray[np.bool_]
+    ) -> Iterator[pa.RecordBatch]:
+        cluster = np.bincount(kept, minlength=kept.size)
+        removed = kept != np.arange(kept.size)
+        rows = members.by_number[(removed | (cluster > 1))[members.by_number]]
+        for low in range(0, rows.size, 1 << 16):
+            some = rows[low : low + (1 << 16)]
+            mask = ~removed[some]
+            ids = members.ids.take(pa.array(kept[some], mask=mask))
+            yield pa.RecordBatch.from_arrays(
+                [
+                    pa.array(members.documents[some]), pa.array(members.documents[kept[some]], mask=mask), ids,
+                    pa.array(found[some], mask=mask), pa.array(near[some], mask=mask),
+                    pa.array(cluster[some].astype(np.int32), mask=removed[some]),
+                ],
+                schema=self.schema,
+            )  # fmt: skip
+
+    def _verify_all(self, sets: Scratch, group: int, members: Members, edges: Edges) -> None:
+        """Fill in all similarities of a group whose sets do not fit, two blocks of documents at a time.
+
+        Documents that are the better one of many pairs come first, so that most pairs have one end in few blocks.
+        """
+        wanted = np.bincount(edges.better, minlength=members.sizes.size)
+        order = best_first(-wanted, np.arange(wanted.size))
+        bytes_before = np.cumsum(8 * members.sizes[order]) - 8 * members.sizes[order]
+        block = np.empty(wanted.size, dtype=np.int64)
+        block[order] = bytes_before // max(1, self.set_bytes // 2)
+        one, other = block[edges.better], block[edges.worse]
+        low, high = np.minimum(one, other), np.maximum(one, other)
+        cell = np.where(edges.known < 0, low * (block.max() + 1) + high, -1)
+        for wanted_cell in np.unique(cell[cell >= 0]):
+            first, second = divmod(int(wanted_cell), int(block.max()) + 1)
+            mine = np.flatnonzero(cell == wanted_cell)
+            needed = np.zeros(wanted.size, dtype=np.bool_)
+            needed[edges.better[mine]] = needed[edges.worse[mine]] = True
+            loaded = read_sets(sets, group, members, needed & ((block == first) | (block == second)))
+            edges.known[mine] = jaccards(*loaded, edges.better[mine], edges.worse[mine])
+
+
+def read_members(sets: Scratch, group: int) -> Members:
+    """The documents of one group."""
+    names = ["document", "rank", "tie", "size"]
+    columns: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in names}
+    ids: list[pa.Array] = []
+    for path in sets.paths():
+        for batch in read_between(path, "group", group, group + 1, [*names, "id", "group"]):
+            ids.append(batch["id"])
+            for name in names:
+                columns[name].append(batch[name].to_numpy())
+    documents, rank, tie, size = (joined(columns[name], np.int64) for name in names)
+    order = best_first(rank, tie, documents)
+    held = pa.chunked_array(ids, pa.string()).take(pa.array(order)).combine_chunks()
+    documents = documents[order].astype(np.int64)
+    return Members(documents, np.argsort(documents), held, size[order].astype(np.int64))
+
+
+def read_edges(members: Members, exact: Scratch, pairs: Scratch) -> tuple[Edges, Int64s, Int64s]:
+    """The pairs of a group; and its twins with their heads, which share their fate."""
+    keys: list[Int64s] = [np.zeros(0, dtype=np.int64)]
+    twins: list[Int64s] = [np.zeros(0, dtype=np.int64)]
+    heads: list[Int64s] = [np.zeros(0, dtype=np.int64)]
+    width = max(1, members.documents.size)
+    for _, piece in exact.stream(["document", "head", "same"]):
+        place, mine = members.places(piece["document"])
+        head, _ = members.places(piece["head"])
+        same = piece["same"]
+        twins.append(place[mine & same])
+        heads.append(head[mine & same])
+        edge = mine & ~same
+        keys.append(place[edge] * width + head[edge])
+    copies = np.unique(np.concatenate(keys))
+    found = np.zeros(0, dtype=np.int64)
+    held: list[Int64s] = []
+    size = 0
+    for _, piece in pairs.stream(["better", "worse"]):
+        worse, mine = members.places(piece["worse"])
+        better, _ = members.places(piece["better"][mine])
+        held.append(worse[mine] * width + better)
+        size += held[-1].size
+        if size > max(1 << 20, found.size):  # the same pair comes from many bands: it is stored once
+            found, held, size = np.unique(np.concatenate([found, *held])), [], 0
+    found = np.unique(np.concatenate([found, *held, copies]))
+    by_digest = np.isin(found, copies, assume_unique=True)
+    worse, better = np.divmod(found, width)
+    known = np.where(by_digest, 1.0, -1.0)
+    return Edges(better, worse, known, by_digest), np.concatenate(twins), np.concatenate(heads)
+
+
+def read_sets(sets: Scratch, group: int, members: Members, needed: npt.NDArray[np.bool_]) -> Sets:
+    """The sets of the members that are needed, by place; the others' are empty."""
+    offsets = np.zeros(needed.size + 1, dtype=np.int64)
+    np.cumsum(np.where(needed, members.sizes, 0), out=offsets[1:])
+    values: Uint64s = np.zeros(max(1, int(offsets[-1])), dtype=np.uint64)
+    for path in sets.paths():
+        for batch in read_between(path, "group", group, group + 1, ["document", "group", "set"]):
+            place, _ = members.places(batch["document"].to_numpy())
+            lists = batch["set"].filter(pa.array(needed[place]))
+            place = place[needed[place]]
+            sizes = members.sizes[place]
+            target = np.repeat(offsets[place] - (np.cumsum(sizes) - sizes), sizes) + np.arange(int(sizes.sum()))
+            values[target] = lists.flatten().to_numpy()
+    return Sets(offsets, values)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """The stage's own shards: a row for every document that was read, with its fate and the evidence."""
+
+    name: ClassVar[str] = "dedup"
+    version: ClassVar[int] = 1
+    schema: ClassVar[pa.Schema] = DEDUP
+    evidence: str  # digest of all that was settled, whatever groups it was settled in
+    signed: Path = field(metadata=ASIDE)
+    settled: Path = field(metadata=ASIDE)
+
+    def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+        """Mark one shard; its source is the same shard of sign."""
+        start = Scratch.of(self.signed).start(name)
+        rows = shards.open_shard(sources[0]).metadata.num_rows
+        columns = [name for name in Settle.schema.names if name != "kept"]
+        parts = [
+            batch
+            for path in Scratch.of(self.settled).paths()
+            for batch in read_between(path, "document", start, start + rows, columns)
+        ]
+        schema = pa.schema([Settle.schema.field(name) for name in columns])
+        table = pa.Table.from_batches(parts, schema).sort_by("document").combine_chunks()
+        documents = table["document"].to_numpy()
+        for batch in shards.read(sources[0], ["id"]):
+            low, high = np.searchsorted(documents, [start, start + batch.num_rows])
+            yield _marked(batch["id"], documents[low:high] - start, table.slice(low, high - low))
+            start += batch.num_rows
+
+
+def _marked(ids: pa.Array, rows: Int64s, settled: pa.Table) -> pa.RecordBatch:
+    """Rows of dedup for some documents, of which `rows` were settled."""
+    place = np.full(len(ids), -1, dtype=np.int64)
+    place[rows] = np.arange(rows.size)
+    where = pa.array(place, mask=place < 0)
+    kept_id, jaccard, near, size = (
+        settled[name].combine_chunks().take(where) for name in ("kept_id", "jaccard", "near", "cluster_size")
+    )
+    reason = pc.if_else(near, "dedup.near", "dedup.exact")
+    size = pc.if_else(pc.is_null(kept_id), size.fill_null(1), pa.scalar(None, pa.int32()))
+    return pa.RecordBatch.from_arrays([ids, kept_id, jaccard, size, reason], schema=DEDUP)

@@ -1,0 +1,409 @@
+"""The dedup stage: what it removes and for whom, whatever the workers, the memory, the order, or the interruptions."""
+
+import itertools
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from filters import near_duplicates as near
+from pipelines import dedup, dedup_columns, dedup_settle, dedup_stages
+from pipelines.dedup import Dedup, parse_bytes, run_dedup
+from roots import shards
+from roots.errors import SettingsError, ShardError, StageFailed
+from roots.executors import Local, Serial
+from roots.schema import DEDUP
+from roots.stage import Manifest
+
+BASE = pa.schema([pa.field("id", pa.string()), pa.field("text", pa.string()), pa.field("date", pa.string()),
+                  pa.field("drop", pa.string())])  # fmt: skip
+JUDGED = pa.schema([pa.field("id", pa.string()), pa.field("drop", pa.string())])
+Rows = list[dict[str, Any]]
+
+
+def words(rng: random.Random, count: int) -> list[str]:
+    return [f"w{rng.randrange(10**7)}" for _ in range(count)]
+
+
+def corpus(seed: int = 1, families: int = 30) -> Rows:
+    """Originals, near copies of several strengths, exact copies, copies with other digits, short texts."""
+    rng = random.Random(seed)
+    texts: list[str] = []
+    for family in range(families):
+        base = words(rng, rng.choice([40, 120, 300]))
+        texts.append(" ".join(base))
+        for _ in range(family % 4):
+            copy = list(base)
+            for _ in range(max(1, int(len(copy) * rng.choice([0.005, 0.02, 0.06])))):
+                copy[rng.randrange(len(copy))] = f"x{rng.randrange(10**6)}"
+            texts.append(" ".join(copy))
+        if family % 5 == 0:
+            texts += [" ".join(base), "  ".join(base).upper().lower(), " ".join(base) + " 2024!"]
+    texts += [
+        "short",
+        "short",
+        "tiny text",
+        "",
+        "42",
+        "汉语是世界上使用人数最多的语言之一，" * 3,
+        "汉语是世界上使用人数最多的语言之一。" * 3,
+    ]
+    rows = [
+        {"id": f"<{number:04d}>", "text": text, "date": f"20{number % 25:02d}-01-02T03:04:05Z"}
+        for number, text in enumerate(texts)
+    ]
+    rng.shuffle(rows)
+    return rows
+
+
+def lay(folder: Path, rows: Rows, parts: int) -> dict[str, list[Path]]:
+    """Rows as chains of two stages, of which the first drops a row in each shard and the second one more."""
+    chains: dict[str, list[Path]] = {}
+    for part in range(parts):
+        name = f"part-{part}.parquet"
+        mine = rows[part::parts]
+        full = [{"id": f"<dropped-{part}>", "text": "gone", "date": None, "drop": "base.test"}]
+        full += [{**row, "drop": None} for row in mine]
+        full.insert(2, {"id": f"<judged-{part}>", "text": mine[0]["text"] if mine else "", "date": None, "drop": None})
+        kept = [row for row in full if row["drop"] is None]
+        judged = [{"id": row["id"], "drop": "judge.test" if "judged" in row["id"] else None} for row in kept]
+        chains[name] = [folder / "base" / name, folder / "judged" / name]
+        for path, schema, content in zip(chains[name], (BASE, JUDGED), (full, judged), strict=True):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shards.write(path, schema, [pa.RecordBatch.from_pylist(content, schema)], path.parent.name, 1, f"{part}")
+    return chains
+
+
+def result(target: Path, manifest: Manifest) -> dict[str, dict[str, Any]]:
+    return {row["id"]: row for name in manifest.shards for row in pq.read_table(target / name).to_pylist()}
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> tuple[Rows, dict[str, list[Path]], Path, Manifest]:
+    folder = tmp_path_factory.mktemp("reference")
+    rows = corpus()
+    chains = lay(folder, rows, 3)
+    return rows, chains, folder / "dedup", run_dedup(chains, folder / "dedup", Dedup(), Serial())
+
+
+Reference = tuple[Rows, dict[str, list[Path]], Path, Manifest]
+
+
+def test_a_row_for_every_row_kept_before_in_the_same_order(reference: Reference) -> None:
+    rows, chains, target, manifest = reference
+    assert manifest.rows == len(rows) == manifest.kept + sum(manifest.drops.values())
+    for name in chains:
+        table = pq.read_table(target / name)
+        assert table.schema.equals(DEDUP)
+        ids = [row for batch in shards.read_kept(chains[name], ["id"]) for row in batch["id"].to_pylist()]
+        assert table["id"].to_pylist() == ids
+    assert set(manifest.drops) == {"dedup.exact", "dedup.near"}
+
+
+def test_every_removal_has_its_evidence_and_names_a_kept_document(reference: Reference) -> None:
+    rows, _, target, manifest = reference
+    marks = result(target, manifest)
+    texts = {row["id"]: row["text"] for row in rows}
+    for name, mark in marks.items():
+        if mark["drop"] is None:
+            assert mark["duplicate_of"] is None
+            assert mark["jaccard"] is None
+            assert mark["minhash_cluster_size"] >= 1
+            continue
+        head = mark["duplicate_of"]
+        assert marks[head]["drop"] is None
+        assert mark["minhash_cluster_size"] is None
+        pair = pa.array([texts[head], texts[name]])
+        signs = near.sign(pair, near.Scheme())
+        if mark["drop"] == "dedup.exact":
+            assert tuple(signs.content[0]) == tuple(signs.content[1])
+            assert mark["jaccard"] == 1
+        else:
+            exact = near.jaccards(*near.shingle_sets(pair, near.Scheme()), np.array([0]), np.array([1]))[0]
+            assert mark["jaccard"] == pytest.approx(exact)
+            assert exact >= 0.8
+
+
+def test_cluster_sizes_count_what_a_kept_document_stands_for(reference: Reference) -> None:
+    _, _, target, manifest = reference
+    marks = result(target, manifest)
+    assert sum(mark["minhash_cluster_size"] or 0 for mark in marks.values()) == len(marks)
+    for name, mark in marks.items():
+        if mark["drop"] is None:
+            stands_for = sum(other["duplicate_of"] == name for other in marks.values())
+            assert mark["minhash_cluster_size"] == 1 + stands_for
+
+
+def by_hand(rows: Rows, threshold: float = 0.8) -> set[str]:
+    """Ids kept by brute force: all pairs compared, the longest first, removed for an edge to a kept one."""
+    texts = pa.array([row["text"] for row in rows])
+    sets = near.shingle_sets(texts, near.Scheme())
+    content = [tuple(pair) for pair in near.sign(texts, near.Scheme()).content.tolist()]
+    tie = near.text_digests(pa.array([row["id"] for row in rows]))
+    order = sorted(range(len(rows)), key=lambda row: (-len(rows[row]["text"].encode()), int(tie[row])))
+    kept: list[int] = []
+    for row in order:
+        found = near.jaccards(*sets, np.array(kept, dtype=np.int64), np.full(len(kept), row))
+        if not any(content[head] == content[row] for head in kept) and not (found >= threshold).any():
+            kept.append(row)
+    return {rows[row]["id"] for row in kept}
+
+
+def test_survivors_are_those_of_brute_force(reference: Reference) -> None:
+    rows, _, target, manifest = reference
+    kept = {name for name, mark in result(target, manifest).items() if mark["drop"] is None}
+    wanted = by_hand(rows)
+    # A pair near the threshold may share no band (recall is not 1); none is removed that brute force keeps.
+    assert wanted <= kept
+    assert len(kept - wanted) <= 2
+
+
+def test_short_texts_are_compared_exactly_only(reference: Reference) -> None:
+    rows, _, target, manifest = reference
+    marks = result(target, manifest)
+    short = {row["id"]: row["text"] for row in rows if len(row["text"]) < 12}
+    removed = [short[name] for name in short if marks[name]["drop"]]
+    assert removed == ["short"]
+
+
+def test_a_copy_with_other_digits_keeps_no_claim_on_a_removed_head(tmp_path: Path) -> None:
+    """Equal by ROOTS's rule to a document that is itself removed, but not near to the one kept: it stays."""
+    rng = random.Random(3)
+    base = ["".join(rng.choices("abcdefghij", k=9)) for _ in range(200)]
+    numbered = [word if place % 3 else f"{word} {place}" for place, word in enumerate(base)]
+    rows: Rows = [
+        {"id": "longer", "text": " ".join([*base, "with", "three", "more"]) + "!" * 900, "date": None},
+        {"id": "first", "text": " ".join(base) + "!" * 800, "date": None},
+        {"id": "digits", "text": " ".join(numbered), "date": None},
+    ]
+    target = tmp_path / "dedup"
+    chains = lay(tmp_path, rows, 1)
+    marks = result(target, run_dedup(chains, target, Dedup(jaccard=0.9), Serial()))
+    assert marks["first"]["duplicate_of"] == "longer"
+    content = near.sign(pa.array([rows[1]["text"], rows[2]["text"]]), near.Scheme()).content
+    assert tuple(content[0]) == tuple(content[1])
+    assert marks["digits"]["drop"] is None
+
+
+def survivors(target: Path, manifest: Manifest) -> list[tuple[str, Any]]:
+    return sorted((name, tuple(mark.items())) for name, mark in result(target, manifest).items())
+
+
+def test_any_executor_memory_and_order_gives_the_same_bytes(
+    reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, chains, target, _ = reference
+    want = {name: (target / name).read_bytes() for name in chains}
+    backwards = dict(reversed(chains.items()))
+    run_dedup(backwards, tmp_path / "two", Dedup(memory="1G"), Local(2))
+    # Many groups, each settled at once; then few union-find nodes, so one group, settled block by block.
+    for folder, nodes, groups in (("many", 1000, 2), ("blocks", 50, 1)):
+        cuts = dedup.Cuts(3, 4, nodes, group_bytes=20_000, set_bytes=9_000, stretch_bytes=5_000)
+        monkeypatch.setattr(dedup, "cut", lambda *_, cuts=cuts: cuts)
+        run_dedup(chains, tmp_path / folder, Dedup(), Serial())
+        assert len(list((tmp_path / folder / "settle").glob("*.parquet"))) >= groups
+    for folder in ("two", "many", "blocks"):
+        assert {name: (tmp_path / folder / name).read_bytes() for name in chains} == want
+
+
+def test_documents_in_other_files_and_another_order_have_the_same_fate(reference: Reference, tmp_path: Path) -> None:
+    rows, _, target, manifest = reference
+    shuffled = random.Random(9).sample(rows, len(rows))
+    other = run_dedup(lay(tmp_path, shuffled, 5), tmp_path / "dedup", Dedup(), Serial())
+    assert survivors(tmp_path / "dedup", other) == survivors(target, manifest)
+
+
+def test_running_again_makes_nothing_and_damage_is_made_good(reference: Reference, tmp_path: Path) -> None:
+    _, chains, target, _ = reference
+    run_dedup(chains, tmp_path, Dedup(), Serial())
+    again = run_dedup(chains, tmp_path, Dedup(), Serial())
+    assert again.made == 0
+    scratch = sorted(path for path in tmp_path.rglob("*.parquet") if path.parent != tmp_path)
+    assert {path.parent.name for path in scratch} == {"sign", "exact", "pairs", "groups", "sets", "settle"}
+    for number, path in enumerate(scratch):
+        if number % 3 == 0:
+            path.unlink()
+        elif number % 3 == 1:
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        else:
+            damaged = bytearray(path.read_bytes())
+            damaged[len(damaged) // 3] ^= 0x55
+            path.write_bytes(bytes(damaged))
+    for name in chains:
+        (tmp_path / name).unlink()
+    run_dedup(chains, tmp_path, Dedup(), Serial())
+    assert {name: (tmp_path / name).read_bytes() for name in chains} == {
+        name: (target / name).read_bytes() for name in chains
+    }
+
+
+STAGES = [
+    dedup_stages.Sign, dedup_stages.Exact, dedup_stages.Pairs, dedup_stages.Groups, dedup_stages.ShingleSets,
+    dedup_settle.Settle, dedup_settle.Mark,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.__name__)
+def test_a_sub_step_that_dies_is_taken_up_again(
+    stage: Any, reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, chains, target, _ = reference
+    make = stage.make
+    calls = itertools.count()
+
+    def dies(self: Any, name: str, sources: Any) -> Any:
+        for batch in make(self, name, sources):
+            yield batch
+            if next(calls) >= 0:
+                raise MemoryError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "make", dies)
+        with pytest.raises(StageFailed):
+            run_dedup(chains, tmp_path, Dedup(), Serial())
+    run_dedup(chains, tmp_path, Dedup(), Serial())
+    assert {name: (tmp_path / name).read_bytes() for name in chains} == {
+        name: (target / name).read_bytes() for name in chains
+    }
+
+
+RUNNER = """
+import sys
+from pathlib import Path
+from pipelines.dedup import Dedup, run_dedup
+from roots.executors import Serial
+base, target = map(Path, sys.argv[1:])
+names = sorted(path.name for path in (base / "base").glob("*.parquet"))
+chains = {name: [base / "base" / name, base / "judged" / name] for name in names}
+print("start", flush=True)
+run_dedup(chains, target, Dedup(), Serial())
+"""
+
+
+def test_sigkill_at_any_moment_leaves_what_can_be_taken_up(reference: Reference, tmp_path: Path) -> None:
+    _, chains, target, _ = reference
+    base = next(iter(chains.values()))[0].parents[1]
+    killed = 0
+    for delay in (0.05, 0.15, 0.3):
+        command = [sys.executable, "-c", RUNNER, str(base), str(tmp_path)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[1])
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(delay)
+        os.kill(process.pid, signal.SIGKILL)
+        process.stdout.close()
+        killed += process.wait() == -signal.SIGKILL
+    assert killed
+    run_dedup(chains, tmp_path, Dedup(), Serial())
+    for name in chains:
+        assert (tmp_path / name).read_bytes() == (target / name).read_bytes()
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_hot_template_is_removed_without_comparing_each_with_each(tmp_path: Path) -> None:
+    rng = random.Random(2)
+    base = words(rng, 300)
+    rows: Rows = []
+    for number in range(2000):
+        text = [*base, f"own{number}", f"and{rng.randrange(10**6)}"]
+        rows.append({"id": f"<{number}>", "text": " ".join(text), "date": None})
+    chains = lay(tmp_path, rows, 2)
+    manifest = run_dedup(chains, tmp_path / "dedup", Dedup(), Serial())
+    assert manifest.kept == 1
+    pairs = sum(pq.read_metadata(path).num_rows for path in (tmp_path / "dedup" / "pairs").glob("*.parquet"))
+    assert pairs < 14 * 2000 * (2 * near.HEADS + near.ALL_PAIRS // 2)
+
+
+@pytest.mark.parametrize(("policy", "kept"), [("longest", "long"), ("oldest", "old"), ("newest", "new")])
+def test_which_copy_is_kept_is_a_policy(policy: str, kept: str, tmp_path: Path) -> None:
+    rng = random.Random(4)
+    base = words(rng, 200)
+    rows: Rows = [
+        {"id": "old", "text": " ".join(base), "date": "2019-05-01T00:00:00Z"},
+        {"id": "new", "text": " ".join([*base, "x"]), "date": "2023-05-01"},
+        {"id": "long", "text": " ".join([*base, "a", "longer", "end"]), "date": None},
+    ]
+    manifest = run_dedup(lay(tmp_path, rows, 1), tmp_path / "dedup", Dedup(keep=policy), Serial())
+    marks = result(tmp_path / "dedup", manifest)
+    assert [name for name, mark in marks.items() if mark["drop"] is None] == [kept]
+    assert marks[kept]["minhash_cluster_size"] == 3
+
+
+def test_no_documents_at_all(tmp_path: Path) -> None:
+    chains = lay(tmp_path, [], 2)
+    manifest = run_dedup(chains, tmp_path / "dedup", Dedup(), Serial())
+    assert (manifest.rows, manifest.kept) == (0, 0)
+    assert result(tmp_path / "dedup", manifest) == {}
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        ({"jaccard": 0.0}, "jaccard"), ({"keep": "longst"}, "longest"), ({"memory": "lots"}, "512M or 2G"),
+        ({"bands": 0}, "bands"), ({"words": 0}, "words"),
+    ],
+)  # fmt: skip
+def test_settings_that_cannot_be_used_are_refused(bad: Mapping[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        Dedup(**bad)
+
+
+def test_sizes_of_memory() -> None:
+    assert parse_bytes("2G") == parse_bytes("2 GiB") == 2 << 30
+    assert parse_bytes("1.5m") == 3 << 19
+    assert parse_bytes("7") == 7
+
+
+def test_too_little_memory_or_disk_is_said_before_any_work(
+    reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chains = reference[1]
+    with pytest.raises(SettingsError, match="at least"):
+        run_dedup(chains, tmp_path / "dedup", Dedup(memory="100M"), Serial())
+    monkeypatch.setattr(dedup, "estimate_scratch", lambda *_: 1 << 60)
+    with pytest.raises(SettingsError, match="scratch space"):
+        run_dedup(chains, tmp_path / "dedup", Dedup(), Serial())
+    assert not (tmp_path / "dedup").exists()
+
+
+def test_scratch_stays_below_the_estimate(reference: Reference) -> None:
+    _, chains, target, _ = reference
+    bytes_of_rows = sum(
+        receipt.body_bytes
+        for path in target.rglob("*.parquet")
+        if path.parent != target and (receipt := shards.read_receipt(path))
+    )
+    assert bytes_of_rows < dedup.estimate_scratch(chains, Dedup()) + 2000 * 30  # empty shards are not free
+
+
+def test_a_manifest_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(ShardError, match=r"manifest\.json"):
+        dedup_columns.Scratch.of(tmp_path / "manifest.json")
+
+
+def test_progress_is_told_of_every_sub_step(reference: Reference, tmp_path: Path) -> None:
+    seen: dict[str, tuple[int, int]] = {}
+    run_dedup(
+        reference[1], tmp_path, Dedup(), Serial(), lambda stage, done, total, _: seen.update({stage: (done, total)})
+    )
+    assert list(seen) == [
+        "dedup.sign",
+        "dedup.exact",
+        "dedup.pairs",
+        "dedup.groups",
+        "dedup.sets",
+        "dedup.settle",
+        "dedup",
+    ]
+    assert all(done == total > 0 for done, total in seen.values())
