@@ -1,7 +1,8 @@
 """Plain text of a page, quick and rough: enough to tell its language by, never kept.
 
 One compiled pass over the bytes: tags, comments and what is between them in elements that hold no text are left out,
-and white space is made one space. No tree is built, and nothing is too deep for it.
+and white space is made one space; every tag but those inside a line ends the line. No tree is built, and nothing is too
+deep for it.
 """
 
 import html
@@ -10,10 +11,26 @@ import numpy as np
 import numpy.typing as npt
 
 from filters.compiled import compiled
+from filters.language_id import PIECES
 
 Bytes = npt.NDArray[np.uint8]
+Keys = npt.NDArray[np.uint64]
+LINE, SPACE = 10, 32
 # Elements whose content is no text of the page. `title` and `option` are text, but in no language that counts.
 SILENT = ("script", "style", "template", "svg", "textarea", "noscript", "select", "iframe", "math")
+
+
+# Elements inside a line of text.
+INLINE = (
+    *("a", "abbr", "b", "bdi", "bdo", "cite", "code", "del", "dfn", "em", "font", "i", "ins", "kbd", "mark", "q"),
+    *("s", "samp", "small", "span", "strong", "sub", "sup", "tt", "u", "var", "wbr"),
+)
+# Half of a page's sample is its longest lines, where its main text is, and half is spread over it. Measured on 1,548
+# pages that extraction finds a language in: of 1,200 characters so chosen the gate loses 1, of 2,000 spread ones 2, of
+# 1,200 spread ones 3, of the longest lines alone 5 to 8.
+SAMPLE = 1200
+LINE_CHARS = 200  # of one line
+LINES = 64  # a page of short lines has no longest
 
 
 def _key(name: str) -> int:
@@ -22,17 +39,31 @@ def _key(name: str) -> int:
 
 
 _SILENT = np.array([_key(name) for name in SILENT], dtype=np.uint64)
+_INLINE = np.array([_key(name) for name in INLINE], dtype=np.uint64)
 
 
 def quick_text(page: bytes) -> bytes:
-    """The text of an HTML page in UTF-8, in UTF-8, with character references as they are: see `unescape`."""
+    """The text of an HTML page in UTF-8, in UTF-8, a line a block, with character references as they are."""
     source = np.frombuffer(page, dtype=np.uint8)
     target = np.empty(len(source) + 1, dtype=np.uint8)
-    return target[: _strip(source, target, _SILENT)].tobytes()
+    return target[: _strip(source, target, _SILENT, _INLINE)].tobytes()
 
 
-def unescape(text: str) -> str:
-    """Character references as characters: only for the part of a text that is looked at."""
+def sample_of(text: str) -> str:
+    """The characters that a page's language is read from, as one line, with character references as characters."""
+    if len(text) > SAMPLE:
+        parts = []
+        left = SAMPLE // 2
+        for line in sorted(text.split("\n"), key=len, reverse=True)[:LINES]:
+            if left <= 0:
+                break
+            parts.append(line[: min(left, LINE_CHARS)])
+            left -= len(parts[-1]) + 1
+        size = SAMPLE // 2 // PIECES
+        last = len(text) - size
+        parts += (text[at : at + size] for at in (last * piece // (PIECES - 1) for piece in range(PIECES)))
+        text = " ".join(parts)
+    text = text.replace("\n", " ")
     return html.unescape(text) if "&" in text else text
 
 
@@ -80,42 +111,56 @@ def _after_tag(source: Bytes, at: int) -> int:
 
 
 @compiled
-def _strip(source: Bytes, target: Bytes, silent: npt.NDArray[np.uint64]) -> int:
+def _has(keys: Keys, key: np.uint64) -> bool:
+    for known in keys:  # noqa: SIM110 - compiled
+        if known == key:
+            return True
+    return False
+
+
+@compiled
+def _after_markup(source: Bytes, at: int, silent: Keys, inline: Keys) -> tuple[int, int]:
+    """Where the mark-up that begins at `at` ends, and what it leaves: SPACE or LINE; `at` where it is no mark-up."""
+    following = source[at + 1]
+    letter = following | 32
+    if 97 <= letter <= 122:
+        key = _name_at(source, at + 1)
+        end = _after_tag(source, at + 1)
+        if _has(silent, key):
+            return _after_element(source, end, key), LINE
+        return end, SPACE if _has(inline, key) else LINE
+    if following == 47:  # /
+        return _after_tag(source, at + 1), SPACE if _has(inline, _name_at(source, at + 2)) else LINE
+    if following == 63:  # ?
+        return _after_tag(source, at + 1), LINE
+    if following == 33:  # !
+        is_comment = at + 3 < len(source) and source[at + 2] == 45 and source[at + 3] == 45
+        return (_after_comment(source, at + 4) if is_comment else _after_tag(source, at + 1)), SPACE
+    return at, 0
+
+
+@compiled
+def _strip(source: Bytes, target: Bytes, silent: Keys, inline: Keys) -> int:
     """Write the text of `source` to `target`; gives its length."""
     size = len(source)
     at = 0
     length = 0
-    gap = False
+    gap = 0
     while at < size:
         byte = source[at]
         if byte == 60 and at + 1 < size:  # <
-            following = source[at + 1]
-            letter = following | 32
-            if 97 <= letter <= 122:
-                key = _name_at(source, at + 1)
-                at = _after_tag(source, at + 1)
-                for name in silent:
-                    if key == name:
-                        at = _after_element(source, at, key)
-                        break
-                gap = True
-                continue
-            if following == 47 or following == 63:  # </ and <?
-                at = _after_tag(source, at + 1)
-                gap = True
-                continue
-            if following == 33:  # <!
-                is_comment = at + 3 < size and source[at + 2] == 45 and source[at + 3] == 45
-                at = _after_comment(source, at + 4) if is_comment else _after_tag(source, at + 1)
-                gap = True
+            end, left = _after_markup(source, at, silent, inline)
+            if end > at:
+                gap = left if gap != LINE else gap
+                at = end
                 continue
         if byte <= 32:
-            gap = True
+            gap = gap if gap else SPACE
         else:
             if gap and length:
-                target[length] = 32
+                target[length] = gap
                 length += 1
-            gap = False
+            gap = 0
             target[length] = byte
             length += 1
         at += 1

@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from filters.charset import Decoded, decode
-from filters.language_id import SAMPLE, LanguageModel, load_model, sample, sha256_of_model
-from filters.quick_text import quick_text, unescape
+from filters.language_id import LanguageModel, load_model, sha256_of_model
+from filters.quick_text import quick_text, sample_of
 from filters.scripts import identify
 from pipelines.sources import Limits, Record, read_records
 from roots.schema import INDEX
@@ -56,7 +56,6 @@ class Index:
     body_bytes: int = Limits.body_bytes
     head_bytes: int = Limits.head_bytes
     unpacked_bytes: int = Limits.unpacked_bytes
-    sample_chars: int = field(default=SAMPLE, init=False)  # no setting: filters.language_id says it, rows depend on it
 
     def __post_init__(self) -> None:
         found = sha256_of_model(self.model)
@@ -124,7 +123,7 @@ def _look(record: Record, model: LanguageModel) -> dict[str, Any]:
     if decoded.text.count("�") > UNDECODABLE * len(decoded.text):
         return row | {"drop": "index.undecodable"}
     text = decoded.text if is_plain(record) else _text_of(record, decoded)
-    labels = identify(unescape(sample(text)), model, TOP)
+    labels = identify(sample_of(text), model, TOP)
     row |= {"quick_chars": len(text), "languages": [{"label": label, "score": score} for label, score in labels]}
     return row if labels else row | {"drop": "index.empty"}
 
