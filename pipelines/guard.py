@@ -35,7 +35,7 @@ from roots.errors import RootsError
 Row = dict[str, Any]
 Prepare = Callable[..., Callable[[Sequence[Any]], Iterator[Row]]]
 
-PRELOAD: tuple[str, ...] = ()  # what the server imports before it forks: all that is dear to import
+PRELOAD = ("pipelines.page",)  # what the server imports before it forks: all that is dear to import
 RETRIES = 2  # a child killed from outside is no fault of its page; the third time is the machine's
 PIPE_BYTES = 1 << 20  # the pipe's buffer, so that child and parent seldom wait for each other
 ROW_BYTES = 256 << 20  # a row beyond this is refused: it would be the parent's memory

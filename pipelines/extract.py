@@ -1,0 +1,130 @@
+"""extract: main text of the pages that can be in the wanted language, and the language of that text.
+
+Language first: the index knows what languages the quick text of a page looks like, and only pages that can be in the
+wanted one are read again. The others are rows with the reason `extract.other_language`; what that gate loses is
+measured by `tests/benchmarks/gate_recall.py`. All work on a page runs in a guarded process: see pipelines.guard.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from filters.language_id import gate, load_model, sha256_of_model, split_label
+from filters.scripts import identify
+from pipelines.extractors import DEFAULT, find_engine
+from pipelines.guard import Failure, Limits, guarded
+from pipelines.page import Bounds, pages
+from roots.errors import SettingsError
+from roots.schema import EXTRACT
+from roots.shards import BATCH_ROWS, read_kept
+from roots.stage import ASIDE
+
+TOP = 3  # languages that are stored with a text
+BATCH_CHARS = 8 << 20
+
+# Why a page has no text, or its text is not wanted.
+REASONS: dict[str, str] = {
+    "extract.other_language": "the quick text does not look like the wanted language at all",
+    "extract.language": "the main text is in another language, or not surely enough in the wanted one",
+    "extract.empty": "the engine finds no main text",
+    "extract.too_large": "longer than `body_bytes` or `html_chars`",
+    "extract.too_deep": "elements are nested deeper than `depth`",
+    "extract.timeout": "the engine needs more than `cpu_seconds`",
+    "extract.memory": "the engine needs more than `memory_bytes`",
+    "extract.crash": "the engine fails on the page",
+    "extract.unreadable": "the record has a problem, and no body",
+}
+
+
+@dataclass(frozen=True)
+class Extract:
+    """The stage, and its settings."""
+
+    name: ClassVar[str] = "extract"
+    version: ClassVar[int] = 1
+    schema: ClassVar[pa.Schema] = EXTRACT
+
+    language: str  # ISO 639-3: "fra"
+    model: str = field(default="", metadata=ASIDE)  # path of a fastText model; empty for the one a dependency carries
+    model_sha256: str = ""  # of that file; found out where it is not said
+    extractor: str = DEFAULT
+    language_score: float = 0.2  # least score of the wanted language on the main text: see gate_recall.py
+    gate_score: float = 0.05  # least score of the wanted language on the quick text
+    body_bytes: int = Bounds.body_bytes
+    html_chars: int = Bounds.html_chars
+    depth: int = Bounds.depth
+    cpu_seconds: float = 8.0  # a page; the slowest of 2,000 real ones needed 0.8
+    memory_bytes: int = 384 << 20  # a page
+
+    def __post_init__(self) -> None:
+        find_engine(self.extractor)
+        found = sha256_of_model(self.model)
+        if self.model_sha256 not in ("", found):
+            raise ValueError(f"model_sha256 is {self.model_sha256}, but the model {self.model} has {found}")
+        object.__setattr__(self, "model_sha256", found)
+        if not load_model(self.model).knows(self.language):
+            raise SettingsError(
+                f"the language model {self.model or 'lid.176.ftz'} does not know {self.language!r}: "
+                "name one that does (GlotLID, OpenLID) with --set language_id.model=PATH"
+            )
+        if not 0 <= self.gate_score <= 1 or not 0 <= self.language_score <= 1:
+            raise ValueError("gate_score and language_score must be from 0 to 1")
+        if min(self.body_bytes, self.html_chars, self.depth, self.cpu_seconds, self.memory_bytes) <= 0:
+            raise ValueError("body_bytes, html_chars, depth, cpu_seconds and memory_bytes must be above 0")
+
+    def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+        """Make the rows of one archive from its index shard and the archive itself."""
+        index, archive = sources
+        known = load_model(self.model).labels
+        ids: list[str] = []
+        offsets: list[int] = []
+        passed: list[bool] = []
+        for batch in read_kept([index], ["id", "offset", "languages"]):
+            ids += batch["id"].to_pylist()
+            offsets += batch["offset"].to_pylist()
+            passed += gate(batch["languages"].to_pylist(), self.language, self.gate_score, known)
+        wanted = [offset for offset, yes in zip(offsets, passed, strict=True) if yes]
+        texts = self._texts(archive, wanted)
+        rows: list[dict[str, Any]] = []
+        chars = 0
+        for key, yes in zip(ids, passed, strict=True):
+            row = {"id": key} | (next(texts) if yes else {"drop": "extract.other_language"})
+            rows.append(row)
+            chars += len(row.get("text") or "")
+            if len(rows) == BATCH_ROWS or chars >= BATCH_CHARS:
+                yield pa.RecordBatch.from_pylist(rows, schema=EXTRACT)
+                rows, chars = [], 0
+        if rows:
+            yield pa.RecordBatch.from_pylist(rows, schema=EXTRACT)
+
+    def _texts(self, archive: Path, offsets: Sequence[int]) -> Iterator[dict[str, Any]]:
+        """For every offset the columns of its row, without the id."""
+        bounds = asdict(Bounds(self.body_bytes, self.html_chars, self.depth))
+        arguments = {"archive": str(archive), "extractor": self.extractor, "bounds": bounds}
+        limits = Limits(self.cpu_seconds, self.memory_bytes)
+        for found in guarded(pages, arguments, offsets, limits):
+            if isinstance(found, Failure):
+                yield {"drop": f"extract.{found.reason}", "extractor": self.extractor}
+            else:
+                row = {"extractor": found["engine"], "drop": found["drop"]}
+                yield row | (self._identify(found["text"]) if found["text"] else {})
+
+    def _identify(self, text: str) -> dict[str, Any]:
+        """The language columns of a text, and whether the language is the wanted one."""
+        labels = identify(text, load_model(self.model), TOP)
+        if not labels:
+            return {"drop": "extract.empty"}
+        label, score = labels[0]
+        language, script = split_label(label)
+        kept = language == self.language and score >= self.language_score
+        return {
+            "text": text if kept else None,
+            "language": language,
+            "language_script": script,
+            "language_score": score,
+            "top_langs": [{"label": label, "score": score} for label, score in labels],
+            "drop": None if kept else "extract.language",
+        }

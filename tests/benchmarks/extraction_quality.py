@@ -1,0 +1,219 @@
+"""Precision, recall and F1 of every extraction engine against gold texts, and its speed: one table.
+
+    python tests/benchmarks/extraction_quality.py --data ../shared/data --peer /path/to/datatrove/bin/python
+
+A page's text and its gold text are compared as bags of words (of characters where a script puts no space between
+words); precision, recall and F1 are averaged over pages. Pages with `snippets` gold are scored apart: wanted snippets
+that are found, unwanted ones that are not. Speed is pages a second of CPU time, all engines page by page in turn.
+"""
+
+import argparse
+import gzip
+import json
+import re
+import subprocess
+import sys
+import time
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from filters.charset import decode
+from pipelines.extractors import DEFAULT, EXTRACTORS, main_text
+from pipelines.sources import Limits, read_records
+
+PEER = """
+import json, sys, time
+from datatrove.pipeline.extractors import Trafilatura
+extractor = Trafilatura()  # favour_precision, no comments, deduplicate: the peer's defaults
+for line in sys.stdin:
+    start = time.process_time()
+    try:
+        text = extractor.extract(json.loads(line))
+    except Exception:
+        text = None
+    print(json.dumps([text or "", time.process_time() - start]), flush=True)
+"""
+
+MARKS = "".join(map(chr, (code for code in range(0x110000) if unicodedata.category(chr(code))[0] == "M")))
+UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+WORD = re.compile(f"[{UNSPACED}]|(?:(?![{UNSPACED}])[\\w{re.escape(MARKS)}])+")
+GROUPS: dict[str, frozenset[str]] = {
+    "English": frozenset({"en"}),
+    "other Latin": frozenset(
+        [
+            "fr",
+            "es",
+            "pt",
+            "de",
+            "it",
+            "pl",
+            "tr",
+            "id",
+            "vi",
+            "sw",
+            "zu",
+            "xh",
+            "sv",
+            "no",
+            "da",
+            "fi",
+            "lt",
+            "lv",
+            "is",
+        ]
+    ),
+    "Chinese, Japanese, Thai": frozenset({"zh", "ja", "th"}),
+    "Greek, Cyrillic": frozenset({"el", "ru", "uk", "bg"}),
+}
+
+
+@dataclass(frozen=True)
+class Gold:
+    """A page and what is known of its main text."""
+
+    html: str
+    kind: str  # full, partial, snippets
+    language: str
+    source: str
+    text: str = ""
+    wanted: tuple[str, ...] = ()
+    unwanted: tuple[str, ...] = ()
+
+    @property
+    def group(self) -> str:
+        return next((group for group, codes in GROUPS.items() if self.language in codes), "other and unknown")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What one engine did on one page."""
+
+    gold: Gold
+    text: str
+    seconds: float
+
+
+def words(text: str) -> Counter[str]:
+    """The bag of words of a text; characters of scripts without spaces count as words."""
+    return Counter(WORD.findall(unicodedata.normalize("NFC", text).lower()))
+
+
+def scores(text: str, gold: str) -> tuple[float, float, float]:
+    """Precision, recall and F1 of a text's bag of words."""
+    found, wanted = words(text), words(gold)
+    common = (found & wanted).total()
+    precision = common / found.total() if found else 0.0
+    recall = common / wanted.total() if wanted else 0.0
+    return precision, recall, 2 * precision * recall / (precision + recall) if common else 0.0
+
+
+def snippet_scores(results: Iterable[Scored]) -> tuple[float, float, float]:
+    """Precision, recall and F1 over snippets: wanted ones found, against unwanted ones found."""
+    pages = list(results)
+    hits = sum(snippet in page.text for page in pages for snippet in page.gold.wanted)
+    misses = sum(len(page.gold.wanted) for page in pages) - hits
+    false = sum(snippet in page.text for page in pages for snippet in page.gold.unwanted)
+    precision, recall = hits / (hits + false), hits / (hits + misses)
+    return precision, recall, 2 * precision * recall / (precision + recall)
+
+
+def read_gold(data: Path) -> Iterator[Gold]:
+    """The gold pages of the data folder."""
+    with gzip.open(data / "extraction_gold" / "real-pages.gold.jsonl.gz", "rt", encoding="utf-8") as lines:
+        known = {row["record_id"]: row for row in map(json.loads, lines)}
+    for record in read_records(data / "warc" / "built" / "real-pages-bundle.warc.gz", Limits()):
+        row = known.pop(record.id, None) if record.id in known else known.pop(f"<{record.id}>", None)
+        if row is None:
+            continue
+        yield Gold(
+            decode(record.body, record.header_charset).text,
+            row["kind"].partition("(")[0],
+            row["lang"] or "",
+            row["source"].partition("/")[0],
+            row.get("text") or "",
+            tuple(row.get("with_") or ()),
+            tuple(row.get("without") or ()),
+        )
+    if known:
+        sys.exit(f"{len(known)} gold pages are not in the archive")
+
+
+def run_engines(golds: Sequence[Gold]) -> dict[str, list[Scored]]:
+    """Every engine on every page, in turn."""
+    results: dict[str, list[Scored]] = {name: [] for name in EXTRACTORS}
+    for gold in golds:
+        for name, engine in EXTRACTORS.items():
+            start = time.process_time()
+            text = main_text(gold.html, engine) or ""
+            results[name].append(Scored(gold, text, time.process_time() - start))
+    return results
+
+
+def run_peer(python: str, golds: Sequence[Gold]) -> list[Scored]:
+    """The peer's extractor on every page, in its own interpreter."""
+    lines = "".join(json.dumps(gold.html) + "\n" for gold in golds)
+    done = subprocess.run([python, "-c", PEER], input=lines, stdout=subprocess.PIPE, text=True, check=True)
+    return [Scored(gold, *json.loads(line)) for gold, line in zip(golds, done.stdout.splitlines(), strict=True)]
+
+
+def table(results: dict[str, list[Scored]]) -> Iterator[str]:
+    """The tables, in Markdown."""
+    yield from _overall(results)
+    slices: list[tuple[str, Callable[[Gold], str]]] = [
+        ("F1 by language", lambda gold: gold.group),
+        ("F1 by data set", lambda gold: gold.source),
+    ]
+    for title, key in slices:
+        counts = Counter(key(page.gold) for page in next(iter(results.values())) if page.gold.kind == "full")
+        names = [name for name, pages in counts.most_common() if pages >= 5]
+        yield f"\n| {title} | " + " | ".join(f"{name} ({counts[name]})" for name in names) + " |"
+        yield "|---" * (len(names) + 1) + "|"
+        for engine, pages in results.items():
+            cells = [
+                _mean(page for page in pages if page.gold.kind == "full" and key(page.gold) == name)[2]
+                for name in names
+            ]
+            yield f"| {engine} | " + " | ".join(f"{cell:.3f}" for cell in cells) + " |"
+
+
+def _overall(results: dict[str, list[Scored]]) -> Iterator[str]:
+    kinds = Counter(page.gold.kind for page in next(iter(results.values())))
+    yield f"\n| {kinds['full']} pages with full gold | precision | recall | F1 | snippets P | R | F1 | pages/CPU-s |"
+    yield "|---" * 8 + "|"
+    for engine, pages in results.items():
+        full = _mean(page for page in pages if page.gold.kind == "full")
+        snippets = snippet_scores(page for page in pages if page.gold.kind == "snippets")
+        speed = len(pages) / sum(page.seconds for page in pages)
+        yield f"| {engine} | " + " | ".join(f"{value:.4f}" for value in (*full, *snippets)) + f" | {speed:.1f} |"
+
+
+def _mean(pages: Iterable[Scored]) -> tuple[float, float, float]:
+    each = [scores(page.text, page.gold.text) for page in pages]
+    precision, recall, f1 = (sum(column) / len(each) for column in zip(*each, strict=True))
+    return precision, recall, f1
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", type=Path, default=Path(__file__).parents[3] / "shared" / "data")
+    parser.add_argument("--peer", help="the Python of an environment with datatrove 0.10.1 and trafilatura 1.11")
+    parser.add_argument("--pages", type=int, default=0, help="only the first so many pages")
+    options = parser.parse_args()
+    golds = list(read_gold(options.data))[: options.pages or None]
+    results = run_engines(golds)
+    if options.peer:
+        results["peer: datatrove's trafilatura"] = run_peer(options.peer, golds)
+    else:
+        print("peer: not run (--peer names its Python)")
+    print("\n".join(table(results)))
+    best = max(EXTRACTORS, key=lambda name: _mean(p for p in results[name] if p.gold.kind == "full")[2])
+    print(f"\nbest F1: {best}; default: {DEFAULT}")
+    sys.exit(0 if best == DEFAULT else 1)
+
+
+if __name__ == "__main__":
+    main()
