@@ -52,21 +52,24 @@ def find_archives(patterns: Sequence[str]) -> dict[str, Path]:
             found.add(path.resolve())
     if not found:
         raise InputError("no input: name archives with --input 'crawl/*.warc.gz'")
+    names = {path: _names(path) for path in found}
     archives: dict[str, Path] = {}
     for path in sorted(found):
-        parts = 1
-        while any(other != path and _name(other, parts) == _name(path, parts) for other in found):
-            parts += 1
-        archives[_name(path, parts) + ".parquet"] = path
+        place = 0
+        while any(names[other][place : place + 1] == [names[path][place]] for other in found if other != path):
+            place += 1
+        archives[names[path][place] + ".parquet"] = path
     return dict(sorted(archives.items()))
 
 
-def _name(path: Path, parts: int) -> str:
-    """The last `parts` parts of a path as one name, without the endings of archives once it has more than one."""
-    kept = [part for part in path.parts[-parts:] if part != "/"]
-    if parts > 1 and len(path.parts) <= parts:
-        return "__".join(kept)  # two names that differ by their ending alone
-    return "__".join([*kept[:-1], _stem(kept[-1])])
+def _names(path: Path) -> list[str]:
+    """What a shard of this archive may be called, the shortest first: with ever more of its endings and folders."""
+    names: list[str] = []
+    parts = [part for part in path.parts if part != "/"]
+    for count in range(1, len(parts) + 1):
+        *above, last = parts[-count:]
+        names += ["__".join([*above, _stem(last)]), "__".join([*above, last])]
+    return names
 
 
 def _stem(name: str) -> str:
