@@ -3,66 +3,101 @@
 The spans (kind, start, end) are stored, counted in characters of the text before redaction; the values are nowhere.
 """
 
+import hashlib
+import hmac
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from filters.personal_data import DEFAULT_KINDS, KINDS, STYLES, find, redact
+from filters.personal_data import DEFAULT_KINDS, PRESETS, STYLES, find, redact, regions_of
 from roots.errors import unknown_name
 from roots.schema import REDACT
 from roots.shards import read_kept
+from roots.stage import ASIDE
 
 BATCH_BYTES = 8 << 20  # of text after redaction
+SECRET_BYTES = 16  # fewer could be guessed
 
 
 @dataclass(frozen=True)
 class Redact:
-    """Find personal data of `kinds`, replace it in `style`.
+    """Find personal data of `kinds` by the rules of a `preset`, replace it in `style`.
 
-    A document with more than `drop_over` spans is dropped as `redact.too_many`; 0 drops none.
+    No kinds named: those of the preset that are on by default. No style named: the preset's own. A document with more
+    than `drop_over` spans is dropped as `redact.too_many`; 0 drops none. The style "synthetic" needs `secret_file`,
+    whose bytes decide the stand-ins; only a digest of it is kept, so that another secret makes other shards.
     """
 
     name: ClassVar[str] = "redact"
     version: ClassVar[int] = 1
     schema: ClassVar[pa.Schema] = REDACT
 
-    kinds: tuple[str, ...] = DEFAULT_KINDS
-    style: str = "roots"
+    preset: str = "ours"
+    kinds: tuple[str, ...] = ()
+    style: str = ""
     drop_over: int = 0
+    secret_file: str = field(default="", metadata=ASIDE)
+    secret_digest: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise ValueError(unknown_name("preset", self.preset, PRESETS))
+        preset = PRESETS[self.preset]
         for kind in self.kinds:
-            if kind not in KINDS:
-                raise ValueError(unknown_name("kind of personal data", kind, KINDS))
-        if self.style not in STYLES:
+            if kind not in preset.kinds:
+                raise ValueError(unknown_name("kind of personal data", kind, preset.kinds))
+        if self.style and self.style not in STYLES:
             raise ValueError(unknown_name("style of redaction", self.style, STYLES))
         if self.drop_over < 0:
             raise ValueError(f"drop_over = {self.drop_over}: 0 or more is needed")
+        on = DEFAULT_KINDS if self.preset == "ours" else preset.kinds
+        chosen = self.kinds or on
+        object.__setattr__(self, "kinds", tuple(kind for kind in preset.kinds if kind in chosen))
+        object.__setattr__(self, "style", self.style or preset.style)
+        if self.style == "synthetic":
+            digest = hmac.new(self._secret(), b"roots.redact", hashlib.sha256).hexdigest()[:16]
+            object.__setattr__(self, "secret_digest", digest)
+
+    def _secret(self) -> bytes:
+        if not self.secret_file:
+            raise ValueError("style synthetic needs a secret: name a file of random bytes with redact.secret_file=PATH")
+        try:
+            secret = Path(self.secret_file).read_bytes()
+        except OSError as error:
+            raise ValueError(f"cannot read secret_file {self.secret_file}: {error.strerror}") from None
+        if len(secret) < SECRET_BYTES:
+            raise ValueError(
+                f"secret_file {self.secret_file} has {len(secret)} bytes: {SECRET_BYTES} or more are needed"
+            )
+        return secret
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Redact what the chain `sources` (index, extract, measure, filter, dedup) keeps."""
+        secret = self._secret() if self.style == "synthetic" else b""
         rows: list[dict[str, Any]] = []
         size = 0
-        for batch in read_kept(sources, ["id", "text"]):
-            for identity, text in zip(batch["id"], batch["text"], strict=True):
-                row = self._row(identity.as_py(), text.as_py() or "")
-                rows.append(row)
-                size += len(row["text"] or "") * 2
+        for batch in read_kept(sources, ["id", "text", "language"]):
+            for values in zip(batch["id"], batch["text"], batch["language"], strict=True):
+                identity, text, language = (value.as_py() for value in values)
+                # Of one document's secret: the same person cannot be followed from one document to another.
+                own = hmac.new(secret, identity.encode(), hashlib.sha256).digest() if secret else b""
+                rows.append(self._row(identity, text or "", language, own))
+                size += 2 * len(rows[-1]["text"] or "")
                 if size >= BATCH_BYTES:
                     yield pa.RecordBatch.from_pylist(rows, self.schema)
                     rows, size = [], 0
         if rows:
             yield pa.RecordBatch.from_pylist(rows, self.schema)
 
-    def _row(self, identity: str, text: str) -> dict[str, Any]:
-        spans = find(text, self.kinds)
+    def _row(self, identity: str, text: str, language: str | None, secret: bytes) -> dict[str, Any]:
+        spans = find(text, self.kinds, regions_of(language), self.preset)
         dropped = 0 < self.drop_over < len(spans)
         return {
             "id": identity,
-            "text": None if dropped else redact(text, spans, self.style),
+            "text": None if dropped else redact(text, spans, self.style, secret),
             "pii": [span._asdict() for span in spans],
             "drop": "redact.too_many" if dropped else None,
         }

@@ -10,6 +10,7 @@ from roots import shards
 from roots.errors import SettingsError
 from roots.schema import DEDUP, EXTRACT
 from roots.settings import build
+from roots.stage import settings_of
 
 SECRET = "ana.lopez@example.org"
 TEXTS = [f"Écrivez à {SECRET} !", "हिन्दी क्षि \u200d", "gone", "从93.184.215.14来", "", "a@b.co c@d.co e@f.co"]
@@ -65,9 +66,47 @@ def test_batches_are_bounded_by_bytes_and_hold_the_same_rows(chain, monkeypatch)
     assert pa.Table.from_batches(batches).to_pylist() == whole
 
 
+def test_stand_ins_follow_the_secret_and_only_its_digest_is_kept(chain, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"sixteen bytes...")
+    stage = Redact(style="synthetic", secret_file=str(secret))
+    text = make(stage, chain)[0]["text"]
+    assert SECRET not in text
+    assert "@example." in text
+    assert "sixteen" not in str(settings_of(stage))
+    assert str(secret) not in str(settings_of(stage))
+    secret.write_bytes(b"another 16 bytes")
+    other = Redact(style="synthetic", secret_file=str(secret))
+    assert settings_of(other) != settings_of(stage)
+    assert make(other, chain)[0]["text"] != text
+
+
+def test_the_language_of_a_document_tells_its_countries(tmp_path):
+    texts = []
+    for language in ("fra", "zul"):
+        path = tmp_path / "one.parquet"
+        row = {"id": "1", "text": "et 01 23 45 67 89 là", "language": language}
+        shards.write(path, EXTRACT, [pa.RecordBatch.from_pylist([row], EXTRACT)], "extract", 1, "f")
+        texts.append(make(Redact(), [path])[0]["text"])
+    assert texts == ["et PI:PHONE là", "et 01 23 45 67 89 là"]
+
+
+def test_settings_say_by_value_which_kinds_and_style_a_preset_means():
+    assert settings_of(Redact(preset="fineweb"))["kinds"] == ["email", "ip_address"]
+    assert settings_of(Redact(preset="bigcode"))["style"] == "starcoder"
+    assert "license_plate" not in settings_of(Redact())["kinds"]
+
+
 @pytest.mark.parametrize(
     ("values", "word"),
-    [({"kinds": ["emial"]}, "email"), ({"style": "rots"}, "roots"), ({"drop_over": -1}, "0 or more")],
+    [
+        ({"kinds": ["emial"]}, "email"),
+        ({"style": "rots"}, "roots"),
+        ({"preset": "our"}, "ours"),
+        ({"style": "synthetic"}, "secret_file"),
+        ({"style": "synthetic", "secret_file": "/nowhere/at/all"}, "cannot read"),
+        ({"drop_over": -1}, "0 or more"),
+    ],
 )
 def test_a_bad_setting_is_refused_before_any_work(values, word):
     with pytest.raises(SettingsError, match=word):

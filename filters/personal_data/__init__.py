@@ -2,6 +2,9 @@
 
 from filters.personal_data.candidate import Kind, Span
 from filters.personal_data.kinds import DEFAULT_KINDS, KINDS
-from filters.personal_data.search import STYLES, Finder, find, redact
+from filters.personal_data.presets import PRESETS
+from filters.personal_data.regions import regions_of
+from filters.personal_data.search import Finder, find, redact
+from filters.personal_data.styles import STYLES
 
-__all__ = ["DEFAULT_KINDS", "KINDS", "STYLES", "Finder", "Kind", "Span", "find", "redact"]
+__all__ = ["DEFAULT_KINDS", "KINDS", "PRESETS", "STYLES", "Finder", "Kind", "Span", "find", "redact", "regions_of"]

@@ -4,6 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import re2
+
+MEMORY = 64 << 20  # bytes a pattern's automaton may take; past that RE2 starts it afresh, slower but exact
 CONTEXT_BYTES = 240  # seen on each side of a candidate: 60 characters or more in every script
 
 
@@ -25,6 +28,20 @@ class Candidate:
     regions: Sequence[str] = ()  # countries (ISO 3166) whose numbers are likely here, the likeliest first
 
 
+def seen_in(pattern: str) -> Callable[[str], bool]:
+    """A test of the text beside a candidate, in RE2's syntax, upper and lower case alike.
+
+    A list of a hundred cue words takes `re` 60 microseconds, which tries each at each place, and RE2 2.
+    """
+    options = re2.Options()
+    options.case_sensitive = False
+    options.never_capture = True
+    options.max_mem = MEMORY
+    options.log_errors = False
+    search = re2.compile(pattern, options).search
+    return lambda text: search(text.encode("utf-8", "surrogatepass")) is not None
+
+
 Check = Callable[[Candidate], tuple[int, int] | None]
 
 
@@ -32,14 +49,16 @@ Check = Callable[[Candidate], tuple[int, int] | None]
 class Kind:
     """One kind of personal data.
 
-    `pattern` is in RE2's syntax and of bounded length, so that a search is linear whatever the text. `check` sees
-    each match and gives the characters, counted from its start, that are to go; None when it is no such thing after
-    all. `finds` and `spares` are the row's proof: the parts to be found stand in double angle brackets.
+    `pattern` is in RE2's syntax and of bounded length, so that a search is linear whatever the text. `gate` is a
+    pattern of few states that any match of `pattern` holds: the gates of all kinds are one pass over the text.
+    `check` sees each match and gives the characters, counted from its start, that are to go; None when it is no such
+    thing after all. `finds` and `spares` are the row's proof: what is to be found stands in double angle brackets.
     """
 
     name: str
     tag: str  # as ROOTS writes it after `PI:`
     words: str  # what is looked for, in words
+    gate: str
     pattern: str
     check: Check
     finds: tuple[str, ...]

@@ -31,6 +31,7 @@ ISSUED = (
     r"[0-9]{8,10}:AA[A-Za-z0-9_-]{33}",  # Telegram
     r"eyJ[A-Za-z0-9_-]{10,500}\.eyJ[A-Za-z0-9_-]{10,900}\.[A-Za-z0-9_-]{10,500}",  # JSON web token, RFC 7519
     r"AGE-SECRET-KEY-1[A-Z0-9]{58}",
+    r"\$2[abxy]\$[0-9]{2}\$[./A-Za-z0-9]{53}",  # a password's bcrypt
 )
 # A name that says what follows is a secret, then the secret.
 NAMED = (
@@ -61,13 +62,14 @@ def check_key(candidate: Candidate) -> tuple[int, int] | None:
         return None
     issued = _ISSUED.match(text)
     if issued:
-        return (0, issued.end()) if entropy(issued.group()) > 2.5 else None
+        fit = entropy(issued.group()) > 2.5 and any(map(str.isdigit, issued.group()))
+        return (0, issued.end()) if fit else None
     value = _VALUE.search(text)
     if value and value.start() > 0:
         secret = value.group().rstrip(".=")
-        fit = len(secret) >= 16 and _random(secret, named=True)
+        fit = len(secret) >= 16 and secret[0] not in "/." and _random(secret, named=True)
         return (value.start(), value.start() + len(secret)) if fit else None
-    if _URL.search(candidate.before[-120:]) or candidate.after[:1] in ("/", "@"):
+    if _URL.search(candidate.before[-120:]) or candidate.before[-1:] == "$" or candidate.after[:1] in ("/", "@"):
         return None
     return (0, len(text)) if _random(text, named=False) else None
 
@@ -105,6 +107,7 @@ KEY = Kind(
     name="key",
     tag="KEY",
     words="secrets with a published prefix, values behind `api_key =`, and long strings of high entropy",
+    gate=r"[0-9][A-Za-z0-9_+/=.-]{8}|[A-Za-z0-9_+/=.-]{8}[0-9]",
     pattern="|".join([*ISSUED, NAMED, BARE]),
     check=check_key,
     finds=(
@@ -128,6 +131,8 @@ KEY = Kind(
         "thisIsAVeryLongCamelCaseIdentifierName2024Version3",
         "https://example.org/d/1A2b3C4d5E6f7G8h9I0jK1lM2nO3pQ4rS5t/view",
         "the token: internationalisation",
+        "key /etc/dconf/db/local.d/00-power",
+        "sk-learn-pipeline-with-custom-transformers",
         "================================",
         "password recovery is a secret of administrators123",
         "0123456789012345678901234567890123456789",
@@ -138,6 +143,7 @@ PRIVATE_KEY = Kind(
     name="private_key",
     tag="KEY",
     words="a private key in PEM or OpenPGP armour, whole",
+    gate=r"-----BEGIN",
     pattern=r"-----BEGIN [A-Z0-9 ]{0,24}PRIVATE KEY(?: BLOCK)?-----",
     check=check_private_key,
     reach=8192,  # bytes: an RSA key of 8192 bits takes 6400

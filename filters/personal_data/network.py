@@ -4,7 +4,7 @@ import ipaddress
 import re
 import unicodedata
 
-from filters.personal_data.candidate import Candidate, Kind, is_unspaced, is_word
+from filters.personal_data.candidate import Candidate, Kind, is_unspaced, is_word, seen_in
 
 # What cannot stand in an unquoted address (RFC 5322, atext), with the punctuation of other scripts. The check trims.
 STOP = (
@@ -101,6 +101,7 @@ EMAIL = Kind(
     name="email",
     tag="EMAIL",
     words="local part, at sign, domain name; letters of any script; also `ana [at] example [dot] org`",
+    gate=r"[@＠]|[\[({] ?(?:at|AT|arroba|chez) ?[\])}]",
     pattern=EMAIL_PATTERN,
     check=check_email,
     finds=(
@@ -134,15 +135,14 @@ _RESOLVERS = """8.8.8.8 8.8.4.4 1.1.1.1 1.0.0.1 9.9.9.9 149.112.112.112 208.67.2
     2001:4860:4860::8888 2001:4860:4860::8844 2606:4700:4700::1111 2606:4700:4700::1001 2620:fe::fe"""
 WELL_KNOWN = frozenset(_RESOLVERS.split())
 # Words right before a version, a section or a figure, in the languages of ROOTS.
-_VERSION = re.compile(
+_version_before = seen_in(
     r"(?:\bv|\bver\.?|version|versión|versão|versió|versioa|versi|phiên bản|release|build|firmware|kernel|section|"
     r"sección|seção|secció|chapter|chapitre|capítulo|clause|article|artículo|artigo|fig\.|figure|table|oid|toleo|ẹ̀yà|"
     r"版本|版|إصدار|الإصدار|संस्करण|সংস্করণ|பதிப்பு|సంస్కరణ|പതിപ്പ്|ಆವೃತ್ತಿ|ਸੰਸਕਰਣ|આવૃત્તિ|आवृत्ती|ورژن|§)"
-    r"[\s:.#=n°]{0,4}$",
-    re.IGNORECASE,
+    r"[\s\x{a0}:.#=n°]{0,4}$"
 )
-_NETWORK = re.compile(
-    r"\b(?:ip|dns|server|host|addr\w*|ping|serveur|servidor|adresse|dirección|endereço)\b|地址|عنوان", re.I
+_network_before = seen_in(
+    r"(?:\b(?:ip|dns|server|host|addr\w*|ping|serveur|servidor|adresse|dirección|endereço)\b|地址|عنوان)[^\n]{0,12}$"
 )
 
 
@@ -175,9 +175,11 @@ def check_ipv4(candidate: Candidate) -> tuple[int, int] | None:
     octets = text.split(".")
     if any((len(octet) > 1 and octet[0] == "0") or int(octet) > 255 for octet in octets) or text in WELL_KNOWN:
         return None
-    if not ipaddress.IPv4Address(text).is_global or octets[0] == "0" or _VERSION.search(before[-24:]):
+    address = ipaddress.IPv4Address(text)
+    if not address.is_global or address.is_multicast or _version_before(before[-24:]):
         return None
-    if len(text) == 7 and not _NETWORK.search(before + " " + after):  # 1.2.3.4 is a section more often than a host
+    # 6.2.4.1 and 12.6.2.1 are sections far more often than hosts.
+    if all(int(octet) < 32 for octet in octets) and not _network_before(before[-30:]):
         return None
     return 0, len(text)
 
@@ -208,7 +210,7 @@ def check_ipv6(candidate: Candidate) -> tuple[int, int] | None:
         fit = address in _GLOBAL_UNICAST and sum(map(bool, groups)) >= 3 and any(char.isdigit() for char in text)
     else:
         fit = any(len(group) > 2 for group in groups)  # eight pairs are a MAC (EUI-64) or a fingerprint
-    return (0, len(text)) if fit and address.is_global else None
+    return (0, len(text)) if fit and address.is_global and not address.is_multicast else None
 
 
 def check_ip(candidate: Candidate) -> tuple[int, int] | None:
@@ -220,6 +222,7 @@ IP_ADDRESS = Kind(
     name="ip_address",
     tag="IP_ADDRESS",
     words="IPv4 (digits of any script) or IPv6, public addresses only",
+    gate=r"\p{Nd}\.\p{Nd}{1,3}\.\p{Nd}{1,3}\.\p{Nd}|:[0-9A-Fa-f]{0,4}:",
     pattern=f"{IPV4_PATTERN}|{IPV6_PATTERN}",
     check=check_ip,
     finds=(
@@ -239,6 +242,9 @@ IP_ADDRESS = Kind(
         "version 12.4.26.118",
         "v2.14.33.10",
         "see 1.2.3.4",
+        "6.2.4.1. Configuration of exim4 and 12.6.2.1 too",
+        "restart dhcp3-server.\n4.5.1.1. Next",
+        "multicast 224.0.0.251",
         "OID 1.3.6.1.4.1.311",
         "1.000.000.000",
         "256.300.1.1",

@@ -1,0 +1,235 @@
+"""Handles, devices, wallets and places."""
+
+import hashlib
+import re
+
+from stdnum import bitcoin
+
+from filters.personal_data.candidate import Candidate, Kind, is_unspaced, is_word, seen_in
+from filters.personal_data.network import fold
+
+# What follows an at sign in style sheets, in Java, Python, PHP, JavaScript and LaTeX: no handle.
+_CODE = """media import charset keyframes font-face supports namespace page layer include mixin extend override
+    deprecated param return returns throws author see since version suppresswarnings test before after beforeeach
+    aftereach autowired bean component service entity table column property staticmethod classmethod dataclass
+    abstractmethod todo link inheritdoc var type template interface implementation end class selector objc protocol
+    synthesize if else while for foreach switch case isset unless end yield setter getter deleter font-face font
+    viewport property host hostname command define"""
+CODE_WORDS = frozenset(_CODE.split())
+
+
+_HANDLE = re.compile(r"(?:[^\W]|[.\u0300-\u036f\u0900-\u0dff\u064b-\u065f])*")
+
+
+def check_user(candidate: Candidate) -> tuple[int, int] | None:
+    """A handle of three characters or more after an at sign that follows no word; code and addresses are spared."""
+    before = candidate.before[-1:]
+    if is_word(before) or before in ("/", "@", "\\", ".", "-", "+", "=", "＠"):
+        return None
+    name = _HANDLE.match(candidate.text, 1)[0].rstrip(".")  # type: ignore[index]  # it matches the empty string
+    after = (candidate.text + candidate.after)[1 + len(name) :][:1]
+    code = name.lower().rpartition(".")[2] in CODE_WORDS or name.lower() in CODE_WORDS
+    if code or after in ("/", "(", "@", "{", "\\", "=") or not 3 <= len(name) <= 30:
+        return None
+    if any(is_unspaced(char) for char in name) or not any(char.isalpha() for char in name):
+        return None
+    return 0, 1 + len(name)
+
+
+USER = Kind(
+    name="user",
+    tag="USER",
+    words="a handle: at sign after no letter, then 3 to 30 letters, digits, dots and underscores of a spaced script",
+    gate=r"[@＠]",
+    pattern=r"[@＠][^\x00-\x2d\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\x{bf}\x{2000}-\x{206f}\x{3000}-\x{303f}\x{ff00}-\x{ff0f}]{3,40}",
+    check=check_user,
+    finds=(
+        "follow ⟪@ana_lopez92⟫ and (⟪@bo.lee⟫).",
+        "تابع ⟪@ahmad_1⟫",
+        "⟪@राम_कुमार⟫ ने",
+        "关注 ⟪@zhang_wei⟫ 吧",
+        "⟪@ana_lopez⟫: thanks",
+    ),
+    spares=(
+        "ana@example.org",
+        "@media (max-width: 600px)",
+        "@Override public",
+        "npm i @babel/core",
+        "@dataclass(frozen=True)",
+        "meet @ 5",
+        "@ab",
+        "a@b",
+        "@123456",
+    ),
+)
+
+
+def check_mac(candidate: Candidate) -> tuple[int, int] | None:
+    """Six pairs with one separator: of a device, not broadcast, not a date or a time, not part of a fingerprint."""
+    text, before, after = candidate.text, candidate.before[-1:], candidate.after
+    if (
+        is_word(before)
+        or before in (":", "-")
+        or is_word(after[:1])
+        or (after[:1] in (":", "-") and is_word(after[1:2]))
+    ):
+        return None
+    pairs = re.split(r"[:-]", text.lower())
+    if len({char for char in text if char in ":-"}) != 1 or len(set(pairs)) < 4 or not re.search("[a-f]", text.lower()):
+        return None
+    return None if int(pairs[0], 16) & 1 else (0, len(text))
+
+
+MAC_ADDRESS = Kind(
+    name="mac_address",
+    tag="MAC_ADDRESS",
+    words="the hardware address of one device: six pairs of hexadecimal digits with colons or hyphens",
+    gate=r"[0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-]",
+    pattern=r"[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}",
+    check=check_mac,
+    finds=("MAC ⟪00:1A:2B:3C:4D:5E⟫.", "⟪a4-83-e7-2f-19-0b⟫", "设备⟪00:1a:2b:3c:4d:5e⟫。"),
+    spares=(
+        "ff:ff:ff:ff:ff:ff",
+        "20-11-21-10-22-33",
+        "12:34:56:07:08:09",
+        "00:1A:2B:3C:4D:5E:6F:70",
+        "01:00:5e:aa:bb:cc",
+    ),
+)
+
+_IN_LIST = re.compile(r"\d\s{0,2}[,;]\s{0,2}$")
+_SIGNED = re.compile(r"[-−+]?\d{1,3}[.,]\d+")
+
+
+def check_coordinates(candidate: Candidate) -> tuple[int, int] | None:
+    """Latitude and longitude within their ranges, to four decimals (11 metres) or to the second of arc."""
+    before, after = candidate.before, candidate.after
+    if is_word(before[-1:]) or is_word(after[:1]) or (before[-1:] in tuple(".,") and before[-2:-1].isdigit()):
+        return None
+    if (after[:1] in (".", ",") and after[1:2].isdigit()) or _IN_LIST.search(before[-4:]):
+        return None
+    text = fold(candidate.text)
+    numbers = [float(part.replace("−", "-").replace(",", ".")) for part in _SIGNED.findall(text)]
+    if "°" in text and ("'" in text or "′" in text or "’" in text):
+        return 0, len(text)
+    fit = len(numbers) == 2 and abs(numbers[0]) <= 90 and abs(numbers[1]) <= 180
+    return (0, len(text)) if fit and re.match(r"\s*[,;]\s*[-+−]?\d", after) is None else None
+
+
+_D = r"\p{Nd}"
+_DECIMAL = rf"[-−+]?{_D}{{1,3}}\.{_D}{{4,15}}(?: ?°)?"
+_ARC = rf"{_D}{{1,3}} ?° ?{_D}{{1,2}} ?['′’] ?{_D}{{1,2}}(?:[.,]{_D}{{1,6}})? ?(?:[\"″”]|''|’’)? ?"
+COORDINATES = Kind(
+    name="coordinates",
+    tag="COORDINATES",
+    words="latitude and longitude of a house or nearer: four decimals and more, or seconds of arc",
+    gate=rf"{_D}\.{_D}{{4}}|°",
+    pattern=(
+        rf"{_DECIMAL} ?[,;/] ?{_DECIMAL}|{_DECIMAL} ?[NS][ ,;/]{{1,3}}{_DECIMAL} ?[EWO]|"
+        rf"{_ARC}[NSns] ?[,;/ ]? ?{_ARC}[EWOewo]"
+    ),
+    check=check_coordinates,
+    finds=(
+        "at ⟪48.85837, 2.29448⟫.",
+        "(⟪-33.8567844,151.2152967⟫)",
+        "⟪48°51'30.1\"N 2°17'40.2\"E⟫",
+        "الموقع ⟪٢٤.٧١٣٥٥١, ٤٦.٦٧٥٢٩٦⟫",
+    ),
+    spares=(
+        "between 14.99999 e 15.00001",
+        "48.85, 2.29",
+        "98.9014, -56.1164",
+        "3.14159 and 2.71828",
+        "0.1234, 0.2345, 0.3456",
+        "v1.20304.55, 2.30405.1",
+        "48°N",
+    ),
+)
+
+_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_VERSIONS = {"1": 0, "3": 5, "L": 48, "M": 50, "D": 30, "X": 76, "T": 65}  # Bitcoin, Litecoin, Dogecoin, Dash, Tron
+
+
+def base58check(text: str) -> bytes | None:
+    """Version byte and payload of a Base58Check string, or None when its checksum is wrong."""
+    number = 0
+    for char in text:
+        place = _BASE58.find(char)
+        if place < 0:
+            return None
+        number = number * 58 + place
+    zeros = len(text) - len(text.lstrip("1"))
+    data = bytes(zeros) + number.to_bytes((number.bit_length() + 7) // 8, "big")
+    body, check = data[:-4], data[-4:]
+    return body if hashlib.sha256(hashlib.sha256(body).digest()).digest()[:4] == check else None
+
+
+def check_wallet(candidate: Candidate) -> tuple[int, int] | None:
+    """An address of a crypto currency whose checksum is right; Ethereum's 40 hexadecimal digits by their form."""
+    if is_word(candidate.before[-1:]) or is_word(candidate.after[:1]):
+        return None
+    text = candidate.text
+    if text.startswith("0x"):
+        fit = len(set(text[2:].lower())) > 6
+    elif text.startswith("bc1"):
+        fit = bitcoin.is_valid(text)
+    else:
+        body = base58check(text)
+        fit = body is not None and len(body) == 21 and body[0] == _VERSIONS.get(text[0])
+    return (0, len(text)) if fit else None
+
+
+WALLET = Kind(
+    name="crypto_address",
+    tag="CRYPTO_ADDRESS",
+    words="Bitcoin (Base58Check, Bech32), Litecoin, Dogecoin, Dash, Tron, with right checksums; Ethereum's form",
+    gate=r"[13LMDXT][1-9A-HJ-NP-Za-km-z]{25}|bc1[0-9a-z]{11}|0x[0-9a-fA-F]{40}",
+    pattern=r"[13LMDXT][1-9A-HJ-NP-Za-km-z]{25,34}|bc1[02-9ac-hj-np-z]{11,71}|0x[0-9a-fA-F]{40}",
+    check=check_wallet,
+    finds=(
+        "⟪1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2⟫ or ⟪3J98t1WpEZ73CNmQviecrnyiWrnqRhWNLy⟫",
+        "⟪bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq⟫.",
+        "ETH ⟪0x52908400098527886E0F7030069857D2E4169EE7⟫",
+    ),
+    spares=(
+        "1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN3",
+        "0x0000000000000000000000000000000000000000",
+        "da39a3ee5e6b4b0d3255bfef95601890afd80709",
+        "Thisisjustaverylongwordinsome",
+    ),
+)
+
+_plate_before = seen_in(
+    r"(?:plates?|licen[cs]e|registration|vehicle|immatricul\w*|plaque|matr[ií]cula|placa|nomor polisi|nopol|"
+    r"biển số|车牌|車牌|لوحة|नंबर प्लेट|गाड़ी|नाम्बर|namba)[^\n;]{0,16}$"
+)
+
+
+def check_plate(candidate: Candidate) -> tuple[int, int] | None:
+    """A plate's form behind a word for plates."""
+    if is_word(candidate.before[-1:]) or is_word(candidate.after[:1]) or not _plate_before(candidate.before[-40:]):
+        return None
+    return 0, len(candidate.text)
+
+
+PLATE = Kind(
+    name="license_plate",
+    tag="LICENSE_PLATE",
+    words="a vehicle's plate of France, Spain, Brazil, India, China, Indonesia, Kenya, Britain, behind a word for it",
+    gate="[0-9]",
+    pattern=(
+        r"[A-Z]{2}-[0-9]{3}-[A-Z]{2}|[0-9]{4} ?[B-DF-HJ-NP-TV-Z]{3}|[A-Z]{3}-?[0-9][A-Z0-9][0-9]{2}|"
+        r"[A-Z]{2}[ -]?[0-9]{1,2}[ -]?[A-Z]{1,3}[ -]?[0-9]{4}|[\x{4e00}-\x{9fff}][A-Z][· ]?[A-Z0-9]{5,6}|"
+        r"[A-Z]{1,2} [0-9]{1,4} [A-Z]{1,3}|K[A-Z]{2} ?[0-9]{3}[A-Z]|[A-Z]{2}[0-9]{2} ?[A-Z]{3}"
+    ),
+    check=check_plate,
+    finds=(
+        "immatriculée ⟪AB-123-CD⟫ à",
+        "matrícula ⟪1234 BCD⟫",
+        "车牌：⟪京A12345⟫",
+        "placa ⟪ABC1D23⟫",
+        "number plate ⟪MH 12 AB 1234⟫",
+    ),
+    spares=("AB-123-CD", "model ABC-1234", "flight BA 1234 A", "1234 BCD"),
+    by_default=False,
+)

@@ -1,0 +1,169 @@
+"""Identity numbers of persons, with check digits, of countries where the languages of ROOTS are spoken."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stdnum import luhn
+from stdnum.ar import cuit
+from stdnum.br import cpf
+from stdnum.ca import sin
+from stdnum.cl import rut
+from stdnum.cn import ric
+from stdnum.ec import ci
+from stdnum.es import dni, nie
+from stdnum.exceptions import ValidationError
+from stdnum.fr import nir
+from stdnum.gb import nhs
+from stdnum.id import nik
+from stdnum.in_ import aadhaar, pan
+from stdnum.mx import curp, rfc
+from stdnum.my import nric
+from stdnum.pe import cui
+from stdnum.pk import cnic
+from stdnum.pt import cc
+from stdnum.us import ssn
+from stdnum.za import idnr
+
+from filters.personal_data.candidate import Candidate, Kind, seen_in
+from filters.personal_data.network import fold
+from filters.personal_data.numbers import LONG_NUMBER, digits_of, other_number_before, touches_number
+
+ALWAYS, REGION, CUE = "always", "region", "cue"
+
+
+@dataclass(frozen=True)
+class NationalId:
+    """An identity number: how it is written, its check, and what else must speak for it.
+
+    `needs` is ALWAYS where form and check digits make chance matches rare; REGION where the language of the text must
+    point at the country; CUE where only a word before it can tell.
+    """
+
+    name: str
+    country: str
+    form: re.Pattern[str]  # of the folded text
+    valid: Callable[[str], bool]
+    needs: str
+
+
+def _is_ric(text: str) -> bool:
+    """Date and check digit; the place is not looked up: counties come and go."""
+    number = ric.compact(text)
+    try:
+        ric.get_birth_date(number)
+    except ValidationError:
+        return False
+    return bool(ric.calc_check_digit(number) == number[-1])
+
+
+_ROWS = (
+    ("Aadhaar", "IN", r"[2-9]\d{3}([ -])\d{4}\1\d{4}", aadhaar.is_valid, ALWAYS),
+    ("Aadhaar, solid", "IN", r"[2-9]\d{11}", aadhaar.is_valid, REGION),
+    ("PAN", "IN", r"[A-Z]{3}[ABCFGHJLPT][A-Z]\d{4}[A-Z]", pan.is_valid, REGION),
+    ("RIC", "CN", r"\d{17}[\dXx]", _is_ric, ALWAYS),
+    ("CPF", "BR", r"\d{3}\.\d{3}\.\d{3}-\d{2}", cpf.is_valid, ALWAYS),
+    ("CPF, solid", "BR", r"\d{11}", cpf.is_valid, CUE),
+    ("DNI", "ES", r"\d{8}[- ]?[A-HJ-NP-TV-Z]", dni.is_valid, ALWAYS),
+    ("NIE", "ES", r"[XYZ][- ]?\d{7}[- ]?[A-HJ-NP-TV-Z]", nie.is_valid, ALWAYS),
+    ("NIR", "FR", r"[12] ?\d{2} ?\d{2} ?\d[\dAB] ?\d{3} ?\d{3} ?\d{2}", nir.is_valid, ALWAYS),
+    ("CC", "PT", r"\d{8}[ -]?\d[ -]?[A-Z0-9]{2}\d", cc.is_valid, REGION),
+    ("SSN", "US", r"\d{3}-\d{2}-\d{4}", ssn.is_valid, ALWAYS),
+    ("SIN", "CA", r"\d{3}([ -])\d{3}\1\d{3}", sin.is_valid, CUE),
+    ("NHS number", "GB", r"\d{3}([ -])\d{3}\1\d{4}", nhs.is_valid, CUE),
+    ("CURP", "MX", r"[A-Z]{4}\d{6}[HMX][A-Z]{5}[A-Z0-9]\d", curp.is_valid, ALWAYS),
+    ("RFC", "MX", r"[A-ZÑ&]{4}\d{6}[A-Z0-9]{3}", rfc.is_valid, REGION),
+    ("CUIT", "AR", r"\d{2}-\d{8}-\d", cuit.is_valid, ALWAYS),
+    ("RUT", "CL", r"\d{1,2}\.\d{3}\.\d{3}-[\dKk]", rut.is_valid, ALWAYS),
+    ("CI", "EC", r"\d{10}", ci.is_valid, CUE),
+    ("DNI", "PE", r"\d{8}-\d", cui.is_valid, CUE),
+    ("identity number", "ZA", r"\d{6} ?\d{4} ?\d{3}", idnr.is_valid, REGION),
+    ("CNIC", "PK", r"\d{5}-\d{7}-\d", cnic.is_valid, ALWAYS),
+    ("NIK", "ID", r"\d{16}", nik.is_valid, REGION),
+    ("NRIC", "MY", r"\d{6}-\d{2}-\d{4}", nric.is_valid, ALWAYS),
+    ("national identity", "SA", r"[12]\d{9}", luhn.is_valid, REGION),
+)
+NATIONAL_IDS: tuple[NationalId, ...] = tuple(
+    NationalId(name, country, re.compile(form), valid, needs) for name, country, form, valid, needs in _ROWS
+)
+# Words before an identity number, in the languages of ROOTS.
+_cue_before = seen_in(
+    r"(?:ssn|social security|passport|national id|identity|id card|id no|nin|cpf|dni|nie|curp|rfc|rut|cédula|"
+    r"cedula|cuit|sécurité sociale|nir|carte d.identité|identidad|identidade|identitat|nik|ktp|cmnd|cccd|kitambulisho|"
+    r"aadhaar|aadhar|sin|nhs|id number|身份证|身分證|هوية|الهوية|شناختی|आधार|পরিচয়|ஆதார்|ఆధార్|ಆಧಾರ್|ആധാർ|ਆਧਾਰ|"
+    r"આધાર)[^\n;]{0,20}$"
+)
+
+
+def check_national_id(candidate: Candidate) -> tuple[int, int] | None:
+    """Form and check digits of some country, and what the form needs besides."""
+    if touches_number(candidate):
+        return None
+    text = fold(candidate.text)
+    if len(set(digits_of(text))) < 3:
+        return None
+    before = candidate.before
+    sign = re.search(r"[ -]", text)
+    if sign and re.match(rf"{sign[0]}(?!19|20)\d{{4}}(?![\d/-])", candidate.after):
+        return None  # one more group of four: a card, or no number of this kind
+    for row in NATIONAL_IDS:
+        if not row.form.fullmatch(text) or not row.valid(text):
+            continue
+        cue = _cue_before(before[-60:])
+        here = row.needs == ALWAYS or cue or (row.needs == REGION and row.country in candidate.regions)
+        if here and (cue or not other_number_before(before[-24:])):
+            return 0, len(text)
+    return None
+
+
+_D = r"\p{Nd}"
+_FORMS = (
+    rf"{_D}{{4}}[ -]{_D}{{4}}[ -]{_D}{{4}}",
+    rf"{_D}{{17}}[{_D}Xx]",
+    rf"{_D}{{1,3}}\.{_D}{{3}}\.{_D}{{3}}-[{_D}Kk]{_D}?",
+    rf"[XYZ][- ]?{_D}{{7}}[- ]?[A-Z]",
+    rf"{_D}{{8}}[- ]?{_D}?[- ]?[A-Z0-9]{{2}}{_D}",
+    rf"{_D}{{8}}[- ]?[A-Z]",
+    rf"{_D} {_D}{{2}} {_D}{{2}} {_D}[{_D}AB] {_D}{{3}} {_D}{{3}}(?: {_D}{{2}})",
+    rf"{_D}{{6}}[{_D}AB]{_D}{{8}}",
+    rf"{_D}{{3}}-{_D}{{2}}-{_D}{{4}}",
+    rf"{_D}{{3}}[ -]{_D}{{3}}[ -]{_D}{{3,4}}",
+    rf"[A-Z]{{4}}{_D}{{6}}[A-Z0-9]{{3,8}}",
+    rf"[A-Z]{{5}}{_D}{{4}}[A-Z]",
+    rf"{_D}{{2}}-{_D}{{8}}-{_D}",
+    rf"{_D}{{5}}-{_D}{{7}}-{_D}",
+    rf"{_D}{{6}}-{_D}{{2}}-{_D}{{4}}",
+    rf"{_D}{{6}} {_D}{{4}} {_D}{{3}}",
+    rf"{_D}{{8}}-{_D}",
+    rf"{_D}{{10,18}}",
+)
+NATIONAL_ID = Kind(
+    name="national_id",
+    tag="ID",
+    words="an identity number of a person with right check digits; where those are weak, in its country or after a cue",
+    gate=rf"{LONG_NUMBER}|[A-Z]{{5}}{_D}{{4}}[A-Z]",
+    pattern="|".join(_FORMS),
+    check=check_national_id,
+    finds=(
+        "Aadhaar ⟪2287 2400 6498⟫.",
+        "CPF ⟪554.699.657-91⟫,",
+        "身份证⟪110101195806068101⟫。",
+        "DNI ⟪33126803H⟫ y",
+        "(⟪190084308474470⟫)",
+        "SSN ⟪442-84-3168⟫",
+        "आधार ⟪२२८७ २४०० ६४९८⟫",
+    ),
+    spares=(
+        "2287 2400 6499",
+        "554.699.657-92",
+        "110101195806068102",
+        "33126803J",
+        "000-12-3456",
+        "1 234 567 890",
+        "9783161484100",
+        "20201121",
+        "123456789012",
+        "550-12-34567",
+        "ref 1234567890",
+    ),
+)

@@ -1,0 +1,166 @@
+"""Numbers that lead to an account: payment card, IBAN."""
+
+import re
+from collections.abc import Iterator
+
+from stdnum import iban, luhn
+
+from filters.personal_data.candidate import Candidate, Kind, is_word, seen_in
+from filters.personal_data.network import fold
+
+DASH = r"[-‐‑‒–−－]"
+SPACE = r"[ \x{a0}\x{2009}\x{202f}]"
+_D = r"\p{Nd}"
+# Six digits with signs between them: the gate of every kind of long number.
+LONG_NUMBER = rf"{_D}(?:[ \x{{a0}}\x{{2009}}\x{{202f}}./()‐‑‒–−－-]{{0,3}}{_D}){{5}}"
+
+# What stands before a number that is none of these: books, articles, references. In the languages of ROOTS' sources.
+other_number_before = seen_in(
+    r"(?:isbn(?:-1[03])?|issn|doi|ean|upc|sku|gtin|pmid|oclc|asin|arxiv|rfc|art\.?|ref\.?|réf\.?|order|item|part|model|"
+    r"modelo|modèle|serial|s/n|id|version|v\.?|§|n\.º de pedido|订单号|货号|书号|型号)"
+    r"[\s\x{a0}:#.°º№-]{0,4}(?:no\.?|number)?[\s:#.-]{0,3}$"
+)
+in_url = seen_in(r"(?:://|www\.)\S*$|[/=&?#_]$")
+
+
+def digits_of(text: str) -> str:
+    """The digits of a folded text."""
+    return "".join(char for char in text if char.isdigit())
+
+
+def touches_number(candidate: Candidate) -> bool:
+    """Whether the candidate is only a part of a longer number, word or path."""
+    return goes_on_before(candidate.before) or goes_on_behind(candidate.after)
+
+
+def goes_on_before(before: str) -> bool:
+    """Whether what stands before a number is of the same number, word or path."""
+    last, second = before[-1:], before[-2:-1]
+    return is_word(last) or last == "+" or (last in tuple("-.,/:") and (second.isdigit() or last == "/"))
+
+
+def goes_on_behind(after: str) -> bool:
+    """Whether what stands behind a number is of the same number or word."""
+    return is_word(after[:1]) or (after[:1] in tuple("-.,/:") and after[1:2].isdigit())
+
+
+# Issuer ranges by first digits (ISO/IEC 7812): Visa, Mastercard, American Express, Discover, Diners, JCB, UnionPay,
+# Maestro, RuPay, Mir, Verve; then how many digits theirs have.
+ISSUERS: tuple[tuple[str, frozenset[int]], ...] = (
+    (r"4", frozenset([13, 16, 19])),
+    (r"5[1-5]|222[1-9]|22[3-9]|2[3-6]|27[01]|2720", frozenset([16])),
+    (r"3[47]", frozenset([15])),
+    (r"6011|65|64[4-9]|622", frozenset([16, 17, 18, 19])),
+    (r"30[0-5]|3095|36|38|39", frozenset([14, 16])),
+    (r"352[89]|35[3-8]", frozenset([16])),
+    (r"62|81", frozenset([16, 17, 18, 19])),
+    (r"50(?:18|20|38|6[01])|58[19]|6304|67(?:0|59|6)", frozenset([16, 18, 19])),
+    (r"220[0-4]", frozenset([16])),
+    (r"508|60|82", frozenset([16])),
+)
+_ISSUERS = tuple((re.compile(pattern), lengths) for pattern, lengths in ISSUERS)
+
+
+def check_card(candidate: Candidate) -> tuple[int, int] | None:
+    """An issuer's range, its length, and the Luhn check digit (ISO/IEC 7812-1)."""
+    if goes_on_before(candidate.before):
+        return None
+    text = fold(candidate.text)
+    for end in _ends(text):
+        digits = digits_of(text[:end])
+        known = any(len(digits) in lengths and pattern.match(digits) for pattern, lengths in _ISSUERS)
+        if known and luhn.is_valid(digits) and not goes_on_behind(text[end:] + candidate.after):
+            before = candidate.before
+            return None if in_url(before) or other_number_before(before[-24:]) else (0, end)
+    return None
+
+
+def _ends(text: str) -> Iterator[int]:
+    """Where a number of groups may end: at its end, then before each sign or space from the right."""
+    yield len(text)
+    for place in reversed(range(12, len(text))):
+        if not text[place].isalnum():
+            yield place
+
+
+PAYMENT_CARD = Kind(
+    name="payment_card",
+    tag="CARD",
+    words="13 to 19 digits, whole or in the groups that cards print, of a known issuer, with a right Luhn digit",
+    gate=LONG_NUMBER,
+    pattern="|".join(
+        [
+            *(f"{_D}{{4}}{sep}{_D}{{4}}{sep}{_D}{{4}}{sep}{_D}{{1,4}}(?:{sep}{_D}{{3}})?" for sep in (SPACE, DASH)),
+            *(f"{_D}{{4}}{sep}{_D}{{6}}{sep}{_D}{{4,5}}" for sep in (SPACE, DASH)),
+            f"{_D}{{13,19}}",
+        ]
+    ),
+    check=check_card,
+    finds=(
+        "card ⟪4111 1111 1111 1111⟫ exp",
+        "⟪5555-5555-5555-4444⟫,",
+        "(⟪378282246310005⟫)",
+        "2019 ⟪6011 1111 1111 1117⟫",
+        "卡号⟪6200000000000005⟫。",
+        "بطاقة ⟪٤١١١ ١١١١ ١١١١ ١١١١⟫",
+        "कार्ड ⟪४१११११११११११११११⟫ है",
+        "⟪3782 822463 10005⟫",
+    ),
+    spares=(
+        "4111 1111 1111 1112",
+        "ISBN 978-3-16-148410-0",
+        "9783161484100",
+        "0000 0000 0000 0000",
+        "3.1415926535897932",
+        "1990 1994 1998 2002",
+        "https://example.org/s/4111111111111111",
+        "4111111111111111111111111",
+        "1234567890123",
+    ),
+)
+
+
+def check_iban(candidate: Candidate) -> tuple[int, int] | None:
+    """Country, length and check digits of an IBAN (ISO 13616, mod 97). Words behind it are left."""
+    if is_word(candidate.before[-1:]) and candidate.before[-1:].isascii():
+        return None
+    text = candidate.text
+    for end in _ends(text):
+        if is_word((text + candidate.after)[end : end + 1]):
+            continue
+        number = fold(text[:end])
+        if _mod_97(number) == 1 and iban.is_valid(number, check_country=False):
+            return 0, end
+    return None
+
+
+def _mod_97(number: str) -> int:
+    """The remainder that is 1 for a right IBAN: a tenth of the cost of the whole check (ISO 7064)."""
+    compact = "".join(filter(str.isalnum, number))
+    return int("".join(str(int(char, 36)) for char in compact[4:] + compact[:4])) % 97
+
+
+IBAN = Kind(
+    name="iban",
+    tag="IBAN",
+    words="an international bank account number, whole or in groups of four, of its country's form, mod 97 = 1",
+    gate=rf"[A-Z]{{2}}{_D}{{2}}{SPACE}?[A-Z0-9{_D}]{{4}}",
+    pattern=rf"[A-Z]{{2}}{_D}{{2}}(?:{SPACE}?[A-Z0-9{_D}]{{4}}){{2,7}}(?:{SPACE}?[A-Z0-9{_D}]{{1,4}})?",
+    check=check_iban,
+    finds=(
+        "IBAN ⟪DE89370400440532013000⟫.",
+        "⟪GB82 WEST 1234 5698 7654 32⟫ is it",
+        "⟪FR14 2004 1010 0505 0001 3M02 606⟫",
+        "الحساب ⟪SA0380000000608010167519⟫",
+        "⟪BR1800360305000010009795493C1⟫, x",
+        "账号⟪DE89370400440532013000⟫。",
+        "⟪DE89 3704 0044 0532 0130 00⟫ BANK",
+    ),
+    spares=(
+        "DE89370400440532013001",
+        "IT IS 1234 FOR REAL",
+        "XX89370400440532013000",
+        "AB12CDEFGHIJKLMNOPQR",
+        "ISO 9001 2015 ABCD EFGH",
+    ),
+)

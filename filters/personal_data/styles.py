@@ -1,0 +1,87 @@
+"""STYLES: what is written in place of personal data."""
+
+import hashlib
+import hmac
+import string
+from collections.abc import Callable, Mapping
+
+from filters.personal_data.candidate import Kind
+
+# kind, value, how many of its kind came before in the document, the document's secret -> what is written
+Write = Callable[[Kind, str, int, bytes], str]
+
+FINEWEB_EMAILS = ("email@example.com", "firstname.lastname@example.org")
+# Addresses that answered to nobody when FineWeb chose them (FineWeb's data card).
+FINEWEB_IPS = (
+    "22.214.171.124", "126.96.36.199", "188.8.131.52", "184.108.40.206", "220.127.116.11", "18.104.22.168",
+)  # fmt: skip
+
+
+def roots_tag(kind: Kind, value: str, ordinal: int, secret: bytes) -> str:
+    """`PI:EMAIL`, as in ROOTS."""
+    return f"PI:{kind.tag}"
+
+
+def starcoder_tag(kind: Kind, value: str, ordinal: int, secret: bytes) -> str:
+    """`<EMAIL>`, as in the data of StarCoder."""
+    return f"<{kind.tag}>"
+
+
+def fineweb_stand_in(kind: Kind, value: str, ordinal: int, secret: bytes) -> str:
+    """One of a few fixed addresses in rotation, as in FineWeb; kinds that FineWeb does not know get their tag."""
+    if kind.tag == "EMAIL":
+        return FINEWEB_EMAILS[ordinal % len(FINEWEB_EMAILS)]
+    if kind.tag == "IP_ADDRESS":
+        return FINEWEB_IPS[ordinal % len(FINEWEB_IPS)]
+    return roots_tag(kind, value, ordinal, secret)
+
+
+def stand_in(kind: Kind, value: str, ordinal: int, secret: bytes) -> str:
+    """Something of the same look that is nobody's: the same for the same value under the same secret.
+
+    Names, hosts and numbers are those that standards set aside (RFC 2606, 5737, 3849; country code 999); other values
+    keep their shape, drawn anew from an HMAC of the value, so that without the secret nobody can try values.
+    """
+    draw = _draws(secret, f"{kind.tag}\0{value}")
+    if kind.tag == "EMAIL":
+        return f"{''.join(string.ascii_lowercase[draw(26)] for _ in range(8))}@example.{('com', 'net', 'org')[draw(3)]}"
+    if kind.tag == "IP_ADDRESS":
+        if ":" in value:
+            return f"2001:db8:{draw(65536):x}:{draw(65536):x}::{draw(65535) + 1:x}"
+        return f"{('192.0.2', '198.51.100', '203.0.113')[draw(3)]}.{draw(254) + 1}"
+    if kind.tag == "PHONE":
+        return f"+999 {draw(900) + 100} {draw(900) + 100} {draw(900) + 100}"
+    if kind.tag == "USER":
+        return f"@user_{draw(10**6):06d}"
+    return "".join(_like(char, draw) for char in value)
+
+
+def _draws(secret: bytes, name: str) -> Callable[[int], int]:
+    """A source of numbers below a bound, decided by secret and name alone."""
+    count = 0
+
+    def draw(bound: int) -> int:
+        nonlocal count
+        count += 1
+        digest = hmac.new(secret, f"{name}\0{count}".encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
+        return int.from_bytes(digest[:8], "big") % bound
+
+    return draw
+
+
+def _like(char: str, draw: Callable[[int], int]) -> str:
+    """Another character of the same class; signs and spaces stay."""
+    if char.isdigit():
+        return str(draw(10))
+    if char.isalpha():
+        letters = string.ascii_uppercase if char.isupper() else string.ascii_lowercase
+        return letters[draw(26)]
+    return char
+
+
+STYLES: Mapping[str, Write] = {
+    "roots": roots_tag,
+    "starcoder": starcoder_tag,
+    "fineweb": fineweb_stand_in,
+    "synthetic": stand_in,
+}
