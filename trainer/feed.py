@@ -11,7 +11,7 @@ import json
 import queue
 import threading
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -286,7 +286,7 @@ class Place:
         return {"position": self.position, "skipped": [list(pair) for pair in self.skipped]}
 
 
-def ahead(feed: Feed, place: Place, sizes: Iterator[int], depth: int = 2) -> Iterator[tuple[Batch, Place]]:
+def ahead(feed: Feed, place: Place, sizes: Iterator[int], depth: int = 2) -> Generator[tuple[Batch, Place], None, None]:
     """Batches of `sizes` rows from `place` on, made by one thread `depth` batches ahead of their use.
 
     The place that comes with a batch is the one after it: it depends on what was used, never on what was prepared.

@@ -12,8 +12,8 @@ from trainer.recipe import Recipe, rate
 class Optimiser:
     """One update rule for all parameters of a model, with its state by name.
 
-    With `masters`, the model holds bfloat16 copies of its matrices and vectors; gradients of every micro-batch are added
-    up in float32, the update is made there, and the copies are renewed once an update.
+    With `masters`, the model holds bfloat16 copies of its matrices and vectors; gradients of every micro-batch are
+    added up in float32, the update is made there, and the copies are renewed once an update.
     """
 
     def __init__(self, model: nn.Module, recipe: Recipe, masters: bool) -> None:
@@ -36,19 +36,13 @@ class Optimiser:
         recipe = self.recipe
         matrices = [p for name, p in self.masters.items() if p.dim() == 2 and "embeddings" not in name]
         others = [p for name, p in self.masters.items() if p.dim() != 2 or "embeddings" in name]
-        plain = {"lr": recipe.lr, "betas": (recipe.beta1, recipe.beta2), "eps": recipe.epsilon, "fused": True}
+        groups = [{"params": others, "weight_decay": 0.0}]
         if recipe.optimiser == "muon":
-            # Lengths of its updates as AdamW's: one learning rate serves matrices of any shape (Liu et al. 2025).
-            yield torch.optim.Muon(
-                matrices, lr=recipe.muon_lr, weight_decay=recipe.weight_decay, adjust_lr_fn="original"
-            )
-            yield torch.optim.AdamW([{"params": others, "weight_decay": 0.0}], **plain)
+            yield torch.optim.Muon(matrices, lr=recipe.muon_lr, weight_decay=recipe.weight_decay)
         else:
-            groups = [
-                {"params": matrices, "weight_decay": recipe.weight_decay},
-                {"params": others, "weight_decay": 0.0},
-            ]
-            yield torch.optim.AdamW(groups, **plain)
+            groups.insert(0, {"params": matrices, "weight_decay": recipe.weight_decay})
+        betas = (recipe.beta1, recipe.beta2)
+        yield torch.optim.AdamW(groups, lr=recipe.lr, betas=betas, eps=recipe.epsilon, fused=True)
 
     def collect(self) -> None:
         """After a backward pass: add the gradients to the masters'."""

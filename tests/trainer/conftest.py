@@ -21,3 +21,35 @@ def write_shards() -> Callable[..., list[Path]]:
         return [path]
 
     return write
+
+
+SENTENCES = {
+    "fr": "le chat dort sous la table et le chien mange dans la cour du voisin. ",
+    "sw": "paka analala chini ya meza na mbwa anakula uani kwa jirani yetu. ",
+}
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory, write_shards: Callable[..., list[Path]]) -> Path:
+    """A tiny work folder with shards, a tokenizer and tokens of two languages; texts are shuffled words."""
+    pytest.importorskip("tokenizers", reason="tokenizers is not installed: pip install 'roots-corpus[train]'")
+    import random
+
+    from trainer import corpus, tokens
+    from trainer import tokenizer as tok
+
+    work = tmp_path_factory.mktemp("trained")
+    rng = random.Random(0)
+    for language, sentence in SENTENCES.items():
+        words = sentence.split()
+        for split, count in (("train", 300), ("validation", 12)):
+            starts = [[rng.randrange(len(words)) for _ in range(rng.randrange(2, 9))] for _ in range(count)]
+            texts = [". ".join(" ".join(words[s:] + words[:s]) for s in starts_) for starts_ in starts]
+            write_shards(work / language, texts, split)
+    sources = {language: corpus.shards(work, language, "train") for language in SENTENCES}
+    tok.save(tok.train(sources, tok.TokenizerSettings(vocabulary=384, reserved=8, budget_mb=1)), work / "tokenizer")
+    for language in SENTENCES:
+        splits = {split: corpus.shards(work, language, split) for split in corpus.SPLITS}
+        tokenizer = tok.load(work / "tokenizer")
+        tokens.write(splits, tokenizer, language, work / "tokens" / language, tokens.TokensSettings())
+    return work

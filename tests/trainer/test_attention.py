@@ -16,7 +16,7 @@ TRAINABLE = ["key_bias", "additive", "fold"]  # flex has no backward on a CPU; c
 
 @pytest.fixture(autouse=True)
 def _threads():
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
 
 
 def qkv(heads, length, width=32, rows=2, dtype=torch.float32, seed=0):

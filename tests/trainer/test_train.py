@@ -1,0 +1,284 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed: pip install 'roots-corpus[train]'")
+
+import torch
+
+from roots.errors import InputError, SettingsError, ShardError
+from roots.settings import build
+from trainer import checkpoint, recipe, train
+from trainer.guard import Guard
+from trainer.journal import read_log
+from trainer.presets import PRESETS, Shape
+from trainer.recipe import Recipe
+
+TINY = Recipe(
+    length=32, tokens=20 * 256, batch_tokens=256, micro_rows=8, save_every=10, evaluate_every=0, evaluate_bytes=500,
+    attention="key_bias", lr=3e-3,
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch):
+    torch.set_num_threads(1)
+    monkeypatch.setattr("trainer.presets.PRESETS", {**PRESETS, "demo": Shape(2, 32, 4, 384)})
+
+
+def quiet(text):
+    pass
+
+
+def fit(world, target, settings=TINY, languages=("fr", "sw")):
+    sources = {language: world / "tokens" / language for language in languages}
+    return train.train(settings, sources, world / "tokenizer", target, quiet)
+
+
+def held(target):
+    return checkpoint.load(checkpoint.latest(target / "checkpoints"))
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def lines(target):
+    return [{k: v for k, v in line.items() if k != "speed"} for line in read_log(target)]
+
+
+@pytest.mark.parametrize("changes", [{}, {"optimiser": "muon", "packing": "bestfit"}, {"precision": "bf16"}])
+def test_a_resumed_run_is_the_undisturbed_one_bit_for_bit(world, tmp_path, changes, monkeypatch):
+    settings = replace(TINY, **changes)
+    whole = fit(world, tmp_path / "whole", settings)
+    assert whole.finished
+    assert whole.step == 20
+
+    seen = []
+    real = train.Run.update
+
+    def dies(self, batch):
+        if len(seen) == 14:  # four updates after the checkpoint
+            raise KeyboardInterrupt
+        seen.append(1)
+        return real(self, batch)
+
+    monkeypatch.setattr(train.Run, "update", dies)
+    with pytest.raises(KeyboardInterrupt):
+        fit(world, tmp_path / "parts", settings)
+    monkeypatch.setattr(train.Run, "update", real)
+    assert fit(world, tmp_path / "parts", settings).step == 20
+    a, b = held(tmp_path / "whole"), held(tmp_path / "parts")
+    assert same(a.weights, b.weights)
+    assert same(a.optimiser, b.optimiser)
+    assert a.state == b.state
+    assert lines(tmp_path / "whole") == lines(tmp_path / "parts")
+
+
+def test_micro_batches_change_nothing_but_rounding(world, tmp_path):
+    for name, rows in (("one", 8), ("eight", 1), ("three", 3)):
+        fit(world, tmp_path / name, replace(TINY, micro_rows=rows, tokens=5 * 256, packing="bestfit"))
+    losses = {
+        name: [line["loss"] for line in lines(tmp_path / name) if "loss" in line] for name in ("one", "eight", "three")
+    }
+    assert losses["one"] == pytest.approx(losses["eight"], abs=1e-5)
+    assert losses["one"] == pytest.approx(losses["three"], abs=1e-5)
+    a, b = held(tmp_path / "one"), held(tmp_path / "eight")
+    assert a.state["place"] == b.state["place"]
+    assert max((a.weights[k] - b.weights[k]).abs().max() for k in a.weights) < 1e-4
+
+
+def test_sigterm_saves_and_the_same_command_goes_on(world, tmp_path):
+    script = (
+        "import sys,pathlib,torch;torch.set_num_threads(1);from trainer import presets,train,recipe;"
+        "presets.PRESETS={**presets.PRESETS,'demo':presets.Shape(2,32,4,384)};w=pathlib.Path(sys.argv[1]);"
+        "r=recipe.Recipe(length=32,tokens=40000*256,batch_tokens=256,save_every=10000,evaluate_every=0,attention='key_bias');"
+        "x=train.train(r,{'fr':w/'tokens'/'fr'},w/'tokenizer',pathlib.Path(sys.argv[2]));print('finished',x.finished)"
+    )
+    command = [sys.executable, "-c", script, str(world), str(tmp_path / "run")]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(Path.cwd())}
+    )
+    log = tmp_path / "run" / "log.jsonl"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (log.is_file() and log.stat().st_size > 500):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "finished False" in out
+    state = held(tmp_path / "run").state
+    assert 0 < state["step"] < 10000
+    assert lines(tmp_path / "run")[-1]["step"] == state["step"]
+
+
+def test_kill_in_mid_save_leaves_the_checkpoint_before(world, tmp_path):
+    fit(world, tmp_path, replace(TINY, tokens=10 * 256))
+    script = (
+        "import sys,os,pathlib,torch;from trainer import checkpoint as c;p=pathlib.Path(sys.argv[1]);"
+        "h=c.load(c.latest(p));real=c.save_file\n"
+        "def half(t,f,**k):\n real(t,f,**k);os.kill(os.getpid(),9)\n"
+        "c.save_file=half;c.save(p,99,h,2)"
+    )
+    folder = tmp_path / "checkpoints"
+    killed = subprocess.run(
+        [sys.executable, "-c", script, str(folder)], env={**os.environ, "PYTHONPATH": str(Path.cwd())}, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert list(folder.glob(".step_00000099.*.tmp"))
+    assert checkpoint.steps(folder) == [0, 10]
+    before = held(tmp_path)
+    checkpoint.save(folder, 11, before, 2)
+    assert not list(folder.glob(".*.tmp"))
+    assert checkpoint.steps(folder) == [10, 11]
+
+
+def test_a_damaged_checkpoint_is_refused(world, tmp_path):
+    fit(world, tmp_path, replace(TINY, tokens=2 * 256))
+    path = checkpoint.latest(tmp_path / "checkpoints") / "model.safetensors"
+    raw = bytearray(path.read_bytes())
+    raw[-5] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(ShardError, match=r"model\.safetensors was changed"):
+        held(tmp_path)
+
+
+def test_a_folder_of_another_run_is_refused(world, tmp_path):
+    fit(world, tmp_path, replace(TINY, tokens=2 * 256))
+    with pytest.raises(SettingsError, match="another recipe"):
+        fit(world, tmp_path, replace(TINY, tokens=2 * 256, lr=1e-4))
+    with pytest.raises(SettingsError, match="another data"):
+        fit(world, tmp_path, replace(TINY, tokens=2 * 256), ("fr",))
+    with pytest.raises(InputError, match="roots tokens"):
+        fit(tmp_path, tmp_path / "x", TINY) if (tmp_path / "tokenizer").exists() else train.train(
+            TINY, {"fr": tmp_path / "none"}, world / "tokenizer", tmp_path / "x", quiet
+        )
+
+
+def test_a_loss_that_is_no_number_is_passed_over(world, tmp_path, monkeypatch):
+    real = train.Run.gradients
+
+    def poisoned(self, batch):
+        loss = real(self, batch)
+        if self.progress.step in (5, 6):
+            next(iter(self.model.parameters())).grad.fill_(float("nan"))
+            return float("nan") if self.progress.step == 5 else loss
+        return loss
+
+    monkeypatch.setattr(train.Run, "gradients", poisoned)
+    assert fit(world, tmp_path).finished
+    log = lines(tmp_path)
+    assert [line["step"] for line in log if "rows" in line] == [6, 7]
+    assert all(torch.isfinite(value).all() for value in held(tmp_path).weights.values())
+
+    monkeypatch.setattr(train.Run, "gradients", lambda self, batch: float("nan"))
+    with pytest.raises(train.TrainingFailed, match="no finite loss"):
+        fit(world, tmp_path / "never", replace(TINY, tokens=100 * 256))
+
+
+def test_a_spike_rolls_back_and_passes_over_its_rows(world, tmp_path, monkeypatch):
+    real = train.Run.gradients
+    bad = range(68 * 8, 70 * 8)
+
+    def spiky(self, batch):
+        loss = real(self, batch)
+        return loss * 50 if int(batch.positions[0]) in bad else loss
+
+    monkeypatch.setattr(train.Run, "gradients", spiky)
+    assert fit(world, tmp_path, replace(TINY, tokens=80 * 256)).finished
+    events = [line for line in lines(tmp_path) if line.get("event") == "rolled back"]
+    assert events == [{"step": 60, "event": "rolled back", "skipped": [bad[0], bad[-1] + 1]}]
+    state = held(tmp_path).state
+    assert state["place"] == {"position": 82 * 8, "skipped": [[bad[0], bad[-1] + 1]]}
+
+
+def test_the_guard_needs_two_in_a_row():
+    guard = Guard()
+    for _ in range(100):
+        assert not guard.spiked([3.0, 1.0], 6.0, 0)
+    assert not guard.spiked([60.0, 1.0], 6.0, 7)
+    assert not guard.spiked([3.0, 1.0], 6.0, 8)
+    assert not guard.spiked([60.0, 1.0], 6.0, 9)
+    assert guard.spiked([60.0, 1.0], 6.0, 10)
+    assert guard.since == 9
+    assert not Guard(seen=99).spiked([1e9, 1e9], 0, 1)
+
+
+def test_a_model_overfits_a_few_rows(world):
+    run = train.Run(replace(TINY, lr=1e-2, warmup=0.0, schedule="constant", mask_documents=False, batch_tokens=1024, micro_rows=32, tokens=10**6),
+            {"fr": world / "tokens" / "fr"}, world / "tokenizer", Path("unused"))  # fmt: skip
+    import numpy as np
+
+    batch = run.feed.batch(np.arange(32))
+    for _ in range(150):
+        line = run.update(batch)
+        if line["loss"] < 0.05:
+            break
+    assert line["loss"] < 0.05
+
+
+def test_the_log_is_drawn_and_holds_no_surprise(world, tmp_path):
+    said = []
+    settings = replace(TINY, evaluate_every=5)
+    sources = {"fr": world / "tokens" / "fr"}
+    result = train.train(settings, sources, world / "tokenizer", tmp_path, said.append)
+    assert "tokens/s" in said[1]
+    assert result.bits_per_byte["fr"] < 5
+    losses = [line["loss"] for line in lines(tmp_path) if "loss" in line]
+    assert losses[-1] < losses[0] - 0.5
+    assert (tmp_path / "loss.svg").read_text().count("<polyline") == 3
+    assert json.loads((tmp_path / "run.json").read_text())["shape"]["hidden"] == 32
+
+
+def test_the_rate_is_a_function_of_tokens():
+    cosine = Recipe(tokens=1000, warmup=0.1, min_lr=0.1, batch_tokens=256)
+    assert recipe.rate(cosine, 50) == pytest.approx(0.5)
+    assert recipe.rate(cosine, 100) == pytest.approx(1.0)
+    assert recipe.rate(cosine, 550) == pytest.approx(0.55)
+    assert recipe.rate(cosine, 1000) == recipe.rate(cosine, 2000) == pytest.approx(0.1)
+    wsd = replace(cosine, schedule="wsd", decay=0.2)
+    assert [recipe.rate(wsd, t) for t in (400, 800, 900, 1000)] == pytest.approx([1, 1, 0.55, 0.1])
+    assert recipe.rate(replace(cosine, schedule="constant"), 999) == 1
+
+
+def test_the_batch_grows_as_blooms():
+    bloom = Recipe(
+        length=2048, batch_tokens=2048 * 2048, tokens=366 * 10**9, ramp_rows=192, ramp_by=16, ramp_tokens=20 * 10**9
+    )
+    assert recipe.batch_rows(bloom, 0) == 192
+    assert recipe.batch_rows(bloom, 20 * 10**9) == 2048
+    sizes = [recipe.batch_rows(bloom, t) for t in range(0, 20 * 10**9, 10**8)]
+    assert sizes == sorted(sizes)
+    assert {b - a for a, b in pairwise(sizes)} <= {0, 16}
+    small = Recipe(length=2, batch_tokens=16, tokens=100, ramp_rows=2, ramp_by=2, ramp_tokens=40)
+    assert list(recipe.updates(small))[:4] == [2, 2, 2, 4]
+    assert sum(recipe.updates(small)) * 2 >= 100
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"preset": "dmo"}, "Did you mean 'demo'"),
+        ({"batch_tokens": 1000}, "multiple of length"),
+        ({"optimiser": "muon", "shard": 2}, "whole matrices"),
+        ({"warmup": 2.0}, "shares between"),
+        ({"learning_rate": 1}, "unknown setting"),
+        ({"tokens": 0}, "at least 1"),
+    ],
+)
+def test_bad_settings_are_refused(values, message):
+    with pytest.raises(SettingsError, match=message):
+        build(Recipe, values, "train")
+
+
+def test_the_world_must_fit(world, tmp_path):
+    with pytest.raises(SettingsError, match="torchrun"):
+        fit(world, tmp_path, replace(TINY, shard=2))

@@ -1,0 +1,35 @@
+"""Tells a spike of the loss from noise."""
+
+import math
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Guard:
+    """Running mean and variance of the log loss and log gradient norm; tells a spike from noise."""
+
+    means: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    variances: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    seen: int = 0
+    high: int = 0  # updates in a row above the limit
+    since: int = -1  # position in the data where that began
+
+    def spiked(self, values: list[float], limit: float, position: int) -> bool:
+        """Take one update's loss and norm; whether this is the second in a row far above what was usual."""
+        logs = [math.log(max(value, 1e-12)) for value in values]
+        z = [
+            (x - m) / math.sqrt(max(v, 1e-4)) if self.seen >= 50 else 0.0
+            for x, m, v in zip(logs, self.means, self.variances, strict=True)
+        ]
+        if limit and max(z) > limit:
+            self.since = position if not self.high else self.since
+            self.high += 1
+            return self.high >= 2
+        self.high = 0
+        self.seen += 1
+        weight = max(0.02, 1 / self.seen)
+        for at, x in enumerate(logs):
+            change = x - self.means[at]
+            self.means[at] += weight * change
+            self.variances[at] = (1 - weight) * (self.variances[at] + weight * change * change)
+        return False

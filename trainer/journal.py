@@ -1,0 +1,94 @@
+"""The record of a run: log.jsonl (a line an update), loss.svg, and TensorBoard where it is wanted.
+
+Times stand under "speed" in each line; all other fields are the same in every run of the same recipe.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from roots.errors import SettingsError
+from roots.shards import write_text
+from trainer import picture
+
+LOG, PICTURE = "log.jsonl", "loss.svg"
+
+
+def read_log(run: Path) -> list[dict[str, Any]]:
+    """The lines of a run's log."""
+    return [json.loads(line) for line in (run / LOG).read_text(encoding="utf-8").splitlines()]
+
+
+class Journal:
+    """Writes the record of one run; on ranks other than the first (`active` false) it does nothing."""
+
+    def __init__(self, run: Path, active: bool, tensorboard: bool, say: Callable[[str], None]) -> None:
+        self.run, self.active, self._say = run, active, say
+        self._file: IO[str] | None = None
+        self._board: Any = _board(run) if tensorboard and active else None
+
+    def open(self, step: int, decisive: Mapping[str, Any]) -> None:
+        """Begin, or go on after `step`: lines after it are dropped, since their updates are made again."""
+        if not self.active:
+            return
+        self.run.mkdir(parents=True, exist_ok=True)
+        write_text(self.run / "run.json", json.dumps(decisive, indent=1, sort_keys=True) + "\n")
+        path = self.run / LOG
+        if path.is_file():
+            whole = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+            write_text(path, "".join(f"{line}\n" for line in whole if json.loads(line)["step"] <= step))
+        self._file = path.open("a", encoding="utf-8")
+
+    def say(self, text: str) -> None:
+        """Tell the user."""
+        if self.active:
+            self._say(text)
+
+    def event(self, line: Mapping[str, Any]) -> None:
+        """Write a line."""
+        if self._file is not None:
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
+
+    def update(self, line: Mapping[str, Any], speed: Mapping[str, float]) -> None:
+        """Write the line of an update."""
+        self.event({**line, "speed": {key: float(f"{value:.4g}") for key, value in speed.items()}})
+        if self._board is not None:
+            for key in ("loss", "norm", "lr"):
+                if line.get(key) is not None:
+                    self._board.add_scalar(key, line[key], line["tokens"])
+
+    def picture(self) -> None:
+        """Draw the training loss, its running mean, and bits per byte of each language."""
+        if not self.active:
+            return
+        curves: dict[str, list[picture.Point]] = {"loss": [], "loss, running mean": []}
+        mean: float | None = None
+        for line in read_log(self.run):
+            x = line.get("tokens", 0) / 1e6
+            if line.get("loss") is not None:
+                mean = line["loss"] if mean is None else mean + 0.05 * (line["loss"] - mean)
+                curves["loss"].append((x, line["loss"]))
+                curves["loss, running mean"].append((x, mean))
+            for language, value in line.get("bits_per_byte", {}).items():
+                curves.setdefault(f"bits per byte, {language}", []).append((x, value))
+        svg = picture.curves("Training", "million tokens", "nats a token, bits a byte", curves)
+        write_text(self.run / PICTURE, svg)
+
+    def close(self) -> None:
+        """End."""
+        if self._file is not None:
+            self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+
+def _board(run: Path) -> Any:
+    """TensorBoard's writer. Raises SettingsError where it is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise SettingsError("train.tensorboard needs the package tensorboard: pip install tensorboard") from None
+    return SummaryWriter(os.fspath(run / "tensorboard"))
