@@ -6,6 +6,7 @@ packed as one stream ("solid") it is first unpacked to a temporary file.
 
 import re
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from roots.errors import InputError
 
 STEP = 1 << 20  # bytes read at once
 LOOK = 4096  # bytes that must do to see that a member holds a record
+NIP = 4  # bytes read at once in a head: no record is shorter than its head and the empty lines behind it
 SIP = 512  # bytes read at once where damage may come: what a failing read would have given is lost
 PEEK = 4 << 20  # bytes of a first record read to see what follows it
 HEAD = 64 << 10  # bytes that a WARC head may have
@@ -103,6 +105,11 @@ class Archive:
     def _is_record(self, held: bytes, at: int) -> bool:
         if self.form == "plain":
             return True
+        if self.form == "gzip":  # not by the reader, which gives nothing where damage is near
+            try:
+                return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(held[at : at + LOOK], 5) == b"WARC/"
+            except zlib.error:
+                return False
         try:
             return bool(self.unpack(BytesIO(held[at : at + LOOK])).read(5) == b"WARC/")
         except OSError:
@@ -117,8 +124,10 @@ class Archive:
             file.seek(offset)
             reader = self.unpack(file)
             try:
-                held = reader.read(HEAD)
-                end = HEAD_END.search(held)
+                held, end = b"", None
+                while end is None and len(held) < HEAD and (part := reader.read(NIP)):
+                    held += part
+                    end = HEAD_END.search(held, max(0, len(held) - 2 * NIP))
                 length = LENGTH.search(held, 0, end.start() + 1) if end else None
                 if end is None or length is None:
                     return False, None
@@ -183,7 +192,7 @@ def recognise(path: Path) -> Archive:
     for first, advice in REFUSED.items():
         if head.startswith(first) or inside.startswith(first):
             raise InputError(f"{path} {advice}")
-    if whole and not inside:
+    if whole and not inside and (form != "gzip" or _ends(head)):
         return archive  # packed, whole and empty: an archive of no records
     if not VERSION.search(inside) and archive.find(0) is None:
         raise InputError(f"{path} holds no WARC record. {WANTED}")
@@ -220,6 +229,16 @@ def _peek(archive: Archive) -> tuple[bytes, bool]:
         except OSError:
             return inside, False  # reading will find the break and report it
     return inside, True
+
+
+def _ends(head: bytes) -> bool:
+    """Whether a gzip member is there to its end: the reader takes a cut one for an empty one."""
+    member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        member.decompress(head, 1)
+    except zlib.error:
+        return False
+    return member.eof
 
 
 def _is_solid(archive: Archive) -> bool:

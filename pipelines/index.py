@@ -23,7 +23,9 @@ from roots.stage import ASIDE
 TOP = 3  # languages that are stored with a record
 PLAIN = frozenset({"text/plain"})
 WANTED = frozenset({"text/html", "application/xhtml+xml"}) | PLAIN
-UNDECODABLE = 0.1  # share of undecodable characters above which a page is none
+UNDECODABLE = 0.1  # share of undecodable characters above which a page is none; half of it for control characters
+LOOK = 4096  # bytes that are looked at for them
+CONTROLS = bytes({*range(1, 9), 11, *range(14, 27), *range(28, 32), 127})  # not NUL (UTF-16), not escape (ISO 2022)
 FOREIGN = (b"%PDF-", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"PK\x03\x04", b"RIFF", b"\x1f\x8b\x08", b"%!PS", b"ID3")
 
 # Why a record is dropped. A problem of a record (pipelines.sources) comes first, then these in order.
@@ -38,7 +40,7 @@ REASONS: dict[str, str] = {
     "index.status": "the server did not answer 2xx",
     "index.robots": "a robots.txt",
     "index.not_html": "neither HTML nor plain text, as declared or by its first bytes",
-    "index.undecodable": "one character in ten or more is undecodable in every likely charset",
+    "index.undecodable": "no text in any likely charset: undecodable, or full of control characters",
     "index.empty": "no letter of any script in the text",
 }
 
@@ -120,12 +122,19 @@ def _look(record: Record, model: LanguageModel) -> dict[str, Any]:
     """Charset and languages of a page."""
     decoded = decode(record.body, record.header_charset)
     row: dict[str, Any] = {"charset": decoded.charset, "charset_from": decoded.charset_from}
-    if decoded.text.count("�") > UNDECODABLE * len(decoded.text):
+    if _is_noise(record.body, decoded.text):
         return row | {"drop": "index.undecodable"}
     text = decoded.text if is_plain(record) else _text_of(record, decoded)
     labels = identify(sample_of(text), model, TOP)
     row |= {"quick_chars": len(text), "languages": [{"label": label, "score": score} for label, score in labels]}
     return row if labels else row | {"drop": "index.empty"}
+
+
+def _is_noise(body: bytes, text: str) -> bool:
+    """Whether what was decoded is no text: too much of it is undecodable, or control characters."""
+    head = body[:LOOK]
+    controls = len(head) - len(head.translate(None, CONTROLS))
+    return text.count("�") > UNDECODABLE * len(text) or controls > UNDECODABLE / 2 * len(head)
 
 
 def is_plain(record: Record) -> bool:

@@ -147,9 +147,9 @@ class _Run:
                 data += part
         except OSError:
             return b"", "truncated"
-        if length > self._bound:
-            return data[: self._bound], "too_large"
-        return data, None if len(data) == length else "truncated"
+        if len(data) < min(length, self._bound):
+            return data, "truncated"
+        return data[: self._bound], "too_large" if length > self._bound else None
 
 
 def _blocks(archive: Archive, limits: Limits) -> Iterator[Block]:
