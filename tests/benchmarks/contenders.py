@@ -17,7 +17,7 @@ from tests.benchmarks.process_tree import Usage, measure
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 REQUIREMENTS = HERE / "peers" / "datatrove.txt"
-OURS, FAST, PEER = "roots", "roots --extractor resiliparse", "datatrove"
+OURS, FAST, PEER = "roots", "roots, resiliparse", "datatrove"
 LIMIT_SECONDS = 3600.0  # of one run
 
 
@@ -56,7 +56,7 @@ def command_of(contender: str, archive: Archive, work: Path, language: str, core
         return [*command, "--lang", language, "--workers", str(cores), "--model", str(language_model())]
     program = Path(sys.executable).with_name("roots")
     command = [str(program), "run", str(work), "--input", archive.pattern, "--lang", language, "--workers", str(cores)]
-    return [*command, "--extractor", "resiliparse"] if contender == FAST else command
+    return [*command, "--set", "extract.extractor=resiliparse"] if contender == FAST else command
 
 
 def cpus(cores: int) -> list[int]:
