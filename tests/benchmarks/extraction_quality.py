@@ -1,6 +1,6 @@
 """Precision, recall and F1 of every extraction engine against gold texts, and its speed: one table.
 
-    python tests/benchmarks/extraction_quality.py --data ../shared/data --peer /path/to/datatrove/bin/python
+    python -m tests.benchmarks.extraction_quality --data ../shared/data --peer /path/to/datatrove/bin/python
 
 A page's text and its gold text are compared as bags of words (of characters where a script puts no space between
 words); precision, recall and F1 are averaged over pages. Pages with `snippets` gold are scored apart: wanted snippets

@@ -1,0 +1,128 @@
+"""What the language gate on the quick text loses, per language, and what it lets through: one table.
+
+    python -m tests.benchmarks.gate_recall --data ../shared/data
+
+Every page is extracted, whatever its quick text looks like, and the language of its main text is taken for the truth.
+A document is lost where the gate would have turned its page away; a page is let through for nothing where its main text
+is in another language. `made` counts pages whose shell is made (real text in a page of ours); all others are real.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from filters.language_id import gate, load_model, split_label
+from filters.scripts import identify
+from pipelines.extract import Extract
+from pipelines.extractors import EXTRACTORS
+from pipelines.guard import Failure, Limits, guarded
+from pipelines.index import Index
+from pipelines.page import Bounds, pages
+from roots import shards
+
+ARCHIVES = {
+    "real-pages-bundle": False,
+    "docs-bundle": False,
+    "odd-charsets-bundle": True,
+    "synthetic-shell-bundle": True,
+}
+GOAL = 0.005  # of the documents of a language that may be lost
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page as the gate sees it, and the language of its main text (empty where it has none)."""
+
+    url: str
+    quick: list[dict[str, float]]
+    language: str
+    score: float
+    made: bool
+
+
+@dataclass
+class Count:
+    """One language's row."""
+
+    documents: int = 0
+    made: int = 0
+    lost: list[Page] = field(default_factory=list)
+    foreign: int = 0
+
+
+def read_pages(archive: Path, made: bool, engine: str) -> Iterator[Page]:
+    """Index an archive, and extract everything that the index keeps."""
+    index, model = Index(), load_model()
+    with tempfile.TemporaryDirectory() as folder:
+        shard = Path(folder) / "index.parquet"
+        shards.write(shard, index.schema, index.make(archive.name, [archive]), "index", 1, "")
+        rows = [
+            r for batch in shards.read_kept([shard], ["id", "url", "offset", "languages"]) for r in batch.to_pylist()
+        ]
+    arguments = {"archive": str(archive), "extractor": engine, "bounds": asdict(Bounds())}
+    for row, found in zip(rows, guarded(pages, arguments, [row["offset"] for row in rows], Limits()), strict=True):
+        text = None if isinstance(found, Failure) else found["text"]
+        labels = identify(text, model, 3) if text else []
+        label, score = labels[0] if labels else ("", 0.0)
+        yield Page(row["url"] or "", row["languages"] or [], split_label(label)[0] if label else "", score, made)
+
+
+def count(found: list[Page], floor: float, least: float) -> dict[str, Count]:
+    """The rows of the table, by language."""
+    known = load_model().labels
+    counts: dict[str, Count] = defaultdict(Count)
+    for language in sorted({page.language for page in found if page.score >= least} - {""}):
+        row = counts[language]
+        for page, passed in zip(found, gate([page.quick for page in found], language, floor, known), strict=True):
+            if page.language == language and page.score >= least:
+                row.documents += 1
+                row.made += page.made
+                row.lost += [] if passed else [page]
+            else:
+                row.foreign += passed
+    return counts
+
+
+def main() -> None:
+    """Print the table; the exit code says whether the goal is met."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", type=Path, default=Path(__file__).parents[3] / "shared" / "data")
+    parser.add_argument("--engine", choices=EXTRACTORS, default=Extract.extractor)
+    parser.add_argument("--floor", type=float, default=Extract.gate_score, help="the gate's floor")
+    parser.add_argument("--least", type=int, default=10, help="only languages with so many documents")
+    parser.add_argument("--explain", action="store_true", help="say what the quick text of lost pages looked like")
+    options = parser.parse_args()
+    found: list[Page] = []
+    for name, made in ARCHIVES.items():
+        found += read_pages(options.data / "warc" / "built" / f"{name}.warc.gz", made, options.engine)
+    counts = count(found, options.floor, Extract.language_score)
+    print(f"{len(found)} pages, engine {options.engine}, floor {options.floor}\n")
+    print(
+        "| language | documents | made | lost | lost % | foreign pages let through | of all foreign % |\n"
+        + "|---" * 7
+        + "|"
+    )
+    for language, row in sorted(counts.items(), key=lambda item: -item[1].documents):
+        if row.documents >= options.least or row.lost:
+            others = len(found) - row.documents
+            shares = f"{100 * len(row.lost) / row.documents:.2f} | {row.foreign} | {100 * row.foreign / others:.1f}"
+            print(f"| {language} | {row.documents} | {row.made} | {len(row.lost)} | {shares} |")
+    lost, documents = (sum(len(row.lost) for row in counts.values()), sum(row.documents for row in counts.values()))
+    print(f"\nlost in all: {lost} of {documents} ({100 * lost / documents:.2f} %)")
+    if options.explain:
+        for language, row in counts.items():
+            for page in row.lost:
+                looks = ", ".join(f"{item['label']} {item['score']:.2f}" for item in page.quick)
+                print(f"{language} {page.score:.2f} {page.url[:60]}: {looks}")
+    bad = [
+        name for name, row in counts.items() if row.documents >= options.least and len(row.lost) > GOAL * row.documents
+    ]
+    sys.exit(f"above the goal of {GOAL:.1%}: {', '.join(bad)}" if bad else 0)
+
+
+if __name__ == "__main__":
+    main()
