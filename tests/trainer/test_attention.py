@@ -45,7 +45,8 @@ def test_slopes_are_the_papers():
 @pytest.mark.parametrize("kernel", TRAINABLE)
 @pytest.mark.parametrize("split", [False, True])
 @pytest.mark.parametrize(("dtype", "limit"), [(torch.float32, 2e-5), (torch.bfloat16, 1.2e-2)])
-def test_kernels_and_their_gradients_match_float64(heads, kernel, split, dtype, limit):
+def test_kernels_and_their_gradients_match_float64(heads, kernel, split, dtype, limit, monkeypatch):
+    monkeypatch.setattr(attention, "SHORT", 0)  # documents one by one
     layout = documents(2, 256) if split else None
     assert error_of(KERNELS[kernel], *qkv(heads, 256, dtype=dtype), alibi_slopes(heads), layout) < limit
 
@@ -72,7 +73,9 @@ def test_a_bfloat16_key_bias_is_wrong_and_ours_is_right():
 
 @pytest.mark.filterwarnings("ignore:flex_attention called")
 @pytest.mark.parametrize("kernel", [*TRAINABLE, "flex"])
-def test_other_documents_and_later_tokens_change_nothing_at_all(kernel):
+@pytest.mark.parametrize("short", [0, 512])
+def test_other_documents_and_later_tokens_change_nothing_at_all(kernel, short, monkeypatch):
+    monkeypatch.setattr(attention, "SHORT", short)
     q, k, v = qkv(6, 160)
     docs = torch.zeros(2, 160, dtype=torch.long)
     docs[:, 50:] = 1

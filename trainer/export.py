@@ -1,0 +1,129 @@
+"""A folder that transformers loads as BloomForCausalLM: weights, tokenizer, configuration, card and licence.
+
+Parameter names are BLOOM's already, so exporting changes no number: logits are bit-identical. Load it in float32:
+transformers builds ALiBi in the weights' dtype, and in bfloat16 that drifts by 8 to 12 % beyond 1,000 tokens.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+
+from roots.errors import InputError
+from roots.shards import publish, temporary_name, write_text
+from trainer import checkpoint, picture
+from trainer import tokenizer as tok
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """What the model is called, and under which licence it is given away."""
+
+    name: str = "roots-model"
+    licence: str = "apache-2.0"  # Hugging Face's name for it
+    licence_file: str = ""  # a file to take its text from; none: this project's, which is Apache-2.0
+
+
+def configuration(shape: Mapping[str, Any], length: int) -> dict[str, Any]:
+    """config.json as transformers' BloomConfig reads it."""
+    return {
+        "architectures": ["BloomForCausalLM"],
+        "model_type": "bloom",
+        "vocab_size": shape["vocabulary"],
+        "hidden_size": shape["hidden"],
+        "n_layer": shape["layers"],
+        "n_head": shape["heads"],
+        "layer_norm_epsilon": shape["epsilon"],
+        "initializer_range": shape["init_std"],
+        "apply_residual_connection_post_layernorm": False,
+        "hidden_dropout": 0.0,
+        "attention_dropout": 0.0,
+        "seq_length": length,
+        "unk_token_id": tok.UNKNOWN,
+        "bos_token_id": tok.BEGIN,
+        "eos_token_id": tok.END,
+        "pad_token_id": tok.PAD,
+        "tie_word_embeddings": True,
+        "dtype": "float32",
+        "torch_dtype": "float32",
+    }
+
+
+def export(
+    run: Path, tokenizer: Path, target: Path, settings: ExportSettings, report: Mapping[str, Any] | None = None
+) -> Path:
+    """Write the newest checkpoint of a run, with its tokenizer, as a Hugging Face model folder; give that folder.
+
+    `report` is what `trainer.evaluate.evaluate` gave, for the card. Raises InputError for a foreign tokenizer.
+    """
+    path = checkpoint.find(run)
+    state = checkpoint.read_state(path)
+    if tok.identity(tok.load(tokenizer)) != state["tokenizer"]:
+        raise InputError(f"{tokenizer} is not the tokenizer of {run}")
+    target.mkdir(parents=True, exist_ok=True)
+    for name in TOKENIZER_FILES:
+        temporary = temporary_name(target / name)
+        shutil.copyfile(tokenizer / name, temporary)
+        publish(temporary, target / name)
+    write_text(target / "config.json", json.dumps(configuration(state["shape"], state["length"]), indent=1) + "\n")
+    ids = {"bos_token_id": tok.BEGIN, "eos_token_id": tok.END, "pad_token_id": tok.PAD}
+    write_text(target / "generation_config.json", json.dumps(ids, indent=1) + "\n")
+    write_text(target / "LICENSE", licence_text(settings))
+    write_text(target / "README.md", card(state, settings, report))
+    temporary = temporary_name(target / "model.safetensors")
+    save_file(load_file(path / "model.safetensors"), temporary, metadata={"format": "pt"})
+    publish(temporary, target / "model.safetensors")
+    return target
+
+
+def licence_text(settings: ExportSettings) -> str:
+    """The licence's text. Raises InputError where the named file cannot be read."""
+    if settings.licence_file:
+        try:
+            return Path(settings.licence_file).read_text(encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"licence file {settings.licence_file}: {error.strerror}") from None
+    beside = Path(__file__).parents[1] / "LICENSE"  # a checkout; an installed copy has it among its metadata
+    found = [known.read_text("licenses/LICENSE") for known in metadata.distributions(name="roots-corpus")]
+    texts = [text for text in (*found, beside.read_text(encoding="utf-8") if beside.is_file() else "") if text]
+    if not texts or settings.licence != "apache-2.0":
+        raise InputError(f"name the text of {settings.licence!r} by export.licence_file")
+    return texts[0]
+
+
+def card(state: Mapping[str, Any], settings: ExportSettings, report: Mapping[str, Any] | None) -> str:
+    """The model card: what the model is, what it was trained on, what it scores, what it is not for."""
+    shape, recipe = state["shape"], state["recipe"]
+    languages = sorted(report["languages"]) if report else []
+    tags = "".join(f"- {language}\n" for language in languages)
+    head = f"---\nlicense: {settings.licence}\nlibrary_name: transformers\npipeline_tag: text-generation\n"
+    parts = [
+        head + (f"language:\n{tags}" if tags else "") + "---\n",
+        f"# {settings.name}\n",
+        f"A decoder of BLOOM's architecture (ALiBi, embedding LayerNorm, tied head): {shape['layers']} layers, width "
+        f"{shape['hidden']}, {shape['heads']} heads, {shape['vocabulary']:,} embedding rows. Trained on "
+        f"{state['tokens']:,} tokens in rows of {recipe['length']}, {state['step']} updates, seed {recipe['seed']}.\n",
+        "```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n"
+        'model = AutoModelForCausalLM.from_pretrained(FOLDER, dtype="float32")  # bfloat16 makes its ALiBi wrong\n'
+        "tokenizer = AutoTokenizer.from_pretrained(FOLDER)\n```\n",
+    ]
+    if report:
+        rows = [
+            [language, entry["bits_per_byte"], entry["bytes"], entry["documents"]]
+            for language, entry in sorted(report["languages"].items())
+        ]
+        parts.append("## Held-out text\n")
+        parts.append(picture.table(["language", "bits per byte", "bytes", "documents"], rows))
+    parts.append(
+        "## Limits\n\nA small language model trained on web text: it makes things up, repeats what is biased or hurtful "
+        "in its sources, and is no source of facts. The licence covers the weights; the texts belong to their authors.\n\n"
+        f"Data `{state['data'][:16]}`, tokenizer `{state['tokenizer'][:16]}` (sha256, first half bytes).\n"
+    )
+    return "\n".join(parts)
