@@ -83,7 +83,7 @@ class Batch:
         spans = self.texts.words
         return counting.count_listed(
             self.texts.codes, spans.starts, spans.ends, spans.hashes, spans.offsets, hash_words(words), code,
-            characters.lower(),
+            *characters.folding(),
         )  # fmt: skip
 
     @cached_property

@@ -123,6 +123,34 @@ def lower() -> npt.NDArray[np.int32]:
 
 
 @cache
+def folding() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
+    """What makes words equal: lower case, and canonical equivalence ("é" as one code point or as two).
+
+    Returns `bases`, int32 (0x110000,), the lower-case letter of a code point without its marks, -1 for a mark; and
+    `marks`, uint64 (0x110000,), the sum of the digests of its marks, 0 for none. A sum does not depend on the order of
+    marks, so that o + dot below + acute is ó + dot below. Marks are those with a combining class (UAX #15); vowel signs
+    of Indic scripts have none and count as letters.
+    """
+    bases, marks = lower().copy(), np.zeros(SIZE, np.uint64)
+    for code in _assigned():
+        character = chr(code)
+        if unicodedata.combining(character) or unicodedata.decomposition(character)[:1] not in ("", "<"):
+            parts = unicodedata.normalize("NFD", character)
+            own = [ord(part) for part in parts if unicodedata.combining(part)]
+            letters = [part for part in parts if not unicodedata.combining(part)]
+            if len(letters) <= 1:  # Indic signs of two parts keep their own code point
+                bases[code] = lower()[ord(letters[0])] if letters else -1
+                marks[code] = sum((part * 0x9E3779B97F4A7C15) ^ (part << 40) for part in own) % (1 << 64)
+    return bases, marks
+
+
+@cache
+def exact() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
+    """A folding under which only equal words are equal."""
+    return same(), np.zeros(SIZE, np.uint64)
+
+
+@cache
 def same() -> npt.NDArray[np.int32]:
     """Every code point as it is: where a pass takes `lower()` and case must count."""
     return np.arange(SIZE, dtype=np.int32)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from filters.characters import LETTER, NUMBER, PUNCTUATION, ROOTS_SPECIAL, SPACE, SPECIAL, SYMBOL
 from filters.compiled import compiled
-from filters.text import Codes, Hashes, Places
+from filters.text import Codes, Hashes, Places, close, fold
 
 Counts = npt.NDArray[np.int64]
 Ratios = npt.NDArray[np.float64]
@@ -220,26 +220,24 @@ def _member(known: Hashes, used: npt.NDArray[np.bool_], mask: np.uint64, key: np
 
 
 @compiled
-def _pair_hash(codes: Codes, starts: Places, ends: Places, at: int, joiner: int, lower: Codes) -> np.uint64:
-    """Hash of two words written together with `joiner` (0: nothing) between, as `filters.text.hash_of` gives it."""
-    value = np.uint64(0xCBF29CE484222325)
-    for place in range(starts[at], ends[at]):
-        value = (value ^ np.uint64(lower[codes[place]])) * np.uint64(0x100000001B3)
+def _pair_hash(
+    codes: Codes, starts: Places, ends: Places, at: int, joiner: int, bases: Codes, marks: Hashes
+) -> np.uint64:
+    """Hash of two words written together with `joiner` (0: nothing) between."""
+    value, pending = fold(codes, starts[at], ends[at], bases, marks, np.uint64(0xCBF29CE484222325), np.uint64(0))
     if joiner:
+        if pending:
+            value = (value ^ pending) * np.uint64(0x100000001B3)
+            pending = np.uint64(0)
         value = (value ^ np.uint64(joiner)) * np.uint64(0x100000001B3)
-    for place in range(starts[at + 1], ends[at + 1]):
-        value = (value ^ np.uint64(lower[codes[place]])) * np.uint64(0x100000001B3)
-    value ^= value >> np.uint64(33)
-    value *= np.uint64(0xFF51AFD7ED558CCD)
-    value ^= value >> np.uint64(33)
-    value *= np.uint64(0xC4CEB9FE1A85EC53)
-    return value ^ (value >> np.uint64(33))
+    value, pending = fold(codes, starts[at + 1], ends[at + 1], bases, marks, value, pending)
+    return close(value, pending)
 
 
 @compiled
 def count_listed(
     codes: Codes, starts: Places, ends: Places, hashes: Hashes, offsets: Places, listed: Hashes, joiner: int,
-    lower: Codes,
+    bases: Codes, marks: Hashes,
 ) -> Counts:  # fmt: skip
     """Words of each text that are in a list, and how many different ones; int64 (texts, 2).
 
@@ -259,7 +257,7 @@ def count_listed(
         for at in range(offsets[text], offsets[text + 1]):
             pairs = 2 if joiner >= 0 and at + 1 < offsets[text + 1] else 1
             for pair in range(pairs):
-                key = hashes[at] if pair == 0 else _pair_hash(codes, starts, ends, at, joiner, lower)
+                key = hashes[at] if pair == 0 else _pair_hash(codes, starts, ends, at, joiner, bases, marks)
                 slot = _member(known, used, mask, key)
                 if slot >= 0:
                     counts[text, 0] += 1

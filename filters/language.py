@@ -135,7 +135,7 @@ def load_language(name: str, bounds: str | Path = DEFAULT, definitions: str = "r
     """
     code = find_code(name)
     file = _file(code)
-    lists = _word_lists(file)
+    lists = _word_lists(file, definitions)
     values: dict[str, Any] = {
         key: file[key] for key in ("script", "segmenter", "joiner", "character_ngram", "word_ngram") if key in file
     }
@@ -176,18 +176,18 @@ def with_bounds(language: Language, bounds: str | Path) -> Language:
     return replace(language, bound_set=str(bounds), bounds=dict(sorted(found.items())))
 
 
-def _word_lists(file: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+def _word_lists(file: Mapping[str, Any], definitions: str) -> dict[str, tuple[str, ...]]:
     """The function words and flagged words of a language, sorted, each once."""
     words: set[str] = set(file.get("function_words", ()))
-    package = file.get("function_words_from")
-    if package is not None:
-        words |= _stopwords_iso(package)
+    if definitions == "roots" and "roots_function_words" in file:
+        # ROOTS's own lists come from the same collection; its bounds are for lists of that length.
+        words = _stopwords_iso(file["roots_function_words"])
     flagged = {*_file(DEFAULT)["flagged_words"], *file.get("flagged_words", ())}
     return {"function_words": tuple(sorted(words)), "flagged_words": tuple(sorted(flagged))}
 
 
 def _stopwords_iso(code: str) -> set[str]:
     """Function words of the package stopwordsiso, without entries that hold no letter."""
-    import stopwordsiso  # 8 MB of lists: read only where a language asks for them
+    import stopwordsiso  # 8 MB of lists: read only in fidelity mode
 
     return {word.strip().lower() for word in stopwordsiso.stopwords(code) if any(map(str.isalpha, word))}

@@ -1,8 +1,8 @@
 """A batch of texts, cut once into code points and words for all measures.
 
 Texts are held as one array of code points with the place where each begins; words as places in that array with a hash
-of their lower case. Compiled passes run over these arrays, so that forty measures of a document cost less than one
-regular expression. Nothing is normalised and no mark is stripped: a word is exactly the characters of the text.
+that knows neither case nor normalisation. Compiled passes run over these arrays, so that forty measures of a document
+cost less than one regular expression. No text is changed and no mark is stripped: a word is exactly its characters.
 
 Words by segmenter (SEGMENTERS):
 
@@ -47,8 +47,8 @@ INSIDE = WORD | EXTENDS | CONNECTOR
 class Words:
     """The words of a batch: word i is codes[starts[i]:ends[i]]; those of document d are offsets[d] to offsets[d + 1].
 
-    `hashes` are 64-bit digests of the words' simple lower case: equal words have equal hashes, and two different ones
-    of a corpus of a billion have the same with a chance of 1 in 40.
+    `hashes` are 64-bit digests under `characters.folding`: words that differ in case or in normalisation only have
+    equal ones.
     """
 
     starts: Places
@@ -113,11 +113,28 @@ def _decode(data: npt.NDArray[np.uint8], offsets: Places) -> tuple[Codes, Places
 
 
 @compiled
-def hash_of(codes: Codes, start: int, end: int, lower: Codes) -> np.uint64:
-    """64-bit digest of the simple lower case of codes[start:end] (FNV-1a over code points, then Murmur3's finish)."""
-    value = np.uint64(0xCBF29CE484222325)
+def fold(
+    codes: Codes, start: int, end: int, bases: Codes, marks: Hashes, value: np.uint64, pending: np.uint64
+) -> tuple[np.uint64, np.uint64]:
+    """Take codes[start:end] into a digest (FNV-1a over letters); `pending` are the marks of the last letter."""
     for at in range(start, end):
-        value = (value ^ np.uint64(lower[codes[at]])) * np.uint64(0x100000001B3)
+        code = codes[at]
+        base = bases[code]
+        if base < 0:
+            pending += marks[code]
+            continue
+        if pending:
+            value = (value ^ pending) * np.uint64(0x100000001B3)
+        value = (value ^ np.uint64(base)) * np.uint64(0x100000001B3)
+        pending = marks[code]
+    return value, pending
+
+
+@compiled
+def close(value: np.uint64, pending: np.uint64) -> np.uint64:
+    """End a digest: take in the last marks and mix the bits (Murmur3's finish)."""
+    if pending:
+        value = (value ^ pending) * np.uint64(0x100000001B3)
     value ^= value >> np.uint64(33)
     value *= np.uint64(0xFF51AFD7ED558CCD)
     value ^= value >> np.uint64(33)
@@ -126,17 +143,21 @@ def hash_of(codes: Codes, start: int, end: int, lower: Codes) -> np.uint64:
 
 
 @compiled
-def _hash_spans(codes: Codes, starts: Places, ends: Places, lower: Codes) -> Hashes:
+def hash_spans(codes: Codes, starts: Places, ends: Places, bases: Codes, marks: Hashes) -> Hashes:
+    """The digest of each codes[starts[i]:ends[i]] under a folding (`characters.folding`); uint64 (spans,)."""
     hashes = np.empty(len(starts), np.uint64)
     for span in range(len(starts)):
-        hashes[span] = hash_of(codes, starts[span], ends[span], lower)
+        value, pending = fold(
+            codes, starts[span], ends[span], bases, marks, np.uint64(0xCBF29CE484222325), np.uint64(0)
+        )
+        hashes[span] = close(value, pending)
     return hashes
 
 
 def hash_words(words: Sequence[str]) -> Hashes:
     """The hashes of given words, sorted: what the words of a text are compared with; uint64 (different words,)."""
     codes, offsets = decode(pa.array(words, pa.large_string()))
-    return np.unique(_hash_spans(codes, offsets[:-1], offsets[1:], characters.lower()))
+    return np.unique(hash_spans(codes, offsets[:-1], offsets[1:], *characters.folding()))
 
 
 @compiled
@@ -283,7 +304,7 @@ SEGMENTERS: dict[str, Callable[[Codes, Places], Spans]] = {
 def cut(codes: Codes, offsets: Places, segmenter: str) -> Texts:
     """Cut decoded texts into words by the segmenter of that name."""
     starts, ends, firsts = SEGMENTERS[segmenter](codes, offsets)
-    return Texts(codes, offsets, Words(starts, ends, _hash_spans(codes, starts, ends, characters.lower()), firsts))
+    return Texts(codes, offsets, Words(starts, ends, hash_spans(codes, starts, ends, *characters.folding()), firsts))
 
 
 def read_texts(texts: pa.Array, segmenter: str = "unicode") -> Texts:

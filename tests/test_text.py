@@ -1,5 +1,6 @@
 """Texts are cut as the scripts of the world ask, whichever way they are batched."""
 
+import unicodedata
 from itertools import pairwise
 
 import numpy as np
@@ -87,3 +88,12 @@ def test_equal_words_have_equal_hashes_whatever_their_case() -> None:
     first, second, third, other = texts.words.hashes.tolist()
     assert first == second == third != other
     assert hash_words(["été", "été", "ete"]).tolist() == sorted({first, other})
+
+
+@pytest.mark.parametrize("word", ["ọ̀rọ̀", "ẹ̀ẹ̀rùn", "Việt", "क़लम", "ড়", "ஸ்ரீ", "Å", "ǘ", "ẛ̣"])
+def test_words_are_equal_in_every_normal_form(word: str) -> None:
+    forms = {form: unicodedata.normalize(form, word) for form in ("NFC", "NFD")}
+    hashes = {hash_words([text])[0] for text in forms.values()}
+    assert len(hashes) == 1
+    plain = "".join(c for c in forms["NFD"] if not unicodedata.combining(c))
+    assert plain == forms["NFD"] or hash_words([plain])[0] not in hashes
