@@ -24,14 +24,10 @@ for _name in ("trafilatura", "readability", "justext"):
     logging.getLogger(_name).propagate = False
 
 JOINERS = "\u200b\u200c\u200d"  # zero width: space (ends a word in Khmer, Thai), non-joiner (Persian, Bengali), joiner
-_JOINER_ENTITY = re.compile(
-    r"&(?:zwnj|zwj|ZeroWidthSpace|NegativeMediumSpace|#0*820[345]|#[xX]0*200[bBcCdD]);?", re.ASCII
-)
+_JOINER_ENTITY = re.compile(r"&(?:zwnj|zwj|#0*820[345]|#[xX]0*200[bBcCdD]);?", re.ASCII)
 _STAND_INS = range(0x13000, 0x13430)  # Egyptian hieroglyphs: letters to every library, and on no page as a whole
 
-_NEWLINES = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _UNWANTED = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufeff]")
-_TRAILING = re.compile(r"[ \t\u00a0]+$", re.MULTILINE)
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -40,8 +36,9 @@ def tidy(text: str) -> str:
 
     Nothing else changes: no normal form is applied, no mark or joiner is taken away.
     """
-    text = _UNWANTED.sub("", _NEWLINES.sub("\n", text))
-    return _BLANK_LINES.sub("\n\n", _TRAILING.sub("", text)).strip("\n")
+    text = _UNWANTED.sub("", "\n".join(text.splitlines()))
+    text = "\n".join([line.rstrip(" \t\u00a0") for line in text.split("\n")])
+    return (_BLANK_LINES.sub("\n\n", text) if "\n\n\n" in text else text).strip("\n")
 
 
 def _shield(html: str) -> tuple[str, dict[str, str]]:
@@ -50,7 +47,7 @@ def _shield(html: str) -> tuple[str, dict[str, str]]:
     trafilatura takes away every character that Python calls unprintable, and with them the joiners that Persian, Urdu,
     Hindi, Bengali and Malayalam spell words with.
     """
-    if "&zw" in html or "&#82" in html or "&#x20" in html or "&#X20" in html or "&Zero" in html:
+    if "&zw" in html or "&#82" in html or "&#x20" in html or "&#X20" in html:
         html = _JOINER_ENTITY.sub(lambda found: unescape(found.group()), html)
     present = [joiner for joiner in JOINERS if joiner in html]
     if not present:
@@ -99,7 +96,7 @@ def _cascade(html: str) -> str | None:
     return text if len(text) >= LITTLE * len(yardstick) else yardstick
 
 
-ENOUGH = 0.5
+ENOUGH = 0.6
 LITTLE = 0.1
 _PRECISE = _trafilatura("precision", fast=True)
 _RECALL = _trafilatura("recall")
@@ -122,7 +119,18 @@ def find_engine(name: str) -> Engine:
     return EXTRACTORS[name]
 
 
+def _is_clean(html: str) -> bool:
+    """Whether a page has no NUL and no lone surrogate, which parsers cannot take. Other controls go at the end."""
+    try:
+        html.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in html
+
+
 def main_text(html: str, engine: Engine) -> str | None:
     """The tidy main text of a page; None where the engine finds none."""
-    text = engine(_UNWANTED.sub("", html))
+    if not _is_clean(html):
+        html = _UNWANTED.sub("", html)
+    text = engine(html)
     return (tidy(text) or None) if text else None

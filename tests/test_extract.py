@@ -199,8 +199,8 @@ def record(**fields):
         ({"body": b""}, (None, "e", "extract.empty")),
         ({"body": b"", "problem": "truncated"}, (None, "e", "extract.unreadable")),
         ({"body": b"<p>x", "problem": "too_large"}, (None, "e", "extract.too_large")),
-        ({"body": b"x" * 101}, (None, "e", "extract.too_large")),
-        ({"body": b"<b>" * 30}, (None, "e", "extract.too_deep")),
+        ({"body": b"x" * 40_001}, (None, "e", "extract.too_large")),
+        ({"body": b"<b>" * 10_000}, (None, "e", "extract.too_deep")),
         ({"body": b"<p>text"}, ("<p>text", "e", None)),
         ({"body": "é\r\n \x00".encode(), "content_type": "text/plain"}, ("é", "plain", None)),
         ({"body": b" \n", "content_type": "text/plain"}, (None, "plain", "extract.empty")),
@@ -208,13 +208,13 @@ def record(**fields):
     ],
 )
 def test_what_becomes_of_a_record(fields, outcome):
-    assert extract_page(record(**fields), lambda html: html, "e", Bounds(html_chars=100, depth=20)) == outcome
+    assert extract_page(record(**fields), lambda html: html, "e", Bounds(html_chars=40_000, depth=20)) == outcome
 
 
 def test_depth_counts_open_elements_only():
     assert not is_deeper("<div></div>" * 50_000, 1000)
-    assert is_deeper("<div><a>x</a>" * 1001, 1000)
-    assert not is_deeper("<div>" * 999, 1000)
+    assert is_deeper("<div><a>x</a>" * 5000, 1000)
+    assert not is_deeper("<div>" * 999 + "<a>x</a>" * 5000, 1000)
     assert not is_deeper("<p>text<br><li>" * 50_000, 1000)
     assert not is_deeper("</div>" * 50_000 + "<b/>" * 5000, 1000)
 
