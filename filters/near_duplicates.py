@@ -132,7 +132,7 @@ def sign(texts: pa.Array, scheme: Scheme) -> Signs:
     _sign_rows(held, np.arange(count), scheme, signs)
     again = np.flatnonzero(signs.shingles < 0)
     if again.size:
-        _sign_rows(buffers(composed(texts, again)), again, scheme, signs)
+        _sign_rows(composed(held, again), again, scheme, signs)
     return signs
 
 
@@ -253,11 +253,22 @@ def shingle_sets(texts: pa.Array, scheme: Scheme) -> Sets:
     count = held.offsets.size - 1
     lengths = reach(scheme.words)
     ends = np.zeros(count + 1, dtype=np.int64)
-    values = np.empty(int(held.offsets[-1] - held.offsets[0]) // 2 + count + 1, dtype=np.uint64)
-    if _sets(*held, *tables(), lengths, powers(lengths), ends, values) >= 0:
-        # Some text is not in NFC: rare, so the whole batch is composed and cut again.
-        return shingle_sets(composed(texts, np.arange(count)), scheme)
+    for _ in range(2):
+        values = np.empty(int(held.offsets[-1] - held.offsets[0]) // 2 + count + 1, dtype=np.uint64)
+        if _sets(*held, *tables(), lengths, powers(lengths), ends, values) < 0:
+            break
+        held = composed(held, np.arange(count))  # some text is not in NFC: rare, so the whole batch is cut again
     return Sets(ends, values[: ends[-1]])
+
+
+@compiled
+def lay_out(sets: Sets, places: Int64s, ends: Int64s, flat: Uint64s) -> None:
+    """Put sets that stand one after the other in `flat`, up to `ends`, where `sets` has room for the sets `places`."""
+    start = 0
+    for one in range(places.size):
+        low = sets.offsets[places[one]]
+        sets.values[low : low + ends[one] - start] = flat[start : ends[one]]
+        start = ends[one]
 
 
 @compiled

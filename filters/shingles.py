@@ -320,7 +320,12 @@ def buffers(texts: pa.Array | pa.ChunkedArray) -> Buffers:
     return Buffers(starts.astype(np.int64), held)
 
 
-def composed(texts: pa.Array, rows: npt.NDArray[np.int64]) -> pa.Array:
-    """Some texts in NFC; large_string (len(rows),)."""
-    some = texts.take(pa.array(rows))
-    return pa.array([unicodedata.normalize("NFC", text or "") for text in some.to_pylist()], pa.large_string())
+def composed(held: Buffers, rows: npt.NDArray[np.int64]) -> Buffers:
+    """Some texts in NFC. Bytes that are no UTF-8 become the replacement character."""
+    ends = [0]
+    parts: list[bytes] = []
+    for row in rows.tolist():
+        text = held.data[held.offsets[row] : held.offsets[row + 1]].tobytes().decode("utf-8", "replace")
+        parts.append(unicodedata.normalize("NFC", text).encode())
+        ends.append(ends[-1] + len(parts[-1]))
+    return Buffers(np.array(ends, dtype=np.int64), np.frombuffer(b"".join(parts) or b"\0", dtype=np.uint8))

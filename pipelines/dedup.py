@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow.compute as pc
 
-from filters.near_duplicates import Scheme, mix_all
+from filters.near_duplicates import Scheme
 from pipelines.dedup_columns import Scratch, read_batches
 from pipelines.dedup_keep import KEEP
 from pipelines.dedup_settle import Mark, Settle
@@ -98,9 +99,9 @@ def cut(documents: int, shingles: int, memory: int, workers: int) -> Cuts:
         exact_parts=max(1, -(-documents * EXACT_BYTES // held)),
         pair_parts=max(1, -(-documents * BAND_BYTES // held)),
         nodes=max(1, alone // GROUP_NODE_BYTES),
-        group_bytes=max(8 << 20, min(held // 3, shingles)),
+        group_bytes=max(4 << 20, min(held // 3, shingles)),
         set_bytes=held // 2,
-        stretch_bytes=min(64 << 20, held // 4),
+        stretch_bytes=min(32 << 20, max(8 << 20, shingles // workers), held // 4),
     )
 
 
@@ -187,16 +188,20 @@ def count_groups(groups: Path) -> int:
     return max(most, default=-1) + 1
 
 
+_ODD = np.uint64(0xD1342543DE82EF95)
+
+
 def digest_of(settled: Scratch) -> str:
     """Digest of all that was settled, the same for any cut into groups."""
     total = 0
     for path in settled.paths():
         for batch in read_batches(path, ["document", "kept", "jaccard", "near", "cluster_size"]):
-            value = np.zeros(batch.num_rows, dtype=np.uint64)
+            value: npt.NDArray[np.uint64] = np.zeros(batch.num_rows, dtype=np.uint64)
             for name in batch.schema.names:
                 column = batch[name].cast("float64") if name == "jaccard" else batch[name].cast("int64")
                 numbers = column.fill_null(-1).to_numpy(zero_copy_only=False)
-                value = mix_all(value ^ numbers.view(np.uint64))
+                value = (value ^ numbers.view(np.uint64)) * _ODD
+                value ^= value >> np.uint64(29)
             total += sum(value.tolist())
     return hashlib.sha256(str(total).encode()).hexdigest()
 

@@ -75,8 +75,10 @@ def read_batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]
         raise ShardError(f"{path} is damaged: {error}. Delete it and run dedup again") from error
 
 
-def read_between(path: Path, column: str, low: int, high: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Rows of one shard with low <= `column` < high. Row groups that cannot hold any are not read."""
+def read_between(
+    path: Path, column: str, low: int, high: int, columns: Sequence[str], rows: int = READ_ROWS
+) -> Iterator[pa.RecordBatch]:
+    """Rows of one shard with low <= `column` < high, at most `rows` at once; row groups without any are not read."""
     shard = shards.open_shard(path)
     try:
         for group in range(shard.num_row_groups):
@@ -89,13 +91,27 @@ def read_between(path: Path, column: str, low: int, high: int, columns: Sequence
                 and not (statistics.max >= low and statistics.min < high)
             ):
                 continue
-            for batch in shard.iter_batches(READ_ROWS, row_groups=[group], columns=list(columns), use_threads=False):
+            for batch in shard.iter_batches(rows, row_groups=[group], columns=list(columns), use_threads=False):
                 wanted = pc.and_(pc.greater_equal(batch[column], low), pc.less(batch[column], high))
                 some = batch.filter(wanted)
                 if some.num_rows:
                     yield some
     except (pa.ArrowInvalid, OSError) as error:
         raise ShardError(f"{path} is damaged: {error}. Delete it and run dedup again") from error
+
+
+def arrow(values: Column, null: npt.NDArray[np.bool_] | None = None) -> pa.Array:
+    """A NumPy array as an Arrow array, null where `null` is set, without a copy of numbers.
+
+    `pa.array` does the same, but imports pandas where that is installed: 0.3 s and 50 MB in every process.
+    """
+    held = [None if null is None else _bits(~null), _bits(values) if values.dtype == np.bool_ else pa.py_buffer(values)]
+    kind = pa.from_numpy_dtype(values.dtype)
+    return pa.Array.from_buffers(kind, len(values), held)
+
+
+def _bits(mask: npt.NDArray[np.bool_]) -> pa.Buffer:
+    return pa.py_buffer(np.packbits(mask, bitorder="little"))
 
 
 def joined(pieces: Sequence[Column], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
