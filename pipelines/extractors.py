@@ -28,6 +28,9 @@ _JOINER_ENTITY = re.compile(r"&(?:zwnj|zwj|#0*820[345]|#[xX]0*200[bBcCdD]);?", r
 _STAND_INS = range(0x13000, 0x13430)  # Egyptian hieroglyphs: letters to every library, and on no page as a whole
 
 _UNWANTED = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufeff]")
+_LONE_CELL = re.compile(r"^\| ([^|\n]*?) *\|$", re.MULTILINE)
+_EMPTY_ROW = re.compile(r"^\|[ |-]*\|\n?", re.MULTILINE)
+_INDENT = re.compile(r"^[ \t\u00a0]+", re.MULTILINE)
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -59,6 +62,18 @@ def _shield(html: str) -> tuple[str, dict[str, str]]:
     return html, stand_ins
 
 
+def _unframe(text: str, html: str) -> str:
+    """Take away what trafilatura lets through of a page's layout: table rows of one cell or none, indented source.
+
+    White space at the start of a line means something only where a page has preformatted text.
+    """
+    if "|" in text:
+        text = _LONE_CELL.sub(r"\1", _EMPTY_ROW.sub("", text))
+    if "<pre" in html or "<PRE" in html or "<code" in html:
+        return text
+    return _INDENT.sub("", text)
+
+
 def _trafilatura(focus: str = "", fast: bool = False, comments: bool = True, tables: bool = True) -> Engine:
     """trafilatura with these settings: no metadata, no deduplication (it would remember pages), no date search."""
     options = TrafilaturaOptions(
@@ -68,10 +83,11 @@ def _trafilatura(focus: str = "", fast: bool = False, comments: bool = True, tab
     def engine(html: str) -> str | None:
         html, stand_ins = _shield(html)
         text: str | None = trafilatura_extract(html, options=options)
-        if text:
-            for stand_in, joiner in stand_ins.items():
-                text = text.replace(stand_in, joiner)
-        return text
+        if not text:
+            return None
+        for stand_in, joiner in stand_ins.items():
+            text = text.replace(stand_in, joiner)
+        return _unframe(text, html)
 
     return engine
 

@@ -103,3 +103,22 @@ def test_an_unknown_engine_names_the_known_ones():
     with pytest.raises(SettingsError, match="Did you mean 'resiliparse'"):
         find_engine("resiliparce")
     assert DEFAULT in EXTRACTORS
+
+
+def test_layout_is_no_text():
+    cells = "".join(f"<tr><td>\n\t\t{SENTENCES['fr']} {number}</td></tr>" for number in range(6))
+    table = "<tr><th>Ville</th><th>Habitants</th></tr><tr><td>Lyon</td><td>520 000</td></tr><tr><td></td><td></td></tr>"
+    html = page([f"\n\t\t\t{SENTENCES['fr']}\n\t\t\t{number}" for number in range(6)]).replace(
+        "</article>", f"<table>{cells}</table><table>{table}</table></article>"
+    )
+    text = main_text(html, find_engine("trafilatura-recall"))
+    assert not any(line != line.strip() for line in text.split("\n"))
+    assert f"\n{SENTENCES['fr']} 5\n" in text
+    assert "| Lyon | 520 000 |" in text
+    assert "| |" not in text
+
+
+def test_indented_code_stays():
+    code = "<pre>def f():\n    return 1\n</pre>"
+    html = page([f"{SENTENCES['fr']} {number}" for number in range(8)]).replace("</article>", f"{code}</article>")
+    assert "\n    return 1" in main_text(html, find_engine("trafilatura"))
