@@ -33,6 +33,9 @@ ISSUED = (
     r"AGE-SECRET-KEY-1[A-Z0-9]{58}",
     r"\$2[abxy]\$[0-9]{2}\$[./A-Za-z0-9]{53}",  # a password's bcrypt
 )
+# Prefixes that nothing else has: a key behind them may happen to hold no digit.
+SIGNED = ("AKIA", "ASIA", "ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat_", "hf_", "npm_", "glpat-", "AIza")
+
 # A name that says what follows is a secret, then the secret.
 NAMED = (
     r"(?i:api[ _-]?(?:key|token)|secret[ _-]?(?:access[ _-]?)?key|access[ _-]?(?:key|token)|auth[ _-]?token|"
@@ -62,7 +65,9 @@ def check_key(candidate: Candidate) -> tuple[int, int] | None:
         return None
     issued = _ISSUED.match(text)
     if issued:
-        fit = entropy(issued.group()) > 2.5 and any(map(str.isdigit, issued.group()))
+        fit = entropy(issued.group()) > 2.5 and (
+            issued.group().startswith(SIGNED) or any(map(str.isdigit, issued.group()))
+        )
         return (0, issued.end()) if fit else None
     value = _VALUE.search(text)
     if value and value.start() > 0:
@@ -107,7 +112,7 @@ KEY = Kind(
     name="key",
     tag="KEY",
     words="secrets with a published prefix, values behind `api_key =`, and long strings of high entropy",
-    gate=r"[0-9][A-Za-z0-9_+/=.-]{8}|[A-Za-z0-9_+/=.-]{8}[0-9]",
+    gate="|".join([r"[0-9][A-Za-z0-9_+/=.-]{8}|[A-Za-z0-9_+/=.-]{8}[0-9]", *SIGNED]),
     pattern="|".join([*ISSUED, NAMED, BARE]),
     check=check_key,
     finds=(

@@ -27,7 +27,7 @@ from stdnum.za import idnr
 
 from filters.personal_data.candidate import Candidate, Kind, seen_in
 from filters.personal_data.network import fold
-from filters.personal_data.numbers import LONG_NUMBER, digits_of, other_number_before, touches_number
+from filters.personal_data.numbers import LONG_NUMBER, digits_of, follows_group, other_number_before, touches_number
 
 ALWAYS, REGION, CUE = "always", "region", "cue"
 
@@ -58,7 +58,7 @@ def _is_ric(text: str) -> bool:
 
 
 _ROWS = (
-    ("Aadhaar", "IN", r"[2-9]\d{3}([ -])\d{4}\1\d{4}", aadhaar.is_valid, ALWAYS),
+    ("Aadhaar", "IN", r"[2-9]\d{3}([ -])\d{4}\1\d{4}", aadhaar.is_valid, REGION),
     ("Aadhaar, solid", "IN", r"[2-9]\d{11}", aadhaar.is_valid, REGION),
     ("PAN", "IN", r"[A-Z]{3}[ABCFGHJLPT][A-Z]\d{4}[A-Z]", pan.is_valid, REGION),
     ("RIC", "CN", r"\d{17}[\dXx]", _is_ric, ALWAYS),
@@ -88,8 +88,9 @@ NATIONAL_IDS: tuple[NationalId, ...] = tuple(
 )
 # Words before an identity number, in the languages of ROOTS.
 _cue_before = seen_in(
-    r"(?:ssn|social security|passport|national id|identity|id card|id no|nin|cpf|dni|nie|curp|rfc|rut|cédula|"
-    r"cedula|cuit|sécurité sociale|nir|carte d.identité|identidad|identidade|identitat|nik|ktp|cmnd|cccd|kitambulisho|"
+    r"(?:^|[^\pL])(?:ssn|social security|passport|national id|identity|id card|id no|nin|cpf|dni|nie|curp|rfc|rut|"
+    r"cédula|cedula|cuit|"
+    r"sécurité sociale|nir|carte d.identité|identidad|identidade|identitat|nik|ktp|cmnd|cccd|kitambulisho|"
     r"aadhaar|aadhar|sin|nhs|id number|身份证|身分證|هوية|الهوية|شناختی|आधार|পরিচয়|ஆதார்|ఆధార్|ಆಧಾರ್|ആധാർ|ਆਧਾਰ|"
     r"આધાર)[^\n;]{0,20}$"
 )
@@ -103,6 +104,8 @@ def check_national_id(candidate: Candidate) -> tuple[int, int] | None:
     if len(set(digits_of(text))) < 3:
         return None
     before = candidate.before
+    if follows_group(candidate.before):
+        return None
     sign = re.search(r"[ -]", text)
     if sign and re.match(rf"{sign[0]}(?!19|20)\d{{4}}(?![\d/-])", candidate.after):
         return None  # one more group of four: a card, or no number of this kind

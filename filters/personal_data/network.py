@@ -133,11 +133,12 @@ IPV4_PATTERN = r"\p{Nd}{1,3}(?:\.\p{Nd}{1,3}){3}"
 # Public resolvers are in manuals everywhere and point at nobody.
 _RESOLVERS = """8.8.8.8 8.8.4.4 1.1.1.1 1.0.0.1 9.9.9.9 149.112.112.112 208.67.222.222 208.67.220.220 4.2.2.1 4.2.2.2
     2001:4860:4860::8888 2001:4860:4860::8844 2606:4700:4700::1111 2606:4700:4700::1001 2620:fe::fe"""
-WELL_KNOWN = frozenset(_RESOLVERS.split())
+WELL_KNOWN = frozenset(_RESOLVERS.split()) | {"239.255.255.250"}  # and where devices look for each other
+_LOCAL_MULTICAST = ipaddress.IPv4Network("224.0.0.0/16")
 # Words right before a version, a section or a figure, in the languages of ROOTS.
 _version_before = seen_in(
-    r"(?:\bv|\bver\.?|version|versión|versão|versió|versioa|versi|phiên bản|release|build|firmware|kernel|section|"
-    r"sección|seção|secció|chapter|chapitre|capítulo|clause|article|artículo|artigo|fig\.|figure|table|oid|toleo|ẹ̀yà|"
+    r"(?:^|[^\pL])(?:v|ver\.?|version|versión|versão|versió|versioa|versi|phiên bản|release|build|firmware|kernel|"
+    r"section|sección|seção|secció|chapter|chapitre|capítulo|clause|article|artículo|artigo|fig\.|figure|table|oid|toleo|ẹ̀yà|"
     r"版本|版|إصدار|الإصدار|संस्करण|সংস্করণ|பதிப்பு|సంస్కరణ|പതിപ്പ്|ಆವೃತ್ತಿ|ਸੰਸਕਰਣ|આવૃત્તિ|आवृत्ती|ورژن|§)"
     r"[\s\x{a0}:.#=n°]{0,4}$"
 )
@@ -176,7 +177,7 @@ def check_ipv4(candidate: Candidate) -> tuple[int, int] | None:
     if any((len(octet) > 1 and octet[0] == "0") or int(octet) > 255 for octet in octets) or text in WELL_KNOWN:
         return None
     address = ipaddress.IPv4Address(text)
-    if not address.is_global or address.is_multicast or _version_before(before[-24:]):
+    if not address.is_global or address in _LOCAL_MULTICAST or _version_before(before[-24:]):
         return None
     # 6.2.4.1 and 12.6.2.1 are sections far more often than hosts.
     if all(int(octet) < 32 for octet in octets) and not _network_before(before[-30:]):
@@ -210,7 +211,7 @@ def check_ipv6(candidate: Candidate) -> tuple[int, int] | None:
         fit = address in _GLOBAL_UNICAST and sum(map(bool, groups)) >= 3 and any(char.isdigit() for char in text)
     else:
         fit = any(len(group) > 2 for group in groups)  # eight pairs are a MAC (EUI-64) or a fingerprint
-    return (0, len(text)) if fit and address.is_global and not address.is_multicast else None
+    return (0, len(text)) if fit and address.is_global else None
 
 
 def check_ip(candidate: Candidate) -> tuple[int, int] | None:
@@ -244,7 +245,7 @@ IP_ADDRESS = Kind(
         "see 1.2.3.4",
         "6.2.4.1. Configuration of exim4 and 12.6.2.1 too",
         "restart dhcp3-server.\n4.5.1.1. Next",
-        "multicast 224.0.0.251",
+        "multicast 224.0.0.251 and 239.255.255.250",
         "OID 1.3.6.1.4.1.311",
         "1.000.000.000",
         "256.300.1.1",

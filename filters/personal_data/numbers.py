@@ -16,7 +16,7 @@ LONG_NUMBER = rf"{_D}(?:[ \x{{a0}}\x{{2009}}\x{{202f}}./()‐‑‒–−－-]{{
 
 # What stands before a number that is none of these: books, articles, references. In the languages of ROOTS' sources.
 other_number_before = seen_in(
-    r"(?:isbn(?:-1[03])?|issn|doi|ean|upc|sku|gtin|pmid|oclc|asin|arxiv|rfc|art\.?|ref\.?|réf\.?|order|item|part|model|"
+    r"(?:^|[^\pL])(?:isbn(?:-1[03])?|issn|doi|ean|upc|sku|gtin|pmid|oclc|asin|arxiv|rfc|art\.?|ref\.?|réf\.?|order|item|part|model|"
     r"modelo|modèle|serial|s/n|id|version|v\.?|§|n\.º de pedido|订单号|货号|书号|型号)"
     r"[\s\x{a0}:#.°º№-]{0,4}(?:no\.?|number)?[\s:#.-]{0,3}$"
 )
@@ -37,6 +37,15 @@ def goes_on_before(before: str) -> bool:
     """Whether what stands before a number is of the same number, word or path."""
     last, second = before[-1:], before[-2:-1]
     return is_word(last) or last == "+" or (last in tuple("-.,/:") and (second.isdigit() or last == "/"))
+
+
+def follows_group(before: str) -> bool:
+    """Whether a shorter group of digits stands right before, as of one number; a year or a whole number may."""
+    found = _GROUP_BEFORE.search(before)
+    return found is not None and not found[1].startswith(("19", "20"))
+
+
+_GROUP_BEFORE = re.compile(r"(?<![\d+])(\d{1,6})[ \xa0-]$")
 
 
 def goes_on_behind(after: str) -> bool:

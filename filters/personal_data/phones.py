@@ -11,6 +11,7 @@ from filters.personal_data.network import fold
 from filters.personal_data.numbers import (
     LONG_NUMBER,
     digits_of,
+    follows_group,
     goes_on_before,
     goes_on_behind,
     in_url,
@@ -35,7 +36,7 @@ def check_phone(candidate: Candidate) -> tuple[int, int] | None:
     """
     before = candidate.before
     text = fold(candidate.text)
-    if goes_on_before(before):
+    if goes_on_before(before) or (follows_group(before) and not text.startswith("+")):
         return None
     near, named = cue_near(before[-40:]), cue_before(before[-40:])
     if not (near or named or candidate.regions or text.startswith(_ABROAD)):
