@@ -35,7 +35,7 @@ class Form:
     """One way of packing. `start` finds what may be the first bytes of a record or a member."""
 
     start: re.Pattern[bytes]
-    unpack: Callable[[Any], Any] | None  # a file -> a reader of what it holds; None for an archive that is not packed
+    unpack: Callable[..., Any] | None  # a file -> a reader of what it holds; None for an archive that is not packed
 
 
 FORMS: dict[str, Form] = {
@@ -66,12 +66,14 @@ class Archive:
     form: str
     dictionary: bytes = b""  # a zstd archive may begin with one
 
-    def unpack(self, file: Any) -> Any:
+    def unpack(self, file: Any, buffer: int = 1 << 16) -> Any:
         """A reader of what `file` holds from where it stands; the file itself where it is not packed."""
         opener = FORMS[self.form].unpack
         if opener is None:
             return file
-        return ZstdReader(file, dictionary=self.dictionary) if self.dictionary else opener(file)
+        if self.dictionary:
+            return ZstdReader(file, buffer_size=buffer, dictionary=self.dictionary)
+        return opener(file, buffer_size=buffer)
 
     def begins_at(self, offset: int) -> bool:
         """Whether a record can be read from `offset` on, without what lies before it."""

@@ -7,13 +7,12 @@ and never trusting a length. Source: RFC 9112 (messages), RFC 9110 section 8.4 (
 import io
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from fastwarc.stream_io import BrotliReader, GzipReader, ZstdReader
 
 STEP = 1 << 20  # bytes asked of a decompressor at once
-HEAD_END = re.compile(rb"\r?\n\r?\n")
 STATUS = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)")
 FIELD = re.compile(
     rb"^(content-type|content-encoding|transfer-encoding)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE
@@ -24,8 +23,7 @@ BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a]")
 CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
 
 
-@dataclass(frozen=True)
-class Response:
+class Response(NamedTuple):
     """What a stored response says. `problem` is None, "bad_http", "truncated" or "too_large"."""
 
     status: int | None
@@ -45,15 +43,17 @@ CODINGS: dict[str, tuple[tuple[bytes, ...], Callable[[io.BytesIO], Any]]] = {
 }
 
 
-def parse_response(block: bytes, head_bytes: int, body_bytes: int) -> Response:
-    """Read a stored response. The body is cut at `body_bytes`, which makes it "too_large"."""
-    status = STATUS.match(block)
-    end = HEAD_END.search(block, 0, head_bytes)
-    if status is None or end is None:
+def parse_response(head: bytes, body: bytes, body_bytes: int) -> Response:
+    """Read a stored response: its head with the empty line, and what follows it.
+
+    The body is cut at `body_bytes`, which makes it "too_large".
+    """
+    status = STATUS.match(head)
+    if status is None or not head.endswith((b"\n\r\n", b"\n\n")):
         return Response(None, None, None, b"", "bad_http")
     content_type = charset = None
     encoding = transfer = ""
-    for name, value in FIELD.findall(block, 0, end.start()):
+    for name, value in FIELD.findall(head):
         text = value.decode("latin-1")
         match name.lower():
             case b"content-type":
@@ -62,17 +62,19 @@ def parse_response(block: bytes, head_bytes: int, body_bytes: int) -> Response:
                 encoding = f"{encoding},{text}"
             case _:
                 transfer = text.lower()
-    response = Response(int(status[1]), content_type, charset, block[end.end() :], None)
+    response = Response(int(status[1]), content_type, charset, body, None)
     if "chunked" in transfer:
         response = _unchunk(response)
-    for coding in reversed(encoding.lower().replace(" ", "").split(",")):
-        if coding in CODINGS and response.body:
-            response = _undo(response, coding, body_bytes)
+    if encoding:
+        for coding in reversed(encoding.lower().replace(" ", "").split(",")):
+            if coding in CODINGS and response.body:
+                response = _undo(response, coding, body_bytes)
     if len(response.body) > body_bytes:
-        return replace(response, body=response.body[:body_bytes], problem="too_large")
+        return response._replace(body=response.body[:body_bytes], problem="too_large")
     return response
 
 
+@lru_cache(256)
 def split_content_type(value: str) -> tuple[str | None, str | None]:
     """Split "Text/HTML; charset=X" into ("text/html", "X"); None for what is not there."""
     mime = MIME.match(value.strip().lower())
@@ -91,14 +93,14 @@ def _unchunk(response: Response) -> Response:
             if not parts:
                 return response
             problem = "truncated" if at >= len(body) else "bad_http"
-            return replace(response, body=b"".join(parts), problem=problem)
+            return response._replace(body=b"".join(parts), problem=problem)
         length = int(size[1], 16)
         if length == 0:
-            return replace(response, body=b"".join(parts))
+            return response._replace(body=b"".join(parts))
         part = body[size.end() : size.end() + length]
         parts.append(part)
         if len(part) < length:
-            return replace(response, body=b"".join(parts), problem="truncated")
+            return response._replace(body=b"".join(parts), problem="truncated")
         at = size.end() + length
         at += 2 if body.startswith(b"\r\n", at) else body.startswith(b"\n", at)
 
@@ -118,7 +120,7 @@ def _undo(response: Response, coding: str, bound: int) -> Response:
         whole = bool(body)  # there is no trailer to check it by
     if not body and not whole and not magics and not BINARY.search(response.body, 0, 512):
         return response
-    return replace(response, body=body, problem=response.problem if whole else "truncated")
+    return response._replace(body=body, problem=response.problem if whole else "truncated")
 
 
 def _inflate(stream: Any, bound: int) -> tuple[bytes, bool]:

@@ -29,6 +29,7 @@ TYPES = {
     int(getattr(WarcRecordType, name)): name
     for name in ("warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation")
 }
+HTTP = frozenset({"response", "revisit"})  # record types that begin with an HTTP head, if they are of HTTP
 TEXTLESS = frozenset({"warcinfo", "request", "metadata"})  # record types that hold no text of a page
 
 
@@ -67,6 +68,7 @@ class Block(NamedTuple):
     offset: int
     kind: str
     head: Any  # a fastwarc HeaderMap, or None
+    http: bytes  # the HTTP head with its empty line, where there is one
     data: bytes
     problem: str | None
 
@@ -77,9 +79,7 @@ def read_records(path: Path, limits: Limits) -> Iterator[Record]:
     Raises InputError for a file that is missing, a folder, empty or no web archive.
     """
     with open_archive(path, limits.unpacked_bytes) as archive:
-        for block in _blocks(archive, limits):
-            if block.kind not in TEXTLESS or block.problem:
-                yield _record(archive, block, limits)
+        yield from _records(archive, limits)
 
 
 def read_at(path: Path, offsets: Sequence[int], limits: Limits) -> Iterator[Record]:
@@ -93,28 +93,27 @@ def read_at(path: Path, offsets: Sequence[int], limits: Limits) -> Iterator[Reco
             if not archive.begins_at(offset):
                 # A record that shares its member, or a break: found only by reading on from the beginning.
                 wanted = set(offsets[position:])
-                yield from (
-                    _record(archive, block, limits) for block in _blocks(archive, limits) if block.offset in wanted
-                )
+                yield from (record for record in _records(archive, limits) if record.offset in wanted)
                 return
-            run = _Run(archive, offset, limits)
-            block = next(iter(run), None) or Block(offset, "unknown", None, b"", "broken")
+            run = _Run(archive, offset, limits, buffer=1 << 15)
+            block = next(iter(run), None) or Block(offset, "unknown", None, b"", b"", "broken")
             yield _record(archive, block, limits)
 
 
 class _Run:
     """Records one after the other from `position`, until the archive ends or breaks; `broken` tells which."""
 
-    def __init__(self, archive: Archive, position: int, limits: Limits) -> None:
+    def __init__(self, archive: Archive, position: int, limits: Limits, buffer: int = 1 << 18) -> None:
         self._archive = archive
+        self._buffer = buffer
         self._position = position
-        self._bound = limits.body_bytes + limits.head_bytes
+        self._limits = limits
         self.broken = False
 
     def __iter__(self) -> Iterator[Block]:
         with self._archive.path.open("rb") as file:
             file.seek(self._position)
-            reader = self._archive.unpack(file)
+            reader = self._archive.unpack(file, self._buffer)
             packed = reader is not file
             member, shared = -1, 0
             records = ArchiveIterator(reader, parse_http=False)
@@ -126,53 +125,72 @@ class _Run:
                         shared = shared + 1 if start == member else 0
                         member, offset = start, start + shared
                     kind = TYPES.get(int(record.record_type), "unknown")
-                    data, problem = self._read(record, kind)
+                    http, data, problem = self._read(record, kind)
                     if packed and reader.frame_start_position() != member:
                         problem = "bad_length"
-                    yield Block(offset, kind, record.headers, data, problem)
+                    yield Block(offset, kind, record.headers, http, data, problem)
                     if problem is not None:
                         self.broken = True
                         return
             except OSError:
                 self.broken = True
 
-    def _read(self, record: Any, kind: str) -> tuple[bytes, str | None]:
-        """Read a record's block, at most the bound of it, in steps: a false length must not cost much."""
+    def _read(self, record: Any, kind: str) -> tuple[bytes, bytes, str | None]:
+        """Read a record's HTTP head and the rest of it, at most the bounds of both, in steps.
+
+        In steps, for a false length must not cost much; the head apart, for cutting it off would copy the page.
+        """
         length = record.content_length
         if kind in TEXTLESS:
-            return b"", None if record.reader.consume(length) == length else "truncated"
+            return b"", b"", None if record.reader.consume(length) == length else "truncated"
         try:
-            data = record.reader.read(min(length, STEP))
-            while len(data) < min(length, self._bound) and (part := record.reader.read(STEP)):
+            http = self._read_head(record) if kind in HTTP else b""
+            left = length - len(http)
+            wanted = min(left, self._limits.body_bytes + 1)
+            data = record.reader.read(min(wanted, STEP))
+            while len(data) < wanted and (part := record.reader.read(min(wanted - len(data), STEP))):
                 data += part
         except OSError:
-            return b"", "truncated"
-        if len(data) < min(length, self._bound):
-            return data, "truncated"
-        return data[: self._bound], "too_large" if length > self._bound else None
+            return b"", b"", "truncated"
+        if len(data) < wanted:
+            return http, data, "truncated"
+        return http, data, "too_large" if left > self._limits.body_bytes else None
+
+    def _read_head(self, record: Any) -> bytes:
+        """The head as it is stored; without an empty line at its end where the bound is met first."""
+        head, left = b"", min(record.content_length, self._limits.head_bytes)
+        while left > 0 and (line := record.reader.readline(left)):
+            head += line
+            left -= len(line)
+            if line in (b"\r\n", b"\n"):
+                break
+        return head
 
 
-def _blocks(archive: Archive, limits: Limits) -> Iterator[Block]:
-    """Read all records, over every break. Each break is one block with a problem, where it lies."""
+def _records(archive: Archive, limits: Limits) -> Iterator[Record]:
+    """Read all records that could hold text, over every break: one record with a problem, where it lies."""
     position: int | None = 0
     while position is not None:
         last: Block | None = None
+        held: Record | None = None
         run = _Run(archive, position, limits)
         for block in run:
-            # A wrong length shows only in what follows: a block is given on when the next one stands.
-            if last is not None:
-                yield last
+            # A wrong length shows only in what follows: a record is given on when the next one stands.
+            if held is not None:
+                yield held
             last = block
+            held = _record(archive, block, limits) if block.kind not in TEXTLESS or block.problem else None
         if last is None:
             if run.broken:
-                yield Block(position, "unknown", None, b"", "broken")
+                yield _record(archive, Block(position, "unknown", None, b"", b"", "broken"), limits)
             position = archive.find(position + 1) if run.broken else None
             continue
         following = None
         if run.broken and last.problem is None:
             fine, following = archive.end_of(last.offset)
-            last = last if fine else last._replace(problem="bad_length")
-        yield last
+            held = held if fine else _record(archive, last._replace(problem="bad_length"), limits)
+        if held is not None:
+            yield held
         if not run.broken:
             return
         position = archive.find(last.offset + 1) if following is None else following
@@ -186,7 +204,7 @@ def _record(archive: Archive, block: Block, limits: Limits) -> Record:
             _urn(archive, block.offset), None, None, block.offset, block.kind, None, None, None, b"", block.problem
         )
     declared = head.get("Content-Type") or ""
-    held = SOURCES.get(block.kind, _foreign)(block.data, declared, limits)
+    held = SOURCES.get(block.kind, _foreign)(block, declared, limits)
     date = DATE.match(head.get("WARC-Date") or "")
     url = (head.get("WARC-Target-URI") or "").strip().removeprefix("<").removesuffix(">")
     return Record(
@@ -215,33 +233,32 @@ def _urn(archive: Archive, offset: int) -> str:
     return f"<urn:sha1:{hashlib.sha1(f'{archive.name}:{offset}'.encode()).hexdigest()}>"
 
 
-def _response(data: bytes, declared: str, limits: Limits) -> Response:
+def _response(block: Block, declared: str, limits: Limits) -> Response:
     """What an HTTP server answered; an answer by another protocol (dns, ftp) is "not_http"."""
     if not declared.lower().startswith("application/http"):
-        return _foreign(data, declared, limits)
-    return parse_response(data, limits.head_bytes, limits.body_bytes)
+        return _foreign(block, declared, limits)
+    return parse_response(block.http, block.data, limits.body_bytes)
 
 
-def _resource(data: bytes, declared: str, limits: Limits) -> Response:
+def _resource(block: Block, declared: str, limits: Limits) -> Response:
     """A page or a text without an HTTP head: the record's own Content-Type tells what it is."""
     content_type, charset = split_content_type(declared)
-    problem = "too_large" if len(data) > limits.body_bytes else None
-    return Response(None, content_type, charset, data[: limits.body_bytes], problem)
+    return Response(None, content_type, charset, block.data[: limits.body_bytes], None)
 
 
-def _revisit(data: bytes, declared: str, limits: Limits) -> Response:
+def _revisit(block: Block, declared: str, limits: Limits) -> Response:
     """A page that was the same as one fetched before, and is not stored again."""
-    head = parse_response(data, limits.head_bytes, limits.body_bytes)
+    head = parse_response(block.http, b"", limits.body_bytes)
     return Response(head.status, head.content_type, head.charset, b"", "revisit")
 
 
-def _foreign(data: bytes, declared: str, limits: Limits) -> Response:
+def _foreign(block: Block, declared: str, limits: Limits) -> Response:
     """What is neither HTTP nor text: a DNS answer, a segment of a record, a type that is not known."""
     return Response(None, split_content_type(declared)[0], None, b"", "not_http")
 
 
 # WARC record type -> what its block holds. A conversion is the plain text of a page: what a WET file is made of.
-SOURCES: dict[str, Callable[[bytes, str, Limits], Response]] = {
+SOURCES: dict[str, Callable[[Block, str, Limits], Response]] = {
     "response": _response,
     "resource": _resource,
     "conversion": _resource,

@@ -172,22 +172,22 @@ def test_codings_are_undone(coding: str, chunked: bool) -> None:
             b"%X;x=y\r\n%b\r\n" % (len(body[at : at + 99]), body[at : at + 99]) for at in range(0, len(body), 99)
         )
         body += b"0\r\n\r\n"
-    response = parse_response(head.encode() + b"\r\n" + body, 1 << 16, 1 << 20)
+    response = parse_response(head.encode() + b"\r\n", body, 1 << 20)
     assert (response.body, response.problem, response.content_type) == (PAGE * 20, None, "text/html")
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
 def test_a_bomb_is_cut(coding: str) -> None:
-    block = f"HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\n\r\n".encode() + CODINGS[coding](bytes(9 << 20))
-    response = parse_response(block, 1 << 16, 1 << 20)
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\n\r\n".encode()
+    response = parse_response(head, CODINGS[coding](bytes(9 << 20)), 1 << 20)
     assert (len(response.body), response.problem) == (1 << 20, "too_large")
 
 
 @given(st.binary(max_size=400))
 def test_any_http_block_is_read(block: bytes) -> None:
-    parse_response(block, 1 << 16, 1 << 10)
+    parse_response(block, block, 1 << 10)
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip, br, deflate\r\nTransfer-Encoding: chunked\r\n\r\n"
-    assert len(parse_response(head + block, 1 << 16, 1 << 10).body) <= 1 << 10
+    assert len(parse_response(head, block, 1 << 10).body) <= 1 << 10
 
 
 @given(data=st.data())
