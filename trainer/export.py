@@ -122,8 +122,9 @@ def card(state: Mapping[str, Any], settings: ExportSettings, report: Mapping[str
         parts.append("## Held-out text\n")
         parts.append(picture.table(["language", "bits per byte", "bytes", "documents"], rows))
     parts.append(
-        "## Limits\n\nA small language model trained on web text: it makes things up, repeats what is biased or hurtful "
-        "in its sources, and is no source of facts. The licence covers the weights; the texts belong to their authors.\n\n"
+        "## Limits\n\nA small language model trained on web text: it makes things up, repeats what is biased or "
+        "hurtful in its sources, and is no source of facts. The licence covers the weights; the texts belong to their "
+        "authors.\n\n"
         f"Data `{state['data'][:16]}`, tokenizer `{state['tokenizer'][:16]}` (sha256, first half bytes).\n"
     )
     return "\n".join(parts)

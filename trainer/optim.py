@@ -1,12 +1,22 @@
 """The optimiser: AdamW or Muon, on float32 masters where the model computes in bfloat16."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from trainer.parallel import clip, fill, whole
 from trainer.recipe import Recipe, rate
+
+
+def by_mesh(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups of one weight decay; a group's parameters lie on one mesh, as fused updates need."""
+    found: dict[Any, list[nn.Parameter]] = {}
+    for parameter in parameters:
+        found.setdefault(parameter.device_mesh if isinstance(parameter, DTensor) else None, []).append(parameter)
+    return [{"params": some, "weight_decay": weight_decay} for some in found.values()]
 
 
 class Optimiser:
@@ -36,11 +46,11 @@ class Optimiser:
         recipe = self.recipe
         matrices = [p for name, p in self.masters.items() if p.dim() == 2 and "embeddings" not in name]
         others = [p for name, p in self.masters.items() if p.dim() != 2 or "embeddings" in name]
-        groups = [{"params": others, "weight_decay": 0.0}]
+        groups = by_mesh(others, 0.0)
         if recipe.optimiser == "muon":
             yield torch.optim.Muon(matrices, lr=recipe.muon_lr, weight_decay=recipe.weight_decay)
         else:
-            groups.insert(0, {"params": matrices, "weight_decay": recipe.weight_decay})
+            groups += by_mesh(matrices, recipe.weight_decay)
         betas = (recipe.beta1, recipe.beta2)
         yield torch.optim.AdamW(groups, lr=recipe.lr, betas=betas, eps=recipe.epsilon, fused=True)
 
