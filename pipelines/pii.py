@@ -3,9 +3,13 @@
 A found span is right when a labelled span of its kind overlaps it; `exact` counts those with the same two ends.
 Only kinds that the labels know are judged, and a contender only on kinds it knows. Values are never printed: a false
 positive is shown by its shape (letters as a, digits as 9) and by where it stands.
+
+An address that nobody on the internet can have (private, reserved) leads to no person. Where published labels call it
+an IP address all the same, finding it is neither right nor wrong, for every contender.
 """
 
 import gzip
+import ipaddress
 import json
 import math
 from collections import Counter
@@ -187,11 +191,19 @@ def read_labelled(path: Path) -> Iterator[Labelled]:
             for number, line in enumerate(file):
                 row = json.loads(line)
                 spans = [Span(LABELS[s["type"]], s["start"], s["end"]) for s in row["spans"] if s["type"] in LABELS]
-                yield Labelled(
-                    str(row.get("id", number)), row["lang"], row["text"], tuple(sorted(spans, key=lambda s: s.start))
-                )
+                spans.sort(key=lambda span: span.start)
+                apart = [span for span in spans if _leads_to_nobody(row["text"], span)]
+                judged = tuple(span for span in spans if span not in apart)
+                yield Labelled(str(row.get("id", number)), row["lang"], row["text"], judged, tuple(apart))
     except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
         raise InputError(f"{path} is not labelled text, one JSON object a line: {error!r}") from None
+
+
+def _leads_to_nobody(text: str, span: Span) -> bool:
+    try:
+        return span.kind == "ip_address" and not ipaddress.ip_address(text[span.start : span.end]).is_global
+    except ValueError:
+        return False
 
 
 def score(labelled: Sequence[Span], found: Sequence[Span], kind: str) -> Counts:
@@ -225,7 +237,11 @@ def judge(source: str, documents: Iterable[Labelled], who: Mapping[str, Contende
     wrong: list[FalsePositive] = []
     for document in documents:
         for name, contender in who.items():
-            found = contender.find(document.text, document.language)
+            found = [
+                span
+                for span in contender.find(document.text, document.language)
+                if not any(_overlap(span, other) for other in document.unjudged)
+            ]
             for kind in kinds:
                 if kind in contender.kinds:
                     counts = score(document.spans, found, kind)
