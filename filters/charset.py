@@ -75,9 +75,10 @@ def decode(body: bytes, header_charset: str | None = None) -> Decoded:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
         return _by_evidence(body, header, codec_of(_meta(body)))
-    if b"\x1b$" in body and "iso2022_jp" in (header, codec_of(_meta(body))):
+    meta = None if header == "utf-8" else codec_of(_meta(body))
+    if "iso2022_jp" in (header, meta) and b"\x1b$" in body:
         return _decoded(body, "iso2022_jp", "http" if header == "iso2022_jp" else "meta")
-    evidence = "http" if header == "utf-8" else "meta" if codec_of(_meta(body)) == "utf-8" else "utf-8"
+    evidence = "http" if header == "utf-8" else "meta" if meta == "utf-8" else "utf-8"
     return Decoded(text.replace("\0", "") if b"\0" in body else text, "utf-8", evidence)
 
 

@@ -122,19 +122,19 @@ def _look(record: Record, model: LanguageModel) -> dict[str, Any]:
     """Charset and languages of a page."""
     decoded = decode(record.body, record.header_charset)
     row: dict[str, Any] = {"charset": decoded.charset, "charset_from": decoded.charset_from}
-    if _is_noise(record.body, decoded.text):
+    undecodable = decoded.text.count("�")
+    if undecodable > UNDECODABLE * len(decoded.text) or _is_noise(record.body):
         return row | {"drop": "index.undecodable"}
-    text = decoded.text if is_plain(record) else _text_of(record, decoded)
+    text = decoded.text if is_plain(record) else _text_of(record, decoded, not undecodable)
     labels = identify(sample_of(text), model, TOP)
     row |= {"quick_chars": len(text), "languages": [{"label": label, "score": score} for label, score in labels]}
     return row if labels else row | {"drop": "index.empty"}
 
 
-def _is_noise(body: bytes, text: str) -> bool:
-    """Whether what was decoded is no text: too much of it is undecodable, or control characters."""
+def _is_noise(body: bytes) -> bool:
+    """Whether a body is full of control characters, which no text is."""
     head = body[:LOOK]
-    controls = len(head) - len(head.translate(None, CONTROLS))
-    return text.count("�") > UNDECODABLE * len(text) or controls > UNDECODABLE / 2 * len(head)
+    return len(head) - len(head.translate(None, CONTROLS)) > UNDECODABLE / 2 * len(head)
 
 
 def is_plain(record: Record) -> bool:
@@ -142,8 +142,8 @@ def is_plain(record: Record) -> bool:
     return record.kind == "wet" or record.content_type in PLAIN
 
 
-def _text_of(record: Record, decoded: Decoded) -> str:
+def _text_of(record: Record, decoded: Decoded, clean: bool) -> str:
     # Valid UTF-8 is read as it lies; only other charsets are encoded for it.
-    as_stored = decoded.charset == "utf-8" and decoded.charset_from != "bom" and "�" not in decoded.text
+    as_stored = clean and decoded.charset == "utf-8" and decoded.charset_from != "bom"
     page = record.body if as_stored else decoded.text.encode("utf-8", "replace")
     return quick_text(page).decode("utf-8", "replace")
