@@ -118,11 +118,19 @@ class _Server:
     def __init__(self) -> None:
         self.owner = os.getpid()
         self.socket, theirs = socket.socketpair()
-        code = f"from pipelines.guard import serve; serve({theirs.fileno()})"
+        # Interrupts are the parent's; so is standard output, whatever an engine prints.
+        code = (
+            "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+            f"from pipelines.guard import serve; serve({theirs.fileno()})"
+        )
         root = str(Path(__file__).resolve().parent.parent)
         path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
         self.process = subprocess.Popen(
-            [sys.executable, "-c", code], pass_fds=[theirs.fileno()], env={**os.environ, "PYTHONPATH": path}
+            [sys.executable, "-c", code],
+            pass_fds=[theirs.fileno()],
+            env={**os.environ, "PYTHONPATH": path},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
         )
         theirs.close()
 
@@ -237,7 +245,6 @@ def serve(control: int) -> None:
     _die_with_parent(parent)
     for name in PRELOAD:
         importlib.import_module(name)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     link = socket.socket(fileno=control)
     while True:
         head, files, _, _ = socket.recv_fds(link, NUMBER.size, 1)
