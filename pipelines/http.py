@@ -114,16 +114,16 @@ def _undo(response: Response, coding: str, bound: int) -> Response:
     magics, opener = CODINGS[coding]
     if magics and not response.body.startswith(magics):
         return response
-    body, whole = _inflate(opener(io.BytesIO(response.body)), bound)
+    body, whole = inflate(opener(io.BytesIO(response.body)), bound)
     if not body and not whole and coding == "deflate":  # some servers mean raw deflate: give it gzip's head
-        body, _ = _inflate(GzipReader(io.BytesIO(b"\x1f\x8b\x08" + bytes(6) + b"\xff" + response.body)), bound)
+        body, _ = inflate(GzipReader(io.BytesIO(b"\x1f\x8b\x08" + bytes(6) + b"\xff" + response.body)), bound)
         whole = bool(body)  # there is no trailer to check it by
     if not body and not whole and not magics and not BINARY.search(response.body, 0, 512):
         return response
     return response._replace(body=body, problem=response.problem if whole else "truncated")
 
 
-def _inflate(stream: Any, bound: int) -> tuple[bytes, bool]:
+def inflate(stream: Any, bound: int) -> tuple[bytes, bool]:
     """What a decompressor gives, at most `bound` + 1 bytes, and whether it came to the end or the bound in peace."""
     parts = []
     left = bound + 1

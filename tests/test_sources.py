@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from warcio.archiveiterator import ArchiveIterator
 from warcio.exceptions import ArchiveLoadFailed
 
-from pipelines.http import parse_response, split_content_type
+from pipelines.http import inflate, parse_response, split_content_type
 from pipelines.sources import TEXTLESS, Limits, Record, read_at, read_records
 from roots.errors import InputError
 from tests.hostile import PAGE, packed, record
@@ -181,6 +181,18 @@ def test_a_bomb_is_cut(coding: str) -> None:
     head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\n\r\n".encode()
     response = parse_response(head, CODINGS[coding](bytes(9 << 20)), 1 << 20)
     assert (len(response.body), response.problem) == (1 << 20, "too_large")
+
+
+def test_a_decompressor_is_not_asked_for_more_than_the_bound() -> None:
+    asked = []
+
+    class Endless:
+        def read(self, size: int) -> bytes:
+            asked.append(size)
+            assert sum(asked) <= 1001
+            return bytes(size)
+
+    assert inflate(Endless(), 1000) == (bytes(1001), True)
 
 
 @given(st.binary(max_size=400))
