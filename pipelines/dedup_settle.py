@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.near_duplicates import Int64s, Sets, jaccards, lay_out, settle
-from pipelines.dedup_columns import Scratch, arrow, joined, read_between, rows_of
+from pipelines.dedup_columns import Scratch, joined, read_between, rows_of
 from pipelines.dedup_stages import NUMBER, best_first
 from roots import shards
 from roots.schema import DEDUP
@@ -94,12 +94,12 @@ class Settle:
         for low in range(0, rows.size, 1 << 16):
             some = rows[low : low + (1 << 16)]
             mask = ~removed[some]
-            ids = members.ids.take(arrow(kept[some], mask))
+            ids = members.ids.take(pa.array(kept[some], mask=mask))
             yield pa.RecordBatch.from_arrays(
                 [
-                    arrow(members.documents[some]), arrow(members.documents[kept[some]], mask), ids,
-                    arrow(found[some], mask), arrow(near[some], mask),
-                    arrow(cluster[some].astype(np.int32), removed[some]),
+                    pa.array(members.documents[some]), pa.array(members.documents[kept[some]], mask=mask), ids,
+                    pa.array(found[some], mask=mask), pa.array(near[some], mask=mask),
+                    pa.array(cluster[some].astype(np.int32), mask=removed[some]),
                 ],
                 schema=self.schema,
             )  # fmt: skip
@@ -138,7 +138,7 @@ def read_members(sets: Scratch, group: int) -> Members:
                 columns[name].append(batch[name].to_numpy())
     documents, rank, tie, size = (joined(columns[name], np.int64) for name in names)
     order = best_first(rank, tie, documents)
-    held = pa.chunked_array(ids, pa.string()).take(arrow(order)).combine_chunks()
+    held = pa.chunked_array(ids, pa.string()).take(pa.array(order)).combine_chunks()
     documents = documents[order].astype(np.int64)
     return Members(documents, np.argsort(documents), held, size[order].astype(np.int64))
 
@@ -183,7 +183,7 @@ def read_sets(sets: Scratch, group: int, members: Members, needed: npt.NDArray[n
     for path in sets.paths():
         for batch in read_between(path, "group", group, group + 1, ["document", "group", "set"], rows=1024):
             place, _ = members.places(batch["document"].to_numpy())
-            flat = batch["set"].filter(arrow(needed[place])).flatten().to_numpy()
+            flat = batch["set"].filter(pa.array(needed[place])).flatten().to_numpy()
             place = place[needed[place]]
             lay_out(loaded, place, np.cumsum(members.sizes[place]), flat)
     return loaded
@@ -223,7 +223,7 @@ def _marked(ids: pa.Array, rows: Int64s, settled: pa.Table) -> pa.RecordBatch:
     """Rows of dedup for some documents, of which `rows` were settled."""
     place = np.full(len(ids), -1, dtype=np.int64)
     place[rows] = np.arange(rows.size)
-    where = arrow(place, place < 0)
+    where = pa.array(place, mask=place < 0)
     kept_id, jaccard, near, size = (
         settled[name].combine_chunks().take(where) for name in ("kept_id", "jaccard", "near", "cluster_size")
     )

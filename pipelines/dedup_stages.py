@@ -33,7 +33,7 @@ from filters.near_duplicates import (
     text_digests,
 )
 from filters.shingles import Uint64s
-from pipelines.dedup_columns import Scratch, arrow, joined, read_between, read_pieces
+from pipelines.dedup_columns import Scratch, joined, read_between, read_pieces
 from pipelines.dedup_keep import KEEP
 from roots import shards
 from roots.stage import ASIDE
@@ -77,8 +77,8 @@ class Sign:
             signs = sign(batch["text"], self.scheme)
             numbers = [*signs.content.T, signs.units, policy.rank(batch), text_digests(batch["id"])]
             numbers += list(band_keys(signs, self.scheme).T)
-            columns = [arrow(np.ascontiguousarray(column)) for column in numbers]
-            yield pa.RecordBatch.from_arrays([batch["id"], arrow(signs.shingles), *columns], schema=schema)
+            columns = [pa.array(np.ascontiguousarray(column)) for column in numbers]
+            yield pa.RecordBatch.from_arrays([batch["id"], pa.array(signs.shingles), *columns], schema=schema)
 
 
 def best_first(*keys: npt.NDArray[Any]) -> Int64s:
@@ -167,7 +167,7 @@ def take(signed: Scratch, documents: Int64s, columns: Sequence[str]) -> dict[str
 def _batches(schema: pa.Schema, *columns: npt.NDArray[Any]) -> Iterator[pa.RecordBatch]:
     """Arrays as batches that are cut where a row group should be."""
     for low in range(0, len(columns[0]), 1 << 18):
-        yield pa.RecordBatch.from_arrays([arrow(column[low : low + (1 << 18)]) for column in columns], schema=schema)
+        yield pa.RecordBatch.from_arrays([pa.array(column[low : low + (1 << 18)]) for column in columns], schema=schema)
 
 
 @dataclass(frozen=True)
@@ -340,7 +340,7 @@ class ShingleSets:
             for some in range(low, high, SET_ROWS):
                 rows = slice(some, min(high, some + SET_ROWS))
                 mine = wanted.slice(some, rows.stop - some)
-                held.append(self._rows(mine, texts.take(arrow(documents[rows] - at))))
+                held.append(self._rows(mine, texts.take(pa.array(documents[rows] - at))))
                 size += held[-1].nbytes
             at += texts.num_rows
             if size >= self.stretch_bytes:
@@ -359,7 +359,7 @@ class ShingleSets:
                 column.append(piece[name][documents[low:high] - start])
             start += piece["rank"].size
         for column, name in zip(found, ["rank", "tie"], strict=True):
-            wanted = wanted.append_column(name, arrow(joined(column, np.uint64)))
+            wanted = wanted.append_column(name, pa.array(joined(column, np.uint64)))
         return wanted
 
     _grouped_columns: ClassVar[tuple[str, ...]] = ("document", "group", "shingles")
@@ -367,12 +367,12 @@ class ShingleSets:
     def _rows(self, wanted: pa.Table, texts: pa.RecordBatch) -> pa.RecordBatch:
         """Rows of some documents; the set is empty for those without a candidate."""
         paired = wanted["shingles"].to_numpy() > 0
-        sets = shingle_sets(texts["text"].filter(arrow(paired)), self.scheme)
+        sets = shingle_sets(texts["text"].filter(pa.array(paired)), self.scheme)
         sizes = np.zeros(paired.size, dtype=np.int64)
         sizes[paired] = np.diff(sets.offsets)
-        lists = pa.LargeListArray.from_arrays(arrow(np.r_[0, np.cumsum(sizes)]), arrow(sets.values))
+        lists = pa.LargeListArray.from_arrays(pa.array(np.r_[0, np.cumsum(sizes)]), pa.array(sets.values))
         document, group, rank, tie = (wanted[name].combine_chunks() for name in ("document", "group", "rank", "tie"))
-        columns = [document, group, texts["id"], rank, tie, arrow(sizes.astype(np.int32)), lists]
+        columns = [document, group, texts["id"], rank, tie, pa.array(sizes.astype(np.int32)), lists]
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
 
@@ -383,4 +383,4 @@ def _by_group(held: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         held.clear()
         order = np.argsort(together["group"].to_numpy(), kind="stable")
         for low in range(0, order.size, 1024):
-            yield together.take(arrow(order[low : low + 1024]))
+            yield together.take(pa.array(order[low : low + 1024]))
