@@ -1,0 +1,110 @@
+import json
+import random
+
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed: pip install 'roots-corpus[train]'")
+
+import torch
+
+from roots.errors import InputError, SettingsError
+from roots.settings import build
+from trainer import ablate
+from trainer.presets import PRESETS, Shape
+from trainer.recipe import Recipe
+
+RECIPE = Recipe(
+    length=32, tokens=60 * 512, batch_tokens=512, save_every=1000, evaluate_every=0, attention="key_bias", lr=5e-3,
+    mask_documents=False,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory, write_shards):
+    """A clean corpus, and one of which most is noise."""
+    folder = tmp_path_factory.mktemp("corpora")
+    rng = random.Random(1)
+    words = [
+        "le",
+        "chat",
+        "dort",
+        "sous",
+        "la",
+        "table",
+        "et",
+        "le",
+        "chien",
+        "mange",
+        "dans",
+        "la",
+        "cour",
+        "du",
+        "voisin",
+    ]
+
+    def clean():
+        start = rng.randrange(len(words))
+        return " ".join((words[start:] + words[:start]) * 2) + f" {rng.randrange(99)}"
+
+    def noise():
+        return " ".join("".join(rng.choices("abcdefghijklmnop", k=5)) for _ in range(30))
+
+    write_shards(folder / "clean" / "fr", [clean() for _ in range(300)], "train")
+    write_shards(folder / "clean" / "fr", [clean() for _ in range(20)], "validation")
+    write_shards(folder / "noisy" / "fr", [clean() if rng.random() < 0.1 else noise() for _ in range(300)], "train")
+    write_shards(folder / "noisy" / "fr", [clean() for _ in range(20)], "validation")
+    return folder
+
+
+def test_the_better_corpus_is_found(corpora, tmp_path, monkeypatch):
+    torch.set_num_threads(1)
+    monkeypatch.setattr("trainer.presets.PRESETS", {**PRESETS, "demo": Shape(1, 32, 4, 384)})
+    settings = ablate.AblateSettings(seeds=2, vocabulary=512, held_out_bytes=1500)
+    said = []
+    found = ablate.ablate(corpora / "noisy", corpora / "clean", ["fr"], tmp_path, RECIPE, settings, said.append)
+    entry = found["languages"]["fr"]
+    assert entry["difference"] < -0.2
+    assert entry["low"] < entry["difference"] < entry["high"]
+    assert len(said) == 4
+    assert json.loads((tmp_path / "result.json").read_text())["bytes"]["fr"] > 5000
+    assert "| fr |" in (tmp_path / "ablation.md").read_text()
+    assert (tmp_path / "ablation.svg").read_text().startswith("<svg")
+
+
+def test_both_get_the_same_bytes_and_nothing_of_the_held_out_text(corpora):
+    judged = ablate.held_out([corpora / "clean", corpora / "noisy"], "fr", 1500)
+    assert 1400 < sum(len(text.encode()) for text in judged) < 2000
+    barred = {ablate.digest(text) for text in judged}
+    size = ablate.size_of(corpora / "clean", "fr", barred)
+    for work in (corpora / "clean", corpora / "noisy"):
+        texts = list(ablate.training_texts(work, "fr", 5000, barred, seed=3))
+        assert sum(len(text.encode()) for text in texts) == 5000
+        assert not {ablate.digest(text) for text in texts} & barred
+    all_texts = list(ablate.training_texts(corpora / "clean", "fr", 10**9, {ablate.digest(texts[0])}, 0))
+    assert sum(len(t.encode()) for t in all_texts) >= size
+    one = list(ablate.training_texts(corpora / "clean", "fr", 5000, barred, seed=1))
+    assert one != list(ablate.training_texts(corpora / "clean", "fr", 5000, barred, seed=2))
+
+
+def test_a_cut_text_ends_with_a_whole_character(tmp_path, write_shards):
+    write_shards(tmp_path / "hi", ["नदी" * 10])
+    (text,) = ablate.training_texts(tmp_path, "hi", 20, set(), 0)
+    assert text == "नदी" * 2
+
+
+def test_the_interval_is_students():
+    found = ablate.compare([1.00, 1.02, 0.98], [0.90, 0.93, 0.87])
+    assert found.difference == pytest.approx(-0.1)
+    assert found.high - found.difference == pytest.approx(4.303 * 0.01 / 3**0.5, rel=1e-3)
+    assert found.verdict == "second"
+    assert ablate.compare([1.0, 1.1], [1.1, 1.0]).verdict == "no difference shown"
+    assert ablate.compare([0.9, 0.91], [1.1, 1.11]).verdict == "first"
+    with pytest.raises(ValueError, match="two pairs"):
+        ablate.compare([1.0], [2.0])
+
+
+def test_bad_comparisons_are_refused(corpora, tmp_path):
+    with pytest.raises(SettingsError, match="seeds"):
+        build(ablate.AblateSettings, {"seeds": 1}, "ablate")
+    with pytest.raises(InputError, match="no shards"):
+        ablate.ablate(corpora / "clean", tmp_path, ["fr"], tmp_path / "x", RECIPE, ablate.AblateSettings())

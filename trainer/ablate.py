@@ -1,0 +1,209 @@
+"""Two corpora, one question: which of them makes the better model?
+
+Both get the same tokenizer, the same shape, recipe and number of training bytes, and several seeds; both are judged on
+the same held-out texts, none of which stands in either's training text. What differs is the corpus alone. The verdict
+is a confidence interval of the mean difference in bits per byte over paired seeds (Student's t).
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import pyarrow as pa
+
+from roots.errors import InputError
+from roots.schema import DOCUMENT
+from roots.settings import as_values
+from roots.shards import publish, temporary_name, write_text
+from trainer import checkpoint, corpus, evaluate, picture, tokens
+from trainer import tokenizer as tok
+from trainer.recipe import Recipe
+from trainer.tokenizer import TokenizerSettings
+from trainer.train import train
+
+# Two-sided 95 % quantiles of Student's t, by degrees of freedom from 1; beyond the table the normal's.
+STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
+
+
+@dataclass(frozen=True)
+class AblateSettings:
+    """How two corpora are compared."""
+
+    bytes: int = 0  # training text of each, a language; 0 is what the smaller one has
+    seeds: int = 3
+    held_out_bytes: int = 200_000  # a language, half of it from each corpus's validation
+    vocabulary: int = 4_096
+
+    def __post_init__(self) -> None:
+        if self.seeds < 2:
+            raise ValueError("seeds must be at least 2: one run says nothing of chance")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Bits per byte of both corpora in one language, and their difference (second less first) with its interval."""
+
+    first: tuple[float, ...]  # a value a seed
+    second: tuple[float, ...]
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> str:
+        """Which corpus is better, or that the runs do not tell."""
+        if self.high < 0:
+            return "second"
+        return "first" if self.low > 0 else "no difference shown"
+
+
+def compare(first: Sequence[float], second: Sequence[float]) -> Comparison:
+    """Compare paired runs by Student's t, 95 %. Raises ValueError for fewer than two pairs."""
+    if len(first) < 2 or len(first) != len(second):
+        raise ValueError("at least two pairs of runs are needed")
+    gaps = [b - a for a, b in zip(first, second, strict=True)]
+    quantile = STUDENT[len(gaps) - 2] if len(gaps) - 2 < len(STUDENT) else 1.96
+    half = quantile * stdev(gaps) / math.sqrt(len(gaps))
+    return Comparison(tuple(first), tuple(second), mean(gaps), mean(gaps) - half, mean(gaps) + half)
+
+
+def digest(text: str) -> bytes:
+    """What two texts share when they differ in blanks and case at most."""
+    return hashlib.blake2b("".join(text.lower().split()).encode(), digest_size=16).digest()
+
+
+def held_out(works: Sequence[Path], language: str, budget: int) -> list[str]:
+    """Validation texts of all corpora, an equal share of `budget` bytes each, without repetition."""
+    found: dict[bytes, str] = {}
+    for work in works:
+        left = budget / len(works)
+        for _, text in corpus.documents(corpus.shards(work, language, "validation")):
+            if left <= 0:
+                break
+            if text.strip() and digest(text) not in found:
+                found[digest(text)] = text
+                left -= len(text.encode())
+    if not found:
+        raise InputError(f"no held-out text of {language!r} in {', '.join(map(str, works))}")
+    return list(found.values())
+
+
+def training_texts(work: Path, language: str, budget: int, barred: set[bytes], seed: int) -> Iterator[str]:
+    """Training texts in an order of each seed's own, up to `budget` bytes; the last one is cut at a character."""
+    documents = [(name, text) for name, text in corpus.documents(corpus.shards(work, language, "train"))]
+    key = seed.to_bytes(8, "little")
+    documents.sort(key=lambda pair: hashlib.blake2b(pair[0].encode(), key=key, digest_size=8).digest())
+    left = budget
+    for _, text in documents:
+        if digest(text) in barred:
+            continue
+        raw = text.encode()[:left]
+        if left <= 0:
+            return
+        left -= len(raw)
+        yield raw.decode(errors="ignore")
+
+
+def size_of(work: Path, language: str, barred: set[bytes]) -> int:
+    """UTF-8 bytes of the training texts that are not barred."""
+    texts = corpus.documents(corpus.shards(work, language, "train"))
+    return sum(len(text.encode()) for _, text in texts if digest(text) not in barred)
+
+
+def write_texts(path: Path, texts: Sequence[str]) -> None:
+    """An Arrow shard of texts, as the pipeline writes it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    blank: dict[str, Any] = dict.fromkeys(DOCUMENT.names)
+    temporary = temporary_name(path)
+    with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_stream(file, DOCUMENT) as stream:
+        for start in range(0, len(texts), 512):
+            rows = [blank | {"id": str(start + i), "text": text} for i, text in enumerate(texts[start : start + 512])]
+            stream.write_table(pa.Table.from_pylist(rows, DOCUMENT))
+    publish(temporary, path)
+
+
+def ablate(
+    first: Path, second: Path, languages: Sequence[str], target: Path, recipe: Recipe, settings: AblateSettings,
+    say: Callable[[str], None] = print,
+) -> dict[str, Any]:  # fmt: skip
+    """Compare two work folders; write table, picture and result.json to `target`, and give the result.
+
+    Raises InputError where a language has no shards in one of them.
+    """
+    works = {"first": first, "second": second}
+    judged = {language: held_out([first, second], language, settings.held_out_bytes) for language in languages}
+    barred = {language: {digest(text) for text in texts} for language, texts in judged.items()}
+    budgets = {}
+    for language in languages:
+        smaller = min(size_of(work, language, barred[language]) for work in works.values())
+        budgets[language] = min(smaller, settings.bytes) if settings.bytes else smaller
+    for seed in range(settings.seeds):
+        for name, work in works.items():
+            for language in languages:
+                texts = list(training_texts(work, language, budgets[language], barred[language], seed))
+                home = target / f"{name}-{seed}" / language / "shards"
+                write_texts(home / "train" / "data-00000-of-00001.arrow", texts)
+                write_texts(home / "validation" / "data-00000-of-00001.arrow", judged[language])
+    tokenizer = _tokenizer(target, languages, settings)
+    scores: dict[str, dict[str, list[float]]] = {name: {k: [] for k in languages} for name in works}
+    for seed in range(settings.seeds):
+        for name in works:
+            bits = _one_run(target / f"{name}-{seed}", languages, tokenizer, replace(recipe, seed=recipe.seed + seed))
+            for language, value in bits.items():
+                scores[name][language].append(value)
+            say(f"{name}, seed {seed}: " + ", ".join(f"{k} {v:.4f} bits per byte" for k, v in bits.items()))
+    found = {k: compare(scores["first"][k], scores["second"][k]) for k in languages}
+    result = {
+        "first": str(first), "second": str(second), "bytes": budgets, "recipe": as_values(recipe),
+        "settings": as_values(settings), "held_out_documents": {k: len(v) for k, v in judged.items()},
+        "languages": {k: {**asdict(c), "verdict": c.verdict} for k, c in found.items()},
+    }  # fmt: skip
+    markdown, svg = render(found)
+    write_text(target / "ablation.md", markdown)
+    write_text(target / "ablation.svg", svg)
+    write_text(target / "result.json", json.dumps(result, indent=1, sort_keys=True) + "\n")
+    return {**result, "table": markdown}
+
+
+def _tokenizer(target: Path, languages: Sequence[str], settings: AblateSettings) -> Path:
+    """One tokenizer, of equal shares of both corpora."""
+    sources = {
+        language: [path for name in ("first-0", "second-0") for path in corpus.shards(target / name, language, "train")]
+        for language in languages
+    }
+    trained = tok.train(sources, TokenizerSettings(vocabulary=settings.vocabulary, budget_mb=50, repeat=1))
+    tok.save(trained, target / "tokenizer")
+    return target / "tokenizer"
+
+
+def _one_run(work: Path, languages: Sequence[str], tokenizer: Path, recipe: Recipe) -> dict[str, float]:
+    """Train one model on one corpus, and judge it on all of the held-out text."""
+    sources = {}
+    for language in languages:
+        splits = {split: corpus.shards(work, language, split) for split in corpus.SPLITS}
+        tokens.write(splits, tok.load(tokenizer), language, work / "tokens" / language, tokens.TokensSettings())
+        sources[language] = work / "tokens" / language
+    train(recipe, sources, tokenizer, work / "model", lambda text: None)
+    model, _ = checkpoint.load_model(work / "model")
+    return {
+        language: evaluate.bits_per_byte(
+            model, tokens.TokenShards(folder, "validation"), recipe.length, 1 << 60
+        ).bits_per_byte
+        for language, folder in sources.items()
+    }
+
+
+def render(found: Mapping[str, Comparison]) -> tuple[str, str]:
+    """A table and a picture of a comparison."""
+    rows = [
+        [k, mean(c.first), mean(c.second), c.difference, f"[{c.low:+.4f}, {c.high:+.4f}]", len(c.first), c.verdict]
+        for k, c in found.items()
+    ]
+    head = ["language", "first", "second", "second - first", "95 % interval", "seeds", "better"]
+    bars = {k: {"first": mean(c.first), "second": mean(c.second)} for k, c in found.items()}
+    return picture.table(head, rows), picture.bars("Held-out text, lower is better", "bits per byte", bars)
