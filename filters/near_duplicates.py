@@ -146,19 +146,19 @@ def _sign_rows(held: Buffers, rows: Int64s, scheme: Scheme, signs: Signs) -> Non
 
 
 @compiled
-def _text_digests(offsets: Array, data: Array, digests: Array) -> None:
+def _text_digests(offsets: Array, data: Array, seed: int, digests: Array) -> None:
     for place in range(digests.size):
-        value = np.uint64(offsets[place + 1] - offsets[place])
+        value = np.uint64(offsets[place + 1] - offsets[place]) + mix(np.uint64(seed))
         for at in range(offsets[place], offsets[place + 1]):
             value = mix(value ^ np.uint64(data[at])) + np.uint64(1)
         digests[place] = mix(value)
 
 
-def text_digests(texts: pa.Array) -> Uint64s:
-    """A 64-bit digest of every string, such as an id; uint64 (texts,)."""
+def text_digests(texts: pa.Array, seed: int = 0) -> Uint64s:
+    """A 64-bit digest of every string, such as an id; uint64 (texts,). Two seeds give 128 bits."""
     held = buffers(texts)
     digests = np.zeros(held.offsets.size - 1, dtype=np.uint64)
-    _text_digests(held.offsets, held.data, digests)
+    _text_digests(held.offsets, held.data, seed, digests)
     return digests
 
 

@@ -18,9 +18,10 @@ import pyarrow.compute as pc
 
 from filters.near_duplicates import Scheme
 from pipelines.dedup_columns import Scratch, read_batches
-from pipelines.dedup_keep import KEEP
+from pipelines.dedup_groups import Groups, ShingleSets
+from pipelines.dedup_keep import URLS, parse_keep
 from pipelines.dedup_settle import Mark, Settle
-from pipelines.dedup_stages import Exact, Groups, Pairs, ShingleSets, Sign
+from pipelines.dedup_stages import Exact, Pairs, Sign, Urls
 from roots import shards
 from roots.errors import SettingsError, ShardError, unknown_name
 from roots.executors import Executor
@@ -39,14 +40,16 @@ class Dedup:
     rows: int = 8
     seed: int = 1
     jaccard: float = 0.8  # of the shingle sets, verified; Lee et al. 2022, Gopher and SlimPajama aim at the same
-    keep: str = "longest"  # which copy: pipelines.dedup_keep.KEEP
+    keep: str = "longest"  # which copy: pipelines.dedup_keep
+    url: str = "exact"  # "none"; or of one URL only the newest fetch: "exact", or "page" as ROOTS cut URLs
     memory: str = "2G"  # of all processes together; decides no row
 
     def __post_init__(self) -> None:
         if not 0 < self.jaccard <= 1:
             raise ValueError(f"jaccard = {self.jaccard} is not in (0, 1]")
-        if self.keep not in KEEP:
-            raise ValueError(unknown_name("policy for keep", self.keep, KEEP))
+        if self.url not in URLS:
+            raise ValueError(unknown_name("rule for url", self.url, URLS))
+        parse_keep(self.keep)
         parse_bytes(self.memory)
         _ = self.scheme
 
@@ -121,34 +124,33 @@ def run_dedup(
     cut(0, 0, memory, workers)
     check_space(chains, target, settings)
     steps = Steps(target, executor, progress)
-    names = sorted(chains)
-    sign = steps.run(Sign(settings.scheme, settings.keep), {name: chains[name] for name in names}, "sign")
+    sign = steps.run(Sign(settings.scheme, settings.keep, settings.url), dict(sorted(chains.items())), "sign")
     signed = Scratch.of(sign)
     shingles = sum(int(piece["shingles"].sum()) for _, piece in signed.stream(["shingles"]))
     cuts = cut(signed.total, shingles, memory, workers)
-    exact = steps.run(
-        Exact(cuts.exact_parts), {f"part-{part:04d}.parquet": [sign] for part in range(cuts.exact_parts)}, "exact"
-    )
+    parts = [f"part-{part:04d}.parquet" for part in range(cuts.exact_parts)]
+    urls = steps.run(Urls(cuts.exact_parts), {part: [sign] for part in parts}, "urls")
+    exact = steps.run(Exact(cuts.exact_parts), {part: [sign, urls] for part in parts}, "exact")
     cells = [(band, part) for band in range(settings.bands) for part in range(cuts.pair_parts)]
     pairs = steps.run(
         Pairs(settings.bands, cuts.pair_parts),
-        {f"band-{band:03d}-part-{part:04d}.parquet": [sign, exact] for band, part in cells},
+        {f"band-{band:03d}-part-{part:04d}.parquet": [sign, urls, exact] for band, part in cells},
         "pairs",
     )
     grouping = Groups(cuts.group_bytes, cuts.nodes)
-    groups = steps.run(grouping, {"groups.parquet": [sign, exact, pairs]}, "groups").with_name("groups.parquet")
+    groups = steps.run(grouping, {"groups.parquet": [sign, urls, exact, pairs]}, "groups").with_name("groups.parquet")
     sets = steps.run(
         ShingleSets(settings.scheme, sign, cuts.stretch_bytes),
-        {name: [groups, sign.with_name(name), *chains[name]] for name in names},
+        {name: [groups, sign.with_name(name), *chains[name]] for name in sorted(chains)},
         "sets",
     )
     settled = steps.run(
         Settle(settings.jaccard, cuts.set_bytes),
-        {f"group-{group:06d}.parquet": [exact, pairs, sets] for group in range(count_groups(groups))},
+        {f"group-{group:06d}.parquet": [urls, exact, pairs, sets] for group in range(count_groups(groups))},
         "settle",
     )
     mark = Mark(digest_of(Scratch.of(settled)), sign, settled)
-    return run(cast(Stage, mark), {name: [sign.with_name(name)] for name in names}, target, executor, progress)
+    return run(cast(Stage, mark), {name: [sign.with_name(name)] for name in sorted(chains)}, target, executor, progress)
 
 
 @dataclass(frozen=True)
@@ -174,9 +176,11 @@ class Steps:
 
 
 def is_whole(path: Path, stage: Stage) -> bool:
-    """Whether a scratch shard is what its receipt says, with the columns of its stage (they stand in the footer)."""
+    """Whether a scratch shard is what its receipt says. It is read through: no checksum covers a Parquet footer."""
     try:
         shards.check(path)
+        for _ in shards.read(path):
+            pass
         return bool(shards.open_shard(path).schema_arrow.equals(stage.schema, check_metadata=False))
     except ShardError:
         return False
@@ -195,7 +199,7 @@ def digest_of(settled: Scratch) -> str:
     """Digest of all that was settled, the same for any cut into groups."""
     total = 0
     for path in settled.paths():
-        for batch in read_batches(path, ["document", "kept", "jaccard", "near", "cluster_size"]):
+        for batch in read_batches(path, ["document", "kept", "jaccard", "reason", "cluster_size"]):
             value: npt.NDArray[np.uint64] = np.zeros(batch.num_rows, dtype=np.uint64)
             for name in batch.schema.names:
                 column = batch[name].cast("float64") if name == "jaccard" else batch[name].cast("int64")
@@ -206,7 +210,7 @@ def digest_of(settled: Scratch) -> str:
     return hashlib.sha256(str(total).encode()).hexdigest()
 
 
-SIGN_BYTES = 8 * 8 + 60  # a document in sign, and 8 more a band
+SIGN_BYTES = 9 * 8 + 60  # a document in sign, and 8 more a band
 PAIR_SCRATCH = 24  # a document and band, in pairs: measured 4 to 16
 
 

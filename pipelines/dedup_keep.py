@@ -1,4 +1,12 @@
-"""Which copy is kept: a number a document, the least first. Ties are broken by a digest of the id."""
+"""Which copy is kept: a number a document, the least first. Ties are broken by a digest of the id.
+
+A policy is written as its name, and for some a column and values after it:
+
+    longest                       the longer text
+    oldest, newest                by `date`
+    highest:COLUMN, lowest:COLUMN by a column of numbers that a stage before measured
+    prefer:COLUMN=A|B|C           by where a column's value stands in the list (source, licence); others last
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,26 +16,40 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from roots.errors import unknown_name
+
 Ranks = npt.NDArray[np.uint64]
 _LAST = (1 << 62) - 1
 
 
 @dataclass(frozen=True)
 class Keep:
-    """A policy: what it reads, and how it ranks."""
+    """A policy: what it reads besides id and text, and how it ranks."""
 
-    columns: tuple[str, ...]  # that it needs of the documents, besides id and text
+    columns: tuple[str, ...]
     rank: Callable[[pa.RecordBatch], Ranks]
 
 
-def longest(batch: pa.RecordBatch) -> Ranks:
+def parse_keep(text: str) -> Keep:
+    """The policy of that name. Raises ValueError for what is none."""
+    name, _, rest = text.partition(":")
+    if name not in KEEP:
+        raise ValueError(unknown_name("policy for keep", name, KEEP))
+    return KEEP[name](rest)
+
+
+def longest(_: str) -> Keep:
     """Rank the longer text, in bytes of UTF-8, first."""
-    sizes = pc.binary_length(batch["text"]).fill_null(0).to_numpy(zero_copy_only=False)
-    ranks: Ranks = (_LAST - sizes.astype(np.int64)).astype(np.uint64)
-    return ranks
+
+    def rank(batch: pa.RecordBatch) -> Ranks:
+        sizes = pc.binary_length(batch["text"]).fill_null(0).to_numpy(zero_copy_only=False)
+        ranks: Ranks = (_LAST - sizes.astype(np.int64)).astype(np.uint64)
+        return ranks
+
+    return Keep((), rank)
 
 
-def _dates(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
+def dates(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
     """Dates as numbers that grow with time, -1 for none: the digits of an ISO 8601 date as far as the second."""
     digits = pc.replace_substring_regex(batch["date"].fill_null(""), r"[^0-9]", "")
     whole = pc.utf8_slice_codeunits(pc.utf8_rpad(digits, 14, "0"), 0, 14)
@@ -35,19 +57,70 @@ def _dates(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
     return np.where(pc.equal(digits, "").to_numpy(zero_copy_only=False), -1, numbers)
 
 
-def oldest(batch: pa.RecordBatch) -> Ranks:
+def oldest(_: str) -> Keep:
     """Rank the earlier date first; documents without one last."""
-    dates = _dates(batch)
-    return np.where(dates < 0, _LAST, dates).astype(np.uint64)
+
+    def rank(batch: pa.RecordBatch) -> Ranks:
+        known = dates(batch)
+        return np.where(known < 0, _LAST, known).astype(np.uint64)
+
+    return Keep(("date",), rank)
 
 
-def newest(batch: pa.RecordBatch) -> Ranks:
+def newest(_: str) -> Keep:
     """Rank the later date first; documents without one last."""
-    return (_LAST - np.maximum(_dates(batch), 0)).astype(np.uint64)
+    return Keep(("date",), lambda batch: (_LAST - np.maximum(dates(batch), 0)).astype(np.uint64))
 
 
-KEEP: dict[str, Keep] = {
-    "longest": Keep((), longest),
-    "oldest": Keep(("date",), oldest),
-    "newest": Keep(("date",), newest),
+def _by_number(column: str, sign: int) -> Keep:
+    if not column:
+        raise ValueError("keep: name a column, as in highest:stopword_ratio")
+
+    def rank(batch: pa.RecordBatch) -> Ranks:
+        values = sign * batch[column].cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
+        # The bits of a float64, with the sign's turned, order as the numbers do; what is no number comes last.
+        bits = (values + 0.0).view(np.int64)
+        ordered = np.where(bits < 0, ~bits, bits | np.int64(-1 << 63)).view(np.uint64)
+        ranks: Ranks = np.where(np.isnan(values), np.uint64((1 << 64) - 1), ordered)
+        return ranks
+
+    return Keep((column,), rank)
+
+
+def prefer(rest: str) -> Keep:
+    """Rank by where a column's value stands in a list; values not in it last."""
+    column, equals, listed = rest.partition("=")
+    values = listed.split("|")
+    if not (column and equals and listed):
+        raise ValueError("keep: write a column and its values, as in prefer:license=cc0|cc-by")
+
+    def rank(batch: pa.RecordBatch) -> Ranks:
+        found = pc.index_in(batch[column].cast(pa.string()), pa.array(values, pa.string()))
+        ranks: Ranks = found.fill_null(len(values)).to_numpy(zero_copy_only=False).astype(np.uint64)
+        return ranks
+
+    return Keep((column,), rank)
+
+
+KEEP: dict[str, Callable[[str], Keep]] = {
+    "longest": longest,
+    "oldest": oldest,
+    "newest": newest,
+    "highest": lambda column: _by_number(column, -1),
+    "lowest": lambda column: _by_number(column, 1),
+    "prefer": prefer,
 }
+
+URLS = ("none", "exact", "page")
+
+
+def url_keys(urls: pa.Array, rule: str) -> pa.Array:
+    """The part of each URL that must be equal: "" for none.
+
+    "exact": all but the scheme, the fragment and a last slash. "page": that, cut at the first `?` or a last `/amp`, as
+    ROOTS did; pages that differ by `?id=` are then taken for one, so it is not the default.
+    """
+    keys = pc.replace_substring_regex(urls.fill_null(""), r"^[A-Za-z][A-Za-z0-9+.-]*://|#.*$", "")
+    if rule == "page":
+        keys = pc.replace_substring_regex(pc.replace_substring_regex(keys, r"\?.*$", ""), r"/amp/?$", "")
+    return pc.replace_substring_regex(keys, r"/$", "")

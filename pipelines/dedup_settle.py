@@ -17,6 +17,8 @@ from roots import shards
 from roots.schema import DEDUP
 from roots.stage import ASIDE
 
+REASONS = ("url", "exact", "near")  # after "dedup."
+
 
 class Members(NamedTuple):
     """The documents of a group, best first; a document's place here is its right to be kept."""
@@ -53,18 +55,18 @@ class Settle:
     schema: ClassVar[pa.Schema] = pa.schema(
         [
             NUMBER, pa.field("kept", pa.int64()), pa.field("kept_id", pa.string()),
-            pa.field("jaccard", pa.float32()), pa.field("near", pa.bool_()), pa.field("cluster_size", pa.int32()),
+            pa.field("jaccard", pa.float32()), pa.field("reason", pa.int8()), pa.field("cluster_size", pa.int32()),
         ]
     )  # fmt: skip
     jaccard: float
     set_bytes: int = field(metadata=ASIDE)  # sets held at once
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Settle one group; `name` is "group-000007.parquet"; sources are exact, pairs and sets."""
+        """Settle one group; `name` is "group-000007.parquet"; sources are urls, exact, pairs and sets."""
         group = int(name[6:12])
-        exact, pairs, sets = (Scratch.of(source) for source in sources)
+        urls, exact, pairs, sets = (Scratch.of(source) for source in sources)
         members = read_members(sets, group)
-        edges, twin, head = read_edges(members, exact, pairs)
+        edges = read_edges(members, exact, pairs)
         loaded = Sets(np.zeros(members.documents.size + 1, np.int64), np.zeros(1, np.uint64))
         if 8 * int(members.sizes.sum()) <= self.set_bytes:
             loaded = read_sets(sets, group, members, np.ones(members.documents.size, np.bool_))
@@ -72,21 +74,27 @@ class Settle:
             self._verify_all(sets, group, members, edges)
         evidence = np.empty(members.documents.size, dtype=np.int64)
         settle(*loaded, edges.better, edges.worse, edges.known, self.jaccard, evidence)
-        removed = evidence >= 0
+        gone = evidence >= 0
         kept = np.arange(evidence.size)
-        kept[removed] = edges.better[evidence[removed]]
+        kept[gone] = edges.better[evidence[gone]]
         found = np.zeros(evidence.size, dtype=np.float32)
-        found[removed] = edges.known[evidence[removed]]
-        near = np.zeros(evidence.size, dtype=np.bool_)
-        near[removed] = ~edges.copies[evidence[removed]]
+        found[gone] = edges.known[evidence[gone]]
+        reason = np.full(evidence.size, REASONS.index("exact"), dtype=np.int8)
+        reason[gone] = np.where(edges.copies[evidence[gone]], REASONS.index("exact"), REASONS.index("near"))
         # A twin has its head's units, so its head's shingles: the same evidence holds for it.
-        found[twin] = np.where(removed[head], found[head], 1)
-        near[twin] = removed[head] & near[head]
+        twin, head = read_copies(members, exact, same=True)
         kept[twin] = kept[head]
-        yield from self._rows(members, kept, found, near)
+        found[twin] = np.where(gone[head], found[head], 1)
+        reason[twin] = reason[head]
+        # An older fetch of a page is that page: it goes for the newer one, or for what that one went for.
+        twin, head = read_copies(members, urls)
+        kept[twin] = kept[head]
+        found[twin] = np.nan
+        reason[twin] = REASONS.index("url")
+        yield from self._rows(members, kept, found, reason)
 
     def _rows(
-        self, members: Members, kept: Int64s, found: npt.NDArray[np.float32], near: npt.NDArray[np.bool_]
+        self, members: Members, kept: Int64s, found: npt.NDArray[np.float32], reason: npt.NDArray[np.int8]
     ) -> Iterator[pa.RecordBatch]:
         cluster = np.bincount(kept, minlength=kept.size)
         removed = kept != np.arange(kept.size)
@@ -98,7 +106,7 @@ class Settle:
             yield pa.RecordBatch.from_arrays(
                 [
                     pa.array(members.documents[some]), pa.array(members.documents[kept[some]], mask=mask), ids,
-                    pa.array(found[some], mask=mask), pa.array(near[some], mask=mask),
+                    pa.array(found[some], mask=mask | np.isnan(found[some])), pa.array(reason[some], mask=mask),
                     pa.array(cluster[some].astype(np.int32), mask=removed[some]),
                 ],
                 schema=self.schema,
@@ -143,21 +151,25 @@ def read_members(sets: Scratch, group: int) -> Members:
     return Members(documents, np.argsort(documents), held, size[order].astype(np.int64))
 
 
-def read_edges(members: Members, exact: Scratch, pairs: Scratch) -> tuple[Edges, Int64s, Int64s]:
-    """The pairs of a group; and its twins with their heads, which share their fate."""
-    keys: list[Int64s] = [np.zeros(0, dtype=np.int64)]
-    twins: list[Int64s] = [np.zeros(0, dtype=np.int64)]
-    heads: list[Int64s] = [np.zeros(0, dtype=np.int64)]
-    width = max(1, members.documents.size)
-    for _, piece in exact.stream(["document", "head", "same"]):
+def read_copies(members: Members, copies: Scratch, same: bool | None = None) -> tuple[Int64s, Int64s]:
+    """The copies in a group and their heads, as places; of those by digest, only the ones with that `same`."""
+    columns = ["document", "head"] if same is None else ["document", "head", "same"]
+    found: tuple[list[Int64s], list[Int64s]] = ([], [])
+    for _, piece in copies.stream(columns):
         place, mine = members.places(piece["document"])
         head, _ = members.places(piece["head"])
-        same = piece["same"]
-        twins.append(place[mine & same])
-        heads.append(head[mine & same])
-        edge = mine & ~same
-        keys.append(place[edge] * width + head[edge])
-    copies = np.unique(np.concatenate(keys))
+        if same is not None:
+            mine = mine & (piece["same"] == same)
+        found[0].append(place[mine])
+        found[1].append(head[mine])
+    return joined(found[0], np.int64), joined(found[1], np.int64)
+
+
+def read_edges(members: Members, exact: Scratch, pairs: Scratch) -> Edges:
+    """The pairs of a group, each once: candidates, and copies by digest whose shingles differ."""
+    width = max(1, members.documents.size)
+    copy, head = read_copies(members, exact, same=False)
+    copies = np.unique(copy * width + head)
     found = np.zeros(0, dtype=np.int64)
     held: list[Int64s] = []
     size = 0
@@ -171,8 +183,7 @@ def read_edges(members: Members, exact: Scratch, pairs: Scratch) -> tuple[Edges,
     found = np.unique(np.concatenate([found, *held, copies]))
     by_digest = np.isin(found, copies, assume_unique=True)
     worse, better = np.divmod(found, width)
-    known = np.where(by_digest, 1.0, -1.0)
-    return Edges(better, worse, known, by_digest), np.concatenate(twins), np.concatenate(heads)
+    return Edges(better, worse, np.where(by_digest, 1.0, -1.0), by_digest)
 
 
 def read_sets(sets: Scratch, group: int, members: Members, needed: npt.NDArray[np.bool_]) -> Sets:
@@ -224,9 +235,9 @@ def _marked(ids: pa.Array, rows: Int64s, settled: pa.Table) -> pa.RecordBatch:
     place = np.full(len(ids), -1, dtype=np.int64)
     place[rows] = np.arange(rows.size)
     where = pa.array(place, mask=place < 0)
-    kept_id, jaccard, near, size = (
-        settled[name].combine_chunks().take(where) for name in ("kept_id", "jaccard", "near", "cluster_size")
+    kept_id, jaccard, number, size = (
+        settled[name].combine_chunks().take(where) for name in ("kept_id", "jaccard", "reason", "cluster_size")
     )
-    reason = pc.if_else(near, "dedup.near", "dedup.exact")
+    reason = pa.array([f"dedup.{name}" for name in REASONS]).take(number)
     size = pc.if_else(pc.is_null(kept_id), size.fill_null(1), pa.scalar(None, pa.int32()))
     return pa.RecordBatch.from_arrays([ids, kept_id, jaccard, size, reason], schema=DEDUP)
