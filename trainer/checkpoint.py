@@ -50,7 +50,7 @@ def save(folder: Path, step: int, held: Checkpoint, keep: int) -> Path:
 
     Raises ShardError where it cannot be written; what stood there before is untouched.
     """
-    target = folder / f"step_{step:08d}"
+    target = named(folder, step)
     temporary = folder / f".{target.name}.{socket.gethostname()}-{os.getpid()}.tmp"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -71,7 +71,7 @@ def save(folder: Path, step: int, held: Checkpoint, keep: int) -> Path:
         shutil.rmtree(temporary, ignore_errors=True)
         raise ShardError(f"cannot write checkpoint {target}: {error.strerror or error}") from error
     for old in steps(folder)[:-keep]:
-        shutil.rmtree(folder / f"step_{old:08d}")
+        shutil.rmtree(named(folder, old))
     return target
 
 
@@ -89,10 +89,15 @@ def steps(folder: Path) -> list[int]:
     return sorted(int(match[1]) for match in names if match)
 
 
+def named(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step stands."""
+    return folder / f"step_{step:08d}"
+
+
 def latest(folder: Path) -> Path | None:
     """The newest checkpoint; None where there is none."""
     known = steps(folder)
-    return folder / f"step_{known[-1]:08d}" if known else None
+    return named(folder, known[-1]) if known else None
 
 
 def read_state(path: Path) -> dict[str, Any]:

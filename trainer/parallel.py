@@ -52,6 +52,14 @@ class World:
             dist.all_reduce(tensor, group=self.mesh.get_group(axis))
         return [float(value) for value in tensor]
 
+    def agreed(self, value: int) -> int:
+        """The first process's value: where it looks at files that it may write, the others must not look too."""
+        if self.size > 1:
+            held = [value]
+            dist.broadcast_object_list(held, src=0, device=self.device)
+            return held[0]
+        return value
+
     def barrier(self) -> None:
         """Wait for all."""
         if self.size > 1:

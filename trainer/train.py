@@ -136,10 +136,11 @@ class Run:
 
     def resume(self) -> bool:
         """Take up the newest checkpoint. Raises SettingsError where it belongs to another run."""
-        path = checkpoint.latest(self.target / "checkpoints")
-        if path is None:
+        folder = self.target / "checkpoints"
+        step = self.world.agreed(max(checkpoint.steps(folder), default=-1))
+        if step < 0:
             return False
-        held = checkpoint.load(path)
+        held = checkpoint.load(checkpoint.named(folder, step))
         wanted = json.loads(json.dumps(self.decisive()))
         different = sorted(key for key, value in wanted.items() if held.state.get(key) != value)
         if different:
