@@ -12,7 +12,7 @@ import pyarrow as pa
 from filters import characters, counting, lines, repetition, roots_view
 from filters.counting import Counts
 from filters.language import Reading
-from filters.text import Texts, cut, decode, hash_words
+from filters.text import Folding, Texts, cut, decode, hash_words
 
 Numbers = npt.NDArray[Any]
 
@@ -20,9 +20,10 @@ Numbers = npt.NDArray[Any]
 class Batch:
     """What measures take. Every count is made when first asked for, and once."""
 
-    def __init__(self, texts: Texts, reading: Reading) -> None:
+    def __init__(self, texts: Texts, reading: Reading, folding: Folding | None = None) -> None:
         self.texts = texts
         self.reading = reading
+        self.folding = folding or characters.folding()  # under which the words of `texts` were hashed
 
     @classmethod
     def of(cls, texts: pa.Array, reading: Reading) -> "Batch":
@@ -82,8 +83,8 @@ class Batch:
         code = -1 if joiner is None else ord(joiner) if joiner else 0
         spans = self.texts.words
         return counting.count_listed(
-            self.texts.codes, spans.starts, spans.ends, spans.hashes, spans.offsets, hash_words(words), code,
-            *characters.folding(),
+            self.texts.codes, spans.starts, spans.ends, spans.hashes, spans.offsets,
+            hash_words(words, self.folding), code, *self.folding,
         )  # fmt: skip
 
     @cached_property

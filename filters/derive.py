@@ -64,25 +64,36 @@ class Derived:
     warnings: tuple[str, ...] = ()
 
 
-def function_words(sources: Mapping[str, Sequence[str]], segmenter: str, count: int = 100) -> list[str]:
-    """The words that are frequent in every source: those with grammar rather than topic.
+def word_shares(sources: Mapping[str, Sequence[str]], segmenter: str) -> dict[str, float]:
+    """How frequent each word is in all of the sources: the geometric mean of its share in each.
 
-    `sources` are texts by where they come from; a topical word is frequent in one and rare in the others, so words are
-    ranked by the geometric mean of their share in each source. Words with a digit, and sources of fewer than 2,000
-    words, are left out (unless all are that small). Returns at most `count` words in lower case, most frequent first.
-    Raises InputError where there is no text.
+    `sources` are texts by where they come from; a topical word is frequent in one and rare in the others. Words with a
+    digit are left out, and sources of fewer than 2,000 words unless all are that small. Raises InputError where there
+    is no text.
     """
     counts = {name: _count_words(texts, segmenter) for name, texts in sorted(sources.items())}
     sizes = {name: sum(found.values()) for name, found in counts.items()}
     if not any(sizes.values()):
         raise InputError("no words to derive function words from")
     large = [name for name, size in sizes.items() if size >= 2000] or [name for name, size in sizes.items() if size]
-    score: dict[str, float] = {}
-    for word in set().union(*(counts[name] for name in large)):
-        # Half an occurrence stands for none, so that a small source does not veto a word.
-        shares = [(counts[name].get(word, 0) + 0.5) / sizes[name] for name in large]
-        score[word] = float(np.exp(np.mean(np.log(shares))))
-    return sorted(score, key=lambda word: (-score[word], word))[:count]
+    # Half an occurrence stands for none, so that a small source does not veto a word.
+    return {
+        word: float(np.exp(np.mean([np.log((counts[name].get(word, 0) + 0.5) / sizes[name]) for name in large])))
+        for word in sorted(set().union(*(counts[name] for name in large)))
+    }
+
+
+def function_words(
+    sources: Mapping[str, Sequence[str]], segmenter: str, count: int = 100, foreign: Mapping[str, float] | None = None
+) -> list[str]:
+    """The words that are frequent in every source: those with grammar rather than topic.
+
+    `foreign` are the word shares of a language that leaks into the sources (English, nearly everywhere): a word that is
+    four times as frequent there is its own. Returns at most `count` words in lower case, most frequent first.
+    """
+    shares = word_shares(sources, segmenter)
+    own = [word for word, share in shares.items() if share >= 0.25 * (foreign or {}).get(word, 0)]
+    return sorted(own, key=lambda word: (-shares[word], word))[:count]
 
 
 def _count_words(texts: Sequence[str], segmenter: str) -> dict[str, int]:

@@ -105,17 +105,26 @@ def _without_citations(codes: Codes, start: int, end: int, phrases: Codes, offse
 
 
 @compiled
-def _sentences(codes: Codes, start: int, end: int, table: Table) -> int:
-    """Sentences of a line: it ends in one, and every terminal mark with white space after it ends another."""
+def _sentences(codes: Codes, start: int, end: int, table: Table, lower: Codes) -> int:
+    """Sentences of a line: it ends in one, and so does what stands before a terminal mark inside it.
+
+    A mark counts before white space, before a capital that follows a small letter ("end.Begin"), and in scripts that
+    write no space after it. Two full stops and more are no mark: they leave a sentence open.
+    """
     count, at, any_word = 0, start, False
     while at < end:
         bits = table[codes[at]]
         if bits & (LETTER | NUMBER):
             any_word = True
         if bits & TERMINAL and any_word:
+            first = at
             while at + 1 < end and not table[codes[at + 1]] & (LETTER | NUMBER | SPACE):
                 at += 1
-            if at + 1 >= end or table[codes[at + 1]] & SPACE or codes[at] > 0x2000:
+            dots = codes[first] == 46 and first + 1 < end and codes[first + 1] == 46
+            following = codes[at + 1] if at + 1 < end else 32
+            capital = lower[following] != following and table[codes[first - 1]] & LETTER and at == first
+            capital = capital and lower[codes[first - 1]] == codes[first - 1]
+            if not dots and (table[following] & SPACE or capital or codes[first] > 0x2000):
                 count += 1
                 any_word = False
         at += 1
@@ -161,7 +170,7 @@ def _c4_line(
     if found & 4:
         return
     row[C4_LINES] += 1
-    row[C4_SENTENCES] += _sentences(codes, start, last, table)
+    row[C4_SENTENCES] += _sentences(codes, start, last, table, lower)
 
 
 @compiled

@@ -37,6 +37,7 @@ from filters.compiled import compiled
 Codes = npt.NDArray[np.int32]
 Places = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
+Folding = tuple[Codes, Hashes]  # what makes words equal: see characters.folding
 
 WORD = LETTER | NUMBER
 EXTENDS = MARK | JOINER
@@ -154,10 +155,10 @@ def hash_spans(codes: Codes, starts: Places, ends: Places, bases: Codes, marks: 
     return hashes
 
 
-def hash_words(words: Sequence[str]) -> Hashes:
+def hash_words(words: Sequence[str], folding: Folding | None = None) -> Hashes:
     """The hashes of given words, sorted: what the words of a text are compared with; uint64 (different words,)."""
     codes, offsets = decode(pa.array(words, pa.large_string()))
-    return np.unique(hash_spans(codes, offsets[:-1], offsets[1:], *characters.folding()))
+    return np.unique(hash_spans(codes, offsets[:-1], offsets[1:], *(folding or characters.folding())))
 
 
 @compiled
@@ -305,6 +306,23 @@ def cut(codes: Codes, offsets: Places, segmenter: str) -> Texts:
     """Cut decoded texts into words by the segmenter of that name."""
     starts, ends, firsts = SEGMENTERS[segmenter](codes, offsets)
     return Texts(codes, offsets, Words(starts, ends, hash_spans(codes, starts, ends, *characters.folding()), firsts))
+
+
+def with_words(texts: Sequence[str], words: Sequence[Sequence[str]], folding: Folding | None = None) -> Texts:
+    """Texts whose words another tokenizer found, given in order. Raises ValueError for a word that does not follow."""
+    codes, offsets = decode(pa.array(texts, pa.large_string()))
+    starts: list[int] = []
+    ends: list[int] = []
+    for text, own, first in zip(texts, words, offsets.tolist(), strict=False):
+        at = 0
+        for word in own:
+            at = text.index(word, at)
+            starts.append(first + at)
+            at += len(word)
+            ends.append(first + at)
+    spans = np.array(starts, np.int64), np.array(ends, np.int64)
+    firsts = np.cumsum([0, *map(len, words)]).astype(np.int64)
+    return Texts(codes, offsets, Words(*spans, hash_spans(codes, *spans, *(folding or characters.folding())), firsts))
 
 
 def read_texts(texts: pa.Array, segmenter: str = "unicode") -> Texts:

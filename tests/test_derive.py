@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from filters.derive import LIMITS, derive_bounds, derive_from_labels, function_words, sample, signals_of
+from filters.derive import LIMITS, derive_bounds, derive_from_labels, function_words, sample, signals_of, word_shares
 from filters.language import load_language
 from pipelines.derive import Reference, derive, derive_words, read_labels, read_reference
 from roots.errors import InputError, SettingsError
@@ -38,6 +38,10 @@ def test_function_words_are_those_of_every_source_not_of_a_topic() -> None:
     assert function_words({"a": boats, "b": bread}, "unicode", 3) == ["the", "and", "of"]
     assert "boat" in function_words({"a": boats}, "unicode", 3)
     assert function_words({"a": ["The 2 of 3 2nd"]}, "unicode") == ["of", "the"]
+    leaking = {"a": ["Rumah itu besar dan the"] * 9, "b": ["Kapal itu baru dan the"] * 9}
+    assert function_words(leaking, "unicode", 3) == ["dan", "itu", "the"]
+    english = word_shares({"en": ["the house of the man"]}, "unicode")
+    assert function_words(leaking, "unicode", 3, {**english, "the": 0.9}) == ["dan", "itu", "baru"]
     with pytest.raises(InputError, match="no words"):
         function_words({"a": ["12 34"]}, "unicode")
 
