@@ -76,15 +76,12 @@ class Redact:
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Redact what the chain `sources` (index, extract, measure, filter, dedup) keeps."""
-        secret = self._secret() if self.style == "synthetic" else b""
         rows: list[dict[str, Any]] = []
         size = 0
         for batch in read_kept(sources, ["id", "text", "language"]):
             for values in zip(batch["id"], batch["text"], batch["language"], strict=True):
                 identity, text, language = (value.as_py() for value in values)
-                # Of one document's secret: the same person cannot be followed from one document to another.
-                own = hmac.new(secret, identity.encode(), hashlib.sha256).digest() if secret else b""
-                rows.append(self._row(identity, text or "", language, own))
+                rows.append(self.redacted(identity, text or "", language))
                 size += 2 * len(rows[-1]["text"] or "")
                 if size >= BATCH_BYTES:
                     yield pa.RecordBatch.from_pylist(rows, self.schema)
@@ -92,12 +89,16 @@ class Redact:
         if rows:
             yield pa.RecordBatch.from_pylist(rows, self.schema)
 
-    def _row(self, identity: str, text: str, language: str | None, secret: bytes) -> dict[str, Any]:
+    def redacted(self, identity: str, text: str, language: str | None) -> dict[str, Any]:
+        """The row of one document."""
+        # Each document has a secret of its own: a person cannot be followed from one to another by the stand-in.
+        secret = self._secret() if self.style == "synthetic" else b""
+        own = hmac.new(secret, identity.encode(), hashlib.sha256).digest() if secret else b""
         spans = find(text, self.kinds, regions_of(language), self.preset)
         dropped = 0 < self.drop_over < len(spans)
         return {
             "id": identity,
-            "text": None if dropped else redact(text, spans, self.style, secret),
+            "text": None if dropped else redact(text, spans, self.style, own),
             "pii": [span._asdict() for span in spans],
             "drop": "redact.too_many" if dropped else None,
         }

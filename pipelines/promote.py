@@ -1,0 +1,54 @@
+"""promote: a dropped copy takes the place of a released document that must go.
+
+The copy's text is in the work folder; it gets the same redaction as all others, by the settings of the manifest.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipelines import folders
+from pipelines.redact import Redact
+from pipelines.release import RELEASED
+from pipelines.rights import Catalogue
+from roots import shards
+from roots.errors import InputError
+from roots.settings import build
+from roots.stage import read_manifest
+
+
+def promoted_rows(
+    work: Path, language: Mapping[str, Any], manifest: Mapping[str, Any], ids: frozenset[str]
+) -> dict[str, dict[str, Any]]:
+    """The rows of these copies as a release has them, by id.
+
+    Raises InputError when the work folder is not the one of the release, or lacks some of them.
+    """
+    code = str(language["code"])
+    path = work / code / "manifest.json"
+    if not path.is_file() or json.loads(path.read_text(encoding="utf-8"))["inputs"] != language["inputs"]:
+        raise InputError(f"{work} is not the work folder this release was made from: its archives are others")
+    settings = {key: value for key, value in language["stages"]["redact"]["settings"].items() if key != "secret_digest"}
+    stage: Redact = build(Redact, settings, "redact")
+    catalogue = Catalogue.of_values(manifest["sources"])
+    columns = [name for name in RELEASED.names if name not in ("minhash_cluster_size", "pii", "source", "license")]
+    rows: dict[str, dict[str, Any]] = {}
+    for name in sorted(read_manifest(folders.folder(work, code, "dedup"))["shards"]):
+        for batch in shards.read_kept(folders.chain(work, code, name, "dedup"), columns):
+            for row in batch.to_pylist():
+                if row["id"] in ids:
+                    redacted = stage.redacted(row["id"], row["text"], row["language"])
+                    source = catalogue.source_of(row["url"], row["file_path"])
+                    rows[row["id"]] = {
+                        **row,
+                        "text": redacted["text"],
+                        "pii": redacted["pii"],
+                        "minhash_cluster_size": None,
+                        "source": source,
+                        "license": catalogue.license_of(source),
+                    }
+    missing = sorted(ids - set(rows))
+    if missing:
+        raise InputError(f"{work} has no text of {len(missing)} copies that should take a place")
+    return rows

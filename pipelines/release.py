@@ -1,0 +1,170 @@
+"""A release: a folder of Parquet files in the layout of the Hugging Face Hub, and the manifest that accounts for it.
+
+    release/README.md                                     the card, made from the manifest
+    release/manifest.json                               every file with sha256, rows, bytes; settings; history
+    release/data/fra_Latn/train-00000-of-00012.parquet  the documents
+    release/clusters/fra_Latn.parquet                   the copies that were dropped, and of what they are copies
+    release/takedowns/1.0.1.json                        what a takedown changed
+
+Row groups are cut at fixed rows and bytes of text whatever the batches they come in, so the same documents give the
+same bytes.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from roots import shards
+from roots.errors import InputError, ShardError
+from roots.schema import DOCUMENT, ID
+from roots.stage import sha256_of
+
+GROUP_BYTES = 64 << 20  # of text in a row group: a reader that streams holds one
+GROUP_ROWS = 10_000
+RELEASED = pa.schema([*DOCUMENT, pa.field("source", pa.string()), pa.field("license", pa.string())])
+CLUSTERS = pa.schema(
+    [
+        ID,
+        pa.field("url", pa.string()),
+        pa.field("duplicate_of", pa.string(), nullable=False),
+        pa.field("jaccard", pa.float32()),
+        pa.field("file_path", pa.string()),
+        pa.field("offset", pa.int64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Written:
+    """One file of a release, and what is in it."""
+
+    sha256: str
+    bytes: int
+    rows: int
+    text_bytes: int
+    characters: int
+
+    def as_values(self) -> dict[str, Any]:
+        """As it stands in the manifest."""
+        return {
+            "sha256": self.sha256,
+            "bytes": self.bytes,
+            "rows": self.rows,
+            "text_bytes": self.text_bytes,
+            "characters": self.characters,
+        }
+
+
+def write_parquet(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Written:
+    """Write a release file, whole or not at all: zstd, page index, checksums, chunks cut by content.
+
+    Cutting by content (a rolling hash) keeps most bytes of a file in place when some rows go, so that a new version of
+    it costs little to upload. Raises ShardError when the disk is full.
+    """
+    temporary = shards.temporary_name(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = text_bytes = characters = 0
+    plain = [name for name in schema.names if name not in ("text", "id", "url")]
+    try:
+        with pq.ParquetWriter(
+            temporary, schema, compression="zstd", use_dictionary=plain, write_page_index=True,
+            write_page_checksum=True, use_content_defined_chunking=True,
+        ) as writer:  # fmt: skip
+            for table in _groups(batches, schema):
+                rows += table.num_rows
+                if "text" in schema.names:
+                    text_bytes += pc.sum(pc.binary_length(table["text"])).as_py() or 0
+                    characters += pc.sum(pc.utf8_length(table["text"])).as_py() or 0
+                writer.write_table(table, row_group_size=max(1, table.num_rows))
+        shards.publish(temporary, path)
+    except OSError as error:
+        raise ShardError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return Written(sha256_of(path), path.stat().st_size, rows, text_bytes, characters)
+
+
+def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Cut rows into row groups of at most GROUP_ROWS rows, closed by the row that fills GROUP_BYTES of text."""
+    held: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        sizes = pc.binary_length(batch["text"]).to_pylist() if "text" in schema.names else [0] * batch.num_rows
+        start = 0
+        for position, bytes_ in enumerate(sizes):
+            rows, size = rows + 1, size + (bytes_ or 0)
+            if rows == GROUP_ROWS or size >= GROUP_BYTES:
+                held.append(batch.slice(start, position + 1 - start))
+                yield pa.Table.from_batches(held, schema)
+                held, start, rows, size = [], position + 1, 0, 0
+        if start < batch.num_rows:
+            held.append(batch.slice(start))
+    if held:
+        yield pa.Table.from_batches(held, schema)
+
+
+def read_parquet(path: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """All rows of a release file, in order. Raises InputError for a missing or damaged one."""
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            yield from file.iter_batches(1024, columns=columns, use_threads=False)
+    except FileNotFoundError:
+        raise InputError(f"no file {path}: the release is not whole") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path} is damaged: {error}") from error
+
+
+def with_rows(rows: Mapping[str, int]) -> list[str]:
+    """Of data files those whose split has rows at all: `datasets` cannot load an empty split.
+
+    `rows` are rows by name of file ("data/fra_Latn/train-00000-of-00012.parquet").
+    """
+    totals: dict[str, int] = {}
+    for name, count in rows.items():
+        totals[split_of(name)] = totals.get(split_of(name), 0) + count
+    return sorted(name for name in rows if totals[split_of(name)])
+
+
+def split_of(name: str) -> str:
+    """Language and split of a data file: "data/fra_Latn/train"."""
+    return name.rpartition("-of-")[0].rpartition("-")[0]
+
+
+def read_manifest(release: Path) -> dict[str, Any]:
+    """The manifest of a release folder. Raises InputError where there is none."""
+    path = release / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        return {**manifest, "files": dict(manifest["files"]), "languages": dict(manifest["languages"])}
+    except FileNotFoundError:
+        raise InputError(f"{release} is no release: there is no manifest.json. Make one with `roots publish`") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is damaged: {error!r}") from None
+
+
+def write_manifest(release: Path, manifest: Mapping[str, Any]) -> None:
+    """Write the manifest whole or not at all."""
+    shards.write_text(
+        release / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    )
+
+
+def check_files(release: Path) -> Iterator[str]:
+    """Yield one sentence for every file that is missing, changed, or not of the release."""
+    manifest = read_manifest(release)
+    for name, written in sorted(manifest["files"].items()):
+        path = release / name
+        if not path.is_file():
+            yield f"{name} is missing"
+        elif path.stat().st_size != written["bytes"] or sha256_of(path) != written["sha256"]:
+            yield f"{name} is not the file of the manifest"
+    for folder in ("data", "clusters"):
+        for path in sorted((release / folder).rglob("*.parquet")):
+            if path.relative_to(release).as_posix() not in manifest["files"]:
+                yield f"{path.relative_to(release).as_posix()} is not of this release: delete it"
