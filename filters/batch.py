@@ -29,9 +29,11 @@ class Batch:
     def of(cls, texts: pa.Array, reading: Reading) -> "Batch":
         """Cut an Arrow array of strings for measuring."""
         codes, offsets = decode(texts)
+        folding = characters.folding()
         if reading.definitions == "roots":
             codes, offsets = roots_view.view(codes, offsets, reading.longest_word)
-        return cls(cut(codes, offsets, reading.segmenter), reading)
+            folding = characters.lower_only()
+        return cls(cut(codes, offsets, reading.segmenter, folding), reading, folding)
 
     @cached_property
     def characters(self) -> Counts:

@@ -145,6 +145,12 @@ def folding() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
 
 
 @cache
+def lower_only() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
+    """A folding that knows case only, as ROOTS's code: words in different normal forms differ."""
+    return lower(), np.zeros(SIZE, np.uint64)
+
+
+@cache
 def exact() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
     """A folding under which only equal words are equal."""
     return same(), np.zeros(SIZE, np.uint64)

@@ -302,10 +302,11 @@ SEGMENTERS: dict[str, Callable[[Codes, Places], Spans]] = {
 }
 
 
-def cut(codes: Codes, offsets: Places, segmenter: str) -> Texts:
+def cut(codes: Codes, offsets: Places, segmenter: str, folding: Folding | None = None) -> Texts:
     """Cut decoded texts into words by the segmenter of that name."""
     starts, ends, firsts = SEGMENTERS[segmenter](codes, offsets)
-    return Texts(codes, offsets, Words(starts, ends, hash_spans(codes, starts, ends, *characters.folding()), firsts))
+    hashes = hash_spans(codes, starts, ends, *(folding or characters.folding()))
+    return Texts(codes, offsets, Words(starts, ends, hashes, firsts))
 
 
 def with_words(texts: Sequence[str], words: Sequence[Sequence[str]], folding: Folding | None = None) -> Texts:

@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.measures speed       documents a CPU second, against datatrove's four filters
     python -m tests.benchmarks.measures fidelity    verdicts of Gopher, C4 and FineWeb, against datatrove's
+    python -m tests.benchmarks.measures roots       ROOTS's indicators, against the code that made ROOTS
     python -m tests.benchmarks.measures survival    running text and made junk, by language and bound set
     python -m tests.benchmarks.measures judge       rows judged a second
     python -m tests.benchmarks.measures words       our word boundaries beside ICU's
@@ -19,6 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +42,16 @@ NO_TEXT = ("autshumato-eval", "tesseract-langdata", "yoruba-text/Lesika")  # one
 KNOWN_GOOD = (
     "udhr", "bible-corpus", "alp-mt-bible", "masakhanews", "saudinewsnet", "za-isizulu-news", "tico19", "aswiki",
     "viwiki", "mlwiki(smc)", "drcd", "cmrc2018", "lafand-mt", "menyo20k", "lacuna-pos-ner", "makhzan", "wcxb",
-    "underthesea-unc", "za-sona", "cltk-wikisource", "cltk-gurbani", "cltk-hindi-sevasadan", "ffr", "catalan-cc0", "storyweaver",
+    "underthesea-unc", "za-sona", "cltk-wikisource", "cltk-gurbani", "cltk-hindi-sevasadan", "ffr", "catalan-cc0",
+    "storyweaver",
 )  # fmt: skip
 GOPHER_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
+ROOTS_LANGUAGES = ("ar", "bn", "ca", "en", "es", "eu", "fr", "hi", "id", "pt", "ur", "vi")  # zh needs a lost model
+INDICATORS = (
+    "words", "character_repetition", "word_repetition", "special_characters", "function_words", "flagged_words",
+)  # fmt: skip
 PEER_LANGUAGES = ("en", "fr", "es", "pt", "ca", "id", "eu")
-GOALS = {"datatrove": 60.0, "judge": 1_000_000.0}
+GOALS = {"datatrove": 60.0, "roots": 8.0, "judge": 1_000_000.0}
 
 
 def documents(code: str) -> list[dict[str, Any]]:
@@ -148,6 +155,55 @@ def fidelity(peer: Path, count: int) -> bool:
     return all(agreed[name] >= 0.995 * len(items) for name in agreed)
 
 
+def roots(python: Path, code: Path, count: int) -> bool:
+    """ROOTS's indicators in fidelity mode, value by value, against the original code with the original word lists."""
+    rng = random.Random(0)
+    items: list[dict[str, str]] = []
+    for language in ROOTS_LANGUAGES:
+        texts = [item["text"] for item in documents(language)]
+        rng.shuffle(texts)
+        items += [{"text": text, "language": language} for text in texts[: count // len(ROOTS_LANGUAGES)]]
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "in.jsonl", Path(folder) / "out.jsonl"
+        source.write_text("".join(json.dumps(item) + "\n" for item in items), encoding="utf-8")
+        script = HERE / "peers" / "roots_filters.py"
+        subprocess.run([str(python), str(script), str(code), str(source), str(target)], check=True)
+        answers = [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
+    last = answers.pop()
+    differ, seconds = Counter[tuple[str, str]](), 0.0
+    for language in ROOTS_LANGUAGES:
+        rows = [row for row, item in enumerate(items) if item["language"] == language]
+        reading = replace(
+            load_language(language, "roots", "roots").reading,
+            function_words=tuple(last["lists"][language]["stopwords"]),
+            flagged_words=tuple(last["lists"][language]["flagged_words"]),
+        )
+        texts = pa.array([items[row]["text"] for row in rows])
+        measure(texts, reading)
+        start = time.process_time()
+        found = measure(texts, reading)
+        seconds += time.process_time() - start
+        for name in INDICATORS:
+            for row, own in zip(rows, found[name].to_pylist(), strict=True):
+                if abs(own - answers[row][name]) > 1e-6 * max(1.0, own):
+                    differ[(name, language)] += 1
+                    if differ[(name, language)] == 1:
+                        print(
+                            f"  {name} {language}: ours {own}, ROOTS {answers[row][name]}: {items[row]['text'][:80]!r}"
+                        )
+    ours, theirs = len(items) / seconds, len(items) / last["seconds"]
+    print(
+        f"{len(items)} documents, {len(INDICATORS)} indicators: {sum(differ.values())} values differ",
+        dict(differ) or "",
+    )
+    print(
+        f"  ours, {len(MEASURES)} signals {ours:6.0f} documents a CPU second; ROOTS, six indicators {theirs:6.0f}; ",
+        end="",
+    )
+    print(f"{ours / theirs:.1f} times (goal {GOALS['roots']:.0f})")
+    return ours / theirs >= GOALS["roots"] and sum(differ.values()) <= 0.005 * len(items) * len(INDICATORS)
+
+
 def junk(texts: Sequence[str], language: Language, rng: random.Random) -> Iterator[tuple[str, str]]:
     """Documents that nobody wants, made from running text: (kind, text)."""
     spans = read_texts(pa.array(texts), language.reading.segmenter)
@@ -243,8 +299,10 @@ def words() -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["speed", "fidelity", "survival", "judge", "words"])
+    parser.add_argument("what", choices=["speed", "fidelity", "roots", "survival", "judge", "words"])
     parser.add_argument("--peer", type=Path, default=default_peer(), help="virtual environment of datatrove")
+    parser.add_argument("--roots-code", type=Path, help="folder of ROOTS's filtering.py, of a checkout of its code")
+    parser.add_argument("--roots-python", type=Path, help="a Python with numpy and emoji 1.6.1, to run it")
     parser.add_argument("--count", type=int, default=0, help="documents (speed: 1,000; fidelity: 10,000)")
     parser.add_argument("--sets", default="default", help="bound sets, with commas between")
     parser.add_argument("--languages", default="", help="codes, with commas between; all if empty")
@@ -253,9 +311,12 @@ def main() -> None:
         raise SystemExit(f"no {DATA}: this benchmark needs the project's shared texts")
     if chosen.what in ("speed", "fidelity") and chosen.peer == default_peer():
         make_peer(chosen.peer)
+    if chosen.what == "roots" and not (chosen.roots_code and chosen.roots_python):
+        raise SystemExit("roots: name --roots-code and --roots-python; we ship neither")
     todo: dict[str, Callable[[], bool]] = {
         "speed": lambda: speed(chosen.peer, chosen.count or 1000),
         "fidelity": lambda: fidelity(chosen.peer, chosen.count or 10_000),
+        "roots": lambda: roots(chosen.roots_python, chosen.roots_code, chosen.count or 3000),
         "survival": lambda: survival(chosen.sets.split(","), [code for code in chosen.languages.split(",") if code]),
         "judge": judging,
         "words": words,
