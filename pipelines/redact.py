@@ -89,16 +89,19 @@ class Redact:
         if rows:
             yield pa.RecordBatch.from_pylist(rows, self.schema)
 
+    def secret_of(self, identity: str) -> bytes:
+        """The secret of one document: a person cannot be followed from one to another by the stand-in."""
+        if self.style != "synthetic":
+            return b""
+        return hmac.new(self._secret(), identity.encode(), hashlib.sha256).digest()
+
     def redacted(self, identity: str, text: str, language: str | None) -> dict[str, Any]:
         """The row of one document."""
-        # Each document has a secret of its own: a person cannot be followed from one to another by the stand-in.
-        secret = self._secret() if self.style == "synthetic" else b""
-        own = hmac.new(secret, identity.encode(), hashlib.sha256).digest() if secret else b""
         spans = find(text, self.kinds, regions_of(language), self.preset)
         dropped = 0 < self.drop_over < len(spans)
         return {
             "id": identity,
-            "text": None if dropped else redact(text, spans, self.style, own),
+            "text": None if dropped else redact(text, spans, self.style, self.secret_of(identity)),
             "pii": [span._asdict() for span in spans],
             "drop": "redact.too_many" if dropped else None,
         }

@@ -81,7 +81,8 @@ def write_parquet(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatc
                 if "text" in schema.names:
                     text_bytes += pc.sum(pc.binary_length(table["text"])).as_py() or 0
                     characters += pc.sum(pc.utf8_length(table["text"])).as_py() or 0
-                writer.write_table(table, row_group_size=max(1, table.num_rows))
+                # In one piece: how the rows came in batches must not show in the file.
+                writer.write_table(table.combine_chunks(), row_group_size=max(1, table.num_rows))
         shards.publish(temporary, path)
     except OSError as error:
         raise ShardError(f"cannot write {path}: {error.strerror or error}") from error
