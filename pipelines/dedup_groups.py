@@ -40,14 +40,11 @@ class Groups:
         parents = np.arange(nodes, dtype=np.int64)
         state = np.zeros(signed.total, dtype=np.uint8)  # 1: has a copy or is one, 2: has a candidate
         weights = np.zeros(nodes, dtype=np.int64)
-        copies = ["head", "document"]
-        for scratch, columns, bit in ((urls, copies, 1), (exact, copies, 1), (pairs, ["better", "worse"], 2)):
-            for _, piece in scratch.stream(columns):
-                one, other = (piece[column] for column in columns)
-                state[one] |= bit
-                state[other] |= bit
-                components(parents, one % nodes, other % nodes)
-                np.add.at(weights, one % nodes, PAIR_BYTES)
+        for one, other, candidates in _edges(urls, exact, pairs):
+            for ends in (one, other):
+                np.bitwise_or.at(state, ends, 1 + 2 * candidates)
+            components(parents, one % nodes, other % nodes)
+            np.add.at(weights, one % nodes, PAIR_BYTES)
         yield from self._pack(signed, nodes, parents, state, weights)
 
     def _pack(
@@ -72,6 +69,16 @@ class Groups:
             shingles = np.where(state[rows + start] & 2, piece["shingles"][rows], 0).astype(np.int32)
             documents = rows + start
             yield from in_batches(self.schema, documents, group[parents[documents % nodes]], shingles)
+
+
+def _edges(urls: Scratch, exact: Scratch, pairs: Scratch) -> Iterator[tuple[Int64s, Int64s, npt.NDArray[np.uint8]]]:
+    """All that documents hang together by: (one, other, whether their sets of shingles are needed)."""
+    for _, piece in urls.stream(["head", "document"]):
+        yield piece["head"], piece["document"], np.zeros(len(piece["head"]), dtype=np.uint8)
+    for _, piece in exact.stream(["head", "document", "same"]):
+        yield piece["head"], piece["document"], (~piece["same"]).astype(np.uint8)
+    for _, piece in pairs.stream(["better", "worse"]):
+        yield piece["better"], piece["worse"], np.ones(len(piece["worse"]), dtype=np.uint8)
 
 
 PAIR_BYTES = 48  # of a candidate while it is sorted

@@ -39,7 +39,7 @@ class Edges(NamedTuple):
 
     better: Int64s
     worse: Int64s
-    known: npt.NDArray[np.float64]  # 1 for copies by digest, -1 for what is to be verified
+    known: npt.NDArray[np.float64]  # -1 for what is to be verified
     copies: npt.NDArray[np.bool_]  # by digest
 
 
@@ -59,6 +59,7 @@ class Settle:
         ]
     )  # fmt: skip
     jaccard: float
+    verify_copies: bool  # whether copies by digest with other shingles (other digits) need the Jaccard too
     set_bytes: int = field(metadata=ASIDE)  # sets held at once
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
@@ -66,7 +67,7 @@ class Settle:
         group = int(name[6:12])
         urls, exact, pairs, sets = (Scratch.of(source) for source in sources)
         members = read_members(sets, group)
-        edges = read_edges(members, exact, pairs)
+        edges = read_edges(members, exact, pairs, self.verify_copies)
         loaded = Sets(np.zeros(members.documents.size + 1, np.int64), np.zeros(1, np.uint64))
         if 8 * int(members.sizes.sum()) <= self.set_bytes:
             loaded = read_sets(sets, group, members, np.ones(members.documents.size, np.bool_))
@@ -165,7 +166,7 @@ def read_copies(members: Members, copies: Scratch, same: bool | None = None) -> 
     return joined(found[0], np.int64), joined(found[1], np.int64)
 
 
-def read_edges(members: Members, exact: Scratch, pairs: Scratch) -> Edges:
+def read_edges(members: Members, exact: Scratch, pairs: Scratch, verify_copies: bool) -> Edges:
     """The pairs of a group, each once: candidates, and copies by digest whose shingles differ."""
     width = max(1, members.documents.size)
     copy, head = read_copies(members, exact, same=False)
@@ -183,7 +184,8 @@ def read_edges(members: Members, exact: Scratch, pairs: Scratch) -> Edges:
     found = np.unique(np.concatenate([found, *held, copies]))
     by_digest = np.isin(found, copies, assume_unique=True)
     worse, better = np.divmod(found, width)
-    return Edges(better, worse, np.where(by_digest, 1.0, -1.0), by_digest)
+    known = np.full(found.size, -1.0) if verify_copies else np.where(by_digest, 1.0, -1.0)
+    return Edges(better, worse, known, by_digest)
 
 
 def read_sets(sets: Scratch, group: int, members: Members, needed: npt.NDArray[np.bool_]) -> Sets:

@@ -14,8 +14,8 @@ from datasketch import MinHash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from filters import brute_force, shingles
 from filters import near_duplicates as near
-from filters import shingles
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 SCHEME = near.Scheme()
@@ -356,6 +356,20 @@ def test_components_are_those_of_a_plain_search() -> None:
         np.minimum.at(label, first, least)
         np.minimum.at(label, second, least)
     assert np.array_equal(parents, label)
+
+
+def test_brute_force_by_index_is_brute_force() -> None:
+    rng = random.Random(11)
+    vocabulary = [f"w{number}" for number in range(40)]
+    texts = [" ".join(rng.choices(vocabulary, k=rng.randrange(0, 60))) for _ in range(60)] + ["", "a b c d e f g"]
+    sets = near.shingle_sets(pa.array(texts), near.Scheme(words=1))
+    chosen = near.shingle_sets(pa.array(texts[:20]), near.Scheme(words=1))
+    document, query, jaccard = brute_force.similar(brute_force.index_sets(chosen), sets, 0.4)
+    found = dict(zip(zip(document.tolist(), query.tolist(), strict=True), jaccard.tolist(), strict=True))
+    for one in range(len(texts)):
+        for other in range(20):
+            exact = near.jaccards(*sets, np.array([one]), np.array([other]))[0]
+            assert found.get((one, other), 0) == (exact if exact >= 0.4 else 0)
 
 
 @pytest.mark.parametrize("bad", [{"words": 0}, {"bands": 0}, {"rows": 101}])
