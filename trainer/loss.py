@@ -23,23 +23,23 @@ class _LinearCrossEntropy(torch.autograd.Function):
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         wants_hidden, wants_weight = ctx.needs_input_grad[:2]
         hidden_grad = torch.zeros_like(hidden) if wants_hidden else None
-        weight_grad = torch.zeros(weight.shape, dtype=torch.float32, device=weight.device) if wants_weight else None
+        weight_grad: Tensor | None = None
         for start in range(0, len(hidden), CHUNK):
             part, wanted = hidden[start : start + CHUNK], targets[start : start + CHUNK]
             counted = (wanted != IGNORED).unsqueeze(1)
             at = wanted.clamp(min=0).unsqueeze(1)
-            logits = (part @ weight.t()).float()
-            logs = logits.logsumexp(1, keepdim=True)
-            total += ((logs - logits.gather(1, at)) * counted).sum()
-            if hidden_grad is None and weight_grad is None:
+            logs = torch.log_softmax(part @ weight.t(), 1, dtype=torch.float32)
+            total -= (logs.gather(1, at) * counted).sum()
+            if not (wants_hidden or wants_weight):
                 continue
-            slope = logits.sub_(logs).exp_()  # softmax, in the place of the logits
-            slope.scatter_add_(1, at, torch.full_like(logs, -1.0)).mul_(counted)
-            slope = slope.to(part.dtype)
+            slope = logs.exp_()  # softmax, in the place of the logs
+            slope.scatter_add_(1, at, torch.full_like(at, -1.0, dtype=torch.float32))
+            slope = (slope if bool(counted.all()) else slope.mul_(counted)).to(part.dtype)
             if hidden_grad is not None:
                 torch.mm(slope, weight, out=hidden_grad[start : start + CHUNK])
-            if weight_grad is not None:
-                weight_grad += slope.t() @ part
+            if wants_weight:
+                more = slope.t() @ part
+                weight_grad = more.float() if weight_grad is None else weight_grad.add_(more)
         ctx.save_for_backward(hidden_grad, weight_grad)
         ctx.weight_dtype = weight.dtype
         return total

@@ -1,0 +1,268 @@
+"""Tokens a second of a whole training step, side by side in one run; on a GPU also the table of attention kernels.
+
+    python tests/benchmarks/train.py [--threads 1] [--rounds 5] [--lengths 512 2048] [--gpu-only]
+
+CPU: this project against a decoder written as nanoGPT's README configures it (learned positions, no biases, full
+logits, autocast for bfloat16) and transformers' BloomForCausalLM; 6 layers, width 384, 6 heads, 32,768 rows. A step is
+forward, backward, clipping and a fused AdamW update. Rounds are interleaved; medians are printed.
+"""
+
+import argparse
+import math
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from statistics import median
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from trainer import attention, picture
+from trainer.model import empty
+from trainer.optim import Optimiser
+from trainer.presets import PRESETS, Shape
+from trainer.recipe import Recipe
+
+SHAPE = PRESETS["small"]
+Step = Callable[[Tensor, Tensor], None]
+
+
+class PlainBlock(nn.Module):
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.heads = shape.heads
+        self.first, self.second = nn.LayerNorm(shape.hidden, bias=False), nn.LayerNorm(shape.hidden, bias=False)
+        self.qkv = nn.Linear(shape.hidden, 3 * shape.hidden, bias=False)
+        self.out = nn.Linear(shape.hidden, shape.hidden, bias=False)
+        self.up = nn.Linear(shape.hidden, 4 * shape.hidden, bias=False)
+        self.down = nn.Linear(4 * shape.hidden, shape.hidden, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, length, width = x.shape
+        parts = self.qkv(self.first(x)).split(width, dim=2)
+        q, k, v = (part.view(rows, length, self.heads, -1).transpose(1, 2) for part in parts)
+        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.out(mixed.transpose(1, 2).reshape(rows, length, width))
+        return x + self.down(F.gelu(self.up(self.second(x))))
+
+
+class Plain(nn.Module):
+    """A GPT-2 without biases: learned positions, pre-LayerNorm, tied head, plain cross-entropy."""
+
+    def __init__(self, shape: Shape, length: int) -> None:
+        super().__init__()
+        self.words, self.places = nn.Embedding(shape.vocabulary, shape.hidden), nn.Embedding(length, shape.hidden)
+        self.blocks = nn.ModuleList([PlainBlock(shape) for _ in range(shape.layers)])
+        self.last = nn.LayerNorm(shape.hidden, bias=False)
+        nn.init.normal_(self.words.weight, std=0.02)
+
+    def forward(self, tokens: Tensor, targets: Tensor) -> Tensor:
+        x = self.words(tokens) + self.places(torch.arange(tokens.shape[1], device=tokens.device))
+        for block in self.blocks:
+            x = block(x)
+        logits = F.linear(self.last(x), self.words.weight)
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+
+def ours(
+    shape: Shape, length: int, bf16: bool, device: torch.device, recompute: bool = False, fast: bool = False
+) -> Step:
+    kernel = attention.choose("auto", device, torch.bfloat16 if bf16 else torch.float32, shape.heads, shape.head_dim)
+    model = empty(shape, kernel, device, recompute)
+    model.init_weights(0)
+    optimiser = Optimiser(model, Recipe(length=length, batch_tokens=length), masters=bf16)
+    if fast:
+        for block in model.blocks:
+            block.compile()
+
+    def step(tokens: Tensor, targets: Tensor) -> None:
+        (model(tokens, targets) / targets.numel()).backward()
+        optimiser.collect()
+        optimiser.clip()
+        optimiser.step(10**6)
+
+    return step
+
+
+def theirs(model: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], bf16: bool) -> Step:
+    update = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), fused=True)
+
+    def step(tokens: Tensor, targets: Tensor) -> None:
+        with torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext():
+            value = loss(tokens, targets)
+        value.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        update.step()
+        update.zero_grad(set_to_none=True)
+
+    return step
+
+
+def bloom(shape: Shape) -> tuple[nn.Module, Callable[[Tensor, Tensor], Tensor]]:
+    from transformers import BloomConfig, BloomForCausalLM
+
+    config = BloomConfig(
+        vocab_size=shape.vocabulary, hidden_size=shape.hidden, n_layer=shape.layers, n_head=shape.heads, use_cache=False
+    )
+    model = BloomForCausalLM(config).train()
+
+    def loss(tokens: Tensor, targets: Tensor) -> Tensor:
+        return F.cross_entropy(model(tokens).logits.flatten(0, 1).float(), targets.flatten())
+
+    return model, loss
+
+
+def candidates(length: int, bf16: bool) -> dict[str, Step]:
+    torch.manual_seed(0)
+    plain = Plain(SHAPE, length)
+    hugging, loss = bloom(SHAPE)
+    return {
+        "ours": ours(SHAPE, length, bf16, torch.device("cpu")),
+        "nanoGPT": theirs(plain, plain, bf16),
+        "transformers Bloom": theirs(hugging, loss, bf16),
+    }
+
+
+def cpu(lengths: list[int], rounds: int) -> None:
+    """Print the table of CPU speeds, and what is demanded of it."""
+    rows = []
+    speeds: dict[tuple[str, int, str], float] = {}
+    kinds = [("fp32", False), *([("bf16", True)] if torch.cpu._is_avx512_bf16_supported() else [])]
+    for length in lengths:
+        for kind, bf16 in kinds:
+            steps = candidates(length, bf16)
+            tokens = torch.randint(0, SHAPE.vocabulary, (max(1, 1024 // length), length))
+            times: dict[str, list[float]] = {name: [] for name in steps}
+            for round_ in range(rounds + 1):
+                for name, step in steps.items():
+                    start = time.perf_counter()
+                    step(tokens, tokens.roll(-1, 1))
+                    if round_:
+                        times[name].append(time.perf_counter() - start)
+            for name, taken in times.items():
+                speeds[name, length, kind] = tokens.numel() / median(taken)
+            mine = speeds["ours", length, kind]
+            rows.append([length, kind, *(speeds[n, length, kind] for n in steps),
+                         mine / speeds["nanoGPT", length, kind], mine / speeds["transformers Bloom", length, kind],
+                         mine * SHAPE.flops_per_token(length, causal=True) / 1e9])  # fmt: skip
+    head = ["T", "dtype", "ours tok/s", "nanoGPT", "transformers Bloom", "x nanoGPT", "x Bloom", "ours GFLOP/s"]
+    print(picture.table(head, rows))
+    if len(kinds) == 2:
+        for length in lengths:
+            print(
+                f"bf16 over fp32 at T={length}: {speeds['ours', length, 'bf16'] / speeds['ours', length, 'fp32']:.2f} x"
+            )
+    print(f"float32 matrix products: {matmul_rate(torch.device('cpu'), torch.float32) / 1e9:.0f} GFLOP/s; ", end="")
+    print(f"bfloat16: {matmul_rate(torch.device('cpu'), torch.bfloat16) / 1e9:.0f} GFLOP/s")
+
+
+def peak_memory() -> None:
+    """Peak memory of one step of each, in a process of its own."""
+    for name in ("ours", "transformers Bloom"):
+        code = (
+            f"import sys;sys.path.insert(0,{str(sys.path[0])!r});import train as b,torch;"
+            f"b.torch.set_num_threads(1);b.one_step({name!r})"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        print(f"peak memory of one step at T=2048, fp32, {name}: {done.stdout.strip()} MB")
+
+
+def one_step(name: str) -> None:
+    """Take one step and print how much memory the process has used at most, beyond what it had at its start."""
+    tokens = torch.randint(0, SHAPE.vocabulary, (2, 2048))
+    if name == "ours":
+        step = ours(SHAPE, 2048, False, torch.device("cpu"))
+    else:
+        model, loss = bloom(SHAPE)
+        step = theirs(model, loss, False)
+    step(tokens, tokens.roll(-1, 1))
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+
+
+def matmul_rate(device: torch.device, dtype: torch.dtype, size: int | None = None) -> float:
+    """Operations a second of a large matrix product: what this machine can do at best."""
+    side = size or (8192 if device.type == "cuda" else 1024)
+    a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+    best = math.inf
+    for _ in range(8):
+        attention._wait(device)
+        start = time.perf_counter()
+        a @ b
+        attention._wait(device)
+        best = min(best, time.perf_counter() - start)
+    return 2 * side**3 / best
+
+
+def gpu() -> None:
+    """Print speeds of the presets and the table of attention kernels on a GPU; say so where there is none."""
+    if not torch.cuda.is_available():
+        print("GPU: not run here (torch sees no CUDA device)")
+        return
+    device = torch.device("cuda", 0)
+    peak = matmul_rate(device, torch.bfloat16)
+    print(
+        f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}: bfloat16 matrix products {peak / 1e12:.0f} TFLOP/s"
+    )
+    rows = []
+    for preset, batch in (("125m", 32), ("350m", 16), ("1b", 8)):
+        shape = PRESETS[preset]
+        torch.cuda.reset_peak_memory_stats()
+        step = ours(shape, 2048, True, device, fast=True)
+        tokens = torch.randint(0, shape.vocabulary, (batch, 2048), device=device)
+        times = []
+        for round_ in range(13):
+            torch.cuda.synchronize()
+            start = time.perf_counter()
+            step(tokens, tokens.roll(-1, 1))
+            torch.cuda.synchronize()
+            times += [time.perf_counter() - start] if round_ >= 3 else []
+        speed = tokens.numel() / median(times)
+        rows.append([preset, speed, speed * shape.flops_per_token(2048, causal=True) / peak,
+                     torch.cuda.max_memory_allocated() / 2**30])  # fmt: skip
+        del step
+        torch.cuda.empty_cache()
+    print(picture.table(["preset", "tokens/s", "share of measured matrix rate (causal)", "peak memory GiB"], rows))
+    kernels(device)
+
+
+def kernels(device: torch.device) -> None:
+    """Every candidate kernel at several widths and lengths: useful TFLOP/s forward and backward, and its error."""
+    rows = []
+    for width in (64, 72, 96, 120, 128):
+        for length in (2048, 8192):
+            heads, batch = 16, 65_536 // length // 2
+            q, k, v = (torch.randn(batch, heads, length, width, device=device, dtype=torch.bfloat16) for _ in range(3))
+            slopes = attention.alibi_slopes(heads).to(device)
+            useful = 3.5 * 2 * batch * heads * length * length * width  # forward 2 products, backward 5; half is causal
+            for name in attention.CANDIDATES["cuda"]:
+                try:
+                    small = [x[:1, :, :512] for x in (q, k, v)]
+                    error = attention.error_of(attention.KERNELS[name], *small, slopes)
+                    ms = attention.milliseconds(attention.KERNELS[name], q, k, v, slopes, 5)
+                    rows.append([width, length, name, useful / ms / 1e9, error])
+                except (RuntimeError, NotImplementedError) as reason:
+                    rows.append([width, length, name, None, str(reason).splitlines()[0][:60]])
+    print(picture.table(["head width", "T", "kernel", "TFLOP/s", "error against float64"], rows))
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--lengths", type=int, nargs="+", default=[512, 2048])
+    parser.add_argument("--gpu-only", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    if not options.gpu_only:
+        cpu(options.lengths, options.rounds)
+        peak_memory()
+    gpu()
+
+
+if __name__ == "__main__":
+    main()
