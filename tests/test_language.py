@@ -59,8 +59,8 @@ def test_a_language_judges_its_examples_as_its_file_says(code: str, example: Exa
     assert (reason in failed[0].as_py()) if reason else failed[0].as_py() == []
 
 
-@pytest.mark.parametrize("code", [*WITH_BOUNDS_OF_ROOTS, "zht", "sw", "yo"])
-def test_languages_with_bounds_show_documents_kept_and_dropped(code: str) -> None:
+@pytest.mark.parametrize("code", ROOTS_LANGUAGES)
+def test_every_language_shows_documents_kept_and_dropped(code: str) -> None:
     language = load_language(code)
     assert language.kept
     assert language.dropped
