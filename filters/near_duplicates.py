@@ -15,7 +15,19 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from filters.compiled import compiled
-from filters.shingles import Buffers, Uint64s, buffers, composed, cut, mix, powers, reach, run_together, tables
+from filters.shingles import (
+    DIGEST_RULES,
+    Buffers,
+    Uint64s,
+    buffers,
+    composed,
+    cut,
+    mix,
+    powers,
+    reach,
+    run_together,
+    tables,
+)
 
 Int64s = npt.NDArray[np.int64]
 Array = npt.NDArray[Any]
@@ -34,11 +46,14 @@ class Scheme:
     bands: int = 14
     rows: int = 8  # entries of the signature in a band; bands * rows hash functions
     seed: int = 1
+    digest: str = "roots"  # what the exact digest leaves out: filters.shingles.tables
 
     def __post_init__(self) -> None:
         for name, low, high in (("words", 1, 1000), ("bands", 1, 1000), ("rows", 1, 100)):
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} = {getattr(self, name)} is not in [{low}, {high}]")
+        if self.digest not in DIGEST_RULES:
+            raise ValueError(f"digest = {self.digest!r} is not one of {', '.join(DIGEST_RULES)}")
 
     @property
     def hashes(self) -> int:
@@ -140,7 +155,7 @@ def _sign_rows(held: Buffers, rows: Int64s, scheme: Scheme, signs: Signs) -> Non
     a, b = hash_functions(scheme.hashes, scheme.seed)
     lengths = reach(scheme.words)
     _sign(
-        held.offsets, held.data, rows, *tables(), lengths, powers(lengths), a, b,
+        held.offsets, held.data, rows, *tables(scheme.digest), lengths, powers(lengths), a, b,
         signs.content, signs.units, signs.shingles, signs.signatures,
     )  # fmt: skip
 

@@ -42,7 +42,7 @@ _EXTENDS = 1 << 24  # a mark: belongs to the unit before it
 _SECOND = 1 << 25  # may compose with what stands before it
 _IGNORED = 1 << 26  # format character without meaning of its own
 _EXPANDS = 1 << 27  # folds to several characters: the low bits are a row of the table of expansions
-_BARE = 1 << 28  # white space, digit or ASCII punctuation: no part of the exact digest
+_BARE = 1 << 28  # no part of the exact digest
 _UNSTABLE = 1 << 29  # never in a text in NFC
 _STACKER = 1 << 30
 _FIRST = 1 << 31  # may compose with what stands after it
@@ -67,9 +67,16 @@ class Tables(NamedTuple):
     expansions: npt.NDArray[np.int32]  # (rows, 4) length, code points
 
 
+DIGEST_RULES = ("roots", "space")
+
+
 @cache
-def tables() -> Tables:
-    """Build the tables from Python's Unicode data."""
+def tables(digest: str = "roots") -> Tables:
+    """Build the tables from Python's Unicode data.
+
+    `digest` says what the exact digest leaves out: "roots", white space, digits and ASCII punctuation (as ROOTS did);
+    "space", white space alone (for code, where a sign is a word).
+    """
     kinds = classes()
     points = np.arange(SIZE, dtype=np.uint32)
     word = (kinds & (LETTER | MARK | NUMBER | CONNECTOR)) != 0
@@ -88,10 +95,11 @@ def tables() -> Tables:
     points[list(STACKERS)] |= _STACKER
     expansions = _fold(points)
     orders, pairs = _compositions(points)
-    bare = [code for code in range(0x3001) if chr(code).isspace()] + list(range(0x21, 0x7F))
+    spaces = [code for code in range(0x3001) if chr(code).isspace()]
+    signs = range(0x21, 0x7F)
     digits = [code for code in range(0x20000) if kinds[code] & NUMBER and chr(code).isdecimal()]
     alphabet = {*range(0x41, 0x5B), *range(0x61, 0x7B)}
-    points[sorted({*bare, *digits} - alphabet)] |= _BARE
+    points[sorted({*spaces, *signs, *digits} - alphabet) if digest == "roots" else spaces] |= _BARE
     return Tables(points, orders, pairs, expansions)
 
 

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,8 @@ from roots.stage import Manifest, Plan, Progress, Stage, run
 PROCESS_BYTES = 130 << 20  # of a Python process with Arrow and Numba before it holds anything; measured 125 to 132
 LEAST_BYTES = 48 << 20  # a worker needs this for batches of text and for writing
 
+EXACT = ("verified", "roots", "code")
+
 
 @dataclass(frozen=True)
 class Dedup:
@@ -44,7 +46,8 @@ class Dedup:
     seed: int = 1
     jaccard: float = 0.8  # of the shingle sets, verified; Lee et al. 2022, Gopher and SlimPajama aim at the same
     # Equal but for white space, digits and ASCII punctuation is a copy to ROOTS ("roots"). By that rule alone a table
-    # of other numbers is a copy too, so where any word differs, the Jaccard must bear it out ("verified").
+    # of other numbers is a copy too, so where any word differs, the Jaccard must bear it out ("verified"). "code"
+    # leaves out white space alone.
     exact: str = "verified"
     keep: str = "longest"  # which copy: pipelines.dedup_keep
     url: str = "exact"  # "none"; or of one URL only the newest fetch: "exact", or "page" as ROOTS cut URLs
@@ -59,8 +62,8 @@ class Dedup:
                 raise ValueError(f"{name} = {getattr(self, name)} is not in (0, 1]")
         if self.audit < 0:
             raise ValueError(f"audit = {self.audit} is below 0")
-        if self.exact not in ("verified", "roots"):
-            raise ValueError(unknown_name("rule for exact", self.exact, ("verified", "roots")))
+        if self.exact not in EXACT:
+            raise ValueError(unknown_name("rule for exact", self.exact, EXACT))
         if self.url not in URLS:
             raise ValueError(unknown_name("rule for url", self.url, URLS))
         parse_keep(self.keep)
@@ -70,7 +73,44 @@ class Dedup:
     @property
     def scheme(self) -> Scheme:
         """How a document becomes bands."""
-        return Scheme(self.words, self.bands, self.rows, self.seed)
+        return Scheme(self.words, self.bands, self.rows, self.seed, "space" if self.exact == "code" else "roots")
+
+
+# What others published, as settings of ours. All are verified here, which of them only Lee et al. did (by edit
+# similarity); FineWeb-2's midpoint of the curve is taken as the Jaccard it aims at.
+PRESETS: dict[str, dict[str, Any]] = {
+    "fineweb2": {"words": 5, "bands": 14, "rows": 8, "jaccard": 0.72, "url": "none"},  # Penedo et al. 2025
+    "thorough": {"words": 5, "bands": 32, "rows": 8, "jaccard": 0.8},  # finds .997 of pairs at .8, all above .85
+    # Laurençon et al. 2022. Its near-duplicates were SimHash (64 bits, 4 apart, 6 words), unverified, on OSCAR alone;
+    # a shingle set of 6 words at .8 stands for it: SimHash's false positives on long texts do not come back.
+    "roots": {"words": 6, "bands": 14, "rows": 8, "jaccard": 0.8, "exact": "roots", "url": "page"},
+    "slimpajama": {"words": 13, "bands": 9, "rows": 13, "jaccard": 0.8, "url": "none"},  # Soboleva et al. 2023
+    "lee2022": {"words": 5, "bands": 450, "rows": 20, "jaccard": 0.8, "url": "none"},  # Lee et al. 2022, 9,000 hashes
+    "gopher": {
+        "words": 13,
+        "bands": 14,
+        "rows": 8,
+        "jaccard": 0.8,
+        "url": "none",
+    },  # Rae et al. 2021; bands ours
+    "code": {
+        "words": 5,
+        "bands": 32,
+        "rows": 8,
+        "jaccard": 0.7,
+        "exact": "code",
+        "url": "none",
+    },  # The Stack
+}
+
+
+def with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as a user wrote them, with those of `preset` below them. Raises SettingsError for an unknown one."""
+    named = dict(values)
+    preset = named.pop("preset", None)
+    if preset is not None and preset not in PRESETS:
+        raise SettingsError("dedup: " + unknown_name("preset", str(preset), PRESETS))
+    return {**PRESETS.get(preset, {}), **named}
 
 
 def parse_bytes(text: str) -> int:
@@ -159,7 +199,7 @@ def run_dedup(
         "sets",
     )
     settled = steps.run(
-        Settle(settings.jaccard, settings.exact == "verified", cuts.set_bytes),
+        Settle(settings.jaccard, settings.exact != "roots", cuts.set_bytes),
         {f"group-{group:06d}.parquet": [urls, exact, pairs, sets] for group in range(count_groups(groups))},
         "settle",
     )

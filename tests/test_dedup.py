@@ -24,6 +24,7 @@ from roots import shards
 from roots.errors import SettingsError, ShardError, StageFailed
 from roots.executors import Local, Serial
 from roots.schema import DEDUP
+from roots.settings import build
 from roots.stage import Manifest
 
 BASE = pa.schema([pa.field(name, pa.string()) for name in ("id", "text", "date", "url", "license", "drop")]
@@ -448,6 +449,29 @@ def test_no_documents_at_all(tmp_path: Path) -> None:
 def test_settings_that_cannot_be_used_are_refused(bad: Mapping[str, Any], why: str) -> None:
     with pytest.raises(ValueError, match=why):
         Dedup(**bad)
+
+
+@pytest.mark.parametrize("name", dedup.PRESETS)
+def test_presets_run_and_any_setting_stands_above_them(name: str, tmp_path: Path) -> None:
+    settings = build(Dedup, dedup.with_preset({"preset": name, "seed": 5, "audit": 0}), "dedup")
+    assert settings.seed == 5
+    assert (settings.bands, settings.rows) == (dedup.PRESETS[name]["bands"], dedup.PRESETS[name]["rows"])
+    manifest = run_dedup(lay(tmp_path, corpus(families=8), 1), tmp_path / "dedup", settings, Serial())
+    assert manifest.drops["dedup.exact"] > 0
+
+
+def test_an_unknown_preset_is_refused() -> None:
+    with pytest.raises(SettingsError, match="fineweb2"):
+        dedup.with_preset({"preset": "fineweb"})
+    assert dedup.with_preset({"words": 4}) == {"words": 4}
+
+
+def test_code_that_differs_by_a_sign_is_no_copy(tmp_path: Path) -> None:
+    lines = [f"result = first {sign} second;" for sign in ("+", "-")]
+    rows: Rows = [{"id": line, "text": line, "date": None} for line in [*lines, lines[0].replace(" ", "\t\t")]]
+    for rule, kept in (("code", 2), ("verified", 1)):
+        manifest = run_dedup(lay(tmp_path / rule, rows, 1), tmp_path / rule / "dedup", Dedup(exact=rule), Serial())
+        assert manifest.kept == kept
 
 
 def test_sizes_of_memory() -> None:
