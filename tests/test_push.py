@@ -1,5 +1,4 @@
 import json
-import sys
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -15,9 +14,7 @@ from pipelines.takedown_list import Requests
 from roots.errors import InputError, SettingsError
 from roots.executors import Serial
 from roots.settings import build
-
-sys.path.insert(0, str(Path(__file__).parent))
-from hub import Hub, serve
+from tests.hub import Hub, serve
 
 # The client's own: it sends files by a name that its HTTP library has given up.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")
