@@ -42,7 +42,7 @@ LIMITS: dict[str, Limit] = {
     "word_repetition": Limit("max", 0.40, 0.60),
     "special_characters": Limit("max", 0.33, 0.45),
     "function_words": Limit("min", 0.25, 0.01, of_median=0.2),
-    "script": Limit("min", 0.70, 0.30),
+    "script": Limit("min", 0.30, 0.20),
     "digits": Limit("max", 0.15, 0.30),
     "signs": Limit("max", 0.15, 0.30),
     "mean_word_length": Limit("max", 10.0, 25.0),
