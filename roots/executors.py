@@ -9,7 +9,7 @@ import signal
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing import connection, get_context, parent_process
@@ -96,6 +96,24 @@ class Local:
             # A pool that is merely forgotten may end while the interpreter does, and then complains on stderr.
             weakref.finalize(self, self._pool.shutdown)
         return self._pool
+
+
+@dataclass(frozen=True)
+class Threads:
+    """Threads of this process: for work that is compiled and lets go of the interpreter, such as dedup's.
+
+    One process holds Python, Arrow and Numba once: half the memory of two worker processes, and none to start.
+    """
+
+    workers: int = os.cpu_count() or 1
+
+    def map(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R | Exception]]:
+        """Run the tasks, at most `workers` at a time."""
+        with ThreadPoolExecutor(self.workers) as pool:
+            running = {pool.submit(work, task): task for task in tasks}
+            for future in as_completed(running):
+                error = future.exception()
+                yield running[future], future.result() if error is None else _plain(error)
 
 
 def _plain(error: BaseException) -> Exception:
