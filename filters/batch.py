@@ -1,8 +1,9 @@
 """What a measure is, and the batch it takes: texts of one language with what several measures need counted once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,11 @@ class Batch:
             codes, offsets = roots_view.view(codes, offsets, reading.longest_word)
             folding = characters.lower_only()
         return cls(cut(codes, offsets, reading.segmenter, folding), reading, folding)
+
+    def strings(self) -> Iterator[str]:
+        """The texts as strings again, for what is not compiled."""
+        for start, end in pairwise(self.texts.offsets.tolist()):
+            yield self.texts.codes[start:end].astype("<i4").tobytes().decode("utf-32-le", "replace")
 
     @cached_property
     def characters(self) -> Counts:

@@ -45,6 +45,8 @@ class Reading:
     word_ngram: int = 5
     longest_word: int = 0  # fidelity mode: longer words are left out; 0 leaves all in
     definitions: str = "repaired"  # or "roots": see filters.measures
+    perplexity_model: str = ""  # path of a KenLM model; empty: perplexity is not measured
+    perplexity_pieces: str = ""  # path of the SentencePiece model whose pieces it counts; empty: it counts words
 
     def __post_init__(self) -> None:
         if self.definitions not in ("repaired", "roots"):

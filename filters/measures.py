@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters import characters, counting, gopher, line_rules
+from filters import perplexity as surprise
 from filters.batch import Batch, Measure, Numbers, share
 from filters.language import Reading
 
@@ -71,6 +72,16 @@ def _listed_share(counts: counting.Counts, batch: Batch) -> Numbers:
     return np.minimum(share(counts[:, 0], batch.word_counts), 1.0)
 
 
+def perplexity(batch: Batch) -> Numbers | None:
+    """How much the document surprises a language model that the user named; null without one."""
+    how = batch.reading
+    return (
+        surprise.perplexity(batch.strings(), how.perplexity_model, how.perplexity_pieces)
+        if how.perplexity_model
+        else None
+    )
+
+
 def script(batch: Batch) -> Numbers | None:
     """Share of the letters that are of the language's script. 1 for a text without letters."""
     if batch.reading.script not in characters.SCRIPTS:
@@ -100,6 +111,7 @@ MEASURES: dict[str, Measure] = {
     "special_characters": Measure(special_characters, "characters / characters", 0, 1, ROOTS),
     "function_words": Measure(function_words, "words / words", 0, 1, ROOTS + " (closed-class words)"),
     "flagged_words": Measure(flagged_words, "words / words", 0, 1, ROOTS),
+    "perplexity": Measure(perplexity, "1 / probability of a piece", 0, None, ROOTS),
     "script": Measure(script, "letters / letters", 0, 1, "Kargaran et al. 2024, GlotCC, arXiv 2410.23825"),
     "digits": Measure(digits, "characters / characters", 0, 1, "ours: ROOTS counts them as special"),
     "signs": Measure(signs, "characters / characters", 0, 1, "ours: special characters without digits and spaces"),

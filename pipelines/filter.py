@@ -16,7 +16,7 @@ from filters.rules import Rule, judge, rules_of
 from roots import schema
 from roots.settings import as_values
 from roots.shards import read_kept
-from roots.stage import ASIDE
+from roots.stage import ASIDE, sha256_of
 
 MEASURED = pa.schema(
     [schema.ID, *(pa.field(name, kind.type) for name, kind in MEASURES.items()), schema.DROP],
@@ -35,17 +35,23 @@ class Measure:
     schema: ClassVar[pa.Schema] = MEASURED
 
     reading: Reading = field(metadata=ASIDE)
-    decided_by: Mapping[str, Any] = field(default_factory=dict)  # the reading by value, word lists as digests
+    decided_by: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # the reading by value, word lists and models as digests
+    signals: tuple[str, ...] = tuple(MEASURES)  # a new one is measured of old shards too
     unicode: str = unicodedata.unidata_version
 
     @classmethod
     def of(cls, language: Language) -> "Measure":
-        """The stage for one language, its settings taken by value."""
+        """The stage for one language, its settings taken by value. Raises InputError for a model that is not there."""
         values = as_values(language.reading)
         for key in ("function_words", "flagged_words"):
             words = values.pop(key)
             digest = hashlib.sha256(json.dumps(words, ensure_ascii=False).encode()).hexdigest()
             values[key] = {"words": len(words), "sha256": digest}
+        for key in ("perplexity_model", "perplexity_pieces"):
+            path = values[key]
+            values[key] = sha256_of(Path(path)) if path else ""
         return cls(language.reading, values)
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
