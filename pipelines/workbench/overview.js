@@ -1,0 +1,77 @@
+// The corpus as a whole: what each stage dropped, the languages, the sites, and how the signals go together.
+
+function table(caption, heads, rows) {
+  return el("div", { class: "scroll" }, el("table", {}, el("caption", {}, caption),
+    el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col" }, head)))), el("tbody", {}, rows)));
+}
+
+function bar(part, all, kind) {
+  const fill = el("i", { class: kind });
+  fill.style.width = `${all ? (100 * part) / all : 0}%`;
+  return el("span", { class: "bar", "aria-hidden": "true" }, fill);
+}
+
+function stagesPart() {
+  const most = Math.max(...facts.stages.map((stage) => stage.rows), 1);
+  const rows = facts.stages.flatMap((stage) => [
+    el("tr", { class: "stage" }, el("th", { scope: "row" }, stage.stage, el("small", {}, stage.what)),
+      el("td", {}, count(stage.rows)), el("td", {}, count(stage.kept)), el("td", {}, count(stage.rows - stage.kept)),
+      el("td", { class: "wide" }, bar(stage.kept, most, "kept"))),
+    ...stage.drops.map((drop) => el("tr", { class: "reason" }, el("th", { scope: "row" }, drop.what, " ", el("code", {}, drop.reason)),
+      el("td", {}), el("td", {}), el("td", {}, count(drop.rows)), el("td", { class: "wide" }, bar(drop.rows, most, "dropped")))),
+  ]);
+  const lost = facts.stages.filter((stage) => stage.rows !== stage.kept + stage.drops.reduce((sum, drop) => sum + drop.rows, 0));
+  const gaps = facts.stages.slice(1).filter((stage, place) => stage.rows !== facts.stages[place].kept);
+  const sound = lost.length || gaps.length
+    ? el("p", { class: "notice" }, `The counts do not add up at: ${[...lost, ...gaps].map((stage) => stage.stage).join(", ")}. The stages are not of one run.`)
+    : el("p", { class: "quiet" }, "Every document is accounted for: each stage was given what the one before kept, and kept plus dropped is what it was given.");
+  return el("section", {}, el("h2", {}, "From web pages to corpus"), sound,
+    table("What each step was given, kept and dropped", ["Step", "Given", "Kept", "Dropped", ""], rows));
+}
+
+function languagesPart() {
+  const rows = facts.languages.map((each) => el("tr", { class: each.code === facts.language.code ? "this" : "" },
+    el("th", { scope: "row" }, each.name, " ", el("code", {}, each.code)), el("td", {}, count(each.pages)), el("td", {}, count(each.extracted)),
+    el("td", {}, count(each.documents)), el("td", {}, each.bytes ? bytes(each.bytes) : "–")));
+  return el("section", {}, el("h2", {}, "Languages"), table("Languages of this work folder",
+    ["Language", "Pages looked at", "In the language", "Kept so far", "Text in the dataset"], rows));
+}
+
+function domainsPart() {
+  const most = Math.max(...facts.domains.map((each) => each.documents), 1);
+  const rows = facts.domains.map((each) => el("tr", {}, el("th", { scope: "row" }, el("bdi", {}, each.domain)),
+    el("td", {}, count(each.documents)), el("td", {}, percent(each.documents, facts.total)), el("td", {}, percent(each.dropped, each.documents)),
+    el("td", { class: "wide" }, bar(each.documents, most, "kept"))));
+  return el("section", {}, el("h2", {}, "Where the documents come from"),
+    el("p", { class: "quiet" }, "The sites with most documents, before filtering, and how many of theirs the filter dropped."),
+    table("Sites with most documents", ["Site", "Documents", "Of all", "Dropped by the filter", ""], rows));
+}
+
+function correlationPart() {
+  const { names, rows } = facts.correlation;
+  if (names.length < 2) return el("section", {});
+  const close = [];
+  names.forEach((name, row) => names.slice(0, row).forEach((other, column) => {
+    if (Math.abs(rows[row][column]) >= 0.9) close.push([rows[row][column], signals.get(other).title, signals.get(name).title]);
+  }));
+  close.sort((a, b) => Math.abs(b[0]) - Math.abs(a[0]));
+  const body = names.map((name, row) => el("tr", {}, el("th", { scope: "row" }, signals.get(name).title), names.map((other, column) => {
+    const value = rows[row][column];
+    const cell = el("td", { title: `${signals.get(name).title} and ${signals.get(other).title}: ${value.toFixed(2)}` }, el("span", { class: "hidden" }, value.toFixed(2)));
+    cell.style.setProperty("--strength", Math.abs(value).toFixed(2));
+    cell.className = value < 0 ? "against" : "with";
+    return cell;
+  })));
+  const heads = el("tr", {}, el("td", {}), names.map((name) => el("th", { scope: "col" }, el("span", {}, signals.get(name).title))));
+  return el("section", {}, el("h2", {}, "Which measures say the same"),
+    el("p", { class: "quiet" }, "Rank correlation of every pair of measures over the documents of this page. Strong colour: one rises as the other rises ",
+      el("span", { class: "key with" }), " or falls ", el("span", { class: "key against" }), ". Two measures that say the same need only one bound."),
+    el("div", { class: "scroll" }, el("table", { class: "heat" }, el("caption", { class: "hidden" }, "Correlation of measures"), el("thead", {}, heads), el("tbody", {}, body))),
+    close.length ? el("details", {}, el("summary", {}, `Pairs that say nearly the same (${close.length})`),
+      el("ul", {}, close.slice(0, 60).map(([value, one, two]) => el("li", {}, `${one} and ${two}: ${value.toFixed(2)}`)))) : null);
+}
+
+function showOverview() {
+  const place = byId("view-overview");
+  if (!place.childElementCount) place.append(stagesPart(), languagesPart(), domainsPart(), correlationPart());
+}
