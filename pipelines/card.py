@@ -89,10 +89,12 @@ def _dataset_info(tag: str, language: Mapping[str, Any]) -> dict[str, Any]:
 
 def _feature(field: pa.Field) -> dict[str, Any]:
     """A column as the Hub writes features."""
-    if pa.types.is_list(field.type):
-        return {"name": field.name, "list": [_feature(inner) for inner in field.type.value_type]}
     names = {pa.string(): "string", pa.float32(): "float32", pa.int32(): "int32", pa.int64(): "int64"}
-    return {"name": field.name, "dtype": names[field.type]}
+    if not pa.types.is_list(field.type):
+        return {"name": field.name, "dtype": names[field.type]}
+    inner = field.type.value_type
+    parts = [_feature(part) for part in inner] if pa.types.is_struct(inner) else names[inner]
+    return {"name": field.name, "list": parts}
 
 
 def _yaml(value: Any, indent: str = "") -> Iterator[str]:
@@ -165,7 +167,8 @@ def how_to_load(manifest: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield "Columns: `text`, `id` (WARC-Record-ID), `url`, `date`, `file_path` and `offset` (the archive's record),"
     yield "`language`, `language_script`, `language_score`, `minhash_cluster_size`, `top_langs`, `pii` (kind, start and"
-    yield "end of what was replaced, in characters of the text before), `source`, `license`."
+    yield "end of what was replaced, in characters of the text before), `signals` (what the page says of its use by"
+    yield "machines), `source`, `license`."
 
 
 def _plain(text: str) -> str:

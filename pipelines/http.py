@@ -15,7 +15,9 @@ from fastwarc.stream_io import BrotliReader, GzipReader, ZstdReader
 STEP = 1 << 20  # bytes asked of a decompressor at once
 STATUS = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)")
 FIELD = re.compile(
-    rb"^(content-type|content-encoding|transfer-encoding)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE
+    rb"^(content-type|content-encoding|transfer-encoding|x-robots-tag|tdm-reservation|content-usage)[ \t]*:"
+    rb"[ \t]*([^\r\n]*)",
+    re.IGNORECASE | re.MULTILINE,
 )
 CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([^\s\"';,]+)", re.IGNORECASE)
 MIME = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+")
@@ -31,6 +33,7 @@ class Response(NamedTuple):
     charset: str | None
     body: bytes
     problem: str | None
+    rights: tuple[tuple[str, str], ...] = ()  # headers that say how the page may be used: see filters.rights_signals
 
 
 # coding -> (first bytes that a body so coded may have, or none to tell it by; how to open it)
@@ -53,6 +56,7 @@ def parse_response(head: bytes, body: bytes, body_bytes: int) -> Response:
         return Response(None, None, None, b"", "bad_http")
     content_type = charset = None
     encoding = transfer = ""
+    rights: list[tuple[str, str]] = []
     for name, value in FIELD.findall(head):
         text = value.decode("latin-1")
         match name.lower():
@@ -60,9 +64,11 @@ def parse_response(head: bytes, body: bytes, body_bytes: int) -> Response:
                 content_type, charset = split_content_type(text)
             case b"content-encoding":
                 encoding = f"{encoding},{text}"
-            case _:
+            case b"transfer-encoding":
                 transfer = text.lower()
-    response = Response(int(status[1]), content_type, charset, body, None)
+            case _:
+                rights.append((name.decode("latin-1").lower(), text))
+    response = Response(int(status[1]), content_type, charset, body, None, tuple(rights))
     if "chunked" in transfer:
         response = _unchunk(response)
     if encoding:

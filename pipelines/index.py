@@ -14,6 +14,7 @@ import pyarrow as pa
 from filters.charset import Decoded, decode
 from filters.language_id import LanguageModel, load_model, sha256_of_model
 from filters.quick_text import quick_text, sample_of
+from filters.rights_signals import signals_of
 from filters.scripts import identify
 from pipelines.sources import Limits, Record, read_records
 from roots.schema import INDEX
@@ -50,7 +51,7 @@ class Index:
     """The stage, and its settings."""
 
     name: ClassVar[str] = "index"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     schema: ClassVar[pa.Schema] = INDEX
 
     model: str = field(default="", metadata=ASIDE)  # path of a fastText model; empty for the one a dependency carries
@@ -127,6 +128,7 @@ def _look(record: Record, model: LanguageModel) -> dict[str, Any]:
         return row | {"drop": "index.undecodable"}
     text = decoded.text if is_plain(record) else _text_of(record, decoded, not undecodable)
     labels = identify(sample_of(text), model, TOP)
+    row["signals"] = signals_of(record.rights, b"" if is_plain(record) else record.body)
     row |= {"quick_chars": len(text), "languages": [{"label": label, "score": score} for label, score in labels]}
     return row if labels else row | {"drop": "index.empty"}
 

@@ -116,7 +116,7 @@ def publish(
         "name": settings.name,
         "version": settings.version,
         "settings": as_values(settings),
-        "rights": {"licenses": list(rights.licenses), "leave_out": list(rights.leave_out), "unlisted": rights.unlisted},
+        "rights": {name: value for name, value in as_values(rights).items() if name != "catalogue"},
         "sources": {name: as_values(source) for name, source in catalogue.sources.items()},
         "languages": languages,
         "files": files,
@@ -264,7 +264,8 @@ def _with_rights(
     pairs = zip(batch["url"].to_pylist(), batch["file_path"].to_pylist(), strict=True)
     names = [catalogue.source_of(url, file) for url, file in pairs]
     licenses = [catalogue.license_of(name) for name in names]
-    reasons = [refusal(rights, name, license_) for name, license_ in zip(names, licenses, strict=True)]
+    judged = zip(names, licenses, batch["signals"].to_pylist(), strict=True)
+    reasons = [refusal(rights, name, license_, signals) for name, license_, signals in judged]
     left_out.update(reason for reason in reasons if reason)
     sizes = pc.binary_length(batch["text"]).to_pylist()
     for name, reason, size in zip(names, reasons, sizes, strict=True):

@@ -15,14 +15,15 @@ holds. A document belongs to the source with the longest matching address, else 
     files = ["press-*.warc.gz"]                # archives all of whose documents are of this source
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from roots.errors import InputError, SettingsError
+from filters.rights_signals import SIGNALS
+from roots.errors import InputError, SettingsError, unknown_name
 from roots.settings import build, read_toml
 
 UNLISTED = "unlisted"
@@ -60,8 +61,13 @@ class Rights:
     licenses: tuple[str, ...] = ()  # allow-list, as the catalogue spells them; empty: all
     leave_out: tuple[str, ...] = ()  # sources
     unlisted: str = "keep"  # or "drop": documents of no source of the catalogue
+    # What a page may say of itself that keeps it out: here, that it must not train models (filters.rights_signals).
+    refuse_signals: tuple[str, ...] = ("no-train-ai", "noai", "tdm-reservation")
 
     def __post_init__(self) -> None:
+        for signal in self.refuse_signals:
+            if signal not in SIGNALS:
+                raise ValueError(unknown_name("signal", signal, SIGNALS))
         if self.unlisted not in ("keep", "drop"):
             raise ValueError(f"unlisted = {self.unlisted!r}: keep or drop")
         if self.licenses and self.unlisted == "keep":
@@ -147,8 +153,10 @@ def check_rights(rights: Rights, catalogue: Catalogue) -> None:
             )
 
 
-def refusal(rights: Rights, source: str, license_: str | None) -> str | None:
-    """Why a document of this source may not be released, or None."""
+def refusal(rights: Rights, source: str, license_: str | None, signals: Sequence[str] | None) -> str | None:
+    """Why a document of this source and with these signals may not be released, or None."""
+    if signals and not set(signals).isdisjoint(rights.refuse_signals):
+        return "publish.signals"
     if source == UNLISTED:
         return "publish.unlisted" if rights.unlisted == "drop" else None
     if source in rights.leave_out:

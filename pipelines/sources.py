@@ -60,6 +60,7 @@ class Record:
     header_charset: str | None  # as the header has it
     body: bytes  # without HTTP head, chunking and codings
     problem: str | None
+    rights: tuple[tuple[str, str], ...] = ()  # HTTP headers that say how the page may be used
 
 
 class Block(NamedTuple):
@@ -218,6 +219,7 @@ def _record(archive: Archive, block: Block, limits: Limits) -> Record:
         header_charset=held.charset,
         body=held.body,
         problem=block.problem or held.problem,
+        rights=held.rights,
     )
 
 

@@ -26,6 +26,7 @@ INDEX = pa.schema(
         pa.field("charset", pa.string()),
         pa.field("charset_from", pa.string()),  # bom, http, meta, utf-8, detector
         pa.field("quick_chars", pa.int32()),  # length of the quick plain text
+        pa.field("signals", pa.list_(pa.string())),  # what the page says of its use: see filters.rights_signals
         pa.field("languages", LABELS),  # top 3 of the quick plain text
         DROP,
     ]
@@ -87,5 +88,6 @@ DOCUMENT = pa.schema(
         pa.field("minhash_cluster_size", pa.int32()),
         pa.field("top_langs", LABELS),
         pa.field("pii", SPANS),
+        pa.field("signals", pa.list_(pa.string())),
     ]
 )

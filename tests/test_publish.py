@@ -12,7 +12,7 @@ from pipelines.card import escape, make_card
 from pipelines.folders import find_archives
 from pipelines.pipeline import COMMANDS, plan_jobs, run_stages
 from pipelines.publish import Publish, PublishError, publish, validate
-from pipelines.rights import Catalogue, Rights, Source, check_rights, load_catalogue
+from pipelines.rights import Catalogue, Rights, Source, check_rights, load_catalogue, refusal
 from roots.errors import InputError, SettingsError
 from roots.executors import Local, Serial
 from roots.settings import build
@@ -186,6 +186,27 @@ def test_documents_keep_source_and_licence_and_a_release_can_leave_some_out(work
         work, tmp_path / "w", ["fr"], SETTINGS, Rights(catalogue=str(path), leave_out=("news",)), Serial()
     )
     assert without["languages"]["fra_Latn"]["left_out"] == {"publish.source": counts["news"]["rows"]}
+
+
+@pytest.mark.parametrize(
+    ("signals", "reason"),
+    [
+        (["noai"], "publish.signals"),
+        (["noindex", "tdm-reservation"], "publish.signals"),
+        (["no-train-ai"], "publish.signals"),
+        (["noindex", "noarchive"], None),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_a_page_that_says_it_must_not_train_models_is_left_out_unless_told_otherwise(signals, reason):
+    assert refusal(Rights(), "unlisted", None, signals) == reason
+    assert refusal(Rights(refuse_signals=()), "unlisted", None, signals) is None
+
+
+def test_an_unknown_signal_is_refused():
+    with pytest.raises(SettingsError, match="noai"):
+        build(Rights, {"refuse_signals": ["noia"]}, "rights")
 
 
 @pytest.mark.parametrize(
