@@ -4,21 +4,40 @@ Compiling costs about a second a function, loading a compiled one a few millisec
 beside the source, or in the user's cache folder where the source may not be written. Where neither may be written
 (a read-only installation run by a user without a home) it refuses to cache at all; the function is then compiled
 anew in every process, which is slow but right.
+
+Numba takes a kept function for fresh as long as its own file is unchanged. But what it calls and the constants it
+uses are compiled into it, wherever they stand: after an update of one file, the passes of another would go on with
+the old ones. So the stamp of freshness here is a digest of all sources of the folder.
 """
 
+import hashlib
 from collections.abc import Callable
-from typing import TypeVar, cast
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import numba
 
 F = TypeVar("F", bound=Callable[..., object])
 
 
+@cache
+def _digest_of(folder: Path) -> str:
+    """Digest of all Python sources of a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
 def compiled(function: F) -> F:
     """Compile `function` in Numba's nopython mode, cached on disk where a place for it can be written."""
     try:
-        return cast(F, numba.njit(cache=True, nogil=True)(function))
+        made: Any = numba.njit(cache=True, nogil=True)(function)
     except RuntimeError as error:
         if "no locator available" not in str(error):
             raise
         return cast(F, numba.njit(nogil=True)(function))
+    index = made._cache._cache_file  # no public name; tests/test_compiled.py tells when Numba moves it
+    index._source_stamp = (index._source_stamp, _digest_of(Path(function.__code__.co_filename).parent))
+    return cast(F, made)
