@@ -1,9 +1,6 @@
 import time
-from io import BytesIO
 
 import pytest
-from warcio.statusandheaders import StatusAndHeaders
-from warcio.warcwriter import WARCWriter
 
 from filters.rights_signals import SIGNALS, signals_of
 from pipelines.index import Index
@@ -60,14 +57,10 @@ def test_no_page_makes_it_slow(piece):
 
 def test_signals_travel_from_the_archive_to_the_index(tmp_path):
     page = b"<html><head><meta name=robots content='noai'></head><body><p>Une phrase en clair.</p></body></html>"
-    path = tmp_path / "a.warc.gz"
-    with path.open("wb") as file:
-        writer = WARCWriter(file, gzip=True)
-        headers = StatusAndHeaders(
-            "200 OK", [("Content-Type", "text/html"), ("TDM-Reservation", "1")], protocol="HTTP/1.1"
-        )
-        writer.write_record(
-            writer.create_warc_record("http://a.example/", "response", payload=BytesIO(page), http_headers=headers)
-        )
+    http = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTDM-Reservation: 1\r\n\r\n" + page
+    head = "WARC/1.0\r\nWARC-Type: response\r\nWARC-Record-ID: <urn:uuid:1>\r\nWARC-Target-URI: http://a.example/\r\n"
+    kind = f"Content-Type: application/http; msgtype=response\r\nContent-Length: {len(http)}\r\n\r\n"
+    path = tmp_path / "a.warc"
+    path.write_bytes(head.encode() + kind.encode() + http + b"\r\n\r\n")
     (batch,) = Index().make("a.parquet", [path])
     assert batch["signals"].to_pylist() == [["noai", "tdm-reservation"]]
