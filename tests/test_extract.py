@@ -221,7 +221,7 @@ def test_depth_counts_open_elements_only():
 
 def test_settings_are_checked_before_any_work():
     with pytest.raises(SettingsError, match="does not know 'ibo'"):
-        Extract("ibo")
+        Extract("ibo", model="lid.176")
     with pytest.raises(SettingsError, match="unknown extractor"):
         Extract("fra", extractor="trafilature")
     with pytest.raises(ValueError, match="above 0"):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from filters.language_id import DEFAULT_SHA256, default_path
+from filters.language_id import WIDE_SHA256, wide_path
 from pipelines.index import REASONS, Index
 from roots.errors import SettingsError
 from roots.schema import INDEX
@@ -86,9 +86,11 @@ def test_a_smaller_limit_is_another_index(tmp_path: Path) -> None:
 
 def test_a_model_counts_by_its_contents(tmp_path: Path) -> None:
     copy = tmp_path / "model.ftz"
-    copy.write_bytes(Path(default_path()).read_bytes())
-    assert Index().model_sha256 == DEFAULT_SHA256
-    assert fingerprint(Index(model=str(copy)), "a", ["x"]) == fingerprint(Index(), "a", ["x"])
+    copy.write_bytes(Path(wide_path()).read_bytes())
+    wide = Index(model="lid.176")
+    assert wide.model_sha256 == WIDE_SHA256 != Index().model_sha256
+    assert fingerprint(Index(model=str(copy)), "a", ["x"]) == fingerprint(wide, "a", ["x"])
+    assert fingerprint(wide, "a", ["x"]) != fingerprint(Index(), "a", ["x"])
     with pytest.raises(SettingsError, match="model_sha256"):
         build(Index, {"model_sha256": "0" * 64}, "index")
     with pytest.raises(SettingsError, match="at least 1"):

@@ -7,16 +7,17 @@ import pytest
 
 from filters.language import known_codes, load_language
 from filters.language_id import (
-    DEFAULT_SHA256,
     SAMPLE,
+    WIDE,
+    WIDE_SHA256,
     WIKIPEDIAS,
-    default_path,
     gate,
     label_of,
     load_model,
     sample,
     sha256_of_model,
     split_label,
+    wide_path,
 )
 from filters.quick_text import SAMPLE as PAGE_SAMPLE
 from filters.quick_text import quick_text, sample_of
@@ -73,8 +74,8 @@ def test_lines_and_surrogates_are_no_harm() -> None:
 def test_the_line_end_is_read_as_published_thresholds_assume() -> None:
     import fasttext
 
-    known = fasttext.load_model(default_path()).predict(TEXTS["swh_Latn"])[1][0]
-    assert load_model().predict(TEXTS["swh_Latn"], 1)[0][1] == pytest.approx(known, abs=1e-6)
+    known = fasttext.load_model(wide_path()).predict(TEXTS["swh_Latn"])[1][0]
+    assert load_model(WIDE).predict(TEXTS["swh_Latn"], 1)[0][1] == pytest.approx(known, abs=1e-6)
 
 
 def test_labels_of_other_models() -> None:
@@ -92,8 +93,8 @@ def test_labels_of_other_models() -> None:
         assert label_of(raw) == label, raw
 
 
-def test_every_label_of_the_default_model_is_mapped() -> None:
-    model = load_model()
+def test_every_label_of_the_wide_model_is_mapped() -> None:
+    model = load_model(WIDE)
     assert model.labels == set(WIKIPEDIAS.values())
     assert len(model.labels) == len(WIKIPEDIAS) == 176
     assert all(len(code) == 3 and len(script) == 4 for code, script in map(split_label, model.labels))
@@ -108,10 +109,17 @@ def test_labels_agree_with_the_language_files() -> None:
 
 
 def test_a_model_is_what_its_digest_says() -> None:
-    assert load_model().sha256 == sha256_of_model() == DEFAULT_SHA256
-    assert load_model(default_path()).sha256 == DEFAULT_SHA256
-    assert load_model().knows("yor")
-    assert not load_model().knows("wol")
+    assert load_model(WIDE).sha256 == sha256_of_model(WIDE) == WIDE_SHA256
+    assert load_model(wide_path()).sha256 == WIDE_SHA256
+    assert load_model().sha256 == sha256_of_model() != WIDE_SHA256
+    assert load_model(WIDE).knows("yor")
+    assert not load_model(WIDE).knows("wol")
+
+
+def test_the_default_knows_every_language_that_has_a_file() -> None:
+    model = load_model()
+    assert all(model.knows(load_language(code).iso639_3) for code in known_codes())
+    assert model.knows("hun")
 
 
 @pytest.mark.parametrize("content", [b"", b"no model", b"\xba\x16\x4f\x2f" + bytes(100)])
@@ -164,7 +172,7 @@ def test_gate() -> None:
 
 
 def test_the_gate_is_open_for_languages_that_the_model_does_not_know() -> None:
-    assert gate(PAGES, "wol", 0.05, load_model().labels) == [True] * 5
+    assert gate(PAGES, "wol", 0.05, load_model(WIDE).labels) == [True] * 5
 
 
 # page -> its quick text

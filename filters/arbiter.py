@@ -1,0 +1,163 @@
+"""Two models of languages made one: ours, which knows the wanted languages, and a wide one, which knows many others.
+
+Ours was taught the wanted languages well and a few hundred others a little; the wide one knows nothing of half of the
+wanted ones and calls them by any name. So neither is asked alone. Ours proposes the likeliest wanted language, and how
+sure both are goes into a logistic regression of that language, learnt on text kept back from training, of which half
+of the foreign languages were unknown to ours: it gives the chance that the proposal is right. That is the score. The
+rest of 1 goes to the foreign language that either model names, and to other wanted ones.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import exp, log
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from filters.lid_samples import normal
+
+Label = tuple[str, float]
+PREFIX = "__label__"
+WITHIN = 0.5  # power of the wide model's score where it knows a wanted language, to choose among the wanted
+UNASKED = 0.3  # its score where it does not know one
+LEAST = 0.01  # its score where it knows one, and does not name it
+SURE = 0.999  # logits are of numbers no nearer to 0 and 1
+SHARED_RIDGE, OWN_RIDGE, BIAS_RIDGE = 0.01, 10.0, 1.0  # how strongly shared weights, and departures, are held to 0
+LOOK = 8  # likeliest labels of each model that are looked at
+FEATURES = ("score", "share among the wanted", "score of the wide model", "foreign score of the wide model",
+            "foreign score of ours", "bias")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Arbiter:
+    """The weights of every wanted label, in the order of FEATURES, and the labels the wide model knows."""
+
+    weights: Mapping[str, tuple[float, ...]]
+    wide: frozenset[str]
+
+    def judge(self, own: Sequence[Label], wide: Sequence[Label]) -> list[Label]:
+        """Labels with calibrated scores from what both models say of a text, best first; they sum to 1 at most.
+
+        Where the models disagree, what each says is among the first three.
+        """
+        among = self.among(own, wide)
+        foreign = self._foreign(own, wide)
+        best: list[Label] = []
+        if among:
+            first = max(among, key=among.__getitem__)
+            values = self.features(first, among, own, wide)
+            best = [(first, 1 / (1 + exp(-sum(map(float.__mul__, self.weights[first], values)))))]
+            foreign += [(label, share) for label, share in among.items() if label != first]
+        left = 1 - sum(score for _, score in best)
+        whole = sum(score for _, score in foreign) or 1.0
+        rest = [(label, left * score / whole) for label, score in foreign]
+        return sorted([*best, *rest], key=lambda found: (-found[1], found[0]))
+
+    def among(self, own: Sequence[Label], wide: Sequence[Label]) -> dict[str, float]:
+        """The wanted labels that ours names, with scores that the wide model's opinion is in, where it has one."""
+        said = dict(wide)
+        return {
+            label: score * (max(said.get(label, 0.0), LEAST) if label in self.wide else UNASKED) ** WITHIN
+            for label, score in own
+            if label in self.weights
+        }
+
+    def features(
+        self, label: str, among: Mapping[str, float], own: Sequence[Label], wide: Sequence[Label]
+    ) -> tuple[float, ...]:
+        """What speaks for and against a wanted label, in the order of FEATURES."""
+        foreign = max((score for name, score in wide if name not in self.weights), default=0.0)
+        return (
+            _logit(next(score for name, score in own if name == label)),
+            _logit(among[label] / sum(among.values())),
+            _logit(dict(wide).get(label, 0.0)) if label in self.wide else 0.0,
+            _logit(foreign),
+            _logit(sum(score for name, score in own if name not in self.weights)),
+            1.0,
+        )
+
+    def _foreign(self, own: Sequence[Label], wide: Sequence[Label]) -> list[Label]:
+        """Languages that are not wanted: the wide model's word for those it knows, ours for the others."""
+        named = [found for found in wide if found[0] not in self.weights]
+        return named + [found for found in own if found[0] not in self.weights and found[0] not in self.wide]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two fastText models and their arbiter, with the one method of a fastText model that is needed."""
+
+    own: Any
+    wide: Any
+    arbiter: Arbiter
+    names: Mapping[str, str]  # the wide model's labels -> ours
+
+    def ask(self, line: str) -> tuple[list[Label], list[Label]]:
+        """The likeliest labels of a line by ours and by the wide model."""
+        own = self.own.predict(normal(line).strip() + "\n", LOOK, 0.0, "strict")
+        wide = self.wide.predict(line, LOOK, 0.0, "strict")
+        return (
+            [(raw.removeprefix(PREFIX), min(1.0, score)) for score, raw in own],
+            [(self.names[raw], min(1.0, score)) for score, raw in wide],
+        )
+
+    def predict(self, line: str, k: int, threshold: float, errors: str) -> list[tuple[float, str]]:
+        """Predict as fastText does: the k best labels of a line with scores of at least `threshold`."""
+        found = self.arbiter.judge(*self.ask(line))
+        return [(score, label) for label, score in found[:k] if score >= threshold]
+
+
+Example = tuple[Sequence[Label], Sequence[Label], str]  # what ours says, what the wide model says, and the truth
+
+
+def learn(wanted: Sequence[str], wide: frozenset[str], examples: Sequence[Example]) -> Arbiter:
+    """Learn an arbiter from texts of known languages that ours was not trained on.
+
+    Languages the wide model knows and those it does not are two groups. In a group all share weights, and each
+    language departs from them as far as its examples say so (ridge): a close pair such as Indonesian and Malay leans on
+    the wide model, others hardly. Newton's method, 30 steps, no random start.
+    """
+    blank = Arbiter(dict.fromkeys(wanted, ()), wide)
+    rows: dict[bool, list[tuple[str, tuple[float, ...], bool]]] = {True: [], False: []}
+    for own, said, truth in examples:
+        among = blank.among(own, said)
+        if among:
+            first = max(among, key=among.__getitem__)
+            rows[first in wide].append((first, blank.features(first, among, own, said), first == truth))
+    weights: dict[str, tuple[float, ...]] = {}
+    for known, group in rows.items():
+        labels = [label for label in wanted if (label in wide) == known]
+        weights |= _regress(labels, group)
+    return Arbiter(weights, wide)
+
+
+def _regress(
+    labels: Sequence[str], rows: Sequence[tuple[str, tuple[float, ...], bool]]
+) -> dict[str, tuple[float, ...]]:
+    """Logistic regression with weights for all labels and a departure for each; weights by label."""
+    width = len(FEATURES)
+    shared = np.array([values for _, values, _ in rows], dtype=np.float64).reshape(-1, width)
+    places = np.array([labels.index(label) for label, _, _ in rows], dtype=np.int64)
+    right = np.array([is_right for _, _, is_right in rows], dtype=np.float64)
+    own = np.zeros((len(rows), len(labels), width))
+    own[np.arange(len(rows)), places] = shared
+    table = np.hstack([shared, own.reshape(len(rows), -1)])
+    ridge = np.concatenate(
+        [np.full(width, SHARED_RIDGE), np.tile([OWN_RIDGE] * (width - 1) + [BIAS_RIDGE], len(labels))]
+    )
+    found: npt.NDArray[np.float64] = np.zeros(table.shape[1])
+    for _ in range(30):
+        chance = 1 / (1 + np.exp(-np.clip(table @ found, -30, 30)))
+        slope = table.T @ (right - chance) - ridge * found
+        curve = (table.T * (chance * (1 - chance))) @ table + np.diag(ridge)
+        found = found + np.linalg.solve(curve, slope)
+    departures = found[width:].reshape(len(labels), width)
+    return {
+        label: tuple(round(float(weight), 4) for weight in found[:width] + departure)
+        for label, departure in zip(labels, departures, strict=True)
+    }
+
+
+def _logit(share: float) -> float:
+    bounded = min(max(share, 1 - SURE), SURE)
+    return log(bounded / (1 - bounded))

@@ -1,0 +1,168 @@
+"""Samples that a model of languages learns from: short cuts of text, roughened as web pages are.
+
+A classifier that saw only whole clean sentences is unsure of what pages hold: lines cut off, capitals, menus in English
+around the text, letters without their marks. Every cut here is one of these with a set chance; what each brings is in
+filters/models/README.md.
+"""
+
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import exp, log, sqrt
+from random import Random
+
+# Signs, digits and control characters say nothing of a language; apostrophes do (Kikuyu "ng'ombe").
+_BLANK = bytes(
+    32 if byte < 128 and not (chr(byte).isalpha() or chr(byte) == "'") else byte for byte in range(256)
+)  # on UTF-8 bytes, so it is quick, and nothing but ASCII is touched
+
+# What the menus of pages in any language are full of. Written by us.
+MENU = [
+    "Home",
+    "About",
+    "Contact",
+    "Login",
+    "Register",
+    "Search",
+    "Menu",
+    "News",
+    "Sports",
+    "Video",
+    "Photos",
+    "Facebook",
+    "Twitter",
+    "WhatsApp",
+    "YouTube",
+    "Instagram",
+    "Share",
+    "Email",
+    "Print",
+    "Comments",
+    "Reply",
+    "Subscribe",
+    "Newsletter",
+    "Privacy",
+    "Terms",
+    "Cookies",
+    "Copyright",
+    "Next",
+    "Previous",
+    "Read",
+    "more",
+    "Download",
+    "PDF",
+    "Help",
+    "FAQ",
+    "Blog",
+    "Shop",
+    "Cart",
+    "English",
+    "Français",
+    "Português",
+    "Events",
+    "Gallery",
+    "Admin",
+    "Posted",
+    "Tags",
+    "Categories",
+]
+
+
+@dataclass(frozen=True)
+class Roughness:
+    """How samples are cut, and the chance of each change."""
+
+    shortest: int = 20  # characters of a sample
+    longest: int = 400
+    bare: float = 0.08  # letters without their marks, as they are typed on other keyboards; Latin script only
+    menu: float = 0.1  # words of menus before, behind, or among the text
+    menu_share: float = 0.3  # of such a sample, at most
+
+
+@dataclass(frozen=True)
+class Source:
+    """Documents of one language from one place, under one licence."""
+
+    name: str
+    licence: str
+    documents: tuple[str, ...]
+
+    @property
+    def chars(self) -> int:
+        """Characters of all documents."""
+        return sum(map(len, self.documents))
+
+
+def normal(text: str) -> str:
+    """A text as the model reads it, in training and ever after: composed, in lower case, without signs and digits."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+    return text.lower().encode("utf-8", "replace").translate(_BLANK).decode()
+
+
+def samples(
+    sources: Sequence[Source],
+    count: int,
+    roughness: Roughness,
+    random: Random,
+    favoured: Mapping[str, float] | None = None,
+) -> Iterator[str]:
+    """Cut `count` samples from the documents of a language; a source's chance is the root of its size.
+
+    `favoured` sources are so many times as likely.
+
+    The root, so that a manual of ten megabytes does not drown ten stories, nor are the stories read a hundred times.
+    """
+    kept = [source for source in sources if source.chars]
+    weights = [sqrt(source.chars) * (favoured or {}).get(source.name, 1.0) for source in kept]
+    sizes = [[len(document) for document in source.documents] for source in kept]
+    for place in random.choices(range(len(kept)), weights, k=count):
+        (document,) = random.choices(kept[place].documents, sizes[place])
+        yield roughen(cut(document, roughness, random), roughness, random)
+
+
+def cut(document: str, roughness: Roughness, random: Random) -> str:
+    """Cut a piece of a document, at spaces where there are some; short ones are as likely as long ones by ratio."""
+    size = int(exp(random.uniform(log(roughness.shortest), log(roughness.longest))))
+    if len(document) <= size:
+        return document
+    start = random.randrange(len(document) - size + 1)
+    if start:
+        space = document.find(" ", start, start + size // 2)
+        start = space + 1 if space >= 0 else start
+    end = start + size
+    if end < len(document):
+        space = document.rfind(" ", start + size // 2, end)
+        end = space if space >= 0 else end
+    return document[start:end]
+
+
+def roughen(text: str, roughness: Roughness, random: Random) -> str:
+    """Change a sample as pages do, each change with its chance."""
+    bare, menu = random.random(), random.random()
+    if bare < roughness.bare:
+        text = without_marks(text)
+    if menu < roughness.menu:
+        budget = random.random() * roughness.menu_share * len(text)
+        words = text.split(" ")
+        while budget > 0:
+            word = random.choice(MENU)
+            words.insert(random.choice((0, len(words), random.randrange(len(words) + 1))), word)
+            budget -= len(word) + 1
+        text = " ".join(words)
+    return text
+
+
+def without_marks(text: str) -> str:
+    """Latin letters without the marks above and below them; all other scripts as they are."""
+    if text.isascii():
+        return text
+    parts = []
+    latin = False
+    for character in unicodedata.normalize("NFD", text):
+        if not unicodedata.combining(character):
+            latin = character < "ɐ"
+            parts.append(character)
+        elif not latin:
+            parts.append(character)
+    return unicodedata.normalize("NFC", "".join(parts))
