@@ -22,7 +22,7 @@ from roots.errors import ShardError
 from roots.shards import open_shard, read, read_kept
 
 MISSING = 0xFFFF  # the rank of a document that has no number
-DOMAINS = 40  # listed
+DOMAINS = 25  # listed
 NEAR = 60  # documents on each side of a bound that are shown whole before all others
 STEPS = 48  # places along a signal near which documents are shown whole
 

@@ -16,10 +16,10 @@ function purpose() {
 }
 
 function fillSets() {
-  const names = { default: "our standard bounds", roots: "ROOTS (2022)", fineweb2: "FineWeb-2", fineweb: "FineWeb", gopher: "Gopher", c4: "C4", madlad: "MADLAD-400" };
+  const names = { "as filtered": "as it was filtered", default: "our standard bounds", roots: "ROOTS (2022)", fineweb2: "FineWeb-2", fineweb: "FineWeb", gopher: "Gopher", c4: "C4", madlad: "MADLAD-400" };
   const sets = byId("sets");
   for (const name of Object.keys(facts.sets)) {
-    sets.append(el("option", { value: name }, names[name] || name.split("/").pop(), name === facts.begin ? " · as now" : ""));
+    sets.append(el("option", { value: name }, names[name] || name.split("/").pop(), name === facts.begin ? " (now)" : ""));
   }
   sets.value = firstSet;
   sets.addEventListener("change", () => loadSet(sets.value));

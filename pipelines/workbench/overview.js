@@ -42,7 +42,7 @@ function domainsPart() {
   const rows = facts.domains.map((each) => el("tr", {}, el("th", { scope: "row" }, el("bdi", {}, each.domain)),
     el("td", {}, count(each.documents)), el("td", {}, percent(each.documents, facts.total)), el("td", {}, percent(each.dropped, each.documents)),
     el("td", { class: "wide" }, bar(each.documents, most, "kept"))));
-  return el("section", {}, el("h2", {}, "Where the documents come from"),
+  return el("section", { class: "sites" }, el("h2", {}, "Where the documents come from"),
     el("p", { class: "quiet" }, "The sites with most documents, before filtering, and how many of theirs the filter dropped."),
     table("Sites with most documents", ["Site", "Documents", "Of all", "Dropped by the filter", ""], rows));
 }

@@ -57,9 +57,19 @@ function host(url) {
   return /^[a-z]+:\/\/(?:www\.)?([^/?#]+)/i.exec(url)?.[1] || "(no address)";
 }
 
+const RIGHT_TO_LEFT = /[\p{sc=Arab}\p{sc=Hebr}\p{sc=Syrc}\p{sc=Thaa}\p{sc=Nkoo}\p{sc=Adlm}]/gu;
+const LETTER = /\p{L}/gu;
+
+// The direction of a paragraph. By its first letter, as "auto" has it, an Arabic sentence that begins with a Latin name
+// would be set from the left: a third of its letters decides.
+function direction(text) {
+  const right = text.match(RIGHT_TO_LEFT)?.length || 0;
+  return right && 3 * right >= text.match(LETTER).length ? "rtl" : "auto";
+}
+
 // A text paragraph by paragraph, each in its own direction.
 function paragraphs(text) {
-  return text.split("\n").filter((line) => line.trim()).map((line) => el("p", { dir: "auto" }, line));
+  return text.split("\n").filter((line) => line.trim()).map((line) => el("p", { dir: direction(line) }, line));
 }
 
 function signalTable(row) {
@@ -85,7 +95,7 @@ async function fill(body, row) {
   const left = facts.lengths[row] - [...shownText].length;
   const cut = left > 0 && (text === null || left > 400)
     ? el("p", { class: "quiet cut" }, `The first ${count([...shownText].length)} of ${count(facts.lengths[row])} characters; this file holds no more of this document.`) : null;
-  body.replaceChildren(chips(row), el("div", { class: "text", lang: facts.language.code, dir: "auto" }, paragraphs(shownText)),
+  body.replaceChildren(chips(row), el("div", { class: "text", lang: facts.language.code, dir: direction(shownText) }, paragraphs(shownText)),
     cut, labelButtons(row), el("p", { class: "address" }, el("bdi", {}, urls[row] || "no address")), signalTable(row));
 }
 
@@ -94,7 +104,7 @@ function entry(row, signal) {
   const body = el("div", { class: "document" });
   const item = el("details", { class: "entry", "data-row": row, "data-id": ids[row] },
     el("summary", {}, el("span", { class: "line" }, value, el("bdi", { class: "host" }, host(urls[row])), mark(row)),
-      el("span", { class: "start", lang: facts.language.code, dir: "auto" }, excerpts[row].slice(0, 160).replace(/\s+/g, " "))), body);
+      el("span", { class: "start", lang: facts.language.code, dir: direction(excerpts[row].slice(0, 160)) }, excerpts[row].slice(0, 160).replace(/\s+/g, " "))), body);
   const show = () => {
     if (item.open) {
       closed.add(row);
