@@ -7,10 +7,11 @@ anew in every process, which is slow but right.
 
 Numba takes a kept function for fresh as long as its own file is unchanged. But what it calls and the constants it
 uses are compiled into it, wherever they stand: after an update of one file, the passes of another would go on with
-the old ones. So the stamp of freshness here is a digest of all sources of the folder.
+the old ones. So the stamp of freshness here is a digest of the source and of all that it imports from its folder.
 """
 
 import hashlib
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -22,12 +23,16 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 @cache
-def _digest_of(folder: Path) -> str:
-    """Digest of all Python sources of a folder."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
+def _digest_of(file: Path) -> str:
+    """Digest of a source and of all in its folder that it imports, and that these import."""
+    known = {path.stem: path for path in file.parent.glob("*.py")}
+    todo, texts = [file], dict[str, bytes]()
+    while todo:
+        path = todo.pop()
+        texts[path.name] = path.read_bytes()
+        for line in re.findall(r"^(?:from|import) .*", texts[path.name].decode("utf-8"), re.MULTILINE):
+            todo += [known[word] for word in re.findall(r"\w+", line) if word in known and f"{word}.py" not in texts]
+    return hashlib.sha256(repr(sorted(texts.items())).encode()).hexdigest()
 
 
 def compiled(function: F) -> F:
@@ -39,5 +44,5 @@ def compiled(function: F) -> F:
             raise
         return cast(F, numba.njit(nogil=True)(function))
     index = made._cache._cache_file  # no public name; tests/test_compiled.py tells when Numba moves it
-    index._source_stamp = (index._source_stamp, _digest_of(Path(function.__code__.co_filename).parent))
+    index._source_stamp = (index._source_stamp, _digest_of(Path(function.__code__.co_filename)))
     return cast(F, made)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from filters import counting
 from filters.language import Reading
-from filters.measures import MEASURES, Batch, measure
+from filters.measures import MEASURES, Batch, measure, prepare
 from filters.text import decode
 
 LATIN = Reading(script="Latn")
@@ -226,6 +226,11 @@ def test_a_batch_of_many_gives_the_same_as_one_by_one() -> None:
         assert {name: column[row].as_py() for name, column in together.items()} == {
             name: column[0].as_py() for name, column in alone.items()
         }
+
+
+def test_everything_can_be_compiled_beforehand() -> None:
+    prepare()
+    assert all(len(kernel.signatures) == 1 for kernel in (counting.count_characters, counting.word_repetition))
 
 
 VIEWS = [
