@@ -15,6 +15,7 @@ import torch.nn.functional as F  # noqa: N812 - everyone's name for it
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from roots.errors import InputError
 from trainer import tokenizer as tok
 from trainer.feed import IGNORED
 from trainer.loss import token_losses
@@ -67,7 +68,12 @@ def windows(document: Sequence[int], length: int) -> Iterator[Window]:
 
 
 def chosen(shards: TokenShards, budget: int) -> list[int]:
-    """The first documents that together hold about `budget` bytes, at least one."""
+    """The first documents that together hold about `budget` bytes, at least one.
+
+    Raises InputError where there is none.
+    """
+    if not len(shards.n_bytes):
+        raise InputError(f"no held-out text of {shards.language!r}: make shards with a larger validation share")
     ends = np.cumsum(shards.n_bytes)
     return list(range(min(len(ends), int(np.searchsorted(ends, budget)) + 1)))
 

@@ -219,18 +219,21 @@ def train(
         weights = reweigh(weights, costs, settings.eta)
     assert best is not None
     seconds = time.monotonic() - start
-    report = {
-        "settings": as_values(settings),
-        "tokens": best[1].get_vocab_size(),
-        "rows": padded(best[1].get_vocab_size(), settings.multiple),
-        "text_bytes": sizes,
-        "sampled_bytes": {language: round(value) for language, value in best[2].items()},
-        "rounds": history,
-        "seconds": round(seconds, 2),
-        "mb_per_second": round(seen_bytes / 1e6 / seconds, 2),
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-    }
-    return Trained(best[1], report)
+    made = {"text_bytes": sizes, "sampled_bytes": {k: round(v) for k, v in best[2].items()}, "rounds": history}
+    return Trained(best[1], {**made, **_costs(seconds, seen_bytes), **_size(best[1], settings)})
+
+
+def _size(tokenizer: Tokenizer, settings: TokenizerSettings) -> dict[str, Any]:
+    """Settings, tokens, and rows of the embedding that they need."""
+    tokens = tokenizer.get_vocab_size()
+    return {"settings": as_values(settings), "tokens": tokens, "rows": padded(tokens, settings.multiple)}
+
+
+def _costs(seconds: float, text_bytes: float) -> dict[str, Any]:
+    """What a training took."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    speed = round(text_bytes / 1e6 / seconds, 2)
+    return {"seconds": round(seconds, 2), "mb_per_second": speed, "peak_memory_mb": peak}
 
 
 def cost(tokenizer: Tokenizer, lines: Sequence[str]) -> int:

@@ -305,6 +305,7 @@ def held_out_bits(run: Run, budget: int) -> dict[str, float]:
         found = {
             language: evaluate.bits_per_byte(model, shards, run.recipe.length, budget).bits_per_byte
             for language, shards in run.held_out.items()
+            if len(shards.n_bytes)
         }
     run.model.train()
     world.barrier()

@@ -44,7 +44,7 @@ def main(pairs: list[str]) -> None:
     """Train, measure, print."""
     if not DATA.is_dir():
         sys.exit(f"not run: {DATA} is absent")
-    values = {"vocabulary": 65_536, "rounds": 3, "budget_mb": 80, "alpha": 0.3}
+    values = {"vocabulary": 65_536, "rounds": 3, "budget_mb": 80, "shares": ("en=0.25",)}
     values |= {key: json.loads(value) if value[0].isdigit() else value for key, value in (p.split("=") for p in pairs)}
     settings = build(tokenizer.TokenizerSettings, values, "tokenizer")
     parallel = DATA / "lid_eval" / "flores200_dev"

@@ -88,6 +88,14 @@ def test_a_vocabulary_of_bytes_with_uniform_logits_costs_eight_bits(tmp_path, wr
     assert evaluate.uniform_bits(256) == pytest.approx(8.0)
 
 
+def test_a_language_without_held_out_text_is_named(tmp_path, write_shards, world):
+    sources = {"validation": write_shards(tmp_path / "xx", [], "validation")}
+    tokens.write(sources, tok.load(world / "tokenizer"), "xx", tmp_path / "tokens", tokens.TokensSettings())
+    model = empty(SIZE)
+    with pytest.raises(InputError, match="no held-out text of 'xx'"):
+        evaluate.bits_per_byte(model, tokens.TokenShards(tmp_path / "tokens", "validation"), 8, 100)
+
+
 def test_windows_change_nothing_where_the_document_fits(world, run):
     model, _ = checkpoint.load_model(run)
     shards = held_out(world)
