@@ -49,6 +49,7 @@ function card(signal) {
     element.classList.toggle("bounded", bound);
     back.hidden = !isChanged(signal.name);
     const hits = alone.get(signal.name);
+    figures.dataset.dropped = hits;
     figures.replaceChildren(...(bound
       ? [el("b", { class: hits ? "drop" : "" }, percent(hits, size)), ` dropped by this bound alone (${count(hits)})`,
         el("span", { class: "quiet" }, ` · ${count(onlyBy(signal.name))} of them by nothing else`)]
@@ -103,6 +104,7 @@ function makeCards() {
 function tally() {
   const kept = size - dropped;
   byId("kept-share").textContent = percent(kept, size);
+  byId("kept-share").dataset.dropped = dropped;
   byId("meter-kept").style.width = `${(100 * kept) / size}%`;
   let more = 0;
   let fewer = 0;

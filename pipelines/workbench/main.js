@@ -48,7 +48,7 @@ async function begin() {
   });
   byId("download-toml").addEventListener("click", () => save(fileName(), "application/toml", toml()));
   byId("open-reader").hidden = false;
-  document.documentElement.dataset.ready = "yes";
+  document.documentElement.dataset.ready = String(Math.round(performance.now())); // milliseconds since it was opened
   await readExcerpts();
   const most = [...alone].filter(([name]) => cards.has(name)).sort((a, b) => b[1] - a[1])[0];
   if (most && !reading.signal) select(most[0], null, false);
