@@ -1,74 +1,53 @@
 """The `roots` command. Every command: read the options, call one function, print. Nothing is decided here."""
 
-import os
 import sys
-from collections.abc import Callable, Sequence
-from functools import wraps
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 
 from pipelines import pipeline
+from pipelines.cli_options import (
+    INPUT,
+    LANGUAGE,
+    WORK,
+    errors_are_lines,
+    executor_of,
+    progress_of,
+    read_settings,
+    split_codes,
+    stage_options,
+)
 from pipelines.folders import find_archives, languages
-from pipelines.progress import StageProgress, table
+from pipelines.progress import table
+from pipelines.verify import verify as check
 from pipelines.why import explain
-from roots.errors import InputError, RootsError, SettingsError
-from roots.executors import EXECUTORS, make_executor
-from roots.settings import parse_pairs, read_toml
+from roots.errors import InputError
 
-Command = Callable[..., None]
-PRELOAD = ("pipelines.pipeline",)  # a worker needs all of it, and it takes most of a second to import
-
-WORK = click.argument("work", type=click.Path(file_okay=False, path_type=Path))
-INPUT = click.option(
-    "--input", "-i", "inputs", multiple=True, metavar="PATTERN",
-    help="Archives to read: a path or a quoted pattern such as 'crawl/*.warc.gz'. May be given several times.",
-)  # fmt: skip
-LANGUAGE = click.option(
-    "--lang", "-l", "codes", multiple=True, required=True, metavar="CODE",
-    help="Language to make, such as fr; several: --lang 'fr sw yo'.",
-)  # fmt: skip
-
-
-def stage_options(command: Command) -> Command:
-    """The options every stage has."""
-    options = [
-        click.option("--executor", default="local", show_default=True, help=f"Where to run: {', '.join(EXECUTORS)}."),
-        click.option("--workers", "-j", default=None, type=int, help="Processes at a time. [default: one a core]"),
-        click.option("--set", "pairs", multiple=True, metavar="STAGE.KEY=VALUE", help="Change one setting."),
-        click.option("--config", type=click.Path(dir_okay=False, path_type=Path), help="TOML file, one table a stage."),
-        click.option("--dry-run", is_flag=True, help="Say what would be done and what is done already; do nothing."),
-        click.option("--quiet", "-q", is_flag=True, help="No progress, only the table at the end."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def errors_are_lines(command: Command) -> Command:
-    """Show an error of ours as one line, with its exit code; anything else is a bug and keeps its traceback."""
-
-    @wraps(command)
-    def wrapped(*arguments: Any, **options: Any) -> None:
-        try:
-            command(*arguments, **options)
-        except RootsError as error:
-            click.echo(f"roots: {error}", err=True)
-            sys.exit(error.exit_code)
-        except KeyboardInterrupt:
-            click.echo("\nroots: stopped. What is done is kept; the same command goes on from here.", err=True)
-            sys.stderr.flush()
-            os._exit(130)  # at once: workers end with this process, and what they had not finished was never visible
-
-    return wrapped
+# Commands beside the main job, and where they are: imported only when they are asked for, as some need half a second.
+LAZY = {
+    "pipelines.cli_language": ("judge", "derive", "report", "lid", "pii"),
+    "pipelines.cli_release": ("publish", "push", "takedown", "pointers", "rebuild"),
+    "pipelines.cli_trainer": ("tokenizer", "tokens", "train", "evaluate", "export", "ablate", "memorization"),
+}
 
 
 class Roots(click.Group):
-    """A group that answers an unknown command with the nearest known one, and lists commands in the order of use."""
+    """The commands in the order of use; those of LAZY are imported when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
+        """Names of all commands."""
+        return [*self.commands, *(name for names in LAZY.values() for name in names)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name; None for an unknown one."""
+        for module, names in LAZY.items():
+            if cmd_name in names:
+                found: click.Command = import_module(module).COMMANDS[cmd_name]
+                return found
+        return super().get_command(ctx, cmd_name)
 
 
 @click.group(cls=Roots, context_settings={"help_option_names": ["-h", "--help"]})
@@ -88,25 +67,17 @@ def _go(
     stages: Sequence[str], work: Path, codes: Sequence[str], inputs: Sequence[str], options: dict[str, Any]
 ) -> None:
     """Run some stages for some languages and print a table for each."""
-    values = read_toml(options["config"]) if options["config"] else {}
-    for group, pairs in parse_pairs(options["pairs"]).items():
-        values[group] = {**values.get(group, {}), **pairs}
-    workers = options["workers"] if options["workers"] is not None else pipeline.default_workers()
-    executor = make_executor(options["executor"], workers, PRELOAD)
+    values = read_settings(options["pairs"], options["config"])
+    executor = executor_of(options["executor"], options["workers"])
     archives = find_archives(inputs) if inputs else None
-    names = list(dict.fromkeys(code for text in codes for code in text.replace(",", " ").split()))
-    jobs = pipeline.plan_jobs(work, names, archives, values)
+    jobs = pipeline.plan_jobs(work, split_codes(codes), archives, values)
     if options["dry_run"]:
         for line in pipeline.preview(jobs, stages):
             click.echo(line)
         return
     for job in jobs:
-        label = f"{job.code} " if job.code else ""
-        progress = StageProgress(label, quiet=options["quiet"])
-        try:
+        with progress_of(f"{job.code} " if job.code else "", options["quiet"]) as progress:
             manifests = pipeline.run_stages(job, stages, executor, progress)
-        finally:
-            progress.close()
         click.echo(f"\n{job.title}\n{table(manifests)}")
         if "shard" in stages:
             click.echo(f"\nThe dataset is in {job.dataset}\nWhat became of a page: roots why URL --work {work}")
@@ -177,8 +148,6 @@ def verify(work: Path, code: str | None) -> None:
     Example:
       roots verify work
     """
-    from pipelines.verify import verify as check
-
     codes = [pipeline.find_code(code)] if code else languages(work)
     if not codes:
         raise InputError(f"{work} holds no results: run `roots run {work} --input 'crawl/*.warc.gz' --lang fr`")
@@ -207,8 +176,6 @@ def status(work: Path) -> None:
     for line in pipeline.status(work):
         click.echo(line)
 
-
-__all__ = ["SettingsError", "main"]
 
 if __name__ == "__main__":
     main()

@@ -33,7 +33,7 @@ class StageProgress:
         if self._terminal and not quiet:
             threading.Thread(target=self._redraw, daemon=True).start()
 
-    def __call__(self, stage: str, done: int, total: int, receipt: Receipt | None) -> None:
+    def __call__(self, stage: str, done: int, total: int, receipt: Receipt | None = None) -> None:
         """Take note that `done` of `total` shards are done; `receipt` is of the last one made, if one was."""
         with self._lock:
             if stage != self._stage:

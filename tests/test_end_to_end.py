@@ -7,10 +7,12 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -267,7 +269,20 @@ def test_status_says_how_far_it_is(work: Path, tmp_path: Path) -> None:
     assert "fr:" in said
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "why", "verify", "status"])
-def test_help_has_an_example(command: str) -> None:
-    text = roots(command, "--help")
-    assert f"roots {command} " in text.split("Options")[0].split("Example")[-1]
+def all_commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        if isinstance(command, click.Group):
+            yield from all_commands(command, (*path, name))
+        else:
+            yield (*path, name)
+
+
+@pytest.mark.parametrize("command", list(all_commands(main)), ids=" ".join)
+def test_help_has_an_example(command: tuple[str, ...]) -> None:
+    text = roots(*command, "--help")
+    assert f"roots {' '.join(command)} " in text.split("Options")[0].split("Example")[-1]
+
+
+def test_an_unknown_command_is_answered() -> None:
+    assert "No such command" in roots("exract", code=2)

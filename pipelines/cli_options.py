@@ -1,0 +1,127 @@
+"""What all commands share: the options every stage has, and how errors are shown."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from pipelines import pipeline
+from pipelines.progress import StageProgress
+from roots.errors import RootsError, SettingsError, unknown_name
+from roots.executors import EXECUTORS, Executor, make_executor
+from roots.settings import build, parse_pairs, read_toml
+
+Command = Callable[..., None]
+T = TypeVar("T")
+PRELOAD = ("pipelines.pipeline",)  # a worker needs all of it, and it takes most of a second to import
+
+WORK = click.argument("work", type=click.Path(file_okay=False, path_type=Path))
+INPUT = click.option(
+    "--input", "-i", "inputs", multiple=True, metavar="PATTERN",
+    help="Archives to read: a path or a quoted pattern such as 'crawl/*.warc.gz'. May be given several times.",
+)  # fmt: skip
+LANGUAGE = click.option(
+    "--lang", "-l", "codes", multiple=True, required=True, metavar="CODE",
+    help="Language to make, such as fr; several: --lang 'fr sw yo'.",
+)  # fmt: skip
+
+
+def settings_options(command: Command) -> Command:
+    """The two ways to change a setting."""
+    options = [
+        click.option("--set", "pairs", multiple=True, metavar="GROUP.KEY=VALUE", help="Change one setting."),
+        click.option("--config", type=click.Path(dir_okay=False, path_type=Path), help="TOML file, one table a group."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def run_options(command: Command) -> Command:
+    """Where to run, and how much to say."""
+    options = [
+        click.option("--executor", default="local", show_default=True, help=f"Where to run: {', '.join(EXECUTORS)}."),
+        click.option("--workers", "-j", default=None, type=int, help="Processes at a time. [default: one a core]"),
+        click.option("--quiet", "-q", is_flag=True, help="No progress, only what came of it."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def errors_are_lines(command: Command) -> Command:
+    """Show an error of ours as one line, with its exit code; anything else is a bug and keeps its traceback."""
+
+    @wraps(command)
+    def wrapped(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+        except RootsError as error:
+            click.echo(f"roots: {error}", err=True)
+            sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("\nroots: stopped. What is done is kept; the same command goes on from here.", err=True)
+            sys.stderr.flush()
+            os._exit(130)  # at once: workers end with this process, and what they had not finished was never visible
+
+    return wrapped
+
+
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be done and what is done already; do nothing.")
+
+
+def stage_options(command: Command) -> Command:
+    """The options every stage has."""
+    return run_options(settings_options(DRY_RUN(command)))
+
+
+def read_settings(pairs: Sequence[str], config: Path | None) -> dict[str, dict[str, Any]]:
+    """The settings that `--config` and `--set` name, by group; `--set` has the last word."""
+    values: dict[str, dict[str, Any]] = read_toml(config) if config else {}
+    for group, found in parse_pairs(pairs).items():
+        values[group] = {**values.get(group, {}), **found}
+    return values
+
+
+def one_group(cls: type[T], group: str, pairs: Sequence[str], config: Path | None = None, **given: Any) -> T:
+    """Settings of a command that has one group of them; `given` are options of its own that were used."""
+    return groups({group: cls}, pairs, config, {group: given})[group]  # type: ignore[no-any-return]
+
+
+def groups(
+    classes: dict[str, type[Any]], pairs: Sequence[str], config: Path | None, given: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """Settings of a command that has several groups of them. Raises SettingsError for any other group in `pairs`."""
+    for group in parse_pairs(pairs):
+        if group not in classes:
+            raise SettingsError(unknown_name("group of settings", group, classes))
+    values = read_settings(pairs, config)
+    return {
+        group: build(cls, {**values.get(group, {}), **{k: v for k, v in given.get(group, {}).items() if v}}, group)
+        for group, cls in classes.items()
+    }
+
+
+def executor_of(executor: str, workers: int | None) -> Executor:
+    """The executor that the options name."""
+    return make_executor(executor, workers if workers is not None else pipeline.default_workers(), PRELOAD)
+
+
+@contextmanager
+def progress_of(label: str, quiet: bool) -> Iterator[StageProgress]:
+    """Progress for the time of a run."""
+    progress = StageProgress(label, quiet=quiet)
+    try:
+        yield progress
+    finally:
+        progress.close()
+
+
+def split_codes(codes: Sequence[str]) -> list[str]:
+    """Language codes, said one by one or in one text, each once."""
+    return list(dict.fromkeys(code for text in codes for code in text.replace(",", " ").split()))

@@ -1,0 +1,156 @@
+"""Commands of a release: publish, push, takedown, pointers, rebuild."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipelines import pointers as pointers_
+from pipelines import publish as publish_
+from pipelines import push as push_
+from pipelines import takedown as takedown_
+from pipelines.cli_options import (
+    WORK,
+    errors_are_lines,
+    executor_of,
+    groups,
+    one_group,
+    progress_of,
+    run_options,
+    settings_options,
+    split_codes,
+)
+from pipelines.rights import Rights
+from pipelines.takedown_list import read_requests
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+RELEASE = click.argument("release", type=FOLDER)
+
+
+@click.command()
+@WORK
+@click.option("--to", "target", required=True, help="Folder of the release, or user/name of the Hub.")
+@click.option("--lang", "-l", "codes", multiple=True, help="Only these languages. [default: all that have a dataset]")
+@click.option("--dry-run", is_flag=True, help="Write and load the folder, but send nothing.")
+@run_options
+@settings_options
+@errors_are_lines
+def publish(work: Path, target: str, codes: Sequence[str], dry_run: bool, **options: Any) -> None:
+    """Write a release in Hugging Face layout with its card, check it by loading it, and push it where asked.
+
+    A target of the form user/name is a repository of the Hub unless a folder of that name exists; its folder is then
+    WORK/release.
+
+    \b
+    Example:
+      roots publish work --to release --set publish.contact=corpus@example.org
+    """
+    classes = {"publish": publish_.Publish, "rights": Rights}
+    settings = groups(classes, options["pairs"], options["config"], {})
+    hub = target.count("/") == 1 and not target.startswith((".", "/")) and not Path(target).exists()
+    folder = work / "release" if hub else Path(target)
+    with progress_of("", options["quiet"]) as progress:
+        manifest = publish_.publish(
+            work, folder, split_codes(codes), settings["publish"], settings["rights"],
+            executor_of(options["executor"], options["workers"]), progress,
+        )  # fmt: skip
+    problems = list(publish_.validate(folder))
+    for problem in problems:
+        click.echo(f"{folder}: {problem}", err=True)
+    if problems:
+        raise publish_.PublishError(f"{folder} does not load as it should; nothing was sent")
+    click.echo(f"{folder}: version {manifest['version']}, {len(manifest['files'])} files")
+    if hub and not dry_run:
+        commits = push_.push(folder, push_.Push(target))
+        click.echo(f"{target}: {len(commits)} commits")
+
+
+@click.command()
+@RELEASE
+@click.option("--to", "repo", required=True, help="user/name of the Hub.")
+@settings_options
+@errors_are_lines
+def push(release: Path, repo: str, **options: Any) -> None:
+    """Send a release to its repository; private unless told otherwise. What arrived is not sent twice.
+
+    \b
+    Example:
+      roots push release --to user/name
+    """
+    settings = one_group(push_.Push, "push", options["pairs"], options["config"], repo=repo)
+    with progress_of("", quiet=False) as progress:
+        commits = push_.push(release, settings, progress)
+    click.echo(f"{repo}: {len(commits)} commits")
+
+
+@click.command()
+@RELEASE
+@click.option(
+    "--list", "-L", "listed", type=click.Path(path_type=Path), required=True, help="What is to go, one a line."
+)
+@run_options
+@settings_options
+@errors_are_lines
+def takedown(release: Path, listed: Path, **options: Any) -> None:
+    """Remove documents from a release: only the files they are in are written anew, and their absence is proved.
+
+    \b
+    Example:
+      roots takedown release --list urls.txt --set takedown.signed_off_by=NAME
+    """
+    settings = one_group(takedown_.Takedown, "takedown", options["pairs"], options["config"])
+    with progress_of("", options["quiet"]) as progress:
+        executor = executor_of(options["executor"], options["workers"])
+        diff = takedown_.takedown(release, read_requests(listed), settings, executor, progress)
+    click.echo(
+        f"{release}: nothing that is asked for is in it" if diff is None else f"{release}: see its diff manifest"
+    )
+
+
+@click.command()
+@RELEASE
+@click.option("--to", "target", type=FOLDER, required=True, help="Folder to write.")
+@run_options
+@errors_are_lines
+def pointers(release: Path, target: Path, **options: Any) -> None:
+    """Write a release without text: ids, places in archives and edits, from which others make it again.
+
+    \b
+    Example:
+      roots pointers release --to pointers
+    """
+    with progress_of("", options["quiet"]) as progress:
+        executor = executor_of(options["executor"], options["workers"])
+        manifest = pointers_.make_pointers(release, target, executor, progress)
+    click.echo(f"{target}: {len(manifest['pointers'])} files of pointers")
+
+
+@click.command()
+@RELEASE
+@click.option("--input", "-i", "inputs", multiple=True, required=True, metavar="PATTERN", help="The archives.")
+@click.option("--to", "target", type=FOLDER, required=True, help="Folder to write.")
+@run_options
+@settings_options
+@errors_are_lines
+def rebuild(release: Path, inputs: Sequence[str], target: Path, **options: Any) -> None:
+    """Make a corpus again from its pointers and the archives, byte for byte.
+
+    \b
+    Example:
+      roots rebuild pointers --input 'crawl/*.warc.gz' --to again
+    """
+    settings = one_group(pointers_.Rebuild, "rebuild", options["pairs"], options["config"])
+    with progress_of("", options["quiet"]) as progress:
+        executor = executor_of(options["executor"], options["workers"])
+        manifest = pointers_.rebuild(release, target, inputs, settings, executor, progress)
+    click.echo(f"{target}: {len(manifest['files'])} files, as they were")
+
+
+COMMANDS: dict[str, click.Command] = {
+    "publish": publish,
+    "push": push,
+    "takedown": takedown,
+    "pointers": pointers,
+    "rebuild": rebuild,
+}

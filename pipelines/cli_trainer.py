@@ -1,0 +1,237 @@
+"""Commands of the second half: from the shards to a tokenizer and a model. Torch is imported inside them only."""
+
+import importlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipelines.cli_options import (
+    LANGUAGE,
+    WORK,
+    errors_are_lines,
+    groups,
+    one_group,
+    settings_options,
+    split_codes,
+)
+from roots import shards
+from roots.errors import SettingsError
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+def _trainer(module: str) -> Any:
+    """A module of the trainer, imported now. Raises SettingsError where the extra [train] is not installed."""
+    try:
+        return importlib.import_module(f"trainer.{module}")
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"the trainer needs {error.name}: install it with `pip install 'roots-corpus[train]'`"
+        ) from None
+
+
+def _write(folder: Path, name: str, table: str, picture: str, values: Any) -> None:
+    """Write a result as table, picture and values, and show the table."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shards.write_text(folder / f"{name}.md", table)
+    shards.write_text(folder / f"{name}.svg", picture)
+    shards.write_text(folder / f"{name}.json", json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    click.echo(table)
+
+
+@click.command("train")
+@WORK
+@LANGUAGE
+@click.option("--parallel", type=FOLDER, help="Folder of the same text in each language, for fertility feedback.")
+@click.option("--to", "target", type=FOLDER, default=None, help="Folder to write. [default: in WORK]")
+@settings_options
+@errors_are_lines
+def tokenizer_train(
+    work: Path, codes: Sequence[str], parallel: Path | None, target: Path | None, **options: Any
+) -> None:
+    """Train a byte-level BPE tokenizer on the shards of one or many languages.
+
+    \b
+    Example:
+      roots tokenizer train work --lang "fr sw" --set tokenizer.vocabulary=32768
+    """
+    module, corpus = _trainer("tokenizer"), _trainer("corpus")
+    settings = one_group(module.TokenizerSettings, "tokenizer", options["pairs"], options["config"])
+    names = split_codes(codes)
+    sources = {name: corpus.shards(work, name, "train") for name in names}
+    lines = _trainer("fertility").read_parallel(parallel) if parallel else None
+    trained = module.train(sources, settings, lines)
+    folder = target or corpus.places(work, names).tokenizer
+    module.save(trained, folder)
+    click.echo(f"{folder}: {trained.report['tokens']:,} tokens, {trained.report['mb_per_second']} MB/s")
+
+
+@click.command("eval")
+@click.argument("tokenizers", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--parallel", type=FOLDER, required=True, help="Folder of the same text in each language.")
+@click.option(
+    "--treebank", "treebanks", multiple=True, type=click.Path(dir_okay=False, path_type=Path), help="CoNLL-U."
+)
+@click.option("--to", "target", type=FOLDER, default=Path("tokenizer-eval"), show_default=True, help="Folder to write.")
+@errors_are_lines
+def tokenizer_eval(tokenizers: Sequence[Path], parallel: Path, treebanks: Sequence[Path], target: Path) -> None:
+    """Measure tokenizers on the same text: cost by language, fertility, round trip; a table and a picture.
+
+    \b
+    Example:
+      roots tokenizer eval work/fr/tokenizer --parallel flores
+    """
+    module, fertility = _trainer("tokenizer"), _trainer("fertility")
+    loaded = {path.name if path.name != "tokenizer" else str(path): module.load(path) for path in tokenizers}
+    found = fertility.evaluate(loaded, fertility.read_parallel(parallel), list(treebanks))
+    rendered, picture = fertility.render(found)
+    _write(target, "tokenizer", rendered, picture, found)
+
+
+@click.command()
+@WORK
+@LANGUAGE
+@click.option("--tokenizer", type=click.Path(path_type=Path), default=None, help="[default: the one in WORK]")
+@settings_options
+@errors_are_lines
+def tokens(work: Path, codes: Sequence[str], tokenizer: Path | None, **options: Any) -> None:
+    """Turn the shards into token shards in Arrow.
+
+    \b
+    Example:
+      roots tokens work --lang fr
+    """
+    module, corpus = _trainer("tokens"), _trainer("corpus")
+    settings = one_group(module.TokensSettings, "tokens", options["pairs"], options["config"])
+    names = split_codes(codes)
+    places = corpus.places(work, names)
+    loaded = _trainer("tokenizer").load(tokenizer or places.tokenizer)
+    for name in names:
+        sources = {split: corpus.shards(work, name, split) for split in corpus.SPLITS}
+        sidecar = module.write(sources, loaded, name, places.tokens / name, settings)
+        click.echo(f"{places.tokens / name}: {sum(f['tokens'] for f in sidecar['files'].values()):,} tokens")
+
+
+@click.command()
+@WORK
+@LANGUAGE
+@click.option("--preset", default=None, help="Size of the model: demo, or one of BLOOM's. [default: demo]")
+@click.option("--to", "target", type=FOLDER, default=None, help="Run folder. [default: the model folder in WORK]")
+@settings_options
+@errors_are_lines
+def train(work: Path, codes: Sequence[str], preset: str | None, target: Path | None, **options: Any) -> None:
+    """Train the decoder on the token shards. It saves on SIGTERM, and the same command goes on from there.
+
+    \b
+    Example:
+      roots train work --lang fr --preset demo
+    """
+    module, corpus = _trainer("train"), _trainer("corpus")
+    recipe = one_group(_trainer("recipe").Recipe, "train", options["pairs"], options["config"], preset=preset)
+    names = split_codes(codes)
+    places = corpus.places(work, names)
+    sources = {name: places.tokens / name for name in names}
+    result = module.train(recipe, sources, places.tokenizer, target or places.model, click.echo)
+    click.echo(f"{target or places.model}: step {result.step}, {result.tokens:,} tokens")
+
+
+@click.command()
+@WORK
+@LANGUAGE
+@click.option("--run", "run", type=FOLDER, default=None, help="Run folder. [default: the model folder in WORK]")
+@settings_options
+@errors_are_lines
+def evaluate(work: Path, codes: Sequence[str], run: Path | None, **options: Any) -> None:
+    """Bits per byte on held-out text beside what counting scores, the extrapolation curve, and samples.
+
+    \b
+    Example:
+      roots evaluate work --lang fr
+    """
+    settings = one_group(_trainer("evaluate").EvaluateSettings, "evaluate", options["pairs"], options["config"])
+    names = split_codes(codes)
+    found = _trainer("report").evaluate_run(run or _trainer("corpus").places(work, names).model, work, names, settings)
+    click.echo(found["table"])
+
+
+@click.command()
+@WORK
+@LANGUAGE
+@click.option("--run", "run", type=FOLDER, default=None, help="Run folder. [default: the model folder in WORK]")
+@click.option("--to", "target", type=FOLDER, required=True, help="Folder to write.")
+@settings_options
+@errors_are_lines
+def export(work: Path, codes: Sequence[str], run: Path | None, target: Path, **options: Any) -> None:
+    """Write a folder that transformers loads as BloomForCausalLM, with tokenizer, card and licence.
+
+    \b
+    Example:
+      roots export work --lang fr --to model
+    """
+    module = _trainer("export")
+    settings = one_group(module.ExportSettings, "export", options["pairs"], options["config"])
+    places = _trainer("corpus").places(work, split_codes(codes))
+    run = run or places.model
+    report = run / "evaluation.json"
+    values = json.loads(report.read_text(encoding="utf-8")) if report.is_file() else None
+    click.echo(module.export(run, places.tokenizer, target, settings, values))
+
+
+@click.command()
+@click.argument("first", type=FOLDER)
+@click.argument("second", type=FOLDER)
+@LANGUAGE
+@click.option("--to", "target", type=FOLDER, default=Path("ablation"), show_default=True, help="Folder to write.")
+@settings_options
+@errors_are_lines
+def ablate(first: Path, second: Path, codes: Sequence[str], target: Path, **options: Any) -> None:
+    """Compare two corpora by the models they make: same tokenizer, same bytes, several seeds, a verdict.
+
+    \b
+    Example:
+      roots ablate raw work --lang fr
+    """
+    module, recipe = _trainer("ablate"), _trainer("recipe")
+    classes = {"ablate": module.AblateSettings, "train": recipe.Recipe}
+    settings = groups(classes, options["pairs"], options["config"], {})
+    found = module.ablate(first, second, split_codes(codes), target, settings["train"], settings["ablate"], click.echo)
+    click.echo(found.get("table", f"{target}: see its table and picture"))
+
+
+@click.command()
+@WORK
+@click.option("--lang", "-l", "code", required=True, metavar="CODE", help="Language, such as fr.")
+@click.option("--beside", type=FOLDER, default=None, help="Another work folder, such as one before dedup.")
+@click.option("--to", "target", type=FOLDER, default=Path("memorization"), show_default=True, help="Folder to write.")
+@settings_options
+@errors_are_lines
+def memorization(work: Path, code: str, beside: Path | None, target: Path, **options: Any) -> None:
+    """How often a model completes what stood n times in its corpus.
+
+    \b
+    Example:
+      roots memorization work --lang fr --beside raw
+    """
+    corpus = _trainer("corpus")
+    settings = one_group(
+        _trainer("memorization").MemorizationSettings, "memorization", options["pairs"], options["config"]
+    )
+    works = {folder.name: corpus.places(folder, [code]) for folder in (work, beside) if folder}
+    runs = {name: (places.model, places.tokens) for name, places in works.items()}
+    click.echo(_trainer("report").memorization_of(runs, code, target, settings)["table"])
+
+
+COMMANDS: dict[str, click.Command] = {
+    "tokenizer": click.Group(
+        "tokenizer", [tokenizer_train, tokenizer_eval], help="Byte-level BPE: train it on the shards, measure it."
+    ),
+    "tokens": tokens,
+    "train": train,
+    "evaluate": evaluate,
+    "export": export,
+    "ablate": ablate,
+    "memorization": memorization,
+}
