@@ -98,11 +98,12 @@ def mix_all(numbers: Uint64s) -> Uint64s:
 
 @compiled
 def _sign(
-    offsets: Array, data: Array, rows: Array, points: Array, orders: Array, pairs: Array, expansions: Array,
+    offsets: Array, data: Array, trusted: bool, rows: Array,
+    points: Array, orders: Array, pairs: Array, expansions: Array,
     lengths: Array, bases: Array, a: Array, b: Array, content: Array, units_digest: Array, found: Array,
     signatures: Array,
 ) -> None:  # fmt: skip
-    """Sign the texts `rows`; `found` becomes -1 for those that are not in NFC."""
+    """Sign the texts `rows`; `found` becomes -1 for those that may not be in NFC, unless they are `trusted`."""
     longest = np.int64(0)
     for place in range(rows.size):
         longest = max(longest, offsets[place + 1] - offsets[place])
@@ -115,8 +116,9 @@ def _sign(
     for place in range(rows.size):
         row = rows[place]
         count = cut(
-            data, offsets[place], offsets[place + 1], points, orders, pairs, expansions, units, kinds, content[row]
-        )
+            data, offsets[place], offsets[place + 1], trusted,
+            points, orders, pairs, expansions, units, kinds, content[row],
+        )  # fmt: skip
         if count < 0:
             found[row] = -1
             continue
@@ -144,18 +146,18 @@ def sign(texts: pa.Array, scheme: Scheme) -> Signs:
         np.zeros(count, np.int32),
         np.empty((count, scheme.hashes), np.uint32),
     )
-    _sign_rows(held, np.arange(count), scheme, signs)
+    _sign_rows(held, False, np.arange(count), scheme, signs)
     again = np.flatnonzero(signs.shingles < 0)
     if again.size:
-        _sign_rows(composed(held, again), again, scheme, signs)
+        _sign_rows(composed(held, again), True, again, scheme, signs)
     return signs
 
 
-def _sign_rows(held: Buffers, rows: Int64s, scheme: Scheme, signs: Signs) -> None:
+def _sign_rows(held: Buffers, trusted: bool, rows: Int64s, scheme: Scheme, signs: Signs) -> None:
     a, b = hash_functions(scheme.hashes, scheme.seed)
     lengths = reach(scheme.words)
     _sign(
-        held.offsets, held.data, rows, *tables(scheme.digest), lengths, powers(lengths), a, b,
+        held.offsets, held.data, trusted, rows, *tables(scheme.digest), lengths, powers(lengths), a, b,
         signs.content, signs.units, signs.shingles, signs.signatures,
     )  # fmt: skip
 
@@ -233,7 +235,8 @@ def _order(numbers: Array, count: int, starts: Array, ordered: Array) -> None:
 
 @compiled
 def _sets(
-    offsets: Array, data: Array, points: Array, orders: Array, pairs: Array, expansions: Array, lengths: Array,
+    offsets: Array, data: Array, trusted: bool,
+    points: Array, orders: Array, pairs: Array, expansions: Array, lengths: Array,
     bases: Array, ends: Array, values: Array,
 ) -> int:  # fmt: skip
     longest = np.int64(0)
@@ -249,7 +252,10 @@ def _sets(
     starts = np.empty(4 * room + 2, dtype=np.int64)
     filled = 0
     for place in range(offsets.size - 1):
-        count = cut(data, offsets[place], offsets[place + 1], points, orders, pairs, expansions, units, kinds, digest)
+        count = cut(
+            data, offsets[place], offsets[place + 1], trusted,
+            points, orders, pairs, expansions, units, kinds, digest,
+        )  # fmt: skip
         if count < 0:
             return place
         total = run_together(units, kinds, count, lengths, bases, sums, shingles)
@@ -268,9 +274,9 @@ def shingle_sets(texts: pa.Array, scheme: Scheme) -> Sets:
     count = held.offsets.size - 1
     lengths = reach(scheme.words)
     ends = np.zeros(count + 1, dtype=np.int64)
-    for _ in range(2):
+    for trusted in (False, True):
         values = np.empty(int(held.offsets[-1] - held.offsets[0]) // 2 + count + 1, dtype=np.uint64)
-        if _sets(*held, *tables(), lengths, powers(lengths), ends, values) < 0:
+        if _sets(*held, trusted, *tables(), lengths, powers(lengths), ends, values) < 0:
             break
         held = composed(held, np.arange(count))  # some text is not in NFC: rare, so the whole batch is cut again
     return Sets(ends, values[: ends[-1]])
@@ -356,7 +362,8 @@ def components(parents: npt.NDArray[np.int64], first: Int64s, second: Int64s) ->
 
 @compiled
 def settle(
-    offsets: Array, values: Array, better: Array, worse: Array, known: Array, threshold: float, evidence: Array,
+    offsets: Array, values: Array, better: Array, worse: Array, known: Array, threshold: float,
+    fixed: Array, evidence: Array,
 ) -> int:  # fmt: skip
     """Decide, best document first, which documents are removed and for which kept one.
 
@@ -364,13 +371,14 @@ def settle(
     `better`. `known` (float64) holds a pair's similarity, or -1 where it is to be computed from the sets, and is then
     filled in. `evidence` (int64, a row a document) becomes the pair for which a document is removed, -1 for a kept one.
     A document is removed exactly if it has a pair of at least `threshold` with one that is kept: the best such one.
+    Documents that are `fixed` (released before) stay whatever they are like.
     Gives back how many pairs were verified here.
     """
     evidence[:] = -1
     verified = 0
     for pair in range(better.size):
         document, head = worse[pair], better[pair]
-        if evidence[document] >= 0 or evidence[head] >= 0:
+        if fixed[document] or evidence[document] >= 0 or evidence[head] >= 0:
             continue
         if known[pair] < 0:
             known[pair] = _jaccard(offsets, values, head, document)

@@ -172,14 +172,15 @@ def _composes(pairs: Uint64s, first: np.int64, second: np.int64) -> bool:
 
 @compiled
 def cut(
-    data: Array, start: int, end: int, points: Array, orders: Array, pairs: Array, expansions: Array, units:
-    Array, kinds: Array, digest: Array,
+    data: Array, start: int, end: int, trusted: bool, points: Array, orders: Array, pairs: Array, expansions: Array,
+    units: Array, kinds: Array, digest: Array,
 ) -> int:  # fmt: skip
     """Cut data[start:end] (UTF-8) into units.
 
     Fills `units` (hashes, uint64) and `kinds` (uint8), which must hold (end - start) // 2 + 1, and `digest` (uint64
     (2,)): 128 bits of the text without white space, digits and ASCII punctuation, or of the whole text where nothing
-    else is in it. Gives back the number of units, or -1 for a text that is not in NFC.
+    else is in it. Gives back the number of units, or -1 for a text that may not be in NFC, unless that is `trusted`:
+    the check is a quick one, and suspects some texts that are (a mark between two that would compose).
     """
     count = 0
     open_kind = np.int64(0)
@@ -223,7 +224,7 @@ def cut(
             taken += 1
             left = (left ^ np.uint64(code)) * _STEP
             right = (right ^ np.uint64(code)) * _STEP2
-        if row & _RARE:
+        if row & _RARE and not trusted:
             if row & _UNSTABLE:
                 return -1
             if row & _SECOND and points[starter] & np.uint32(_FIRST) and _composes(pairs, starter, code):
@@ -232,7 +233,7 @@ def cut(
             rank = np.int64(orders[code])
             if rank == 0:
                 starter = code
-            elif rank < order:
+            elif rank < order and not trusted:
                 return -1
             order = rank
         else:

@@ -23,7 +23,7 @@ from pipelines.dedup_columns import Scratch, read_batches
 from pipelines.dedup_groups import Groups, ShingleSets
 from pipelines.dedup_keep import URLS, parse_keep
 from pipelines.dedup_settle import Mark, Settle
-from pipelines.dedup_stages import Exact, Pairs, Sign, Urls
+from pipelines.dedup_stages import RELEASED, Exact, Pairs, Sign, Urls
 from roots import shards
 from roots.errors import SettingsError, ShardError, StageFailed, unknown_name
 from roots.executors import Executor
@@ -168,17 +168,21 @@ def run_dedup(
     settings: Dedup,
     executor: Executor,
     progress: Progress | None = None,
+    against: Mapping[str, Sequence[Path]] | None = None,
 ) -> Manifest:
     """Make the shards of dedup for all chains, {shard name: its shards of the stages before}, and their manifest.
 
+    `against` names documents released before, in the same way, or as one file each with `id` and `text` (Parquet, or
+    our final Arrow): new ones are removed for them too; they stay, and no shard is made of them.
     Raises SettingsError where memory or disk cannot suffice, StageFailed where shards could not be made.
     """
     workers = max(1, int(getattr(executor, "workers", 1)))
     memory = parse_bytes(settings.memory)
     cut(0, 0, memory, workers)
-    check_space(chains, target, settings)
+    everything = {**chains, **{RELEASED + name + ".parquet": chain for name, chain in (against or {}).items()}}
+    check_space(everything, target, settings)
     steps = Steps(target, executor, progress)
-    sign = steps.run(Sign(settings.scheme, settings.keep, settings.url), dict(sorted(chains.items())), "sign")
+    sign = steps.run(Sign(settings.scheme, settings.keep, settings.url), dict(sorted(everything.items())), "sign")
     signed = Scratch.of(sign)
     shingles = sum(int(piece["shingles"].sum()) for _, piece in signed.stream(["shingles"]))
     cuts = cut(signed.total, shingles, memory, workers)
@@ -195,7 +199,7 @@ def run_dedup(
     groups = steps.run(grouping, {"groups.parquet": [sign, urls, exact, pairs]}, "groups").with_name("groups.parquet")
     sets = steps.run(
         ShingleSets(settings.scheme, sign, cuts.stretch_bytes),
-        {name: [groups, sign.with_name(name), *chains[name]] for name in sorted(chains)},
+        {name: [groups, sign.with_name(name), *everything[name]] for name in sorted(everything)},
         "sets",
     )
     settled = steps.run(

@@ -75,6 +75,25 @@ def read_batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]
         raise ShardError(f"{path} is damaged: {error}. Delete it and run dedup again") from error
 
 
+def columns_of(path: Path) -> list[str]:
+    """Names of a shard's columns, of either kind."""
+    if path.suffix == ".arrow":
+        return next((list(batch.schema.names) for batch in shards.read_stream(path)), ["id", "text"])
+    return list(shards.open_shard(path).schema_arrow.names)
+
+
+def read_documents(chain: Sequence[Path], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Rows that a chain keeps; a single file without `drop`, such as a released shard, is kept whole."""
+    if len(chain) == 1 and chain[0].suffix == ".arrow":
+        for batch in shards.read_stream(chain[0]):
+            for low in range(0, batch.num_rows, shards.BATCH_ROWS):
+                yield batch.select(list(columns)).slice(low, shards.BATCH_ROWS)
+    elif len(chain) == 1 and "drop" not in columns_of(chain[0]):
+        yield from shards.read(chain[0], list(columns))
+    else:
+        yield from shards.read_kept(chain, columns)
+
+
 def read_between(
     path: Path, column: str, low: int, high: int, columns: Sequence[str], rows: int = READ_ROWS
 ) -> Iterator[pa.RecordBatch]:

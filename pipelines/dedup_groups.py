@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from filters.near_duplicates import Int64s, Scheme, components, shingle_sets
 from filters.shingles import Uint64s
-from pipelines.dedup_columns import Scratch, joined, read_between, read_pieces
+from pipelines.dedup_columns import Scratch, joined, read_between, read_documents, read_pieces
 from pipelines.dedup_stages import NUMBER, U64, in_batches
 from roots import shards
 from roots.stage import ASIDE
@@ -117,7 +117,7 @@ class ShingleSets:
         documents = wanted["document"].to_numpy()
         held: list[pa.RecordBatch] = []
         size, at = 0, start
-        for texts in shards.read_kept(chain, ["id", "text"]):
+        for texts in read_documents(chain, ["id", "text"]):
             low, high = np.searchsorted(documents, [at, at + texts.num_rows])
             for some in range(low, high, SET_ROWS):
                 rows = slice(some, min(high, some + SET_ROWS))

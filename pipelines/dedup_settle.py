@@ -27,6 +27,7 @@ class Members(NamedTuple):
     by_number: Int64s  # places, by number
     ids: pa.Array
     sizes: Int64s  # of their sets
+    fixed: npt.NDArray[np.bool_]  # released before: they stay
 
     def places(self, documents: Int64s) -> tuple[Int64s, npt.NDArray[np.bool_]]:
         """(place of each document, whether it is a member)."""
@@ -74,7 +75,7 @@ class Settle:
         else:
             self._verify_all(sets, group, members, edges)
         evidence = np.empty(members.documents.size, dtype=np.int64)
-        settle(*loaded, edges.better, edges.worse, edges.known, self.jaccard, evidence)
+        settle(*loaded, edges.better, edges.worse, edges.known, self.jaccard, members.fixed, evidence)
         gone = evidence >= 0
         kept = np.arange(evidence.size)
         kept[gone] = edges.better[evidence[gone]]
@@ -149,7 +150,7 @@ def read_members(sets: Scratch, group: int) -> Members:
     order = best_first(rank, tie, documents)
     held = pa.chunked_array(ids, pa.string()).take(pa.array(order)).combine_chunks()
     documents = documents[order].astype(np.int64)
-    return Members(documents, np.argsort(documents), held, size[order].astype(np.int64))
+    return Members(documents, np.argsort(documents), held, size[order].astype(np.int64), rank[order] == 0)
 
 
 def read_copies(members: Members, copies: Scratch, same: bool | None = None) -> tuple[Int64s, Int64s]:
@@ -163,7 +164,9 @@ def read_copies(members: Members, copies: Scratch, same: bool | None = None) -> 
             mine = mine & (piece["same"] == same)
         found[0].append(place[mine])
         found[1].append(head[mine])
-    return joined(found[0], np.int64), joined(found[1], np.int64)
+    copy, head = joined(found[0], np.int64), joined(found[1], np.int64)
+    loose = ~members.fixed[copy]
+    return copy[loose], head[loose]
 
 
 def read_edges(members: Members, exact: Scratch, pairs: Scratch, verify_copies: bool) -> Edges:

@@ -33,12 +33,14 @@ from filters.near_duplicates import (
     text_digests,
 )
 from filters.shingles import Uint64s
-from pipelines.dedup_columns import Scratch, joined, rows_of
+from pipelines.dedup_columns import Scratch, columns_of, joined, read_documents, rows_of
 from pipelines.dedup_keep import dates, parse_keep, url_keys
-from roots import shards
 
 U64 = pa.uint64()
 NUMBER = pa.field("document", pa.int64(), nullable=False)
+
+
+RELEASED = "released--"  # opens the name of a shard of documents that were released before
 
 
 def columns_of_bands(bands: int) -> list[str]:
@@ -69,15 +71,19 @@ class Sign:
         )
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Sign the documents that a chain keeps."""
-        policy = parse_keep(self.keep)
-        known = {column for path in sources for column in shards.open_shard(path).schema_arrow.names}
+        """Sign the documents that a chain keeps. Released ones have the best right of all: rank and age are 0."""
+        released = name.startswith(RELEASED)
+        policy = parse_keep("longest" if released else self.keep)
+        known = {column for path in sources for column in columns_of(path)}
         of_url = ["url", "date"] if self.url != "none" and {"url", "date"} <= known else []
         schema = self.schema
-        for batch in shards.read_kept(sources, sorted({"id", "text", *policy.columns, *of_url})):
+        for batch in read_documents(sources, sorted({"id", "text", *policy.columns, *of_url})):
             signs = sign(batch["text"], self.scheme)
-            numbers = [*signs.content.T, signs.units, policy.rank(batch), text_digests(batch["id"])]
+            rank = np.minimum(policy.rank(batch), np.uint64((1 << 64) - 2)) + np.uint64(1)
+            numbers = [*signs.content.T, signs.units, rank * np.uint64(not released), text_digests(batch["id"])]
             numbers += self._url(batch) if of_url else [np.zeros(batch.num_rows, np.uint64)] * 3
+            if released:
+                numbers[-1] = np.zeros(batch.num_rows, np.uint64)
             numbers += list(band_keys(signs, self.scheme).T)
             columns = [pa.array(np.ascontiguousarray(column)) for column in numbers]
             yield pa.RecordBatch.from_arrays([batch["id"], pa.array(signs.shingles), *columns], schema=schema)

@@ -583,3 +583,41 @@ def test_passages_part_between_graphemes() -> None:
     assert left.startswith("क")
     assert "ि" in left
     assert "ी" in right
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+def test_new_documents_are_compared_with_a_release_that_stays_as_it_is(kind: str, tmp_path: Path) -> None:
+    rng = random.Random(12)
+    base, other = words(rng, 200), words(rng, 100)
+    released = pa.table(
+        {
+            "id": ["r1", "r1 again", "r2", "r3"],
+            "text": [" ".join(base), " ".join(base), " ".join([*base, "x"]), " ".join(other)],
+            "url": [None, None, "https://a.org/page", None],
+            "date": ["2019-01-01"] * 4,
+        }
+    )
+    file = tmp_path / f"train-00000.{kind}"
+    if kind == "parquet":
+        pq.write_table(released, file)
+    else:
+        with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, released.schema) as writer:
+            writer.write_table(released)
+    rows: Rows = [
+        {"id": "near", "text": " ".join([*base, "much", "longer", "than", "it"]), "date": "2024-01-01"},
+        {"id": "copy", "text": " ".join(other), "date": "2024-01-01"},
+        {"id": "same page", "text": " ".join(words(rng, 50)), "date": "2024-01-01", "url": "https://a.org/page"},
+        {"id": "fresh", "text": " ".join(words(rng, 60)), "date": "2024-01-01"},
+    ]
+    chains = lay(tmp_path, rows, 2)
+    against = {"train-00000": [file]}
+    manifest = run_dedup(chains, tmp_path / "dedup", Dedup(keep="newest"), Serial(), against=against)
+    marks = result(tmp_path / "dedup", manifest)
+    assert set(marks) == {row["id"] for row in rows}
+    assert marks["near"]["duplicate_of"] in ("r1", "r1 again", "r2")
+    assert (marks["copy"]["drop"], marks["copy"]["duplicate_of"]) == ("dedup.exact", "r3")
+    assert (marks["same page"]["drop"], marks["same page"]["duplicate_of"]) == ("dedup.url", "r2")
+    assert marks["fresh"]["drop"] is None
+    assert not list((tmp_path / "dedup").glob("released*"))
+    alone = run_dedup(chains, tmp_path / "alone", Dedup(keep="newest"), Serial())
+    assert alone.kept == 4
