@@ -222,3 +222,15 @@ def test_an_unknown_kind_or_style_names_the_nearest():
         find("x", ["emial"])
     with pytest.raises(SettingsError, match="roots"):
         redact("x", [Span("email", 0, 1)], "root")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "other"),
+    [
+        ("Tel. 48.85837, 2.29448", "coordinates", "phone"),
+        ("token: 1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2", "crypto_address", "key"),
+    ],
+)
+def test_of_kinds_that_overlap_the_earlier_row_wins(text, kind, other):
+    assert find(text, [other])
+    assert [span.kind for span in find(text, KINDS)] == [kind]
