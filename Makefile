@@ -3,7 +3,7 @@
 # LANG is also the variable of the locale. Unset on the command line, make would take en_US.UTF-8 from the environment;
 # set, it would be handed to every child as its locale. So it is read from the command line only, and never exported.
 ifeq ($(origin LANG),command line)
-LANGUAGES := $(LANG)
+CODES := $(strip $(LANG))
 endif
 override LANG :=
 unexport LANG
@@ -17,7 +17,7 @@ WORK ?= work
 WORKERS ?= $(shell nproc 2>/dev/null || echo 1)
 OPTIONS ?=
 
-.PHONY: help setup pipeline test check bench clean
+.PHONY: help setup pipeline train test check bench clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -27,6 +27,8 @@ $(VENV)/.run: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --editable '.[datasets]'
+	@echo "Compiling for this machine, once (about a minute)"
+	$(BIN)/python -m pipelines.prepare
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
@@ -35,9 +37,18 @@ $(VENV)/.dev: $(VENV)/.run
 
 setup: $(VENV)/.dev ## a virtual environment with all that is needed
 
-pipeline: $(VENV)/.run ## the whole job: make pipeline LANG=fr [INPUT='crawl/*.warc.gz' WORK=work WORKERS=2]
-	@test -n "$(strip $(LANGUAGES))" || { echo "Say which language: make pipeline LANG=fr  (several: LANG=\"fr sw yo\")" >&2; exit 2; }
-	$(BIN)/roots run '$(WORK)' $(foreach input,$(INPUT),--input '$(input)') --lang '$(strip $(LANGUAGES))' --workers $(WORKERS) $(OPTIONS)
+pipeline: language $(VENV)/.run ## the whole job: make pipeline LANG=fr [INPUT='crawl/*.warc.gz' WORK=work WORKERS=2]
+	$(BIN)/roots run '$(WORK)' $(foreach input,$(INPUT),--input '$(input)') --lang '$(CODES)' --workers $(WORKERS) $(OPTIONS)
+
+train: language $(VENV)/.dev ## a small model on the dataset of `make pipeline`: make train LANG=fr
+	$(BIN)/roots tokenizer train '$(WORK)' --lang '$(CODES)' --set tokenizer.vocabulary=4096
+	$(BIN)/roots tokens '$(WORK)' --lang '$(CODES)'
+	$(BIN)/roots train '$(WORK)' --lang '$(CODES)' --preset demo $(OPTIONS)
+	$(BIN)/roots evaluate '$(WORK)' --lang '$(CODES)'
+
+.PHONY: language
+language:
+	@test -n "$(CODES)" || { echo "Say which language: make $(firstword $(MAKECMDGOALS)) LANG=fr  (several: LANG=\"fr sw yo\")" >&2; exit 2; }
 
 test: $(VENV)/.dev ## all tests
 	$(BIN)/pytest
@@ -48,8 +59,9 @@ check: $(VENV)/.dev ## what a change must pass: lint, format, types, tests
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-bench: $(VENV)/.dev ## side by side with the peers (long)
-	$(BIN)/python tests/benchmarks/pipeline.py $(OPTIONS)
+bench: $(VENV)/.dev ## side by side with the peers (about half an hour)
+	$(BIN)/python -m tests.benchmarks.pipeline --make-peer
+	$(BIN)/python -m tests.benchmarks.pipeline $(OPTIONS)
 
 clean: ## remove what was made
 	rm -rf $(VENV) work build *.egg-info
