@@ -5,9 +5,11 @@ libmagic, which takes some pages for XML or JavaScript, and drops them unsaid. B
 """
 
 import csv
+import random
+import re
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +55,41 @@ class Archive:
     def size(self) -> int:
         """Bytes on disk."""
         return sum(path.stat().st_size for path in self.folder.glob("*.warc.gz"))
+
+
+RUN = re.compile(rb">([^<>]{30,})<")  # text between two tags
+
+
+def shuffled(record: Record, copy: int) -> Record | None:
+    """Another page of the same markup, size and words: the words of each run of text in another order.
+
+    No shingle survives, so neither side takes it for a copy. None for a body that is chunked or compressed.
+    """
+    head, gap, body = record.block.partition(b"\r\n\r\n")
+    if copy == 0:
+        return record
+    if not gap or re.search(rb"(?mi)^(content|transfer)-encoding:", head):
+        return None
+    chance = random.Random(copy)
+
+    def mix(run: re.Match[bytes]) -> bytes:
+        words = run[1].split(b" ")
+        chance.shuffle(words)
+        return b">" + b" ".join(words) + b"<"
+
+    headers = [
+        (name, value if name != "WARC-Record-ID" else f"<{uuid.uuid5(uuid.NAMESPACE_URL, f'{value}/{copy}').urn}>")
+        for name, value in record.headers
+        if not name.endswith("-Digest")
+    ]
+    headers = [(n, f"{v}/{copy}" if n == "WARC-Target-URI" else v) for n, v in headers]
+    return Record(tuple(headers), head + gap + RUN.sub(mix, body), record.language)
+
+
+def multiplied(records: Sequence[Record], copies: int) -> list[Record]:
+    """The records, and `copies` - 1 times their shuffled likes: so many pages that start-up is no matter."""
+    made = [shuffled(record, copy) for copy in range(copies) for record in records]
+    return [record for record in made if record]
 
 
 def missing_data() -> str | None:
