@@ -7,15 +7,17 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from filters.personal_data import find
 from pipelines import release
 from pipelines.card import escape, make_card
-from pipelines.folders import find_archives
+from pipelines.folders import chain, find_archives
 from pipelines.pipeline import COMMANDS, plan_jobs, run_stages
 from pipelines.publish import Publish, PublishError, publish, validate
 from pipelines.rights import Catalogue, Rights, Source, check_rights, load_catalogue, refusal
 from roots.errors import InputError, SettingsError
 from roots.executors import Local, Serial
 from roots.settings import build
+from roots.shards import read_kept
 
 CRAWL = Path(__file__).parent / "fixtures/crawl"
 SETTINGS = Publish(contact="takedown@example.org", date="2026-11-21", name="Ours <b>| x")
@@ -281,3 +283,15 @@ def test_a_folder_without_a_dataset_is_refused(tmp_path):
         publish(tmp_path, tmp_path / "r", [], build_settings(), Rights(), Serial())
     with pytest.raises(InputError, match="no release"):
         release.read_manifest(tmp_path)
+
+
+def test_no_address_that_was_replaced_is_anywhere_in_the_release(work, released):
+    addresses = set()
+    for path in sorted((work / "fr/redact").glob("*.parquet")):
+        for batch in read_kept(chain(work, "fr", path.name, "redact"), ["text"]):
+            for text in batch["text"].to_pylist():
+                addresses |= {text[span.start : span.end] for span in find(text, ["email", "phone", "iban"])}
+    assert addresses
+    readable = [(released / name).read_text() for name in ("README.md", "manifest.json")]
+    readable += [str(row) for row in documents(released)]
+    assert not [place for place in readable if any(address in place for address in addresses)]
