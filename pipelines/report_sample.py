@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -24,6 +25,7 @@ from roots.shards import open_shard, read, read_kept
 MISSING = 0xFFFF  # the rank of a document that has no number
 DOMAINS = 25  # listed
 NEAR = 60  # documents on each side of a bound that are shown whole before all others
+MARGIN = 400  # characters read past the end of what is shown
 STEPS = 48  # places along a signal near which documents are shown whole
 
 
@@ -230,12 +232,25 @@ def read_texts(
             text = row["text"] or ""
             urls[place] = _clean(row["url"] or "", row["language"], shown)[:300]
             lengths[place] = len(text)
-            # Twice as much as is shown, so that an address at the cut is seen whole and replaced.
-            clean = _clean(text[: shown.longest if place in wanted else 2 * shown.excerpt], row["language"], shown)
-            excerpts[place] = clean[: shown.excerpt]
+            # More is read than is shown, so that an address at the cut is seen whole and replaced.
+            limit = shown.longest if place in wanted else shown.excerpt
+            clean = _clean(text[: limit + MARGIN], row["language"], shown)
+            excerpts[place] = _cut(clean, shown.excerpt)
             if place in wanted:
-                found[place] = clean
+                found[place] = _cut(clean, limit)
     return Texts(urls, excerpts, lengths, found)
+
+
+def _cut(text: str, limit: int) -> str:
+    """At most `limit` characters, ending after a word or, where words are not spaced, before no combining mark."""
+    if len(text) <= limit:
+        return text
+    for end in range(limit, max(limit - 40, 0), -1):
+        if text[end].isspace():
+            return text[:end]
+    while limit and (category(text[limit])[0] == "M" or "\u200d" in text[limit - 1 : limit + 1]):
+        limit -= 1
+    return text[:limit]
 
 
 def _clean(text: str, language: str | None, shown: Shown) -> str:

@@ -16,7 +16,7 @@ from filters.language import load_language
 from filters.rules import SIGNALS, rules_of
 from pipelines.report import PROGRAM, STYLE, Report, plain_words, safe_json, write_report
 from pipelines.report_overview import correlation
-from pipelines.report_sample import choose_whole, read_sample
+from pipelines.report_sample import _cut, choose_whole, read_sample
 from roots.errors import InputError, SettingsError
 from roots.settings import build
 from tests.report_work import ARABIC, HOSTILE, french, judge_again, make_work
@@ -180,6 +180,21 @@ def test_the_bounds_begin_as_the_corpus_was_filtered(work: Path, tmp_path: Path)
     assert (bounds["words"]["min"], bounds["words"]["max"]) == (33, None)
     assert begin(Report(bounds="gopher"))[1]["words"]["min"] == 50
     judge_again(work, "fr", load_language("fr"))
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "wanted"),
+    [
+        ("le moulin du village", 11, "le moulin"),
+        ("court", 12, "court"),
+        ("กาลครั้งหนึ่ง", 6, "กาลค"),  # before a vowel sign and a tone mark: the whole cluster goes
+        ("नमस्ते" * 9, 15, ("नमस्ते" * 9)[:14]),
+        ("👩\u200d👩\u200d👧" * 3, 8, ("👩\u200d👩\u200d👧" * 3)[:5]),
+        ("ọ̀rọ̀" * 4, 9, ("ọ̀rọ̀" * 4)[:8]),
+    ],
+)
+def test_a_text_is_cut_between_what_a_reader_takes_for_letters(text: str, limit: int, wanted: str) -> None:
+    assert _cut(text, limit) == wanted
 
 
 def test_what_is_missing_is_said(work: Path, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ function card(signal) {
     figures.dataset.dropped = hits;
     figures.replaceChildren(...(bound
       ? [el("b", { class: hits ? "drop" : "" }, percent(hits, size)), ` dropped by this bound alone (${count(hits)})`,
-        el("span", { class: "quiet" }, ` · ${count(onlyBy(signal.name))} of them by nothing else`)]
+        hits ? el("span", { class: "quiet" }, `, ${count(onlyBy(signal.name))} by no other`) : ""]
       : [el("span", { class: "quiet" }, "No bound yet: drag the handle in from the edge to set one.")]));
   };
   return { element, update };

@@ -2,7 +2,7 @@
 
 function table(caption, heads, rows) {
   return el("div", { class: "scroll" }, el("table", {}, el("caption", {}, caption),
-    el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col" }, head)))), el("tbody", {}, rows)));
+    el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col", class: head ? null : "wide" }, head)))), el("tbody", {}, rows)));
 }
 
 function bar(part, all, kind) {

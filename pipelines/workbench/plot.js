@@ -102,7 +102,7 @@ function plot(signal) {
     box.replaceChildren(picture, ...handles.values());
     axis.replaceChildren(...[0, 0.25, 0.5, 0.75, 1].map((place) => {
       const value = scale.value(place);
-      return el("span", {}, shown(signal, signal.axis === "log" ? Math.round(value) : Number(value.toPrecision(2))));
+      return el("span", {}, shown(signal, signal.axis === "log" ? Math.round(Number(value.toPrecision(2))) : Number(value.toPrecision(2))));
     }));
     move();
   };

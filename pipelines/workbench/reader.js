@@ -104,7 +104,7 @@ function entry(row, signal) {
   const body = el("div", { class: "document" });
   const item = el("details", { class: "entry", "data-row": row, "data-id": ids[row] },
     el("summary", {}, el("span", { class: "line" }, value, el("bdi", { class: "host" }, host(urls[row])), mark(row)),
-      el("span", { class: "start", lang: facts.language.code, dir: direction(excerpts[row].slice(0, 160)) }, excerpts[row].slice(0, 160).replace(/\s+/g, " "))), body);
+      el("span", { class: "start", lang: facts.language.code, dir: direction(excerpts[row]) }, excerpts[row].replace(/\s+/g, " "))), body);
   const show = () => {
     if (item.open) {
       closed.add(row);
