@@ -122,6 +122,15 @@ def test_no_row_comes_twice_an_epoch_and_no_token_is_lost(work, packing):
         assert (batch.docs >= 0).sum() + rows.rows >= one[0].tokens  # T + 1 tokens a row, T of them inputs
 
 
+def test_seeds_and_languages_have_orders_of_their_own(work):
+    index = np.arange(20)
+    orders = {seed: feed.Feed(shards_of(work, "fr"), 16, seed=seed).rows_at(index) for seed in (0, 1, 2)}
+    assert orders[0] != orders[1] != orders[2] != orders[0]
+    pair = feed.Feed([*shards_of(work, "fr"), *shards_of(work, "fr")], 16, seed=1)
+    rows = pair.rows_at(np.arange(40))
+    assert [row for source, row in rows if source == 0] != [row for source, row in rows if source == 1]
+
+
 def test_best_fit_cuts_only_long_documents(work):
     packed = feed.BestFit(shards_of(work, "hi")[0], 64)
     sizes = np.diff(packed.shards.starts)

@@ -142,6 +142,22 @@ def test_kill_in_mid_save_leaves_the_checkpoint_before(world, tmp_path):
     assert checkpoint.steps(folder) == [10, 11]
 
 
+def test_a_checkpoint_appears_by_one_rename_of_a_whole_folder(world, tmp_path, monkeypatch):
+    fit(world, tmp_path, replace(TINY, tokens=2 * 256))
+    folder, before = tmp_path / "checkpoints", held(tmp_path)
+
+    def full(path, target):
+        assert not target.exists()
+        assert sorted(p.name for p in path.iterdir()) == sorted((*checkpoint.FILES, "manifest.json"))
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(ShardError, match="No space left"):
+        checkpoint.save(folder, 50, before, 2)
+    assert checkpoint.steps(folder) == [0, 2]
+    assert not list(folder.glob(".*"))
+
+
 def test_a_damaged_checkpoint_is_refused(world, tmp_path):
     fit(world, tmp_path, replace(TINY, tokens=2 * 256))
     path = checkpoint.latest(tmp_path / "checkpoints") / "model.safetensors"
