@@ -20,6 +20,7 @@ from pipelines.cli_options import (
     split_codes,
     stage_options,
 )
+from pipelines.extractors import EXTRACTORS
 from pipelines.folders import find_archives, languages
 from pipelines.progress import table
 from pipelines.verify import verify as check
@@ -63,11 +64,16 @@ def main() -> None:
     """
 
 
+EXTRACTOR = click.option("--extractor", default=None, help=f"How main text is found: {', '.join(EXTRACTORS)}.")
+
+
 def _go(
     stages: Sequence[str], work: Path, codes: Sequence[str], inputs: Sequence[str], options: dict[str, Any]
 ) -> None:
     """Run some stages for some languages and print a table for each."""
     values = read_settings(options["pairs"], options["config"])
+    if options.get("extractor"):
+        values["extract"] = {**values.get("extract", {}), "extractor": options["extractor"]}
     executor = executor_of(options["executor"], options["workers"])
     archives = find_archives(inputs) if inputs else None
     jobs = pipeline.plan_jobs(work, split_codes(codes), archives, values)
@@ -96,6 +102,8 @@ def _add_stage(name: str, summary: str, example: str) -> None:
         decorated = LANGUAGE(decorated)
     if name in ("index", "run"):
         decorated = INPUT(decorated)
+    if name in ("extract", "run"):
+        decorated = EXTRACTOR(decorated)
     main.command(name)(WORK(decorated))
 
 

@@ -156,7 +156,7 @@ def pii_eval(**options: Any) -> None:
       roots pii eval --set pii.data=labelled.jsonl.gz
     """
     for found in pii.evaluate(one_group(pii.PiiEval, "pii", options["pairs"], options["config"])):
-        click.echo(str(found))
+        click.echo("\n".join(found.lines()))
 
 
 COMMANDS: dict[str, click.Command] = {

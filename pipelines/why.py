@@ -3,19 +3,25 @@
 What every stage stored about it is all there is to read: the audit trail is the data itself.
 """
 
+import difflib
 import re
+import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
+from filters.personal_data import DEFAULT_KINDS, redact
+from filters.personal_data import find as find_personal_data
 from pipelines.folders import CHAIN, folder, languages
 from roots import shards
 from roots.errors import InputError
 from roots.stage import read_manifest
 
 Row = dict[str, Any]
+PASSAGES, PASSAGE = 6, 160  # shown of two texts that differ; characters of each
 
 
 def find(work: Path, wanted: str) -> Iterator[tuple[str, Row]]:
@@ -38,8 +44,6 @@ def find(work: Path, wanted: str) -> Iterator[tuple[str, Row]]:
 
 
 def _set(values: set[str]) -> Any:
-    import pyarrow as pa
-
     return pa.array(sorted(values))
 
 
@@ -88,25 +92,58 @@ def explain(work: Path, wanted: str, language: str | None = None) -> Iterator[st
             yield "  no language was run yet"
         for code in codes if index_row["drop"] is None else []:
             yield f"  for {code}:"
-            for stage, row in path_of(work, code, name, index_row):
-                if stage == "index":
-                    continue
-                settings = read_manifest(folder(work, code, stage))["settings"] if stage == "filter" and row else {}
-                yield from ("  " + line for line in _lines(stage, row, settings))
+            yield from ("  " + line for line in _explain_language(work, code, name, index_row))
 
 
-def _lines(stage: str, row: Row | None, settings: Mapping[str, Any]) -> Iterator[str]:
+def _explain_language(work: Path, code: str, name: str, index_row: Row) -> Iterator[str]:
+    """What the stages of one language say of a document."""
+    known: dict[str, Any] = {}  # signals so far, and the rules they are judged by
+    if (folder(work, code, "filter") / "manifest.json").is_file():
+        known["rules"] = read_manifest(folder(work, code, "filter"))["settings"]["rules"]
+    for stage, row in path_of(work, code, name, index_row):
+        if stage == "index":
+            continue
+        yield from _lines(stage, row, known)
+        if stage in ("extract", "measure"):
+            known.update(row or {})
+        if stage == "dedup" and row and row["duplicate_of"] and row["drop"] != "dedup.url":
+            yield from (f"           {line}" for line in _differences(work, code, row["id"], row["duplicate_of"]))
+
+
+def _lines(stage: str, row: Row | None, known: Mapping[str, Any]) -> Iterator[str]:
     """What one stage says."""
     if row is None:
         yield f"  {stage:<8} not in its shard: the stages are not of one run; run `roots verify`"
         return
     verdict = "" if "drop" not in row else "kept" if row["drop"] is None else f"DROPPED: {row['drop']}"
     yield f"  {stage:<8} {verdict}".rstrip()
-    details = SAY.get(stage, _say_signals)(row, settings)
-    yield from (f"           {detail}" for detail in details if detail)
+    yield from (f"           {detail}" for detail in SAY[stage](row, known) if detail)
 
 
-def _say_index(row: Row, settings: Mapping[str, Any]) -> Iterator[str]:
+def _differences(work: Path, code: str, lost: str, kept: str) -> Iterator[str]:
+    """The passages in which a removed document differs from the one that was kept, personal data taken out."""
+    texts: dict[str, list[str]] = {}
+    for path in sorted(folder(work, code, "extract").glob("*.parquet")):
+        for batch in shards.read(path, ["id", "text"]):
+            for row in batch.filter(pc.is_in(batch["id"], pa.array([lost, kept]))).to_pylist():
+                texts[row["id"]] = [line for line in (row["text"] or "").split("\n") if line.strip()]
+    if len(texts) < 2:
+        return
+    if texts[lost] == texts[kept]:
+        yield "the texts are equal"
+    shown = 0
+    for line in difflib.unified_diff(texts[lost], texts[kept], n=0, lineterm=""):
+        if line[:1] in "+-" and line[:3] not in ("+++", "---"):
+            shown += 1
+            text = redact(line[1:], find_personal_data(line[1:], DEFAULT_KINDS), "roots")
+            if shown <= PASSAGES:
+                cut = text if len(text) <= PASSAGE else text[: PASSAGE - 1] + "\u2026"
+                yield f"{'only here' if line[0] == '-' else 'only there'}: {cut}"
+    if shown > PASSAGES:
+        yield f"and {shown - PASSAGES} passages more"
+
+
+def _say_index(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
     yield f"archive {row['file_path']}, offset {row['offset']}, fetched {row['date'] or 'at an unknown time'}"
     yield f"{row['kind']}, HTTP {row['status']}, {row['content_type']}, {row['payload_bytes']} bytes"
     if row["charset"]:
@@ -115,7 +152,7 @@ def _say_index(row: Row, settings: Mapping[str, Any]) -> Iterator[str]:
         yield f"languages of the quick text ({row['quick_chars']} characters): {_labels(row['languages'])}"
 
 
-def _say_extract(row: Row, settings: Mapping[str, Any]) -> Iterator[str]:
+def _say_extract(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
     if row["extractor"]:
         yield f"{row['extractor']}, {len(row['text'] or '')} characters"
     if row["language"]:
@@ -123,52 +160,45 @@ def _say_extract(row: Row, settings: Mapping[str, Any]) -> Iterator[str]:
         yield f"language {tag} {row['language_score']:.3f}; {_labels(row['top_langs'] or [])}"
 
 
-def _say_signals(row: Row, settings: Mapping[str, Any]) -> Iterator[str]:
-    signals = {key: value for key, value in row.items() if key not in ("id", "drop", "text")}
-    width = max((len(key) for key in signals), default=0)
-    for key, value in signals.items():
-        yield f"{key:<{width}}  {_number(value)}"
+def _say_measure(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
+    judged = {rule["signal"] for rule in known.get("rules", [])}
+    others = [f"{key} {_number(value)}" for key, value in row.items() if key not in {"id", "drop", *judged}]
+    yield from textwrap.wrap("without a bound: " + ", ".join(others), 100, subsequent_indent="  ")
 
 
-def _say_filter(row: Row, settings: Mapping[str, Any]) -> Iterator[str]:
-    for signal in row["failed"] or []:
-        yield f"out of bounds: {signal}"
-    yield from (f"bound {line}" for line in _bounds(settings))
+def _say_filter(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
+    rules = known.get("rules", [])
+    width = max((len(rule["signal"]) for rule in rules), default=0)
+    for rule in rules:
+        low, high = (_number(rule[end]) if rule[end] is not None else "" for end in ("min", "max"))
+        bound = f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}"
+        out = "   OUT OF BOUNDS" if rule["signal"] in (row["failed"] or []) else ""
+        yield f"{rule['signal']:<{width}}  {_number(known.get(rule['signal'])):>9}  ({bound}){out}"
 
 
-def _bounds(values: Any, path: str = "") -> Iterator[str]:
-    """All numbers of the settings, as `name = value`."""
-    if isinstance(values, Mapping):
-        for key in sorted(values):
-            yield from _bounds(values[key], f"{path}.{key}" if path else key)
-    elif isinstance(values, list) and values and isinstance(values[0], list):
-        for item in values:
-            yield f"{path}: {' '.join(_number(part) for part in item)}"
-    elif values is not None:
-        yield f"{path} = {values}"
-
-
-def _say_dedup(row: Row, settings: Mapping[str, Any]) -> Iterator[str]:
+def _say_dedup(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
     if row["duplicate_of"]:
-        yield f"a copy of {row['duplicate_of']}, which was kept; Jaccard {_number(row['jaccard'])}"
+        likeness = f"; Jaccard {_number(row['jaccard'])}" if row["jaccard"] is not None else ""
+        yield f"a copy of {row['duplicate_of']}, which was kept{likeness}"
     elif row["minhash_cluster_size"] and row["minhash_cluster_size"] > 1:
         yield f"kept for {row['minhash_cluster_size']} copies, itself among them"
 
 
-def _say_redact(row: Row, settings: Mapping[str, Any]) -> Iterator[str]:
+def _say_redact(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
     for span in row["pii"] or []:
         yield f"{span['kind']} at characters {span['start']} to {span['end']}"
     if not row["pii"]:
         yield "nothing to redact"
 
 
-def _say_shard(row: Row, settings: Mapping[str, Any]) -> Iterator[str]:
+def _say_shard(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
     yield f"row {row['row']} of {row['file']}"
 
 
 SAY = {
     "index": _say_index,
     "extract": _say_extract,
+    "measure": _say_measure,
     "filter": _say_filter,
     "dedup": _say_dedup,
     "redact": _say_redact,

@@ -56,7 +56,7 @@ def command_of(contender: str, archive: Archive, work: Path, language: str, core
         return [*command, "--lang", language, "--workers", str(cores), "--model", str(language_model())]
     program = Path(sys.executable).with_name("roots")
     command = [str(program), "run", str(work), "--input", archive.pattern, "--lang", language, "--workers", str(cores)]
-    return [*command, "--set", "extract.extractor=resiliparse"] if contender == FAST else command
+    return [*command, "--extractor", "resiliparse"] if contender == FAST else command
 
 
 def cpus(cores: int) -> list[int]:
