@@ -212,7 +212,7 @@ def test_why_tells_the_whole_path(work: Path) -> None:
         assert word in kept or word.replace("train", "validation") in kept, word
     dropped = roots("why", by_fate["filter"], "--work", str(work), "--lang", "fr")
     assert "DROPPED: filter." in dropped
-    assert "out of bounds" in dropped
+    assert "OUT OF BOUNDS" in dropped
     copies = [row for row in rows(work, "fr", "dedup") if row["drop"] == "dedup.near"]
     lost = roots("why", copies[0]["id"], "--work", str(work))
     assert copies[0]["duplicate_of"] in lost
