@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 from roots.errors import RootsError
-from roots.settings import build, parse_pairs
+from roots.settings import parse_pairs
 from trainer import corpus
-from trainer.recipe import Recipe
+from trainer.recipe import recipe_for
 
 
 def main(arguments: list[str]) -> int:
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     languages = options.lang.replace(",", " ").split()
     try:
         values = parse_pairs(f"train.{pair.removeprefix('train.')}" for pair in options.set).get("train", {})
-        recipe = build(Recipe, values, "train")
+        recipe = recipe_for(values)
         places = corpus.places(options.work, languages)
         sources = {language: places.tokens / language for language in languages}
         result = train(recipe, sources, places.tokenizer, options.target or places.model)

@@ -4,10 +4,12 @@ Loads no torch. Everything here depends on tokens read alone, so a resumed run g
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from roots.errors import unknown_name
+from roots.settings import build
 from trainer.presets import PRESETS
 
 SCHEDULES = ("cosine", "wsd", "constant")
@@ -17,7 +19,7 @@ PRECISIONS = ("auto", "fp32", "bf16")
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides a training run, besides the tokens. The defaults are the demo's: minutes on two cores."""
+    """All that decides a training run, besides the tokens. What a preset is usually trained with stands in RECIPES."""
 
     preset: str = "demo"  # a key of trainer.presets.PRESETS; its vocabulary is the tokenizer's
     length: int = 256  # tokens a row
@@ -70,7 +72,7 @@ class Recipe:
         if not (0 <= self.warmup < 1 and 0 < self.decay <= 1 and 0 <= self.min_lr <= 1):
             raise ValueError("warmup, decay and min_lr are shares between 0 and 1")
         if self.optimiser == "muon" and self.shard * self.tensor > 1:
-            raise ValueError("muon needs whole matrices: use shard=1 and tensor=1")
+            raise ValueError("muon needs whole matrices: use shard=1 and tensor=1, or optimiser=adamw")
 
     @property
     def rows(self) -> int:
@@ -87,6 +89,49 @@ class Recipe:
             except ValueError:
                 raise ValueError(f"weights: {pair!r} is not language=weight, as fr=0.7") from None
         return found or None
+
+
+_BLOOM = {
+    "length": 2048, "tokens": 341_000_000_000, "mask_documents": False, "beta2": 0.95, "weight_decay": 0.1, "clip": 1.0,
+    "warmup": 375 / 410_000, "precision": "bf16", "micro_rows": 1, "save_every": 1000, "evaluate_every": 1000,
+}  # fmt: skip
+_WORKING = {
+    "length": 2048,
+    "batch_tokens": 524_288,
+    "precision": "bf16",
+    "compile": True,
+    "warmup": 0.02,
+    "save_every": 500,
+}
+
+
+def _bloom(lr: float, rows: int, floor: float = 1e-5, **more: Any) -> dict[str, Any]:
+    return {**_BLOOM, "lr": lr, "batch_tokens": 2048 * rows, "min_lr": floor / lr, **more}
+
+
+# What each preset is trained with where the user says nothing else. BLOOM's: Workshop 2022, table 3 and section 3.4.
+RECIPES: Mapping[str, Mapping[str, Any]] = {
+    "demo": {"tokens": 800_000, "batch_tokens": 2_048, "micro_rows": 8, "optimiser": "muon", "lr": 4e-3},
+    "small": {"length": 512, "tokens": 20_000_000, "batch_tokens": 16_384, "micro_rows": 8},
+    "125m": {**_WORKING, "tokens": 2_500_000_000, "lr": 6e-4, "micro_rows": 32},
+    "350m": {**_WORKING, "tokens": 7_000_000_000, "lr": 4e-4, "micro_rows": 16},
+    "1b": {**_WORKING, "tokens": 20_000_000_000, "lr": 2.5e-4, "micro_rows": 8},
+    "bloom-560m": _bloom(3.0e-4, 256),
+    "bloom-1b1": _bloom(2.5e-4, 256),
+    "bloom-1b7": _bloom(2.0e-4, 512),
+    "bloom-3b": _bloom(1.6e-4, 512),
+    "bloom-7b1": _bloom(1.2e-4, 512),
+    "bloom": _bloom(6.0e-5, 2048, 6e-6, ramp_rows=192, ramp_by=16, ramp_tokens=20_000_000_000, recompute=True),
+}
+
+
+def recipe_for(values: Mapping[str, Any]) -> Recipe:
+    """The recipe of the preset that `values` names (or of the demo), changed by the other values.
+
+    Raises SettingsError for an unknown name or a value that cannot be used.
+    """
+    usual = RECIPES.get(str(values.get("preset", "demo")), {})
+    return build(Recipe, {**usual, **values}, "train")
 
 
 def rate(recipe: Recipe, tokens: int) -> float:

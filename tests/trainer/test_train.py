@@ -277,6 +277,24 @@ def test_the_batch_grows_as_blooms():
     assert sum(recipe.updates(small)) * 2 >= 100
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_has_a_recipe_and_blooms_are_its_own(preset):
+    found = recipe.recipe_for({"preset": preset, "seed": 7})
+    assert (found.preset, found.seed) == (preset, 7)
+    if preset == "bloom":
+        assert (found.lr, found.rows, found.mask_documents) == (6e-5, 2048, False)
+        assert found.lr * found.min_lr == pytest.approx(6e-6)
+        assert found.warmup * 410e9 == pytest.approx(375e6)
+        assert recipe.batch_rows(found, 0) == 192
+
+
+def test_what_the_user_says_comes_before_the_preset():
+    assert recipe.recipe_for({"lr": 0.5}).lr == 0.5
+    assert recipe.recipe_for({}).optimiser == "muon"
+    with pytest.raises(SettingsError, match="Did you mean 'bloom-3b'"):
+        recipe.recipe_for({"preset": "bloom3b"})
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
