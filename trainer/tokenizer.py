@@ -10,7 +10,8 @@ import math
 import resource
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib.resources import as_file, files
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -236,6 +237,12 @@ def _costs(seconds: float, text_bytes: float) -> dict[str, Any]:
     return {"seconds": round(seconds, 2), "mb_per_second": speed, "peak_memory_mb": peak}
 
 
+def monolingual(sources: Mapping[str, Sequence[Path]], settings: TokenizerSettings) -> dict[str, Tokenizer]:
+    """A tokenizer of each language alone, as large as the common one: what the BLOOM paper compares with."""
+    alone = replace(settings, rounds=0, shares=())
+    return {language: train({language: paths}, alone).tokenizer for language, paths in sorted(sources.items())}
+
+
 def cost(tokenizer: Tokenizer, lines: Sequence[str]) -> int:
     """Tokens that these lines need together."""
     return sum(len(encoding.ids) for encoding in tokenizer.encode_batch_fast(list(lines), add_special_tokens=False))
@@ -309,6 +316,18 @@ def load(path: Path) -> Tokenizer:
     tokenizer = Tokenizer.from_str(raw)
     tokenizer.encode_special_tokens = True
     return tokenizer
+
+
+def find(name: str) -> Tokenizer:
+    """A tokenizer by path, or as `package:file` inside an installed package. Raises InputError where there is none."""
+    package, colon, file = name.partition(":")
+    if Path(name).exists() or not colon:
+        return load(Path(name))
+    try:
+        with as_file(files(package).joinpath(file)) as path:
+            return load(path)
+    except ModuleNotFoundError:
+        raise InputError(f"no package {package!r} is installed, in which to look for {file}") from None
 
 
 def identity(tokenizer: Tokenizer) -> str:

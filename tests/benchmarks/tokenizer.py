@@ -54,10 +54,7 @@ def main(pairs: list[str]) -> None:
         feedback = fertility.read_parallel(parallel, "even")
         trained = tokenizer.train(sources, settings, feedback)
         tokenizer.save(trained, out)
-        own = {}
-        for language in sorted(OTHERS):
-            alone = build(tokenizer.TokenizerSettings, values | {"rounds": 0}, "tokenizer")
-            own[language] = tokenizer.train({language: sources[language]}, alone).tokenizer
+        own = tokenizer.monolingual({language: sources[language] for language in sorted(OTHERS)}, settings)
     judged = {k: v for k, v in fertility.read_parallel(parallel, "odd").items() if k in sources}
     banks = sorted((DATA / "ud_fertility").glob("*pud-ud-test.conllu.gz"))
     found = fertility.evaluate({"roots": trained.tokenizer}, judged, banks, own)

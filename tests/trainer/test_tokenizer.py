@@ -204,6 +204,34 @@ def test_bad_settings_and_inputs_are_refused(sources, tmp_path):
         tok.load(tmp_path)
 
 
+def test_a_tokenizer_is_found_by_path_and_in_a_package(trained, tmp_path, monkeypatch):
+    package = f"package_with_{trained.report['settings']['pattern']}"
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "__init__.py").touch()
+    tok.save(trained, tmp_path / package / "data")
+    monkeypatch.syspath_prepend(tmp_path)
+    wanted = tok.identity(trained.tokenizer)
+    assert tok.identity(tok.find(str(tmp_path / package / "data"))) == wanted
+    assert tok.identity(tok.find(f"{package}:data/tokenizer.json")) == wanted
+    with pytest.raises(InputError, match="no package 'nosuchpackage'"):
+        tok.find("nosuchpackage:x.json")
+    with pytest.raises(InputError, match="roots tokenizer train"):
+        tok.find(str(tmp_path / "absent"))
+
+
+def test_monolingual_tokenizers_cut_their_language_least(sources):
+    settings = tok.TokenizerSettings(vocabulary=512, reserved=16, budget_mb=1, shares=("en=0.5",))
+    common = tok.train(sources, settings).tokenizer
+    own = tok.monolingual({"yo": sources["yo"]}, settings)
+    assert tok.cost(own["yo"], [TEXTS["yo"]]) < tok.cost(common, [TEXTS["yo"]])
+
+
+def test_fixed_shares_are_kept():
+    assert tok.held({"en": 0.1, "fr": 0.6, "sw": 0.3}, {"en": 0.4}) == pytest.approx({"en": 0.4, "fr": 0.4, "sw": 0.2})
+    with pytest.raises(SettingsError, match="language=share"):
+        build(tok.TokenizerSettings, {"shares": ["en"]}, "tokenizer")
+
+
 def test_evaluation_counts_words_premiums_and_monolingual_cost(trained, tmp_path):
     rows = ["1-2\tdu\t_\t_\t_\t_\t_\t_\t_\t_", "1\tde\t_\t_\t_\t_\t_\t_\t_\t_", "2\tle\t_\t_\t_\t_\t_\t_\t_\t_",
             "3\tchien\t_\t_\t_\t_\t_\t_\t_\tSpaceAfter=No", "4\t.\t_\t_\t_\t_\t_\t_\t_\t_"]  # fmt: skip
