@@ -22,7 +22,7 @@ from filters.measures import MEASURES
 from filters.rules import SIGNALS, Rule, rules_of
 from pipelines import folders
 from pipelines.report_overview import correlation, languages_of, stages_of
-from pipelines.report_sample import Numbers, Sample, Shown, choose_whole, read_sample, read_texts
+from pipelines.report_sample import Numbers, Sample, Shown, Texts, choose_whole, cut, read_sample, read_texts
 from roots.errors import InputError
 from roots.shards import write_text
 from roots.stage import read_manifest
@@ -37,11 +37,11 @@ class Report:
     """How much of the corpus is in the page."""
 
     documents: int = 20_000  # sampled documents that can be read
-    numbers: int = 60_000  # sampled documents that are counted: the same ones, and more
+    numbers: int = 40_000  # sampled documents that are counted: the same ones, and more
     excerpt: int = 280  # characters of each document
     longest: int = 40_000  # characters of a document that is shown whole
     whole: int = 8_000  # documents shown whole, at most
-    text_bytes: int = 5_500_000  # of whole texts, packed
+    file_bytes: int = 14_000_000  # of the page; whole texts take what is left
     redact: bool = True  # replace personal data in what is shown
     bounds: str = ""  # a bound set or TOML file to begin with; empty: what the filter stage judged by
 
@@ -49,7 +49,7 @@ class Report:
         for name in ("documents", "numbers", "longest"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: 1 or more is needed")
-        for name in ("excerpt", "whole", "text_bytes"):
+        for name in ("excerpt", "whole", "file_bytes"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} = {getattr(self, name)}: 0 or more is needed")
         if not self.documents <= self.numbers <= 60_000:
@@ -75,12 +75,12 @@ def write_report(work: Path, language_code: str, target: Path, settings: Report 
     whole = choose_whole(sample, rules_of(begin[1].bounds), readable, settings.whole)
     shown = Shown(settings.excerpt, settings.longest, settings.redact)
     texts = read_texts(chains, sample, readable, whole, shown)
-    blocks, held = _pack_texts(texts.whole, whole, settings.text_bytes)
-    packed = {"numbers": _pack(sample.packed()), "excerpts": _pack_json([texts.urls, texts.excerpts])}
+    values = _values(work, begin, sample, settings) | {"readable": readable, "lengths": texts.lengths, "whole": whole}
+    packed = {"numbers": _pack(sample.packed())}
+    packed["excerpts"] = _pack_excerpts(texts, settings.file_bytes // 2)
+    room = settings.file_bytes - sum(map(len, packed.values())) - len(_page(language, values, {}).encode())
+    blocks, held = _pack_texts(texts.whole, whole, room)
     packed |= {f"texts-{number}": block for number, block in enumerate(blocks)}
-    values = _values(work, begin, sample, settings)
-    values["readable"] = readable
-    values["lengths"] = texts.lengths
     values["whole"] = held
     target.parent.mkdir(parents=True, exist_ok=True)
     write_text(target, _page(language, values, packed))
@@ -169,6 +169,16 @@ def _pack_json(values: Any) -> str:
     return _pack(json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
 
 
+def _pack_excerpts(texts: Texts, limit: int) -> str:
+    """Pack the addresses and the beginnings of documents, shorter ones where they do not fit into `limit` bytes."""
+    excerpts = texts.excerpts
+    packed = _pack_json([texts.urls, excerpts])
+    while len(packed) > limit and any(excerpts):
+        excerpts = [cut(excerpt, len(excerpt) // 2) for excerpt in excerpts]
+        packed = _pack_json([texts.urls, excerpts])
+    return packed
+
+
 def _pack_texts(texts: Mapping[int, str], order: list[int], limit: int) -> tuple[list[str], list[int]]:
     """Pack whole texts in order until `limit` bytes are full; returns the blocks and the documents that are in them."""
     blocks: list[str] = []
@@ -177,7 +187,7 @@ def _pack_texts(texts: Mapping[int, str], order: list[int], limit: int) -> tuple
     for start in range(0, len(order), BLOCK):
         part = order[start : start + BLOCK]
         block = _pack_json([texts[place] for place in part])
-        size += len(block) * 3 // 4
+        size += len(block)
         if size > limit:
             break
         blocks.append(block)

@@ -230,18 +230,18 @@ def read_texts(
     for places, batch in _pick(chains, sample.rows[:readable], ["url", "text", "language"]):
         for place, row in zip(places.tolist(), batch.to_pylist(), strict=True):
             text = row["text"] or ""
-            urls[place] = _clean(row["url"] or "", row["language"], shown)[:300]
+            urls[place] = _clean(row["url"] or "", row["language"], shown)[:200]
             lengths[place] = len(text)
             # More is read than is shown, so that an address at the cut is seen whole and replaced.
             limit = shown.longest if place in wanted else shown.excerpt
             clean = _clean(text[: limit + MARGIN], row["language"], shown)
-            excerpts[place] = _cut(clean, shown.excerpt)
+            excerpts[place] = cut(clean, shown.excerpt)
             if place in wanted:
-                found[place] = _cut(clean, limit)
+                found[place] = cut(clean, limit)
     return Texts(urls, excerpts, lengths, found)
 
 
-def _cut(text: str, limit: int) -> str:
+def cut(text: str, limit: int) -> str:
     """At most `limit` characters, ending after a word or, where words are not spaced, before no combining mark."""
     if len(text) <= limit:
         return text

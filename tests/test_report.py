@@ -16,7 +16,7 @@ from filters.language import load_language
 from filters.rules import SIGNALS, rules_of
 from pipelines.report import PROGRAM, STYLE, Report, plain_words, safe_json, write_report
 from pipelines.report_overview import correlation
-from pipelines.report_sample import _cut, choose_whole, read_sample
+from pipelines.report_sample import choose_whole, cut, read_sample
 from roots.errors import InputError, SettingsError
 from roots.settings import build
 from tests.report_work import ARABIC, HOSTILE, french, judge_again, make_work
@@ -128,15 +128,17 @@ def test_a_smaller_sample_is_a_part_of_a_larger_one(work: Path, tmp_path: Path) 
 
 def test_what_the_file_may_hold_is_bounded(work: Path, tmp_path: Path) -> None:
     target = write_report(
-        work, "fr", tmp_path / "small.html", Report(documents=40, numbers=60, text_bytes=8000, excerpt=9)
+        work, "fr", tmp_path / "small.html", Report(documents=40, numbers=60, file_bytes=250_000, excerpt=9)
     )
     small = target.read_text(encoding="utf-8")
     values = values_of(small)
     assert (values["counted"], values["readable"]) == (60, 40)
     assert 0 < len(values["whole"]) <= 40
+    assert len(small.encode()) < 260_000
     assert max(map(len, json.loads(unpacked(small, "excerpts"))[1])) <= 9
-    none = write_report(work, "fr", tmp_path / "none.html", Report(text_bytes=0)).read_text(encoding="utf-8")
+    none = write_report(work, "fr", tmp_path / "none.html", Report(file_bytes=0)).read_text(encoding="utf-8")
     assert values_of(none)["whole"] == []
+    assert not any(json.loads(unpacked(none, "excerpts"))[1])
     for wrong in ({"documents": 0}, {"numbers": 10}, {"numbers": 70_000}, {"excerpt": -1}, {"sample": 3}):
         with pytest.raises(SettingsError):
             build(Report, wrong, "report")
@@ -193,8 +195,8 @@ def test_the_bounds_begin_as_the_corpus_was_filtered(work: Path, tmp_path: Path)
         ("ọ̀rọ̀" * 4, 9, ("ọ̀rọ̀" * 4)[:8]),
     ],
 )
-def test_a_text_is_cut_between_what_a_reader_takes_for_letters(text: str, limit: int, wanted: str) -> None:
-    assert _cut(text, limit) == wanted
+def test_a_text_iscut_between_what_a_reader_takes_for_letters(text: str, limit: int, wanted: str) -> None:
+    assert cut(text, limit) == wanted
 
 
 def test_what_is_missing_is_said(work: Path, tmp_path: Path) -> None:

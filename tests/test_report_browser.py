@@ -320,7 +320,7 @@ def test_the_overview_tells_the_whole_story(page: Any) -> None:
 
 
 def test_a_sample_says_that_it_is_one(browser: Any, work: Path, tmp_path: Path) -> None:
-    target = write_report(work, "fr", tmp_path / "part.html", Report(documents=50, numbers=200, text_bytes=0))
+    target = write_report(work, "fr", tmp_path / "part.html", Report(documents=50, numbers=200, whole=0))
     for page in opened(browser, target, WIDE):
         assert "of 200 documents kept" in page.inner_text("#kept-detail")
         assert "give or take" in page.inner_text("#kept-detail")
