@@ -18,7 +18,7 @@ from typing import Any, cast
 from filters.language import Language, find_code, load_language
 from filters.language_id import load_model
 from pipelines import folders
-from pipelines.dedup import Dedup, run_dedup
+from pipelines.dedup import Dedup, run_dedup, with_preset
 from pipelines.extract import Extract
 from pipelines.filter import Judge, Measure
 from pipelines.index import Index
@@ -26,7 +26,7 @@ from pipelines.redact import Redact
 from pipelines.shard import Shard, run_shard
 from roots import shards
 from roots.errors import SettingsError, unknown_name
-from roots.executors import Executor
+from roots.executors import Executor, Local, Threads
 from roots.settings import build
 from roots.stage import Manifest, Plan, Progress, Stage, read_manifest, run, sha256_of, tasks_of
 
@@ -113,7 +113,7 @@ def plan_jobs(
     model = {"model": path, "model_sha256": load_model(path).sha256}
     for group in ("index", "extract"):
         settings[group].update(model)
-    dedup = build(Dedup, settings["dedup"], "dedup")
+    dedup = build(Dedup, with_preset(settings["dedup"]), "dedup")
     redact = build(Redact, settings["redact"], "redact")
     shard = build(Shard, settings["shard"], "shard")
     index = build(Index, settings["index"], "index")
@@ -154,6 +154,8 @@ def _run_map(name: str) -> Callable[[Job, Executor, Progress | None], Manifest]:
 
 def _run_dedup(job: Job, executor: Executor, progress: Progress | None) -> Manifest:
     start = time.monotonic()
+    if isinstance(executor, Local):  # its work is compiled and lets go of the interpreter: one process is enough
+        executor = Threads(executor.workers)
     manifest = run_dedup(job.chains("dedup"), job.folder("dedup"), job.dedup, executor, progress)
     return replace(manifest, seconds=time.monotonic() - start)  # of all its sub-steps
 
