@@ -191,7 +191,10 @@ def test_labels_are_kept_and_saved_as_derive_reads_them(page: Any, tmp_path: Pat
         entries.nth(place).locator("summary").first.click()
         entries.nth(place).get_by_role("button", name=button).click()
         assert entries.nth(place).get_by_role("button", name=button).get_attribute("aria-pressed") == "true"
+        assert entries.nth(place).locator(".mark").inner_text() == ("fine" if fine else "junk")
         wanted[entries.nth(place).get_attribute("data-id")] = fine
+    tally, reader = (page.locator(place).bounding_box() for place in (".tally", "#reader"))
+    assert reader["y"] >= tally["y"] + tally["height"]
     assert "1 of your 1 junk documents are dropped" in page.inner_text("#judged")
     page.reload()
     page.wait_for_selector("html[data-ready]")

@@ -140,7 +140,7 @@ function toml() {
   const lines = [
     `# Bounds of ${name} (${code}), set in the threshold workbench, from the set "${firstSet}".`,
     `# Of ${size} documents${sample}, they drop ${dropped}.`,
-    `# To judge by them: roots filter WORK --lang ${code} --set filter.bounds=${fileName()}`,
+    `# To judge by them: roots judge WORK --lang ${code} --bounds ${fileName()}`,
     "",
   ];
   const standard = facts.sets[facts.standard];

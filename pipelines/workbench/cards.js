@@ -40,7 +40,7 @@ function card(signal) {
     el("header", {}, el("h3", {}, signal.title), el("code", {}, signal.name)),
     el("p", { class: "what" }, signal.what),
     picture.element, ends,
-    el("div", { class: "row" }, fields.map((each) => each.label), back, read), figures);
+    el("div", { class: "row" }, fields.map((each) => each.label), read), el("div", { class: "foot" }, figures, back));
   const update = () => {
     picture.update();
     for (const each of fields) each.update();

@@ -35,9 +35,18 @@ function markButtons(group) {
   for (const button of group.children) button.setAttribute("aria-pressed", String(button.dataset.label === now));
 }
 
+function showMark(chip) {
+  const verdict = labels.get(ids[Number(chip.dataset.row)]);
+  chip.hidden = !verdict;
+  chip.textContent = verdict || "";
+  chip.classList.toggle("fine", verdict === "fine");
+  chip.classList.toggle("junk", verdict === "junk");
+}
+
 // Everything that shows labels: the buttons, the count, and what the bounds do to the labelled documents.
 function showLabels() {
   for (const group of document.querySelectorAll(".verdicts")) markButtons(group);
+  for (const chip of document.querySelectorAll(".mark")) showMark(chip);
   byId("label-count").textContent = String(labels.size);
   byId("download-labels").disabled = labels.size === 0;
   const found = { fine: [0, 0], junk: [0, 0] };

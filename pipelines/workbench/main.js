@@ -47,7 +47,10 @@ async function begin() {
     scrollTo(0, 0);
   });
   byId("download-toml").addEventListener("click", () => save(fileName(), "application/toml", toml()));
-  byId("open-reader").hidden = false;
+  // What sticks below the tally stays below it when it grows by a line.
+  new ResizeObserver(([box]) => {
+    document.documentElement.style.setProperty("--tally", `${box.target.offsetHeight}px`);
+  }).observe(document.querySelector(".tally"));
   document.documentElement.dataset.ready = String(Math.round(performance.now())); // milliseconds since it was opened
   await readExcerpts();
   const most = [...alone].filter(([name]) => cards.has(name)).sort((a, b) => b[1] - a[1])[0];

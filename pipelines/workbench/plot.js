@@ -93,12 +93,13 @@ function plot(signal) {
   const draw = () => {
     scale = scaleOf(signal);
     const path = bars(signal, scale);
-    const clip = `clip-${signal.name}`;
+    const [clip, rest] = [`clip-${signal.name}`, `rest-${signal.name}`];
     kept = svg("rect", { y: 0, height: 100 });
-    shades = { min: svg("rect", { class: "shade", y: 0, height: 100, x: 0 }), max: svg("rect", { class: "shade", y: 0, height: 100 }) };
+    const side = () => [svg("rect", { class: "shade", y: 0, height: 100, x: 0 }), svg("rect", { y: 0, height: 100, x: 0 })];
+    shades = { min: side(), max: side() }; // what is seen, and what clips the bars that are dropped
     const picture = svg("svg", { viewBox: "0 0 100 100", preserveAspectRatio: "none", "aria-hidden": "true" },
-      svg("clipPath", { id: clip }, kept), shades.min, shades.max,
-      svg("path", { class: "out", d: path }), svg("path", { class: "in", d: path, "clip-path": `url(#${clip})` }));
+      svg("clipPath", { id: clip }, kept), svg("clipPath", { id: rest }, shades.min[1], shades.max[1]), shades.min[0], shades.max[0],
+      svg("path", { class: "out", d: path, "clip-path": `url(#${rest})` }), svg("path", { class: "in", d: path, "clip-path": `url(#${clip})` }));
     box.replaceChildren(picture, ...handles.values());
     axis.replaceChildren(...[0, 0.25, 0.5, 0.75, 1].map((place) => {
       const value = scale.value(place);
@@ -111,8 +112,8 @@ function plot(signal) {
     const left = min === null ? 0 : 100 * scale.at(min);
     const right = max === null ? 100 : 100 * scale.at(max);
     put(kept, { x: left, width: Math.max(0, right - left) });
-    put(shades.min, { width: left });
-    put(shades.max, { x: right, width: 100 - right });
+    for (const shade of shades.min) put(shade, { width: left });
+    for (const shade of shades.max) put(shade, { x: right, width: 100 - right });
     for (const [side, handle] of handles) {
       const value = limits.get(signal.name)[side];
       handle.style.left = `${side === "min" ? left : right}%`;

@@ -117,8 +117,9 @@ function entry(row, signal) {
 }
 
 function mark(row) {
-  const verdict = labels.get(ids[row]);
-  return verdict ? el("span", { class: `chip ${verdict}` }, verdict) : null;
+  const chip = el("span", { class: "chip mark", "data-row": row });
+  showMark(chip);
+  return chip;
 }
 
 function list(title, rows, signal, kind) {
