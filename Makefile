@@ -16,6 +16,7 @@ INPUT ?= tests/fixtures/crawl/*.warc.gz tests/fixtures/crawl/*.wet.gz
 WORK ?= work
 WORKERS ?= $(shell nproc 2>/dev/null || echo 1)
 OPTIONS ?=
+TORCH ?= torch==2.13.0
 
 .PHONY: help setup pipeline train test check bench clean
 .DEFAULT_GOAL := help
@@ -32,7 +33,7 @@ $(VENV)/.run: pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(BIN)/pip install --quiet --editable '.[dev,train]'
+	$(BIN)/pip install --quiet '$(TORCH)' --editable '.[dev,train]'
 	@touch $@
 
 setup: $(VENV)/.dev ## a virtual environment with all that is needed
