@@ -151,8 +151,8 @@ def _load_pair() -> LanguageModel:
 
 
 def wide_names() -> dict[str, str]:
-    """The labels of lid.176 as its file has them -> ours."""
-    return {f"__label__{code}": label for code, label in WIKIPEDIAS.items()}
+    """The labels of lid.176 as its file has them -> ours; Wu, which it takes written Chinese for, is Chinese."""
+    return {f"__label__{code}": label for code, label in WIKIPEDIAS.items()} | {"__label__wuu": WIKIPEDIAS["zh"]}
 
 
 @cache

@@ -46,7 +46,7 @@ TEXTS = {
 def test_identify(label: str) -> None:
     found = identify(TEXTS[label], load_model())
     assert found[0][0] == label
-    assert len(found) == 3
+    assert 1 <= len(found) <= 3
     assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
     assert all(0 <= score <= 1 for _, score in found)
 
