@@ -88,23 +88,23 @@ def read_settings(pairs: Sequence[str], config: Path | None) -> dict[str, dict[s
     return values
 
 
+def only_groups(names: Sequence[str], pairs: Sequence[str], config: Path | None) -> dict[str, dict[str, Any]]:
+    """The settings of these groups. Raises SettingsError for any other group in `pairs`: it would be ignored."""
+    for group in parse_pairs(pairs):
+        if group not in names:
+            raise SettingsError(unknown_name("group of settings", group, names))
+    values = read_settings(pairs, config)
+    return {name: values.get(name, {}) for name in names}
+
+
+def only_group(name: str, pairs: Sequence[str], config: Path | None) -> dict[str, Any]:
+    """The settings of a command that has one group of them."""
+    return only_groups((name,), pairs, config)[name]
+
+
 def one_group(cls: type[T], group: str, pairs: Sequence[str], config: Path | None = None, **given: Any) -> T:
     """Settings of a command that has one group of them; `given` are options of its own that were used."""
-    return groups({group: cls}, pairs, config, {group: given})[group]  # type: ignore[no-any-return]
-
-
-def groups(
-    classes: dict[str, type[Any]], pairs: Sequence[str], config: Path | None, given: dict[str, dict[str, Any]]
-) -> dict[str, Any]:
-    """Settings of a command that has several groups of them. Raises SettingsError for any other group in `pairs`."""
-    for group in parse_pairs(pairs):
-        if group not in classes:
-            raise SettingsError(unknown_name("group of settings", group, classes))
-    values = read_settings(pairs, config)
-    return {
-        group: build(cls, {**values.get(group, {}), **{k: v for k, v in given.get(group, {}).items() if v}}, group)
-        for group, cls in classes.items()
-    }
+    return build(cls, {**only_group(group, pairs, config), **{k: v for k, v in given.items() if v}}, group)
 
 
 def executor_of(executor: str, workers: int | None) -> Executor:

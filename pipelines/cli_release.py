@@ -14,8 +14,8 @@ from pipelines.cli_options import (
     WORK,
     errors_are_lines,
     executor_of,
-    groups,
     one_group,
+    only_groups,
     progress_of,
     run_options,
     settings_options,
@@ -23,6 +23,7 @@ from pipelines.cli_options import (
 )
 from pipelines.rights import Rights
 from pipelines.takedown_list import read_requests
+from roots.settings import build
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 RELEASE = click.argument("release", type=FOLDER)
@@ -46,13 +47,14 @@ def publish(work: Path, target: str, codes: Sequence[str], dry_run: bool, **opti
     Example:
       roots publish work --to release --set publish.contact=corpus@example.org
     """
-    classes = {"publish": publish_.Publish, "rights": Rights}
-    settings = groups(classes, options["pairs"], options["config"], {})
+    values = only_groups(("publish", "rights"), options["pairs"], options["config"])
+    settings = build(publish_.Publish, values["publish"], "publish")
+    rights = build(Rights, values["rights"], "rights")
     hub = target.count("/") == 1 and not target.startswith((".", "/")) and not Path(target).exists()
     folder = work / "release" if hub else Path(target)
     with progress_of("", options["quiet"]) as progress:
         manifest = publish_.publish(
-            work, folder, split_codes(codes), settings["publish"], settings["rights"],
+            work, folder, split_codes(codes), settings, rights,
             executor_of(options["executor"], options["workers"]), progress,
         )  # fmt: skip
     problems = list(publish_.validate(folder))

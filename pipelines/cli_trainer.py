@@ -12,13 +12,15 @@ from pipelines.cli_options import (
     LANGUAGE,
     WORK,
     errors_are_lines,
-    groups,
     one_group,
+    only_group,
+    only_groups,
     settings_options,
     split_codes,
 )
 from roots import shards
 from roots.errors import SettingsError
+from roots.settings import build
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -70,22 +72,24 @@ def tokenizer_train(
 
 
 @click.command("eval")
-@click.argument("tokenizers", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("tokenizers", nargs=-1, required=True, metavar="TOKENIZER...")
 @click.option("--parallel", type=FOLDER, required=True, help="Folder of the same text in each language.")
 @click.option(
     "--treebank", "treebanks", multiple=True, type=click.Path(dir_okay=False, path_type=Path), help="CoNLL-U."
 )
 @click.option("--to", "target", type=FOLDER, default=Path("tokenizer-eval"), show_default=True, help="Folder to write.")
 @errors_are_lines
-def tokenizer_eval(tokenizers: Sequence[Path], parallel: Path, treebanks: Sequence[Path], target: Path) -> None:
+def tokenizer_eval(tokenizers: Sequence[str], parallel: Path, treebanks: Sequence[Path], target: Path) -> None:
     """Measure tokenizers on the same text: cost by language, fertility, round trip; a table and a picture.
+
+    A tokenizer is a folder, a file, or package:file inside an installed package.
 
     \b
     Example:
       roots tokenizer eval work/fr/tokenizer --parallel flores
     """
     module, fertility = _trainer("tokenizer"), _trainer("fertility")
-    loaded = {path.name if path.name != "tokenizer" else str(path): module.load(path) for path in tokenizers}
+    loaded = {name: module.find(name) for name in tokenizers}
     found = fertility.evaluate(loaded, fertility.read_parallel(parallel), list(treebanks))
     rendered, picture = fertility.render(found)
     _write(target, "tokenizer", rendered, picture, found)
@@ -130,7 +134,8 @@ def train(work: Path, codes: Sequence[str], preset: str | None, target: Path | N
       roots train work --lang fr --preset demo
     """
     module, corpus = _trainer("train"), _trainer("corpus")
-    recipe = one_group(_trainer("recipe").Recipe, "train", options["pairs"], options["config"], preset=preset)
+    values = only_group("train", options["pairs"], options["config"])
+    recipe = _trainer("recipe").recipe_for({**values, "preset": preset} if preset else values)
     names = split_codes(codes)
     places = corpus.places(work, names)
     sources = {name: places.tokens / name for name in names}
@@ -194,10 +199,11 @@ def ablate(first: Path, second: Path, codes: Sequence[str], target: Path, **opti
     Example:
       roots ablate raw work --lang fr
     """
-    module, recipe = _trainer("ablate"), _trainer("recipe")
-    classes = {"ablate": module.AblateSettings, "train": recipe.Recipe}
-    settings = groups(classes, options["pairs"], options["config"], {})
-    found = module.ablate(first, second, split_codes(codes), target, settings["train"], settings["ablate"], click.echo)
+    module = _trainer("ablate")
+    values = only_groups(("ablate", "train"), options["pairs"], options["config"])
+    settings = build(module.AblateSettings, values["ablate"], "ablate")
+    recipe = _trainer("recipe").recipe_for(values["train"])
+    found = module.ablate(first, second, split_codes(codes), target, recipe, settings, click.echo)
     click.echo(found.get("table", f"{target}: see its table and picture"))
 
 

@@ -44,7 +44,7 @@ class Extract:
     """The stage, and its settings."""
 
     name: ClassVar[str] = "extract"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     schema: ClassVar[pa.Schema] = EXTRACT
 
     language: str  # ISO 639-3: "fra"

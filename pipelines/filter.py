@@ -31,7 +31,7 @@ class Measure:
     """
 
     name: ClassVar[str] = "measure"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     schema: ClassVar[pa.Schema] = MEASURED
 
     reading: Reading = field(metadata=ASIDE)

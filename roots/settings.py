@@ -9,6 +9,7 @@ import tomllib
 import types
 import typing
 from collections.abc import Iterable, Mapping
+from datetime import date, time
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -83,8 +84,8 @@ def _fit(value: Any, hint: Any, where: str) -> Any:
         return tuple(_fit(item, inner, where) for item in items)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if hint is str and isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
+    if hint is str and isinstance(value, int | float | date | time) and not isinstance(value, bool):
+        return str(value)  # TOML reads 2024-05-14 as a date
     if origin is not None or not isinstance(hint, type):
         return value
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):

@@ -54,6 +54,7 @@ def test_tuples_and_absence() -> None:
     assert build(Oven, {"trays": [3, 4], "note": "none"}, "oven") == Oven(trays=(3, 4))
     assert build(Oven, parse_pairs(["oven.trays=3,4"])["oven"], "oven") == Oven(trays=(3, 4))
     assert build(Oven, {"trays": 3}, "oven") == Oven(trays=(3,))
+    assert build(Oven, parse_pairs(["oven.note=2024-05-14"])["oven"], "oven").note == "2024-05-14"
 
 
 def test_values_do_not_depend_on_the_order_of_sets() -> None:
