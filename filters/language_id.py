@@ -67,10 +67,19 @@ NEAR: dict[str, tuple[str, ...]] = {
     "arb": ("arz",),
     "aka": ("twi", "fat"),
     "twi": ("aka", "fat"),
+    "hin": ("bho", "mag", "mai", "awa"),
     "ind": ("zsm", "jav", "sun", "min"),
+    "kin": ("run",),
     "npi": ("dty",),
+    "nso": ("tsn", "sot"),
     "por": ("glg",),
+    "run": ("kin",),
+    "sot": ("tsn", "nso"),
+    "spa": ("glg", "ast"),
+    "tsn": ("nso", "sot"),
+    "xho": ("zul", "ssw", "nbl"),
     "zho": ("wuu", "yue", "jpn"),
+    "zul": ("xho", "ssw", "nbl"),
 }
 UNKNOWN_SCRIPT = "Zzzz"  # ISO 15924
 

@@ -67,7 +67,7 @@ class Extract:
         object.__setattr__(self, "model_sha256", found)
         if not load_model(self.model).knows(self.language):
             raise SettingsError(
-                f"the language model {self.model or 'lid.176.ftz'} does not know {self.language!r}: "
+                f"the language model {self.model or 'of the package'} does not know {self.language!r}: "
                 "name one that does (GlotLID, OpenLID) with --set language_id.model=PATH"
             )
         if not 0 <= self.gate_score <= 1 or not 0 <= self.language_score <= 1:

@@ -48,6 +48,22 @@ class Report:
         """Share of all texts in foreign languages that passed for a wanted one."""
         return sum(self.taken[code] * count for code, count in self.texts.items()) / max(1, sum(self.texts.values()))
 
+    def __str__(self) -> str:
+        """The table of `roots lid eval`: worst language first, then what passed for a wanted one."""
+        lines = ["language  texts     F1  recall  precision  passing  median  taken for"]
+        for found in sorted(self.wanted, key=lambda score: score.f1):
+            taken = ", ".join(f"{code} {count}" for code, count in found.others)
+            lines.append(
+                f"{found.language:8}{found.texts:7}{found.f1:7.3f}{found.recall:8.3f}{found.precision:11.3f}"
+                f"{found.passing:9.3f}{found.median:8.3f}  {taken}".rstrip()
+            )
+        lines.append(f"macro F1 {self.macro_f1:.4f}")
+        for code, share in sorted(self.taken.items(), key=lambda item: (-item[1], item[0])):
+            lines.append(f"{code:8}{self.texts[code]:7} {100 * share:6.2f} % taken for a wanted language")
+        return "\n".join(
+            [*lines, f"{100 * self.taken_in_all:.2f} % of texts in other languages taken for a wanted one"]
+        )
+
 
 def evaluate(folder: Path, model: str = "") -> Report:
     """Tell the language of every text of a folder (pipelines.lid_text) and compare. Raises InputError for no text."""

@@ -56,7 +56,7 @@ class Filter:
 class LanguageId:
     """Which model names languages, in index and in extract."""
 
-    model: str = ""  # path of a fastText model; empty: lid.176.ftz, which a dependency carries
+    model: str = ""  # a fastText model by path, or lid.176; empty: ours with lid.176 (filters.language_id)
 
 
 @dataclass(frozen=True)
