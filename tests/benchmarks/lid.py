@@ -16,13 +16,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from filters.language import load_language
-from filters.language_id import WIDE, gate, load_model
-from filters.quick_text import sample_of
+from filters.language_id import WIDE, gate, label_of, load_model
 from filters.scripts import identify
 from pipelines.extract import Extract
 from pipelines.lid_eval import Report, measure, one_of
-from pipelines.lid_text import Texts, read_folder
+from pipelines.lid_text import Texts, read_folder, wanted_labels
 from tests.benchmarks.gate_recall import ARCHIVES, read_pages
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -87,7 +85,7 @@ def lengths(folder: Path) -> list[str]:
 def pages(data: Path) -> list[str]:
     """Print, by language, how pages of known language are told by their main text, and by the gate."""
     rows: dict[str, Counter[str]] = defaultdict(Counter)
-    known = load_model().labels
+    known, wanted = load_model().labels, wanted_labels()
     for name, made in ARCHIVES.items():
         place = data / "warc" / "built"
         with (place / f"{name}.manifest.tsv").open(encoding="utf-8", newline="") as file:
@@ -96,7 +94,7 @@ def pages(data: Path) -> list[str]:
             code = said.get(page.url)
             if code is None or not page.language:
                 continue
-            language = one_of(load_language(code).iso639_3 if len(code) < 4 else code)
+            language = one_of(wanted.get(code) or label_of(code))
             rows[language]["pages"] += 1
             rows[language]["made"] += made
             right = one_of(page.language) == language
@@ -121,7 +119,6 @@ def speed(folder: Path) -> list[str]:
         best = min(_seconds(lambda text: identify(text, loaded), lines) for _ in range(12))  # noqa: B023
         rate = rate or len(lines) / best
         print(f"{name}: {len(lines) / best:,.0f} texts of 500 characters a CPU second")
-    print(f"sample_of a page: {len(lines) / _seconds(sample_of, lines):,.0f} a CPU second")
     return [] if rate >= SPEED_GOAL else [f"{rate:,.0f} texts a second"]
 
 
