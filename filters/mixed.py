@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from filters.language_id import Label, LanguageModel, split_label
 from filters.scripts import identify
 
-SHORTEST = 20  # characters of a line whose language can be told: below, one of seven is told wrong
+SHORTEST = 20  # characters of a line whose language can be told: of so short ones every sixth is told wrong
 SURE = 0.5  # score of a line that counts
 
 
