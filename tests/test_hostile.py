@@ -17,6 +17,9 @@ from roots.stage import run
 from tests.hostile import CASES
 
 MEMORY = 700 << 20  # bytes that a worker may need
+IDLE = (
+    350 << 20
+)  # of that, what one holds that has read nothing yet: Python, Arrow, Numba and models (measured: 342 MB)
 
 
 def test_enough_kinds_of_harm() -> None:
@@ -44,17 +47,23 @@ def test_rows_with_reasons(name: str, tmp_path: Path) -> None:
     case = CASES[name]
     source = case.write(tmp_path)
     index(source, tmp_path / "warm")  # compiled passes and tables are no cost of the case
+    before = held("VmRSS")  # of all that other tests left in this process, too
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
     began = time.process_time()
     rows = index(source, tmp_path / "index")
     seconds = time.process_time() - began
-    peak = int(re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[0]) << 10
+    peak = held("VmHWM")
     assert tuple(row["drop"] for row in rows) == case.rows
     assert all(row["languages"][0]["label"] == "fra_Latn" for row in rows if row["drop"] is None)
     assert len({row["id"] for row in rows}) == len(rows)
     assert [row["offset"] for row in rows] == sorted({row["offset"] for row in rows})
     assert seconds < case.seconds
-    assert peak < MEMORY
+    assert peak - before < MEMORY - IDLE
+
+
+def held(what: str) -> int:
+    """Bytes of this process, as the kernel counts them."""
+    return int(re.findall(rf"{what}:\s+(\d+) kB", Path("/proc/self/status").read_text())[0]) << 10
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if None in case.rows])
