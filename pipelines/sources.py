@@ -194,6 +194,9 @@ def _records(archive: Archive, limits: Limits) -> Iterator[Record]:
             yield held
         if not run.broken:
             return
+        if following is not None and following <= last.offset:  # more of this very member, and it cannot be read
+            yield _record(archive, Block(last.offset + 1, "unknown", None, b"", b"", "broken"), limits)
+            following = None
         position = archive.find(last.offset + 1) if following is None else following
 
 

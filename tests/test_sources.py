@@ -218,6 +218,19 @@ def test_any_damage_ends_in_rows_or_an_error(data: st.DataObject, tmp_path: Path
     assert [item.offset for item in records] == sorted({item.offset for item in records})
 
 
+def test_a_member_whose_rest_is_damaged_is_left_behind(tmp_path: Path) -> None:
+    """The reader says that the next member begins where this one did: the archive was read for ever."""
+    solid = gzip.compress(b"".join(THREE))
+    for cut in range(8, len(solid)):
+        damaged = solid[:cut] + b"\xff" * 12 + solid[cut + 12 :]
+        try:
+            records = list(read_records(write(tmp_path, damaged), LIMITS))
+        except InputError:
+            continue
+        assert [item.offset for item in records] == sorted({item.offset for item in records})
+        assert len(records) == 3 or any(item.problem for item in records)
+
+
 def test_damage_costs_no_other_record(tmp_path: Path) -> None:
     members = [gzip.compress(record(PAGE + b"%d" % number, number=number)) for number in range(30)]
     for number in (3, 11, 12, 29):
