@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import brotli
 import pytest
@@ -220,15 +221,14 @@ def test_any_damage_ends_in_rows_or_an_error(data: st.DataObject, tmp_path: Path
 
 def test_a_member_whose_rest_is_damaged_is_left_behind(tmp_path: Path) -> None:
     """The reader says that the next member begins where this one did: the archive was read for ever."""
-    solid = gzip.compress(b"".join(THREE))
-    for cut in range(8, len(solid)):
-        damaged = solid[:cut] + b"\xff" * 12 + solid[cut + 12 :]
-        try:
+    solid = gzip.compress(b"".join(THREE), mtime=0)
+    noise = Random(1)
+    for cut in range(len(solid) - 40, len(solid) - 20):
+        for lost in (0, 8):
+            damaged = solid[:cut] + noise.randbytes(17) + solid[cut + 17 + lost :]
             records = list(read_records(write(tmp_path, damaged), LIMITS))
-        except InputError:
-            continue
-        assert [item.offset for item in records] == sorted({item.offset for item in records})
-        assert len(records) == 3 or any(item.problem for item in records)
+            assert [item.offset for item in records] == sorted({item.offset for item in records})
+            assert len(records) == 3 or any(item.problem for item in records)
 
 
 def test_damage_costs_no_other_record(tmp_path: Path) -> None:
