@@ -10,6 +10,7 @@ Children are forked from a small server process which has imported what they nee
 child talk in JSON: nothing a child sends is ever unpickled.
 """
 
+import atexit
 import ctypes
 import importlib
 import json
@@ -141,6 +142,15 @@ class _Server:
 
 
 _idle: list[_Server] = []
+
+
+@atexit.register
+def _close_idle() -> None:
+    """End the servers of this process with it, and not as a warning of the interpreter's."""
+    while _idle:
+        server = _idle.pop()
+        if server.owner == os.getpid():
+            server.close()
 
 
 def _take_server() -> _Server:
