@@ -152,16 +152,15 @@ def _write_parquet(
         pa.PythonFile(file, mode="w"), schema, compression="zstd", use_dictionary=plain, write_page_checksum=True
     )
     tally = _Tally()
+    receipt = None
     try:
         for table in _groups(batches, schema, path):
             tally.add(table)
             writer.write_table(table, row_group_size=max(1, table.num_rows))
         receipt = tally.fill(blank, file)
         writer.add_key_value_metadata({RECEIPT: receipt.to_json()})
-    except BaseException:
-        file.abandoned = True  # the writer ends its file when it is closed, and here there may be no room left
-        raise
     finally:
+        file.abandoned = receipt is None  # the writer ends its file when closed, and there may be no room left
         writer.close()
     return receipt
 
