@@ -18,7 +18,8 @@ from typing import Any, cast
 from filters.language import Language, find_code, load_language
 from filters.language_id import load_model
 from pipelines import folders
-from pipelines.dedup import Dedup, run_dedup, with_preset
+from pipelines.dedup import Dedup, run_dedup
+from pipelines.dedup_settings import with_preset
 from pipelines.extract import Extract
 from pipelines.filter import Judge, Measure
 from pipelines.index import Index

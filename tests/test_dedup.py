@@ -18,8 +18,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from filters import near_duplicates as near
-from pipelines import dedup, dedup_audit, dedup_columns, dedup_groups, dedup_keep, dedup_settle, dedup_stages
-from pipelines.dedup import Dedup, parse_bytes, run_dedup
+from pipelines import (
+    dedup,
+    dedup_audit,
+    dedup_columns,
+    dedup_groups,
+    dedup_keep,
+    dedup_settings,
+    dedup_settle,
+    dedup_space,
+    dedup_stages,
+)
+from pipelines.dedup import Dedup, run_dedup
+from pipelines.dedup_settings import parse_bytes
 from roots import shards
 from roots.errors import SettingsError, ShardError, StageFailed
 from roots.executors import Local, Serial
@@ -233,7 +244,7 @@ def test_any_executor_memory_and_order_gives_the_same_bytes(
     run_dedup(backwards, tmp_path / "two", Dedup(memory="1G"), Local(2))
     # Many groups, each settled at once; then few union-find nodes, so one group, settled block by block.
     for folder, nodes, groups in (("many", 1000, 2), ("blocks", 50, 1)):
-        cuts = dedup.Cuts(3, 4, nodes, group_bytes=20_000, set_bytes=9_000, stretch_bytes=5_000)
+        cuts = dedup_space.Cuts(3, 4, nodes, group_bytes=20_000, set_bytes=9_000, stretch_bytes=5_000)
         monkeypatch.setattr(dedup, "cut", lambda *_, cuts=cuts: cuts)
         run_dedup(chains, tmp_path / folder, Dedup(), Serial())
         assert len(list((tmp_path / folder / "settle").glob("*.parquet"))) >= groups
@@ -451,19 +462,22 @@ def test_settings_that_cannot_be_used_are_refused(bad: Mapping[str, Any], why: s
         Dedup(**bad)
 
 
-@pytest.mark.parametrize("name", dedup.PRESETS)
+@pytest.mark.parametrize("name", dedup_settings.PRESETS)
 def test_presets_run_and_any_setting_stands_above_them(name: str, tmp_path: Path) -> None:
-    settings = build(Dedup, dedup.with_preset({"preset": name, "seed": 5, "audit": 0}), "dedup")
+    settings = build(Dedup, dedup_settings.with_preset({"preset": name, "seed": 5, "audit": 0}), "dedup")
     assert settings.seed == 5
-    assert (settings.bands, settings.rows) == (dedup.PRESETS[name]["bands"], dedup.PRESETS[name]["rows"])
+    assert (settings.bands, settings.rows) == (
+        dedup_settings.PRESETS[name]["bands"],
+        dedup_settings.PRESETS[name]["rows"],
+    )
     manifest = run_dedup(lay(tmp_path, corpus(families=8), 1), tmp_path / "dedup", settings, Serial())
     assert manifest.drops["dedup.exact"] > 0
 
 
 def test_an_unknown_preset_is_refused() -> None:
     with pytest.raises(SettingsError, match="fineweb2"):
-        dedup.with_preset({"preset": "fineweb"})
-    assert dedup.with_preset({"words": 4}) == {"words": 4}
+        dedup_settings.with_preset({"preset": "fineweb"})
+    assert dedup_settings.with_preset({"words": 4}) == {"words": 4}
 
 
 def test_code_that_differs_by_a_sign_is_no_copy(tmp_path: Path) -> None:
@@ -486,7 +500,7 @@ def test_too_little_memory_or_disk_is_said_before_any_work(
     chains = reference[1]
     with pytest.raises(SettingsError, match="at least"):
         run_dedup(chains, tmp_path / "dedup", Dedup(memory="100M"), Serial())
-    monkeypatch.setattr(dedup, "estimate_scratch", lambda *_: 1 << 60)
+    monkeypatch.setattr(dedup_space, "estimate_scratch", lambda *_: 1 << 60)
     with pytest.raises(SettingsError, match="scratch space"):
         run_dedup(chains, tmp_path / "dedup", Dedup(), Serial())
     assert not (tmp_path / "dedup").exists()
@@ -499,7 +513,9 @@ def test_scratch_stays_below_the_estimate(reference: Reference) -> None:
         for path in target.rglob("*.parquet")
         if path.parent.name in STEP_ORDER[:7] and (receipt := shards.read_receipt(path))
     )
-    assert 0 < bytes_of_rows < dedup.estimate_scratch(chains, Dedup()) + 40_000  # headers of small files are not free
+    assert (
+        0 < bytes_of_rows < dedup_space.estimate_scratch(chains, Dedup()) + 40_000
+    )  # headers of small files are not free
 
 
 def test_a_manifest_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -548,7 +564,7 @@ def test_the_report_is_the_same_however_the_work_was_cut(
     reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, chains, target, _ = reference
-    monkeypatch.setattr(dedup, "cut", lambda *_: dedup.Cuts(3, 4, 50, 20_000, 9_000, 5_000))
+    monkeypatch.setattr(dedup, "cut", lambda *_: dedup_space.Cuts(3, 4, 50, 20_000, 9_000, 5_000))
     run_dedup(chains, tmp_path, Dedup(memory="3G"), Serial())
     assert (tmp_path / "report.json").read_bytes() == (target / "report.json").read_bytes()
 

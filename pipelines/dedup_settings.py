@@ -1,0 +1,97 @@
+"""Settings of dedup, and what others published as settings of ours."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from filters.near_duplicates import Scheme
+from pipelines.dedup_keep import URLS, parse_keep
+from roots.errors import SettingsError, unknown_name
+
+EXACT = ("verified", "roots", "code")
+
+
+@dataclass(frozen=True)
+class Dedup:
+    """Settings of dedup. Defaults of the scheme are FineWeb-2's: 112 hashes, 14 bands of 8, shingles of 5 words."""
+
+    words: int = 5
+    bands: int = 14
+    rows: int = 8
+    seed: int = 1
+    jaccard: float = 0.8  # of the shingle sets, verified; Lee et al. 2022, Gopher and SlimPajama aim at the same
+    # Equal but for white space, digits and ASCII punctuation is a copy to ROOTS ("roots"). By that rule alone a table
+    # of other numbers is a copy too, so where any word differs, the Jaccard must bear it out ("verified"). "code"
+    # leaves out white space alone.
+    exact: str = "verified"
+    keep: str = "longest"  # which copy: pipelines.dedup_keep
+    url: str = "exact"  # "none"; or of one URL only the newest fetch: "exact", or "page" as ROOTS cut URLs
+    memory: str = "2G"  # of all processes together; decides no row
+    audit: int = 500  # documents compared by brute force with AUDITED others, for report.json; 0: no report
+    alarm: float = 0.75  # share of its documents that a host (of 100 or more) may lose before it is named in the report
+    strict: bool = False  # whether an alarm is an error
+
+    def __post_init__(self) -> None:
+        for name in ("jaccard", "alarm"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name} = {getattr(self, name)} is not in (0, 1]")
+        if self.audit < 0:
+            raise ValueError(f"audit = {self.audit} is below 0")
+        if self.exact not in EXACT:
+            raise ValueError(unknown_name("rule for exact", self.exact, EXACT))
+        if self.url not in URLS:
+            raise ValueError(unknown_name("rule for url", self.url, URLS))
+        parse_keep(self.keep)
+        parse_bytes(self.memory)
+        _ = self.scheme
+
+    @property
+    def scheme(self) -> Scheme:
+        """How a document becomes bands."""
+        return Scheme(self.words, self.bands, self.rows, self.seed, "space" if self.exact == "code" else "roots")
+
+
+# What others published, as settings of ours. All are verified here, which of them only Lee et al. did (by edit
+# similarity); FineWeb-2's midpoint of the curve is taken as the Jaccard it aims at.
+PRESETS: dict[str, dict[str, Any]] = {
+    "fineweb2": {"words": 5, "bands": 14, "rows": 8, "jaccard": 0.72, "url": "none"},  # Penedo et al. 2025
+    "thorough": {"words": 5, "bands": 32, "rows": 8, "jaccard": 0.8},  # finds .997 of pairs at .8, all above .85
+    # Laurençon et al. 2022. Its near-duplicates were SimHash (64 bits, 4 apart, 6 words), unverified, on OSCAR alone;
+    # a shingle set of 6 words at .8 stands for it: SimHash's false positives on long texts do not come back.
+    "roots": {"words": 6, "bands": 14, "rows": 8, "jaccard": 0.8, "exact": "roots", "url": "page"},
+    "slimpajama": {"words": 13, "bands": 9, "rows": 13, "jaccard": 0.8, "url": "none"},  # Soboleva et al. 2023
+    "lee2022": {"words": 5, "bands": 450, "rows": 20, "jaccard": 0.8, "url": "none"},  # Lee et al. 2022, 9,000 hashes
+    "gopher": {
+        "words": 13,
+        "bands": 14,
+        "rows": 8,
+        "jaccard": 0.8,
+        "url": "none",
+    },  # Rae et al. 2021; bands ours
+    "code": {
+        "words": 5,
+        "bands": 32,
+        "rows": 8,
+        "jaccard": 0.7,
+        "exact": "code",
+        "url": "none",
+    },  # The Stack
+}
+
+
+def with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as a user wrote them, with those of `preset` below them. Raises SettingsError for an unknown one."""
+    named = dict(values)
+    preset = named.pop("preset", None)
+    if preset is not None and preset not in PRESETS:
+        raise SettingsError("dedup: " + unknown_name("preset", str(preset), PRESETS))
+    return {**PRESETS.get(preset, {}), **named}
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes of "512M", "2G", "1.5 GiB"; powers of 1024. Raises ValueError for anything else."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?\s*", text, re.IGNORECASE)
+    if not match:
+        raise ValueError(f"memory = {text!r}: write it as 512M or 2G")
+    return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
