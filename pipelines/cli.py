@@ -26,6 +26,7 @@ from pipelines.progress import table
 from pipelines.verify import verify as check
 from pipelines.why import explain
 from roots.errors import InputError
+from roots.stage import Share
 
 # Commands beside the main job, and where they are: imported only when they are asked for, as some need half a second.
 LAZY = {
@@ -75,6 +76,7 @@ def _go(
     if options.get("extractor"):
         values["extract"] = {**values.get("extract", {}), "extractor": options["extractor"]}
     executor = executor_of(options["executor"], options["workers"])
+    share = Share(options["rank"], options["of"], options["wait"])
     archives = find_archives(inputs) if inputs else None
     jobs = pipeline.plan_jobs(work, split_codes(codes), archives, values)
     if options["dry_run"]:
@@ -83,7 +85,7 @@ def _go(
         return
     for job in jobs:
         with progress_of(f"{job.code} " if job.code else "", options["quiet"]) as progress:
-            manifests = pipeline.run_stages(job, stages, executor, progress)
+            manifests = pipeline.run_stages(job, stages, executor, progress, share)
         click.echo(f"\n{job.title}\n{table(manifests)}")
         if "shard" in stages:
             click.echo(f"\nThe dataset is in {job.dataset}\nWhat became of a page: roots why URL --work {work}")
@@ -173,15 +175,16 @@ def verify(work: Path, code: str | None) -> None:
 
 @main.command()
 @WORK
+@click.option("--missing", is_flag=True, help="Name every shard that is missing, not the first three only.")
 @errors_are_lines
-def status(work: Path) -> None:
-    """Say how far each language is.
+def status(work: Path, missing: bool) -> None:
+    """Say how far each language is, and which shards are missing.
 
     \b
     Example:
       roots status work
     """
-    for line in pipeline.status(work):
+    for line in pipeline.status(work, missing):
         click.echo(line)
 
 

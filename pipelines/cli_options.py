@@ -75,9 +75,23 @@ def errors_are_lines(command: Command) -> Command:
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be done and what is done already; do nothing.")
 
 
+def share_options(command: Command) -> Command:
+    """Which share of the work this command does: for any scheduler that starts several (see roots.stage.Share)."""
+    options = [
+        click.option("--rank", default=0, show_default=True, help="This command's number, from 0: with --of."),
+        click.option(
+            "--of", default=1, show_default=True, help="How many such commands share the work, on any machine."
+        ),
+        click.option("--wait", default=0.0, metavar="SECONDS", help="Wait for other ranks' shards. [default: do not]"),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def stage_options(command: Command) -> Command:
     """The options every stage has."""
-    return run_options(settings_options(DRY_RUN(command)))
+    return run_options(share_options(settings_options(DRY_RUN(command))))
 
 
 def read_settings(pairs: Sequence[str], config: Path | None) -> dict[str, dict[str, Any]]:

@@ -27,7 +27,7 @@ from roots import shards
 from roots.errors import ShardError, StageFailed
 from roots.executors import Executor
 from roots.settings import as_values
-from roots.stage import Manifest, Plan, Progress, Stage, run
+from roots.stage import ALONE, Manifest, Plan, Progress, Share, Stage, run
 
 __all__ = ["Dedup", "run_dedup"]
 
@@ -41,22 +41,27 @@ def run_dedup(
     executor: Executor,
     progress: Progress | None = None,
     against: Chains | None = None,
+    share: Share = ALONE,
 ) -> Manifest:
     """Make the shards of dedup for all chains, and their manifest.
 
     `against` names documents released before, in the same way, or as one file each with `id` and `text` (Parquet, or
     our final Arrow): new ones are removed for them too; they stay, and no shard is made of them.
-    Raises SettingsError where memory or disk cannot suffice, StageFailed where shards could not be made.
+    With several ranks each makes its share of every sub-step, and waits for the others where the next needs them all.
+    Raises SettingsError where memory or disk cannot suffice, StageFailed where shards could not be made, NotReady
+    where other ranks' are not there in time.
     """
-    workers = max(1, int(getattr(executor, "workers", 1)))
+    # Ranks and machines must all cut alike, whatever each has: there `memory` is of one task.
+    workers = max(1, int(getattr(executor, "workers", 1))) if share.of == 1 else 1
     cut(0, 0, parse_bytes(settings.memory), workers)
     everything = {**chains, **{RELEASED + name + ".parquet": chain for name, chain in (against or {}).items()}}
-    check_space(everything, target, settings)
-    steps = Steps(target, executor, progress)
+    if share.rank == 0:
+        check_space(everything, target, settings)
+    steps = Steps(target, executor, progress, share)
     sign, settled = find(steps, dict(sorted(everything.items())), settings, workers)
     mark = Mark(digest_of(Scratch.of(settled)), sign, settled)
     marks = {name: [sign.with_name(name)] for name in sorted(chains)}
-    manifest = run(cast(Stage, mark), marks, target, executor, progress)
+    manifest = run(cast(Stage, mark), marks, target, executor, progress, share)
     if settings.audit:
         report(steps, chains, settings, manifest)
     return manifest
@@ -149,18 +154,21 @@ class Steps:
     target: Path
     executor: Executor
     progress: Progress | None
+    share: Share = ALONE
 
     def run(self, stage: object, plan: Plan, folder: str) -> Path:
         """Run one sub-step; gives back its manifest's path.
 
         Shards of an earlier run that are damaged are removed first, so that they are made again; so are those that
-        this run has no use for.
+        this run has no use for. A rank looks at its own only: another's may be new.
         """
         place = self.target / folder
+        mine = self.share.mine(plan)
         for path in sorted(place.glob("*.parquet")):
-            if path.name not in plan or not is_whole(path, cast(Stage, stage)):
-                path.unlink()
-        run(cast(Stage, stage), plan, place, self.executor, self.progress)
+            useless = path.name not in plan and self.share.rank == 0
+            if useless or (path.name in mine and not is_whole(path, cast(Stage, stage))):
+                path.unlink(missing_ok=True)
+        run(cast(Stage, stage), plan, place, self.executor, self.progress, self.share)
         return place / "manifest.json"
 
 

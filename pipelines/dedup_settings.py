@@ -27,7 +27,7 @@ class Dedup:
     exact: str = "verified"
     keep: str = "longest"  # which copy: pipelines.dedup_keep
     url: str = "exact"  # "none"; or of one URL only the newest fetch: "exact", or "page" as ROOTS cut URLs
-    memory: str = "2G"  # of all processes together; decides no row
+    memory: str = "2G"  # of all processes together, on a cluster or with --rank of each; decides no row
     audit: int = 500  # documents compared by brute force with AUDITED others, for report.json; 0: no report
     alarm: float = 0.75  # share of its documents that a host (of 100 or more) may lose before it is named in the report
     strict: bool = False  # whether an alarm is an error

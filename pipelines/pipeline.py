@@ -29,7 +29,7 @@ from roots import shards
 from roots.errors import SettingsError, unknown_name
 from roots.executors import Executor, Local, Threads
 from roots.settings import build
-from roots.stage import Manifest, Plan, Progress, Stage, read_manifest, run, sha256_of, tasks_of
+from roots.stage import ALONE, Manifest, Plan, Progress, Share, Stage, read_manifest, run, sha256_of, tasks_of
 
 __all__ = ["COMMANDS", "Job", "find_code", "plan_jobs", "preview", "run_stages", "status"]
 
@@ -131,41 +131,54 @@ def plan_jobs(
     ]
 
 
-def run_stages(job: Job, stages: Sequence[str], executor: Executor, progress: Progress | None = None) -> list[Manifest]:
+def run_stages(
+    job: Job, stages: Sequence[str], executor: Executor, progress: Progress | None = None, share: Share = ALONE
+) -> list[Manifest]:
     """Run some stages of a job, in order, each only where it is not done. Returns their manifests.
 
-    Raises StageFailed when some shards of a stage could not be made; the stages after it do not run then.
+    With several ranks, each makes its share of every stage; dedup and shard need what all have made before them.
+    Raises StageFailed when some shards of a stage could not be made; the stages after it do not run then. Raises
+    NotReady where other ranks have not made what a stage needs.
     """
     if "index" in stages:
         folders.remember_inputs(job.work, dict(job.archives))
-    manifests = [STAGES[name](job, executor, progress) for name in stages]
+    manifests = [STAGES[name](job, executor, progress, share) for name in stages]
     if "shard" in stages:
         _write_manifest(job)
     return manifests
 
 
-def _run_map(name: str) -> Callable[[Job, Executor, Progress | None], Manifest]:
-    """A stage that makes one shard of each archive's chain."""
+def _run_map(name: str) -> Callable[[Job, Executor, Progress | None, Share], Manifest]:
+    """A stage that makes one shard of each archive's chain: it needs no shard of another archive."""
 
-    def go(job: Job, executor: Executor, progress: Progress | None) -> Manifest:
-        return run(_stage(job, name), _plan(job, name), job.folder(name), executor, progress)
+    def go(job: Job, executor: Executor, progress: Progress | None, share: Share) -> Manifest:
+        return run(_stage(job, name), _plan(job, name), job.folder(name), executor, progress, share, whole=False)
 
     return go
 
 
-def _run_dedup(job: Job, executor: Executor, progress: Progress | None) -> Manifest:
+def _gather(job: Job, before: str, executor: Executor, share: Share) -> None:
+    """Wait until all ranks have made what a stage needs that looks at all documents; then all manifests are there."""
+    for name in folders.CHAIN if before == "shard" else folders.CHAIN[: folders.CHAIN.index(before)]:
+        if share.of > 1 and name != "dedup":  # dedup itself ends only when all of it is made
+            run(_stage(job, name), _plan(job, name), job.folder(name), executor, None, share)
+
+
+def _run_dedup(job: Job, executor: Executor, progress: Progress | None, share: Share) -> Manifest:
     start = time.monotonic()
+    _gather(job, "dedup", executor, share)
     if isinstance(executor, Local):  # its work is compiled and lets go of the interpreter: one process is enough
         executor = Threads(executor.workers)
-    manifest = run_dedup(job.chains("dedup"), job.folder("dedup"), job.dedup, executor, progress)
+    manifest = run_dedup(job.chains("dedup"), job.folder("dedup"), job.dedup, executor, progress, share=share)
     return replace(manifest, seconds=time.monotonic() - start)  # of all its sub-steps
 
 
-def _run_shard(job: Job, executor: Executor, progress: Progress | None) -> Manifest:
-    return run_shard(job.chains("shard"), job.dataset, job.shard, executor, progress)
+def _run_shard(job: Job, executor: Executor, progress: Progress | None, share: Share) -> Manifest:
+    _gather(job, "shard", executor, share)
+    return run_shard(job.chains("shard"), job.dataset, job.shard, executor, progress, share)
 
 
-STAGES: dict[str, Callable[[Job, Executor, Progress | None], Manifest]] = {
+STAGES: dict[str, Callable[[Job, Executor, Progress | None, Share], Manifest]] = {
     "index": _run_map("index"),
     "extract": _run_map("extract"),
     "measure": _run_map("measure"),
@@ -221,28 +234,35 @@ def preview(jobs: Sequence[Job], stages: Sequence[str]) -> Iterator[str]:
                 waiting = name if missing else ""
 
 
-def status(work: Path) -> Iterator[str]:
-    """Say how far every language of a work folder is: shards, documents in and kept, stage by stage."""
+def status(work: Path, every: bool = False) -> Iterator[str]:
+    """Say how far every language of a work folder is: shards, documents in and kept, stage by stage.
+
+    Of the shards that are missing the first three are named, or `every` one, each on a line of its own.
+    """
     archives = folders.known_inputs(work)
     yield f"{work}: {len(archives)} archives"
-    yield _progress_of(work, "", "index", archives)
+    yield from _progress_of(work, "", "index", archives, every)
     for code in folders.languages(work):
         yield f"{code}:"
         for stage in folders.CHAIN[1:]:
-            yield _progress_of(work, code, stage, archives)
+            yield from _progress_of(work, code, stage, archives, every)
         target = folders.folder(work, code, "shard")
         finals = [shards.read_receipt(path) for path in sorted(target.glob("*/*.arrow"))]
         kept = sum(receipt.kept for receipt in finals if receipt)
         yield f"  {'shard':<8} {len(finals)} shards, {kept:,} documents" if finals else f"  {'shard':<8} not made yet"
 
 
-def _progress_of(work: Path, code: str, stage: str, archives: Mapping[str, Path]) -> str:
+def _progress_of(work: Path, code: str, stage: str, archives: Mapping[str, Path], every: bool) -> Iterator[str]:
     receipts = {name: shards.read_receipt(folders.folder(work, code, stage) / name) for name in archives}
     done = [receipt for receipt in receipts.values() if receipt]
     missing = [name for name, receipt in receipts.items() if receipt is None]
     line = f"  {stage:<8} {len(done)} of {len(archives)} shards, {sum(r.rows for r in done):,} documents in, "
     line += f"{sum(r.kept for r in done):,} kept"
-    return line + (f"; missing: {', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''}" if missing else "")
+    if every:
+        yield line
+        yield from (f"    missing: {name}" for name in missing)
+    else:
+        yield line + (f"; missing: {', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''}" if missing else "")
 
 
 def default_workers() -> int:

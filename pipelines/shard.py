@@ -25,7 +25,7 @@ from roots.errors import ShardError
 from roots.executors import Executor
 from roots.schema import DOCUMENT
 from roots.shards import Receipt
-from roots.stage import Manifest, Progress, run
+from roots.stage import ALONE, Manifest, Progress, Share, run
 
 SPLITS = ("train", "validation")
 
@@ -122,13 +122,16 @@ def run_shard(
     settings: Shard,
     executor: Executor,
     progress: Progress | None = None,
+    share: Share = ALONE,
 ) -> Manifest:
     """Write the final shards of one language, and the files by which `datasets` knows the folder."""
     stage, plan = plan_shards(chains, settings)
-    manifest = run(stage, plan, target, executor, progress)
+    manifest = run(stage, plan, target, executor, progress, share)
     for path in sorted(target.glob("*/data-*.arrow")):
         if path.relative_to(target).as_posix() not in plan:
-            path.unlink()  # of an earlier cut into more or fewer shards: a reader of the folder would count it twice
+            path.unlink(
+                missing_ok=True
+            )  # of an earlier cut into more or fewer shards: a reader of the folder would count it twice
     for split in SPLITS:
         receipts = {Path(name).name: manifest.shards[name] for name in sorted(plan) if name.startswith(split + "/")}
         _describe_split(target / split, split, receipts)

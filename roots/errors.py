@@ -4,7 +4,8 @@
     ├── SettingsError     a setting cannot be used; raised before any work            (exit code 2)
     ├── InputError        a file the user named cannot be read as what it should be   (exit code 2)
     ├── ShardError        one shard is damaged, foreign or cannot be written
-    └── StageFailed       some shards were not made; all others are done              (exit code 1)
+    ├── StageFailed       some shards were not made; all others are done              (exit code 1)
+    └── NotReady          a step needs shards that other ranks have still to make     (exit code 3)
 
 A bad *document* is no exception: it is a row with a reason (`drop = "extract.timeout"`).
 Every message says what is wrong and what to do next.
@@ -58,6 +59,34 @@ class StageFailed(RootsError):  # noqa: N818 - it is the state of a stage, and t
 
     def __reduce__(self) -> tuple[type["StageFailed"], tuple[str, dict[str, str], int]]:
         return type(self), (self.stage, self.failures, self.done)
+
+
+class NotReady(RootsError):  # noqa: N818 - a state, not a fault
+    """A step needs all shards of a stage, and other ranks have not made theirs yet (see roots.stage.Share).
+
+    `missing` maps the name of each shard that is not there to the rank that makes it.
+    """
+
+    exit_code = 3
+
+    def __init__(self, stage: str, missing: Mapping[str, int], waited: float) -> None:
+        self.stage = stage
+        self.missing = dict(sorted(missing.items()))
+        self.waited = waited
+        lines = [f"  {name} (rank {rank})" for name, rank in list(self.missing.items())[:20]]
+        more = len(self.missing) - len(lines)
+        if more > 0:
+            lines.append(f"  and {more} more")
+        ranks = ", ".join(str(rank) for rank in sorted(set(self.missing.values()))[:20])
+        head = (
+            f"{stage}: {len(self.missing)} shards of other ranks ({ranks}) are not made yet"
+            + (f", after waiting {waited:g} s" if waited else "")
+            + "; this rank's own are. Run the same command again when they are there, or wait for them: --wait SECONDS."
+        )
+        super().__init__("\n".join([head, *lines]))
+
+    def __reduce__(self) -> tuple[type["NotReady"], tuple[str, dict[str, int], float]]:
+        return type(self), (self.stage, self.missing, self.waited)
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:

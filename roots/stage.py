@@ -3,12 +3,16 @@
 A shard is done when its receipt's fingerprint is the wanted one. The fingerprint is a digest of the stage's name and
 version, of all settings by value, and of the *contents* of its sources; so a changed bound, model or input redoes the
 shards it touches and no others, and a shard that came out the same spares all that follow it.
+
+Several commands may make one work folder together, each a share of the shards (`Share`). Nothing is claimed or locked:
+what is there is seen by its receipt, and a shard that two of them make comes out in the same bytes.
 """
 
 import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
@@ -17,7 +21,7 @@ from typing import Any, ClassVar, Protocol
 import pyarrow as pa
 
 from roots import shards
-from roots.errors import InputError, StageFailed
+from roots.errors import InputError, NotReady, SettingsError, StageFailed
 from roots.executors import Executor
 from roots.settings import as_values
 from roots.shards import Receipt
@@ -41,6 +45,41 @@ class Stage(Protocol):
 
 
 ASIDE = {"decides_rows": False}
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which shards of a stage this command makes: every `of`-th by name, from number `rank` on.
+
+    `wait` is how many seconds a step that needs the shards of all ranks waits for them.
+    """
+
+    rank: int = 0
+    of: int = 1
+    wait: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.of < 1 or not 0 <= self.rank < self.of:
+            raise SettingsError(f"--rank {self.rank} --of {self.of}: ranks are 0 to {max(0, self.of - 1)}")
+        if self.wait < 0:
+            raise SettingsError(f"--wait {self.wait:g} is below 0")
+
+    def ranks(self, plan: Plan) -> dict[str, int]:
+        """The rank that makes each shard."""
+        return {name: number % self.of for number, name in enumerate(sorted(plan))}
+
+    def mine(self, plan: Plan) -> Plan:
+        """What this rank makes of a plan."""
+        return plan if self.of == 1 else {n: plan[n] for n, rank in self.ranks(plan).items() if rank == self.rank}
+
+    @property
+    def memory(self) -> str:
+        """Name of the file in which this rank remembers digests of raw inputs."""
+        return ".inputs.json" if self.of == 1 else f".inputs-{self.rank}.json"
+
+
+ALONE = Share()
+POLL_SECONDS = (0.1, 10.0)  # between two looks for the shards of others: at first, and at most
 
 
 @dataclass(frozen=True)
@@ -129,18 +168,17 @@ def sha256_of(path: Path) -> str:
 class Identities:
     """The content digests of sources: a shard's from its receipt, a raw file's computed once and remembered.
 
-    What is remembered is tied to size and modification time, and kept in `memory`, a small JSON file.
+    What is remembered is tied to size and modification time, and kept in `memory`, a small JSON file; what other ranks
+    remember beside it is known too.
     """
 
     def __init__(self, memory: Path) -> None:
         self._memory = memory
         self._known: dict[str, list[Any]] = {}
         self.raw: dict[str, str] = {}
-        if memory.is_file():
-            try:
-                self._known = json.loads(memory.read_text(encoding="utf-8"))
-            except ValueError:
-                self._known = {}  # it is only a memory: digests are computed again
+        for path in sorted(memory.parent.glob(".inputs*.json")):
+            with suppress(ValueError, FileNotFoundError):  # it is only a memory: digests are computed again
+                self._known |= json.loads(path.read_text(encoding="utf-8"))
 
     def of(self, path: Path) -> str:
         """Digest of what `path` holds."""
@@ -170,9 +208,11 @@ def read_manifest(target: Path) -> dict[str, Any]:
     return manifest
 
 
-def tasks_of(stage: Stage, plan: Plan, target: Path) -> tuple[list[Task], dict[str, Receipt], dict[str, str]]:
+def tasks_of(
+    stage: Stage, plan: Plan, target: Path, memory: str = ALONE.memory
+) -> tuple[list[Task], dict[str, Receipt], dict[str, str]]:
     """What is still to make, what is done, and the digests of raw sources."""
-    identities = Identities(target / ".inputs.json")
+    identities = Identities(target / memory)
     missing: list[Task] = []
     done: dict[str, Receipt] = {}
     for name in sorted(plan):
@@ -199,31 +239,73 @@ def make_shard(stage: Stage, target: Path, task: Task) -> Receipt:
         pa.default_memory_pool().release_unused()  # workers are kept: else each holds 70 MB for nothing (measured)
 
 
-def run(stage: Stage, plan: Plan, target: Path, executor: Executor, progress: Progress | None = None) -> Manifest:
-    """Make all shards of `plan` that are not done yet, and the stage's manifest.
+def run(
+    stage: Stage,
+    plan: Plan,
+    target: Path,
+    executor: Executor,
+    progress: Progress | None = None,
+    share: Share = ALONE,
+    whole: bool = True,
+) -> Manifest:
+    """Make all shards of `plan` that are not done yet and of this share, and the stage's manifest.
 
+    With several ranks, `whole` says that all shards are needed now: those of the others are waited for. Otherwise the
+    manifest that is given back is of this rank's shards, and the rank that finds all of them there writes the whole.
     Raises StageFailed, after all others are made, when some shards could not be made; no manifest is written then.
+    Raises NotReady where the wait was in vain.
     """
     start = time.monotonic()
     target.mkdir(parents=True, exist_ok=True)
     shards.remove_stale(target)
-    missing, done, raw = tasks_of(stage, plan, target)
+    mine = share.mine(plan)
+    missing, done, raw = tasks_of(stage, mine, target, share.memory)
     failures: dict[str, str] = {}
     if progress:
-        progress(stage.name, len(done), len(plan), None)
+        progress(stage.name, len(done), len(mine), None)
     for task, result in executor.map(partial(make_shard, stage, target), missing):
         if isinstance(result, Exception):
             failures[task.name] = f"{type(result).__name__}: {result}"
         else:
             done[task.name] = result
         if progress:
-            progress(stage.name, len(done) + len(failures), len(plan), done.get(task.name))
+            progress(stage.name, len(done) + len(failures), len(mine), done.get(task.name))
     if failures:
         raise StageFailed(stage.name, failures, len(done))
+    everything = (done, raw) if share.of == 1 else _with_others(stage, plan, target, share, whole)
+    done, raw = everything or (done, raw)
     receipts = {name: done[name] for name in sorted(done)}
     manifest = Manifest(
         stage.name, stage.version, settings_of(stage), receipts, len(missing), time.monotonic() - start, raw
     )
-    text = json.dumps(manifest.as_values(), indent=1, sort_keys=True, ensure_ascii=False)
-    shards.write_text(target / "manifest.json", text + "\n")
+    if everything:
+        text = json.dumps(manifest.as_values(), indent=1, sort_keys=True, ensure_ascii=False)
+        shards.write_text(target / "manifest.json", text + "\n")
     return manifest
+
+
+def _with_others(
+    stage: Stage, plan: Plan, target: Path, share: Share, whole: bool
+) -> tuple[dict[str, Receipt], dict[str, str]] | None:
+    """The receipts of all ranks' shards, and the digests of all raw sources; None where they are not there.
+
+    Where the whole is needed they are waited for, then NotReady is raised.
+    """
+    end = time.monotonic() + share.wait
+    pause, longest = POLL_SECONDS
+    waiting = sorted(plan)
+    while True:
+        # A look at the names comes first: what is not there need not be compared with its sources.
+        waiting = [name for name in waiting if not all(path.exists() for path in (target / name, *plan[name]))]
+        if not waiting:
+            missing, done, raw = tasks_of(stage, plan, target, share.memory)
+            if not missing:
+                return done, raw
+            waiting = [task.name for task in missing]
+        if not whole:
+            return None
+        if time.monotonic() >= end:
+            ranks = share.ranks(plan)
+            raise NotReady(stage.name, {name: ranks[name] for name in waiting}, share.wait)
+        time.sleep(min(pause, max(0.0, end - time.monotonic())))
+        pause = min(longest, 1.3 * pause)
