@@ -131,7 +131,17 @@ def folding() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
     marks, so that o + dot below + acute is ó + dot below. Marks are those with a combining class (UAX #15); vowel signs
     of Indic scripts have none and count as letters.
     """
-    bases, marks = lower().copy(), np.zeros(SIZE, np.uint64)
+    return _folding(lower())
+
+
+@cache
+def canonical() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
+    """What makes lines equal: canonical equivalence alone, case counts; arrays as those of `folding`."""
+    return _folding(same())
+
+
+def _folding(cases: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
+    bases, marks = cases.copy(), np.zeros(SIZE, np.uint64)
     for code in _assigned():
         character = chr(code)
         if unicodedata.combining(character) or unicodedata.decomposition(character)[:1] not in ("", "<"):
@@ -139,7 +149,7 @@ def folding() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
             own = [ord(part) for part in parts if unicodedata.combining(part)]
             letters = [part for part in parts if not unicodedata.combining(part)]
             if len(letters) <= 1:  # Indic signs of two parts keep their own code point
-                bases[code] = lower()[ord(letters[0])] if letters else -1
+                bases[code] = cases[ord(letters[0])] if letters else -1
                 marks[code] = sum((part * 0x9E3779B97F4A7C15) ^ (part << 40) for part in own) % (1 << 64)
     return bases, marks
 
