@@ -21,6 +21,7 @@ from pipelines.cli_options import (
     split_codes,
 )
 from pipelines.folders import chain, known_inputs
+from pipelines.pii_report import kinds_table
 from pipelines.progress import table
 from roots.errors import SettingsError
 
@@ -159,6 +160,18 @@ def pii_eval(**options: Any) -> None:
         click.echo("\n".join(found.lines()))
 
 
+@click.command("kinds")
+@errors_are_lines
+def pii_kinds() -> None:
+    """Print every kind of personal data: what is looked for, context words, what is found and what is spared.
+
+    \b
+    Example:
+      roots pii kinds
+    """
+    click.echo("\n".join(kinds_table()))
+
+
 COMMANDS: dict[str, click.Command] = {
     "judge": judge,
     "derive": derive,
@@ -166,5 +179,7 @@ COMMANDS: dict[str, click.Command] = {
     "lid": click.Group(
         "lid", [lid_train, lid_eval_command], help="Language identification: train a model, measure any."
     ),
-    "pii": click.Group("pii", [pii_eval], help="Personal data: measure what is found and what is missed."),
+    "pii": click.Group(
+        "pii", [pii_kinds, pii_eval], help="Personal data: what is looked for, and how well it is found."
+    ),
 }

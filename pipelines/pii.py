@@ -11,17 +11,15 @@ an IP address all the same, finding it is neither right nor wrong, for every con
 import gzip
 import ipaddress
 import json
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from filters.personal_data import KINDS, Span
 from pipelines.pii_generate import VALUES, Labelled, generate
 from pipelines.pii_peers import PEERS, Contender, contenders
+from pipelines.pii_report import Counts, FalsePositive, Report
 from roots.errors import InputError, SettingsError, unknown_name
 
 # Names of kinds in published sets -> ours. What is not here is an identity number of some country, or not judged.
@@ -49,139 +47,6 @@ class PiiEval:
         for peer in self.peers:
             if peer not in PEERS:
                 raise SettingsError(unknown_name("peer", peer, PEERS))
-
-
-@dataclass
-class Counts:
-    """What was found, of one kind in some documents."""
-
-    hit: int = 0  # labelled spans that were found
-    exact: int = 0  # of them, with the same ends
-    missed: int = 0
-    right: int = 0  # found spans that are labelled
-    wrong: int = 0
-    documents: list[tuple[int, int, int]] = field(default_factory=list)  # (right, wrong, missed) of each with any
-
-    def add(self, other: "Counts") -> None:
-        """Count another's as well."""
-        for name in ("hit", "exact", "missed", "right", "wrong"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.documents += other.documents
-
-    @property
-    def precision(self) -> float:
-        """Share of found spans that are right; NaN when nothing was found."""
-        return self.right / (self.right + self.wrong) if self.right + self.wrong else math.nan
-
-    @property
-    def recall(self) -> float:
-        """Share of labelled spans that were found; NaN when there were none."""
-        return self.hit / (self.hit + self.missed) if self.hit + self.missed else math.nan
-
-    @property
-    def f1(self) -> float:
-        """2 right / (2 right + wrong + missed), counted over labelled spans."""
-        total = 2 * self.hit + self.wrong + self.missed
-        return 2 * self.hit / total if total else math.nan
-
-    def f1_interval(self, seed: int = 0, rounds: int = 500) -> tuple[float, float]:
-        """95 % interval of F1 by the bootstrap over documents (Efron 1979)."""
-        if not self.documents:
-            return math.nan, math.nan
-        table = np.array(self.documents, dtype=np.int64)
-        rng = np.random.default_rng(seed)
-        weights = rng.multinomial(len(table), np.full(len(table), 1 / len(table)), size=rounds)
-        right, wrong, missed = (weights @ table).T
-        f1 = 2 * right / np.maximum(2 * right + wrong + missed, 1)
-        low, high = np.quantile(f1, [0.025, 0.975])
-        return float(low), float(high)
-
-
-def wilson(right: int, total: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927); (NaN, NaN) for none."""
-    if not total:
-        return math.nan, math.nan
-    z, share = 1.959964, right / total
-    middle = (share + z * z / (2 * total)) / (1 + z * z / total)
-    half = z / (1 + z * z / total) * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    return middle - half, middle + half
-
-
-@dataclass(frozen=True)
-class FalsePositive:
-    """A span that is none of what it was taken for: its shape and its place, never its value."""
-
-    document: str
-    language: str
-    kind: str
-    start: int
-    shape: str
-
-
-@dataclass(frozen=True)
-class Report:
-    """What each contender found: contender -> (kind, language) -> counts; and our false positives."""
-
-    source: str
-    scores: Mapping[str, Mapping[tuple[str, str], Counts]]
-    wrong: Sequence[FalsePositive]
-
-    def total(self, contender: str, kind: str) -> Counts:
-        """Counts of a kind over all languages."""
-        total = Counts()
-        for (name, _), counts in sorted(self.scores[contender].items()):
-            if name == kind:
-                total.add(counts)
-        return total
-
-    def kinds(self, contender: str) -> list[str]:
-        """The kinds a contender was judged on."""
-        judged = {kind for kind, _ in self.scores[contender]}
-        return [kind for kind in KINDS if kind in judged]
-
-    def lines(self, by_language: bool = True) -> Iterator[str]:
-        """The report as text."""
-        yield f"{self.source}: by kind, all languages; 95 % intervals (Wilson; F1: bootstrap over documents)"
-        yield f"{'kind':<15}{'who':<11}{'spans':>6}  {'precision':<21}{'recall':<21}{'F1':<21}{'exact':>6}"
-        for kind in self.kinds("ours"):
-            for contender in self.scores:
-                if kind in self.kinds(contender):
-                    yield _line(kind, contender, self.total(contender, kind))
-        if by_language:
-            yield ""
-            yield "ours, F1 (spans) by language"
-            yield from self._by_language()
-        yield ""
-        yield f"false positives of ours: {len(self.wrong)}"
-        for each in self.wrong:
-            yield f"  {each.kind:<15}{each.language:<5}{each.document} at {each.start}: {each.shape}"
-
-    def _by_language(self) -> Iterator[str]:
-        scores = self.scores["ours"]
-        kinds = self.kinds("ours")
-        yield f"{'':<6}" + "".join(f"{kind[:13]:>15}" for kind in kinds)
-        for language in sorted({language for _, language in scores}):
-            cells = []
-            for kind in kinds:
-                counts = scores.get((kind, language), Counts())
-                spans = counts.hit + counts.missed
-                cells.append(f"{counts.f1:.3f} ({spans})" if spans or counts.wrong else "-")
-            yield f"{language:<6}" + "".join(f"{cell:>15}" for cell in cells)
-
-
-def _line(kind: str, contender: str, counts: Counts) -> str:
-    spans = counts.hit + counts.missed
-    cells = [
-        _cell(counts.precision, wilson(counts.right, counts.right + counts.wrong)),
-        _cell(counts.recall, wilson(counts.hit, spans)),
-        _cell(counts.f1, counts.f1_interval()),
-    ]
-    exact = f"{counts.exact / spans:.3f}" if spans else "-"
-    return f"{kind:<15}{contender:<11}{spans:>6}  {''.join(f'{cell:<21}' for cell in cells)}{exact:>6}"
-
-
-def _cell(value: float, interval: tuple[float, float]) -> str:
-    return "-" if math.isnan(value) else f"{value:.3f} [{interval[0]:.3f},{interval[1]:.3f}]"
 
 
 def read_labelled(path: Path) -> Iterator[Labelled]:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from filters.personal_data import DEFAULT_KINDS, KINDS, PRESETS, STYLES, Span, find, redact, regions_of
 from filters.personal_data.candidate import Candidate
-from filters.personal_data.regions import PHONE_CUES, REGIONS
+from filters.personal_data.cues import PHONE_CUES
+from filters.personal_data.regions import REGIONS
 from roots.errors import SettingsError
 
 FINDS = [(kind.name, row) for kind in KINDS.values() for row in kind.finds]

@@ -1,7 +1,7 @@
 """What a kind of personal data is, and what its check gets to see."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import re2
@@ -63,6 +63,7 @@ class Kind:
     check: Check
     finds: tuple[str, ...]
     spares: tuple[str, ...]
+    context: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # words that speak for it, by language
     by_default: bool = True
     reach: int = CONTEXT_BYTES  # bytes behind a match that its check must see
 

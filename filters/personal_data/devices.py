@@ -5,7 +5,8 @@ import re
 
 from stdnum import bitcoin
 
-from filters.personal_data.candidate import Candidate, Kind, is_unspaced, is_word, seen_in
+from filters.personal_data.candidate import Candidate, Kind, is_unspaced, is_word
+from filters.personal_data.cues import PLATE_CUES, plate_before
 from filters.personal_data.network import fold
 
 # What follows an at sign in style sheets, in Java, Python, PHP, JavaScript and LaTeX: no handle.
@@ -199,15 +200,10 @@ WALLET = Kind(
     ),
 )
 
-_plate_before = seen_in(
-    r"(?:plates?|licen[cs]e|registration|vehicle|immatricul\w*|plaque|matr[ií]cula|placa|nomor polisi|nopol|"
-    r"biển số|车牌|車牌|لوحة|नंबर प्लेट|गाड़ी|नाम्बर|namba)[^\n;]{0,16}$"
-)
-
 
 def check_plate(candidate: Candidate) -> tuple[int, int] | None:
     """A plate's form behind a word for plates."""
-    if is_word(candidate.before[-1:]) or is_word(candidate.after[:1]) or not _plate_before(candidate.before[-40:]):
+    if is_word(candidate.before[-1:]) or is_word(candidate.after[:1]) or not plate_before(candidate.before[-40:]):
         return None
     return 0, len(candidate.text)
 
@@ -223,6 +219,7 @@ PLATE = Kind(
         r"[A-Z]{1,2} [0-9]{1,4} [A-Z]{1,3}|K[A-Z]{2} ?[0-9]{3}[A-Z]|[A-Z]{2}[0-9]{2} ?[A-Z]{3}"
     ),
     check=check_plate,
+    context=PLATE_CUES,
     finds=(
         "immatriculée ⟪AB-123-CD⟫ à",
         "matrícula ⟪1234 BCD⟫",

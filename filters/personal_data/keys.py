@@ -5,6 +5,7 @@ import re
 from collections import Counter
 
 from filters.personal_data.candidate import Candidate, Kind, is_word
+from filters.personal_data.cues import KEY_CUES, any_of
 
 # Prefixes that their issuers publish so that leaks can be found; the rest of each is of a fixed alphabet and length.
 ISSUED = (
@@ -38,8 +39,7 @@ SIGNED = ("AKIA", "ASIA", "ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat_",
 
 # A name that says what follows is a secret, then the secret.
 NAMED = (
-    r"(?i:api[ _-]?(?:key|token)|secret[ _-]?(?:access[ _-]?)?key|access[ _-]?(?:key|token)|auth[ _-]?token|"
-    r"client[ _-]?secret|private[ _-]?key|bearer|secret|token|clave|chave|clé|密钥|مفتاح|कुंजी)"
+    rf"(?i:{any_of(KEY_CUES, '[ _-]?')})"
     r"[\"']?\s{0,3}(?:=>|:=|[:=：]|\s|is|es|est|é|是)\s{0,3}[\"']?[A-Za-z0-9+/_.=-]{16,256}"
 )
 BARE = r"[A-Za-z0-9][A-Za-z0-9_+/=-]{31,255}"
@@ -115,6 +115,7 @@ KEY = Kind(
     gate="|".join([r"[0-9][A-Za-z0-9_+/=.-]{8}|[A-Za-z0-9_+/=.-]{8}[0-9]", *SIGNED]),
     pattern="|".join([*ISSUED, NAMED, BARE]),
     check=check_key,
+    context=KEY_CUES,
     finds=(
         "aws ⟪AKIAQ3EGRTL7PX2ZKMNB⟫ ok",
         "token: ⟪ghp_R7kQ2mZ9xW4vT1bN8cL5sJ3hG6fD0aYeUoPi⟫",

@@ -25,7 +25,8 @@ from stdnum.pt import cc
 from stdnum.us import ssn
 from stdnum.za import idnr
 
-from filters.personal_data.candidate import Candidate, Kind, seen_in
+from filters.personal_data.candidate import Candidate, Kind
+from filters.personal_data.cues import ID_CUES, id_before
 from filters.personal_data.network import fold
 from filters.personal_data.numbers import LONG_NUMBER, digits_of, follows_group, other_number_before, touches_number
 
@@ -57,6 +58,11 @@ def _is_ric(text: str) -> bool:
     return bool(ric.calc_check_digit(number) == number[-1])
 
 
+def _is_nik(text: str) -> bool:
+    """Province and date of birth; a woman's day of birth is 40 more, so that none is above 71."""
+    return nik.is_valid(text) and int(text[6:8]) <= 71
+
+
 _ROWS = (
     ("Aadhaar", "IN", r"[2-9]\d{3}([ -])\d{4}\1\d{4}", aadhaar.is_valid, REGION),
     ("Aadhaar, solid", "IN", r"[2-9]\d{11}", aadhaar.is_valid, REGION),
@@ -79,21 +85,14 @@ _ROWS = (
     ("DNI", "PE", r"\d{8}-\d", cui.is_valid, CUE),
     ("identity number", "ZA", r"\d{6} ?\d{4} ?\d{3}", idnr.is_valid, REGION),
     ("CNIC", "PK", r"\d{5}-\d{7}-\d", cnic.is_valid, ALWAYS),
-    ("NIK", "ID", r"\d{16}", nik.is_valid, REGION),
+    ("NIK", "ID", r"\d{16}", _is_nik, REGION),
     ("NRIC", "MY", r"\d{6}-\d{2}-\d{4}", nric.is_valid, ALWAYS),
     ("national identity", "SA", r"[12]\d{9}", luhn.is_valid, REGION),
 )
 NATIONAL_IDS: tuple[NationalId, ...] = tuple(
     NationalId(name, country, re.compile(form), valid, needs) for name, country, form, valid, needs in _ROWS
 )
-# Words before an identity number, in the languages of ROOTS.
-_cue_before = seen_in(
-    r"(?:^|[^\pL])(?:ssn|social security|passport|national id|identity|id card|id no|nin|cpf|dni|nie|curp|rfc|rut|"
-    r"cédula|cedula|cuit|"
-    r"sécurité sociale|nir|carte d.identité|identidad|identidade|identitat|nik|ktp|cmnd|cccd|kitambulisho|"
-    r"aadhaar|aadhar|sin|nhs|id number|身份证|身分證|هوية|الهوية|شناختی|आधार|পরিচয়|ஆதார்|ఆధార్|ಆಧಾರ್|ആധാർ|ਆਧਾਰ|"
-    r"આધાર)[^\n;]{0,20}$"
-)
+_YEARS = re.compile(r"(?:(?:19|20)\d{2}[ -]?)+")
 
 
 def check_national_id(candidate: Candidate) -> tuple[int, int] | None:
@@ -106,13 +105,15 @@ def check_national_id(candidate: Candidate) -> tuple[int, int] | None:
     before = candidate.before
     if follows_group(candidate.before):
         return None
+    if _YEARS.fullmatch(text):
+        return None
     sign = re.search(r"[ -]", text)
     if sign and re.match(rf"{sign[0]}(?!19|20)\d{{4}}(?![\d/-])", candidate.after):
         return None  # one more group of four: a card, or no number of this kind
     for row in NATIONAL_IDS:
         if not row.form.fullmatch(text) or not row.valid(text):
             continue
-        cue = _cue_before(before[-60:])
+        cue = id_before(before[-60:])
         here = row.needs == ALWAYS or cue or (row.needs == REGION and row.country in candidate.regions)
         if here and (cue or not other_number_before(before[-24:])):
             return 0, len(text)
@@ -147,6 +148,7 @@ NATIONAL_ID = Kind(
     gate=rf"{LONG_NUMBER}|[A-Z]{{5}}{_D}{{4}}[A-Z]",
     pattern="|".join(_FORMS),
     check=check_national_id,
+    context=ID_CUES,
     finds=(
         "Aadhaar ⟪2287 2400 6498⟫.",
         "CPF ⟪554.699.657-91⟫,",
@@ -168,5 +170,6 @@ NATIONAL_ID = Kind(
         "123456789012",
         "550-12-34567",
         "ref 1234567890",
+        "2022 2008 1971 1974",
     ),
 )

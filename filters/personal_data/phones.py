@@ -7,6 +7,7 @@ from functools import lru_cache
 import phonenumbers
 
 from filters.personal_data.candidate import Candidate, Kind
+from filters.personal_data.cues import PHONE_CUES, cue_before, cue_near
 from filters.personal_data.network import fold
 from filters.personal_data.numbers import (
     LONG_NUMBER,
@@ -17,7 +18,6 @@ from filters.personal_data.numbers import (
     in_url,
     other_number_before,
 )
-from filters.personal_data.regions import cue_before, cue_near
 
 _D = r"\p{Nd}"
 _ABROAD = ("+", "(+", "00")
@@ -142,6 +142,7 @@ PHONE = Kind(
     gate=LONG_NUMBER,
     pattern=rf"[+＋(]{{0,2}}{_D}(?:(?:[ \x{{a0}}\x{{202f}}./‐‑‒–−－-]|[-. ]?\(|\)[-. ]?| - )?{_D}){{6,16}}",
     check=check_phone,
+    context=PHONE_CUES,
     finds=(
         "call ⟪+33 1 23 45 67 89⟫ now",
         "Tel. ⟪071 123 0372⟫, 2019",
