@@ -75,7 +75,7 @@ def _go(
     values = read_settings(options["pairs"], options["config"])
     if options.get("extractor"):
         values["extract"] = {**values.get("extract", {}), "extractor": options["extractor"]}
-    executor = executor_of(options["executor"], options["workers"])
+    executor = executor_of(options["executor"], options["workers"], options["ray_address"])
     share = Share(options["rank"], options["of"], options["wait"])
     archives = find_archives(inputs) if inputs else None
     jobs = pipeline.plan_jobs(work, split_codes(codes), archives, values)

@@ -82,6 +82,7 @@ def share_options(command: Command) -> Command:
         click.option(
             "--of", default=1, show_default=True, help="How many such commands share the work, on any machine."
         ),
+        click.option("--ray-address", default="", help="Ray cluster, as host:port. [default: one started for the run]"),
         click.option("--wait", default=0.0, metavar="SECONDS", help="Wait for other ranks' shards. [default: do not]"),
     ]
     for option in reversed(options):
@@ -121,9 +122,9 @@ def one_group(cls: type[T], group: str, pairs: Sequence[str], config: Path | Non
     return build(cls, {**only_group(group, pairs, config), **{k: v for k, v in given.items() if v}}, group)
 
 
-def executor_of(executor: str, workers: int | None) -> Executor:
+def executor_of(executor: str, workers: int | None, address: str = "") -> Executor:
     """The executor that the options name."""
-    return make_executor(executor, workers if workers is not None else pipeline.default_workers(), PRELOAD)
+    return make_executor(executor, workers if workers is not None else pipeline.default_workers(), PRELOAD, address)
 
 
 @contextmanager

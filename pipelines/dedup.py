@@ -6,10 +6,10 @@ stage's own. The stage's shards, in the folder itself, hold one row for every do
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,7 @@ from pipelines.dedup_space import Cuts, check_space, cut
 from pipelines.dedup_stages import RELEASED, Exact, Pairs, Sign, Urls
 from roots import shards
 from roots.errors import ShardError, StageFailed
-from roots.executors import Executor
+from roots.executors import Executor, Needs
 from roots.settings import as_values
 from roots.stage import ALONE, Manifest, Plan, Progress, Share, Stage, run
 
@@ -57,6 +57,7 @@ def run_dedup(
     everything = {**chains, **{RELEASED + name + ".parquet": chain for name, chain in (against or {}).items()}}
     if share.rank == 0:
         check_space(everything, target, settings)
+    executor = Roomy(executor, parse_bytes(settings.memory))
     steps = Steps(target, executor, progress, share)
     sign, settled = find(steps, dict(sorted(everything.items())), settings, workers)
     mark = Mark(digest_of(Scratch.of(settled)), sign, settled)
@@ -145,6 +146,24 @@ def report(steps: "Steps", chains: Mapping[str, Sequence[Path]], settings: Dedup
     if alarms and settings.strict:
         lost = {row["host"]: f"{row['lost']} of {row['rows']} documents were removed" for row in alarms}
         raise StageFailed("dedup", lost, len(manifest.shards))
+
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Roomy:
+    """An executor whose every task is given `memory` bytes, where it is placed by what it needs."""
+
+    executor: Executor
+    memory: int
+
+    def map(
+        self, work: Callable[[T], R], tasks: Sequence[T], needs: Needs | None = None
+    ) -> Iterator[tuple[T, R | Exception]]:
+        """Run the tasks."""
+        yield from self.executor.map(work, tasks, replace(needs or Needs(), memory=self.memory))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Where work runs. An executor is one method, `map`; no stage knows which one it is on.
 
 `map` yields (task, result) in the order of completion, and (task, exception) where the work failed: one failed task
-never stops the others. Tasks and results are small (paths and receipts), never documents.
+never stops the others. Tasks and results are small (paths and receipts), never documents. The executor for many
+machines is in roots.ray_executor.
 """
 
 import os
@@ -13,7 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, Thr
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing import connection, get_context, parent_process
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from roots.errors import SettingsError, unknown_name
 
@@ -23,10 +24,21 @@ R = TypeVar("R")
 RETRIES = 2  # a worker that dies takes its task with it; the third death in a row is the task's fault
 
 
+@dataclass(frozen=True)
+class Needs:
+    """What one task needs, for an executor that looks for a place with room; and the name it is shown under."""
+
+    name: str = "task"
+    cpus: float = 1.0
+    memory: int = 1 << 30  # bytes
+
+
 class Executor(Protocol):
     """Something that runs work on tasks."""
 
-    def map(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R | Exception]]:
+    def map(
+        self, work: Callable[[T], R], tasks: Sequence[T], needs: Needs | None = None
+    ) -> Iterator[tuple[T, R | Exception]]:
         """Run `work` on every task; yield each task once, with its result or its exception, as they finish."""
         ...
 
@@ -37,7 +49,9 @@ class Serial:
 
     workers: int = 1
 
-    def map(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R | Exception]]:
+    def map(
+        self, work: Callable[[T], R], tasks: Sequence[T], needs: Needs | None = None
+    ) -> Iterator[tuple[T, R | Exception]]:
         """Run the tasks in order."""
         for task in tasks:
             try:
@@ -59,7 +73,9 @@ class Local:
     preload: tuple[str, ...] = ()  # modules to import once, before workers are forked: a worker then starts in 20 ms
     _pool: ProcessPoolExecutor | None = field(default=None, init=False, repr=False, compare=False)
 
-    def map(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R | Exception]]:
+    def map(
+        self, work: Callable[[T], R], tasks: Sequence[T], needs: Needs | None = None
+    ) -> Iterator[tuple[T, R | Exception]]:
         """Run the tasks, at most `workers` at a time."""
         todo = list(reversed(tasks))
         deaths: dict[int, int] = {}
@@ -107,7 +123,9 @@ class Threads:
 
     workers: int = os.cpu_count() or 1
 
-    def map(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R | Exception]]:
+    def map(
+        self, work: Callable[[T], R], tasks: Sequence[T], needs: Needs | None = None
+    ) -> Iterator[tuple[T, R | Exception]]:
         """Run the tasks, at most `workers` at a time."""
         with ThreadPoolExecutor(self.workers) as pool:
             running = {pool.submit(work, task): task for task in tasks}
@@ -136,13 +154,26 @@ def _die_with(sentinel: int) -> None:
     os._exit(1)
 
 
-EXECUTORS: dict[str, type[Serial] | type[Local]] = {"serial": Serial, "local": Local}
+def ray_cluster(workers: int, address: str = "") -> Executor:
+    """The executor for many machines; `workers` is for a cluster that is started on this one."""
+    from roots.ray_executor import Ray  # Ray is an extra, and dear to import
+
+    return Ray(workers, address)
 
 
-def make_executor(name: str, workers: int, preload: tuple[str, ...] = ()) -> Executor:
-    """Give the executor of that name. Raises SettingsError for an unknown name or fewer than one worker."""
+EXECUTORS: dict[str, Callable[..., Executor]] = {"serial": Serial, "local": Local, "ray": ray_cluster}
+
+
+def make_executor(name: str, workers: int, preload: tuple[str, ...] = (), address: str = "") -> Executor:
+    """Give the executor of that name; `address` is of a Ray cluster.
+
+    Raises SettingsError for an unknown name, fewer than one worker, or an address that the executor has no use for.
+    """
     if name not in EXECUTORS:
         raise SettingsError(unknown_name("executor", name, EXECUTORS))
     if workers < 1:
         raise SettingsError(f"--workers {workers}: at least 1 is needed")
-    return Local(workers, preload) if name == "local" else EXECUTORS[name](workers)
+    if address and name != "ray":
+        raise SettingsError(f"--ray-address {address} is for --executor ray, not for {name}")
+    more: dict[str, Any] = {"local": {"preload": preload}, "ray": {"address": address}}
+    return EXECUTORS[name](workers, **more.get(name, {}))

@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from roots import shards
 from roots.errors import InputError, NotReady, SettingsError, StageFailed
-from roots.executors import Executor
+from roots.executors import Executor, Needs
 from roots.settings import as_values
 from roots.shards import Receipt
 
@@ -228,6 +228,11 @@ def tasks_of(
     return missing, done, identities.raw
 
 
+def needs_of(stage: Stage) -> Needs:
+    """What making one shard needs: a stage that needs more than most says so in a class variable `memory_needed`."""
+    return Needs(stage.name, memory=int(getattr(stage, "memory_needed", Needs.memory)))
+
+
 def make_shard(stage: Stage, target: Path, task: Task) -> Receipt:
     """Make one shard: what an executor runs."""
     path = target / task.name
@@ -263,7 +268,7 @@ def run(
     failures: dict[str, str] = {}
     if progress:
         progress(stage.name, len(done), len(mine), None)
-    for task, result in executor.map(partial(make_shard, stage, target), missing):
+    for task, result in executor.map(partial(make_shard, stage, target), missing, needs_of(stage)):
         if isinstance(result, Exception):
             failures[task.name] = f"{type(result).__name__}: {result}"
         else:

@@ -56,7 +56,7 @@ def filter_with(language: Language, extracted: Path, work: Path, executor: str =
     return rows(work / "filter" / "a.parquet")
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("executor", sorted(set(EXECUTORS) - {"ray"}))
 def test_every_document_is_kept_or_has_a_reason(extracted: Path, tmp_path: Path, executor: str) -> None:
     verdicts = filter_with(FRENCH, extracted, tmp_path, executor)
     assert [row["drop"] for row in verdicts] == [
