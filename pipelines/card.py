@@ -1,7 +1,7 @@
 """The card of a release: README.md, made from its manifest alone.
 
-The head is the Hub's YAML (configs, dataset_info, licence, languages, size); the body has the sections that readers of
-data sets expect. All that comes from outside is escaped: a source's name may hold anything.
+The head is the Hub's YAML; the body has the sections that readers of data sets expect. All that comes from outside is
+escaped: a source's name may hold anything.
 """
 
 import json
@@ -10,160 +10,93 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
-from pipelines.release import RELEASED
+from pipelines.card_head import LICENSE_FILE, make_head
+from pipelines.markdown import Code, code, escape, table
 from roots import shards
 
-SIZES = (
-    (10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"),
-    (10**8, "10M<n<100M"), (10**9, "100M<n<1B"), (10**10, "1B<n<10B"), (10**11, "10B<n<100B"), (10**12, "100B<n<1T"),
-)  # fmt: skip
 STAGES = {
-    "index": "read the archives, find charsets, name languages of the quick plain text",
-    "extract": "main text, language of the main text",
-    "measure": "signals of every document",
-    "filter": "signals against the language's bounds",
+    "index": "read the archives, find charsets, name the languages of the quick plain text",
+    "extract": "main text, and the language of the main text",
+    "measure": "every signal of every document as a number",
+    "filter": "the signals against the language's bounds",
     "dedup": "exact and near-duplicates, each removal with a verified pair",
-    "redact": "personal data replaced by tags, by span",
-    "shard": "split by a hash of the id",
+    "redact": "personal data replaced, by span",
+    "shard": "split into train and validation by a hash of the id",
 }
 
 
 def write_card(release: Path, manifest: Mapping[str, Any]) -> None:
-    """Write README.md of a release."""
+    """Write README.md of a release, and LICENSE.md where its licence is none that has a name."""
     shards.write_text(release / "README.md", make_card(manifest))
+    if manifest["settings"]["license"] == "other" and not manifest["settings"]["license_link"]:
+        shards.write_text(release / LICENSE_FILE, "\n".join(license_text(manifest)))
 
 
 def make_card(manifest: Mapping[str, Any]) -> str:
     """The card as text."""
-    head = "\n".join(_yaml(_metadata(manifest)))
     body = "\n".join(line for section in SECTIONS for line in (*section(manifest), ""))
-    return f"---\n{head}\n---\n\n{body}"
+    return f"---\n{make_head(manifest)}\n---\n\n{body}"
 
 
-def escape(value: object) -> str:
-    """Text as Markdown shows it literally, on one line, in a table cell too."""
-    text = " ".join(str(value).split())
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_{}\[\]()#+!|~$-])", r"\\\1", text)
-
-
-def _metadata(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    languages = manifest["languages"]
-    rows = sum(split["rows"] for each in languages.values() for split in each["splits"].values())
-    metadata: dict[str, Any] = {
-        "pretty_name": manifest["name"],
-        "license": manifest["settings"]["license"],
-        "language": sorted({each["code"] for each in languages.values()}),
-        "task_categories": ["text-generation"],
-        "size_categories": [next((name for bound, name in SIZES if rows < bound), "n>1T")],
-    }
-    if manifest["settings"]["license"] == "other":
-        metadata["license_name"] = "see-sources"
-        metadata["license_link"] = manifest["settings"]["license_link"] or "README.md"
-    metadata["configs"] = [
-        {
-            "config_name": tag,
-            "data_files": [{"split": split, "path": f"data/{tag}/{split}-*.parquet"} for split in each["splits"]],
-        }
-        for tag, each in sorted(languages.items())
-    ]
-    metadata["dataset_info"] = [_dataset_info(tag, each) for tag, each in sorted(languages.items())]
-    return metadata
-
-
-def _dataset_info(tag: str, language: Mapping[str, Any]) -> dict[str, Any]:
-    splits = language["splits"]
-    return {
-        "config_name": tag,
-        "features": [_feature(field) for field in RELEASED],
-        "splits": [
-            {"name": split, "num_bytes": counts["text_bytes"], "num_examples": counts["rows"]}
-            for split, counts in splits.items()
-        ],
-        "download_size": sum(counts["bytes"] for counts in splits.values()),
-        "dataset_size": sum(counts["text_bytes"] for counts in splits.values()),
-    }
-
-
-def _feature(field: pa.Field) -> dict[str, Any]:
-    """A column as the Hub writes features."""
-    names = {pa.string(): "string", pa.float32(): "float32", pa.int32(): "int32", pa.int64(): "int64"}
-    if not pa.types.is_list(field.type):
-        return {"name": field.name, "dtype": names[field.type]}
-    inner = field.type.value_type
-    parts = [_feature(part) for part in inner] if pa.types.is_struct(inner) else names[inner]
-    return {"name": field.name, "list": parts}
-
-
-def _yaml(value: Any, indent: str = "") -> Iterator[str]:
-    """Block YAML of maps, lists and scalars; text is quoted as JSON, which YAML 1.2 contains."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            if isinstance(inner, Mapping | list):
-                yield f"{indent}{key}:"
-                yield from _yaml(inner, indent + ("  " if isinstance(inner, Mapping) else ""))
-            else:
-                yield f"{indent}{key}: {json.dumps(inner, ensure_ascii=False)}"
-    else:
-        for item in value:
-            if isinstance(item, Mapping):
-                first, *rest = _yaml(item, indent + "  ")
-                yield f"{indent}- {first.strip()}"
-                yield from rest
-            else:
-                yield f"{indent}- {json.dumps(item, ensure_ascii=False)}"
-
-
-def _table(head: tuple[str, ...], rows: Iterator[tuple[object, ...]]) -> Iterator[str]:
-    yield "| " + " | ".join(head) + " |"
-    yield "|" + "|".join(" --- " if not place else " ---: " for place in range(len(head))) + "|"
-    for row in rows:
-        yield "| " + " | ".join(f"{cell:,}" if isinstance(cell, int) else escape(cell) for cell in row) + " |"
+def _languages(manifest: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    return sorted(manifest["languages"].items())
 
 
 def _total(language: Mapping[str, Any], key: str) -> int:
     return sum(int(split[key]) for split in language["splits"].values())
 
 
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else "-"
+
+
 def what_it_is(manifest: Mapping[str, Any]) -> Iterator[str]:
     """Title and table of languages."""
     yield f"# {escape(manifest['name'])} {manifest['version']}"
     yield ""
-    yield "Text for training language models, taken from web archives."
-    yield "Each document can be traced to its archive and the offset in it."
+    yield "Text for training language models, taken from web archives. Each document can be traced to its archive and"
+    yield "to its place in it; what was dropped, and why, is counted below."
     yield ""
     rows = (
         (
-            tag, each["name"], _total(each, "rows"), each["words"], _total(each, "characters"),
-            _total(each, "text_bytes"), _share_dropped(each),
+            Code(tag), each["name"], _total(each, "rows"), each["words"], _total(each, "characters"),
+            _total(each, "text_bytes"), _dropped(each),
         )
-        for tag, each in sorted(manifest["languages"].items())
+        for tag, each in _languages(manifest)
     )  # fmt: skip
-    yield from _table(("Language", "Name", "Documents", "Words", "Characters", "Bytes (UTF-8)", "Dropped"), rows)
+    yield from table(("Language", "Name", "Documents", "Words", "Characters", "Bytes (UTF-8)", "Dropped"), rows)
     yield ""
-    yield "Words are those of the documents before redaction and before sources were left out. Dropped: of the"
-    yield "documents in the language that were extracted, those that filters and deduplication removed."
+    yield "Words are those of all documents that passed every stage, before redaction and before any source was left"
+    yield "out. Dropped: of the documents extracted in the language, those that filters and deduplication removed."
 
 
-def _share_dropped(language: Mapping[str, Any]) -> str:
+def _dropped(language: Mapping[str, Any]) -> str:
     extracted = language["stages"]["extract"]["kept"]
-    kept = language["stages"]["redact"]["kept"]
-    return f"{1 - kept / extracted:.1%}" if extracted else "-"
+    return _share(extracted - language["stages"]["redact"]["kept"], extracted)
 
 
 def how_to_load(manifest: Mapping[str, Any]) -> Iterator[str]:
-    """Code that loads and streams it."""
-    tag = next(iter(sorted(manifest["languages"])))
+    """Code that loads and streams it, its columns and splits."""
+    tag = next((tag for tag, _ in _languages(manifest)), None)
     yield "## How to load it"
     yield ""
+    if tag is None:
+        yield "Nothing is left to load."
+        return
+    name = _plain(manifest["settings"].get("repo") or "path/to/this/folder")
     yield "```python"
     yield "from datasets import load_dataset"
     yield ""
-    yield f'documents = load_dataset("{_plain(manifest["name"])}", "{tag}", split="train")'
-    yield f'stream = load_dataset("{_plain(manifest["name"])}", "{tag}", split="train", streaming=True)'
+    yield f'documents = load_dataset("{name}", "{tag}", split="train")'
+    yield f'stream = load_dataset("{name}", "{tag}", split="train", streaming=True)'
     yield "```"
+    yield ""
+    rows = (
+        (Code(tag), split, counts["rows"], counts["characters"], counts["bytes"])
+        for tag, each in _languages(manifest)
+        for split, counts in each["splits"].items()
+    )
+    yield from table(("Language", "Split", "Documents", "Characters", "Bytes on disk"), rows)
     yield ""
     yield "Columns: `text`, `id` (WARC-Record-ID), `url`, `date`, `file_path` and `offset` (the archive's record),"
     yield "`language`, `language_script`, `language_score`, `minhash_cluster_size`, `top_langs`, `pii` (kind, start and"
@@ -177,29 +110,69 @@ def _plain(text: str) -> str:
 
 
 def processing(manifest: Mapping[str, Any]) -> Iterator[str]:
-    """Stages with their settings, a language."""
+    """Stages, how many documents each kept, and their settings by value."""
     yield "## How it was made"
-    for tag, each in sorted(manifest["languages"].items()):
+    yield ""
+    for stage, words in STAGES.items():
+        yield f"- **{stage}**: {words}"
+    yield ""
+    yield "Documents that each stage kept (index: of all records of the archives):"
+    yield ""
+    rows = (
+        (Code(tag), each["stages"].get("index", {}).get("rows", 0), *_kept(each["stages"]))
+        for tag, each in _languages(manifest)
+    )
+    yield from table(("Language", "Records", *STAGES), rows)
+    yield ""
+    yield "<details><summary>Settings by value</summary>"
+    yield ""
+    shared, own = _settings(manifest)
+    yield from table(("Stage", "Setting", "Value"), shared)
+    if own:
         yield ""
-        yield f"### {tag}"
+        yield "Where languages differ:"
         yield ""
-        rows = (
-            (stage, STAGES[stage], counts["rows"], counts["kept"])
-            for stage, counts in ((stage, each["stages"][stage]) for stage in STAGES if stage in each["stages"])
-        )
-        yield from _table(("Stage", "What it does", "Documents in", "Kept"), rows)
-        yield ""
-        yield "<details><summary>Settings by value</summary>"
-        yield ""
-        for stage in STAGES:
-            if stage in each["stages"] and stage != "shard":
-                text = json.dumps(each["stages"][stage]["settings"], sort_keys=True, ensure_ascii=True)
-                yield f"- {stage}: {escape(text)}"
-        yield ""
-        versions = ", ".join(f"{name} {number}" for name, number in sorted(each["made_by"].items()))
-        yield f"Made by {escape(versions)}."
-        yield ""
-        yield "</details>"
+        yield from table(("Language", "Stage", "Setting", "Value"), own)
+    yield ""
+    versions = sorted({f"{n} {v}" for _, each in _languages(manifest) for n, v in each["made_by"].items()})
+    yield f"Made by {escape(', '.join(versions))}."
+    yield ""
+    yield "</details>"
+
+
+def _kept(stages: Mapping[str, Any]) -> list[int]:
+    return [stages[stage]["kept"] if stage in stages else 0 for stage in STAGES]
+
+
+def _settings(manifest: Mapping[str, Any]) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+    """The settings that all languages share, and those in which they differ, as rows of tables."""
+    shared: list[tuple[object, ...]] = []
+    own: list[tuple[object, ...]] = []
+    for stage in STAGES:
+        values: dict[str, dict[str, str]] = {}
+        for tag, each in _languages(manifest):
+            for key, value in each["stages"].get(stage, {}).get("settings", {}).items():
+                if stage != "shard":  # how it was cut there does not show in a release
+                    values.setdefault(key, {})[tag] = _said(value)
+        for key, by_language in sorted(values.items()):
+            if len(set(by_language.values())) == 1:
+                shared.append((stage, Code(key), next(iter(by_language.values()))))
+            else:
+                own += [(Code(tag), stage, Code(key), text) for tag, text in by_language.items()]
+    return shared, sorted(own, key=lambda row: (str(row[0]), list(STAGES).index(str(row[1]))))
+
+
+def _said(value: Any) -> str:
+    """A setting's value in a cell."""
+    if isinstance(value, list):
+        return ", ".join(map(_said, value)) or "none"
+    if isinstance(value, Mapping) and set(value) == {"signal", "min", "max"}:
+        low, high = (None if value[end] is None else f"{value[end]:g}" for end in ("min", "max"))
+        bound = f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}"
+        return f"{value['signal']} {bound}"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key}: {_said(inner)}" for key, inner in value.items())
+    return value if isinstance(value, str) and value else json.dumps(value)
 
 
 def drops(manifest: Mapping[str, Any]) -> Iterator[str]:
@@ -207,67 +180,87 @@ def drops(manifest: Mapping[str, Any]) -> Iterator[str]:
     yield "## What was dropped, and why"
     yield ""
     rows = (
-        (tag, reason, count)
-        for tag, each in sorted(manifest["languages"].items())
+        (Code(tag), Code(reason), count)
+        for tag, each in _languages(manifest)
         for stage in STAGES
         if stage in each["stages"] and stage != "index"
         for reason, count in each["stages"][stage]["drops"].items()
         if reason != "extract.other_language"
     )
-    yield from _table(("Language", "Reason", "Documents"), rows)
-    left = [
-        (tag, reason, count)
-        for tag, each in sorted(manifest["languages"].items())
+    yield from table(("Language", "Reason", "Documents"), rows)
+    rights = manifest.get("rights", {})
+    signals = ", ".join(map(code, rights.get("refuse_signals", ())))
+    yield ""
+    yield f"Left out of this release for their rights (pages that say {signals or 'nothing'} of their use are):"
+    yield ""
+    left = (
+        (Code(tag), Code(reason), count)
+        for tag, each in _languages(manifest)
         for reason, count in each["left_out"].items()
-    ]
-    if left:
-        yield ""
-        yield "Left out of this release for their rights:"
-        yield ""
-        yield from _table(("Language", "Reason", "Documents"), iter(left))
+    )
+    yield from table(("Language", "Reason", "Documents"), left)
 
 
 def duplicates(manifest: Mapping[str, Any]) -> Iterator[str]:
-    """Copies and personal data."""
+    """Copies."""
     yield "## Duplicates"
     yield ""
+    found = [(tag, each["stages"]["dedup"]) for tag, each in _languages(manifest)]
+    reasons = sorted({reason for _, stage in found for reason in stage["drops"]})
     rows = (
         (
-            tag,
-            drops_.get("dedup.exact", 0),
-            drops_.get("dedup.near", 0),
-            manifest["files"][f"clusters/{tag}.parquet"]["rows"],
+            Code(tag), *(stage["drops"].get(reason, 0) for reason in reasons),
+            _share(sum(stage["drops"].values()), stage["rows"]),
+            manifest["files"].get(f"clusters/{tag}.parquet", {}).get("rows", 0),
         )
-        for tag, drops_ in (
-            (tag, each["stages"]["dedup"]["drops"]) for tag, each in sorted(manifest["languages"].items())
-        )
-    )
-    yield from _table(("Language", "Exact copies removed", "Near copies removed", "Of released documents"), rows)
+        for tag, stage in found
+    )  # fmt: skip
+    yield from table(("Language", *map(code, reasons), "Share removed", "Of released documents"), rows)
     yield ""
-    yield "`clusters/` has every removed copy of a released document, its address and what it is a copy of."
+    yield "A near-duplicate is removed only where the exact Jaccard similarity to the very document that is kept passes"
+    yield "the threshold. `clusters/` has every removed copy of a released document, its address and what it copies."
 
 
 def personal_data(manifest: Mapping[str, Any]) -> Iterator[str]:
     """What was replaced."""
     yield "## Personal and sensitive information"
     yield ""
-    rows = (
-        (tag, kind, count) for tag, each in sorted(manifest["languages"].items()) for kind, count in each["pii"].items()
-    )
-    yield from _table(("Language", "Kind", "Replaced"), rows)
+    ways = {
+        (
+            each["stages"]["redact"]["settings"].get("preset", "-"),
+            each["stages"]["redact"]["settings"].get("style", "-"),
+        )
+        for _, each in _languages(manifest)
+    }
+    for preset, style in sorted(ways):
+        yield f"Found by the rules of the preset {code(preset)}, replaced in the style {code(style)}:"
     yield ""
-    yield "Names of persons are not replaced, nor is what no rule knows. `roots pii eval` prints precision and recall"
-    yield "by kind and language. If you find personal data, write to the contact below."
+    rows = (
+        (Code(tag), Code(kind), count, f"{1e6 * count / max(_total(each, 'characters'), 1):.1f}")
+        for tag, each in _languages(manifest)
+        for kind, count in each["pii"].items()
+    )
+    yield from table(("Language", "Kind", "Replaced", "In a million characters"), rows)
+    yield ""
+    yield "Names of persons are not replaced, nor is what no rule knows. `roots pii kinds` says what each kind is;"
+    yield "`roots pii eval` prints precision and recall by kind and language. If you find personal data, write to the"
+    yield "contact below."
 
 
 def limits(manifest: Mapping[str, Any]) -> Iterator[str]:
     """What a reader must know."""
     yield "## Known limits"
     yield ""
+    settings = manifest["settings"]
+    if settings.get("unredacted"):
+        yield "- **Personal data were not taken out of all of this text.**"
+    if settings.get("unverified"):
+        yield "- **It was published without a check that every row is accounted for.**"
     yield "- Web text has the biases of who writes on the web, and of which sites were crawled."
     yield "- Language identification errs on short texts and among close languages: see `language_score`, `top_langs`."
     yield "- Filters measure form, not truth: false and offensive statements are in it."
     yield "- Main-text extraction drops tables, captions and some lists."
+    yield "- Personal data are found by form and check digits; what has none, such as a name, stays."
 
 
 def sources(manifest: Mapping[str, Any]) -> Iterator[str]:
@@ -280,15 +273,15 @@ def sources(manifest: Mapping[str, Any]) -> Iterator[str]:
     known = manifest["sources"]
     rows = (
         (
-            tag, known.get(source, {}).get("name", source), known.get(source, {}).get("custodian", "unknown"),
+            Code(tag), known.get(source, {}).get("name", source), known.get(source, {}).get("custodian", "unknown"),
             known.get(source, {}).get("license", "unknown"), known.get(source, {}).get("availability", "unknown"),
             known.get(source, {}).get("personal_information", "unclear"), counts["rows"], counts["text_bytes"],
         )
-        for tag, each in sorted(manifest["languages"].items())
+        for tag, each in _languages(manifest)
         for source, counts in each["sources"].items()
     )  # fmt: skip
     head = ("Language", "Source", "Custodian", "Licence", "Availability", "Personal information", "Documents", "Bytes")
-    yield from _table(head, rows)
+    yield from table(head, rows)
     yield ""
     yield "## Takedown"
     yield ""
@@ -296,12 +289,30 @@ def sources(manifest: Mapping[str, Any]) -> Iterator[str]:
     yield "(URLs), domains or ids. A takedown makes a new version of this release, without waiting for the next one."
 
 
+def license_text(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """What holds for a collection whose licence has no name of its own."""
+    yield f"# Licences of {escape(manifest['name'])}"
+    yield ""
+    yield "The texts of this collection are under the licences of their sources, which the columns `source` and"
+    yield "`license` name for each document; where a source is not listed, its licence is unknown to us, and the rights"
+    yield "to the text stay with its author or publisher. Whoever uses a text must keep to its licence."
+    yield ""
+    rows = (
+        (source["name"], source.get("custodian", "unknown"), source["license"], source.get("homepage") or "-")
+        for _, source in sorted(manifest["sources"].items())
+    )
+    yield from table(("Source", "Custodian", "Licence", "Address"), rows)
+    yield ""
+    yield f"Takedown: {escape(manifest['settings']['contact'])}"
+    yield ""
+
+
 def history(manifest: Mapping[str, Any]) -> Iterator[str]:
     """Versions and citation."""
     yield "## Versions"
     yield ""
     rows = ((each["version"], each["date"] or "-", each["note"]) for each in reversed(manifest["history"]))
-    yield from _table(("Version", "Date", "Changes"), rows)
+    yield from table(("Version", "Date", "Changes"), rows)
     yield ""
     yield "## Citation"
     yield ""

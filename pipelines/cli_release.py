@@ -23,6 +23,7 @@ from pipelines.cli_options import (
 )
 from pipelines.rights import Rights
 from pipelines.takedown_list import read_requests
+from pipelines.validate import validate
 from roots.settings import build
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -57,7 +58,7 @@ def publish(work: Path, target: str, codes: Sequence[str], dry_run: bool, **opti
             work, folder, split_codes(codes), settings, rights,
             executor_of(options["executor"], options["workers"]), progress,
         )  # fmt: skip
-    problems = list(publish_.validate(folder))
+    problems = list(validate(folder))
     for problem in problems:
         click.echo(f"{folder}: {problem}", err=True)
     if problems:

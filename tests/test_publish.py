@@ -9,11 +9,13 @@ import yaml
 
 from filters.personal_data import find
 from pipelines import release
-from pipelines.card import escape, make_card
+from pipelines.card import make_card
 from pipelines.folders import chain, find_archives
+from pipelines.markdown import Code, code, escape, table
 from pipelines.pipeline import COMMANDS, plan_jobs, run_stages
-from pipelines.publish import Publish, PublishError, publish, validate
+from pipelines.publish import Publish, PublishError, publish
 from pipelines.rights import Catalogue, Rights, Source, check_rights, load_catalogue, refusal
+from pipelines.validate import check_card, validate
 from roots.errors import InputError, SettingsError
 from roots.executors import Local, Serial
 from roots.settings import build
@@ -155,7 +157,52 @@ def test_the_card_has_valid_metadata_and_the_sections_people_expect(released):
         assert re.search(rf"^#+ .*{title}", text, re.MULTILINE), title
     assert "takedown@example.org" in text.replace("\\", "")
     for reason, rows in manifest["languages"]["fra_Latn"]["stages"]["filter"]["drops"].items():
-        assert f"| {escape(reason)} | {rows} |" in text
+        assert f"| `{reason}` | {rows} |" in text
+
+
+def problems_of(text: str, manifest: dict) -> list[str]:
+    import datasets
+    import huggingface_hub
+
+    return list(check_card(huggingface_hub, datasets, text, manifest))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("", "", None),
+        ('license: "other"', 'license: "CC BY"', "license 'CC BY'"),
+        ('license_name: "see-sources"\n', "", "license_name"),
+        ('"LICENSE.md"', '"README.md"', "license_link"),
+        ('"n<1K"', '"small"', "size_categories 'small'"),
+        ('"multilingual"', '"many"', "multilinguality 'many'"),
+        ('- "fr"', '- "French"', "language 'French'"),
+        ('config_name: "fra_Latn"\n  data', 'config_name: "fr"\n  data', "configs"),
+        ("num_examples: ", "num_examples: 9", "splits of"),
+        ('split: "train"', 'split: "no-hyphens"', "cannot be read"),
+        ('dtype: "int64"', 'dtype: "long"', "cannot be read"),
+        ("pretty_name:", "pretty_name: [", "cannot be read"),
+    ],
+)
+def test_the_card_is_read_by_the_libraries_and_held_against_the_hubs_lists(released, old, new, problem):
+    text = (released / "README.md").read_text(encoding="utf-8")
+    assert old in text
+    found = problems_of(text.replace(old, new), release.read_manifest(released))
+    assert [problem in each for each in found[:1]] == [True] if problem else found == []
+
+
+def test_a_licence_that_has_no_name_is_told_in_a_file_of_its_own(released):
+    text = (released / "LICENSE.md").read_text(encoding="utf-8")
+    assert "takedown@example.org" in text
+    assert "sources" in text
+
+
+def test_cells_are_escaped_and_numbers_stand_to_the_right():
+    lines = list(table(("A", "B"), [(Code("x|`y"), 1000), ("<b>|*", 2)]))
+    assert lines[1:] == ["| --- | ---: |", "| `xy` | 1,000 |", "| &lt;b&gt;\\|\\* | 2 |"]
+    assert list(table(("A",), [])) == ["None."]
+    assert code("a\nb") == "`a b`"
+    assert escape("a\nb_c") == "a b\\_c"
 
 
 def test_what_comes_from_outside_is_escaped(work, tmp_path):
@@ -272,7 +319,10 @@ def test_text_that_did_not_pass_redact_or_verify_is_refused_unless_told_otherwis
     assert documents(tmp_path / "b")
 
 
-@pytest.mark.parametrize("values", [{"contact": ""}, {"version": "1"}, {"file_bytes": 0}])
+@pytest.mark.parametrize(
+    "values",
+    [{"contact": ""}, {"version": "1"}, {"file_bytes": 0}, {"license": "CC BY 4.0"}, {"license_link": "LICENCE"}],
+)
 def test_a_bad_setting_is_refused(values):
     with pytest.raises(SettingsError):
         build(Publish, {"contact": "x", **values}, "publish")

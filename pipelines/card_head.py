@@ -1,0 +1,89 @@
+"""The head of a release's card, in the Hub's YAML: configs, dataset_info, licence, languages, size."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.release import RELEASED
+
+SIZES = (
+    (10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"),
+    (10**8, "10M<n<100M"), (10**9, "100M<n<1B"), (10**10, "1B<n<10B"), (10**11, "10B<n<100B"), (10**12, "100B<n<1T"),
+)  # fmt: skip
+LICENSE_FILE = "LICENSE.md"  # the Hub takes a file of this name in the repository, or a URL
+
+
+def make_head(manifest: Mapping[str, Any]) -> str:
+    """The metadata of a release as YAML, without the lines of hyphens around it."""
+    return "\n".join(_yaml(metadata(manifest)))
+
+
+def metadata(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The metadata of a release, as the Hub knows them."""
+    languages, settings = manifest["languages"], manifest["settings"]
+    rows = sum(split["rows"] for each in languages.values() for split in each["splits"].values())
+    known: dict[str, Any] = {
+        "pretty_name": manifest["name"],
+        "license": settings["license"],
+        "language": sorted({each["code"] for each in languages.values()}),
+        "multilinguality": ["multilingual" if len(languages) > 1 else "monolingual"],
+        "task_categories": ["text-generation"],
+        "size_categories": [next((name for bound, name in SIZES if rows < bound), "n>1T")],
+    }
+    if settings["license"] == "other":
+        known["license_name"] = "see-sources"
+        known["license_link"] = settings["license_link"] or LICENSE_FILE
+    known["configs"] = [
+        {
+            "config_name": tag,
+            "data_files": [{"split": split, "path": f"data/{tag}/{split}-*.parquet"} for split in each["splits"]],
+        }
+        for tag, each in sorted(languages.items())
+    ]
+    known["dataset_info"] = [_dataset_info(tag, each) for tag, each in sorted(languages.items())]
+    return {key: value for key, value in known.items() if value not in ([], "")}
+
+
+def _dataset_info(tag: str, language: Mapping[str, Any]) -> dict[str, Any]:
+    splits = language["splits"]
+    return {
+        "config_name": tag,
+        "features": [_feature(field) for field in RELEASED],
+        "splits": [
+            {"name": split, "num_bytes": counts["text_bytes"], "num_examples": counts["rows"]}
+            for split, counts in splits.items()
+        ],
+        "download_size": sum(counts["bytes"] for counts in splits.values()),
+        "dataset_size": sum(counts["text_bytes"] for counts in splits.values()),
+    }
+
+
+def _feature(field: pa.Field) -> dict[str, Any]:
+    """A column as the Hub writes features."""
+    names = {pa.string(): "string", pa.float32(): "float32", pa.int32(): "int32", pa.int64(): "int64"}
+    if not pa.types.is_list(field.type):
+        return {"name": field.name, "dtype": names[field.type]}
+    inner = field.type.value_type
+    parts = [_feature(part) for part in inner] if pa.types.is_struct(inner) else names[inner]
+    return {"name": field.name, "list": parts}
+
+
+def _yaml(value: Any, indent: str = "") -> Iterator[str]:
+    """Block YAML of maps, lists and scalars; text is quoted as JSON, which YAML 1.2 contains."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if isinstance(inner, Mapping | list):
+                yield f"{indent}{key}:"
+                yield from _yaml(inner, indent + ("  " if isinstance(inner, Mapping) else ""))
+            else:
+                yield f"{indent}{key}: {json.dumps(inner, ensure_ascii=False)}"
+    else:
+        for item in value:
+            if isinstance(item, Mapping):
+                first, *rest = _yaml(item, indent + "  ")
+                yield f"{indent}- {first.strip()}"
+                yield from rest
+            else:
+                yield f"{indent}- {json.dumps(item, ensure_ascii=False)}"
