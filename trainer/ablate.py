@@ -1,8 +1,9 @@
 """Two corpora, one question: which of them makes the better model?
 
 Both get the same tokenizer, the same shape, recipe and number of training bytes, and several seeds; both are judged on
-the same held-out texts, none of which stands in either's training text. What differs is the corpus alone. The verdict
-is a confidence interval of the mean difference in bits per byte over paired seeds (Student's t).
+the same held-out texts, of which neither's training text holds a copy or a near-copy: else the corpus that was not
+deduplicated would be judged on what it learned by heart. What differs is the corpus alone. The verdict is a confidence
+interval of the mean difference in bits per byte over paired seeds (Student's t).
 """
 
 import hashlib
@@ -14,6 +15,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from roots.errors import InputError
@@ -22,12 +25,18 @@ from roots.settings import as_values
 from roots.shards import publish, temporary_name, write_text
 from trainer import checkpoint, corpus, evaluate, picture, tokens
 from trainer import tokenizer as tok
+from trainer.memorization import window_keys
 from trainer.recipe import Recipe
 from trainer.tokenizer import TokenizerSettings
 from trainer.train import train
 
 # Two-sided 95 % quantiles of Student's t, by degrees of freedom from 1; beyond the table the normal's.
 STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
+
+WINDOW = 50  # bytes, without blanks and capitals: what a near-copy of a held-out text shares with it
+SHARED = 0.2  # share of a text's windows that stand in held-out text, from which on it is barred from training
+
+Keys = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,7 @@ class AblateSettings:
     bytes: int = 0  # training text of each, a language; 0 is what the smaller one has
     seeds: int = 3
     held_out_bytes: int = 200_000  # a language, half of it from each corpus's validation
+    judge: str = ""  # a work folder whose validation text judges both instead
     vocabulary: int = 4_096
 
     def __post_init__(self) -> None:
@@ -72,36 +82,57 @@ def compare(first: Sequence[float], second: Sequence[float]) -> Comparison:
     return Comparison(tuple(first), tuple(second), mean(gaps), mean(gaps) - half, mean(gaps) + half)
 
 
-def digest(text: str) -> bytes:
-    """What two texts share when they differ in blanks and case at most."""
-    return hashlib.blake2b("".join(text.lower().split()).encode(), digest_size=16).digest()
+def windows(text: str) -> Keys:
+    """A key of every WINDOW bytes of a text, blanks and capitals left out; of a shorter text one key of it all."""
+    squeezed = np.frombuffer("".join(text.lower().split()).encode(), dtype=np.uint8)
+    return window_keys(squeezed, max(1, min(WINDOW, len(squeezed))))
+
+
+@dataclass(frozen=True)
+class Barred:
+    """What held-out texts are made of: a text that shares a fifth of its windows with them is not trained on."""
+
+    keys: Keys  # sorted
+
+    @staticmethod
+    def of(texts: Sequence[str]) -> "Barred":
+        """The windows of all these texts."""
+        return Barred(np.unique(np.concatenate([windows(text) for text in texts]) if texts else windows("")))
+
+    def holds(self, text: str) -> bool:
+        """Whether a text is a copy or a near-copy, in part or as a whole."""
+        mine = windows(text)
+        return bool(len(mine)) and float(np.isin(mine, self.keys).mean()) >= SHARED
 
 
 def held_out(works: Sequence[Path], language: str, budget: int) -> list[str]:
-    """Validation texts of all corpora, an equal share of `budget` bytes each, without repetition."""
-    found: dict[bytes, str] = {}
+    """Validation texts of all corpora, an equal share of `budget` bytes each, without near-copies."""
+    found: list[str] = []
     for work in works:
         left = budget / len(works)
         for _, text in corpus.documents(corpus.shards(work, language, "validation")):
             if left <= 0:
                 break
-            if text.strip() and digest(text) not in found:
-                found[digest(text)] = text
+            if text.strip() and not Barred.of(found).holds(text):
+                found.append(text)
                 left -= len(text.encode())
     if not found:
         raise InputError(f"no held-out text of {language!r} in {', '.join(map(str, works))}")
-    return list(found.values())
+    return found
 
 
-def training_texts(work: Path, language: str, budget: int, barred: set[bytes], seed: int) -> Iterator[str]:
-    """Training texts in an order of each seed's own, up to `budget` bytes; the last one is cut at a character."""
-    documents = [(name, text) for name, text in corpus.documents(corpus.shards(work, language, "train"))]
+def usable(work: Path, language: str, barred: Barred) -> list[tuple[str, str]]:
+    """(id, text) of the training documents that are no near-copies of held-out ones."""
+    found = corpus.documents(corpus.shards(work, language, "train"))
+    return [(name, text) for name, text in found if not barred.holds(text)]
+
+
+def training_texts(documents: Sequence[tuple[str, str]], budget: int, seed: int) -> Iterator[str]:
+    """Texts in an order of each seed's own, up to `budget` bytes; the last one is cut at a character."""
     key = seed.to_bytes(8, "little")
-    documents.sort(key=lambda pair: hashlib.blake2b(pair[0].encode(), key=key, digest_size=8).digest())
+    ordered = sorted(documents, key=lambda pair: hashlib.blake2b(pair[0].encode(), key=key, digest_size=8).digest())
     left = budget
-    for _, text in documents:
-        if digest(text) in barred:
-            continue
+    for _, text in ordered:
         raw = text.encode()[:left]
         if left <= 0:
             return
@@ -109,10 +140,9 @@ def training_texts(work: Path, language: str, budget: int, barred: set[bytes], s
         yield raw.decode(errors="ignore")
 
 
-def size_of(work: Path, language: str, barred: set[bytes]) -> int:
-    """UTF-8 bytes of the training texts that are not barred."""
-    texts = corpus.documents(corpus.shards(work, language, "train"))
-    return sum(len(text.encode()) for _, text in texts if digest(text) not in barred)
+def size_of(documents: Sequence[tuple[str, str]]) -> int:
+    """UTF-8 bytes of these texts."""
+    return sum(len(text.encode()) for _, text in documents)
 
 
 def write_texts(path: Path, texts: Sequence[str]) -> None:
@@ -136,19 +166,9 @@ def ablate(
     Raises InputError where a language has no shards in one of them.
     """
     works = {"first": first, "second": second}
-    judged = {language: held_out([first, second], language, settings.held_out_bytes) for language in languages}
-    barred = {language: {digest(text) for text in texts} for language, texts in judged.items()}
-    budgets = {}
-    for language in languages:
-        smaller = min(size_of(work, language, barred[language]) for work in works.values())
-        budgets[language] = min(smaller, settings.bytes) if settings.bytes else smaller
-    for seed in range(settings.seeds):
-        for name, work in works.items():
-            for language in languages:
-                texts = list(training_texts(work, language, budgets[language], barred[language], seed))
-                home = target / f"{name}-{seed}" / language / "shards"
-                write_texts(home / "train" / "data-00000-of-00001.arrow", texts)
-                write_texts(home / "validation" / "data-00000-of-00001.arrow", judged[language])
+    judges = [Path(settings.judge)] if settings.judge else [first, second]
+    judged = {language: held_out(judges, language, settings.held_out_bytes) for language in languages}
+    budgets = {k: _write_corpora(works, k, target, judged[k], settings) for k in languages}
     tokenizer = _tokenizer(target, languages, settings)
     scores: dict[str, dict[str, list[float]]] = {name: {k: [] for k in languages} for name in works}
     for seed in range(settings.seeds):
@@ -170,6 +190,23 @@ def ablate(
     return {**result, "table": markdown}
 
 
+def _write_corpora(
+    works: Mapping[str, Path], language: str, target: Path, judged: Sequence[str], settings: AblateSettings
+) -> int:
+    """Write one language's training and held-out text for every run; give the bytes that each trains on."""
+    barred = Barred.of(judged)
+    documents = {name: usable(work, language, barred) for name, work in works.items()}
+    smaller = min(size_of(mine) for mine in documents.values())
+    budget = min(smaller, settings.bytes) if settings.bytes else smaller
+    for seed in range(settings.seeds):
+        for name, mine in documents.items():
+            home = target / f"{name}-{seed}" / language / "shards"
+            texts = list(training_texts(mine, budget, seed))
+            write_texts(home / "train" / "data-00000-of-00001.arrow", texts)
+            write_texts(home / "validation" / "data-00000-of-00001.arrow", judged)
+    return budget
+
+
 def _tokenizer(target: Path, languages: Sequence[str], settings: AblateSettings) -> Path:
     """One tokenizer, of equal shares of both corpora."""
     sources = {
@@ -182,14 +219,14 @@ def _tokenizer(target: Path, languages: Sequence[str], settings: AblateSettings)
 
 
 def _one_run(work: Path, languages: Sequence[str], tokenizer: Path, recipe: Recipe) -> dict[str, float]:
-    """Train one model on one corpus, and judge it on all of the held-out text."""
-    sources = {}
+    """Train one model on one corpus, and judge it on all of the held-out text. The run is a work folder as any."""
+    sources, places = {}, corpus.places(work, languages)
     for language in languages:
         splits = {split: corpus.shards(work, language, split) for split in corpus.SPLITS}
-        tokens.write(splits, tok.load(tokenizer), language, work / "tokens" / language, tokens.TokensSettings())
-        sources[language] = work / "tokens" / language
-    train(recipe, sources, tokenizer, work / "model", lambda text: None)
-    model, _ = checkpoint.load_model(work / "model")
+        tokens.write(splits, tok.load(tokenizer), language, places.tokens / language, tokens.TokensSettings())
+        sources[language] = places.tokens / language
+    train(recipe, sources, tokenizer, places.model, lambda text: None)
+    model, _ = checkpoint.load_model(places.model)
     return {
         language: evaluate.bits_per_byte(
             model, tokens.TokenShards(folder, "validation"), recipe.length, 1 << 60

@@ -36,15 +36,22 @@ def corpora(tmp_path_factory, write_shards):
         "chien",
         "mange",
         "dans",
-        "la",
+        "cette",
         "cour",
         "du",
+        "vieux",
         "voisin",
+        "qui",
+        "chante",
+        "toujours",
     ]
 
-    def clean():
-        start = rng.randrange(len(words))
-        return " ".join((words[start:] + words[:start]) * 2) + f" {rng.randrange(99)}"
+    def clean():  # of every word one of two follows: no two texts are near-copies, and the model can learn the rule
+        at, text = rng.randrange(len(words)), []
+        for _ in range(30):
+            at = (at * 5 + rng.choice((1, 4))) % len(words)
+            text.append(words[at])
+        return " ".join(text)
 
     def noise():
         return " ".join("".join(rng.choices("abcdefghijklmnop", k=5)) for _ in range(30))
@@ -74,21 +81,34 @@ def test_the_better_corpus_is_found(corpora, tmp_path, monkeypatch):
 def test_both_get_the_same_bytes_and_nothing_of_the_held_out_text(corpora):
     judged = ablate.held_out([corpora / "clean", corpora / "noisy"], "fr", 1500)
     assert 1400 < sum(len(text.encode()) for text in judged) < 2000
-    barred = {ablate.digest(text) for text in judged}
-    size = ablate.size_of(corpora / "clean", "fr", barred)
+    barred = ablate.Barred.of(judged)
     for work in (corpora / "clean", corpora / "noisy"):
-        texts = list(ablate.training_texts(work, "fr", 5000, barred, seed=3))
+        documents = ablate.usable(work, "fr", barred)
+        texts = list(ablate.training_texts(documents, 5000, seed=3))
         assert sum(len(text.encode()) for text in texts) == 5000
-        assert not {ablate.digest(text) for text in texts} & barred
-    all_texts = list(ablate.training_texts(corpora / "clean", "fr", 10**9, {ablate.digest(texts[0])}, 0))
-    assert sum(len(t.encode()) for t in all_texts) >= size
-    one = list(ablate.training_texts(corpora / "clean", "fr", 5000, barred, seed=1))
-    assert one != list(ablate.training_texts(corpora / "clean", "fr", 5000, barred, seed=2))
+        assert not {"".join(t.split()) for t in texts} & {"".join(t.split()) for t in judged}
+        everything = list(ablate.training_texts(documents, 10**9, 0))
+        assert sum(len(t.encode()) for t in everything) == ablate.size_of(documents)
+        assert texts != list(ablate.training_texts(documents, 5000, seed=2))
 
 
-def test_a_cut_text_ends_with_a_whole_character(tmp_path, write_shards):
-    write_shards(tmp_path / "hi", ["नदी" * 10])
-    (text,) = ablate.training_texts(tmp_path, "hi", 20, set(), 0)
+def test_near_copies_of_held_out_text_are_not_trained_on(tmp_path, write_shards):
+    story = " ".join(f"sentence {i} of a long story about river {i * 7}" for i in range(30))
+    other = " ".join(f"quite another text, number {i}, on mountains {i * 3}" for i in range(30))
+    barred = ablate.Barred.of([story])
+    assert barred.holds(story.upper().replace(" ", "\n"))
+    assert barred.holds(story.replace("river 49", "lake 50"))
+    assert barred.holds(other[: len(story)] + story[:800])
+    assert not barred.holds(other)
+    assert not barred.holds("")
+    write_shards(tmp_path / "en", [story, other, story + "!"])
+    assert [text for _, text in ablate.usable(tmp_path, "en", barred)] == [other]
+    write_shards(tmp_path / "en", [story, story + "!", other], "validation")
+    assert ablate.held_out([tmp_path], "en", 10**6) == [story, other]
+
+
+def test_a_cut_text_ends_with_a_whole_character():
+    (text,) = ablate.training_texts([("a", "नदी" * 10)], 20, 0)
     assert text == "नदी" * 2
 
 
