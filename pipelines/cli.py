@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pipelines import pipeline
+from pipelines import cli_pseudocrawl, pipeline
 from pipelines.cli_options import (
     INPUT,
     LANGUAGE,
@@ -77,8 +77,15 @@ def _go(
         values["extract"] = {**values.get("extract", {}), "extractor": options["extractor"]}
     executor = executor_of(options["executor"], options["workers"], options["ray_address"])
     share = Share(options["rank"], options["of"], options["wait"])
-    archives = find_archives(inputs) if inputs else None
+    pseudocrawl = cli_pseudocrawl.take_settings(values, options)
+    archives = find_archives(inputs) if inputs else {} if pseudocrawl else None
     jobs = pipeline.plan_jobs(work, split_codes(codes), archives, values)
+    if pseudocrawl and options["dry_run"]:
+        click.echo(cli_pseudocrawl.describe(pseudocrawl, options))
+    elif pseudocrawl:
+        with progress_of("", options["quiet"]) as progress:
+            fetched = cli_pseudocrawl.fetch(work, pseudocrawl, options, executor, progress)
+        jobs = pipeline.plan_jobs(work, split_codes(codes), {**(archives or {}), **fetched}, values)
     if options["dry_run"]:
         for line in pipeline.preview(jobs, stages):
             click.echo(line)
@@ -103,7 +110,7 @@ def _add_stage(name: str, summary: str, example: str) -> None:
     if name != "index":
         decorated = LANGUAGE(decorated)
     if name in ("index", "run"):
-        decorated = INPUT(decorated)
+        decorated = cli_pseudocrawl.pseudocrawl_options(INPUT(decorated))
     if name in ("extract", "run"):
         decorated = EXTRACTOR(decorated)
     main.command(name)(WORK(decorated))
@@ -117,7 +124,8 @@ _add_stage(
 _add_stage(
     "index",
     "Read archives once: one row a record, with charset and likely languages, no text.",
-    "roots index work --input 'crawl/*.warc.gz'",
+    "roots index work --input 'crawl/*.warc.gz'\n"
+    "  roots index work --domains seeds.tsv --cc-index cc-index-table.paths.gz",
 )
 _add_stage("extract", "Take the main text of the pages that can be in the language.", "roots extract work --lang fr")
 _add_stage("filter", "Measure every signal, then judge it by the language's bounds.", "roots filter work --lang fr")
