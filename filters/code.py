@@ -6,11 +6,11 @@ Source: Laurençon et al. 2022 (ROOTS) and the pipeline's code for GitHub, secti
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -25,9 +25,10 @@ from filters.language import Bound
 from filters.rules import Rule
 from filters.text import Codes, Places, decode
 from roots.errors import SettingsError, unknown_name
-from roots.settings import build
+from roots.settings import build, read_toml
 
 HEAD = 8192  # characters that content is recognised by
+LONGEST_EXPRESSION = 200  # characters of an SPDX expression that is read: a file may hold anything after its name
 # Columns of `count_code`.
 CHARACTERS, WORD_CHARACTERS, LETTERS, LINES, LONGEST_LINE, TOKENS, TOKEN_SUM, TOKEN_SQUARES = range(8)
 
@@ -36,6 +37,7 @@ CHARACTERS, WORD_CHARACTERS, LETTERS, LINES, LONGEST_LINE, TOKENS, TOKEN_SUM, TO
 class CodeLanguage:
     """A programming language: what its files are called, and what they must or must not hold."""
 
+    code: str  # as it is named on the command line and in folders: "cpp"
     name: str
     extensions: tuple[str, ...]
     interpreters: tuple[str, ...] = ()
@@ -66,15 +68,16 @@ def code_languages() -> tuple[CodeLanguage, ...]:
         claims = table.get("claims", {})
         found.append(
             CodeLanguage(
-                name, tuple(table["extensions"]), tuple(table.get("interpreters", ())), table.get("must", ""),
-                table.get("not", ""), tuple(claims.get("extensions", ())), claims.get("must", ""),
+                table["code"], name, tuple(table["extensions"]), tuple(table.get("interpreters", ())),
+                table.get("must", ""), table.get("not", ""), tuple(claims.get("extensions", ())),
+                claims.get("must", ""),
             )
         )  # fmt: skip
     return tuple(found)
 
 
 def code_language(path: str, text: str) -> str | None:
-    """The programming language of a file by its extension and content, or None for what is none of the 13.
+    """The code of a file's programming language by extension and content, or None for what is none of the 13.
 
     A file without extension is known by the interpreter its first line names.
     """
@@ -85,12 +88,12 @@ def code_language(path: str, text: str) -> str | None:
         if not first.startswith("#!"):
             return None
         program = re.sub(r"[\d.]+$", "", re.split(r"[/\s]", first.strip())[-1])
-        return next((known.name for known in code_languages() if program in known.interpreters), None)
+        return next((known.code for known in code_languages() if program in known.interpreters), None)
     for known in code_languages():
         if extension in known.claims and re.search(known.claim, text[:HEAD], re.MULTILINE):
-            return known.name
+            return known.code
     found = next((known for known in code_languages() if extension in known.extensions), None)
-    return found.name if found and found.accepts(text) else None
+    return found.code if found and found.accepts(text) else None
 
 
 def vendored(path: str) -> bool:
@@ -123,7 +126,7 @@ def licence_allowed(expression: str | None) -> bool:
 
     None and what cannot be parsed is not allowed. A WITH exception changes nothing: only the licence before it counts.
     """
-    if not expression:
+    if not expression or len(expression) > LONGEST_EXPRESSION:
         return False
     tokens = re.findall(r"[()]|[^\s()]+", expression)
     allowed, rest = _either(tokens)
@@ -206,6 +209,9 @@ class CodeMeasure:
 
 
 CODE_MEASURES: dict[str, CodeMeasure] = {
+    "vendored": CodeMeasure(pa.int8(), "0 or 1", "Whether others wrote the file, and the project carries it along."),
+    "generated": CodeMeasure(pa.int8(), "0 or 1", "Whether a program wrote the file."),
+    "licensed": CodeMeasure(pa.int8(), "0 or 1", "Whether its licence allows use without copyleft."),
     "characters": CodeMeasure(pa.int32(), "characters", "Characters of the file."),
     "longest_line": CodeMeasure(pa.int32(), "characters", "Characters of the longest line."),
     "mean_line": CodeMeasure(pa.float32(), "characters / lines", "Characters of a line on average."),
@@ -219,14 +225,21 @@ CODE_MEASURES: dict[str, CodeMeasure] = {
 }
 
 
-def measure_code(texts: pa.Array) -> dict[str, pa.Array]:
-    """All signals of code of an Arrow array of strings, by name; (texts,) each. An empty text has 0 for all."""
+def measure_code(texts: pa.Array, paths: Sequence[str], licences: Sequence[str | None]) -> dict[str, pa.Array]:
+    """All signals of files with these texts, paths within their trees and SPDX expressions, by name; (texts,) each.
+
+    An empty text has 0 for all that is measured of text.
+    """
     codes, offsets = decode(texts)
     counts = count_code(codes, offsets, characters.classes())
     total = counts[:, CHARACTERS]
     mean = share(counts[:, TOKEN_SUM], counts[:, TOKENS])
     variance = np.maximum(share(counts[:, TOKEN_SQUARES], counts[:, TOKENS]) - mean**2, 0)
-    numbers = {
+    strings = texts.to_pylist()
+    numbers: dict[str, Any] = {
+        "vendored": [vendored(path) for path in paths],
+        "generated": [generated(path, text or "") for path, text in zip(paths, strings, strict=True)],
+        "licensed": [licence_allowed(expression) for expression in licences],
         "characters": total,
         "longest_line": counts[:, LONGEST_LINE],
         "mean_line": share(total - counts[:, LINES] + 1, counts[:, LINES]),
@@ -234,13 +247,38 @@ def measure_code(texts: pa.Array) -> dict[str, pa.Array]:
         "non_word_characters": share(total - counts[:, WORD_CHARACTERS], total),
         "letters": share(counts[:, LETTERS], total),
     }
-    return {name: pa.array(numbers[name]).cast(kind.type, safe=False) for name, kind in CODE_MEASURES.items()}
+    return {
+        name: pa.array(np.asarray(numbers[name], np.float64)).cast(kind.type, safe=False)
+        for name, kind in CODE_MEASURES.items()
+    }
 
 
-def code_rules(bounds: str = "default") -> tuple[Rule, ...]:
-    """The rules of a bound set of code, for `filters.rules.judge`. Raises SettingsError for an unknown set."""
+def code_bounds(bounds: str | Path = "default") -> dict[str, Bound]:
+    """A bound set of code by name, or from a TOML file by path, which lies over the default set.
+
+    Raises SettingsError for an unknown set or signal.
+    """
     sets: Mapping[str, Any] = _tables()["bounds"]
-    if bounds not in sets:
-        raise SettingsError(unknown_name("bound set of code", bounds, sets))
-    found = {name: build(Bound, values, f"bounds.{name}") for name, values in sets[bounds].items()}
-    return tuple(Rule(name, found[name].min, found[name].max) for name in CODE_MEASURES if name in found)
+    if str(bounds).endswith(".toml"):
+        own = read_toml(Path(bounds)).get("bounds")
+        if not isinstance(own, dict):
+            raise SettingsError(f"{bounds} has no table [bounds]")
+        tables = {**sets["default"], **{name: {**sets["default"].get(name, {}), **own[name]} for name in own}}
+    elif bounds in sets:
+        tables = sets[str(bounds)]
+    else:
+        raise SettingsError(unknown_name("bound set of code", str(bounds), sets))
+    for name in tables:
+        if name not in CODE_MEASURES:
+            raise SettingsError(unknown_name("signal of code", name, CODE_MEASURES))
+    return {name: build(Bound, tables[name], f"bounds.{name}") for name in CODE_MEASURES if name in tables}
+
+
+def code_rules(bounds: str | Path = "default") -> tuple[Rule, ...]:
+    """The rules of a bound set of code, for `filters.rules.judge`. Raises SettingsError as `code_bounds` does."""
+    found = code_bounds(bounds)
+    return tuple(
+        Rule(name, bound.min, bound.max)
+        for name, bound in found.items()
+        if bound.min is not None or bound.max is not None
+    )

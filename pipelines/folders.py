@@ -9,6 +9,7 @@ work/fr/manifest.json                    what was made, from what, with which se
 
 import glob
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from roots.errors import InputError
 # The stages of one archive's chain, in the order data flows. What a stage's shard says, its successors build on.
 CHAIN = ("index", "extract", "measure", "filter", "dedup", "redact")
 
-ENDINGS = (".gz", ".zst", ".lz4", ".warc", ".wet", ".arc", ".open")
+ENDINGS = (".gz", ".zst", ".lz4", ".warc", ".wet", ".arc", ".open", ".zip", ".tar", ".tgz", ".bz2", ".xz")
+PAGES = re.compile(r"\.(warc|wet|wat|arc)(\.open)?(\.(gz|zst|lz4))?$", re.IGNORECASE)  # names of archives of pages
 
 
 def folder(work: Path, language: str, stage: str) -> Path:
@@ -47,7 +49,7 @@ def find_archives(patterns: Sequence[str]) -> dict[str, Path]:
         if not paths[0].exists():
             raise InputError(f"no file matches {pattern!r}: name archives such as 'crawl/*.warc.gz'")
         for path in paths:
-            if path.is_dir():
+            if path.is_dir() and not holds_source(path):
                 raise InputError(f"{path} is a folder: write '{path}/*.warc.gz' to mean the archives in it")
             found.add(path.resolve())
     if not found:
@@ -60,6 +62,12 @@ def find_archives(patterns: Sequence[str]) -> dict[str, Path]:
             place += 1
         archives[names[path][place] + ".parquet"] = path
     return dict(sorted(archives.items()))
+
+
+def holds_source(folder: Path) -> bool:
+    """Whether a folder is a source tree: it holds something, and no archive of pages."""
+    names = [path.name for path in folder.iterdir()]
+    return bool(names) and not any(PAGES.search(name) for name in names)
 
 
 def _names(path: Path) -> list[str]:

@@ -16,6 +16,8 @@ from filters.language_id import LanguageModel, load_model, sha256_of_model
 from filters.quick_text import quick_text, sample_of
 from filters.rights_signals import signals_of
 from filters.scripts import identify
+from pipelines.index_trees import index_tree
+from pipelines.source_trees import is_source_tree
 from pipelines.sources import Limits, Record, read_records
 from roots.schema import INDEX
 from roots.shards import BATCH_ROWS
@@ -51,7 +53,7 @@ class Index:
     """The stage, and its settings."""
 
     name: ClassVar[str] = "index"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     schema: ClassVar[pa.Schema] = INDEX
 
     model: str = field(default="", metadata=ASIDE)  # path of a fastText model; empty for the one a dependency carries
@@ -76,13 +78,20 @@ class Index:
         model = load_model(self.model)
         rows: list[dict[str, Any]] = []
         for source in sources:
-            for record in read_records(source, limits):
-                rows.append(index_record(record, source.name, model))
+            for row in _rows_of(source, limits, model):
+                rows.append(row)
                 if len(rows) == BATCH_ROWS:
                     yield pa.RecordBatch.from_pylist(rows, schema=INDEX)
                     rows = []
         if rows:
             yield pa.RecordBatch.from_pylist(rows, schema=INDEX)
+
+
+def _rows_of(source: Path, limits: Limits, model: LanguageModel) -> Iterator[dict[str, Any]]:
+    """The rows of a source tree, or of an archive of pages."""
+    if is_source_tree(source):
+        return index_tree(source, limits)
+    return (index_record(record, source.name, model) for record in read_records(source, limits))
 
 
 def index_record(record: Record, file_path: str, model: LanguageModel) -> dict[str, Any]:

@@ -15,14 +15,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
-from filters.language import Language, find_code, load_language
+from filters.language import Language
 from filters.language_id import load_model
 from pipelines import folders
 from pipelines.dedup import Dedup, run_dedup
 from pipelines.dedup_settings import with_preset
 from pipelines.extract import Extract
-from pipelines.filter import Judge, Measure
 from pipelines.index import Index
+from pipelines.programs import ExtractPrograms, extract_of, find_code, judge_of, load_language, measure_of, shard_of
 from pipelines.redact import Redact
 from pipelines.shard import Shard, run_shard
 from roots import shards
@@ -68,7 +68,7 @@ class Job:
     archives: Mapping[str, Path]  # shard name -> archive
     language: Language | None
     index: Index
-    extract: Extract | None
+    extract: Extract | ExtractPrograms | None
     dedup: Dedup
     redact: Redact
     shard: Shard
@@ -120,7 +120,7 @@ def plan_jobs(
     index = build(Index, settings["index"], "index")
     judging = build(Filter, settings["filter"], "filter")
     languages = [load_language(code, judging.bounds, judging.definitions) for code in codes]
-    extracts = [build(Extract, {**settings["extract"], "language": each.iso639_3}, "extract") for each in languages]
+    extracts = [extract_of(each, settings["extract"]) for each in languages]
     if archives is None:
         archives = folders.known_inputs(work)
     if not languages:
@@ -175,7 +175,7 @@ def _run_dedup(job: Job, executor: Executor, progress: Progress | None, share: S
 
 def _run_shard(job: Job, executor: Executor, progress: Progress | None, share: Share) -> Manifest:
     _gather(job, "shard", executor, share)
-    return run_shard(job.chains("shard"), job.dataset, job.shard, executor, progress, share)
+    return run_shard(job.chains("shard"), job.dataset, job.shard, executor, progress, share, shard_of(job.code))
 
 
 STAGES: dict[str, Callable[[Job, Executor, Progress | None, Share], Manifest]] = {
@@ -198,8 +198,8 @@ def _stage(job: Job, name: str) -> Stage:
         raise SettingsError(f"{name}: say which language with --lang")
     stages: dict[str, Callable[[], Any]] = {
         "extract": lambda: job.extract,
-        "measure": lambda: Measure.of(language),
-        "filter": lambda: Judge.of(language),
+        "measure": lambda: measure_of(language),
+        "filter": lambda: judge_of(language),
         "redact": lambda: job.redact,
     }
     return cast(Stage, stages[name]())

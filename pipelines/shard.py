@@ -62,7 +62,7 @@ class ShardStage:
         starts = dict(self.starts)
         for chain_name, group in groupby(sources, key=lambda path: path.name):
             position = starts[chain_name]
-            for batch in shards.read_kept(list(group), DOCUMENT.names):
+            for batch in shards.read_kept(list(group), self.schema.names):
                 sizes = pc.binary_length(batch["text"]).to_numpy(zero_copy_only=False).astype(np.int64)
                 ends = position + np.cumsum(sizes)
                 middles = ends - (sizes + 1) // 2
@@ -71,7 +71,7 @@ class ShardStage:
                 if len(ends):
                     position = int(ends[-1])
                 if wanted.any():
-                    yield batch.filter(pa.array(wanted)).cast(DOCUMENT)
+                    yield batch.filter(pa.array(wanted)).cast(self.schema)
 
     def _part(self, name: str) -> tuple[str, int, int]:
         """The split of a shard, and the bytes of the whole it covers: from `low` up to and without `high`."""
@@ -93,7 +93,9 @@ def _cut(total: int, number: int, count: int) -> int:
     return total * number // count if number < count else total + 1
 
 
-def plan_shards(chains: Mapping[str, Sequence[Path]], settings: Shard) -> tuple[ShardStage, dict[str, list[Path]]]:
+def plan_shards(
+    chains: Mapping[str, Sequence[Path]], settings: Shard, made_by: type[ShardStage] = ShardStage
+) -> tuple[ShardStage, dict[str, list[Path]]]:
     """Decide how many shards each split has and which archives each spans, from receipts alone."""
     starts: list[tuple[str, int]] = []
     total = 0
@@ -103,7 +105,7 @@ def plan_shards(chains: Mapping[str, Sequence[Path]], settings: Shard) -> tuple[
             raise ShardError(f"no shard {chains[name][-1]}: run the stage that makes it")
         starts.append((name, total))
         total += receipt.text_bytes
-    stage = ShardStage(settings, tuple(starts), total)
+    stage = made_by(settings, tuple(starts), total)
     shares = {"train": 1 - settings.validation_share, "validation": settings.validation_share}
     plan: dict[str, list[Path]] = {}
     ends = [start for _, start in starts[1:]] + [total]
@@ -123,9 +125,10 @@ def run_shard(
     executor: Executor,
     progress: Progress | None = None,
     share: Share = ALONE,
+    made_by: type[ShardStage] = ShardStage,
 ) -> Manifest:
     """Write the final shards of one language, and the files by which `datasets` knows the folder."""
-    stage, plan = plan_shards(chains, settings)
+    stage, plan = plan_shards(chains, settings, made_by)
     manifest = run(stage, plan, target, executor, progress, share)
     for path in sorted(target.glob("*/data-*.arrow")):
         if path.relative_to(target).as_posix() not in plan:

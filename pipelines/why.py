@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from filters.personal_data import DEFAULT_KINDS, redact
 from filters.personal_data import find as find_personal_data
 from pipelines.folders import CHAIN, folder, languages
+from pipelines.index_trees import KIND as SOURCE
 from roots import shards
 from roots.errors import InputError
 from roots.stage import read_manifest
@@ -144,8 +145,12 @@ def _differences(work: Path, code: str, lost: str, kept: str) -> Iterator[str]:
 
 
 def _say_index(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
-    yield f"archive {row['file_path']}, offset {row['offset']}, fetched {row['date'] or 'at an unknown time'}"
-    yield f"{row['kind']}, HTTP {row['status']}, {row['content_type']}, {row['payload_bytes']} bytes"
+    if row["kind"] == SOURCE:
+        yield f"source tree {row['file_path']}, file {row['offset']}, {row['payload_bytes']} bytes"
+        yield f"path {row['path']}, licence {row['license'] or 'not known'}"
+    else:
+        yield f"archive {row['file_path']}, offset {row['offset']}, fetched {row['date'] or 'at an unknown time'}"
+        yield f"{row['kind']}, HTTP {row['status']}, {row['content_type']}, {row['payload_bytes']} bytes"
     if row["charset"]:
         yield f"charset {row['charset']} (from {row['charset_from']})"
     if row["languages"]:
@@ -156,7 +161,7 @@ def _say_extract(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
     if row["extractor"]:
         yield f"{row['extractor']}, {len(row['text'] or '')} characters"
     if row["language"]:
-        tag = f"{row['language']}_{row['language_script']}"
+        tag = "_".join(filter(None, (row["language"], row["language_script"])))
         yield f"language {tag} {row['language_score']:.3f}; {_labels(row['top_langs'] or [])}"
 
 

@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Protocol
 import pyarrow as pa
 
 from roots import shards
+from roots.digests import sha256_of_folder
 from roots.errors import InputError, NotReady, SettingsError, StageFailed
 from roots.executors import Executor, Needs
 from roots.settings import as_values
@@ -185,6 +186,9 @@ class Identities:
         receipt = shards.read_receipt(path) if path.suffix == ".parquet" else None
         if receipt is not None:
             return receipt.digest
+        if path.is_dir():  # a source tree; its own time says nothing of the files in it
+            self.raw[path.name] = sha256_of_folder(path)
+            return self.raw[path.name]
         key = str(path.resolve())
         stamp = [path.stat().st_size, path.stat().st_mtime_ns] if path.exists() else []
         if key not in self._known or self._known[key][:2] != stamp:

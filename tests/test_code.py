@@ -1,6 +1,7 @@
 """Programs: language, origin, licence and measures, each with files it finds and files it spares."""
 
 import statistics
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -35,28 +36,28 @@ if __name__ == "__main__":
 '''
 
 LANGUAGES = [
-    ("src/main.py", PROGRAM, "Python"),
-    ("a/b.java", "class A {}", "Java"),
-    ("x.php", "<?php echo 1;", "PHP"),
+    ("src/main.py", PROGRAM, "python"),
+    ("a/b.java", "class A {}", "java"),
+    ("x.php", "<?php echo 1;", "php"),
     ("x.php", "just text", None),
-    ("x.h", "int f(void);\n", "C"),
-    ("x.h", "#pragma once\nnamespace a { }\n", "C++"),
-    ("x.h", "std::string f();", "C++"),
-    ("x.H", "int f();", "C++"),
-    ("x.c", "int main(void) { return 0; }", "C"),
-    ("x.cs", "namespace A;", "C#"),
-    ("x.rs", "fn main() {}", "Rust"),
+    ("x.h", "int f(void);\n", "c"),
+    ("x.h", "#pragma once\nnamespace a { }\n", "cpp"),
+    ("x.h", "std::string f();", "cpp"),
+    ("x.H", "int f();", "cpp"),
+    ("x.c", "int main(void) { return 0; }", "c"),
+    ("x.cs", "namespace A;", "csharp"),
+    ("x.rs", "fn main() {}", "rust"),
     ("x.rs", "#pragma version(1)\n", None),
-    ("x.ts", "export const a = 1;", "TypeScript"),
+    ("x.ts", "export const a = 1;", "typescript"),
     ("x.ts", '<?xml version="1.0"?><TS>', None),
-    ("x.tsx", "export const a = <b/>;", "TypeScript"),
-    ("x.js", "let a;", "JavaScript"),
-    ("x.lua", "local a", "Lua"),
-    ("x.go", "package main", "Go"),
-    ("x.rb", "puts 1", "Ruby"),
-    ("x.scala", "object A", "Scala"),
-    ("bin/tool", "#!/usr/bin/env python3\nprint(1)", "Python"),
-    ("bin/tool", "#!/usr/bin/ruby2.7\n", "Ruby"),
+    ("x.tsx", "export const a = <b/>;", "typescript"),
+    ("x.js", "let a;", "javascript"),
+    ("x.lua", "local a", "lua"),
+    ("x.go", "package main", "go"),
+    ("x.rb", "puts 1", "ruby"),
+    ("x.scala", "object A", "scala"),
+    ("bin/tool", "#!/usr/bin/env python3\nprint(1)", "python"),
+    ("bin/tool", "#!/usr/bin/ruby2.7\n", "ruby"),
     ("bin/tool", "#!/bin/sh\n", None),
     ("Makefile", "all:", None),
     (".py", "x", None),
@@ -70,9 +71,9 @@ def test_the_language_of_a_file(path: str, text: str, language: str | None) -> N
 
 
 def test_there_are_the_13_languages_of_roots_and_each_is_found() -> None:
-    names = {language.name for language in code_languages()}
-    assert len(names) == 13
-    assert {language for _, _, language in LANGUAGES if language} == names
+    codes = {language.code for language in code_languages()}
+    assert len(codes) == len({language.name for language in code_languages()}) == 13
+    assert {language for _, _, language in LANGUAGES if language} == codes
 
 
 @pytest.mark.parametrize(
@@ -102,6 +103,7 @@ LICENCES = [
     ("GPL-2.0", False), ("GPL-3.0", False), ("LGPL-2.1", False), ("LGPL-3.0", False), ("AGPL-3.0", False),
     ("MIT AND GPL-2.0-only", False), ("GPL-2.0-only WITH Classpath-exception-2.0", False), ("", False), (None, False),
     ("NOASSERTION", False), ("MIT OR", False), ("(MIT", False), ("MIT MIT", False), ("Proprietary", False),
+    ("(" * 8000 + "MIT", False),
 ]  # fmt: skip
 
 
@@ -124,7 +126,9 @@ def test_a_licence_is_read_from_the_head_of_a_file() -> None:
 
 
 def test_measures_of_code_worked_by_hand() -> None:
-    found = {name: column[0].as_py() for name, column in measure_code(pa.array(["ab = 1\n\nfoo_b(xyz)"])).items()}
+    signals = measure_code(pa.array(["ab = 1\n\nfoo_b(xyz)"]), ["a_pb2.py"], ["MIT"])
+    found = {name: column[0].as_py() for name, column in signals.items()}
+    assert (found["vendored"], found["generated"], found["licensed"]) == (0, 1, 1)
     # Tokens ab, =, 1, foo_b(xyz): lengths 2, 1, 1, 10. Characters 6 + 1 + 1 + 10; word characters 3 + 8, letters 2 + 7.
     assert found["characters"] == 18
     assert found["longest_line"] == 10
@@ -132,7 +136,7 @@ def test_measures_of_code_worked_by_hand() -> None:
     assert found["token_length_deviation"] == pytest.approx(statistics.pstdev([2, 1, 1, 10]))
     assert found["non_word_characters"] == pytest.approx(7 / 18)
     assert found["letters"] == pytest.approx(9 / 18)
-    empty = measure_code(pa.array(["", None], pa.string()))
+    empty = measure_code(pa.array(["", None], pa.string()), ["a.py", "b.py"], [None, "GPL-3.0"])
     assert all(column.to_pylist() == [0, 0] for column in empty.values())
     assert set(found) == set(CODE_MEASURES)
 
@@ -140,12 +144,26 @@ def test_measures_of_code_worked_by_hand() -> None:
 @pytest.mark.parametrize("bounds", ["default", "roots"])
 def test_a_program_is_kept_and_what_is_none_is_dropped(bounds: str) -> None:
     data = ",".join(str(number) for number in range(2000))
-    drop, _ = judge(measure_code(pa.array([PROGRAM, data, "x = 1", "a b c d e f g " * 50])), code_rules(bounds), "code")
+    texts = pa.array([PROGRAM, data, "x = 1", "a b c d e f g " * 50, PROGRAM, PROGRAM])
+    paths, licences = ["a.py"] * 5 + ["vendor/a.py"], ["MIT"] * 4 + ["GPL-3.0", "MIT"]
+    drop, _ = judge(measure_code(texts, paths, licences), code_rules(bounds), "code")
     assert drop.to_pylist()[0] is None
     assert drop.to_pylist()[1:3] == ["code.longest_line", "code.characters"]
     assert drop.to_pylist()[3] is not None
+    assert drop.to_pylist()[4:] == ["code.licensed", "code.vendored"]
 
 
 def test_an_unknown_set_of_bounds_names_the_known_ones() -> None:
     with pytest.raises(SettingsError, match="Known: default, roots"):
         code_rules("rots")
+
+
+def test_a_file_of_bounds_lies_over_the_default_set(tmp_path: Path) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text('[bounds.licensed]\nmin = "none"\n[bounds.mean_line]\nmax = 60\n')
+    found = {rule.signal: rule for rule in code_rules(path)}
+    assert "licensed" not in found
+    assert (found["mean_line"].max, found["characters"].min) == (60, 101)
+    path.write_text("[bounds.licenced]\nmin = 0\n")
+    with pytest.raises(SettingsError, match="licensed"):
+        code_rules(path)

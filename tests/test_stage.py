@@ -151,7 +151,8 @@ def test_missing_inputs_are_said_before_any_work(plan: dict[str, list[Path]], tm
     plan["d.parquet"] = [tmp_path / "nowhere.txt"]
     with pytest.raises(InputError, match=r"nowhere\.txt"):
         run(Cut(), plan, tmp_path / "cut", Serial())
-    plan["d.parquet"] = [tmp_path]
+    plan["d.parquet"] = [tmp_path / "empty"]
+    (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="is a folder"):
         run(Cut(), plan, tmp_path / "cut", Serial())
     assert bytes_of(tmp_path / "cut") == {}
