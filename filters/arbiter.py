@@ -117,6 +117,11 @@ class Pair:
             own, wide = _without(own, JAPANESE), _without(wide, JAPANESE)
         return own, wide
 
+    def glance(self, line: str, k: int, threshold: float, errors: str) -> list[tuple[float, str]]:
+        """What ours alone says, as fastText does."""
+        found: list[tuple[float, str]] = self.own.predict(normal(line), k, threshold, errors)
+        return found
+
     def predict(self, line: str, k: int, threshold: float, errors: str) -> list[tuple[float, str]]:
         """Predict as fastText does: the k best labels of a line with scores of at least `threshold`."""
         own = self._ask_own(line)

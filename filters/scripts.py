@@ -7,10 +7,13 @@ import numpy.typing as npt
 
 from filters import characters
 from filters.language_id import UNKNOWN_SCRIPT, Label, LanguageModel, sample, split_label
+from filters.quick_text import glances_of, sample_of
 
 HAN = ("Hans", "Hant", "Hani")
 OWN = 0.1
 PARTS = {"Jpan": ("Hira", "Kana", "Hani"), "Kore": ("Hang", "Hani"), "Hrkt": ("Hira", "Kana")}
+SURE_GLANCE = 0.5  # score of a piece that is in a language
+GLANCED = 0.1  # score of a language that only such a piece of a page is in
 CHINESE = ("zho", "yue", "wuu", "lzh", "hak", "nan")
 
 
@@ -25,6 +28,20 @@ def identify(text: str, model: LanguageModel, k: int = 3) -> list[Label]:
     if not counts:
         return []
     return [(_in_script(label, counts, part), score) for label, score in model.predict(part, k)]
+
+
+def identify_page(text: str, model: LanguageModel, k: int = 3) -> list[Label]:
+    """The k likeliest languages of a page by its quick text, and others that a piece of it is surely in.
+
+    Such a language has at least the score GLANCED.
+    """
+    labels = identify(sample_of(text), model, k)
+    if labels:
+        found = dict(labels)
+        for label in filter(None, [model.glance(piece, SURE_GLANCE) for piece in glances_of(text)]):
+            found[label] = max(found.get(label, 0.0), GLANCED)
+        labels = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
+    return labels
 
 
 def _in_script(label: str, counts: dict[str, int], text: str) -> str:

@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from filters.charset import Decoded, decode
 from filters.language_id import LanguageModel, load_model, sha256_of_model
-from filters.quick_text import quick_text, sample_of
+from filters.quick_text import quick_text
 from filters.rights_signals import signals_of
-from filters.scripts import identify
+from filters.scripts import identify_page
 from pipelines.index_trees import index_tree
 from pipelines.source_trees import is_source_tree
 from pipelines.sources import Limits, Record, read_records
@@ -136,7 +136,7 @@ def _look(record: Record, model: LanguageModel) -> dict[str, Any]:
     if undecodable > UNDECODABLE * len(decoded.text) or _is_noise(record.body):
         return row | {"drop": "index.undecodable"}
     text = decoded.text if is_plain(record) else _text_of(record, decoded, not undecodable)
-    labels = identify(sample_of(text), model, TOP)
+    labels = identify_page(text, model, TOP)
     row["signals"] = signals_of(record.rights, b"" if is_plain(record) else record.body)
     row |= {"quick_chars": len(text), "languages": [{"label": label, "score": score} for label, score in labels]}
     return row if labels else row | {"drop": "index.empty"}

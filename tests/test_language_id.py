@@ -21,7 +21,7 @@ from filters.language_id import (
 )
 from filters.quick_text import SAMPLE as PAGE_SAMPLE
 from filters.quick_text import quick_text, sample_of
-from filters.scripts import han_form, identify, script_counts, script_of
+from filters.scripts import han_form, identify, identify_page, script_counts, script_of
 from roots.errors import InputError
 
 TEXTS = {
@@ -173,6 +173,16 @@ def test_gate() -> None:
 
 def test_the_gate_is_open_for_languages_that_the_model_does_not_know() -> None:
     assert gate(PAGES, "wol", 0.05, load_model(WIDE).labels) == [True] * 5
+
+
+def test_the_gate_sees_a_second_language_in_a_part_of_a_page() -> None:
+    most, part = (TEXTS["srp_Cyrl"] + "\n") * 60, (TEXTS["fra_Latn"] + "\n") * 6
+    page = most + part + most
+    model = load_model()
+    plain, looked = identify(sample_of(page), model), identify_page(page, model)
+    rows = [[{"label": label, "score": score} for label, score in found] for found in (plain, looked)]
+    assert looked[0][0] == "srp_Cyrl"
+    assert gate(rows, "fra", 0.05, model.labels) == [False, True]
 
 
 # page -> its quick text
