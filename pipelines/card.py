@@ -151,7 +151,8 @@ def _settings(manifest: Mapping[str, Any]) -> tuple[list[tuple[object, ...]], li
     for stage in STAGES:
         values: dict[str, dict[str, str]] = {}
         for tag, each in _languages(manifest):
-            for key, value in each["stages"].get(stage, {}).get("settings", {}).items():
+            known = each["stages"].get(stage, {}).get("settings", {})
+            for key, value in (each.get("dedup", {}).get("settings", known) if stage == "dedup" else known).items():
                 if stage != "shard":  # how it was cut there does not show in a release
                     values.setdefault(key, {})[tag] = _said(value)
         for key, by_language in sorted(values.items()):
@@ -191,14 +192,15 @@ def drops(manifest: Mapping[str, Any]) -> Iterator[str]:
     rights = manifest.get("rights", {})
     signals = ", ".join(map(code, rights.get("refuse_signals", ())))
     yield ""
-    yield f"Left out of this release for their rights (pages that say {signals or 'nothing'} of their use are):"
-    yield ""
+    if signals:
+        yield f"A page that says of itself {signals} is left out of the release."
+        yield ""
     left = (
         (Code(tag), Code(reason), count)
         for tag, each in _languages(manifest)
         for reason, count in each["left_out"].items()
     )
-    yield from table(("Language", "Reason", "Documents"), left)
+    yield from table(("Language", "Left out for", "Documents"), left, "Nothing was left out of this release.")
 
 
 def duplicates(manifest: Mapping[str, Any]) -> Iterator[str]:
@@ -219,6 +221,16 @@ def duplicates(manifest: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield "A near-duplicate is removed only where the exact Jaccard similarity to the very document that is kept passes"
     yield "the threshold. `clusters/` has every removed copy of a released document, its address and what it copies."
+    pairs = [
+        (Code(tag), f"{each['from']:g} to {each['to']:g}", each["pairs"], f"{each['resolved']:.1%}")
+        for tag, language in _languages(manifest)
+        for each in language.get("dedup", {}).get("pairs", ())
+    ]
+    if pairs:
+        yield ""
+        yield "Pairs that a sample has when compared with all documents, and how many of them were resolved:"
+        yield ""
+        yield from table(("Language", "Jaccard", "Pairs", "Resolved"), pairs)
 
 
 def personal_data(manifest: Mapping[str, Any]) -> Iterator[str]:
@@ -240,7 +252,7 @@ def personal_data(manifest: Mapping[str, Any]) -> Iterator[str]:
         for tag, each in _languages(manifest)
         for kind, count in each["pii"].items()
     )
-    yield from table(("Language", "Kind", "Replaced", "In a million characters"), rows)
+    yield from table(("Language", "Kind", "Replaced", "In a million characters"), rows, "Nothing was found.")
     yield ""
     yield "Names of persons are not replaced, nor is what no rule knows. `roots pii kinds` says what each kind is;"
     yield "`roots pii eval` prints precision and recall by kind and language. If you find personal data, write to the"
@@ -301,7 +313,7 @@ def license_text(manifest: Mapping[str, Any]) -> Iterator[str]:
         (source["name"], source.get("custodian", "unknown"), source["license"], source.get("homepage") or "-")
         for _, source in sorted(manifest["sources"].items())
     )
-    yield from table(("Source", "Custodian", "Licence", "Address"), rows)
+    yield from table(("Source", "Custodian", "Licence", "Address"), rows, "No source is listed.")
     yield ""
     yield f"Takedown: {escape(manifest['settings']['contact'])}"
     yield ""

@@ -48,11 +48,13 @@ def publish(work: Path, target: str, codes: Sequence[str], dry_run: bool, **opti
     Example:
       roots publish work --to release --set publish.contact=corpus@example.org
     """
-    values = only_groups(("publish", "rights"), options["pairs"], options["config"])
-    settings = build(publish_.Publish, values["publish"], "publish")
-    rights = build(Rights, values["rights"], "rights")
+    values = only_groups(("publish", "rights", "push"), options["pairs"], options["config"])
     hub = target.count("/") == 1 and not target.startswith((".", "/")) and not Path(target).exists()
     folder = work / "release" if hub else Path(target)
+    repo = {"repo": target} if hub else {}
+    settings = build(publish_.Publish, {**repo, **values["publish"]}, "publish")
+    rights = build(Rights, values["rights"], "rights")
+    sending = build(push_.Push, {**values["push"], **repo}, "push") if hub else None
     with progress_of("", options["quiet"]) as progress:
         manifest = publish_.publish(
             work, folder, split_codes(codes), settings, rights,
@@ -63,9 +65,12 @@ def publish(work: Path, target: str, codes: Sequence[str], dry_run: bool, **opti
         click.echo(f"{folder}: {problem}", err=True)
     if problems:
         raise publish_.PublishError(f"{folder} does not load as it should; nothing was sent")
-    click.echo(f"{folder}: version {manifest['version']}, {len(manifest['files'])} files")
-    if hub and not dry_run:
-        commits = push_.push(folder, push_.Push(target))
+    rows = sum(counts["rows"] for each in manifest["languages"].values() for counts in each["splits"].values())
+    click.echo(f"{folder}: version {manifest['version']}, {rows} documents in {len(manifest['files'])} files")
+    click.echo("datasets loads it, whole and as a stream; its card is as the Hub wants it")
+    if sending and not dry_run:
+        with progress_of("", options["quiet"]) as progress:
+            commits = push_.push(folder, sending, progress)
         click.echo(f"{target}: {len(commits)} commits")
 
 
@@ -106,9 +111,16 @@ def takedown(release: Path, listed: Path, **options: Any) -> None:
     with progress_of("", options["quiet"]) as progress:
         executor = executor_of(options["executor"], options["workers"])
         diff = takedown_.takedown(release, read_requests(listed), settings, executor, progress)
-    click.echo(
-        f"{release}: nothing that is asked for is in it" if diff is None else f"{release}: see its diff manifest"
-    )
+    if diff is None:
+        click.echo(f"{release}: nothing that is asked for is in it; nothing was changed")
+    else:
+        proof = diff["proof"]
+        click.echo(
+            f"{release}: version {diff['to']}: {len(diff['removed'])} documents removed, {len(diff['replaced'])} "
+            f"replaced by a copy; {len(diff['files'])} files written anew, all others as they were\n"
+            f"searched {proof['rows']} rows in {proof['files']} files for what was asked for: found {proof['found']}\n"
+            f"what changed: {release / 'takedowns' / (diff['to'] + '.json')}"
+        )
 
 
 @click.command()

@@ -20,11 +20,11 @@ class Code(str):
     """A cell that is shown in a code span."""
 
 
-def table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> Iterator[str]:
-    """A table; columns of numbers are aligned to the right. Nothing in it: a sentence that says so."""
+def table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]], none: str = "None.") -> Iterator[str]:
+    """A table; columns of numbers are aligned to the right. Without a row it is the sentence `none`."""
     cells = list(rows)
     if not cells:
-        yield "None."
+        yield none
         return
     numeric = [all(isinstance(row[place], int) for row in cells) for place in range(len(head))]
     yield "| " + " | ".join(head) + " |"

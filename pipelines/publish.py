@@ -166,12 +166,27 @@ def _account(work: Path, code: str, made: Mapping[str, Any], results: Mapping[st
         "made_by": made["made_by"],
         "inputs": made["inputs"],
         "stages": made["stages"],
+        "dedup": _dedup(work, code),
         "words": _words(work, code),
         "splits": {split: dict(sorted(counts.items())) for split, counts in sorted(splits.items())},
         "sources": {source: dict(sorted(counts.items())) for source, counts in sorted(sources.items())},
         "left_out": dict(sorted(left_out.items())),
         "pii": dict(sorted(pii.items())),
     }
+
+
+def _dedup(work: Path, code: str) -> dict[str, Any]:
+    """Settings of dedup by value, and what its audit found at and above the threshold; nothing where it was off."""
+    path = folders.folder(work, code, "dedup") / "report.json"
+    if not path.is_file():
+        return {}
+    report = json.loads(path.read_text(encoding="utf-8"))
+    pairs = [
+        {"from": each["from"], "to": each["to"], "pairs": each["pairs"], "resolved": each["resolved"]["share"]}
+        for each in report.get("sample", {}).get("intervals", ())
+        if each["pairs"] and each["from"] >= report["settings"]["jaccard"]
+    ]
+    return {"settings": report["settings"], "pairs": pairs}
 
 
 def _words(work: Path, code: str) -> int:

@@ -120,47 +120,32 @@ def _known(path: Path, note: Path) -> FileResult | None:
 def make_file(target: Path, rights: Rights, task: FileTask) -> FileResult:
     """Make one file of documents: what an executor runs."""
     catalogue = load_catalogue(rights.catalogue)
-    sources: dict[str, dict[str, int]] = {}
+    tally = release.Tally()
     left_out: Counter[str] = Counter()
-    pii: Counter[str] = Counter()
 
     def batches() -> Iterator[pa.RecordBatch]:
         for path in task.sources:
             for batch in shards.read_stream(path):
-                yield from _with_rights(batch, rights, catalogue, sources, left_out, pii)
+                kept = _with_rights(batch, rights, catalogue, left_out)
+                if kept.num_rows:
+                    tally.add(kept)
+                    yield kept
 
     written = release.write_parquet(target / task.name, release.RELEASED, batches())
-    return FileResult(written, sources, dict(left_out), dict(pii))
+    return FileResult(written, tally.sources, dict(left_out), dict(tally.pii))
 
 
-def _with_rights(
-    batch: pa.RecordBatch,
-    rights: Rights,
-    catalogue: Catalogue,
-    sources: dict[str, dict[str, int]],
-    left_out: Counter[str],
-    pii: Counter[str],
-) -> Iterator[pa.RecordBatch]:
-    """The rows that may be released, with source and licence; counts what is kept and what is not."""
+def _with_rights(batch: pa.RecordBatch, rights: Rights, catalogue: Catalogue, left_out: Counter[str]) -> pa.RecordBatch:
+    """The rows that may be released, with source and licence; counts those that may not."""
     pairs = zip(batch["url"].to_pylist(), batch["file_path"].to_pylist(), strict=True)
     names = [catalogue.source_of(url, file) for url, file in pairs]
     licenses = [catalogue.license_of(name) for name in names]
     judged = zip(names, licenses, batch["signals"].to_pylist(), strict=True)
     reasons = [refusal(rights, name, license_, signals) for name, license_, signals in judged]
     left_out.update(reason for reason in reasons if reason)
-    sizes = pc.binary_length(batch["text"]).to_pylist()
-    for name, reason, size in zip(names, reasons, sizes, strict=True):
-        if not reason:
-            counts = sources.setdefault(name, {"rows": 0, "text_bytes": 0})
-            counts["rows"] += 1
-            counts["text_bytes"] += size
     columns = [*batch.columns, pa.array(names, pa.string()), pa.array(licenses, pa.string())]
     whole = pa.RecordBatch.from_arrays(columns, schema=release.RELEASED)
-    kept = whole.filter(pa.array([reason is None for reason in reasons]))
-    if kept.num_rows:
-        kinds = pc.struct_field(pc.list_flatten(kept["pii"]), "kind")
-        pii.update({item["values"].as_py(): item["counts"].as_py() for item in pc.value_counts(kinds)})
-        yield kept
+    return whole.filter(pa.array([reason is None for reason in reasons]))
 
 
 def rows_of(results: Mapping[str, FileResult]) -> dict[str, int]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import release
+from pipelines.card_head import LICENSE_FILE
 from pipelines.publish import PublishError
 from roots.errors import InputError, RootsError, SettingsError
 
@@ -69,6 +70,8 @@ def push(folder: Path, settings: Push, progress: Progress | None = None) -> list
         ) from error
     except (OSError, RuntimeError) as error:
         raise PushError(f"the push broke: {error}. Push again: what arrived is not sent twice") from error
+    except ValueError as error:  # what the client makes of a card that the Hub finds invalid
+        raise PushError(f"the Hub does not take it: {error}") from error
     return commits
 
 
@@ -104,7 +107,8 @@ def _send(
         done += sum(entries[name]["bytes"] for name in names)
         if progress:
             progress(names[-1], done, total)
-    small = ["README.md", "manifest.json", *sorted(f"takedowns/{p.name}" for p in folder.glob("takedowns/*.json"))]
+    small = [name for name in ("README.md", LICENSE_FILE, "manifest.json") if (folder / name).is_file()]
+    small += sorted(f"takedowns/{path.name}" for path in folder.glob("takedowns/*.json"))
     operations = [hub.CommitOperationAdd(name, str(folder / name)) for name in small]
     old = sorted(name for name in remote if name.startswith(OURS) and name not in entries and name not in small)
     operations += [hub.CommitOperationDelete(name) for name in old]

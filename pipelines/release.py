@@ -11,8 +11,9 @@ same bytes.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,24 @@ class Written:
             "text_bytes": self.text_bytes,
             "characters": self.characters,
         }
+
+
+@dataclass
+class Tally:
+    """What documents are of which source, and what was replaced in them."""
+
+    sources: dict[str, dict[str, int]] = field(default_factory=dict)  # source -> rows, text_bytes
+    pii: Counter[str] = field(default_factory=Counter)  # kind -> spans
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Count the documents of a batch with the columns `source`, `text` and `pii`."""
+        sizes = pc.binary_length(batch["text"]).to_pylist()
+        for name, size in zip(batch["source"].to_pylist(), sizes, strict=True):
+            counts = self.sources.setdefault(name, {"rows": 0, "text_bytes": 0})
+            counts["rows"] += 1
+            counts["text_bytes"] += size
+        kinds = pc.struct_field(pc.list_flatten(batch["pii"]), "kind")
+        self.pii.update({item["values"].as_py(): item["counts"].as_py() for item in pc.value_counts(kinds)})
 
 
 def write_parquet(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Written:

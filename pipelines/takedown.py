@@ -12,7 +12,7 @@ document, that document has its text. What becomes of it is the policy:
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,8 @@ import pyarrow as pa
 from pipelines import release
 from pipelines.card import write_card
 from pipelines.promote import promoted_rows
-from pipelines.rights import Catalogue
 from pipelines.takedown_list import Requests, digest
+from pipelines.takedown_plan import Change, plan_changes
 from roots import shards
 from roots.errors import RootsError, StageFailed
 from roots.executors import Executor
@@ -55,27 +55,6 @@ class Takedown:
             raise ValueError("policy promote needs the work folder that has the copies' text: takedown.work=PATH")
 
 
-@dataclass(frozen=True)
-class Change:
-    """What happens to the documents of one release file."""
-
-    name: str
-    go: frozenset[str]  # ids
-    stead: Mapping[str, str] = field(default_factory=dict)  # id that goes -> id of the copy in its place; in a table
-    # of copies: id of a document -> the id that its copies are copies of from now on
-
-
-@dataclass(frozen=True)
-class Copy:
-    """A dropped copy of a released document."""
-
-    id: str
-    url: str | None
-    of: str
-    jaccard: float
-    source: str
-
-
 def takedown(
     folder: Path, requests: Requests, settings: Takedown, executor: Executor, progress: Progress | None = None
 ) -> dict[str, Any] | None:
@@ -86,7 +65,7 @@ def takedown(
     """
     finish(folder)
     manifest = release.read_manifest(folder)
-    changes = plan_changes(folder, manifest, requests, settings)
+    changes = plan_changes(folder, manifest, requests, settings.policy)
     if not changes:
         return None
     written: dict[str, release.Written] = {}
@@ -100,81 +79,13 @@ def takedown(
             progress(change.name, len(written) + len(failures), len(changes))
     if failures:
         raise StageFailed("takedown", failures, len(written))
-    after = _next_manifest(manifest, changes, written, settings)
+    after = _next_manifest(folder, manifest, changes, written, settings)
     proof = prove_absence(folder, after, requests, changes, settings)
     diff = _diff(manifest, after, changes, proof, settings)
     shards.write_text(folder / STAGING / "diff.json", json.dumps(diff))
     shards.write_text(folder / STAGING / "manifest.json", json.dumps(after))  # from here on it will happen
     finish(folder)
     return diff
-
-
-def plan_changes(folder: Path, manifest: Mapping[str, Any], requests: Requests, settings: Takedown) -> list[Change]:
-    """Which documents of which files go, and which copies take their place."""
-    catalogue = Catalogue.of_values(manifest["sources"])
-    copies = {tag: _copies(folder, manifest, tag, catalogue) for tag in manifest["languages"]}
-    changes: list[Change] = []
-    for name in sorted(name for name in manifest["files"] if name.startswith("data/")):
-        go, stead = _plan_file(folder / name, copies[name.split("/")[1]], requests, settings)
-        if go:
-            changes.append(Change(name, frozenset(go), stead))
-    return [*changes, *_plan_clusters(changes, manifest, copies, requests)]
-
-
-def _plan_clusters(
-    changes: Sequence[Change],
-    manifest: Mapping[str, Any],
-    copies: Mapping[str, Mapping[str, Sequence[Copy]]],
-    requests: Requests,
-) -> Iterator[Change]:
-    """What happens to the tables of copies: those asked for go, with all of a document that goes without another."""
-    for tag in sorted(manifest["languages"]):
-        data = [change for change in changes if change.name.startswith(f"data/{tag}/")]
-        stead = {old: new for change in data for old, new in change.stead.items()}
-        ended = {id_ for change in data for id_ in change.go} - set(stead)
-        gone = frozenset(
-            copy.id
-            for of, group in copies[tag].items()
-            for copy in group
-            if of in ended or copy.id in stead.values() or requests.ask_for(copy.id, copy.url, None, copy.source)
-        )
-        if gone or stead:
-            yield Change(f"clusters/{tag}.parquet", gone, stead)
-
-
-def _copies(folder: Path, manifest: Mapping[str, Any], tag: str, catalogue: Catalogue) -> dict[str, list[Copy]]:
-    """The dropped copies of each released document of a language."""
-    name = f"clusters/{tag}.parquet"
-    found: dict[str, list[Copy]] = {}
-    if name in manifest["files"]:
-        for batch in release.read_parquet(folder / name):
-            for row in batch.to_pylist():
-                source = catalogue.source_of(row["url"], row["file_path"])
-                copy = Copy(row["id"], row["url"], row["duplicate_of"], row["jaccard"] or 0.0, source)
-                found.setdefault(copy.of, []).append(copy)
-    return found
-
-
-def _plan_file(
-    path: Path, copies: Mapping[str, Sequence[Copy]], requests: Requests, settings: Takedown
-) -> tuple[set[str], dict[str, str]]:
-    """Of one file of documents: the ids that go, and what takes their place."""
-    columns = ["id", "url", "source", *(["text"] if requests.digests else [])]
-    go: set[str] = set()
-    stead: dict[str, str] = {}
-    for batch in release.read_parquet(path, columns):
-        for row in batch.to_pylist():
-            asked = requests.ask_for(row["id"], row["url"], row.get("text"), row["source"])
-            group = copies.get(row["id"], ())
-            asked_for = [requests.ask_for(copy.id, copy.url, None, copy.source) for copy in group]
-            if asked or (any(asked_for) and settings.policy == "cluster"):
-                go.add(row["id"])
-            # A text asked for by its digest has no innocent copy: an equal one would bring it back.
-            by_text = bool(requests.digests) and digest(row["text"]) in requests.digests
-            innocent = [copy for copy, also in zip(group, asked_for, strict=True) if not also]
-            if asked and settings.policy == "promote" and innocent and not by_text:
-                stead[row["id"]] = max(innocent, key=lambda copy: (copy.jaccard, copy.id)).id
-    return go, stead
 
 
 def _rewrite(folder: Path, manifest: Mapping[str, Any], settings: Takedown, change: Change) -> release.Written:
@@ -216,6 +127,7 @@ def _changed(
 
 
 def _next_manifest(
+    folder: Path,
     manifest: Mapping[str, Any],
     changes: Sequence[Change],
     written: Mapping[str, release.Written],
@@ -228,21 +140,36 @@ def _next_manifest(
     data = {name: entry["rows"] for name, entry in files.items() if name.startswith("data/")}
     kept = set(release.with_rows(data))
     files = {name: entry for name, entry in files.items() if name in kept or not name.startswith("data/")}
-    gone = sum(len(change.go) - len(change.stead) for change in changes if change.name.startswith("data/"))
-    promoted = sum(len(change.stead) for change in changes if change.name.startswith("data/"))
-    note = f"takedown: {gone} documents removed, {promoted} replaced by a copy, {len(changes)} files written anew"
-    languages = {tag: _recounted(tag, each, files) for tag, each in manifest["languages"].items()}
+    languages = {
+        tag: {**each, "splits": _splits(tag, files), **_tallies(folder, each, _of(tag, changes))}
+        for tag, each in manifest["languages"].items()
+    }
     return {
         **manifest,
         "version": version,
         "files": files,
         "languages": {tag: each for tag, each in languages.items() if each["splits"]},
-        "history": [*manifest["history"], {"version": version, "date": settings.date, "note": note}],
+        "history": [*manifest["history"], {"version": version, "date": settings.date, "note": _note(changes)}],
     }
 
 
-def _recounted(tag: str, language: Mapping[str, Any], files: Mapping[str, Any]) -> dict[str, Any]:
-    """What the manifest says of a language, with its splits counted anew from the files."""
+def _note(changes: Sequence[Change]) -> str:
+    """What the card says of this version."""
+    data = [change for change in changes if change.name.startswith("data/")]
+    promoted = sum(len(change.stead) for change in data)
+    gone = sum(len(change.go) for change in data) - promoted
+    told = [f"{gone} document{'' if gone == 1 else 's'} removed"]
+    told += [f"{promoted} replaced by a copy"] if promoted else []
+    return f"takedown: {', '.join(told)}; {len(changes)} of the files written anew"
+
+
+def _of(tag: str, changes: Sequence[Change]) -> list[str]:
+    """The files of documents of a language that change."""
+    return [change.name for change in changes if change.name.startswith(f"data/{tag}/")]
+
+
+def _splits(tag: str, files: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """The splits of a language, counted anew from the files."""
     splits: dict[str, dict[str, int]] = {}
     for name, entry in files.items():
         if name.startswith(f"data/{tag}/"):
@@ -250,7 +177,27 @@ def _recounted(tag: str, language: Mapping[str, Any], files: Mapping[str, Any]) 
             counts = splits.setdefault(split, {"rows": 0, "text_bytes": 0, "bytes": 0, "characters": 0})
             for key in counts:
                 counts[key] += entry[key]
-    return {**language, "splits": dict(sorted(splits.items()))}
+    return dict(sorted(splits.items()))
+
+
+def _tallies(folder: Path, language: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Sources and personal data of a language: as they were, without the old files that change, with the new."""
+    old, new = release.Tally(), release.Tally()
+    for name in names:
+        for tally, path in ((old, folder / name), (new, folder / STAGING / name)):
+            for batch in release.read_parquet(path, ["text", "pii", "source"]):
+                tally.add(batch)
+    sources: dict[str, dict[str, int]] = {}
+    for source in sorted({*language["sources"], *new.sources}):
+        was, less, more = (table.get(source, {}) for table in (language["sources"], old.sources, new.sources))
+        sources[source] = {key: was.get(key, 0) - less.get(key, 0) + more.get(key, 0) for key in ("rows", "text_bytes")}
+    pii = {
+        kind: language["pii"].get(kind, 0) - old.pii[kind] + new.pii[kind] for kind in {**new.pii, **language["pii"]}
+    }
+    return {
+        "sources": {source: counts for source, counts in sources.items() if counts["rows"]},
+        "pii": {kind: count for kind, count in sorted(pii.items()) if count},
+    }
 
 
 def prove_absence(

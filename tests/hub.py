@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import yaml
+
 
 class Hub:
     """Repositories, objects, and what was asked of the server. `fail_after` uploads, uploads fail."""
@@ -55,7 +57,8 @@ class Hub:
             self.repos[repo] = {"private": private, "commits": [{"oid": "0" * 40, "files": {}, "message": ""}]}
             return 200, {"url": f"{self.url}/datasets/{repo}"}
         if path == "/api/validate-yaml":
-            return 200, {"errors": [], "warnings": []}
+            errors = [{"message": each} for each in self._card_errors(json.loads(body)["content"])]
+            return (400 if errors else 200), {"errors": errors, "warnings": []}
         if found := re.fullmatch(r"/api/datasets/(.+)/preupload/main", path):
             return 200, {"files": [self._mode(found[1], each["path"]) for each in json.loads(body)["files"]]}
         if re.fullmatch(r"/datasets/(.+)\.git/info/lfs/objects/batch", path):
@@ -66,6 +69,13 @@ class Hub:
             self.repos[found[1]]["commits"] = self.repos[found[1]]["commits"][-1:]
             return 200, {}
         return 404, {"error": path}
+
+    @staticmethod
+    def _card_errors(content: str) -> Iterator[str]:
+        """What the Hub says of a licence in a card's head."""
+        head = yaml.safe_load(content.split("---")[1])
+        if not re.fullmatch(r"[a-z0-9.+-]+", head["license"]):
+            yield f'"license" must be one of the known ones, not {head["license"]}'
 
     def _mode(self, repo: str, name: str) -> dict[str, Any]:
         old = self.files(repo).get(name)

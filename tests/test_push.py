@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines import release
+from pipelines.card import write_card
 from pipelines.publish import PublishError
 from pipelines.push import Push, PushError, push
 from pipelines.release import RELEASED, write_manifest, write_parquet
@@ -51,6 +52,7 @@ def folder(tmp_path) -> Path:
         "code": "fr",
         "name": "French",
         "made_by": {},
+        "dedup": {},
         "inputs": {},
         "words": 1,
         "sources": {},
@@ -72,7 +74,7 @@ def folder(tmp_path) -> Path:
         "history": [{"version": "1.0.0", "date": "", "note": "first"}],
     }
     write_manifest(root, manifest)
-    (root / "README.md").write_text("---\nlicense: other\n---\n# ours\n")
+    write_card(root, manifest)
     return root
 
 
@@ -155,6 +157,14 @@ def test_a_release_that_is_damaged_or_did_not_pass_is_not_pushed(hub, folder):
     next(folder.glob("data/*/*.parquet")).write_bytes(b"x")
     with pytest.raises(InputError, match="not the file"):
         push(folder, settings(hub, unredacted=True))
+
+
+def test_a_card_that_the_hub_finds_invalid_is_an_error_and_comes_last(hub, folder):
+    card = folder / "README.md"
+    card.write_text(card.read_text().replace('license: "other"', 'license: "CC BY"'))
+    with pytest.raises(PushError, match="CC BY"):
+        push(folder, settings(hub))
+    assert "README.md" not in hub.files("me/ours")
 
 
 def test_a_hub_that_cannot_be_reached_is_an_error_of_ours(folder):

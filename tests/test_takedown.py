@@ -197,6 +197,26 @@ def test_a_split_that_becomes_empty_is_no_split_any_more(folder, tmp_path):
     assert list(release.check_files(folder)) == []
 
 
+def test_what_the_card_counts_follows_the_documents(folder, tmp_path):
+    rows = rows_of(folder)
+    row = next(row for row in rows if row["pii"])
+    takedown(folder, ask(tmp_path, f"id:{row['id']}"), SIGNED, Serial())
+    language = release.read_manifest(folder)["languages"]["fra_Latn"]
+    left = rows_of(folder)
+    kinds = [span["kind"] for each in left for span in each["pii"]]
+    assert language["pii"] == {kind: kinds.count(kind) for kind in sorted(set(kinds))}
+    size = sum(len(each["text"].encode()) for each in left)
+    assert language["sources"] == {"unlisted": {"rows": len(left), "text_bytes": size}}
+    assert f"| {len(left)} | {size:,} |" in (folder / "README.md").read_text()
+
+
+def test_a_release_may_end_empty(folder, tmp_path):
+    takedown(folder, ask(tmp_path, *(f"id:{row['id']}" for row in rows_of(folder))), SIGNED, Serial())
+    assert release.read_manifest(folder)["languages"] == {}
+    assert "Nothing is left" in (folder / "README.md").read_text()
+    assert not list(folder.glob("data/*/*"))
+
+
 def test_publishing_over_a_takedown_is_refused(folder, work, tmp_path):
     takedown(folder, ask(tmp_path, single(folder)["url"]), SIGNED, Serial())
     with pytest.raises(PublishError, match="bring back"):

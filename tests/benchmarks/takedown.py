@@ -68,7 +68,7 @@ def make_release(folder: Path, megabytes: float) -> dict[str, object]:
         "format": 1, "name": "bench", "version": "1.0.0", "rights": {}, "sources": {}, "files": files,
         "settings": {"license": "other", "license_link": "", "contact": "x", "citation": ""},
         "languages": {TAG: {
-            "code": "fr", "name": "French", "made_by": {}, "inputs": {}, "words": 0, "sources": {},
+            "code": "fr", "name": "French", "made_by": {}, "dedup": {}, "inputs": {}, "words": 0, "sources": {},
             "left_out": {}, "pii": {}, "splits": {"train": totals},
             "stages": dict.fromkeys(("extract", "dedup", "redact"), stage),
         }},
