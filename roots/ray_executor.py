@@ -21,6 +21,7 @@ from roots.executors import RETRIES, Needs, Serial
 T = TypeVar("T")
 R = TypeVar("R")
 
+DIED = "its worker process died three times (out of memory?)"
 MOVES = 20  # machines that one task may lose before it is given back: then it is no chance
 AHEAD = 2  # tasks handed to the cluster for each that can run: none idles while the next is on its way
 LOOK_SECONDS = 5.0  # between two looks at how large the cluster is: it may grow or shrink
@@ -53,23 +54,26 @@ class Ray:
         room = _Room(ray, wanted)
         todo = [(number, 0, 0) for number in reversed(range(len(tasks)))]  # its deaths and moves so far
         running: dict[Any, tuple[int, int, int]] = {}
-        while todo or running:
-            while todo and len(running) < room.for_tasks(len(running)):
-                entry = todo.pop()
-                running[remote.remote(handle, tasks[entry[0]])] = entry
-            done, _ = ray.wait(list(running), num_returns=1, timeout=LOOK_SECONDS)
-            for reference in done:
-                number, deaths, moves = running.pop(reference)
-                result = self._result(ray, reference)
-                if isinstance(result, _Lost):
-                    deaths, moves = deaths + result.death, moves + (not result.death)
-                    if deaths <= RETRIES and moves <= MOVES:
-                        todo.append((number, deaths, moves))
-                        continue
-                    why = "its worker process died three times (out of memory?)" if deaths > RETRIES else result.said
-                    yield tasks[number], RuntimeError(why)
-                else:
+        try:
+            while todo or running:
+                most = room.for_tasks()
+                while todo and len(running) < most:
+                    entry = todo.pop()
+                    running[remote.remote(handle, tasks[entry[0]])] = entry
+                done, _ = ray.wait(list(running), num_returns=1, timeout=LOOK_SECONDS)
+                for reference in done:
+                    number, deaths, moves = running.pop(reference)
+                    result = self._result(ray, reference)
+                    if isinstance(result, _Lost):
+                        deaths, moves = deaths + result.death, moves + (not result.death)
+                        if deaths <= RETRIES and moves <= MOVES:
+                            todo.append((number, deaths, moves))
+                            continue
+                        result = RuntimeError(DIED if deaths > RETRIES else result.said)
                     yield tasks[number], result
+        finally:
+            for reference in running:  # whoever asked wants no more of it
+                ray.cancel(reference, force=True)
 
     @staticmethod
     def _result(ray: Any, reference: Any) -> Any:
@@ -124,7 +128,7 @@ class _Room:
         self._fits = 1
         self._since = time.monotonic()
 
-    def for_tasks(self, running: int) -> int:
+    def for_tasks(self) -> int:
         """Tasks that may be in the cluster's hands. Raises SettingsError where no machine can ever hold one."""
         now = time.monotonic()
         if now - self._looked >= LOOK_SECONDS:
