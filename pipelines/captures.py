@@ -14,7 +14,7 @@ import hashlib
 import json
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -86,7 +86,7 @@ class Lookup:
         known = set(file.schema_arrow.names)
         if missing := [column for column in NEEDED if column not in known]:
             raise ShardError(f"{sources[0].name} is no index of Common Crawl: it has no column {', '.join(missing)}")
-        columns = [*NEEDED, *(column for column in OPTIONAL if column in known)]
+        columns = [column for column in (*NEEDED, *OPTIONAL) if column in known and column != KEY]
         finder = Finder(self.seeds)
         for group in finder.groups(file.metadata):
             keys = _read(file, group, [KEY], sources[0])[KEY].combine_chunks()
@@ -157,19 +157,15 @@ class Finder:
     def find(self, keys: pa.Array) -> npt.NDArray[np.int32]:
         """For every key the number of its seed, or -1. Returns int32 (rows,)."""
         seeds = np.full(len(keys), -1, dtype=np.int32)
-        if not len(keys):
+        keys = pc.fill_null(keys, "")
+        if pc.all(pc.less_equal(keys[:-1], keys[1:])).as_py() is False:
+            order = pc.sort_indices(keys)
+            seeds[order.to_numpy()] = self.find(keys.take(order))
             return seeds
-        ends = pc.min_max(keys)
-        ranges = self._within(ends["min"].as_py() or "", ends["max"].as_py() or "")
-        if ranges and keys.null_count == 0 and pc.all(pc.less_equal(keys[:-1], keys[1:])).as_py() is not False:
-            key: Callable[[int], str] = lambda row: keys[row].as_py()  # noqa: E731
-            for low, high, number in ranges:
-                start = bisect_left(range(len(keys)), low, key=key)
-                seeds[start : bisect_left(range(len(keys)), high, lo=start, key=key)] = number
-            return seeds
-        for low, high, number in ranges:
-            hits = pc.and_(pc.greater_equal(keys, low), pc.less(keys, high))
-            seeds[pc.fill_null(hits, False).to_numpy(zero_copy_only=False)] = number
+        rows = range(len(keys))
+        for low, high, number in self._within(keys[0].as_py(), keys[-1].as_py()) if rows else ():
+            start = bisect_left(rows, low, key=lambda row: keys[row].as_py())
+            seeds[start : bisect_left(rows, high, lo=start, key=lambda row: keys[row].as_py())] = number
         return seeds
 
 
