@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from filters.compiled import compiled
-from filters.near_duplicates import Array, Int64s, Sets
-from filters.shingles import Uint64s
+from filters.near_duplicates import Int64s, Sets
+from filters.shingle_tables import Uint64s
+from filters.shingles import Array
 
 
 class Index(NamedTuple):

@@ -23,7 +23,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 @cache
-def _digest_of(file: Path) -> str:
+def digest_of(file: Path) -> str:
     """Digest of a source and of all in its folder that it imports, and that these import."""
     known = {path.stem: path for path in file.parent.glob("*.py")}
     todo, texts = [file], dict[str, bytes]()
@@ -44,5 +44,13 @@ def compiled(function: F) -> F:
             raise
         return cast(F, numba.njit(nogil=True)(function))
     index = made._cache._cache_file  # no public name; tests/test_compiled.py tells when Numba moves it
-    index._source_stamp = (index._source_stamp, _digest_of(Path(function.__code__.co_filename)))
+    index._source_stamp = (index._source_stamp, digest_of(Path(function.__code__.co_filename)))
     return cast(F, made)
+
+
+def inlined(function: F) -> F:
+    """Compile `function` into whatever compiled pass calls it: for the small parts of a loop over every character.
+
+    LLVM left a decoder of 15 lines as a call of its own, which made its loop a third slower.
+    """
+    return cast(F, numba.njit(nogil=True, forceinline=True)(function))

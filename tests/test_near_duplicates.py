@@ -14,7 +14,7 @@ from datasketch import MinHash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters import brute_force, shingles
+from filters import brute_force, shingle_tables
 from filters import near_duplicates as near
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -64,7 +64,7 @@ def units_of(text: str) -> list[tuple[str, str]]:
 
 def shingles_of(text: str, words: int) -> set[tuple[str, ...]]:
     units = units_of(text)
-    reach = {name: max(1, round(words * share)) for name, (share, _) in shingles.SCRIPTS_WITHOUT_SPACES.items()}
+    reach = {name: max(1, round(words * share)) for name, (share, _) in shingle_tables.SCRIPTS_WITHOUT_SPACES.items()}
     found = set()
     for place, (_, script) in enumerate(units):
         length = reach.get(script, words)
@@ -162,11 +162,29 @@ def test_minimal_pairs_stay_apart(name: str) -> None:
     assert tuple(signs.content[0]) != tuple(signs.content[1])
 
 
+marked = st.sampled_from("aàâạeèêẹệoõọsṣßkकকখ가각 \u0300\u0301\u0302\u0323\u0307\u0331\u09bc\u09be\u09c7\u1161\u11a8")
+
+
+@settings(max_examples=500)
+@given(st.lists(marked, min_size=1, max_size=8))
+def test_a_text_in_any_normal_form_has_the_units_of_its_nfc(characters: list[str]) -> None:
+    text = "".join(characters)
+    forms = [text, *(unicodedata.normalize(form, text) for form in ("NFC", "NFD"))]
+    scheme = near.Scheme(words=1)
+    signs = near.sign(pa.array(forms), scheme)
+    assert len(set(signs.units.tolist())) == 1
+    ends = near.shingle_sets(pa.array(forms), scheme)
+    sets = [ends.values[low:high].tolist() for low, high in zip(ends.offsets, ends.offsets[1:], strict=False)]
+    assert sets[0] == sets[1] == sets[2]
+
+
 SAME = {
     "composed and decomposed": ("Bẹ̀nẹ̀ và tiếng Việt", unicodedata.normalize("NFD", "Bẹ̀nẹ̀ và tiếng Việt")),
     "Bengali o in two parts": ("কো", "ক\u09c7\u09be"),
     "Hangul from jamo": ("한국어", unicodedata.normalize("NFD", "한국어")),
     "case": ("ÉCOLE STRASSE ΣΊΣΥΦΟΣ", "école straße σίσυφος"),
+    "Yoruba: dot below typed after the tone": ("\u00e8\u0323s\u00e8\u0323", "\u1eb9\u0300s\u1eb9\u0300"),
+    "Vietnamese as Windows-1258 writes it": ("Vi\u00ea\u0323t", "Vi\u1ec7t"),
     "order of marks": ("q\u0323\u0307", "q\u0307\u0323"),
     "soft hyphen": ("hyphen\u00adation", "hyphenation"),
     "punctuation": ("one, two", "one - (two)!"),
