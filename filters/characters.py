@@ -1,6 +1,6 @@
 """What each code point is, as tables that compiled passes look into.
 
-Built once a process from Python's own Unicode data (`unicodedata.unidata_version` is part of what decides a measure).
+Built from Python's own Unicode data (`unicodedata.unidata_version` is part of what decides a measure).
 A code point's row in `classes()` is a sum of the bits below; `lower()` gives its simple lower case; `scripts()` the
 number of its script in SCRIPTS.
 """
@@ -10,6 +10,8 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
+
+from filters.tables import kept
 
 LETTER = 1  # general category L*
 MARK = 2  # M*: combining signs, which belong to the letter before them
@@ -74,7 +76,7 @@ def _assigned() -> list[int]:
     return [code for low, high in _ASSIGNED for code in range(low, high)]
 
 
-@cache
+@kept
 def classes() -> npt.NDArray[np.uint16]:
     """The class bits of every code point; uint16 (0x110000,)."""
     table = np.zeros(SIZE, dtype=np.uint16)
@@ -111,7 +113,7 @@ def _mark_letters(table: npt.NDArray[np.uint16], low: int, high: int, bit: int) 
     part[(part & (LETTER | MARK)) != 0] |= bit
 
 
-@cache
+@kept
 def lower() -> npt.NDArray[np.int32]:
     """Simple lower case of every code point; int32 (0x110000,). What lowers to several characters stays as it is."""
     table = np.arange(SIZE, dtype=np.int32)
@@ -122,7 +124,7 @@ def lower() -> npt.NDArray[np.int32]:
     return table
 
 
-@cache
+@kept
 def folding() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
     """What makes words equal: lower case, and canonical equivalence ("é" as one code point or as two).
 
@@ -134,7 +136,7 @@ def folding() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
     return _folding(lower())
 
 
-@cache
+@kept
 def canonical() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
     """What makes lines equal: canonical equivalence alone, case counts; arrays as those of `folding`."""
     return _folding(same())
@@ -172,7 +174,7 @@ def same() -> npt.NDArray[np.int32]:
     return np.arange(SIZE, dtype=np.int32)
 
 
-@cache
+@kept
 def scripts() -> npt.NDArray[np.uint8]:
     """The script of every letter, as its number in SCRIPTS, 0 for others; uint8 (0x110000,).
 

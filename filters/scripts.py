@@ -8,6 +8,7 @@ import numpy.typing as npt
 from filters import characters
 from filters.language_id import UNKNOWN_SCRIPT, Label, LanguageModel, sample, split_label
 from filters.quick_text import glances_of, sample_of
+from filters.tables import kept
 
 HAN = ("Hans", "Hant", "Hani")
 OWN = 0.1
@@ -93,7 +94,7 @@ def _script_names() -> list[str]:
     return names
 
 
-@cache
+@kept
 def _han_forms() -> npt.NDArray[np.int8]:
     """1 for a traditional character, -1 for a simplified one, 0 for all others; int8 (0x110000,)."""
     table = np.zeros(0x110000, dtype=np.int8)
