@@ -42,8 +42,8 @@ pipeline: language $(VENV)/.run ## the whole job: make pipeline LANG=fr [INPUT='
 	$(BIN)/roots run '$(WORK)' $(foreach input,$(INPUT),--input '$(input)') --lang '$(CODES)' --workers $(WORKERS) $(OPTIONS)
 
 train: language $(VENV)/.dev ## a small model on the dataset of `make pipeline`: make train LANG=fr
-	$(BIN)/roots tokenizer train '$(WORK)' --lang '$(CODES)' --set tokenizer.vocabulary=4096
-	$(BIN)/roots tokens '$(WORK)' --lang '$(CODES)'
+	$(BIN)/roots tokenizer train '$(WORK)' --lang '$(CODES)' --preset demo
+	$(BIN)/roots tokens '$(WORK)' --lang '$(CODES)' --preset demo
 	$(BIN)/roots train '$(WORK)' --lang '$(CODES)' --preset demo $(OPTIONS)
 	$(BIN)/roots evaluate '$(WORK)' --lang '$(CODES)'
 

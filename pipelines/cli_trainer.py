@@ -2,7 +2,7 @@
 
 import importlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,12 @@ from roots.errors import SettingsError
 from roots.settings import build
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
+DEMO = click.option(
+    "--preset",
+    type=click.Choice(["demo"]),
+    default=None,
+    help="demo: what fits the text there is, as in `roots train`.",
+)
 
 
 def _trainer(module: str) -> Any:
@@ -33,6 +39,14 @@ def _trainer(module: str) -> Any:
         raise SettingsError(
             f"the trainer needs {error.name}: install it with `pip install 'roots-corpus[train]'`"
         ) from None
+
+
+def _values(group: str, work: Path, names: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a group: what fits the text where the demo is asked for, and over it what the user says."""
+    own = only_group(group, options["pairs"], options["config"])
+    if options["preset"] != "demo":
+        return {**own, "preset": options["preset"]} if options["preset"] and group == "train" else own
+    return {**_trainer("demo").fitted(work, names)[group], **own}
 
 
 def _write(folder: Path, name: str, table: str, picture: str, values: Any) -> None:
@@ -49,6 +63,7 @@ def _write(folder: Path, name: str, table: str, picture: str, values: Any) -> No
 @LANGUAGE
 @click.option("--parallel", type=FOLDER, help="Folder of the same text in each language, for fertility feedback.")
 @click.option("--to", "target", type=FOLDER, default=None, help="Folder to write. [default: in WORK]")
+@DEMO
 @settings_options
 @errors_are_lines
 def tokenizer_train(
@@ -61,8 +76,8 @@ def tokenizer_train(
       roots tokenizer train work --lang "fr sw" --set tokenizer.vocabulary=32768
     """
     module, corpus = _trainer("tokenizer"), _trainer("corpus")
-    settings = one_group(module.TokenizerSettings, "tokenizer", options["pairs"], options["config"])
     names = split_codes(codes)
+    settings = build(module.TokenizerSettings, _values("tokenizer", work, names, options), "tokenizer")
     sources = {name: corpus.shards(work, name, "train") for name in names}
     lines = _trainer("fertility").read_parallel(parallel) if parallel else None
     trained = module.train(sources, settings, lines)
@@ -99,6 +114,7 @@ def tokenizer_eval(tokenizers: Sequence[str], parallel: Path, treebanks: Sequenc
 @WORK
 @LANGUAGE
 @click.option("--tokenizer", type=click.Path(path_type=Path), default=None, help="[default: the one in WORK]")
+@DEMO
 @settings_options
 @errors_are_lines
 def tokens(work: Path, codes: Sequence[str], tokenizer: Path | None, **options: Any) -> None:
@@ -109,8 +125,8 @@ def tokens(work: Path, codes: Sequence[str], tokenizer: Path | None, **options: 
       roots tokens work --lang fr
     """
     module, corpus = _trainer("tokens"), _trainer("corpus")
-    settings = one_group(module.TokensSettings, "tokens", options["pairs"], options["config"])
     names = split_codes(codes)
+    settings = build(module.TokensSettings, _values("tokens", work, names, options), "tokens")
     places = corpus.places(work, names)
     loaded = _trainer("tokenizer").load(tokenizer or places.tokenizer)
     for name in names:
@@ -126,7 +142,7 @@ def tokens(work: Path, codes: Sequence[str], tokenizer: Path | None, **options: 
 @click.option("--to", "target", type=FOLDER, default=None, help="Run folder. [default: the model folder in WORK]")
 @settings_options
 @errors_are_lines
-def train(work: Path, codes: Sequence[str], preset: str | None, target: Path | None, **options: Any) -> None:
+def train(work: Path, codes: Sequence[str], target: Path | None, **options: Any) -> None:
     """Train the decoder on the token shards. It saves on SIGTERM, and the same command goes on from there.
 
     \b
@@ -134,13 +150,13 @@ def train(work: Path, codes: Sequence[str], preset: str | None, target: Path | N
       roots train work --lang fr --preset demo
     """
     module, corpus = _trainer("train"), _trainer("corpus")
-    values = only_group("train", options["pairs"], options["config"])
-    recipe = _trainer("recipe").recipe_for({**values, "preset": preset} if preset else values)
     names = split_codes(codes)
+    recipe = _trainer("recipe").recipe_for(_values("train", work, names, options))
     places = corpus.places(work, names)
     sources = {name: places.tokens / name for name in names}
     result = module.train(recipe, sources, places.tokenizer, target or places.model, click.echo)
-    click.echo(f"{target or places.model}: step {result.step}, {result.tokens:,} tokens")
+    said = f"step {result.step}, {result.tokens:,} tokens, {result.seconds:.0f} s, {result.cpu_seconds:.0f} s of CPU"
+    click.echo(f"{target or places.model}: {said}, picture loss.svg")
 
 
 @click.command()

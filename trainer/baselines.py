@@ -24,7 +24,7 @@ def text_of(paths: Iterable[Path], limit: int) -> Bytes:
     parts: list[bytes] = []
     size = 0
     for _, text in corpus.documents(list(paths)):
-        raw = text.encode() + b"\\0"
+        raw = text.encode() + b"\0"
         parts.append(raw)
         size += len(raw)
         if size >= limit:
@@ -33,9 +33,9 @@ def text_of(paths: Iterable[Path], limit: int) -> Bytes:
 
 
 def unigram(train: Bytes, held_out: Bytes) -> float:
-    """Bits per byte of add-one byte frequencies."""
+    """Bits per byte of add-one byte frequencies, over the text: the zero bytes between documents cost nothing."""
     counts = np.bincount(train, minlength=256) + 1.0
-    return float(-np.log2(counts / counts.sum())[held_out].mean())
+    return float(-np.log2(counts / counts.sum())[held_out[held_out > 0]].mean())
 
 
 def _codes(data: Bytes, order: int) -> Codes:
@@ -53,7 +53,15 @@ def _count_of(codes: Codes, known: Codes, counts: npt.NDArray[np.int64]) -> npt.
 
 
 def ngram(train: Bytes, held_out: Bytes, order: int = 5) -> float:
-    """Bits per byte of interpolated byte n-grams of up to `order` bytes. Raises ValueError for an order beyond 8."""
+    """Bits per byte of interpolated byte n-grams of up to `order` bytes, over the text as `unigram`."""
+    return float(ngram_bits(train, held_out, order)[held_out > 0].mean())
+
+
+def ngram_bits(train: Bytes, held_out: Bytes, order: int) -> npt.NDArray[np.float64]:
+    """Bits of each byte of `held_out` by n-grams of up to `order` bytes.
+
+    Raises ValueError for an order beyond 8.
+    """
     if not 1 <= order <= LONGEST:
         raise ValueError(f"order must lie between 1 and {LONGEST}")
     chance = np.full(len(held_out), 1 / 256)
@@ -69,7 +77,8 @@ def ngram(train: Bytes, held_out: Bytes, order: int = 5) -> float:
         hits = _count_of(here, known, counts)
         whole = of_context + of_kinds
         chance = np.where(whole > 0, (hits + of_kinds * chance) / np.maximum(whole, 1), chance)
-    return float(-np.log2(chance).mean())
+    bits: npt.NDArray[np.float64] = -np.log2(chance)
+    return bits
 
 
 @dataclass(frozen=True)

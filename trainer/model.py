@@ -76,8 +76,9 @@ class MLP(nn.Module):
 class Block(nn.Module):
     """One layer."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, dropout: float = 0.0) -> None:
         super().__init__()
+        self.dropout = dropout
         self.input_layernorm = nn.LayerNorm(shape.hidden, eps=shape.epsilon)
         self.self_attention = Attention(shape)
         self.post_attention_layernorm = nn.LayerNorm(shape.hidden, eps=shape.epsilon)
@@ -85,19 +86,22 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, layout: Layout | None = None, cache: Cache | None = None, layer: int = 0) -> Tensor:
         """x (B, T, d) -> (B, T, d)."""
-        x = x + self.self_attention(self.input_layernorm(x), layout, cache, layer)
-        out: Tensor = x + self.mlp(self.post_attention_layernorm(x))
+        x = x + self._dropped(self.self_attention(self.input_layernorm(x), layout, cache, layer))
+        out: Tensor = x + self._dropped(self.mlp(self.post_attention_layernorm(x)))
         return out
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout) if self.dropout and self.training else x
 
 
 class Transformer(nn.Module):
     """Embedding, blocks and last LayerNorm: all of the parameters."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, dropout: float) -> None:
         super().__init__()
         self.word_embeddings = nn.Embedding(shape.vocabulary, shape.hidden)
         self.word_embeddings_layernorm = nn.LayerNorm(shape.hidden, eps=shape.epsilon)
-        self.h = nn.ModuleList([Block(shape) for _ in range(shape.layers)])
+        self.h = nn.ModuleList([Block(shape, dropout) for _ in range(shape.layers)])
         self.ln_f = nn.LayerNorm(shape.hidden, eps=shape.epsilon)
 
 
@@ -113,11 +117,12 @@ class Sampling:
 class AlibiLM(nn.Module):
     """The language model. Called with targets it gives the summed loss, without them the logits."""
 
-    def __init__(self, shape: Shape, kernel: str = "key_bias", recompute: bool = False) -> None:
+    def __init__(self, shape: Shape, kernel: str = "key_bias", recompute: bool = False, dropout: float = 0.0) -> None:
         super().__init__()
         self.shape = shape
         self.recompute = recompute
-        self.transformer = Transformer(shape)
+        self.dropout = dropout  # of embeddings and of what a block adds, as BLOOM's hidden_dropout; in training only
+        self.transformer = Transformer(shape, dropout)
         self.set_kernel(kernel)
 
     def set_kernel(self, name: str) -> None:
@@ -139,6 +144,8 @@ class AlibiLM(nn.Module):
         """tokens (B, T) -> last hidden states (B, T, d)."""
         body = self.transformer
         x = body.word_embeddings_layernorm(body.word_embeddings(tokens))
+        if self.dropout and self.training:
+            x = F.dropout(x, self.dropout)
         for number, block in enumerate(body.h):
             if self.recompute and self.training:
                 x = checkpoint(block, x, layout, use_reentrant=False)
@@ -217,11 +224,15 @@ def _draw(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> Ten
 
 
 def empty(
-    shape: Shape, kernel: str = "key_bias", device: torch.device | None = None, recompute: bool = False
+    shape: Shape,
+    kernel: str = "key_bias",
+    device: torch.device | None = None,
+    recompute: bool = False,
+    dropout: float = 0.0,
 ) -> AlibiLM:
     """A model with room for its parameters and no values yet; nothing is computed twice."""
     with torch.device("meta"):
-        model = AlibiLM(shape, kernel, recompute)
+        model = AlibiLM(shape, kernel, recompute, dropout)
     model.to_empty(device=device or torch.device("cpu"))
     for block in model.blocks:
         block.self_attention.slopes.copy_(alibi_slopes(shape.heads))

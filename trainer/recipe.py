@@ -40,6 +40,7 @@ class Recipe:
     beta2: float = 0.95
     epsilon: float = 1e-8
     weight_decay: float = 0.1  # of matrices that are no embedding
+    dropout: float = 0.0  # of embeddings and of what a block adds: for text that is read many times (BLOOM: 0)
     clip: float = 1.0  # of the gradient's norm
     ramp_rows: int = 0  # rows of the first update, growing to the full batch (BLOOM: 192); 0 is no ramp
     ramp_by: int = 16  # rows a rise (BLOOM: 16)
@@ -71,6 +72,8 @@ class Recipe:
             raise ValueError("length, tokens, batch_tokens, micro_rows, keep and save_every must be at least 1")
         if not (0 <= self.warmup < 1 and 0 < self.decay <= 1 and 0 <= self.min_lr <= 1):
             raise ValueError("warmup, decay and min_lr are shares between 0 and 1")
+        if not 0 <= self.dropout < 1:
+            raise ValueError("dropout is a chance from 0 to below 1")
         if self.optimiser == "muon" and self.shard * self.tensor > 1:
             raise ValueError("muon needs whole matrices: use shard=1 and tensor=1, or optimiser=adamw")
 

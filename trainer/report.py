@@ -60,9 +60,17 @@ def render(found: Mapping[str, Any]) -> tuple[str, str]:
         curves[language] = [(float(length), bits) for length, bits in entry["extrapolation"].items()]
         samples += [f"**{language}**: {' '.join(text.split())}\n" for text in entry["samples"]]
     head = ["language", "model", "5-gram", "unigram", "bytes", "documents", "of them in training"]
-    title = "Bits per byte of held-out text\n"
+    title = "Bits per byte of held-out text; 5-gram and unigram are counts of bytes in the same training text\n"
+    verdicts = [f"{row[0]}: {_verdict(*row[1:4])}\n" for row in rows]
     curve = picture.curves("Reading beyond the length of training", "tokens a window", "bits per byte", curves)
-    return "\n".join([title, picture.table(head, rows), *samples]), curve
+    return "\n".join([title, picture.table(head, rows), *verdicts, *samples]), curve
+
+
+def _verdict(model: float, ngram: float, unigram: float) -> str:
+    """Whether the model beats counting, in words."""
+    if model < min(ngram, unigram):
+        return f"the model needs {min(ngram, unigram) - model:.3f} bits a byte less than the better count"
+    return f"the model is NOT better than counting, by {model - min(ngram, unigram):.3f} bits a byte"
 
 
 def memorization_of(

@@ -6,9 +6,12 @@ predicted. `tokens.json` beside the shards names the tokenizer by digest, the to
 written last, and a run that finds another tokenizer there refuses to start.
 """
 
+import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +24,14 @@ from roots.errors import InputError, ShardError
 from roots.shards import publish, temporary_name, write_text
 from roots.stage import sha256_of
 from trainer import corpus
+from trainer.merges import Merges
 from trainer.tokenizer import END, identity, padded
 
 SIDECAR = "tokens.json"
 CHUNK_BYTES = 4 << 20  # of text, encoded at once: bounds memory
 
 Ints = npt.NDArray[np.int64]
+Cut = Callable[[list[str], list[str]], list[list[int]]]  # ids and texts of documents -> their tokens
 
 
 def schema(width: int) -> pa.Schema:
@@ -46,10 +51,17 @@ class TokensSettings:
     """What decides token shards, besides the texts and the tokenizer."""
 
     multiple: int = 128  # rows of the model's embedding are padded to a multiple of this
+    copies: int = 1  # of the training text, each cut in another way: for small corpora, which are read many times
+    dropout: float = 0.0  # chance that a merge is passed over in the copies (trainer.merges); held-out text never
+    seed: int = 42
 
     def __post_init__(self) -> None:
-        if self.multiple < 1:
-            raise ValueError("multiple must be at least 1")
+        if min(self.multiple, self.copies) < 1:
+            raise ValueError("multiple and copies must be at least 1")
+        if not 0 <= self.dropout < 1:
+            raise ValueError("dropout is a chance from 0 to below 1")
+        if self.copies > 1 and not self.dropout:
+            raise ValueError("copies without dropout would all be the same: set tokens.dropout, or train longer")
 
 
 def write(
@@ -64,6 +76,8 @@ def write(
     known = _old_files(target, identity(tokenizer))
     files: dict[str, dict[str, Any]] = {}
     for split, paths in sorted(sources.items()):
+        cuts = _cuts(tokenizer, settings, split)
+        cut = [settings.copies, settings.dropout, settings.seed] if settings.dropout and split == "train" else []
         for source in paths:
             name = f"{split}/{source.name}"
             digest = sha256_of(source)
@@ -71,12 +85,14 @@ def write(
             if (
                 old
                 and old["source"] == digest
+                and old.get("cut", []) == cut
                 and (target / name).is_file()
                 and old["sha256"] == sha256_of(target / name)
             ):
                 files[name] = old
             else:
-                files[name] = {"source": digest, **_write_shard(source, tokenizer, language, target / name, width)}
+                made = _write_shard(source, cuts, language, target / name, width)
+                files[name] = {"source": digest, "cut": cut, **made}
     sidecar = {
         "language": language,
         "tokenizer": identity(tokenizer),
@@ -102,16 +118,35 @@ def _old_files(target: Path, tokenizer: str) -> dict[str, Any]:
     return dict(old["files"]) if old["tokenizer"] == tokenizer else {}
 
 
-def _write_shard(source: Path, tokenizer: Tokenizer, language: str, path: Path, width: int) -> dict[str, Any]:
-    """One shard of texts as one shard of tokens, whole or not at all."""
+def _cuts(tokenizer: Tokenizer, settings: TokensSettings, split: str) -> list[Cut]:
+    """The ways in which the documents of a split become tokens: one, or for copies with dropout many."""
+
+    def plain(identities: list[str], texts: list[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+
+    if not settings.dropout or split != "train":
+        return [plain]
+    merges = Merges(tokenizer)
+
+    def varied(copy: int, identities: list[str], texts: list[str]) -> list[list[int]]:
+        key = f"{settings.seed} {copy} ".encode()
+        seeds = (hashlib.blake2b(key + name.encode(), digest_size=8).digest() for name in identities)
+        chances = (random.Random(int.from_bytes(seed, "little")) for seed in seeds)
+        return [merges.encode(text, settings.dropout, rng) for text, rng in zip(texts, chances, strict=True)]
+
+    return [partial(varied, copy) for copy in range(settings.copies)]
+
+
+def _write_shard(source: Path, cuts: Sequence[Cut], language: str, path: Path, width: int) -> dict[str, Any]:
+    """One shard of texts as one shard of tokens, whole or not at all; with several cuts, all of it once for each."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_name(path)
     made = {"documents": 0, "tokens": 0, "bytes": 0}
     columns = schema(width)
     try:
         with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, columns) as writer:
-            for identities, texts in _chunks(source):
-                batch = _encode(identities, texts, tokenizer, language, columns)
+            for cut, (identities, texts) in ((cut, chunk) for cut in cuts for chunk in _chunks(source)):
+                batch = _encode(identities, texts, cut, language, columns)
                 writer.write_batch(batch)
                 made["documents"] += batch.num_rows
                 made["tokens"] += len(batch["ids"].values)
@@ -137,12 +172,9 @@ def _chunks(source: Path) -> Iterator[tuple[list[str], list[str]]]:
         yield identities, texts
 
 
-def _encode(
-    identities: list[str], texts: list[str], tokenizer: Tokenizer, language: str, columns: pa.Schema
-) -> pa.RecordBatch:
-    encoded = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+def _encode(identities: list[str], texts: list[str], cut: Cut, language: str, columns: pa.Schema) -> pa.RecordBatch:
     dtype = columns.field("ids").type.value_type.to_pandas_dtype()
-    parts = [np.fromiter((END, *encoding.ids), dtype=dtype) for encoding in encoded]
+    parts = [np.fromiter((END, *ids), dtype=dtype) for ids in cut(identities, texts)]
     offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
     sizes = np.array([len(text.encode()) for text in texts], dtype=np.uint32)
     ids = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(np.concatenate(parts)))

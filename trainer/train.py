@@ -75,7 +75,8 @@ class Result:
     tokens: int
     finished: bool  # false: it was asked to stop, and the same command goes on
     bits_per_byte: Mapping[str, float]
-    seconds: float
+    seconds: float  # by the clock
+    cpu_seconds: float  # of this process, all threads
 
 
 class Run:
@@ -103,7 +104,7 @@ class Run:
         heads = self.shape.heads
         self.kernel = attention.choose(recipe.attention, device, dtype, heads, self.shape.head_dim)
         self.identities = {"tokenizer": identity, "data": self.feed.fingerprint}
-        self.model: AlibiLM = empty(self.shape, self.kernel, device, recipe.recompute)
+        self.model: AlibiLM = empty(self.shape, self.kernel, device, recipe.recompute, recipe.dropout)
         self.model.init_weights(recipe.seed)
         alone = self.world.data_size == 1 and recipe.tensor == 1
         self.called: nn.Module = parallel.spread(self.model, self.world, recipe, self.bf16)
@@ -191,6 +192,8 @@ class Run:
                 torch.from_numpy(x).to(world.device, non_blocking=True) for x in (part.tokens, part.targets, part.docs)
             )
             layout = attention.layout_of(docs) if recipe.mask_documents else None
+            if recipe.dropout:  # a function of the rows, so that a resumed run drops what the undisturbed one does
+                torch.manual_seed((recipe.seed << 40) ^ int(part.positions[0]))
             with parallel.gathering(self.called, last=start == starts[-1]), self.autocast():
                 loss = self.called(tokens, targets, layout)
                 (loss * (world.data_size / counted)).backward()
@@ -206,7 +209,7 @@ def train(
 
     Raises SettingsError for a foreign folder, InputError for missing tokens, TrainingFailed where no loss is finite.
     """
-    start = time.monotonic()
+    start, used = time.monotonic(), time.process_time()
     run = Run(recipe, sources, tokenizer, target)
     try:
         resumed = run.resume()
@@ -225,7 +228,8 @@ def train(
                 last = {"step": run.progress.step, "tokens": run.progress.tokens, "bits_per_byte": bits}
                 journal.event({**last, "event": "finished"})
             journal.picture()
-        return Result(run.progress.step, run.progress.tokens, finished, bits, time.monotonic() - start)
+        took = time.monotonic() - start, time.process_time() - used
+        return Result(run.progress.step, run.progress.tokens, finished, bits, *took)
     finally:
         parallel.stop(run.world)
 

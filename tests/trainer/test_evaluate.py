@@ -158,9 +158,12 @@ def test_ngrams_are_probabilities_and_learn(tmp_path):
     total = 0.0
     for last in range(256):  # chances of all bytes after a context sum to 1
         data = np.frombuffer(word + bytes([last]), dtype=np.uint8)
-        before = np.frombuffer(word, dtype=np.uint8)
-        total += 2 ** -(baselines.ngram(train_, data) * 5 - baselines.ngram(train_, before) * 4)
+        total += 2 ** -baselines.ngram_bits(train_, data, 5)[-1]
     assert total == pytest.approx(1.0)
+    ends = np.frombuffer(b"abra\0abra\0", dtype=np.uint8)  # where documents end is not counted
+    assert baselines.ngram(train_, ends) == pytest.approx(
+        baselines.ngram_bits(train_, ends, 5)[[0, 1, 2, 3, 5, 6, 7, 8]].mean()
+    )
     with pytest.raises(ValueError, match="between 1 and 8"):
         baselines.ngram(noise, noise, 9)
 

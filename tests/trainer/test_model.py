@@ -175,6 +175,18 @@ def test_recomputing_changes_no_gradient():
     assert all(torch.equal(a, b) for a, b in zip(*grads, strict=True))
 
 
+def test_dropout_acts_in_training_only():
+    tokens = torch.randint(0, 512, (2, 32), generator=torch.Generator().manual_seed(8))
+    plain, dropping = random_model().train(), random_model(dropout=0.3).train()
+    torch.manual_seed(1)
+    first = dropping(tokens)
+    assert not torch.equal(first, plain(tokens))
+    assert not torch.equal(first, dropping(tokens))
+    torch.manual_seed(1)
+    assert torch.equal(first, dropping(tokens))
+    assert torch.equal(dropping.eval()(tokens), plain(tokens))
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("tokens", [1, 100, 1024, 2500])
 def test_chunked_loss_is_plain_cross_entropy(dtype, tokens):

@@ -10,11 +10,14 @@ pytest.importorskip("torch", reason="torch is not installed: pip install 'roots-
 
 import torch
 
+from roots.errors import InputError
 from trainer import __main__ as command
-from trainer import corpus, report
+from trainer import corpus, demo, report
 from trainer.evaluate import EvaluateSettings
 from trainer.memorization import MemorizationSettings
 from trainer.presets import PRESETS, Shape
+from trainer.recipe import recipe_for
+from trainer.tokens import TokensSettings
 
 SETS = ["length=32", "tokens=10240", "batch_tokens=512", "attention=key_bias", "evaluate_every=0", "evaluate_bytes=300"]
 
@@ -35,7 +38,11 @@ def test_a_run_is_judged_beside_counting(world, run):
     entry = found["languages"]["sw"]
     assert entry["shared_documents"] == 0
     assert entry["baselines"]["ngram"] < entry["baselines"]["unigram"]
-    assert "5-gram" in (run / "evaluation.md").read_text()
+    table = (run / "evaluation.md").read_text()
+    assert "5-gram" in table
+    better = {k: e["bits_per_byte"] < e["baselines"]["ngram"] for k, e in found["languages"].items()}
+    assert all((f"{k}: the model needs" in table) == better[k] for k in ("fr", "sw"))
+    assert all((f"{k}: the model is NOT" in table) != better[k] for k in ("fr", "sw"))
     assert (run / "extrapolation.svg").read_text().startswith("<svg")
     assert json.loads((run / "evaluation.json").read_text())["step"] == 20
 
@@ -62,3 +69,16 @@ def test_the_command_answers_mistakes_in_words(world, tmp_path):
     assert "Traceback" not in done.stderr
     assert corpus.places(world, ["fr"]).tokens == world / "fr" / "tokens"
     assert corpus.places(world, ["fr", "sw"]).tokens == world / "tokens"
+
+
+def test_the_demo_fits_the_text_there_is(tmp_path, write_shards):
+    write_shards(tmp_path / "fr", ["x" * 1000] * 140)
+    write_shards(tmp_path / "sw", ["y" * 1000] * 20)
+    small, larger = demo.fitted(tmp_path, ["fr"]), demo.fitted(tmp_path, ["fr", "sw"])
+    assert (small["tokenizer"]["vocabulary"], larger["tokenizer"]["vocabulary"]) == (1024, 2048)
+    assert small["tokens"]["copies"] > larger["tokens"]["copies"]
+    for fit in demo.FITS:  # all of them are settings that can be used
+        TokensSettings(copies=fit.copies, dropout=fit.merges)
+        assert recipe_for({"preset": "demo", "dropout": fit.dropout, "tokens": fit.tokens}).dropout == fit.dropout
+    with pytest.raises(InputError, match="no shards"):
+        demo.fitted(tmp_path, ["yo"])

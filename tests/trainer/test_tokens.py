@@ -1,11 +1,14 @@
 import hashlib
 import json
+import random
 import string
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from roots.errors import InputError, SettingsError, ShardError
+from roots.settings import build
 
 pytest.importorskip("tokenizers", reason="tokenizers is not installed: pip install 'roots-corpus[train]'")
 
@@ -14,6 +17,7 @@ from hypothesis import strategies as st
 
 from trainer import corpus, feed, tokens
 from trainer import tokenizer as tok
+from trainer.merges import Merges
 
 LANGUAGES = {
     "fr": "Le chien dort près de la rivière à côté du vieux pont. ",
@@ -72,6 +76,46 @@ def test_tokens_are_kept_when_nothing_changed_and_foreign_tokenizers_refused(wor
         tokens.TokenShards(folder, "train", "0" * 64)
     with pytest.raises(InputError, match="roots tokens"):
         tokens.TokenShards(tmp_path, "train")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_merges_passed_over_give_other_cuts_of_the_same_text(work, language):
+    tokenizer = tok.load(work / "tokenizer")
+    merges = Merges(tokenizer)
+    text = LANGUAGES[language] * 3 + "</s>\n\n 1987"
+    plain = tokenizer.encode(text, add_special_tokens=False).ids
+    assert merges.encode(text, 0.0, random.Random(1)) == plain
+    one, two = (merges.encode(text, 0.3, random.Random(seed)) for seed in (1, 2))
+    assert one != two
+    assert one == merges.encode(text, 0.3, random.Random(1))
+    assert len(plain) < len(one) < len(text.encode()) == len(merges.encode(text, 1.0, random.Random(1)))
+    assert tokenizer.decode(one, skip_special_tokens=False) == text
+
+
+def test_copies_of_the_training_text_are_cut_each_in_its_own_way(work, tmp_path):
+    sources = {split: corpus.shards(work, "hi", split) for split in corpus.SPLITS}
+    tokenizer = tok.load(work / "tokenizer")
+    several = tokens.TokensSettings(copies=3, dropout=0.2)
+    for folder in ("a", "b"):
+        tokens.write(sources, tokenizer, "hi", tmp_path / folder, several)
+    assert tokens.read_sidecar(tmp_path / "a") == tokens.read_sidecar(tmp_path / "b")
+    texts = [text for _, text in corpus.documents(sources["train"])]
+    shards = tokens.TokenShards(tmp_path / "a", "train")
+    assert len(shards.n_bytes) == 3 * len(texts)
+    cuts = [[shards.document(copy * len(texts) + at).tolist() for at in range(len(texts))] for copy in range(3)]
+    for copy in cuts:
+        assert [tokenizer.decode(ids[1:], skip_special_tokens=False) for ids in copy] == texts
+    assert cuts[0] != cuts[1] != cuts[2] != cuts[0]
+    held_out = tokens.TokenShards(tmp_path / "a", "validation")
+    assert held_out.read(0, held_out.tokens).tolist() == (
+        tokens.TokenShards(work / "tokens" / "hi", "validation").read(0, held_out.tokens).tolist()
+    )
+    before = tokens.read_sidecar(tmp_path / "a")["files"]
+    after = tokens.write(sources, tokenizer, "hi", tmp_path / "a", replace(several, dropout=0.3))["files"]
+    changed = {name.partition("/")[0] for name in before if before[name]["sha256"] != after[name]["sha256"]}
+    assert changed == {"train"}
+    with pytest.raises(SettingsError, match="all be the same"):
+        build(tokens.TokensSettings, {"copies": 2}, "tokens")
 
 
 def test_a_damaged_token_shard_is_named(work, tmp_path):

@@ -56,7 +56,9 @@ def lines(target):
     return [{k: v for k, v in line.items() if k != "speed"} for line in read_log(target)]
 
 
-@pytest.mark.parametrize("changes", [{}, {"optimiser": "muon", "packing": "bestfit"}, {"precision": "bf16"}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"optimiser": "muon", "packing": "bestfit"}, {"precision": "bf16"}, {"dropout": 0.2}]
+)
 def test_a_resumed_run_is_the_undisturbed_one_bit_for_bit(world, tmp_path, changes, monkeypatch):
     settings = replace(TINY, **changes)
     whole = fit(world, tmp_path / "whole", settings)
