@@ -14,9 +14,8 @@ import pyarrow as pa
 
 from filters.language_id import gate, load_model, sha256_of_model, split_label
 from filters.scripts import identify
-from pipelines.extractors import DEFAULT, find_engine
+from pipelines.extractors import DEFAULT, PAGES, Bounds, check_extractor
 from pipelines.guard import Failure, Limits, guarded
-from pipelines.page import Bounds, pages
 from roots.errors import SettingsError
 from roots.schema import EXTRACT
 from roots.shards import BATCH_ROWS, read_kept
@@ -60,7 +59,7 @@ class Extract:
     memory_bytes: int = 384 << 20  # a page
 
     def __post_init__(self) -> None:
-        find_engine(self.extractor)
+        check_extractor(self.extractor)
         found = sha256_of_model(self.model)
         if self.model_sha256 not in ("", found):
             raise ValueError(f"model_sha256 is {self.model_sha256}, but the model {self.model} has {found}")
@@ -105,7 +104,7 @@ class Extract:
         bounds = asdict(Bounds(self.body_bytes, self.html_chars, self.depth))
         arguments = {"archive": str(archive), "extractor": self.extractor, "bounds": bounds}
         limits = Limits(self.cpu_seconds, self.memory_bytes)
-        for found in guarded(pages, arguments, offsets, limits):
+        for found in guarded(PAGES, arguments, offsets, limits):
             if isinstance(found, Failure):
                 yield {"drop": f"extract.{found.reason}", "extractor": self.extractor}
             else:

@@ -71,19 +71,21 @@ class GuardError(RootsError):
 
 
 def guarded(
-    prepare: Prepare, arguments: Mapping[str, Any], items: Sequence[Any], limits: Limits
+    prepare: Prepare | str, arguments: Mapping[str, Any], items: Sequence[Any], limits: Limits
 ) -> Iterator[Row | Failure]:
     """Work on `items` in order; yield for each its row, or the Failure that it was.
 
     `prepare(**arguments)` runs in the child and gives a function from the items to an iterator of one row an item, in
-    their order. `prepare` is a function at the top of a module; arguments, items and rows are what JSON can hold.
+    their order. `prepare` is a function at the top of a module, or its name ("module:function"), which spares the
+    caller its imports; arguments, items and rows are what JSON can hold.
     Raises GuardError when a child cannot be prepared, when it raises a RootsError (the archive, not the page, is at
     fault), and when it is killed from outside three times at one item.
     """
     done = deaths = 0
+    function = prepare if isinstance(prepare, str) else f"{prepare.__module__}:{prepare.__qualname__}"
     while done < len(items):
         job = {
-            "function": f"{prepare.__module__}:{prepare.__qualname__}",
+            "function": function,
             "arguments": dict(arguments),
             "items": list(items[done:]),
             "cpu_seconds": limits.cpu_seconds,
@@ -105,10 +107,10 @@ def guarded(
             if deaths > RETRIES:
                 raise GuardError("the process that reads pages was killed three times at one page: out of memory?")
         elif reason in ("unprepared", "refused"):
-            raise GuardError(f"{job['function']} {reason}: {child.error or 'it crashed'}")
+            raise GuardError(f"{function} {reason}: {child.error or 'it crashed'}")
         elif done < len(items):
             if reason == "done":
-                raise GuardError(f"{job['function']} gave {done} rows for {len(items)} items")
+                raise GuardError(f"{function} gave {done} rows for {len(items)} items")
             done += 1
             yield Failure(reason, child.error)
 

@@ -5,11 +5,11 @@ This module is imported by the guard's server before it forks, so it imports not
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from filters.charset import decode
-from pipelines.extractors import Engine, find_engine, main_text, tidy
+from pipelines.engines import Engine, find_engine, main_text, tidy
+from pipelines.extractors import Bounds
 from pipelines.guard import Row
 from pipelines.sources import Limits, Record, read_at
 
@@ -34,15 +34,6 @@ _OPEN_ENDED = frozenset(
     {"area", "base", "br", "col", "dd", "dt", "embed", "hr", "img", "input", "li", "link", "meta", "p"}
 )
 MANY_TAGS = 10_000  # with fewer, even a quadratic parser needs no more than three seconds
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """What a page may be before an engine sees it: beyond this, engines only burn their time limit."""
-
-    body_bytes: int = Limits.body_bytes  # as stored, decompressed
-    html_chars: int = 10_000_000
-    depth: int = 1000  # of nested elements
 
 
 def pages(archive: str, extractor: str, bounds: Mapping[str, int]) -> Callable[[Sequence[int]], Iterator[Row]]:

@@ -5,8 +5,9 @@ import pytest
 
 from pipelines import extract as extract_module
 from pipelines.extract import REASONS, Extract
+from pipelines.extractors import Bounds
 from pipelines.index import Index
-from pipelines.page import Bounds, extract_page, is_deeper
+from pipelines.page import extract_page, is_deeper
 from pipelines.sources import Record
 from roots import shards
 from roots.errors import SettingsError
@@ -145,7 +146,7 @@ def test_a_page_beyond_all_measure_is_refused_before_any_engine(tmp_path):
 
 BAD_ENGINES = """
 import ctypes, os, re, time
-from pipelines import extractors, page
+from pipelines import engines, page
 
 
 def engine(html):
@@ -161,11 +162,11 @@ def engine(html):
         return engine(html)
     if "LEAVE" in html:
         os._exit(5)
-    return extractors.EXTRACTORS["resiliparse"](html)
+    return engines.ENGINES["resiliparse"](html)
 
 
 def pages(archive, extractor, bounds):
-    extractors.EXTRACTORS[extractor] = engine
+    engines.ENGINES[extractor] = engine
     return page.pages(archive, extractor, bounds)
 """
 
@@ -173,9 +174,7 @@ def pages(archive, extractor, bounds):
 def test_an_engine_that_hangs_or_dies_costs_one_page(tmp_path, monkeypatch):
     (tmp_path / "bad_engines.py").write_text(BAD_ENGINES)
     monkeypatch.syspath_prepend(tmp_path)
-    import bad_engines
-
-    monkeypatch.setattr(extract_module, "pages", bad_engines.pages)
+    monkeypatch.setattr(extract_module, "PAGES", "bad_engines:pages")
     evils = ["SPIN", "SEGFAULT", "EAT", "FAIL", "DEEP", "LEAVE"]
     pages = [(HTML, body) for evil in evils for body in (page([*FRENCH, evil]), page(FRENCH))]
     rows = run(tmp_path, pages, cpu_seconds=0.3, memory_bytes=64 << 20)

@@ -2,7 +2,8 @@ import random
 
 import pytest
 
-from pipelines.extractors import DEFAULT, EXTRACTORS, JOINERS, find_engine, main_text, tidy
+from pipelines.engines import ENGINES, JOINERS, find_engine, main_text, tidy
+from pipelines.extractors import DEFAULT, EXTRACTORS
 from roots.errors import SettingsError
 
 SENTENCES = {
@@ -103,6 +104,7 @@ def test_an_unknown_engine_names_the_known_ones():
     with pytest.raises(SettingsError, match="Did you mean 'resiliparse'"):
         find_engine("resiliparce")
     assert DEFAULT in EXTRACTORS
+    assert list(ENGINES) == list(EXTRACTORS)
 
 
 def test_layout_is_no_text():

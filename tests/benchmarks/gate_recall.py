@@ -18,10 +18,9 @@ from pathlib import Path
 from filters.language_id import gate, load_model, split_label
 from filters.scripts import identify
 from pipelines.extract import Extract
-from pipelines.extractors import EXTRACTORS
+from pipelines.extractors import EXTRACTORS, PAGES, Bounds
 from pipelines.guard import Failure, Limits, guarded
 from pipelines.index import Index
-from pipelines.page import Bounds, pages
 from roots import shards
 
 ARCHIVES = {
@@ -66,7 +65,7 @@ def read_pages(archive: Path, made: bool, engine: str) -> Iterator[Page]:
             r for batch in shards.read_kept([shard], ["id", "url", "offset", "languages"]) for r in batch.to_pylist()
         ]
     arguments = {"archive": str(archive), "extractor": engine, "bounds": asdict(Bounds())}
-    for row, found in zip(rows, guarded(pages, arguments, [row["offset"] for row in rows], Limits()), strict=True):
+    for row, found in zip(rows, guarded(PAGES, arguments, [row["offset"] for row in rows], Limits()), strict=True):
         text = None if isinstance(found, Failure) else found["text"]
         labels = identify(text, model, 3) if text else []
         label, score = labels[0] if labels else ("", 0.0)
