@@ -30,6 +30,7 @@ from roots.stage import Share
 
 # Commands beside the main job, and where they are: imported only when they are asked for, as some need half a second.
 LAZY = {
+    "pipelines.cli_watch": ("status",),
     "pipelines.cli_language": ("judge", "derive", "report", "lid", "pii"),
     "pipelines.cli_release": ("publish", "push", "takedown", "pointers", "rebuild"),
     "pipelines.cli_trainer": ("tokenizer", "tokens", "train", "evaluate", "export", "ablate", "memorization"),
@@ -65,6 +66,10 @@ def main() -> None:
     """
 
 
+AGAINST = click.option(
+    "--against", multiple=True, metavar="RELEASE",
+    help="A release whose documents new ones must not repeat; its signatures are used where it has them.",
+)  # fmt: skip
 EXTRACTOR = click.option("--extractor", default=None, help=f"How main text is found: {', '.join(EXTRACTORS)}.")
 
 
@@ -75,6 +80,8 @@ def _go(
     values = read_settings(options["pairs"], options["config"])
     if options.get("extractor"):
         values["extract"] = {**values.get("extract", {}), "extractor": options["extractor"]}
+    if options.get("against"):
+        values["dedup"] = {**values.get("dedup", {}), "against": list(options["against"])}
     executor = executor_of(options["executor"], options["workers"], options["ray_address"])
     share = Share(options["rank"], options["of"], options["wait"])
     pseudocrawl = cli_pseudocrawl.take_settings(values, options)
@@ -113,6 +120,8 @@ def _add_stage(name: str, summary: str, example: str) -> None:
         decorated = cli_pseudocrawl.pseudocrawl_options(INPUT(decorated))
     if name in ("extract", "run"):
         decorated = EXTRACTOR(decorated)
+    if name in ("dedup", "run"):
+        decorated = AGAINST(decorated)
     main.command(name)(WORK(decorated))
 
 
@@ -179,21 +188,6 @@ def verify(work: Path, code: str | None) -> None:
             click.echo(f"{name}: every row is accounted for, every checksum is right")
     if wrong:
         sys.exit(1)
-
-
-@main.command()
-@WORK
-@click.option("--missing", is_flag=True, help="Name every shard that is missing, not the first three only.")
-@errors_are_lines
-def status(work: Path, missing: bool) -> None:
-    """Say how far each language is, and which shards are missing.
-
-    \b
-    Example:
-      roots status work
-    """
-    for line in pipeline.status(work, missing):
-        click.echo(line)
 
 
 if __name__ == "__main__":

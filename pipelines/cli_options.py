@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 import click
 
 from pipelines import pipeline
-from pipelines.progress import StageProgress
-from roots.errors import RootsError, SettingsError, unknown_name
+from pipelines.progress import EventLog, StageProgress
+from roots.errors import RootsError, SettingsError, StageFailed, unknown_name
 from roots.executors import EXECUTORS, Executor, make_executor
 from roots.settings import build, parse_pairs, read_toml
 
 Command = Callable[..., None]
 T = TypeVar("T")
+LOG = "roots.log"
 PRELOAD = ("pipelines.pipeline",)  # a worker needs all of it, and it takes most of a second to import
 
 WORK = click.argument("work", type=click.Path(file_okay=False, path_type=Path))
@@ -48,10 +49,23 @@ def run_options(command: Command) -> Command:
         click.option("--executor", default="local", show_default=True, help=f"Where to run: {', '.join(EXECUTORS)}."),
         click.option("--workers", "-j", default=None, type=int, help="Processes at a time. [default: one a core]"),
         click.option("--quiet", "-q", is_flag=True, help="No progress, only what came of it."),
+        click.option(
+            "--log",
+            type=click.Path(dir_okay=False, path_type=Path),
+            expose_value=False,
+            metavar="FILE",
+            callback=_keep_log,
+            help="Append what happens to a file, one line of JSON each.",
+        ),
     ]
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def _keep_log(context: click.Context, _: click.Parameter, path: Path | None) -> None:
+    """Keep the log for `progress_of`, so that no command can forget it."""
+    context.meta[LOG] = path
 
 
 def errors_are_lines(command: Command) -> Command:
@@ -130,9 +144,14 @@ def executor_of(executor: str, workers: int | None, address: str = "") -> Execut
 @contextmanager
 def progress_of(label: str, quiet: bool) -> Iterator[StageProgress]:
     """Progress for the time of a run."""
-    progress = StageProgress(label, quiet=quiet)
+    context = click.get_current_context(silent=True)
+    log = context.meta.get(LOG) if context else None
+    progress = StageProgress(label, quiet=quiet, log=EventLog(log, label.strip()) if log else None)
     try:
         yield progress
+    except StageFailed as failed:
+        progress.failed(failed.stage, failed.failures)
+        raise
     finally:
         progress.close()
 

@@ -4,12 +4,16 @@ On a terminal one line is drawn over and over; elsewhere (a log file, a schedule
 seconds at most.
 """
 
+import json
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from typing import TextIO
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
 
+from roots.errors import InputError
 from roots.shards import Receipt
 from roots.stage import Manifest
 
@@ -17,10 +21,36 @@ LOG_SECONDS = 10.0  # at most one log line in this time, but always the last
 DRAW_SECONDS = 0.5
 
 
+class EventLog:
+    """Appends what happens in a run to a file, a line of JSON each, in one write: several processes may share it."""
+
+    def __init__(self, path: Path, label: str) -> None:
+        self._path = path
+        self._label = label
+
+    def __call__(self, event: str, **values: Any) -> None:
+        """Append one event."""
+        stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = json.dumps({"time": stamp, "event": event, "label": self._label, **values}, ensure_ascii=False)
+        append_line(self._path, line)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append one line in one write. Raises InputError where the file cannot be written."""
+    try:
+        with path.open("ab", buffering=0) as file:
+            file.write(line.encode("utf-8", "replace") + b"\n")
+    except OSError as error:
+        raise InputError(f"cannot write the log {path}: {error.strerror or error}") from None
+
+
 class StageProgress:
     """Follows the stages of a run. Call it as `roots.stage.run` does; close it at the end."""
 
-    def __init__(self, label: str = "", stream: TextIO | None = None, quiet: bool = False) -> None:
+    def __init__(
+        self, label: str = "", stream: TextIO | None = None, quiet: bool = False, log: EventLog | None = None
+    ) -> None:
+        self._log = log
         self._label = label
         self._stream = stream or sys.stderr
         self._quiet = quiet
@@ -42,12 +72,30 @@ class StageProgress:
                 self._said = self._start - LOG_SECONDS + 1
             self._done, self._total = done, total
             self._rows += receipt.rows if receipt else 0
+            self._write_event(receipt)
             now = time.monotonic()
             last = done == total
             if self._quiet or (not self._terminal and not last and now - self._said < LOG_SECONDS):
                 return
             self._said = now
             self._write(end=last)
+
+    def _write_event(self, receipt: Receipt | None) -> None:
+        """Log a stage that begins, or a shard that was made; a shard that failed is logged by `failed`."""
+        if self._log is None:
+            return
+        values: dict[str, Any] = {"stage": self._stage, "done": self._done, "total": self._total}
+        if receipt is not None:
+            made = {"rows": receipt.rows, "kept": receipt.kept, "drops": receipt.drops, "bytes": receipt.body_bytes}
+            self._log("shard", **values, **made, seconds=round(time.monotonic() - self._start, 3))
+        elif self._done == self._before:
+            self._log("stage", **values)
+
+    def failed(self, stage: str, failures: Mapping[str, str]) -> None:
+        """Log the shards of a stage that could not be made."""
+        if self._log is not None:
+            for name, why in sorted(failures.items()):
+                self._log("failure", stage=stage, shard=name, why=why)
 
     def _line(self) -> str:
         took = time.monotonic() - self._start

@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ import pyarrow as pa
 
 from roots import shards
 from roots.digests import sha256_of_folder
-from roots.errors import InputError, NotReady, SettingsError, StageFailed
+from roots.errors import InputError, NotReady, SettingsError, ShardError, StageFailed
 from roots.executors import Executor, Needs
 from roots.settings import as_values
 from roots.shards import Receipt
@@ -237,6 +238,11 @@ def needs_of(stage: Stage) -> Needs:
     return Needs(stage.name, memory=int(getattr(stage, "memory_needed", Needs.memory)))
 
 
+def failure_note(path: Path) -> Path:
+    """Where it is written why a shard could not be made, for those who watch from elsewhere; gone once it is made."""
+    return path.with_name(f".{path.name}.failed")
+
+
 def make_shard(stage: Stage, target: Path, task: Task) -> Receipt:
     """Make one shard: what an executor runs."""
     path = target / task.name
@@ -275,8 +281,11 @@ def run(
     for task, result in executor.map(partial(make_shard, stage, target), missing, needs_of(stage)):
         if isinstance(result, Exception):
             failures[task.name] = f"{type(result).__name__}: {result}"
+            with suppress(ShardError):  # a full disk fails the shard and the note alike
+                shards.write_text(failure_note(target / task.name), failures[task.name] + "\n")
         else:
             done[task.name] = result
+            failure_note(target / task.name).unlink(missing_ok=True)
         if progress:
             progress(stage.name, len(done) + len(failures), len(mine), done.get(task.name))
     if failures:
