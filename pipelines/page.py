@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from filters.charset import decode
-from pipelines.engines import Engine, find_engine, main_text, tidy
+from pipelines.engines import Engine, find_engine, tidy
 from pipelines.extractors import Bounds
 from pipelines.guard import Row
 from pipelines.sources import Limits, Record, read_at
@@ -58,7 +58,7 @@ def extract_page(record: Record, engine: Engine, name: str, bounds: Bounds) -> t
         return None, name, "extract.too_large"
     if not record.body:
         return None, name, "extract.unreadable" if record.problem else "extract.empty"
-    html = decode(record.body, record.header_charset).text
+    html = decode(record.body, record.header_charset).text  # without NUL and lone surrogates, as engines need it
     if record.kind == "wet" or record.content_type in PLAIN:
         plain = tidy(html)
         return (plain, IDENTITY, None) if plain.strip() else (None, IDENTITY, "extract.empty")
@@ -67,7 +67,7 @@ def extract_page(record: Record, engine: Engine, name: str, bounds: Bounds) -> t
     if is_deeper(html, bounds.depth):
         return None, name, "extract.too_deep"
     try:
-        text = main_text(html, engine)
+        text = tidy(engine(html) or "")
     except ENGINE_ERRORS:
         return None, name, "extract.crash"
     return (text, name, None) if text else (None, name, "extract.empty")
