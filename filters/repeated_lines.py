@@ -25,7 +25,7 @@ import pyarrow as pa
 from filters import characters
 from filters.characters import SPACE
 from filters.compiled import compiled
-from filters.shingles import mix
+from filters.near_duplicates import mix_all
 from filters.text import Codes, Places, decode, hash_spans
 from roots.errors import unknown_name
 
@@ -96,22 +96,12 @@ def lines_of(texts: pa.Array, sources: npt.NDArray[np.uint64], least: int) -> Li
     """
     codes, offsets = decode(texts)
     text, start, end = _find(codes, offsets, characters.classes(), max(1, least))
-    key = (mix_rows(hash_spans(codes, start, end, *characters.canonical()), sources[text]) >> np.uint64(1)).view(
-        np.int64
-    )
+    hashes = hash_spans(codes, start, end, *characters.canonical())
+    key = (mix_all(hashes ^ mix_all(sources[text])) >> np.uint64(1)).view(np.int64)
     order = np.lexsort((start, key, text))
     again = np.zeros(text.size, dtype=np.bool_)
     again[order[1:]] = (key[order[1:]] == key[order[:-1]]) & (text[order[1:]] == text[order[:-1]])
     return Lines(text, start - offsets[text], end - offsets[text], key, again)
-
-
-@compiled
-def mix_rows(hashes: npt.NDArray[np.uint64], salts: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Each hash under its salt; uint64 (hashes,)."""
-    mixed = np.empty_like(hashes)
-    for row in range(hashes.size):
-        mixed[row] = mix(hashes[row] ^ mix(salts[row]))
-    return mixed
 
 
 @compiled

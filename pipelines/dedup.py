@@ -1,37 +1,35 @@
-"""dedup: copies of one URL, exact copies, then near-duplicates, each removed for evidence against the one that is kept.
+"""dedup: copies of one URL, exact copies, then near-duplicates, then lines that a source repeats.
 
-The work is cut into sub-steps (`dedup_stages`, `dedup_groups`, `dedup_settle`), whose shards lie in folders below the
-stage's own. The stage's shards, in the folder itself, hold one row for every document read.
+Each document is removed only for evidence against the one that is kept. The work is cut into sub-steps
+(`dedup_stages`, `dedup_groups`, `dedup_settle`, `dedup_lines`), whose shards lie in folders below the stage's own. The
+stage's shards, in the folder itself, hold one row for every document read.
 """
 
 import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from filters.near_duplicates import probability
-from pipelines.dedup_audit import Compare, Losses, Queries, largest_clusters, losses_above, measure
+from filters.repeated_lines import parse_rule
 from pipelines.dedup_columns import Scratch, read_batches
 from pipelines.dedup_groups import Groups, ShingleSets
+from pipelines.dedup_lines import Count, Edits, Repeats, Sizes
+from pipelines.dedup_released import RELEASED, label_of
+from pipelines.dedup_report import Evidence, report
 from pipelines.dedup_settings import Dedup, parse_bytes
 from pipelines.dedup_settle import Mark, Settle
-from pipelines.dedup_space import Cuts, check_space, cut
-from pipelines.dedup_stages import RELEASED, Exact, Pairs, Sign, Urls
-from roots import shards
-from roots.errors import ShardError, StageFailed
-from roots.executors import Executor, Needs
-from roots.settings import as_values
-from roots.stage import ALONE, Manifest, Plan, Progress, Share, Stage, run
+from pipelines.dedup_space import Cuts, check_space, cut, line_parts
+from pipelines.dedup_stages import Exact, Pairs, Sign, Urls
+from pipelines.dedup_steps import Chains, Places, Roomy, Steps, places_of
+from roots.executors import Executor
+from roots.stage import ALONE, Manifest, Progress, Share, Stage, run
 
-__all__ = ["Dedup", "run_dedup"]
-
-Chains = Mapping[str, Sequence[Path]]  # shard name -> its shards of the stages before, first to last
+__all__ = ["Dedup", "run_dedup", "run_together"]
 
 
 def run_dedup(
@@ -51,21 +49,53 @@ def run_dedup(
     Raises SettingsError where memory or disk cannot suffice, StageFailed where shards could not be made, NotReady
     where other ranks' are not there in time.
     """
-    # Ranks and machines must all cut alike, whatever each has: there `memory` is of one task.
-    workers = max(1, int(getattr(executor, "workers", 1))) if share.of == 1 else 1
-    cut(0, 0, parse_bytes(settings.memory), workers)
-    everything = {**chains, **{RELEASED + name + ".parquet": chain for name, chain in (against or {}).items()}}
-    if share.rank == 0:
-        check_space(everything, target, settings)
-    executor = Roomy(executor, parse_bytes(settings.memory))
     steps = Steps(target, executor, progress, share)
-    sign, settled = find(steps, dict(sorted(everything.items())), settings, workers)
-    mark = Mark(digest_of(Scratch.of(settled)), sign, settled)
-    marks = {name: [sign.with_name(name)] for name in sorted(chains)}
-    manifest = run(cast(Stage, mark), marks, target, executor, progress, share)
+    return run_together({target: chains}, steps, settings, against)[target]
+
+
+def run_together(
+    corpora: Mapping[Path, Chains], steps: Steps, settings: Dedup, against: Chains | None = None
+) -> dict[Path, Manifest]:
+    """Make the shards of several folders, {folder: its chains}, as those of one corpus; see `run_dedup`.
+
+    Scratch files and the report are in the folder of `steps`. Gives back the manifest of each folder.
+    """
+    # Ranks and machines must all cut alike, whatever each has: there `memory` is of one task.
+    workers = max(1, int(getattr(steps.executor, "workers", 1))) if steps.share.of == 1 else 1
+    memory = parse_bytes(settings.memory)
+    cut(0, 0, memory, workers)
+    places = places_of(corpora)
+    chains = {name: place.chain for name, place in places.items()}
+    everything = {**chains, **{RELEASED + name + ".parquet": chain for name, chain in (against or {}).items()}}
+    if steps.share.rank == 0:
+        check_space(everything, steps.target, settings)
+    steps = replace(steps, executor=Roomy(steps.executor, memory))
+    sign, settled, cuts = find(steps, dict(sorted(everything.items())), settings, workers)
+    repeats, edits = edit_lines(steps, places, settings, cuts, sign, settled) if settings.lines else clear_lines(steps)
+    found = Evidence(sign, settled, repeats, edits)
+    manifests = {folder: mark(steps, folder, places, settings, found) for folder in corpora}
     if settings.audit:
-        report(steps, chains, settings, manifest)
-    return manifest
+        report(steps, places, settings, list(manifests.values()), found)
+    return manifests
+
+
+def mark(steps: Steps, folder: Path, places: Places, settings: Dedup, found: Evidence) -> Manifest:
+    """Make the shards of one folder."""
+    releases = releases_of(Scratch.of(found.sign))
+    stage = Mark(settings.as_values(), digest_of(Scratch.of(found.settled)), releases, found.sign, found.settled)
+    edits = [found.edits] if found.edits else []
+    plan = {
+        place.name: [path.with_name(name) for path in (found.sign, *edits)]
+        for name, place in places.items()
+        if place.folder == folder
+    }
+    return run(cast(Stage, stage), plan, folder, steps.executor, steps.progress, steps.share)
+
+
+def releases_of(signed: Scratch) -> tuple[tuple[str, int, int], ...]:
+    """The shards of documents released before: their release, first document, and the one after the last."""
+    found = [(label_of(name), signed.start(name), rows) for name, rows in signed.rows.items()]
+    return tuple((label, first, first + rows) for label, first, rows in found if label)
 
 
 class Found(NamedTuple):
@@ -77,9 +107,13 @@ class Found(NamedTuple):
     pairs: Path
 
 
-def find(steps: "Steps", everything: Chains, settings: Dedup, workers: int) -> tuple[Path, Path]:
-    """Find who is removed for whom, among all documents there are. Gives back the manifests of sign and of settle."""
-    sign = steps.run(Sign(settings.scheme, settings.keep, settings.url), everything, "sign")
+def find(steps: Steps, everything: Chains, settings: Dedup, workers: int) -> tuple[Path, Path, Cuts]:
+    """Find who is removed for whom, among all documents there are.
+
+    Gives back the manifests of sign and of settle, and how the work was cut.
+    """
+    signing = Sign(settings.scheme, settings.keep, settings.url, settings.sources, settings.scope == "source")
+    sign = steps.run(signing, everything, "sign")
     signed = Scratch.of(sign)
     shingles = sum(int(piece["shingles"].sum()) for _, piece in signed.stream(["shingles"]))
     cuts = cut(signed.total, shingles, parse_bytes(settings.memory), workers)
@@ -92,10 +126,10 @@ def find(steps: "Steps", everything: Chains, settings: Dedup, workers: int) -> t
         {f"band-{band:03d}-part-{part:04d}.parquet": [sign, urls, exact] for band, part in cells},
         "pairs",
     )
-    return sign, verify_pairs(steps, everything, settings, cuts, Found(sign, urls, exact, pairs))
+    return sign, verify_pairs(steps, everything, settings, cuts, Found(sign, urls, exact, pairs)), cuts
 
 
-def verify_pairs(steps: "Steps", everything: Chains, settings: Dedup, cuts: Cuts, found: Found) -> Path:
+def verify_pairs(steps: Steps, everything: Chains, settings: Dedup, cuts: Cuts, found: Found) -> Path:
     """Verify candidates group by group, and decide. Gives back the manifest of settle."""
     sign, urls, exact, pairs = found
     grouping = Groups(cuts.group_bytes, cuts.nodes)
@@ -112,94 +146,29 @@ def verify_pairs(steps: "Steps", everything: Chains, settings: Dedup, cuts: Cuts
     )
 
 
-AUDITED = 10_000  # compared with the looked up; at 35,000 documents this is a fifth of the whole job's time
+def edit_lines(
+    steps: Steps, places: Places, settings: Dedup, cuts: Cuts, sign: Path, settled: Path
+) -> tuple[Path, Path]:
+    """Find the lines that go of what is left. Gives back the manifests of repeats and of edits."""
+    rules = tuple(parse_rule(rule) for rule in settings.lines)
+    least = min(rule.characters for rule in rules)
+    inputs = {name: [sign.with_name(name), *place.chain] for name, place in places.items()}
+    lines = steps.run(Count(least, sign), {name: [settled, *paths] for name, paths in inputs.items()}, "lines")
+    parts = [f"part-{part:04d}.parquet" for part in range(cuts.exact_parts)]
+    sizes = steps.run(Sizes(rules, cuts.exact_parts), {part: [sign, settled] for part in parts}, "sizes")
+    count = line_parts(Scratch.of(lines).total, cuts)
+    parts = [f"part-{part:04d}.parquet" for part in range(count)]
+    repeats = steps.run(Repeats(rules, count), {part: [lines, sizes] for part in parts}, "repeats")
+    editing = Edits(settings.lines, least, settings.every_copy, sign)
+    plan = {name: [repeats, settled, *paths] for name, paths in inputs.items()}
+    return repeats, steps.run(editing, plan, "edits")
 
 
-def report(steps: "Steps", chains: Mapping[str, Sequence[Path]], settings: Dedup, manifest: Manifest) -> None:
-    """Measure a sample and write `report.json`. Raises StageFailed for a loss beyond the alarm, with `strict`."""
-    target = steps.target
-    sign, settled = target / "sign" / "manifest.json", target / "settle" / "manifest.json"
-    total = max(1, manifest.rows)
-    plan = {name: [sign.with_name(name), *chains[name]] for name in sorted(chains)}
-    queries = steps.run(Queries(settings.scheme, settings.audit / total, sign), plan, "queries")
-    comparing = Compare(settings.scheme, AUDITED / total, settings.jaccard, sign)
-    compared = steps.run(comparing, {name: [queries, settled, *plan[name]] for name in plan}, "compare")
-    losses = steps.run(Losses(), {name: [target / name, *chains[name]] for name in sorted(chains)}, "losses")
-    alarms = losses_above(Scratch.of(losses), settings.alarm, 100)
-    found = {
-        "documents": manifest.rows,
-        "kept": manifest.kept,
-        "drops": manifest.drops,
-        "settings": {name: value for name, value in as_values(settings).items() if name != "memory"},
-        "s_curve": {
-            f"{jaccard / 20:.2f}": round(probability(jaccard / 20, settings.bands, settings.rows), 4)
-            for jaccard in range(8, 21)
-        },
-        "sample": {
-            "looked_up": Scratch.of(queries).total,
-            **measure(Scratch.of(compared), Scratch.of(settled), settings.scheme, settings.jaccard),
-        },
-        "largest_clusters": largest_clusters(Scratch.of(settled)),
-        "alarms": alarms,
-    }
-    shards.write_text(target / "report.json", json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-    if alarms and settings.strict:
-        lost = {row["host"]: f"{row['lost']} of {row['rows']} documents were removed" for row in alarms}
-        raise StageFailed("dedup", lost, len(manifest.shards))
-
-
-T = TypeVar("T")
-R = TypeVar("R")
-
-
-@dataclass(frozen=True)
-class Roomy:
-    """An executor whose every task is given `memory` bytes, where it is placed by what it needs."""
-
-    executor: Executor
-    memory: int
-
-    def map(
-        self, work: Callable[[T], R], tasks: Sequence[T], needs: Needs | None = None
-    ) -> Iterator[tuple[T, R | Exception]]:
-        """Run the tasks."""
-        yield from self.executor.map(work, tasks, replace(needs or Needs(), memory=self.memory))
-
-
-@dataclass(frozen=True)
-class Steps:
-    """Runs sub-steps below one folder."""
-
-    target: Path
-    executor: Executor
-    progress: Progress | None
-    share: Share = ALONE
-
-    def run(self, stage: object, plan: Plan, folder: str) -> Path:
-        """Run one sub-step; gives back its manifest's path.
-
-        Shards of an earlier run that are damaged are removed first, so that they are made again; so are those that
-        this run has no use for. A rank looks at its own only: another's may be new.
-        """
-        place = self.target / folder
-        mine = self.share.mine(plan)
-        for path in sorted(place.glob("*.parquet")):
-            useless = path.name not in plan and self.share.rank == 0
-            if useless or (path.name in mine and not is_whole(path, cast(Stage, stage))):
-                path.unlink(missing_ok=True)
-        run(cast(Stage, stage), plan, place, self.executor, self.progress, self.share)
-        return place / "manifest.json"
-
-
-def is_whole(path: Path, stage: Stage) -> bool:
-    """Whether a scratch shard is what its receipt says. It is read through: no checksum covers a Parquet footer."""
-    try:
-        shards.check(path)
-        for _ in shards.read(path):
-            pass
-        return bool(shards.open_shard(path).schema_arrow.equals(stage.schema, check_metadata=False))
-    except ShardError:
-        return False
+def clear_lines(steps: Steps) -> tuple[None, None]:
+    """Remove what an earlier run with other settings left of line removal."""
+    for folder in ("lines", "sizes", "repeats", "edits"):
+        steps.clear(folder)
+    return None, None
 
 
 def count_groups(groups: Path) -> int:

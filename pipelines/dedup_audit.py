@@ -19,9 +19,10 @@ import pyarrow.compute as pc
 
 from filters.brute_force import index_sets, similar
 from filters.near_duplicates import Int64s, Scheme, Sets, mix_all, probability, shingle_sets
-from filters.shingles import Uint64s
+from filters.shingle_tables import Uint64s
 from pipelines.dedup_columns import Scratch, joined, read_batches, read_pieces, rows_of
 from pipelines.dedup_settle import REASONS
+from pipelines.dedup_sources import Sources
 from pipelines.dedup_stages import NUMBER, U64, columns_of_bands
 from roots import shards
 from roots.stage import ASIDE
@@ -44,8 +45,11 @@ class Queries:
     name: ClassVar[str] = "dedup.queries"
     version: ClassVar[int] = 1
     schema: ClassVar[pa.Schema] = pa.schema(
-        [NUMBER, pa.field("text", pa.string()), pa.field("set", pa.large_list(U64)), pa.field("bands", pa.list_(U64))]
-    )
+        [
+            NUMBER, pa.field("text", pa.string()), pa.field("source", U64), pa.field("set", pa.large_list(U64)),
+            pa.field("bands", pa.list_(U64)),
+        ]
+    )  # fmt: skip
     scheme: Scheme
     share: float
     signed: Path = field(metadata=ASIDE)
@@ -53,28 +57,28 @@ class Queries:
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Take the sample of one shard; sources are its shard of sign, and its chain."""
         start = Scratch.of(self.signed).start(name)
-        chosen, keys = _choose(sources[0], self.share, 1, self.scheme.bands)
+        chosen = _choose(sources[0], self.share, 1)
+        keys = _columns(sources[0], chosen, columns_of_bands(self.scheme.bands))
+        (source,) = _columns(sources[0], chosen, ["source"]).T
         for rows, texts in _texts(sources[1:], chosen, SAMPLE_ROWS):
             sets = shingle_sets(texts, self.scheme)
             lists = pa.LargeListArray.from_arrays(pa.array(sets.offsets), pa.array(sets.values))
-            bands = np.stack([column[np.searchsorted(chosen, rows)] for column in keys], axis=1)
+            place = np.searchsorted(chosen, rows)
             ends = np.arange(len(rows) + 1, dtype=np.int32) * self.scheme.bands
-            band_lists = pa.ListArray.from_arrays(pa.array(ends), pa.array(bands.reshape(-1)))
-            yield pa.RecordBatch.from_arrays([pa.array(rows + start), texts, lists, band_lists], schema=self.schema)
+            band_lists = pa.ListArray.from_arrays(pa.array(ends), pa.array(keys[place].reshape(-1)))
+            yield pa.RecordBatch.from_arrays(
+                [pa.array(rows + start), texts, pa.array(source[place]), lists, band_lists], schema=self.schema
+            )
 
 
-def _choose(signs: Path, share: float, salt: int, bands: int) -> tuple[Int64s, list[Uint64s]]:
-    """Rows of a shard in the sample, and their band keys."""
+def _choose(signs: Path, share: float, salt: int) -> Int64s:
+    """Rows of a shard in the sample."""
     rows: list[Int64s] = []
-    keys: list[list[Uint64s]] = [[] for _ in range(bands)]
     at = 0
-    for piece in read_pieces(signs, ["tie", "shingles", *columns_of_bands(bands)]):
-        mine = np.flatnonzero(sampled(piece["tie"], share, salt) & (piece["shingles"] > 0))
-        rows.append(mine + at)
-        for column, name in zip(keys, columns_of_bands(bands), strict=True):
-            column.append(piece[name][mine])
+    for piece in read_pieces(signs, ["tie", "shingles"]):
+        rows.append(np.flatnonzero(sampled(piece["tie"], share, salt) & (piece["shingles"] > 0)) + at)
         at += piece["tie"].size
-    return joined(rows, np.int64), [joined(column, np.uint64) for column in keys]
+    return joined(rows, np.int64)
 
 
 def _texts(chain: Sequence[Path], rows: Int64s, most: int) -> Iterator[tuple[Int64s, pa.Array]]:
@@ -105,24 +109,28 @@ class Compare:
     scheme: Scheme
     share: float
     jaccard: float
+    within: bool  # only pairs of one source
     signed: Path = field(metadata=ASIDE)
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Compare one shard's sample; sources are queries, settle, its shard of sign, and its chain."""
         queries, settled = (Scratch.of(source) for source in sources[:2])
-        numbers, texts, sets, bands = _read_queries(queries, self.scheme.bands)
+        numbers, texts, source, sets, bands = _read_queries(queries, self.scheme.bands)
         if not numbers.size:
             return
         start = Scratch.of(self.signed).start(name)
-        rows, _ = _choose(sources[2], self.share, 2, self.scheme.bands)
+        rows = _choose(sources[2], self.share, 2)
         forced = _kept_for(settled, numbers) - start
         end = shards.open_shard(sources[2]).metadata.num_rows
         both = np.union1d(rows, forced[(forced >= 0) & (forced < end)])
-        keys = _band_keys(sources[2], both, self.scheme.bands)
+        keys = _columns(sources[2], both, columns_of_bands(self.scheme.bands))
+        (of,) = _columns(sources[2], both, ["source"]).T
         index = index_sets(sets)
         for some, batch in _texts(sources[3:], both, SAMPLE_ROWS):
             document, query, jaccard = similar(index, shingle_sets(batch, self.scheme), LEAST)
             other = some[document] + start != numbers[query]
+            if self.within:
+                other &= of[np.searchsorted(both, some[document])] == source[query]
             document, query, jaccard = document[other], query[other], jaccard[other]
             mine = keys[np.searchsorted(both, some[document])]
             far = np.abs(jaccard - self.jaccard) > 0.05
@@ -136,7 +144,7 @@ class Compare:
             )  # fmt: skip
 
 
-def _read_queries(queries: Scratch, bands: int) -> tuple[Int64s, pa.Array, Sets, Uint64s]:
+def _read_queries(queries: Scratch, bands: int) -> tuple[Int64s, pa.Array, Uint64s, Sets, Uint64s]:
     batches = [batch for path in queries.paths() for batch in read_batches(path, Queries.schema.names)]
     table = pa.Table.from_batches(batches, Queries.schema).combine_chunks()
     numbers = table["document"].to_numpy()
@@ -145,7 +153,8 @@ def _read_queries(queries: Scratch, bands: int) -> tuple[Int64s, pa.Array, Sets,
     keys = pc.list_flatten(table["bands"]).to_numpy().reshape(-1, bands)
     texts = table["text"].combine_chunks() if table.num_rows else pa.array([], pa.string())
     texts = texts.chunk(0) if isinstance(texts, pa.ChunkedArray) else texts
-    return numbers, texts, Sets(np.r_[0, np.cumsum(lists)].astype(np.int64), values), keys
+    sets = Sets(np.r_[0, np.cumsum(lists)].astype(np.int64), values)
+    return numbers, texts, table["source"].to_numpy(), sets, keys
 
 
 def _kept_for(settled: Scratch, numbers: Int64s) -> Int64s:
@@ -160,15 +169,15 @@ def _kept_for(settled: Scratch, numbers: Int64s) -> Int64s:
     return np.unique(np.concatenate(found))
 
 
-def _band_keys(signs: Path, rows: Int64s, bands: int) -> Uint64s:
-    names = columns_of_bands(bands)
+def _columns(signs: Path, rows: Int64s, names: Sequence[str]) -> Uint64s:
+    """Columns of some rows of a shard of sign; uint64 (rows, columns)."""
     found = []
     at = 0
     for piece in read_pieces(signs, names):
         low, high = np.searchsorted(rows, [at, at + piece[names[0]].size])
         found.append(np.stack([piece[name][rows[low:high] - at] for name in names], axis=1))
         at += piece[names[0]].size
-    return np.concatenate(found) if found else np.zeros((0, bands), dtype=np.uint64)
+    return np.concatenate(found) if found else np.zeros((0, len(names)), dtype=np.uint64)
 
 
 def wilson(hits: int, tries: int) -> tuple[float | None, float, float]:
@@ -274,49 +283,44 @@ def _cut(text: str, start: int, end: int) -> str:
 
 @dataclass(frozen=True)
 class Losses:
-    """How many documents each host had, and how many it lost."""
+    """How many documents each source had, and how many it lost."""
 
     name: ClassVar[str] = "dedup.losses"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # 2: sources other than hosts
     schema: ClassVar[pa.Schema] = pa.schema(
-        [pa.field("host", pa.string()), pa.field("rows", pa.int64()), pa.field("lost", pa.int64())]
+        [pa.field("source", pa.string()), pa.field("rows", pa.int64()), pa.field("lost", pa.int64())]
     )
+    sources: Sources
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Count one shard; sources are the shard of dedup, and its chain."""
         known = {column for path in sources[1:] for column in shards.open_shard(path).schema_arrow.names}
-        if "url" not in known:
-            return
+        columns = self.sources.columns(known)
         counts: list[pa.Table] = []
         marks = (batch["drop"] for batch in shards.read(sources[0], ["drop"]))
         drops = pa.chunked_array(list(marks), pa.string())
         at = 0
-        for batch in shards.read_kept(sources[1:], ["id", "url"]):
+        for batch in shards.read_kept(sources[1:], ["id", *columns]):
             lost = drops.slice(at, batch.num_rows).is_valid().cast(pa.int64())
             at += batch.num_rows
-            host = pc.struct_field(pc.extract_regex(batch["url"].fill_null(""), HOST), [0])
-            counts.append(
-                pa.table({"host": host, "lost": lost}).group_by("host").aggregate([("lost", "sum"), ("lost", "count")])
-            )
+            table = pa.table({"source": self.sources.names(batch), "lost": lost})
+            counts.append(table.group_by("source").aggregate([("lost", "sum"), ("lost", "count")]))
         if counts:
-            merged = pa.concat_tables(counts).group_by("host").aggregate([("lost_count", "sum"), ("lost_sum", "sum")])
-            merged = merged.sort_by("host").rename_columns(["host", "rows", "lost"]).cast(self.schema)
+            merged = pa.concat_tables(counts).group_by("source").aggregate([("lost_count", "sum"), ("lost_sum", "sum")])
+            merged = merged.sort_by("source").rename_columns(["source", "rows", "lost"]).cast(self.schema)
             yield from merged.combine_chunks().to_batches()
 
 
-HOST = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?P<host>[^/?#:]*)"
-
-
 def losses_above(losses: Scratch, share: float, least: int) -> list[dict[str, Any]]:
-    """Hosts of at least `least` documents that lost more than a share of them, the worst first."""
+    """Sources of at least `least` documents that lost more than a share of them, the worst first."""
     parts = [batch for path in losses.paths() for batch in read_batches(path, Losses.schema.names)]
-    table = pa.Table.from_batches(parts, Losses.schema).group_by("host").aggregate([("rows", "sum"), ("lost", "sum")])
+    table = pa.Table.from_batches(parts, Losses.schema).group_by("source").aggregate([("rows", "sum"), ("lost", "sum")])
     rows = [
-        {"host": row["host"], "rows": row["rows_sum"], "lost": row["lost_sum"]}
+        {"source": row["source"], "rows": row["rows_sum"], "lost": row["lost_sum"]}
         for row in table.to_pylist()
-        if row["host"] and row["rows_sum"] >= least and row["lost_sum"] > share * row["rows_sum"]
+        if row["source"] and row["rows_sum"] >= least and row["lost_sum"] > share * row["rows_sum"]
     ]
-    return sorted(rows, key=lambda row: (-row["lost"] / row["rows"], row["host"]))
+    return sorted(rows, key=lambda row: (-row["lost"] / row["rows"], row["source"]))
 
 
 def largest_clusters(settled: Scratch, most: int = 10) -> list[dict[str, Any]]:

@@ -82,8 +82,16 @@ def columns_of(path: Path) -> list[str]:
     return list(shards.open_shard(path).schema_arrow.names)
 
 
+def is_signatures(path: Path) -> bool:
+    """Whether a file holds signatures of a release (pipelines.dedup_released): it has no text."""
+    receipt = shards.read_receipt(path)
+    return receipt is not None and receipt.stage == "signatures"
+
+
 def read_documents(chain: Sequence[Path], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Rows that a chain keeps; a single file without `drop`, such as a released shard, is kept whole."""
+    if len(chain) > 1 and is_signatures(chain[-1]):
+        chain = chain[:-1]
     if len(chain) == 1 and chain[0].suffix == ".arrow":
         for batch in shards.read_stream(chain[0]):
             for low in range(0, batch.num_rows, shards.BATCH_ROWS):

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from filters.near_duplicates import Int64s, Scheme, components, shingle_sets
-from filters.shingles import Uint64s
+from filters.shingle_tables import Uint64s
 from pipelines.dedup_columns import Scratch, joined, read_between, read_documents, read_pieces
 from pipelines.dedup_stages import NUMBER, U64, in_batches
 from roots import shards

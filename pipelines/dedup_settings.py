@@ -6,10 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from filters.near_duplicates import Scheme
+from filters.repeated_lines import parse_rule
 from pipelines.dedup_keep import URLS, parse_keep
+from pipelines.dedup_sources import Sources
 from roots.errors import SettingsError, unknown_name
+from roots.settings import as_values
 
 EXACT = ("verified", "roots", "code")
+RELEASED = ("remove", "mark")
+SCOPES = ("source", "language", "global")
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,15 @@ class Dedup:
     url: str = "exact"  # "none"; or of one URL only the newest fetch: "exact", or "page" as ROOTS cut URLs
     memory: str = "2G"  # of all processes together, on a cluster or with --rank of each; decides no row
     audit: int = 500  # documents compared by brute force with AUDITED others, for report.json; 0: no report
-    alarm: float = 0.75  # share of its documents that a host (of 100 or more) may lose before it is named in the report
+    # Among what copies are looked for: one "source", all of one "language", or all languages of one command ("global").
+    scope: str = "language"
+    source: str = "host"  # what a source is: pipelines.dedup_sources
+    catalogue: str = ""  # path of a catalogue (pipelines.rights): what `source` and `license` are in source and keep
+    lines: tuple[str, ...] = ()  # which lines of a source go: filters.repeated_lines
+    every_copy: bool = False  # of a repeated line also the first copy, as ROOTS did; else it stays
+    against: tuple[str, ...] = ()  # folders of releases that new documents are compared with, too
+    released: str = "remove"  # what becomes of a copy of a released document; "mark": it stays, and its row tells
+    alarm: float = 0.75  # share of its documents that a source (of 100 or more) may lose before the report names it
     strict: bool = False  # whether an alarm is an error
 
     def __post_init__(self) -> None:
@@ -42,14 +55,31 @@ class Dedup:
             raise ValueError(unknown_name("rule for exact", self.exact, EXACT))
         if self.url not in URLS:
             raise ValueError(unknown_name("rule for url", self.url, URLS))
+        if self.scope not in SCOPES:
+            raise ValueError(unknown_name("scope", self.scope, SCOPES))
+        if self.released not in RELEASED:
+            raise ValueError(unknown_name("rule for released", self.released, RELEASED))
+        for rule in self.lines:
+            parse_rule(rule)
         parse_keep(self.keep)
         parse_bytes(self.memory)
-        _ = self.scheme
+        _ = self.scheme, self.sources
 
     @property
     def scheme(self) -> Scheme:
         """How a document becomes bands."""
         return Scheme(self.words, self.bands, self.rows, self.seed, "space" if self.exact == "code" else "roots")
+
+    def as_values(self) -> dict[str, Any]:
+        """What decides rows and report, as plain values: not the memory, and no path."""
+        return {
+            name: value for name, value in as_values(self).items() if name not in ("memory", "catalogue", "against")
+        }
+
+    @property
+    def sources(self) -> Sources:
+        """Which source a document is of."""
+        return Sources.read(self.source, self.catalogue)
 
 
 # What others published, as settings of ours. All are verified here, which of them only Lee et al. did (by edit

@@ -54,7 +54,16 @@ def cut(documents: int, shingles: int, memory: int, workers: int) -> Cuts:
     )
 
 
-SIGN_BYTES = 9 * 8 + 60  # a document in sign, and 8 more a band
+LINE_BYTES = 200  # a line in a part of repeats, while it is sorted
+
+
+def line_parts(lines: int, cuts: Cuts) -> int:
+    """Into how many parts so many lines are cut."""
+    return max(1, -(-lines * LINE_BYTES // cuts.set_bytes))
+
+
+SIGN_BYTES = 10 * 8 + 60  # a document in sign, and 8 more a band
+LINE_SCRATCH = 1.0  # a byte of text, in lines and what follows: a line is 20 to 45 bytes there
 PAIR_SCRATCH = 24  # a document and band, in pairs: measured 4 to 16
 
 
@@ -69,7 +78,8 @@ def estimate_scratch(chains: Mapping[str, Sequence[Path]], settings: Dedup) -> i
         receipts = [receipt for path in chain if (receipt := shards.read_receipt(path))]
         documents += receipts[-1].kept if receipts else 0
         text += max((receipt.text_bytes for receipt in receipts), default=0)
-    return documents * (SIGN_BYTES + settings.bands * (8 + PAIR_SCRATCH)) + text
+    lines = text * LINE_SCRATCH if settings.lines else 0
+    return documents * (SIGN_BYTES + settings.bands * (8 + PAIR_SCRATCH)) + text + int(lines)
 
 
 def check_space(chains: Mapping[str, Sequence[Path]], target: Path, settings: Dedup) -> None:

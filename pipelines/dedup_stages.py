@@ -29,18 +29,17 @@ from filters.near_duplicates import (
     Scheme,
     band_keys,
     bucket_pairs,
-    sign,
+    mix_all,
     text_digests,
 )
-from filters.shingles import Uint64s
-from pipelines.dedup_columns import Scratch, columns_of, joined, read_documents, rows_of
+from filters.shingle_tables import Uint64s
+from pipelines.dedup_columns import Scratch, columns_of, joined, rows_of
 from pipelines.dedup_keep import dates, parse_keep, url_keys
+from pipelines.dedup_released import RELEASED, read_signed
+from pipelines.dedup_sources import FOUND, Sources
 
 U64 = pa.uint64()
 NUMBER = pa.field("document", pa.int64(), nullable=False)
-
-
-RELEASED = "released--"  # opens the name of a shard of documents that were released before
 
 
 def columns_of_bands(bands: int) -> list[str]:
@@ -53,10 +52,12 @@ class Sign:
     """What is known of each document by itself."""
 
     name: ClassVar[str] = "dedup.sign"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # 2: the source
     scheme: Scheme
     keep: str
     url: str
+    sources: Sources
+    within: bool  # whether documents of different sources are never copies: they share no key then
     unicode: str = unicodedata.unidata_version
 
     @property
@@ -76,27 +77,39 @@ class Sign:
         policy = parse_keep("longest" if released else self.keep)
         known = {column for path in sources for column in columns_of(path)}
         of_url = ["url", "date"] if self.url != "none" and {"url", "date"} <= known else []
+        wanted = {"id", "text", *policy.columns, *of_url, *self.sources.columns(known)}
+        if self.sources.catalogue:
+            wanted -= set(FOUND) - known
         schema = self.schema
-        for batch in read_documents(sources, sorted({"id", "text", *policy.columns, *of_url})):
-            signs = sign(batch["text"], self.scheme)
-            rank = np.minimum(policy.rank(batch), np.uint64((1 << 64) - 2)) + np.uint64(1)
-            numbers = [*signs.content.T, signs.units, rank * np.uint64(not released), text_digests(batch["id"])]
-            numbers += self._url(batch) if of_url else [np.zeros(batch.num_rows, np.uint64)] * 3
-            if released:
-                numbers[-1] = np.zeros(batch.num_rows, np.uint64)
-            numbers += list(band_keys(signs, self.scheme).T)
+        for read, signs in read_signed(sources, sorted(wanted), self.scheme):
+            batch = self.sources.with_rights(read, policy.columns)
+            zeros = np.zeros(batch.num_rows, np.uint64)
+            rank = zeros if released else np.minimum(policy.rank(batch), np.uint64((1 << 64) - 2)) + np.uint64(1)
+            url_high, url_low, age = self._url(batch) if of_url else (zeros, zeros, zeros)
+            source = self.sources.digests(batch)
+            salt = mix_all(source) if self.within else zeros
+            numbers = [
+                signs.content[:, 0], salted(signs.content[:, 1], salt), signs.units, rank,
+                text_digests(batch["id"]), url_high, salted(url_low, salt), age * np.uint64(not released), source,
+                *(salted(keys, salt) for keys in band_keys(signs, self.scheme).T),
+            ]  # fmt: skip
             columns = [pa.array(np.ascontiguousarray(column)) for column in numbers]
             yield pa.RecordBatch.from_arrays([batch["id"], pa.array(signs.shingles), *columns], schema=schema)
 
-    def _url(self, batch: pa.RecordBatch) -> list[Uint64s]:
+    def _url(self, batch: pa.RecordBatch) -> tuple[Uint64s, Uint64s, Uint64s]:
         """Digest of the URL in two halves, 0 for none; and its age, the newest least."""
         keys = url_keys(batch["url"], self.url)
         given = pc.not_equal(keys, "").to_numpy(zero_copy_only=False)
-        halves = [np.where(given, np.maximum(text_digests(keys, seed), 1), 0) for seed in (1, 2)]
-        return [*halves, (np.int64(1 << 62) - dates(batch)).astype(np.uint64)]
+        high, low = (np.where(given, np.maximum(text_digests(keys, seed), 1), 0) for seed in (1, 2))
+        return high, low, (np.int64(1 << 62) - dates(batch)).astype(np.uint64)
 
 
-DIGESTS = ("content_high", "content_low", "units", "rank", "tie", "url_high", "url_low", "age")
+DIGESTS = ("content_high", "content_low", "units", "rank", "tie", "url_high", "url_low", "age", "source")
+
+
+def salted(keys: Uint64s, salt: Uint64s) -> Uint64s:
+    """Keys that are equal only for an equal salt. 0 stands for no key and stays 0; a salt of 0 changes nothing."""
+    return np.where(keys == 0, keys, np.maximum(keys ^ salt, np.uint64(1)))
 
 
 def best_first(*keys: npt.NDArray[Any]) -> Int64s:

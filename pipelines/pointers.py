@@ -19,10 +19,10 @@ from filters.personal_data import Span, redact
 from pipelines import release
 from pipelines.card import write_card
 from pipelines.extract import Extract
+from pipelines.extractors import PAGES, Bounds
 from pipelines.folders import find_archives
 from pipelines.guard import Failure, Limits, guarded
-from pipelines.page import Bounds, pages
-from pipelines.redact import Redact
+from pipelines.redact import Redact, edited
 from pipelines.takedown_list import digest
 from roots import shards
 from roots.errors import InputError, RootsError, StageFailed
@@ -201,7 +201,7 @@ def _texts(archive: str, rows: pa.RecordBatch, extract: Mapping[str, Any]) -> li
     offsets = rows["offset"].to_pylist()
     order = sorted(range(len(offsets)), key=lambda place: offsets[place])
     texts: list[str | None] = [None] * len(offsets)
-    found = guarded(pages, arguments, [offsets[place] for place in order], limits)
+    found = guarded(PAGES, arguments, [offsets[place] for place in order], limits)
     for place, page in zip(order, found, strict=True):
         texts[place] = None if isinstance(page, Failure) else page["text"]
     return texts
@@ -210,7 +210,7 @@ def _texts(archive: str, rows: pa.RecordBatch, extract: Mapping[str, Any]) -> li
 def _row(row: Mapping[str, Any], text: str | None, stage: Redact) -> dict[str, Any]:
     """One document as it was released. Raises RebuildError where the text is another."""
     spans = [Span(**span) for span in row["pii"]]
-    clean = redact(text or "", spans, stage.style, stage.secret_of(row["id"]))
+    clean = redact(edited(text, row["lines"]), spans, stage.style, stage.secret_of(row["id"]))
     if digest(clean) != row["text_sha256"]:
         raise RebuildError(
             f"the text of {row['id']} is another than it was: extractors of other versions differ "

@@ -8,8 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from pipelines import folders
-from pipelines.redact import Redact
+from pipelines.redact import Redact, edited
 from pipelines.release import RELEASED
 from pipelines.rights import Catalogue
 from roots import shards
@@ -32,17 +35,21 @@ def promoted_rows(
     settings = {key: value for key, value in language["stages"]["redact"]["settings"].items() if key != "secret_digest"}
     stage: Redact = build(Redact, settings, "redact")
     catalogue = Catalogue.of_values(manifest["sources"])
-    columns = [name for name in RELEASED.names if name not in ("minhash_cluster_size", "pii", "source", "license")]
+    later = ("minhash_cluster_size", "lines", "pii", "source", "license")
+    columns = [name for name in RELEASED.names if name not in later]
     rows: dict[str, dict[str, Any]] = {}
     for name in sorted(read_manifest(folders.folder(work, code, "dedup"))["shards"]):
+        lines = _lines(folders.folder(work, code, "dedup") / name, ids)
         for batch in shards.read_kept(folders.chain(work, code, name, "dedup"), columns):
             for row in batch.to_pylist():
                 if row["id"] in ids:
-                    redacted = stage.redacted(row["id"], row["text"], row["language"])
+                    cut = lines.get(row["id"])
+                    redacted = stage.redacted(row["id"], edited(row["text"], cut), row["language"])
                     source = catalogue.source_of(row["url"], row["file_path"])
                     rows[row["id"]] = {
                         **row,
                         "text": redacted["text"],
+                        "lines": cut,
                         "pii": redacted["pii"],
                         "minhash_cluster_size": None,
                         "source": source,
@@ -52,3 +59,12 @@ def promoted_rows(
     if missing:
         raise InputError(f"{work} has no text of {len(missing)} copies that should take a place")
     return rows
+
+
+def _lines(path: Path, ids: frozenset[str]) -> dict[str, list[dict[str, Any]]]:
+    """What goes of the texts of some copies: dedup edits them as if they stood in the place they now take."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for batch in shards.read(path, ["id", "lines"]):
+        some = batch.filter(pc.is_in(batch["id"], pa.array(sorted(ids), pa.string())))
+        found.update(zip(some["id"].to_pylist(), some["lines"].to_pylist(), strict=True))
+    return found

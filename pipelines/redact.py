@@ -1,11 +1,12 @@
 """redact: personal data out of the text of every document kept so far, by span.
 
-The spans (kind, start, end) are stored, counted in characters of the text before redaction; the values are nowhere.
+The text is stored here for the second time, so here it also loses the lines that dedup found repeated. The spans (kind,
+start, end) are stored, counted in characters of the text before redaction and after that; the values are nowhere.
 """
 
 import hashlib
 import hmac
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,9 +14,10 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from filters.personal_data import DEFAULT_KINDS, PRESETS, STYLES, find, redact, regions_of
+from filters.repeated_lines import without
 from roots.errors import unknown_name
 from roots.schema import REDACT
-from roots.shards import read_kept
+from roots.shards import open_shard, read_kept
 from roots.stage import ASIDE
 
 BATCH_BYTES = 8 << 20  # of text after redaction
@@ -75,13 +77,14 @@ class Redact:
         return secret
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Redact what the chain `sources` (index, extract, measure, filter, dedup) keeps."""
+        """Redact what the chain `sources` (index, extract, measure, filter, dedup) keeps, repeated lines cut out."""
         rows: list[dict[str, Any]] = []
         size = 0
-        for batch in read_kept(sources, ["id", "text", "language"]):
-            for values in zip(batch["id"], batch["text"], batch["language"], strict=True):
-                identity, text, language = (value.as_py() for value in values)
-                rows.append(self.redacted(identity, text or "", language))
+        lines = ["lines"] if any("lines" in open_shard(path).schema_arrow.names for path in sources) else []
+        for batch in read_kept(sources, ["id", "text", "language", *lines]):
+            for values in zip(*(batch[name] for name in ("id", "text", "language", *lines)), strict=True):
+                identity, text, language, *spans = (value.as_py() for value in values)
+                rows.append(self.redacted(identity, edited(text, spans[0] if spans else None), language))
                 size += 2 * len(rows[-1]["text"] or "")
                 if size >= BATCH_BYTES:
                     yield pa.RecordBatch.from_pylist(rows, self.schema)
@@ -105,3 +108,8 @@ class Redact:
             "pii": [span._asdict() for span in spans],
             "drop": "redact.too_many" if dropped else None,
         }
+
+
+def edited(text: str | None, lines: Sequence[Mapping[str, Any]] | None) -> str:
+    """The text of extract without the lines that dedup takes from it: what redact reads."""
+    return without(text or "", [(line["start"], line["end"]) for line in lines or ()])

@@ -50,7 +50,7 @@ class ShardStage:
     """The stage: the settings, and where each archive's documents lie in the whole, in bytes of text."""
 
     name: ClassVar[str] = "shard"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3  # 3: lines
     schema: ClassVar[pa.Schema] = DOCUMENT
     settings: Shard
     starts: tuple[tuple[str, int], ...]  # name of an archive's shard, bytes of kept text before it

@@ -3,7 +3,7 @@
 rows = kept + dropped            in every shard
 kept(n) = rows(n + 1)            from stage to stage, with the same ids in the same order
 bytes = receipt                  every shard, the final ones too
-lost to = kept                   a duplicate names a document that was kept
+lost to = kept                   a duplicate names a document that was kept, or one of a release it was compared with
 """
 
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
+from pipelines.dedup_released import unknown_matches
 from pipelines.folders import CHAIN, chain, folder
 from roots import shards
 from roots.errors import RootsError
@@ -73,17 +74,20 @@ def _ids(path: Path, kept_only: bool) -> list[str]:
 
 
 def _check_duplicates(paths: list[Path]) -> Iterator[str]:
-    """Every removed copy names a document that was kept."""
+    """Every removed copy names a document that was kept, or of which line removal left nothing, or one of a release."""
     kept: set[str] = set()
     lost: list[tuple[str, str]] = []
+    released: dict[str, list[tuple[str, str]]] = {}
     for path in paths:
         try:
-            for batch in shards.read(path, ["id", "duplicate_of", "drop"]):
-                for id_, other, drop in zip(
-                    *(batch[c].to_pylist() for c in ("id", "duplicate_of", "drop")), strict=True
+            for batch in shards.read(path, ["id", "duplicate_of", "release", "drop"]):
+                for id_, other, release, drop in zip(
+                    *(batch[c].to_pylist() for c in ("id", "duplicate_of", "release", "drop")), strict=True
                 ):
-                    if drop is None:
+                    if drop in (None, "dedup.lines"):
                         kept.add(id_)
+                    if release is not None:
+                        released.setdefault(release, []).append((id_, other))
                     elif other is not None:
                         lost.append((id_, other))
         except RootsError:
@@ -91,6 +95,8 @@ def _check_duplicates(paths: list[Path]) -> Iterator[str]:
     for id_, other in lost:
         if other not in kept:
             yield f"dedup: {id_} was removed as a copy of {other}, which was not kept"
+    if released:
+        yield from unknown_matches(paths[0].parent, released)
 
 
 def _check_release(work: Path, language: str, names: list[str]) -> Iterator[str]:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from filters.personal_data import DEFAULT_KINDS, redact
 from filters.personal_data import find as find_personal_data
+from pipelines.dedup_released import read_text
 from pipelines.folders import CHAIN, folder, languages
 from pipelines.index_trees import KIND as SOURCE
 from roots import shards
@@ -108,7 +109,7 @@ def _explain_language(work: Path, code: str, name: str, index_row: Row) -> Itera
         if stage in ("extract", "measure"):
             known.update(row or {})
         if stage == "dedup" and row and row["duplicate_of"] and row["drop"] != "dedup.url":
-            yield from (f"           {line}" for line in _differences(work, code, row["id"], row["duplicate_of"]))
+            yield from (f"           {line}" for line in _differences(work, code, row))
 
 
 def _lines(stage: str, row: Row | None, known: Mapping[str, Any]) -> Iterator[str]:
@@ -121,13 +122,17 @@ def _lines(stage: str, row: Row | None, known: Mapping[str, Any]) -> Iterator[st
     yield from (f"           {detail}" for detail in SAY[stage](row, known) if detail)
 
 
-def _differences(work: Path, code: str, lost: str, kept: str) -> Iterator[str]:
+def _differences(work: Path, code: str, row: Row) -> Iterator[str]:
     """The passages in which a removed document differs from the one that was kept, personal data taken out."""
+    lost, kept = row["id"], row["duplicate_of"]
     texts: dict[str, list[str]] = {}
     for path in sorted(folder(work, code, "extract").glob("*.parquet")):
         for batch in shards.read(path, ["id", "text"]):
-            for row in batch.filter(pc.is_in(batch["id"], pa.array([lost, kept]))).to_pylist():
-                texts[row["id"]] = [line for line in (row["text"] or "").split("\n") if line.strip()]
+            for each in batch.filter(pc.is_in(batch["id"], pa.array([lost, kept]))).to_pylist():
+                texts[each["id"]] = _split(each["text"])
+    if row["release"]:
+        released = read_text(folder(work, code, "dedup"), row["release"], kept)
+        texts |= {kept: _split(released)} if released is not None else {}
     if len(texts) < 2:
         return
     if texts[lost] == texts[kept]:
@@ -136,12 +141,21 @@ def _differences(work: Path, code: str, lost: str, kept: str) -> Iterator[str]:
     for line in difflib.unified_diff(texts[lost], texts[kept], n=0, lineterm=""):
         if line[:1] in "+-" and line[:3] not in ("+++", "---"):
             shown += 1
-            text = redact(line[1:], find_personal_data(line[1:], DEFAULT_KINDS), "roots")
             if shown <= PASSAGES:
-                cut = text if len(text) <= PASSAGE else text[: PASSAGE - 1] + "\u2026"
-                yield f"{'only here' if line[0] == '-' else 'only there'}: {cut}"
+                yield f"{'only here' if line[0] == '-' else 'only there'}: {_excerpt(line[1:])}"
     if shown > PASSAGES:
         yield f"and {shown - PASSAGES} passages more"
+
+
+def _split(text: str | None) -> list[str]:
+    """The lines of a text that are not empty."""
+    return [line for line in (text or "").split("\n") if line.strip()]
+
+
+def _excerpt(text: str) -> str:
+    """Some text for a person to see, personal data taken out."""
+    clean = redact(text, find_personal_data(text, DEFAULT_KINDS), "roots")
+    return clean if len(clean) <= PASSAGE else clean[: PASSAGE - 1] + "\u2026"
 
 
 def _say_index(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
@@ -184,9 +198,16 @@ def _say_filter(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
 def _say_dedup(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
     if row["duplicate_of"]:
         likeness = f"; Jaccard {_number(row['jaccard'])}" if row["jaccard"] is not None else ""
-        yield f"a copy of {row['duplicate_of']}, which was kept{likeness}"
+        where = f"released in {row['release']}" if row["release"] else "which was kept"
+        yield f"a copy of {row['duplicate_of']}, {where}{likeness}"
     elif row["minhash_cluster_size"] and row["minhash_cluster_size"] > 1:
         yield f"kept for {row['minhash_cluster_size']} copies, itself among them"
+    lines = (row["lines"] or []) if not row["duplicate_of"] else []
+    for line in lines[:PASSAGES]:
+        text = known.get("text", "")[line["start"] : line["end"]].strip()
+        yield f"line cut out ({line['rule']}, {line['times']} times in its source): {_excerpt(text)}"
+    if len(lines) > PASSAGES:
+        yield f"and {len(lines) - PASSAGES} lines more"
 
 
 def _say_redact(row: Row, known: Mapping[str, Any]) -> Iterator[str]:

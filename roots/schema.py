@@ -55,12 +55,28 @@ VERDICT = pa.schema(
     ]
 )
 
+# Lines cut out because their source repeats them: by which rule, where in the text before, how often they stood there.
+LINES = pa.list_(
+    pa.struct(
+        [
+            pa.field("rule", pa.string()),
+            pa.field("start", pa.int32()),
+            pa.field("end", pa.int32()),
+            pa.field("times", pa.int32()),  # in its source
+        ]
+    )
+)
+
 DEDUP = pa.schema(
     [
         ID,
         pa.field("duplicate_of", pa.string()),  # id of the document that was kept instead
+        pa.field("release", pa.string()),  # where that document is, where it is in an earlier one: name and version
         pa.field("jaccard", pa.float32()),  # exact, of the shingle sets; 1 for an exact copy
         pa.field("minhash_cluster_size", pa.int32()),  # on the kept row: itself and all it stands for
+        pa.field(
+            "lines", LINES
+        ),  # what goes of the text of extract; of a removed copy: would, were it ever put in place
         DROP,
     ]
 )
@@ -70,8 +86,8 @@ SPANS = pa.list_(pa.struct([pa.field("kind", pa.string()), pa.field("start", pa.
 REDACT = pa.schema(
     [
         ID,
-        pa.field("text", pa.string()),  # after redaction
-        pa.field("pii", SPANS),  # characters of the text before redaction; never the value itself
+        pa.field("text", pa.string()),  # without repeated lines, after redaction
+        pa.field("pii", SPANS),  # characters of the text before redaction, lines cut out; never the value itself
         DROP,
     ]
 )
@@ -89,6 +105,7 @@ DOCUMENT = pa.schema(
         pa.field("language_score", pa.float32()),
         pa.field("minhash_cluster_size", pa.int32()),
         pa.field("top_langs", LABELS),
+        pa.field("lines", LINES),
         pa.field("pii", SPANS),
         pa.field("signals", pa.list_(pa.string())),
     ]

@@ -583,7 +583,7 @@ def test_a_host_that_loses_too_much_is_named_and_with_strict_an_error(tmp_path: 
     chains = lay(tmp_path, rows, 2)
     run_dedup(chains, tmp_path / "dedup", Dedup(), Serial())
     report = json.loads((tmp_path / "dedup" / "report.json").read_text("utf-8"))
-    assert report["alarms"] == [{"host": "copies.org", "rows": 120, "lost": 119}]
+    assert report["alarms"] == [{"source": "copies.org", "rows": 120, "lost": 119}]
     with pytest.raises(StageFailed, match=r"copies\.org: 119 of 120"):
         run_dedup(chains, tmp_path / "dedup", Dedup(strict=True), Serial())
 
