@@ -83,7 +83,11 @@ def tokenizer_train(
     trained = module.train(sources, settings, lines)
     folder = target or corpus.places(work, names).tokenizer
     module.save(trained, folder)
-    click.echo(f"{folder}: {trained.report['tokens']:,} tokens, {trained.report['mb_per_second']} MB/s")
+    said = trained.report
+    click.echo(
+        f"{folder}: {said['tokens']:,} tokens, {said['mb_per_second']} MB/s ({said['mb_per_cpu_second']} a core), "
+        f"{said['peak_memory_mb']} MB of memory"
+    )
 
 
 @click.command("eval")
@@ -92,12 +96,18 @@ def tokenizer_train(
 @click.option(
     "--treebank", "treebanks", multiple=True, type=click.Path(dir_okay=False, path_type=Path), help="CoNLL-U."
 )
+@click.option(
+    "--monolingual", type=FOLDER, help="Work folder: compare with a tokenizer of each of its languages alone."
+)
 @click.option("--to", "target", type=FOLDER, default=Path("tokenizer-eval"), show_default=True, help="Folder to write.")
 @errors_are_lines
-def tokenizer_eval(tokenizers: Sequence[str], parallel: Path, treebanks: Sequence[Path], target: Path) -> None:
+def tokenizer_eval(
+    tokenizers: Sequence[str], parallel: Path, treebanks: Sequence[Path], monolingual: Path | None, target: Path
+) -> None:
     """Measure tokenizers on the same text: cost by language, fertility, round trip; a table and a picture.
 
-    A tokenizer is a folder, a file, or package:file inside an installed package.
+    A tokenizer is a folder, a file, or package:file inside an installed package. Monolingual tokenizers are trained
+    here, as large as the first one named.
 
     \b
     Example:
@@ -105,7 +115,15 @@ def tokenizer_eval(tokenizers: Sequence[str], parallel: Path, treebanks: Sequenc
     """
     module, fertility = _trainer("tokenizer"), _trainer("fertility")
     loaded = {name: module.find(name) for name in tokenizers}
-    found = fertility.evaluate(loaded, fertility.read_parallel(parallel), list(treebanks))
+    lines = fertility.read_parallel(parallel)
+    alone = None
+    if monolingual is not None:
+        corpus = _trainer("corpus")
+        known = [code for code in sorted(lines) if corpus.has_shards(monolingual, code)]
+        size = module.padded(loaded[tokenizers[0]].get_vocab_size())
+        sources = {code: corpus.shards(monolingual, code, "train") for code in known}
+        alone = module.monolingual(sources, module.TokenizerSettings(vocabulary=size))
+    found = fertility.evaluate(loaded, lines, list(treebanks), alone)
     rendered, picture = fertility.render(found)
     _write(target, "tokenizer", rendered, picture, found)
 

@@ -45,6 +45,11 @@ def shards(work: Path, language: str, split: str) -> list[Path]:
     return found
 
 
+def has_shards(work: Path, language: str) -> bool:
+    """Whether the pipeline was run for a language here."""
+    return any((work / language / "shards" / "train").glob("data-*.arrow"))
+
+
 def batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """The rows of one Arrow IPC stream file, memory-mapped. Raises ShardError for a damaged or foreign file."""
     try:

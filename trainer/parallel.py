@@ -83,8 +83,11 @@ def start(recipe: Recipe) -> World:
             f"train: replicate {replicate} x shard {recipe.shard} x tensor {recipe.tensor} is not the number of "
             f"processes, {size}: start them with torchrun --nproc-per-node"
         )
-    if recipe.rows % (replicate * recipe.shard):
-        raise SettingsError(f"train: {recipe.rows} rows a batch cannot be divided by {replicate * recipe.shard} ranks")
+    ranks = replicate * recipe.shard
+    ramp = (recipe.ramp_rows, recipe.ramp_by) if recipe.ramp_rows else ()
+    for rows in (recipe.rows, *ramp):  # rows that no rank reads would be lost unsaid
+        if rows % ranks:
+            raise SettingsError(f"train: {rows} rows a batch (or of its ramp) cannot be divided by {ranks} ranks")
     if size == 1:
         return World(device)
     opened = not dist.is_initialized()

@@ -323,9 +323,11 @@ def _report(run: Run, journal: Journal, seconds: float) -> None:
     journal.event({"step": progress.step, "tokens": progress.tokens, "bits_per_byte": bits})
     said = ", ".join(f"{language} {value:.3f}" for language, value in bits.items())
     left = (run.recipe.tokens - progress.tokens) / each
+    mfu = _speed(run, each).get("mfu")
+    share = f" ({100 * mfu:.0f} % MFU)" if mfu else ""
     journal.say(
         f"step {progress.step}: {progress.tokens:,} tokens, bits per byte {said}, "
-        f"{each:,.0f} tokens/s, {left:.0f} s left"
+        f"{each:,.0f} tokens/s{share}, {left:.0f} s left"
     )
     journal.picture()
 

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import time
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,7 +19,7 @@ import torch
 
 from roots.errors import InputError, SettingsError, ShardError
 from roots.settings import build
-from trainer import checkpoint, recipe, train
+from trainer import checkpoint, parallel, recipe, train
 from trainer.guard import Guard
 from trainer.journal import read_log
 from trainer.presets import PRESETS, Shape
@@ -316,3 +318,52 @@ def test_bad_settings_are_refused(values, message):
 def test_the_world_must_fit(world, tmp_path):
     with pytest.raises(SettingsError, match="torchrun"):
         fit(world, tmp_path, replace(TINY, shard=2))
+
+
+@pytest.mark.parametrize(
+    ("ramp", "fits"), [({"ramp_rows": 3, "ramp_by": 2}, False), ({"ramp_rows": 2, "ramp_by": 2}, True)]
+)
+def test_a_ramp_whose_rows_no_rank_would_read_is_refused(ramp, fits, monkeypatch):
+    def opened(kind):
+        raise ConnectionError(kind)
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr("torch.distributed.init_process_group", opened)
+    with pytest.raises(ConnectionError if fits else SettingsError):
+        parallel.start(replace(TINY, ramp_tokens=512, **ramp))
+
+
+def test_a_run_whose_batch_grows_reads_every_row_once_and_resumes(world, tmp_path):
+    ramped = replace(TINY, ramp_rows=2, ramp_by=2, ramp_tokens=3 * 256, tokens=8 * 256, save_every=2)
+    assert fit(world, tmp_path / "whole", ramped).finished
+    sizes = [line["tokens"] for line in lines(tmp_path / "whole") if "loss" in line]
+    assert [b - a for a, b in pairwise([0, *sizes])] == [rows * 32 for rows in recipe.updates(ramped)]
+    fit(world, tmp_path / "parts", ramped)
+    for path in sorted((tmp_path / "parts" / "checkpoints").glob("step_*"))[-1:]:
+        shutil.rmtree(path)
+    assert fit(world, tmp_path / "parts", ramped).finished
+    assert same(held(tmp_path / "whole").weights, held(tmp_path / "parts").weights)
+
+
+def test_tensorboard_is_written_or_its_absence_said(world, tmp_path, monkeypatch):
+    written = []
+
+    class Writer:
+        def __init__(self, folder):
+            self.folder = folder
+
+        def add_scalar(self, *values):
+            written.append(values)
+
+        def close(self):
+            written.append("closed")
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Writer))
+    wanted = replace(TINY, tensorboard=True, tokens=3 * 256)
+    fit(world, tmp_path / "a", wanted)
+    losses = [(line["loss"], line["tokens"]) for line in lines(tmp_path / "a") if "loss" in line]
+    assert [(value, at) for key, value, at in written[:-1] if key == "loss"] == losses
+    assert written[-1] == "closed"
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(SettingsError, match="pip install tensorboard"):
+        fit(world, tmp_path / "b", wanted)
