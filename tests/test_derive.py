@@ -58,14 +58,28 @@ def test_every_bound_stands_within_its_limits_and_says_where_it_comes_from() -> 
         value = getattr(bound, LIMITS[signal].side)
         assert low <= value <= high
         assert "of 80 documents" in bound.source
-    assert set(derived.bounds) == set(LIMITS)
+    assert set(derived.bounds) == {signal for signal, limit in LIMITS.items() if not limit.by_labels}
 
 
 def test_a_bound_follows_its_quantile_between_the_limits() -> None:
-    numbers = np.linspace(0.16, 0.26, 101)
+    numbers = np.linspace(0.16, 0.26, 9901)
     derived = derive_bounds({"digits": pa.array(numbers, pa.float32())}, "test", 0.1)
-    assert derived.bounds["digits"].max == pytest.approx(0.25)
-    assert derived.dropped == pytest.approx(10 / 101)
+    assert derived.bounds["digits"].max == pytest.approx(0.25, abs=0.002)
+    assert derived.dropped == pytest.approx(0.1, abs=0.02)
+
+
+def test_a_quantile_of_few_documents_is_drawn_out_from_the_median() -> None:
+    few, many = (pa.array(np.linspace(0.16, 0.26, count), pa.float32()) for count in (60, 60_000))
+    bounds = [derive_bounds({"digits": numbers}, "test", 0.1).bounds["digits"].max for numbers in (few, many)]
+    # median 0.21, quantile 0.25; six documents lie beyond it: 0.04 * (1 + 1 / (2 * 7 ** 0.5)) above the median
+    assert bounds == [pytest.approx(0.21 + 0.04 * (1 + 0.5 / 7**0.5), abs=5e-4), pytest.approx(0.25, abs=1e-3)]
+
+
+def test_lines_that_are_all_short_are_bounded_by_labels_alone() -> None:
+    signals = {"short_lines": pa.array(np.repeat([0.2, 1.0], 40), pa.float32())}
+    assert derive_bounds(signals, "test").bounds == {}
+    good = np.repeat([True, False], 40)
+    assert derive_from_labels(signals, good, "labels").bounds["short_lines"].max == pytest.approx(0.2, abs=2e-3)
 
 
 def test_bounds_that_drop_much_are_warned_of() -> None:

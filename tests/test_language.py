@@ -1,5 +1,6 @@
 """Every language file is whole, names its sources, and judges its own examples as it says."""
 
+import tomllib
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ from filters.characters import SCRIPTS
 from filters.language import Bound, Example, bound_sets, find_code, known_codes, load_language
 from filters.measures import measure
 from filters.rules import LANGUAGE_SCORE, judge, rules_of
-from filters.text import SEGMENTERS
+from filters.text import SEGMENTERS, read_texts
 from roots.errors import InputError, SettingsError
 
 ROOTS_LANGUAGES = [
@@ -64,6 +65,20 @@ def test_every_language_shows_documents_kept_and_dropped(code: str) -> None:
     language = load_language(code)
     assert language.kept
     assert language.dropped
+
+
+WORDS = tomllib.loads((Path(__file__).parent / "fixtures" / "words.toml").read_text(encoding="utf-8"))
+NOT_YET = {"fr": {"aujourd", "hui"}, "zht": {"來的"}}  # what is known to be cut otherwise than by a person
+
+
+@pytest.mark.parametrize("code", ROOTS_LANGUAGES)
+def test_words_are_cut_as_a_person_does(code: str) -> None:
+    text = pa.array([WORDS[code]["text"]], pa.large_string())
+    batch = read_texts(text, load_language(code).reading.segmenter)
+    spans = zip(batch.words.starts.tolist(), batch.words.ends.tolist(), strict=True)
+    found = ["".join(map(chr, batch.codes[start:end])) for start, end in spans]
+    assert set(found) - set(WORDS[code]["words"]) == NOT_YET.get(code, set())
+    assert code in NOT_YET or found == WORDS[code]["words"]
 
 
 @pytest.mark.parametrize(
