@@ -114,7 +114,15 @@ def _bloom(lr: float, rows: int, floor: float = 1e-5, **more: Any) -> dict[str, 
 
 # What each preset is trained with where the user says nothing else. BLOOM's: Workshop 2022, table 3 and section 3.4.
 RECIPES: Mapping[str, Mapping[str, Any]] = {
-    "demo": {"tokens": 800_000, "batch_tokens": 2_048, "micro_rows": 8, "optimiser": "muon", "lr": 4e-3},
+    "demo": {
+        "tokens": 800_000,
+        "batch_tokens": 2_048,
+        "micro_rows": 8,
+        "optimiser": "muon",
+        "lr": 4e-3,
+        "min_lr": 0.0,
+        "evaluate_every": 50,
+    },
     "small": {"length": 512, "tokens": 20_000_000, "batch_tokens": 16_384, "micro_rows": 8},
     "125m": {**_WORKING, "tokens": 2_500_000_000, "lr": 6e-4, "micro_rows": 32},
     "350m": {**_WORKING, "tokens": 7_000_000_000, "lr": 4e-4, "micro_rows": 16},
