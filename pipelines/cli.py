@@ -30,9 +30,9 @@ from roots.stage import Share
 
 # Commands beside the main job, and where they are: imported only when they are asked for, as some need half a second.
 LAZY = {
-    "pipelines.cli_watch": ("status",),
+    "pipelines.cli_watch": ("status", "plan"),
     "pipelines.cli_language": ("judge", "derive", "report", "lid", "pii"),
-    "pipelines.cli_release": ("publish", "push", "takedown", "pointers", "rebuild"),
+    "pipelines.cli_release": ("publish", "push", "signatures", "takedown", "pointers", "rebuild"),
     "pipelines.cli_trainer": ("tokenizer", "tokens", "train", "evaluate", "export", "ablate", "memorization"),
 }
 
@@ -97,11 +97,11 @@ def _go(
         for line in pipeline.preview(jobs, stages):
             click.echo(line)
         return
-    for job in jobs:
+    for job, part in pipeline.in_order(jobs, stages):
         with progress_of(f"{job.code} " if job.code else "", options["quiet"]) as progress:
-            manifests = pipeline.run_stages(job, stages, executor, progress, share)
+            manifests = pipeline.run_stages(job, part, executor, progress, share)
         click.echo(f"\n{job.title}\n{table(manifests)}")
-        if "shard" in stages:
+        if "shard" in part:
             click.echo(f"\nThe dataset is in {job.dataset}\nWhat became of a page: roots why URL --work {work}")
 
 

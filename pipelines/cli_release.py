@@ -1,4 +1,4 @@
-"""Commands of a release: publish, push, takedown, pointers, rebuild."""
+"""Commands of a release: publish, push, signatures, takedown, pointers, rebuild."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +21,8 @@ from pipelines.cli_options import (
     settings_options,
     split_codes,
 )
+from pipelines.dedup_released import remove_signatures, write_signatures
+from pipelines.dedup_settings import Dedup, with_preset
 from pipelines.rights import Rights
 from pipelines.takedown_list import read_requests
 from pipelines.validate import validate
@@ -35,10 +37,11 @@ RELEASE = click.argument("release", type=FOLDER)
 @click.option("--to", "target", required=True, help="Folder of the release, or user/name of the Hub.")
 @click.option("--lang", "-l", "codes", multiple=True, help="Only these languages. [default: all that have a dataset]")
 @click.option("--dry-run", is_flag=True, help="Write and load the folder, but send nothing.")
+@click.option("--signatures", is_flag=True, help="Write what a later `roots dedup --against` needs beside it.")
 @run_options
 @settings_options
 @errors_are_lines
-def publish(work: Path, target: str, codes: Sequence[str], dry_run: bool, **options: Any) -> None:
+def publish(work: Path, target: str, codes: Sequence[str], dry_run: bool, signatures: bool, **options: Any) -> None:
     """Write a release in Hugging Face layout with its card, check it by loading it, and push it where asked.
 
     A target of the form user/name is a repository of the Hub unless a folder of that name exists; its folder is then
@@ -48,18 +51,21 @@ def publish(work: Path, target: str, codes: Sequence[str], dry_run: bool, **opti
     Example:
       roots publish work --to release --set publish.contact=corpus@example.org
     """
-    values = only_groups(("publish", "rights", "push"), options["pairs"], options["config"])
+    values = only_groups(("publish", "rights", "push", "dedup"), options["pairs"], options["config"])
     hub = target.count("/") == 1 and not target.startswith((".", "/")) and not Path(target).exists()
     folder = work / "release" if hub else Path(target)
     repo = {"repo": target} if hub else {}
     settings = build(publish_.Publish, {**repo, **values["publish"]}, "publish")
     rights = build(Rights, values["rights"], "rights")
+    scheme = build(Dedup, with_preset(values["dedup"]), "dedup").scheme
     sending = build(push_.Push, {**values["push"], **repo}, "push") if hub else None
+    executor = executor_of(options["executor"], options["workers"])
     with progress_of("", options["quiet"]) as progress:
-        manifest = publish_.publish(
-            work, folder, split_codes(codes), settings, rights,
-            executor_of(options["executor"], options["workers"]), progress,
-        )  # fmt: skip
+        manifest = publish_.publish(work, folder, split_codes(codes), settings, rights, executor, progress)
+    remove_signatures(folder)  # of what was published here before
+    if signatures:
+        with progress_of("", options["quiet"]) as progress:
+            write_signatures(folder, scheme, executor, progress)
     problems = list(validate(folder))
     for problem in problems:
         click.echo(f"{folder}: {problem}", err=True)
@@ -90,6 +96,27 @@ def push(release: Path, repo: str, **options: Any) -> None:
     with progress_of("", quiet=False) as progress:
         commits = push_.push(release, settings, progress)
     click.echo(f"{repo}: {len(commits)} commits")
+
+
+@click.command()
+@RELEASE
+@run_options
+@settings_options
+@errors_are_lines
+def signatures(release: Path, **options: Any) -> None:
+    """Write what a later `roots dedup --against RELEASE` needs beside a release: a tenth of its text's bytes.
+
+    It is written for one scheme of dedup; give the settings that the later run will have.
+
+    \b
+    Example:
+      roots signatures release --set dedup.preset=thorough
+    """
+    settings = build(Dedup, with_preset(only_groups(("dedup",), options["pairs"], options["config"])["dedup"]), "dedup")
+    with progress_of("", options["quiet"]) as progress:
+        executor = executor_of(options["executor"], options["workers"])
+        manifest = write_signatures(release, settings.scheme, executor, progress)
+    click.echo(f"{release}: {manifest.rows} documents signed in {len(manifest.shards)} files, {manifest.made} made now")
 
 
 @click.command()
@@ -165,6 +192,7 @@ def rebuild(release: Path, inputs: Sequence[str], target: Path, **options: Any) 
 COMMANDS: dict[str, click.Command] = {
     "publish": publish,
     "push": push,
+    "signatures": signatures,
     "takedown": takedown,
     "pointers": pointers,
     "rebuild": rebuild,

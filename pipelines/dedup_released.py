@@ -21,6 +21,7 @@ removed is verified against the text itself.
 
 import json
 import re
+import shutil
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -93,6 +94,12 @@ def write_signatures(folder: Path, scheme: Scheme, executor: Executor, progress:
         if path.relative_to(target).as_posix() not in plan:
             path.unlink()
     return run(cast(Stage, Signatures(scheme)), plan, target, executor, progress)
+
+
+def remove_signatures(folder: Path) -> None:
+    """Remove the signatures of a release, if it has any."""
+    if (folder / FOLDER).is_dir():
+        shutil.rmtree(folder / FOLDER)
 
 
 def _documents(manifest: Mapping[str, object]) -> list[str]:
@@ -170,12 +177,16 @@ def read_text(target: Path, label: str, id_: str) -> str | None:
     return None
 
 
-def unknown_matches(target: Path, matches: Mapping[str, Sequence[tuple[str, str]]]) -> Iterator[str]:
-    """Of documents of releases that rows of dedup name, {release: (id of the row, id it names)}, those not in it."""
+def unknown_matches(targets: Sequence[Path], matches: Mapping[str, Sequence[tuple[str, str]]]) -> Iterator[str]:
+    """Of documents of releases that rows of dedup name, {release: (id of the row, id it names)}, those not in it.
+
+    `targets` are the folders that may have dedup's scratch files.
+    """
     for label, pairs in sorted(matches.items()):
         wanted = pa.array(sorted({other for _, other in pairs}), pa.string())
         found: set[str] = set()
-        for path in sorted((target / "sign").glob(f"{RELEASED}{label}--*.parquet")):
+        paths = [path for target in targets for path in (target / "sign").glob(f"{RELEASED}{label}--*.parquet")]
+        for path in sorted(paths):
             for batch in shards.read(path, ["id"]):
                 found.update(batch["id"].filter(pc.is_in(batch["id"], wanted)).to_pylist())
         for id_, other in pairs:

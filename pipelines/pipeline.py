@@ -12,14 +12,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
 from filters.language import Language
 from filters.language_id import load_model
 from pipelines import folders
-from pipelines.dedup import Dedup, run_dedup
+from pipelines.dedup import Dedup, run_together
+from pipelines.dedup_released import read_releases, write_against
 from pipelines.dedup_settings import with_preset
+from pipelines.dedup_steps import Steps
 from pipelines.extract import Extract
 from pipelines.index import Index
 from pipelines.programs import ExtractPrograms, extract_of, find_code, judge_of, load_language, measure_of, shard_of
@@ -72,6 +75,7 @@ class Job:
     dedup: Dedup
     redact: Redact
     shard: Shard
+    together: tuple[Language, ...] = ()  # all languages of the command: dedup's scope "global" goes over them at once
 
     @property
     def code(self) -> str:
@@ -126,9 +130,21 @@ def plan_jobs(
     if not languages:
         return [Job(work, archives, None, index, None, dedup, redact, shard)]
     return [
-        Job(work, archives, language, index, extract, dedup, redact, shard)
+        Job(work, archives, language, index, extract, dedup, redact, shard, tuple(languages))
         for language, extract in zip(languages, extracts, strict=True)
     ]
+
+
+def in_order(jobs: Sequence[Job], stages: Sequence[str]) -> Iterator[tuple[Job, Sequence[str]]]:
+    """Which stages of which job come one after another: a job after a job, but where dedup goes over all languages.
+
+    Then all jobs come as far as dedup before any goes on.
+    """
+    cuts = [0, len(stages)]
+    if len(jobs) > 1 and jobs[0].dedup.scope == "global" and "dedup" in stages:
+        cuts.insert(1, stages.index("dedup"))
+    for first, last in pairwise(cuts):
+        yield from ((job, stages[first:last]) for job in jobs if first < last)
 
 
 def run_stages(
@@ -166,11 +182,25 @@ def _gather(job: Job, before: str, executor: Executor, share: Share) -> None:
 
 def _run_dedup(job: Job, executor: Executor, progress: Progress | None, share: Share) -> Manifest:
     start = time.monotonic()
-    _gather(job, "dedup", executor, share)
+    jobs = [replace(job, language=each) for each in job.together] if job.dedup.scope == "global" else [job]
+    for each in jobs:
+        _gather(each, "dedup", executor, share)
     if isinstance(executor, Local):  # its work is compiled and lets go of the interpreter: one process is enough
         executor = Threads(executor.workers)
-    manifest = run_dedup(job.chains("dedup"), job.folder("dedup"), job.dedup, executor, progress, share=share)
+    corpora = {each.folder("dedup"): each.chains("dedup") for each in jobs}
+    target = folders.folder(job.work, folders.ALL, "dedup") if len(jobs) > 1 else job.folder("dedup")
+    steps = Steps(target, executor, progress, share)
+    manifest = run_together(corpora, steps, job.dedup, _against(jobs))[job.folder("dedup")]
     return replace(manifest, seconds=time.monotonic() - start)  # of all its sub-steps
+
+
+def _against(jobs: Sequence[Job]) -> dict[str, Sequence[Path]]:
+    """The documents of releases that the languages are compared with; where they are is noted for `why`."""
+    tags = [job.language.tag for job in jobs if job.language]
+    releases = read_releases(jobs[0].dedup.against, tags, jobs[0].dedup.scheme)
+    for job in jobs:
+        write_against(job.folder("dedup"), releases)
+    return {name: chain for each in releases for name, chain in each.chains.items()}
 
 
 def _run_shard(job: Job, executor: Executor, progress: Progress | None, share: Share) -> Manifest:

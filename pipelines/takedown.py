@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from pipelines import release
 from pipelines.card import write_card
+from pipelines.dedup_released import file_of
 from pipelines.promote import promoted_rows
 from pipelines.takedown_list import Requests, digest
 from pipelines.takedown_plan import Change, plan_changes
@@ -285,6 +286,8 @@ def finish(folder: Path) -> None:
             (folder / name).unlink(missing_ok=True)
         elif (staging / name).is_file():
             (staging / name).replace(folder / name)
+        if name.startswith("data/"):  # what is stored of the documents goes with them: pipelines.dedup_released
+            (folder / file_of(name)).unlink(missing_ok=True)
     (folder / "takedowns").mkdir(exist_ok=True)
     text = json.dumps(diff, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     shards.write_text(folder / "takedowns" / f"{after['version']}.json", text)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from pipelines.dedup_released import unknown_matches
-from pipelines.folders import CHAIN, chain, folder
+from pipelines.folders import ALL, CHAIN, chain, deduplicated_with, folder
 from roots import shards
 from roots.errors import RootsError
 from roots.stage import read_manifest
@@ -32,7 +32,8 @@ def verify(work: Path, language: str) -> Iterator[str]:
     for name in names:
         yield from _check_chain([*chain(work, language, name, last), folder(work, language, last) / name])
     if "dedup" in stages:
-        yield from _check_duplicates([folder(work, language, "dedup") / name for name in names])
+        others = [folder(work, code, "dedup") for code in deduplicated_with(work, language)[1:]]
+        yield from _check_duplicates([folder(work, language, "dedup") / name for name in names], others)
     if "shard" in stages:
         yield from _check_release(work, language, names)
 
@@ -73,8 +74,11 @@ def _ids(path: Path, kept_only: bool) -> list[str]:
     return ids
 
 
-def _check_duplicates(paths: list[Path]) -> Iterator[str]:
-    """Every removed copy names a document that was kept, or of which line removal left nothing, or one of a release."""
+def _check_duplicates(paths: list[Path], others: list[Path]) -> Iterator[str]:
+    """Every removed copy names a document that was kept, or of which line removal left nothing, or one of a release.
+
+    `others` are the folders of dedup of other languages, where it went over several.
+    """
     kept: set[str] = set()
     lost: list[tuple[str, str]] = []
     released: dict[str, list[tuple[str, str]]] = {}
@@ -92,11 +96,16 @@ def _check_duplicates(paths: list[Path]) -> Iterator[str]:
                         lost.append((id_, other))
         except RootsError:
             return  # said already, shard by shard
+    for path in sorted(path for other in others for path in other.glob("*.parquet")):
+        for batch in shards.read(path, ["id", "drop"]):
+            stays = pc.or_kleene(pc.is_null(batch["drop"]), pc.equal(batch["drop"], "dedup.lines"))
+            kept.update(batch["id"].filter(stays).to_pylist())
     for id_, other in lost:
         if other not in kept:
             yield f"dedup: {id_} was removed as a copy of {other}, which was not kept"
     if released:
-        yield from unknown_matches(paths[0].parent, released)
+        dedup = paths[0].parent
+        yield from unknown_matches([dedup, dedup.parents[1] / ALL / dedup.name], released)
 
 
 def _check_release(work: Path, language: str, names: list[str]) -> Iterator[str]:

@@ -13,10 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.personal_data import DEFAULT_KINDS, redact
-from filters.personal_data import find as find_personal_data
+from filters.personal_data import as_shown
 from pipelines.dedup_released import read_text
-from pipelines.folders import CHAIN, folder, languages
+from pipelines.folders import CHAIN, deduplicated_with, folder, languages
 from pipelines.index_trees import KIND as SOURCE
 from roots import shards
 from roots.errors import InputError
@@ -126,19 +125,21 @@ def _differences(work: Path, code: str, row: Row) -> Iterator[str]:
     """The passages in which a removed document differs from the one that was kept, personal data taken out."""
     lost, kept = row["id"], row["duplicate_of"]
     texts: dict[str, list[str]] = {}
-    for path in sorted(folder(work, code, "extract").glob("*.parquet")):
+    paths = [path for each in deduplicated_with(work, code) for path in folder(work, each, "extract").glob("*.parquet")]
+    for path in sorted(paths):
         for batch in shards.read(path, ["id", "text"]):
             for each in batch.filter(pc.is_in(batch["id"], pa.array([lost, kept]))).to_pylist():
-                texts[each["id"]] = _split(each["text"])
+                texts[each["id"]] = _split(each["text"], code)
+    one, other = texts.get(lost), texts.get(kept)
     if row["release"]:
         released = read_text(folder(work, code, "dedup"), row["release"], kept)
-        texts |= {kept: _split(released)} if released is not None else {}
-    if len(texts) < 2:
+        other = None if released is None else _split(released, code)
+    if one is None or other is None:
         return
-    if texts[lost] == texts[kept]:
-        yield "the texts are equal"
+    if one == other:
+        yield "the texts are equal, personal data taken out"
     shown = 0
-    for line in difflib.unified_diff(texts[lost], texts[kept], n=0, lineterm=""):
+    for line in difflib.unified_diff(one, other, n=0, lineterm=""):
         if line[:1] in "+-" and line[:3] not in ("+++", "---"):
             shown += 1
             if shown <= PASSAGES:
@@ -147,15 +148,14 @@ def _differences(work: Path, code: str, row: Row) -> Iterator[str]:
         yield f"and {shown - PASSAGES} passages more"
 
 
-def _split(text: str | None) -> list[str]:
-    """The lines of a text that are not empty."""
-    return [line for line in (text or "").split("\n") if line.strip()]
+def _split(text: str | None, language: str) -> list[str]:
+    """The lines of a text that are not empty, personal data taken out."""
+    return [line for line in as_shown(text or "", language).split("\n") if line.strip()]
 
 
 def _excerpt(text: str) -> str:
-    """Some text for a person to see, personal data taken out."""
-    clean = redact(text, find_personal_data(text, DEFAULT_KINDS), "roots")
-    return clean if len(clean) <= PASSAGE else clean[: PASSAGE - 1] + "\u2026"
+    """The beginning of some text."""
+    return text if len(text) <= PASSAGE else text[: PASSAGE - 1] + "\u2026"
 
 
 def _say_index(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
@@ -202,10 +202,10 @@ def _say_dedup(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
         yield f"a copy of {row['duplicate_of']}, {where}{likeness}"
     elif row["minhash_cluster_size"] and row["minhash_cluster_size"] > 1:
         yield f"kept for {row['minhash_cluster_size']} copies, itself among them"
-    lines = (row["lines"] or []) if not row["duplicate_of"] else []
+    lines = (row["lines"] or []) if row["drop"] in (None, "dedup.lines") else []
     for line in lines[:PASSAGES]:
         text = known.get("text", "")[line["start"] : line["end"]].strip()
-        yield f"line cut out ({line['rule']}, {line['times']} times in its source): {_excerpt(text)}"
+        yield f"line cut out ({line['rule']}, {line['times']} times in its source): {_excerpt(as_shown(text, known.get('language')))}"
     if len(lines) > PASSAGES:
         yield f"and {len(lines) - PASSAGES} lines more"
 

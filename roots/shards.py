@@ -345,7 +345,7 @@ def read_kept(chain: Sequence[Path], columns: Sequence[str]) -> Iterator[pa.Reco
         _stream(chain[position], masks[position], ["id", *(c for c in columns if home[c] == position and c != "id")])
         for position in sorted(set(home.values()))
     ]
-    for parts in _align(streams):
+    for parts in align(streams):
         ids = parts[0]["id"]
         if any(not part["id"].equals(ids) for part in parts[1:]):
             raise ShardError(f"the shards of {chain[-1].name} hold different documents: run their stages again")
@@ -367,7 +367,7 @@ def _stream(path: Path, mask: npt.NDArray[np.bool_], columns: Sequence[str]) -> 
             yield batch.filter(pa.Array.from_buffers(pa.bool_(), keep.size, [None, bits]))
 
 
-def _align(streams: Sequence[Iterator[pa.RecordBatch]]) -> Iterator[list[pa.RecordBatch]]:
+def align(streams: Sequence[Iterator[pa.RecordBatch]]) -> Iterator[list[pa.RecordBatch]]:
     """Cut several streams of equal total length into pieces of equal length."""
     held: list[pa.RecordBatch | None] = [next(stream, None) for stream in streams]
     while all(part is not None for part in held):
