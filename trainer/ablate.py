@@ -28,7 +28,7 @@ from trainer import tokenizer as tok
 from trainer.memorization import window_keys
 from trainer.recipe import Recipe
 from trainer.tokenizer import TokenizerSettings
-from trainer.train import train
+from trainer.train import TrainingFailed, train
 
 # Two-sided 95 % quantiles of Student's t, by degrees of freedom from 1; beyond the table the normal's.
 STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
@@ -225,7 +225,8 @@ def _one_run(work: Path, languages: Sequence[str], tokenizer: Path, recipe: Reci
         splits = {split: corpus.shards(work, language, split) for split in corpus.SPLITS}
         tokens.write(splits, tok.load(tokenizer), language, places.tokens / language, tokens.TokensSettings())
         sources[language] = places.tokens / language
-    train(recipe, sources, tokenizer, places.model, lambda text: None)
+    if not train(recipe, sources, tokenizer, places.model, lambda text: None).finished:
+        raise TrainingFailed(f"{places.model} was stopped before its end: the same command goes on from there")
     model, _ = checkpoint.load_model(places.model)
     return {
         language: evaluate.bits_per_byte(

@@ -12,6 +12,7 @@ from roots.settings import build
 from trainer import ablate
 from trainer.presets import PRESETS, Shape
 from trainer.recipe import Recipe
+from trainer.train import Result, TrainingFailed
 
 RECIPE = Recipe(
     length=32, tokens=60 * 512, batch_tokens=512, save_every=1000, evaluate_every=0, attention="key_bias", lr=5e-3,
@@ -121,6 +122,14 @@ def test_the_interval_is_students():
     assert ablate.compare([0.9, 0.91], [1.1, 1.11]).verdict == "first"
     with pytest.raises(ValueError, match="two pairs"):
         ablate.compare([1.0], [2.0])
+
+
+def test_a_run_that_was_stopped_is_not_compared(corpora, tmp_path, monkeypatch):
+    stopped = Result(3, 300, False, {}, 1.0, 1.0)
+    monkeypatch.setattr(ablate, "train", lambda *arguments: stopped)
+    settings = ablate.AblateSettings(seeds=2, vocabulary=512, held_out_bytes=1500)
+    with pytest.raises(TrainingFailed, match="goes on"):
+        ablate.ablate(corpora / "noisy", corpora / "clean", ["fr"], tmp_path, RECIPE, settings)
 
 
 def test_bad_comparisons_are_refused(corpora, tmp_path):
