@@ -1,13 +1,22 @@
 """Commands about a run itself: how far it is, and what it will take."""
 
+import json
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from pipelines import pipeline, watching
-from pipelines.cli_options import WORK, errors_are_lines
+from pipelines import plan as planning
+from pipelines import plan_report as planning_report
+from pipelines.cli_options import INPUT, LANGUAGE, WORK, errors_are_lines, read_settings, settings_options, split_codes
+from pipelines.folders import find_archives
 from roots.errors import SettingsError
+from roots.settings import build
+from roots.shards import write_text
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -45,4 +54,40 @@ def status(work: Path, missing: bool, watch: bool, every: float, log: Path | Non
         click.echo(clear + "\n".join(watching.screen(work, states, now)))
 
 
-COMMANDS: dict[str, click.Command] = {"status": status}
+@click.command()
+@INPUT
+@LANGUAGE
+@click.option("--archives", type=int, help="Archives in the crawl. [default: those that --input names]")
+@click.option("--archive-bytes", type=float, help="Bytes of one of them, on average. [default: as those named]")
+@click.option("--workers", "-j", default="1,10,100,1000", show_default=True, help="How many workers to tell hours for.")
+@click.option("--node-cores", default=None, type=int, help="Cores of a node. [default: those of this machine]")
+@click.option("--json", "target", type=FILE, help="Write all that was measured and estimated to a file.")
+@settings_options
+@errors_are_lines
+def plan(inputs: Sequence[str], codes: Sequence[str], workers: str, target: Path | None, **options: Any) -> None:
+    """Say what a crawl will take, in hours, memory and disk, from pieces of it that are really worked on here.
+
+    The archives named may be a few of a larger crawl: say with --archives how many it has. Pieces are of 2 MB, twelve
+    of them; more of them make the interval narrower (--set plan.pieces=50).
+
+    \b
+    Example:
+      roots plan --input 'crawl/*.warc.gz' --lang fr
+      roots plan --input 'sample/*.warc.gz' --lang 'fr sw' --archives 90000 --archive-bytes 1e9 --node-cores 64
+    """
+    values = read_settings(options["pairs"], options["config"])
+    given = {key: options[key] for key in ("archives", "archive_bytes") if options[key]}
+    settings = build(planning.Plan, {**values.pop("plan", {}), **given}, "plan")
+    counts = [int(word) for word in workers.split(",") if word.strip().isdigit()]
+    cores = options["node_cores"] or pipeline.default_workers()
+    if not counts or min(counts) < 1 or cores < 1:
+        raise SettingsError(f"--workers {workers}: write numbers such as 1,10,100; --node-cores is at least 1")
+    with tempfile.TemporaryDirectory(prefix="roots-plan-") as scratch:
+        found = planning.forecast(find_archives(inputs), split_codes(codes), values, settings, Path(scratch))
+    for line in planning_report.report(found, counts, cores):
+        click.echo(line)
+    if target is not None:
+        write_text(target, json.dumps(found.as_values(), indent=1) + "\n")
+
+
+COMMANDS: dict[str, click.Command] = {"status": status, "plan": plan}

@@ -1,0 +1,118 @@
+"""What work costs on this machine: CPU seconds and memory of this process and of all that it started.
+
+CPU seconds are the kernel's, of the whole tree of processes (`/proc`): pages are worked on in guarded children, which a
+clock of this process alone would miss. Memory is the sum of what all of them hold resident, looked at every few
+milliseconds; pages that a parent and its child share are counted twice, so it errs upwards. Linux only.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from roots.executors import Needs
+
+T = TypeVar("T")
+R = TypeVar("R")
+TICKS = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+LOOK_SECONDS = 0.01
+LIST_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one task took."""
+
+    stage: str
+    cpu_seconds: float
+    wall_seconds: float
+    peak_bytes: int
+
+
+def tree() -> dict[int, list[str]]:
+    """This process and all below it: number -> the fields of its `stat` behind its name."""
+    found: dict[int, list[str]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                text = (entry / "stat").read_text(encoding="latin-1")
+            except OSError:
+                continue  # it has ended
+            found[int(entry.name)] = text.rpartition(")")[2].split()
+    mine = {os.getpid()}
+    grown = True
+    while grown:
+        more = {pid for pid, fields in found.items() if int(fields[1]) in mine} - mine
+        mine |= more
+        grown = bool(more)
+    return {pid: fields for pid, fields in found.items() if pid in mine}
+
+
+def cpu_seconds() -> float:
+    """CPU seconds of this process and of all below it, those that have ended included."""
+    below = [fields for pid, fields in tree().items() if pid != os.getpid()]
+    ended = os.times()
+    mine = time.process_time() + ended.children_user + ended.children_system
+    return mine + sum(sum(int(ticks) for ticks in fields[11:15]) for fields in below) / TICKS
+
+
+@contextmanager
+def memory_peak() -> Iterator[list[int]]:
+    """Gives a list whose only number is, in the end, the most bytes that all processes held together."""
+    peak = [0]
+    ended = threading.Event()
+
+    def look() -> None:
+        pids: list[int] = []
+        listed = 0.0
+        while True:
+            if time.monotonic() - listed > LIST_SECONDS:
+                pids, listed = list(tree()), time.monotonic()
+            peak[0] = max(peak[0], sum(_resident(pid) for pid in pids))
+            if ended.wait(LOOK_SECONDS):
+                return
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _resident(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
+    except (OSError, IndexError):
+        return 0
+
+
+@dataclass
+class Metered:
+    """An executor that does one task after another and keeps what each cost."""
+
+    workers: int = 1
+    costs: list[Cost] = field(default_factory=list)
+
+    def map(
+        self, work: Callable[[T], R], tasks: Sequence[T], needs: Needs | None = None
+    ) -> Iterator[tuple[T, R | Exception]]:
+        """Run the tasks in order. A task that fails ends the run: a sample must be whole."""
+        for task in tasks:
+            with memory_peak() as peak:
+                cpu, wall = cpu_seconds(), time.perf_counter()
+                result = work(task)
+                wall, cpu = time.perf_counter() - wall, cpu_seconds() - cpu
+            self.costs.append(Cost(needs.name if needs else "task", cpu, wall, peak[0]))
+            yield task, result
+
+    def take(self) -> list[Cost]:
+        """The costs since the last time."""
+        taken, self.costs = self.costs, []
+        return taken
