@@ -16,16 +16,19 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 from filters.repeated_lines import parse_rule
-from pipelines.dedup_columns import Scratch, read_batches
+from pipelines.dedup_columns import Scratch, columns_of, read_batches
 from pipelines.dedup_groups import Groups, ShingleSets
+from pipelines.dedup_keep import parse_keep
 from pipelines.dedup_lines import Count, Edits, Repeats, Sizes
 from pipelines.dedup_released import RELEASED, label_of
 from pipelines.dedup_report import Evidence, report
 from pipelines.dedup_settings import Dedup, parse_bytes
 from pipelines.dedup_settle import Mark, Settle
+from pipelines.dedup_sources import FOUND
 from pipelines.dedup_space import Cuts, check_space, cut, line_parts
 from pipelines.dedup_stages import Exact, Pairs, Sign, Urls
 from pipelines.dedup_steps import Chains, Places, Roomy, Steps, places_of
+from roots.errors import SettingsError, unknown_name
 from roots.executors import Executor
 from roots.stage import ALONE, Manifest, Progress, Share, Stage, run
 
@@ -66,6 +69,7 @@ def run_together(
     cut(0, 0, memory, workers)
     places = places_of(corpora)
     chains = {name: place.chain for name, place in places.items()}
+    check_columns(chains, settings)
     everything = {**chains, **{RELEASED + name + ".parquet": chain for name, chain in (against or {}).items()}}
     if steps.share.rank == 0:
         check_space(everything, steps.target, settings)
@@ -77,6 +81,17 @@ def run_together(
     if settings.audit:
         report(steps, places, settings, list(manifests.values()), found)
     return manifests
+
+
+def check_columns(chains: Chains, settings: Dedup) -> None:
+    """Refuse a policy that asks for a column no stage before has made. Raises SettingsError."""
+    for chain in list(chains.values())[:1]:
+        known = {column for path in chain for column in columns_of(path)}
+        known |= set(FOUND) if settings.catalogue else set()
+        for column in parse_keep(settings.keep).columns:
+            if column not in known:
+                hint = "; a catalogue has it: dedup.catalogue=PATH" if column in FOUND else ""
+                raise SettingsError(f"dedup.keep = {settings.keep}: {unknown_name('column', column, known)}{hint}")
 
 
 def mark(steps: Steps, folder: Path, places: Places, settings: Dedup, found: Evidence) -> Manifest:
@@ -152,14 +167,16 @@ def edit_lines(
     """Find the lines that go of what is left. Gives back the manifests of repeats and of edits."""
     rules = tuple(parse_rule(rule) for rule in settings.lines)
     least = min(rule.characters for rule in rules)
+    releases = releases_of(Scratch.of(sign)) if settings.released == "mark" else ()
+    marked = tuple((first, end) for _, first, end in releases)
     inputs = {name: [sign.with_name(name), *place.chain] for name, place in places.items()}
-    lines = steps.run(Count(least, sign), {name: [settled, *paths] for name, paths in inputs.items()}, "lines")
+    lines = steps.run(Count(least, marked, sign), {name: [settled, *paths] for name, paths in inputs.items()}, "lines")
     parts = [f"part-{part:04d}.parquet" for part in range(cuts.exact_parts)]
-    sizes = steps.run(Sizes(rules, cuts.exact_parts), {part: [sign, settled] for part in parts}, "sizes")
+    sizes = steps.run(Sizes(rules, cuts.exact_parts, marked), {part: [sign, settled] for part in parts}, "sizes")
     count = line_parts(Scratch.of(lines).total, cuts)
     parts = [f"part-{part:04d}.parquet" for part in range(count)]
     repeats = steps.run(Repeats(rules, count), {part: [lines, sizes] for part in parts}, "repeats")
-    editing = Edits(settings.lines, least, settings.every_copy, sign)
+    editing = Edits(settings.lines, least, settings.every_copy, marked, sign)
     plan = {name: [repeats, settled, *paths] for name, paths in inputs.items()}
     return repeats, steps.run(editing, plan, "edits")
 

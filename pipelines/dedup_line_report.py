@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from filters.personal_data import DEFAULT_KINDS, find, redact
+from filters.personal_data import as_shown
 from filters.repeated_lines import LineRule, lines_of
 from pipelines.dedup_columns import Scratch, columns_of, read_batches, read_documents, read_pieces
 from pipelines.dedup_lines import signed_columns
@@ -89,7 +89,8 @@ def texts_of_lines(
         (source,) = signed_columns(signs.folder / name, ["source"])
         at = 0
         known = {column for path in chain for column in columns_of(path)}
-        for batch in read_documents(chain, ["id", "text", *sources.columns(known)]):
+        language = [name for name in ("language",) if name in known]
+        for batch in read_documents(chain, list(dict.fromkeys(["id", "text", *language, *sources.columns(known)]))):
             for row in [row for row in mine if at <= row < at + batch.num_rows]:
                 text = batch["text"].slice(row - at, 1)
                 lines = lines_of(text, source[row : row + 1], least)
@@ -97,6 +98,7 @@ def texts_of_lines(
                 for key in mine[row]:
                     place = int(np.flatnonzero(lines.key == key)[0])
                     line = text[0].as_py()[lines.start[place] : lines.end[place]]
-                    found[key] = of, redact(line, find(line, DEFAULT_KINDS), "roots")[:SHOWN]
+                    spoken = batch["language"][row - at].as_py() if language else None
+                    found[key] = of, as_shown(line, spoken)[:SHOWN]
             at += batch.num_rows
     return found

@@ -24,7 +24,8 @@ import pyarrow as pa
 
 from filters.near_duplicates import Int64s
 from filters.repeated_lines import NONE, LineRule, Lines, cut_spans, first_rule, lines_of, without
-from pipelines.dedup_columns import Scratch, joined, read_between, read_documents, read_pieces, rows_of
+from pipelines.dedup_columns import Scratch, joined, read_batches, read_between, read_documents, read_pieces, rows_of
+from pipelines.dedup_released import RELEASED
 from pipelines.dedup_stages import U64, best_first, in_batches, starts_of_runs
 from roots.schema import LINES
 from roots.stage import ASIDE
@@ -34,13 +35,22 @@ STRETCH = 1 << 18  # lines held at once; what is written depends on it, so it is
 KEYS = 1 << 63  # keys are below
 
 
-def kept_instead(settled: Scratch, start: int, rows: int) -> Int64s:
-    """For each of `rows` documents from number `start` on, the one that is kept for it: itself, where it is kept."""
+Ranges = tuple[tuple[int, int], ...]  # numbers of documents: the first, and the one after the last
+
+
+def kept_instead(settled: Scratch, start: int, rows: int, marked: Ranges) -> Int64s:
+    """For each of `rows` documents from number `start` on, the one that is kept for it: itself, where it is kept.
+
+    Copies of the documents `marked` stay: they are only marked.
+    """
     kept = np.arange(start, start + rows, dtype=np.int64)
     for path in settled.paths():
         for batch in read_between(path, "document", start, start + rows, ["document", "kept"]):
             some = batch.filter(batch["kept"].is_valid())
-            kept[some["document"].to_numpy() - start] = some["kept"].to_numpy()
+            place, instead = some["document"].to_numpy() - start, some["kept"].to_numpy()
+            for first, end in marked:
+                instead = np.where((instead >= first) & (instead < end), place + start, instead)
+            kept[place] = instead
     return kept
 
 
@@ -91,6 +101,7 @@ class Count:
         ]
     )  # fmt: skip
     least: int  # characters of a line that a rule may take
+    marked: Ranges  # released documents whose copies are only marked
     signed: Path = field(metadata=ASIDE)
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
@@ -98,7 +109,8 @@ class Count:
         settled, signs, *chain = sources
         start = Scratch.of(self.signed).start(name)
         source, rank, tie = signed_columns(signs, ["source", "rank", "tie"])
-        live = kept_instead(Scratch.of(settled), start, source.size) == np.arange(start, start + source.size)
+        instead = kept_instead(Scratch.of(settled), start, source.size, self.marked)
+        live = instead == np.arange(start, start + source.size)
         for stretch in stretches(chain, source, self.least):
             firsts = np.cumsum([stretch.first, *(len(texts) for texts in stretch.texts)])
             row = joined([first + part.text for first, part in zip(firsts, stretch.lines, strict=False)], np.int64)
@@ -128,13 +140,23 @@ class Sizes:
     schema: ClassVar[pa.Schema] = pa.schema([pa.field("source", U64), pa.field("documents", pa.int64())])
     rules: tuple[LineRule, ...]
     parts: int
+    marked: Ranges
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Count one part of all sources; `name` is "part-0003.parquet"; sources are sign and settle."""
         signed, settled = (Scratch.of(source) for source in sources)
         gone = np.zeros(signed.total, dtype=np.bool_)
-        for _, piece in settled.stream(["document", "cluster_size"]):
-            gone[piece["document"]] = np.isnan(piece["cluster_size"].astype(np.float64))
+        for path in settled.paths():
+            for batch in read_batches(path, ["document", "kept"]):
+                some = batch.filter(batch["kept"].is_valid())
+                kept = some["kept"].to_numpy()
+                stays = np.zeros(kept.size, dtype=np.bool_)
+                for first, end in self.marked:
+                    stays |= (kept >= first) & (kept < end)
+                gone[some["document"].to_numpy()] = ~stays
+        for shard, rows in signed.rows.items():  # released documents are no part of the corpus
+            if shard.startswith(RELEASED):
+                gone[signed.start(shard) : signed.start(shard) + rows] = True
         found: Uint64s = np.zeros(0, dtype=np.uint64)
         counts: Int64s = np.zeros(0, dtype=np.int64)
         for start, piece in signed.stream(["source"]):
@@ -230,6 +252,7 @@ class Edits:
     rules: tuple[str, ...]
     least: int
     every_copy: bool
+    marked: Ranges
     signed: Path = field(metadata=ASIDE)
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
@@ -237,7 +260,7 @@ class Edits:
         repeats, settled = (Scratch.of(source) for source in sources[:2])
         start = Scratch.of(self.signed).start(name)
         (source,) = signed_columns(sources[2], ["source"])
-        instead = kept_instead(settled, start, source.size)
+        instead = kept_instead(settled, start, source.size, self.marked)
         for stretch in stretches(sources[3:], source, self.least):
             decided = read_decided(repeats, start + stretch.first)
             first = stretch.first

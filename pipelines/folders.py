@@ -5,22 +5,27 @@ work/index/<archive>.parquet             all languages, once
 work/fr/<stage>/<archive>.parquet        one language; the same name through all stages
 work/fr/shards/{train,validation}/       the dataset
 work/fr/manifest.json                    what was made, from what, with which settings
+work/all/dedup/                          scratch files and report of a dedup that went over several languages
 """
 
 import glob
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from roots import shards
 from roots.errors import InputError
+from roots.stage import read_manifest
 
 # The stages of one archive's chain, in the order data flows. What a stage's shard says, its successors build on.
 CHAIN = ("index", "extract", "measure", "filter", "dedup", "redact")
 
 ENDINGS = (".gz", ".zst", ".lz4", ".warc", ".wet", ".arc", ".open", ".zip", ".tar", ".tgz", ".bz2", ".xz")
 PAGES = re.compile(r"\.(warc|wet|wat|arc)(\.open)?(\.(gz|zst|lz4))?$", re.IGNORECASE)  # names of archives of pages
+
+
+ALL = "all"  # the folder of what several languages share; no language has this code
 
 
 def folder(work: Path, language: str, stage: str) -> Path:
@@ -109,3 +114,28 @@ def known_inputs(work: Path) -> dict[str, Path]:
 def languages(work: Path) -> list[str]:
     """Codes of the languages that a work folder has results for."""
     return sorted(path.parent.name for path in work.glob("*/extract") if path.is_dir())
+
+
+def deduplicated_with(work: Path, language: str) -> list[str]:
+    """The languages among which copies of this one's documents were looked for: itself, then the others.
+
+    There are others where dedup had the scope "global".
+    """
+    found = [code for code in languages(work) if _scope(folder(work, code, "dedup")) == "global"]
+    return [language, *(code for code in found if code != language)] if language in found else [language]
+
+
+def shards_of_dedup(work: Path, language: str) -> Iterator[Path]:
+    """The shards of dedup that may hold copies of the language's documents. Raises InputError where it has not run."""
+    for code in deduplicated_with(work, language):
+        target = folder(work, code, "dedup")
+        yield from (target / name for name in sorted(read_manifest(target)["shards"]))
+
+
+def _scope(dedup: Path) -> str:
+    """The scope of a dedup that has finished."""
+    try:
+        manifest = json.loads((dedup / "manifest.json").read_text(encoding="utf-8"))
+        return str(manifest["settings"]["settings"]["scope"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return "language"  # it has not finished, or is damaged: `verify` says so

@@ -18,7 +18,6 @@ from pipelines.rights import Catalogue
 from roots import shards
 from roots.errors import InputError
 from roots.settings import build
-from roots.stage import read_manifest
 
 
 def promoted_rows(
@@ -38,9 +37,9 @@ def promoted_rows(
     later = ("minhash_cluster_size", "lines", "pii", "source", "license")
     columns = [name for name in RELEASED.names if name not in later]
     rows: dict[str, dict[str, Any]] = {}
-    for name in sorted(read_manifest(folders.folder(work, code, "dedup"))["shards"]):
-        lines = _lines(folders.folder(work, code, "dedup") / name, ids)
-        for batch in shards.read_kept(folders.chain(work, code, name, "dedup"), columns):
+    for shard in folders.shards_of_dedup(work, code):
+        lines = _lines(shard, ids)
+        for batch in shards.read_kept(folders.chain(work, shard.parent.parent.name, shard.name, "dedup"), columns):
             for row in batch.to_pylist():
                 if row["id"] in ids:
                     cut = lines.get(row["id"])
@@ -48,6 +47,7 @@ def promoted_rows(
                     source = catalogue.source_of(row["url"], row["file_path"])
                     rows[row["id"]] = {
                         **row,
+                        "url": stage.address(row["url"]),
                         "text": redacted["text"],
                         "lines": cut,
                         "pii": redacted["pii"],

@@ -16,13 +16,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from filters.personal_data import redact_url
 from pipelines import folders, release
 from pipelines.rights import Catalogue, Rights, load_catalogue, refusal
 from roots import shards
 from roots.errors import StageFailed
 from roots.executors import Executor
 from roots.settings import as_values
-from roots.stage import read_manifest, sha256_of
+from roots.stage import sha256_of
 
 NOTES = ".publish"  # what is done, for a run that goes on after a break; no part of the release
 Progress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
@@ -165,16 +166,21 @@ def write_clusters(work: Path, code: str, target: Path, tag: str, results: Mappi
 
 
 def _copies(work: Path, code: str, released: set[str]) -> Iterator[pa.RecordBatch]:
-    """Rows that dedup dropped as copies of a released document, archive by archive."""
-    for name in sorted(read_manifest(folders.folder(work, code, "dedup"))["shards"]):
-        before = folders.chain(work, code, name, "dedup")
+    """Rows that dedup dropped as copies of a released document, archive by archive.
+
+    Those of other languages are among them where dedup went over several.
+    """
+    for shard in folders.shards_of_dedup(work, code):
+        before = folders.chain(work, shard.parent.parent.name, shard.name, "dedup")
         parts = list(shards.read_kept(before, ["id", "url", "file_path", "offset"]))
         if not parts:
             continue
         rows = pa.Table.from_batches(parts)
-        judged = shards.read(folders.folder(work, code, "dedup") / name, ["id", "duplicate_of", "jaccard"])
+        judged = shards.read(shard, ["id", "duplicate_of", "jaccard"])
         marks = pa.Table.from_batches(list(judged))
         for field_ in ("duplicate_of", "jaccard"):
             rows = rows.append_column(field_, marks[field_])
+        addresses = [url and redact_url(url) for url in rows["url"].to_pylist()]
+        rows = rows.set_column(rows.schema.get_field_index("url"), "url", pa.array(addresses, pa.string()))
         wanted = pc.is_in(rows["duplicate_of"], pa.array(sorted(released), pa.string()))
         yield from rows.filter(wanted).select(release.CLUSTERS.names).cast(release.CLUSTERS).to_batches()

@@ -204,8 +204,8 @@ def _say_dedup(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
         yield f"kept for {row['minhash_cluster_size']} copies, itself among them"
     lines = (row["lines"] or []) if row["drop"] in (None, "dedup.lines") else []
     for line in lines[:PASSAGES]:
-        text = known.get("text", "")[line["start"] : line["end"]].strip()
-        yield f"line cut out ({line['rule']}, {line['times']} times in its source): {_excerpt(as_shown(text, known.get('language')))}"
+        text = as_shown(known.get("text", "")[line["start"] : line["end"]].strip(), known.get("language"))
+        yield f"line cut out ({line['rule']}, {line['times']} times in its source): {_excerpt(text)}"
     if len(lines) > PASSAGES:
         yield f"and {len(lines) - PASSAGES} lines more"
 
