@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from filters.brute_force import index_sets, similar
 from filters.near_duplicates import Int64s, Scheme, Sets, mix_all, probability, shingle_sets
+from filters.personal_data import as_shown
 from filters.shingle_tables import Uint64s
 from pipelines.dedup_columns import Scratch, joined, read_batches, read_pieces, rows_of
 from pipelines.dedup_settle import REASONS
@@ -43,7 +44,7 @@ class Queries:
     """The documents that are looked up: a random sample of those long enough to have a shingle."""
 
     name: ClassVar[str] = "dedup.queries"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # 2: texts as they may be shown
     schema: ClassVar[pa.Schema] = pa.schema(
         [
             NUMBER, pa.field("text", pa.string()), pa.field("source", U64), pa.field("set", pa.large_list(U64)),
@@ -60,14 +61,15 @@ class Queries:
         chosen = _choose(sources[0], self.share, 1)
         keys = _columns(sources[0], chosen, columns_of_bands(self.scheme.bands))
         (source,) = _columns(sources[0], chosen, ["source"]).T
-        for rows, texts in _texts(sources[1:], chosen, SAMPLE_ROWS):
+        for rows, texts, languages in _texts(sources[1:], chosen, SAMPLE_ROWS):
             sets = shingle_sets(texts, self.scheme)
             lists = pa.LargeListArray.from_arrays(pa.array(sets.offsets), pa.array(sets.values))
             place = np.searchsorted(chosen, rows)
             ends = np.arange(len(rows) + 1, dtype=np.int32) * self.scheme.bands
             band_lists = pa.ListArray.from_arrays(pa.array(ends), pa.array(keys[place].reshape(-1)))
             yield pa.RecordBatch.from_arrays(
-                [pa.array(rows + start), texts, pa.array(source[place]), lists, band_lists], schema=self.schema
+                [pa.array(rows + start), _as_shown(texts, languages), pa.array(source[place]), lists, band_lists],
+                schema=self.schema,
             )
 
 
@@ -81,14 +83,21 @@ def _choose(signs: Path, share: float, salt: int) -> Int64s:
     return joined(rows, np.int64)
 
 
-def _texts(chain: Sequence[Path], rows: Int64s, most: int) -> Iterator[tuple[Int64s, pa.Array]]:
-    """Texts of some rows of a chain, a few at a time: (rows, texts)."""
+def _as_shown(texts: pa.Array, languages: pa.Array) -> pa.Array:
+    """Texts without personal data: a report shows parts of them, and a part of a number is not known as one."""
+    pairs = zip(texts.to_pylist(), languages.to_pylist(), strict=True)
+    return pa.array([text if text is None else as_shown(text, language) for text, language in pairs], pa.string())
+
+
+def _texts(chain: Sequence[Path], rows: Int64s, most: int) -> Iterator[tuple[Int64s, pa.Array, pa.Array]]:
+    """Texts of some rows of a chain, a few at a time: (rows, texts, languages)."""
     at = 0
-    for batch in shards.read_kept(chain, ["id", "text"]) if rows.size else ():
+    for batch in shards.read_kept(chain, ["id", "text", "language"]) if rows.size else ():
         low, high = np.searchsorted(rows, [at, at + batch.num_rows])
         for first in range(low, high, most):
             some = rows[first : min(high, first + most)]
-            yield some, batch["text"].take(pa.array(some - at))
+            places = pa.array(some - at)
+            yield some, batch["text"].take(places), batch["language"].take(places)
         at += batch.num_rows
 
 
@@ -97,7 +106,7 @@ class Compare:
     """Every pair of a query and another document of the sample whose Jaccard is at least LEAST."""
 
     name: ClassVar[str] = "dedup.compare"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # 2: texts as they may be shown
     schema: ClassVar[pa.Schema] = pa.schema(
         [
             pa.field("query", pa.int64()), NUMBER, pa.field("jaccard", pa.float64()),
@@ -126,7 +135,7 @@ class Compare:
         keys = _columns(sources[2], both, columns_of_bands(self.scheme.bands))
         (of,) = _columns(sources[2], both, ["source"]).T
         index = index_sets(sets)
-        for some, batch in _texts(sources[3:], both, SAMPLE_ROWS):
+        for some, batch, languages in _texts(sources[3:], both, SAMPLE_ROWS):
             document, query, jaccard = similar(index, shingle_sets(batch, self.scheme), LEAST)
             other = some[document] + start != numbers[query]
             if self.within:
@@ -134,11 +143,12 @@ class Compare:
             document, query, jaccard = document[other], query[other], jaccard[other]
             mine = keys[np.searchsorted(both, some[document])]
             far = np.abs(jaccard - self.jaccard) > 0.05
+            places = pa.array(document, mask=far)
             yield pa.RecordBatch.from_arrays(
                 [
                     pa.array(numbers[query]), pa.array(some[document] + start), pa.array(jaccard),
                     pa.array((mine == bands[query]).any(axis=1)), pa.array(rows_of(rows, some[document])[1]),
-                    texts.take(pa.array(query, mask=far)), batch.take(pa.array(document, mask=far)),
+                    texts.take(pa.array(query, mask=far)), _as_shown(batch.take(places), languages.take(places)),
                 ],
                 schema=self.schema,
             )  # fmt: skip
@@ -251,7 +261,7 @@ def _removed(settled: Scratch, documents: Int64s) -> dict[int, int]:
 
 
 def _nearest(table: pa.Table, rows: Int64s, threshold: float, gone: Mapping[int, int]) -> list[dict[str, Any]]:
-    """The pairs nearest to the threshold, with the passages where they part."""
+    """The pairs nearest to the threshold, with the passages where they part, personal data taken out."""
     jaccard = table["jaccard"].to_numpy()
     order = rows[np.argsort(np.abs(jaccard[rows] - threshold), kind="stable")][:EXAMPLES]
     nearest = []

@@ -2,6 +2,7 @@
 
 The text is stored here for the second time, so here it also loses the lines that dedup found repeated. The spans (kind,
 start, end) are stored, counted in characters of the text before redaction and after that; the values are nowhere.
+A page's address may hold an e-mail address, too: what follows this stage has the address without it.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from filters.personal_data import DEFAULT_KINDS, PRESETS, STYLES, find, redact, regions_of
+from filters.personal_data import DEFAULT_KINDS, PRESETS, STYLES, find, redact, redact_url, regions_of
 from filters.repeated_lines import without
 from roots.errors import unknown_name
 from roots.schema import REDACT
@@ -34,7 +35,7 @@ class Redact:
     """
 
     name: ClassVar[str] = "redact"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # 2: addresses; lists of years are no identity numbers
     schema: ClassVar[pa.Schema] = REDACT
 
     preset: str = "ours"
@@ -80,11 +81,12 @@ class Redact:
         """Redact what the chain `sources` (index, extract, measure, filter, dedup) keeps, repeated lines cut out."""
         rows: list[dict[str, Any]] = []
         size = 0
-        lines = ["lines"] if any("lines" in open_shard(path).schema_arrow.names for path in sources) else []
-        for batch in read_kept(sources, ["id", "text", "language", *lines]):
-            for values in zip(*(batch[name] for name in ("id", "text", "language", *lines)), strict=True):
-                identity, text, language, *spans = (value.as_py() for value in values)
-                rows.append(self.redacted(identity, edited(text, spans[0] if spans else None), language))
+        stored = {name for path in sources for name in open_shard(path).schema_arrow.names}
+        columns = ["id", "text", "language", *(name for name in ("lines", "url") if name in stored)]
+        for batch in read_kept(sources, columns):
+            for row in batch.to_pylist():
+                text = edited(row["text"], row.get("lines"))
+                rows.append({**self.redacted(row["id"], text, row["language"]), "url": self.address(row.get("url"))})
                 size += 2 * len(rows[-1]["text"] or "")
                 if size >= BATCH_BYTES:
                     yield pa.RecordBatch.from_pylist(rows, self.schema)
@@ -97,6 +99,10 @@ class Redact:
         if self.style != "synthetic":
             return b""
         return hmac.new(self._secret(), identity.encode(), hashlib.sha256).digest()
+
+    def address(self, url: str | None) -> str | None:
+        """A page's address as it may be seen."""
+        return redact_url(url) if url and "email" in self.kinds else url
 
     def redacted(self, identity: str, text: str, language: str | None) -> dict[str, Any]:
         """The row of one document."""

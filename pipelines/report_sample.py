@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from filters.personal_data import DEFAULT_KINDS, PRESETS, find, redact, regions_of
+from filters.personal_data import as_shown, redact_url
 from filters.rules import SIGNALS, Rule
 from roots.errors import ShardError
 from roots.shards import open_shard, read, read_kept
@@ -230,7 +230,7 @@ def read_texts(
     for places, batch in _pick(chains, sample.rows[:readable], ["url", "text", "language"]):
         for place, row in zip(places.tolist(), batch.to_pylist(), strict=True):
             text = row["text"] or ""
-            urls[place] = _clean(row["url"] or "", row["language"], shown)[:200]
+            urls[place] = _clean(redact_url(row["url"] or ""), row["language"], shown)[:200]
             lengths[place] = len(text)
             # More is read than is shown, so that an address at the cut is seen whole and replaced.
             limit = shown.longest if place in wanted else shown.excerpt
@@ -257,4 +257,4 @@ def _clean(text: str, language: str | None, shown: Shown) -> str:
     """A text with personal data replaced by tags, as the dataset has it."""
     if not shown.redact or not text:
         return text
-    return redact(text, find(text, DEFAULT_KINDS, regions_of(language)), PRESETS["ours"].style)
+    return as_shown(text, language)

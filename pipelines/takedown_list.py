@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from filters.personal_data import redact_url
 from roots.errors import InputError
 
 
@@ -54,9 +55,12 @@ def host_of(url: str) -> str:
 
 
 def plain_url(url: str) -> str:
-    """An address as it is compared: without scheme, `www.`, fragment and slash at the end; the host in lower case."""
+    """An address as it is compared: without scheme, `www.`, fragment and slash at the end; the host in lower case.
+
+    E-mail addresses in it are tagged as in a release, so that a page can be named by its address as it was crawled.
+    """
     try:
-        parts = urlsplit(url.strip())
+        parts = urlsplit(redact_url(url.strip()))
     except ValueError:
         return url.strip()
     host = (parts.hostname or "").removeprefix("www.")

@@ -87,6 +87,7 @@ REDACT = pa.schema(
     [
         ID,
         pa.field("text", pa.string()),  # without repeated lines, after redaction
+        pa.field("url", pa.string()),  # without e-mail addresses in it
         pa.field("pii", SPANS),  # characters of the text before redaction, lines cut out; never the value itself
         DROP,
     ]

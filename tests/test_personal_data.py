@@ -7,7 +7,7 @@ import re2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.personal_data import DEFAULT_KINDS, KINDS, PRESETS, STYLES, Span, find, redact, regions_of
+from filters.personal_data import DEFAULT_KINDS, KINDS, PRESETS, STYLES, Span, find, redact, redact_url, regions_of
 from filters.personal_data.candidate import Candidate
 from filters.personal_data.cues import PHONE_CUES
 from filters.personal_data.regions import REGIONS
@@ -235,3 +235,23 @@ def test_an_unknown_kind_or_style_names_the_nearest():
 def test_of_kinds_that_overlap_the_earlier_row_wins(text, kind, other):
     assert find(text, [other])
     assert [span.kind for span in find(text, KINDS)] == [kind]
+
+
+@pytest.mark.parametrize(
+    ("url", "clean"),
+    [
+        ("https://a.test/?from=ana@example.org&x=1", "https://a.test/?from=PI:EMAIL&x=1"),
+        ("https://a.test/?from=ana%40example.org", "https://a.test/?from=PI:EMAIL"),
+        ("https://a.test/u/ana@example.org/#bo@example.org", "https://a.test/u/PI:EMAIL/#PI:EMAIL"),
+        ("https://ana:secret@a.test/x", "https://a.test/x"),
+        ("https://a.test/@ana/posts", None),
+        ("https://cdn.test/npm/pkg@1.2.3/dist/a@2x.png", None),
+        ("https://a.test/maps/@48.85,2.29", None),
+        ("https://a.test/x%40y", None),
+        ("https://a.test/", None),
+        ("", None),
+    ],
+)
+def test_an_address_loses_mail_addresses_and_user_names_and_nothing_else(url, clean):
+    assert redact_url(url) == (url if clean is None else clean)
+    assert redact_url(redact_url(url)) == redact_url(url)

@@ -33,7 +33,13 @@ def chains(tmp_path: Path) -> dict[str, list[Path]]:
             "extract": (EXTRACT, [{"id": ids[n], "text": "secret", "language": "fra"} for n in range(400)]),
             "filter": (VERDICT, [{"id": ids[n]} for n in range(400)]),
             "dedup": (DEDUP, [{"id": ids[n], "drop": None if n % 4 else "dedup.exact"} for n in range(400)]),
-            "redact": (REDACT, [{"id": ids[n], "text": f"texte {n} " * (1 + n % 7), "pii": []} for n in kept]),
+            "redact": (
+                REDACT,
+                [
+                    {"id": ids[n], "text": f"texte {n} " * (1 + n % 7), "url": f"https://{archive}/{n}", "pii": []}
+                    for n in kept
+                ],
+            ),
         }
         for stage, (schema, rows) in stages.items():
             path = tmp_path / stage / f"{archive}.parquet"

@@ -4,7 +4,20 @@ from filters.personal_data.candidate import Kind, Span
 from filters.personal_data.kinds import DEFAULT_KINDS, KINDS
 from filters.personal_data.presets import PRESETS
 from filters.personal_data.regions import regions_of
-from filters.personal_data.search import Finder, find, redact
+from filters.personal_data.search import Finder, as_shown, find, redact, redact_url
 from filters.personal_data.styles import STYLES
 
-__all__ = ["DEFAULT_KINDS", "KINDS", "PRESETS", "STYLES", "Finder", "Kind", "Span", "find", "redact", "regions_of"]
+__all__ = [
+    "DEFAULT_KINDS",
+    "KINDS",
+    "PRESETS",
+    "STYLES",
+    "Finder",
+    "Kind",
+    "Span",
+    "as_shown",
+    "find",
+    "redact",
+    "redact_url",
+    "regions_of",
+]
