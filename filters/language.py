@@ -47,6 +47,7 @@ class Reading:
     definitions: str = "repaired"  # or "roots": see filters.measures
     perplexity_model: str = ""  # path of a KenLM model; empty: perplexity is not measured
     perplexity_pieces: str = ""  # path of the SentencePiece model whose pieces it counts; empty: it counts words
+    quality_model: str = ""  # path of a fastText model of good and bad text; empty: quality is not measured
 
     def __post_init__(self) -> None:
         if self.definitions not in ("repaired", "roots"):

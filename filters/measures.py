@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from filters import characters, counting, gopher, line_rules
 from filters import perplexity as surprise
+from filters import quality as classifier
 from filters.batch import Batch, Measure, Numbers, share
 from filters.language import Reading
 
@@ -82,6 +83,12 @@ def perplexity(batch: Batch) -> Numbers | None:
     )
 
 
+def quality(batch: Batch) -> Numbers | None:
+    """The chance that the document is good, by a classifier that the user named; null without one."""
+    model = batch.reading.quality_model
+    return classifier.quality(batch.strings(), model) if model else None
+
+
 def script(batch: Batch) -> Numbers | None:
     """Share of the letters that are of the language's script. 1 for a text without letters."""
     if batch.reading.script not in characters.SCRIPTS:
@@ -112,6 +119,7 @@ MEASURES: dict[str, Measure] = {
     "function_words": Measure(function_words, "words / words", 0, 1, ROOTS + " (closed-class words)"),
     "flagged_words": Measure(flagged_words, "words / words", 0, 1, ROOTS),
     "perplexity": Measure(perplexity, "1 / probability of a piece", 0, None, ROOTS),
+    "quality": Measure(quality, "good texts / texts", 0, 1, "Li et al. 2024, DataComp-LM, arXiv 2406.11794"),
     "script": Measure(script, "letters / letters", 0, 1, "Kargaran et al. 2024, GlotCC, arXiv 2410.23825"),
     "digits": Measure(digits, "characters / characters", 0, 1, "ours: ROOTS counts them as special"),
     "signs": Measure(signs, "characters / characters", 0, 1, "ours: special characters without digits and spaces"),

@@ -65,6 +65,11 @@ def _pieces(path: str) -> Any:
         raise SettingsError(f"{path} is no SentencePiece model: {error}") from None
 
 
+def cut_pieces(line: str, pieces: str) -> str:
+    """A normalised text as the pieces of a SentencePiece model with spaces between. Raises SettingsError."""
+    return " ".join(_pieces(pieces).encode(line, out_type=str))
+
+
 def perplexity(texts: Iterable[str], model: str, pieces: str = "") -> npt.NDArray[np.float64]:
     """Perplexity of each text: 10 ** (-log10 probability / (pieces + 1)), to one decimal; float64 (texts,).
 
@@ -72,11 +77,10 @@ def perplexity(texts: Iterable[str], model: str, pieces: str = "") -> npt.NDArra
     that counts words between spaces. Raises SettingsError for a model or library that is not there.
     """
     scorer = _language_model(model)
-    cutter = _pieces(pieces) if pieces else None
     values = []
     for text in texts:
         line = normalise(text)
-        if cutter is not None:
-            line = " ".join(cutter.encode(line, out_type=str))
+        if pieces:
+            line = cut_pieces(line, pieces)
         values.append(round(10.0 ** (-scorer.score(line) / (len(line.split()) + 1)), 1))
     return np.array(values, np.float64)

@@ -32,6 +32,7 @@ from roots.stage import Share
 LAZY = {
     "pipelines.cli_watch": ("status", "plan"),
     "pipelines.cli_language": ("judge", "derive", "report", "lid", "pii"),
+    "pipelines.cli_models": ("perplexity", "quality"),
     "pipelines.cli_release": ("publish", "push", "signatures", "takedown", "pointers", "rebuild"),
     "pipelines.cli_trainer": ("tokenizer", "tokens", "train", "evaluate", "export", "ablate", "memorization"),
 }

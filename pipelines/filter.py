@@ -4,7 +4,7 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,6 +21,29 @@ from roots.stage import ASIDE, sha256_of
 MEASURED = pa.schema(
     [schema.ID, *(pa.field(name, kind.type) for name, kind in MEASURES.items()), schema.DROP],
 )
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Settings of measuring and judging.
+
+    In a path `{code}` stands for the language, so that several languages can each have a model of their own.
+    """
+
+    bounds: str = "default"  # a set of the language's file, or a TOML file by path
+    definitions: str = "repaired"  # "roots": the measures exactly as ROOTS computed them
+    perplexity_model: str = ""  # a KenLM model by path; empty: perplexity is not measured
+    perplexity_pieces: str = ""  # the SentencePiece model whose pieces it counts, by path; empty: it counts words
+    quality_model: str = ""  # a fastText model of good and bad text by path (`roots quality train`)
+
+    def models(self, language: Language) -> Language:
+        """The language read with the models that are named here."""
+        model, pieces, good = (
+            path.replace("{code}", language.code)
+            for path in (self.perplexity_model, self.perplexity_pieces, self.quality_model)
+        )
+        reading = replace(language.reading, perplexity_model=model, perplexity_pieces=pieces, quality_model=good)
+        return replace(language, reading=reading)
 
 
 @dataclass(frozen=True)
@@ -49,7 +72,7 @@ class Measure:
             words = values.pop(key)
             digest = hashlib.sha256(json.dumps(words, ensure_ascii=False).encode()).hexdigest()
             values[key] = {"words": len(words), "sha256": digest}
-        for key in ("perplexity_model", "perplexity_pieces"):
+        for key in ("perplexity_model", "perplexity_pieces", "quality_model"):
             path = values[key]
             values[key] = sha256_of(Path(path)) if path else ""
         return cls(language.reading, values)

@@ -122,17 +122,27 @@ def other_count(label: str, sources: Sequence[Source], settings: Training, count
 
 def fit(samples_path: Path, settings: Training, target: Path) -> None:
     """Train on a file of samples, make the model small, and write it as fastText reads it."""
+    options = {
+        "dim": settings.dim, "bucket": settings.bucket, "minn": settings.shortest_gram, "maxn": settings.longest_gram,
+        "minCount": settings.rare, "epoch": settings.epochs, "lr": settings.rate, "loss": "softmax",
+        "thread": settings.threads,
+    }  # fmt: skip
+    fit_file(samples_path, options, target, small=True)
+
+
+def fit_file(samples_path: Path, options: Mapping[str, Any], target: Path, small: bool) -> None:
+    """Train on a file of labelled lines and write a file that fastText reads; `small` quantises it.
+
+    Raises SettingsError where the library that trains is not there.
+    """
     try:
         import floret  # an extra: only training needs it
     except ImportError:
-        raise SettingsError("training a model of languages needs floret: pip install 'roots-corpus[lid]'") from None
+        raise SettingsError("training a fastText model needs floret: pip install 'roots-corpus[lid]'") from None
 
-    model = floret.train_supervised(
-        str(samples_path), dim=settings.dim, bucket=settings.bucket, minn=settings.shortest_gram,
-        maxn=settings.longest_gram, minCount=settings.rare, epoch=settings.epochs, lr=settings.rate,
-        loss="softmax", thread=settings.threads, verbose=0,
-    )  # fmt: skip
-    model.quantize(str(samples_path), retrain=False, qnorm=True, dsub=2, verbose=0)
+    model = floret.train_supervised(str(samples_path), verbose=0, **options)
+    if small:
+        model.quantize(str(samples_path), retrain=False, qnorm=True, dsub=2, verbose=0)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.ftz"
         model.save_model(str(path))

@@ -24,6 +24,7 @@ from pipelines.dedup_released import read_releases, write_against
 from pipelines.dedup_settings import with_preset
 from pipelines.dedup_steps import Steps
 from pipelines.extract import Extract
+from pipelines.filter import Filter
 from pipelines.index import Index
 from pipelines.programs import ExtractPrograms, extract_of, find_code, judge_of, load_language, measure_of, shard_of
 from pipelines.redact import Redact
@@ -46,14 +47,6 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "shard": ("shard",),
     "run": (*folders.CHAIN, "shard"),
 }
-
-
-@dataclass(frozen=True)
-class Filter:
-    """Settings of measuring and judging."""
-
-    bounds: str = "default"  # a set of the language's file, or a TOML file by path
-    definitions: str = "repaired"  # "roots": the measures exactly as ROOTS computed them
 
 
 @dataclass(frozen=True)
@@ -123,7 +116,7 @@ def plan_jobs(
     shard = build(Shard, settings["shard"], "shard")
     index = build(Index, settings["index"], "index")
     judging = build(Filter, settings["filter"], "filter")
-    languages = [load_language(code, judging.bounds, judging.definitions) for code in codes]
+    languages = [judging.models(load_language(code, judging.bounds, judging.definitions)) for code in codes]
     extracts = [extract_of(each, settings["extract"]) for each in languages]
     if archives is None:
         archives = folders.known_inputs(work)
