@@ -1,4 +1,4 @@
-"""What the compiled passes of `filters.shingles` look into: a row of bits for every code point, made once a process.
+"""What the compiled passes of `filters.shingles` look into: a row of bits for every code point.
 
 Built from Python's own Unicode data: `unicodedata.unidata_version` is part of what decides a shingle.
 """
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from filters.characters import CONNECTOR, IDEOGRAPH, JOINER, LETTER, MARK, NUMBER, SIZE, classes
+from filters.tables import kept
 
 # Graphemes that carry about what one word carries elsewhere; n words are round(n times this) graphemes. Han: 1.6
 # characters a word. The others are syllabic: a word is two to three written syllables.
@@ -78,9 +79,9 @@ def _digits() -> list[int]:
     return [code for code in np.flatnonzero(kinds[:0x20000] & NUMBER).tolist() if chr(code).isdecimal()]
 
 
-@cache
+@kept
 def _unicode() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint16], Uint64s, npt.NDArray[np.int32]]:
-    """The tables that no setting changes (about 0.05 s)."""
+    """The tables that no setting changes."""
     kinds = classes()
     points = np.arange(SIZE, dtype=np.uint32)
     word = (kinds & (LETTER | MARK | NUMBER | CONNECTOR)) != 0

@@ -14,6 +14,7 @@ from pipelines import pipeline
 from pipelines.progress import EventLog, StageProgress
 from roots.errors import RootsError, SettingsError, StageFailed, unknown_name
 from roots.executors import EXECUTORS, Executor, make_executor
+from roots.garbage import collect_seldom
 from roots.settings import build, parse_pairs, read_toml
 
 Command = Callable[..., None]
@@ -137,7 +138,8 @@ def one_group(cls: type[T], group: str, pairs: Sequence[str], config: Path | Non
 
 
 def executor_of(executor: str, workers: int | None, address: str = "") -> Executor:
-    """The executor that the options name."""
+    """The executor that the options name; this process works too."""
+    collect_seldom()
     return make_executor(executor, workers if workers is not None else pipeline.default_workers(), PRELOAD, address)
 
 

@@ -32,6 +32,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
 from roots.errors import RootsError
+from roots.garbage import collect_seldom
 
 Row = dict[str, Any]
 Prepare = Callable[..., Callable[[Sequence[Any]], Iterator[Row]]]
@@ -257,6 +258,7 @@ def serve(control: int) -> None:
     _die_with_parent(parent)
     for name in PRELOAD:
         importlib.import_module(name)
+    collect_seldom()
     link = socket.socket(fileno=control)
     while True:
         head, files, _, _ = socket.recv_fds(link, NUMBER.size, 1)

@@ -17,6 +17,7 @@ from multiprocessing import connection, get_context, parent_process
 from typing import Any, Protocol, TypeVar
 
 from roots.errors import SettingsError, unknown_name
+from roots.garbage import collect_seldom
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -143,6 +144,7 @@ def _plain(error: BaseException) -> Exception:
 
 def _begin_worker() -> None:
     """Leave interrupts to the parent, and die with it: an orphan would go on writing."""
+    collect_seldom()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     if parent is not None:
