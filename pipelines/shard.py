@@ -28,6 +28,7 @@ from roots.shards import Receipt
 from roots.stage import ALONE, Manifest, Progress, Share, run
 
 SPLITS = ("train", "validation")
+MOST_TIMES = 100  # that a document may be in a dataset
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,30 @@ class Shard:
     shard_bytes: int = 256_000_000  # of text, before compression; about 100 MB on disk
     validation_share: float = 0.05  # of documents; ROOTS kept 5 % of each language for validation
     salt: str = "roots"  # another salt gives another split
+    # "SIZE:TIMES": a document that stands for SIZE copies or more is in the dataset so many times; 2.5 is 2 times, and
+    # for every other document 3. FineWeb-2 called it rehydration (Penedo et al. 2025). Below the first SIZE: once.
+    rehydrate: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.shard_bytes < 1:
             raise ValueError(f"shard_bytes = {self.shard_bytes} is below 1")
         if not 0 <= self.validation_share < 1:
             raise ValueError(f"validation_share = {self.validation_share} is not in [0, 1)")
+        _ = self.weights
+
+    @property
+    def weights(self) -> list[tuple[int, float]]:
+        """From which size of a cluster on its document is there how many times, smallest first."""
+        found: dict[int, float] = {}
+        for text in self.rehydrate:
+            size, _, times = text.partition(":")
+            try:
+                found[int(size)] = float(times)
+            except ValueError:
+                raise ValueError(f"rehydrate = {text!r}: write SIZE:TIMES, as in 2:2,5:3.5,100:1") from None
+            if int(size) < 2 or not 1 <= found[int(size)] <= MOST_TIMES:
+                raise ValueError(f"rehydrate = {text!r}: a size of 2 or more, and 1 to {MOST_TIMES} times")
+        return sorted(found.items())
 
 
 @dataclass(frozen=True)
@@ -71,7 +90,8 @@ class ShardStage:
                 if len(ends):
                     position = int(ends[-1])
                 if wanted.any():
-                    yield batch.filter(pa.array(wanted)).cast(self.schema)
+                    some = batch.filter(pa.array(wanted)).cast(self.schema)
+                    yield from _in_pieces(some, times_of(some["id"], some["minhash_cluster_size"], self.settings))
 
     def _part(self, name: str) -> tuple[str, int, int]:
         """The split of a shard, and the bytes of the whole it covers: from `low` up to and without `high`."""
@@ -80,12 +100,45 @@ class ShardStage:
         return split, _cut(self.total, number, count), _cut(self.total, number + 1, count)
 
 
+def _in_pieces(rows: pa.RecordBatch, times: npt.NDArray[np.int64]) -> Iterator[pa.RecordBatch]:
+    """The rows, each so many times, in batches that are no larger than the one they come in."""
+    place = np.repeat(np.arange(rows.num_rows), times)
+    if place.size == rows.num_rows:
+        yield rows
+        return
+    for low in range(0, place.size, rows.num_rows):
+        yield rows.take(pa.array(place[low : low + rows.num_rows]))
+
+
+def times_of(ids: pa.Array, sizes: pa.Array, settings: Shard) -> npt.NDArray[np.int64]:
+    """How many times each document is in the dataset, by the size of its cluster; int64 (rows,).
+
+    Of a number with a fraction, the document's id decides whether it is rounded up.
+    """
+    weights = settings.weights
+    if not weights:
+        return np.ones(len(ids), dtype=np.int64)
+    found = sizes.fill_null(1).to_numpy(zero_copy_only=False)
+    place = np.searchsorted([size for size, _ in weights], found, side="right")
+    times = np.array([1.0, *(times for _, times in weights)])[place]
+    return np.floor(times + _draws(ids, settings.salt + " rehydrate")).astype(np.int64)
+
+
 def in_validation(ids: pa.Array, settings: Shard) -> npt.NDArray[np.bool_]:
     """Which documents go to the validation split. Returns bool (rows,)."""
     bound = int(settings.validation_share * 2**64)
-    salt = settings.salt.encode()
-    keys = (hashlib.blake2b(key.encode(), digest_size=8, key=salt[:64]).digest() for key in ids.to_pylist())
-    return np.fromiter((int.from_bytes(key, "big") < bound for key in keys), dtype=np.bool_, count=len(ids))
+    return np.fromiter((key < bound for key in _keys(ids, settings.salt)), dtype=np.bool_, count=len(ids))
+
+
+def _keys(ids: pa.Array, salt: str) -> Iterator[int]:
+    """A number from 0 to 2 ** 64 - 1 for every id."""
+    for id_ in ids.to_pylist():
+        yield int.from_bytes(hashlib.blake2b(id_.encode(), digest_size=8, key=salt.encode()[:64]).digest(), "big")
+
+
+def _draws(ids: pa.Array, salt: str) -> npt.NDArray[np.float64]:
+    """A number from 0 up to, and without, 1 for every id; float64 (rows,)."""
+    return np.fromiter(((key >> 11) / 2**53 for key in _keys(ids, salt)), dtype=np.float64, count=len(ids))
 
 
 def _cut(total: int, number: int, count: int) -> int:

@@ -14,8 +14,10 @@ import pyarrow.compute as pc
 
 from pipelines.dedup_released import unknown_matches
 from pipelines.folders import ALL, CHAIN, chain, deduplicated_with, folder
+from pipelines.shard import Shard, times_of
 from roots import shards
 from roots.errors import RootsError
+from roots.settings import build
 from roots.stage import read_manifest
 
 
@@ -109,18 +111,27 @@ def _check_duplicates(paths: list[Path], others: list[Path]) -> Iterator[str]:
 
 
 def _check_release(work: Path, language: str, names: list[str]) -> Iterator[str]:
-    """The final shards hold every kept document once."""
+    """The final shards hold every kept document once, or as many times as the setting `rehydrate` says."""
     target = folder(work, language, "shard")
     held: list[str] = []
     wanted: list[str] = []
+    times: dict[str, int] = {}
     try:
-        for name in sorted(read_manifest(target)["shards"]):
-            held += [id_ for batch in shards.read_stream(target / name) for id_ in batch["id"].to_pylist()]
+        manifest = read_manifest(target)
+        settings = build(Shard, manifest["settings"]["settings"], "shard")
+        for name in sorted(manifest["shards"]):
+            for batch in shards.read_stream(target / name):
+                ids = batch["id"].to_pylist()
+                held += ids
+                if settings.rehydrate:
+                    counts = times_of(batch["id"], batch["minhash_cluster_size"], settings)
+                    times.update(zip(ids, counts.tolist(), strict=True))
         for name in names:
             wanted += _ids(folder(work, language, "redact") / name, kept_only=True)
     except RootsError as error:
         yield f"shard: {error}"
         return
+    wanted = [id_ for id_ in wanted for _ in range(times.get(id_, 1))]
     if sorted(held) != sorted(wanted):
         yield (
             f"shard: {len(held)} documents in the dataset, {len(wanted)} kept by redact, and they are not the same: "

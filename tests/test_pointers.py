@@ -13,6 +13,7 @@ from pipelines.publish import Publish, publish
 from pipelines.rights import Rights
 from pipelines.takedown import Takedown, takedown
 from pipelines.takedown_list import Requests
+from pipelines.verify import verify
 from roots.errors import InputError, StageFailed
 from roots.executors import Local, Serial
 
@@ -25,9 +26,14 @@ def released(request, tmp_path_factory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("pointers")
     (folder / "secret").write_bytes(b"thirty-two bytes of our own here")
     redact = {"style": request.param, "secret_file": str(folder / "secret") if request.param == "synthetic" else ""}
-    settings = {"redact": redact, "shard": {"shard_bytes": 16000, "validation_share": 0.2}}
+    settings = {
+        "redact": redact,
+        "dedup": {"lines": ["newspaper"], "every_copy": True},
+        "shard": {"shard_bytes": 16000, "validation_share": 0.2, "rehydrate": ["2:2"]},
+    }
     (job,) = plan_jobs(folder / "work", ["fr"], find_archives([CRAWL]), settings)
     run_stages(job, COMMANDS["run"], Serial())
+    assert list(verify(folder / "work", "fr")) == []
     publish(folder / "work", folder / "release", ["fr"], Publish(contact="x", file_bytes=16000), Rights(), Serial())
     return folder / "release", folder / "secret" if request.param == "synthetic" else Path()
 
@@ -64,6 +70,23 @@ def test_the_release_is_made_again_byte_for_byte(released, pointers, tmp_path):
     made.clear()
     rebuild(folder, tmp_path / "again", [CRAWL], settings, Serial(), lambda name, done, total: made.append(name))
     assert made == []
+
+
+def test_lines_that_were_cut_out_are_cut_out_of_what_is_made_again(released, pointers, tmp_path):
+    folder, settings = pointers
+    rows = [row for path in sorted(released[0].glob("data/*/*.parquet")) for row in pq.read_table(path).to_pylist()]
+    cut = [row for row in rows if row["lines"]]
+    assert len(cut) > 5
+    assert not [row for row in cut if "Sommaire" in row["text"].split("\n")]
+    assert len({row["id"] for row in rows}) < len(rows)  # those that stand for a copy are there twice
+    spans = pq.read_table(next(folder.glob("pointers/*/train*.parquet"))).to_pylist()
+    path = next(folder.glob("pointers/*/train*.parquet"))
+    table = pq.read_table(path)
+    broken = [{**row, "lines": []} for row in spans]
+    assert broken != spans
+    pq.write_table(table.from_pylist(broken, table.schema), path)
+    with pytest.raises(StageFailed, match="is another than it was"):
+        rebuild(folder, tmp_path / "again", [CRAWL], settings, Serial())
 
 
 def test_archives_that_are_missing_or_others_are_refused(pointers, tmp_path):

@@ -1,5 +1,7 @@
 """The final shards: every kept document once, split by id, balanced by bytes, loadable by `datasets`."""
 
+import math
+from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
@@ -127,3 +129,40 @@ def test_nothing_kept_is_an_empty_dataset(chains: dict[str, list[Path]], tmp_pat
     manifest = run_shard(chains, tmp_path / "shards", Shard(), Serial())
     assert manifest.rows == 0
     assert texts_of(tmp_path / "shards", "train") == []
+
+
+SIZES = (1, 2, 6, 150)  # of the cluster of document n: SIZES[n % 4]; that of 1 is dropped before
+
+
+@pytest.mark.parametrize(
+    ("rehydrate", "wanted"),
+    [((), {2: 1.0, 6: 1.0, 150: 1.0}), (("2:3", "5:2.5", "100:1"), {2: 3.0, 6: 2.5, 150: 1.0})],
+)
+def test_documents_that_stand_for_many_are_there_as_often_as_asked(
+    rehydrate: tuple[str, ...], wanted: dict[int, float], chains: dict[str, list[Path]], tmp_path: Path
+) -> None:
+    """FineWeb-2's rehydration: by the size of a document's cluster, the same whatever the cut into shards."""
+    for chain in chains.values():
+        (path,) = [path for path in chain if path.parent.name == "dedup"]
+        rows = [row for batch in shards.read(path) for row in batch.to_pylist()]
+        rows = [{**row, "minhash_cluster_size": SIZES[n % 4] if n % 4 else None} for n, row in enumerate(rows)]
+        shards.write(path, DEDUP, [pa.RecordBatch.from_pylist(rows, DEDUP)], "dedup", 1, "f")
+    found = []
+    for shard_bytes in (4000, 10**9):
+        target = tmp_path / str(shard_bytes)
+        run_shard(chains, target, Shard(shard_bytes=shard_bytes, rehydrate=rehydrate), Serial())
+        rows = [row for path in sorted(target.glob("*/*.arrow"))
+                for batch in shards.read_stream(path) for row in batch.to_pylist()]  # fmt: skip
+        found.append(sorted((row["id"], row["minhash_cluster_size"]) for row in rows))
+    assert found[0] == found[1]
+    for size, times in wanted.items():
+        each = Counter(id_ for id_, other in found[0] if other == size)
+        assert len(each) == 300
+        assert each.total() / 300 == pytest.approx(times, abs=0.1)
+        assert set(each.values()) == {math.floor(times), math.ceil(times)}
+
+
+@pytest.mark.parametrize("bad", ["2", "1:2", "2:0.5", "2:1000", "x:2", "2:y"])
+def test_a_rehydration_that_is_none_is_refused(bad: str) -> None:
+    with pytest.raises(ValueError, match="rehydrate"):
+        Shard(rehydrate=("3:2", bad))
