@@ -150,6 +150,9 @@ def test_an_alarm_is_about_the_sources_that_are_set(catalogue: str, tmp_path: Pa
         fates(tmp_path / "2", rows, source="catalogue", catalogue=catalogue, strict=True)
 
 
+SETTINGS = {"scope": "global", "source": "file", "lines": ["newspaper"], "every_copy": True}
+
+
 def fake_work(work: Path) -> Path:
     """Two languages as far as filter: a document of each that are copies, one of its own for each."""
     rng = random.Random(4)
@@ -162,7 +165,7 @@ def fake_work(work: Path) -> Path:
     layout: dict[str, tuple[pa.Schema, Rows]] = {"index": (INDEX, index)}
     for code, ids in names.items():
         own = " ".join(words(rng, 90))
-        texts = [shared + " et un peu plus" * (code == "fr"), own]
+        texts = [f"Menu\n\n{text}" for text in (shared + " et un peu plus" * (code == "fr"), own)]
         kept = [{"id": row["id"], "drop": None if row["id"] in ids else "extract.other_language"} for row in index]
         for row in kept:
             if row["drop"] is None:
@@ -184,7 +187,7 @@ def together(tmp_path: Path) -> tuple[Path, dict[str, dict[str, Any]]]:
     """The two languages after one dedup of both, and the rows of both."""
     work = fake_work(tmp_path / "work")
     archives = {"a.parquet": tmp_path / "a.warc.gz"}
-    jobs = plan_jobs(work, ["fr", "ca"], archives, {"dedup": {"scope": "global"}})
+    jobs = plan_jobs(work, ["fr", "ca"], archives, {"dedup": SETTINGS})
     rows: dict[str, dict[str, Any]] = {}
     for job in jobs:
         (manifest,) = pipeline.run_stages(job, ("dedup",), Serial())
@@ -212,12 +215,17 @@ def test_over_all_languages_verify_why_and_releases_know_it(together: tuple[Path
     shown = "\n".join(explain(work, "https://ca.org/0", "ca"))
     assert "a copy of fr shared longer" in shown
     assert "only there" in shown
+    shown = "\n".join(explain(work, "https://fr.org/0", "fr"))
+    assert "line cut out (newspaper, 3 times in its source): Menu" in shown
     copies = pa.Table.from_batches(list(_copies(work, "fr", {"fr shared longer"}))).to_pylist()
     assert [(row["id"], row["url"]) for row in copies] == [("ca shared", "https://ca.org/0")]
     language: Mapping[str, Any] = {"code": "fr", "inputs": {}, "stages": {"redact": {"settings": {}}}}
     shards.write_text(work / "fr" / "manifest.json", json.dumps({"inputs": {}}))
     rows = promoted_rows(work, language, {"sources": {}}, frozenset(["ca shared"]))
     assert rows["ca shared"]["url"] == "https://ca.org/0"
+    assert rows["ca shared"]["lines"] == [{"rule": "newspaper", "start": 0, "end": 6, "times": 3}]
+    assert rows["ca shared"]["text"].split(" ")[0].isalpha()
+    assert "Menu" not in rows["ca shared"]["text"]
     path = work / "fr" / "dedup" / "a.parquet"
     path.unlink()
     assert [line for line in verify(work, "ca") if "which was not kept" in line]
