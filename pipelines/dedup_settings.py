@@ -82,32 +82,25 @@ class Dedup:
         return Sources.read(self.source, self.catalogue)
 
 
-# What others published, as settings of ours. All are verified here, which of them only Lee et al. did (by edit
-# similarity); FineWeb-2's midpoint of the curve is taken as the Jaccard it aims at.
+# What others published, as settings of ours; pipelines/README.md says how each differs. All are verified here, which of
+# them only Lee et al. did (by edit similarity).
 PRESETS: dict[str, dict[str, Any]] = {
-    "fineweb2": {"words": 5, "bands": 14, "rows": 8, "jaccard": 0.72, "url": "none"},  # Penedo et al. 2025
+    # Penedo et al. 2025, arXiv 2506.20920: the midpoint of its curve is taken as the Jaccard it aims at.
+    "fineweb2": {"words": 5, "bands": 14, "rows": 8, "jaccard": 0.72, "url": "none"},
     "thorough": {"words": 5, "bands": 32, "rows": 8, "jaccard": 0.8},  # finds .997 of pairs at .8, all above .85
-    # Laurençon et al. 2022. Its near-duplicates were SimHash (64 bits, 4 apart, 6 words), unverified, on OSCAR alone;
-    # a shingle set of 6 words at .8 stands for it: SimHash's false positives on long texts do not come back.
-    "roots": {"words": 6, "bands": 14, "rows": 8, "jaccard": 0.8, "exact": "roots", "url": "page"},
+    # Laurençon et al. 2022, arXiv 2303.03915, its chain for crawled sites. Its near-duplicates were SimHash (64 bits, 4
+    # apart, 6 words), unverified, on OSCAR alone; a shingle set of 6 words at .8 stands for it.
+    "roots": {
+        "words": 6, "bands": 14, "rows": 8, "jaccard": 0.8, "exact": "roots", "url": "page", "scope": "source",
+        "lines": ("boilerplate", "newspaper"),
+    },
     "slimpajama": {"words": 13, "bands": 9, "rows": 13, "jaccard": 0.8, "url": "none"},  # Soboleva et al. 2023
-    "lee2022": {"words": 5, "bands": 450, "rows": 20, "jaccard": 0.8, "url": "none"},  # Lee et al. 2022, 9,000 hashes
-    "gopher": {
-        "words": 13,
-        "bands": 14,
-        "rows": 8,
-        "jaccard": 0.8,
-        "url": "none",
-    },  # Rae et al. 2021; bands ours
-    "code": {
-        "words": 5,
-        "bands": 32,
-        "rows": 8,
-        "jaccard": 0.7,
-        "exact": "code",
-        "url": "none",
-    },  # The Stack
-}
+    # Lee et al. 2022, arXiv 2107.06499: 9,000 hashes.
+    "lee2022": {"words": 5, "bands": 450, "rows": 20, "jaccard": 0.8, "url": "none"},
+    "gopher": {"words": 13, "bands": 14, "rows": 8, "jaccard": 0.8, "url": "none"},  # Rae et al. 2021; bands ours
+    # Kocetkov et al. 2022, arXiv 2211.15533: code, cut into tokens.
+    "the-stack": {"words": 5, "bands": 32, "rows": 8, "jaccard": 0.7, "exact": "code", "url": "none"},
+}  # fmt: skip
 
 
 def with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
