@@ -21,7 +21,7 @@ from filters.brute_force import index_sets, similar
 from filters.near_duplicates import Int64s, Scheme, Sets, mix_all, probability, shingle_sets
 from filters.personal_data import as_shown
 from filters.shingle_tables import Uint64s
-from pipelines.dedup_columns import Scratch, joined, read_batches, read_pieces, rows_of
+from pipelines.dedup_columns import Scratch, columns_of, joined, read_batches, read_pieces, rows_of
 from pipelines.dedup_settle import REASONS
 from pipelines.dedup_sources import Sources
 from pipelines.dedup_stages import NUMBER, U64, columns_of_bands
@@ -90,14 +90,16 @@ def _as_shown(texts: pa.Array, languages: pa.Array) -> pa.Array:
 
 
 def _texts(chain: Sequence[Path], rows: Int64s, most: int) -> Iterator[tuple[Int64s, pa.Array, pa.Array]]:
-    """Texts of some rows of a chain, a few at a time: (rows, texts, languages)."""
+    """Texts of some rows of a chain, a few at a time: (rows, texts, languages, null where they are not known)."""
     at = 0
-    for batch in shards.read_kept(chain, ["id", "text", "language"]) if rows.size else ():
+    known = [name for name in ("language",) if any(name in columns_of(path) for path in chain)]
+    for batch in shards.read_kept(chain, ["id", "text", *known]) if rows.size else ():
+        spoken = batch["language"] if known else pa.nulls(batch.num_rows, pa.string())
         low, high = np.searchsorted(rows, [at, at + batch.num_rows])
         for first in range(low, high, most):
             some = rows[first : min(high, first + most)]
             places = pa.array(some - at)
-            yield some, batch["text"].take(places), batch["language"].take(places)
+            yield some, batch["text"].take(places), spoken.take(places)
         at += batch.num_rows
 
 
