@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from pipelines import pipeline
@@ -26,6 +27,7 @@ ENOUGH = 1000  # documents in dedup's sample; with fewer its cost is a guess
 GROUP_BYTES = 64 << 20  # a shard's row group in the making, its copy and its packed form: small pieces never fill one
 ROW_BYTES = 600  # what a worker holds of each record of an archive while it works on it
 LEAST_DRIVER_SECONDS = 0.0005  # a shard: reading a receipt and handing out a task are never less
+TINY = 7  # pieces of one record
 HASHED = ("index", "extract")  # stages whose driver digests the archives
 
 
@@ -94,7 +96,8 @@ class Forecast:
     archive_bytes: float
     sampled_bytes: float
     seconds: float  # that the sample took
-    hash_seconds: float  # to digest a byte
+    hash_seconds: float  # to digest a byte, on one of `hash_cores`
+    hash_cores: int
     stages: tuple[Stage, ...]
     measured: tuple[Measured, ...]
     sizes: tuple[float, ...]  # bytes of the pieces
@@ -151,7 +154,7 @@ def forecast(
     named = {f"{piece.path.name.partition('.')[0]}.parquet": piece.path for piece in pieces}
     meter = Metered()
     _measure(scratch / "warm", codes, dict([min(named.items())]), values, meter)  # models are loaded, passes compiled
-    tiny = draw_pieces(paths, scratch / "tiny", LEAST_PIECES, 1, settings.seed)
+    tiny = draw_pieces(paths, scratch / "tiny", TINY, 1, settings.seed)
     least = _measure(
         scratch / "least", codes, {f"{piece.path.stem}.parquet": piece.path for piece in tiny}, values, meter
     )
@@ -165,7 +168,7 @@ def forecast(
     hashing = _hash_seconds(pieces)
     estimate = _Scale(count, size, sizes, hashing, values)
     return Forecast(
-        count, size, sum(sizes), time.monotonic() - start, hashing,
+        count, size, sum(sizes), time.monotonic() - start, hashing, pipeline.default_workers(),
         tuple(estimate.stages(measured)), tuple(measured), sizes,
     )  # fmt: skip
 
@@ -214,8 +217,8 @@ def _beside(one: Measured, least: Measured, pieces: int, tiny: int) -> Measured:
     return replace(
         one,
         driver_seconds=max(LEAST_DRIVER_SECONDS, more / max(1, pieces - tiny)),
-        fixed_seconds=min(least.cpu_seconds),
-        fixed_bytes=min(least.written),
+        fixed_seconds=median(least.cpu_seconds),
+        fixed_bytes=median(least.written),
         fixed_alone=least.alone_seconds,
     )
 
@@ -273,7 +276,8 @@ class _Scale:
             measured = (
                 sum(self.sizes) / len(self.sizes) * self.hash_seconds
             )  # the pieces' own were in the driver's time
-            driver = self.archives * max(0.0, one.driver_seconds - measured) + self.whole * self.hash_seconds
+            digests = self.whole * self.hash_seconds / pipeline.default_workers()
+            driver = self.archives * max(LEAST_DRIVER_SECONDS, one.driver_seconds - measured) + digests
         tasks = self._final_shards(disk.middle) if one.stage == "shard" else self.archives
         return Stage(
             one.language, one.stage, tasks, rows, kept, cpu, disk, self._memory(one, rows.middle), driver, alone

@@ -91,7 +91,7 @@ def test_what_even_an_empty_piece_costs_is_not_taken_for_what_grows() -> None:
         cpu_seconds=(1.1,) * 10, rows=(5,) * 10, kept=(5,) * 10, written=(7.0,) * 10, driver_seconds=0.2, **base
     )
     tiny = Measured(
-        cpu_seconds=(0.1, 0.2, 0.1), rows=(1,) * 3, kept=(1,) * 3, written=(4.0,) * 3, driver_seconds=0.4, **base
+        cpu_seconds=(0.1, 0.2, 0.05), rows=(1,) * 3, kept=(1,) * 3, written=(4.0,) * 3, driver_seconds=0.4, **base
     )
     one = _beside(ten, tiny, 10, 3)
     assert (one.fixed_seconds, one.fixed_bytes) == (0.1, 4.0)

@@ -78,12 +78,12 @@ def test_the_command_agrees_with_the_plan_where_both_can_know(
 
     stages = [stage("index", "", 4000.0), stage("extract", "fr", 8000.0), stage("measure", "fr", 400.0)]
     measured = [{"cpu_seconds": [1.0, 1.0, 1.0], "fixed_seconds": 0.0}] * len(stages)
-    plan = {"archives": 400, "archive_bytes": 1e6, "hash_seconds": 1e-9, "stages": stages, "measured": measured,
-            "core_seconds": interval(12_400.0)}  # fmt: skip
+    plan = {"archives": 400, "archive_bytes": 1e6, "hash_seconds": 1e-9, "hash_cores": 1, "stages": stages,
+            "measured": measured, "core_seconds": interval(12_400.0)}  # fmt: skip
     source, target = tmp_path / "plan.json", tmp_path / "simulated.json"
     source.write_text(json.dumps(plan))
     assert main([str(source), "--workers", "1", "20", "--json", str(target)]) == 0
-    found = json.loads(target.read_text())["as it is"]
+    found = json.loads(target.read_text())["driver of 2 cores"]
     assert sum(found[0]["hours"].values()) == pytest.approx((12_400 + 12) / 3600, rel=0.01)
     assert sum(found[1]["hours"].values()) == pytest.approx((12_400 / 20 + 12) / 3600, rel=0.03)
     assert "datatrove" in capsys.readouterr().out

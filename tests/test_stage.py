@@ -1,5 +1,6 @@
 """Stages: only what is missing is made, a change by value is seen, what failed is named."""
 
+import hashlib
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from roots import shards
+from roots import stage as stage_module
 from roots.errors import InputError, SettingsError, StageFailed
 from roots.executors import EXECUTORS, Executor, Local, Serial, make_executor
 from roots.stage import ASIDE, Manifest, run
@@ -177,3 +179,16 @@ def test_executors_are_known_by_name() -> None:
 def test_a_manifest_is_a_value() -> None:
     empty = Manifest("cut", 1, {}, {})
     assert replace(empty, made=3).as_values() == empty.as_values()
+
+
+def test_raw_inputs_are_digested_together_and_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [tmp_path / f"{number}.warc" for number in range(5)]
+    for path in paths:
+        path.write_text(path.name)
+    known = stage_module.Identities(tmp_path / ".inputs.json")
+    known.know([*paths, *paths, tmp_path / "none.warc", tmp_path])
+    monkeypatch.setattr(stage_module, "sha256_of", lambda path: "digested again")
+    wanted = [hashlib.sha256(path.name.encode()).hexdigest() for path in paths]
+    assert [known.of(path) for path in paths] == wanted
+    paths[0].write_text("changed")
+    assert known.of(paths[0]) == "digested again"

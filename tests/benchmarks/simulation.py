@@ -19,7 +19,7 @@ import random
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ class World:
     worker_bytes: float = 100e6  # a second, of one worker
     lost_hours: float = 2000.0  # mean time in which one worker is lost; its shard is begun again
     restart_seconds: float = 120.0  # until another takes its place
-    driver_digests: bool = True  # whether the driver digests the archives, as it does now
+    driver_cores: int = 64  # which digest the archives before a stage that reads them
     seed: int = 1
 
 
@@ -65,13 +65,15 @@ def works_of(plan: dict[str, Any], world: World) -> list[Work]:
         middle = stage["core_seconds"]["middle"] - stage["alone_seconds"]
         cost = [max(0.0, c - one["fixed_seconds"]) for c in one["cpu_seconds"]]
         scale = middle / tasks / (sum(cost) / len(cost)) if sum(cost) else 0.0
-        digests = plan["archives"] * plan["archive_bytes"] * plan["hash_seconds"] if stage["stage"] in HASHED else 0.0
+        whole = plan["archives"] * plan["archive_bytes"] if stage["stage"] in HASHED else 0.0
+        digests = whole * plan["hash_seconds"]
+        driver = max(0.0, stage["driver_seconds"] - digests / plan["hash_cores"]) / tasks
         read = plan["archive_bytes"] if stage["stage"] == "index" else _read_bytes(plan, stage)
         works.append(
             Work(
                 f"{stage['language']} {stage['stage']}".strip(), tasks, [c * scale for c in cost], read,
-                stage["disk_bytes"]["middle"] / tasks, max(0.0, stage["driver_seconds"] - digests) / tasks,
-                digests if world.driver_digests else 0.0, stage["alone_seconds"],
+                stage["disk_bytes"]["middle"] / tasks, driver,
+                max(digests / world.driver_cores, whole / world.storage_bytes), stage["alone_seconds"],
             )
         )  # fmt: skip
     return works
@@ -221,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     plan = json.loads(options.plan.read_text(encoding="utf-8"))
     start = time.monotonic()
-    worlds = {"as it is": World(), "digests made by workers": replace(World(), driver_digests=False)}
+    worlds = {f"driver of {cores} cores": World(driver_cores=cores) for cores in (2, 64)}
     outcomes = {
         name: [simulate(works_of(plan, world), count, world) for count in options.workers]
         for name, world in worlds.items()
