@@ -56,6 +56,8 @@ def command_of(contender: str, archive: Archive, work: Path, language: str, core
         return [*command, "--lang", language, "--workers", str(cores), "--model", str(language_model())]
     program = Path(sys.executable).with_name("roots")
     command = [str(program), "run", str(work), "--input", archive.pattern, "--lang", language, "--workers", str(cores)]
+    if cores == 1:
+        command += ["--executor", "serial"]  # no second process for one worker; the guard of pages is one all the same
     return [*command, "--extractor", "resiliparse"] if contender == FAST else command
 
 
