@@ -5,7 +5,6 @@ and white space is made one space; every tag but those inside a line ends the li
 deep for it.
 """
 
-import heapq
 import html
 
 import numpy as np
@@ -58,7 +57,7 @@ def sample_of(text: str) -> str:
     if len(text) > SAMPLE:
         parts = []
         left = SAMPLE // 2
-        for line in heapq.nlargest(LINES, text.split("\n"), key=len):
+        for line in sorted(text.split("\n"), key=len, reverse=True)[:LINES]:
             if left <= 0:
                 break
             parts.append(line[: min(left, LINE_CHARS)])
