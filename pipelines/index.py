@@ -121,7 +121,7 @@ def _refusal(record: Record) -> str | None:
         return "index.status"
     if record.url and record.url.partition("?")[0].endswith("/robots.txt"):
         return "index.robots"
-    if not record.body.strip():
+    if not record.body or record.body.isspace():
         return "index.empty"
     if record.content_type not in WANTED or record.body.startswith(FOREIGN):
         return "index.not_html"
@@ -132,7 +132,7 @@ def _look(record: Record, model: LanguageModel) -> dict[str, Any]:
     """Charset and languages of a page."""
     decoded = decode(record.body, record.header_charset)
     row: dict[str, Any] = {"charset": decoded.charset, "charset_from": decoded.charset_from}
-    undecodable = decoded.text.count("�")
+    undecodable = decoded.text.count("�") if "�" in decoded.text else 0  # to find is quicker than to count
     if undecodable > UNDECODABLE * len(decoded.text) or _is_noise(record.body):
         return row | {"drop": "index.undecodable"}
     text = decoded.text if is_plain(record) else _text_of(record, decoded, not undecodable)
