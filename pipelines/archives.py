@@ -167,12 +167,17 @@ def open_archive(path: Path, unpacked_bytes: int) -> Iterator[Archive]:
     Raises InputError for what is missing, a folder, empty or no web archive.
     """
     archive = recognise(path)
-    if archive.form == "lz4" or (archive.form != "plain" and _is_solid(archive)):
+    if is_one_stream(archive):
         with tempfile.NamedTemporaryFile(prefix="roots-", suffix=".warc") as spool:
             _unpack(archive, spool, unpacked_bytes)
             yield Archive(Path(spool.name), archive.name, "plain")
     else:
         yield archive
+
+
+def is_one_stream(archive: Archive) -> bool:
+    """Whether an archive must be unpacked from its beginning: its offsets are then those of the unpacked bytes."""
+    return archive.form == "lz4" or (archive.form != "plain" and _is_solid(archive))
 
 
 def recognise(path: Path) -> Archive:

@@ -13,6 +13,7 @@ from pipelines.cli_options import (
     INPUT,
     LANGUAGE,
     WORK,
+    Place,
     errors_are_lines,
     executor_of,
     progress_of,
@@ -149,9 +150,7 @@ _add_stage(
 
 @main.command()
 @click.argument("document", metavar="URL-OR-ID")
-@click.option(
-    "--work", "-w", default="work", show_default=True, type=click.Path(path_type=Path), help="The work folder."
-)
+@click.option("--work", "-w", default="work", show_default=True, type=Place(), help="The work folder.")
 @click.option("--lang", "-l", "code", default=None, help="Only this language. [default: all that were run]")
 @errors_are_lines
 def why(document: str, work: Path, code: str | None) -> None:

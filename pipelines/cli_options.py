@@ -16,13 +16,31 @@ from roots.errors import RootsError, SettingsError, StageFailed, unknown_name
 from roots.executors import EXECUTORS, Executor, make_executor
 from roots.garbage import collect_seldom
 from roots.settings import build, parse_pairs, read_toml
+from roots.storage import is_remote, path_of
 
 Command = Callable[..., None]
 T = TypeVar("T")
 LOG = "roots.log"
 PRELOAD = ("pipelines.pipeline",)  # a worker needs all of it, and it takes most of a second to import
 
-WORK = click.argument("work", type=click.Path(file_okay=False, path_type=Path))
+
+class Place(click.ParamType[Path]):
+    """A folder of this machine, or the URL of one."""
+
+    name = "folder"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Path:
+        """Turn what was typed into a path. Raises click's error for a file, and for a URL that cannot be used."""
+        try:
+            path = path_of(value) if isinstance(value, str) else value
+        except SettingsError as error:
+            self.fail(str(error), param, context)
+        if not is_remote(path) and path.is_file():
+            self.fail(f"Directory {str(path)!r} is a file.", param, context)
+        return path
+
+
+WORK = click.argument("work", type=Place())
 INPUT = click.option(
     "--input", "-i", "inputs", multiple=True, metavar="PATTERN",
     help="Archives to read: a path or a quoted pattern such as 'crawl/*.warc.gz'. May be given several times.",

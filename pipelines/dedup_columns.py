@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roots import shards
+from roots import shards, storage
 from roots.errors import ShardError
 
 Column = npt.NDArray[Any]
@@ -33,7 +33,7 @@ class Scratch:
     def of(cls, manifest: Path) -> "Scratch":
         """Read a sub-step's manifest. Raises ShardError for one that cannot be read."""
         try:
-            made = json.loads(manifest.read_text(encoding="utf-8"))["shards"]
+            made = json.loads(storage.read_text(manifest))["shards"]
             return cls(manifest.parent, {name: int(made[name]["rows"]) for name in sorted(made)})
         except (OSError, ValueError, KeyError) as error:
             raise ShardError(f"{manifest} cannot be read ({error}): delete it and run dedup again") from error

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.dedup_settings import Dedup
-from roots import shards
+from roots import shards, storage
 from roots.errors import SettingsError
 
 PROCESS_BYTES = 130 << 20  # of a Python process with Arrow and Numba before it holds anything; measured 125 to 132
@@ -84,6 +84,8 @@ def estimate_scratch(chains: Mapping[str, Sequence[Path]], settings: Dedup) -> i
 
 def check_space(chains: Mapping[str, Sequence[Path]], target: Path, settings: Dedup) -> None:
     """Refuse to start where scratch files may not fit. Raises SettingsError with what is needed and what is free."""
+    if storage.is_remote(target):
+        return
     place = target
     while not place.exists():
         place = place.parent

@@ -16,6 +16,7 @@ from filters.language_id import gate, load_model, sha256_of_model, split_label
 from filters.scripts import identify
 from pipelines.extractors import DEFAULT, PAGES, Bounds, check_extractor
 from pipelines.guard import Failure, Limits, guarded
+from pipelines.spool import on_this_machine
 from roots.errors import SettingsError
 from roots.schema import EXTRACT
 from roots.shards import BATCH_ROWS, read_kept
@@ -86,16 +87,17 @@ class Extract:
             offsets += batch["offset"].to_pylist()
             passed += gate(batch["languages"].to_pylist(), self.language, self.gate_score, known)
         wanted = [offset for offset, yes in zip(offsets, passed, strict=True) if yes]
-        texts = self._texts(archive, wanted)
         rows: list[dict[str, Any]] = []
         chars = 0
-        for key, yes in zip(ids, passed, strict=True):
-            row = {"id": key} | (next(texts) if yes else {"drop": "extract.other_language"})
-            rows.append(row)
-            chars += len(row.get("text") or "")
-            if len(rows) == BATCH_ROWS or chars >= BATCH_CHARS:
-                yield pa.RecordBatch.from_pylist(rows, schema=EXTRACT)
-                rows, chars = [], 0
+        with on_this_machine(archive, wanted, index) as place:
+            texts = self._texts(place, wanted)
+            for key, yes in zip(ids, passed, strict=True):
+                row = {"id": key} | (next(texts) if yes else {"drop": "extract.other_language"})
+                rows.append(row)
+                chars += len(row.get("text") or "")
+                if len(rows) == BATCH_ROWS or chars >= BATCH_CHARS:
+                    yield pa.RecordBatch.from_pylist(rows, schema=EXTRACT)
+                    rows, chars = [], 0
         if rows:
             yield pa.RecordBatch.from_pylist(rows, schema=EXTRACT)
 

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from roots import shards
+from roots import shards, storage
 from roots.errors import InputError
 from roots.stage import read_manifest
 
@@ -49,6 +49,12 @@ def find_archives(patterns: Sequence[str]) -> dict[str, Path]:
     """
     found: set[Path] = set()
     for pattern in patterns:
+        if storage.is_url(pattern):
+            urls = storage.find_files(pattern)
+            if not urls:
+                raise InputError(f"no file matches {pattern!r}: name archives such as 's3://bucket/crawl/*.warc.gz'")
+            found.update(urls)
+            continue
         matches = glob.glob(pattern, recursive=True)  # noqa: PTH207 - a pattern may be absolute
         paths = [Path(match) for match in matches] or [Path(pattern)]
         if not paths[0].exists():
@@ -61,7 +67,7 @@ def find_archives(patterns: Sequence[str]) -> dict[str, Path]:
         raise InputError("no input: name archives with --input 'crawl/*.warc.gz'")
     names = {path: _names(path) for path in found}
     archives: dict[str, Path] = {}
-    for path in sorted(found):
+    for path in sorted(found, key=str):
         place = 0
         while any(names[other][place : place + 1] == [names[path][place]] for other in found if other != path):
             place += 1
@@ -78,7 +84,7 @@ def holds_source(folder: Path) -> bool:
 def _names(path: Path) -> list[str]:
     """What a shard of this archive may be called, the shortest first: with ever more of its endings and folders."""
     names: list[str] = []
-    parts = [part for part in path.parts if part != "/"]
+    parts = [part for part in str(path).rpartition("://")[2].split("/") if part]
     for count in range(1, len(parts) + 1):
         *above, last = parts[-count:]
         names += ["__".join([*above, _stem(last)]), "__".join([*above, last])]
@@ -94,7 +100,7 @@ def _stem(name: str) -> str:
 
 def remember_inputs(work: Path, archives: dict[str, Path]) -> None:
     """Note which archives the work folder is about, for the stages that follow."""
-    work.mkdir(parents=True, exist_ok=True)
+    storage.make_folder(work)
     shards.write_text(work / "inputs.json", json.dumps({name: str(path) for name, path in archives.items()}, indent=1))
 
 
@@ -102,7 +108,7 @@ def known_inputs(work: Path) -> dict[str, Path]:
     """The archives of a work folder. Raises InputError where no index was made."""
     path = work / "inputs.json"
     try:
-        return {name: Path(archive) for name, archive in json.loads(path.read_text(encoding="utf-8")).items()}
+        return {name: storage.path_of(archive) for name, archive in json.loads(storage.read_text(path)).items()}
     except FileNotFoundError:
         raise InputError(
             f"{work} is no work folder yet: run `roots index {work} --input 'crawl/*.warc.gz'` first"
@@ -113,7 +119,7 @@ def known_inputs(work: Path) -> dict[str, Path]:
 
 def languages(work: Path) -> list[str]:
     """Codes of the languages that a work folder has results for."""
-    return sorted(path.parent.name for path in work.glob("*/extract") if path.is_dir())
+    return sorted(path.parent.name for path in work.glob("*/extract") if storage.is_folder(path))
 
 
 def deduplicated_with(work: Path, language: str) -> list[str]:
@@ -135,7 +141,7 @@ def shards_of_dedup(work: Path, language: str) -> Iterator[Path]:
 def _scope(dedup: Path) -> str:
     """The scope of a dedup that has finished."""
     try:
-        manifest = json.loads((dedup / "manifest.json").read_text(encoding="utf-8"))
+        manifest = json.loads(storage.read_text(dedup / "manifest.json"))
         return str(manifest["settings"]["settings"]["scope"])
     except (OSError, ValueError, LookupError, TypeError):
         return "language"  # it has not finished, or is damaged: `verify` says so

@@ -19,6 +19,7 @@ from filters.scripts import identify_page
 from pipelines.index_trees import index_tree
 from pipelines.source_trees import is_source_tree
 from pipelines.sources import Limits, Record, read_records
+from pipelines.spool import on_this_machine
 from roots.schema import INDEX
 from roots.shards import BATCH_ROWS
 from roots.stage import ASIDE
@@ -77,7 +78,7 @@ class Index:
         limits = Limits(self.body_bytes, self.head_bytes, self.unpacked_bytes)
         model = load_model(self.model)
         rows: list[dict[str, Any]] = []
-        for source in sources:
+        with on_this_machine(sources[0]) as source:
             for row in _rows_of(source, limits, model):
                 rows.append(row)
                 if len(rows) == BATCH_ROWS:

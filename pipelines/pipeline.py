@@ -29,7 +29,7 @@ from pipelines.index import Index
 from pipelines.programs import ExtractPrograms, extract_of, find_code, judge_of, load_language, measure_of, shard_of
 from pipelines.redact import Redact
 from pipelines.shard import Shard, run_shard
-from roots import shards
+from roots import shards, storage
 from roots.errors import SettingsError, unknown_name
 from roots.executors import Executor, Local, Threads
 from roots.settings import build
@@ -244,7 +244,7 @@ def preview(jobs: Sequence[Job], stages: Sequence[str]) -> Iterator[str]:
         waiting = ""
         for name in stages:
             if not waiting and name in ("dedup", "shard"):
-                done = (job.folder(name) / "manifest.json").is_file()
+                done = storage.is_file(job.folder(name) / "manifest.json")
                 yield f"  {name:<8} {'made before; redone where what it reads has changed' if done else 'to make'}"
                 continue
             missing, done_shards = (

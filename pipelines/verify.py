@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pipelines.dedup_released import unknown_matches
 from pipelines.folders import ALL, CHAIN, chain, deduplicated_with, folder
 from pipelines.shard import Shard, times_of
-from roots import shards
+from roots import shards, storage
 from roots.errors import RootsError
 from roots.settings import build
 from roots.stage import read_manifest
@@ -23,7 +23,7 @@ from roots.stage import read_manifest
 
 def verify(work: Path, language: str) -> Iterator[str]:
     """Yield one sentence for everything that is wrong with the results of one language; nothing when all is right."""
-    stages = [stage for stage in (*CHAIN, "shard") if (folder(work, language, stage) / "manifest.json").is_file()]
+    stages = [stage for stage in (*CHAIN, "shard") if storage.is_file(folder(work, language, stage) / "manifest.json")]
     if not stages:
         yield f"{work / language}: no stage has finished; run `roots status {work}`"
         return

@@ -17,7 +17,7 @@ from filters.personal_data import as_shown
 from pipelines.dedup_released import read_text
 from pipelines.folders import CHAIN, deduplicated_with, folder, languages
 from pipelines.index_trees import KIND as SOURCE
-from roots import shards
+from roots import shards, storage
 from roots.errors import InputError
 from roots.stage import read_manifest
 
@@ -30,7 +30,7 @@ def find(work: Path, wanted: str) -> Iterator[tuple[str, Row]]:
     key = wanted.strip().strip("<>")
     names = {wanted, key, f"<{key}>"}
     found = False
-    if not (work / "index").is_dir():
+    if not storage.is_folder(work / "index"):
         raise InputError(f"{work} has no index: run `roots index {work} --input 'crawl/*.warc.gz'` first")
     for path in sorted((work / "index").glob("*.parquet")):
         for batch in shards.read(path):
@@ -54,7 +54,7 @@ def path_of(work: Path, language: str, name: str, index_row: Row) -> Iterator[tu
     dropped = index_row["drop"] is not None
     for stage in CHAIN[1:]:
         path = folder(work, language, stage) / name
-        if dropped or not path.is_file():
+        if dropped or not storage.is_file(path):
             return
         row = _row(path, index_row["id"])
         yield stage, row
@@ -99,7 +99,7 @@ def explain(work: Path, wanted: str, language: str | None = None) -> Iterator[st
 def _explain_language(work: Path, code: str, name: str, index_row: Row) -> Iterator[str]:
     """What the stages of one language say of a document."""
     known: dict[str, Any] = {}  # signals so far, and the rules they are judged by
-    if (folder(work, code, "filter") / "manifest.json").is_file():
+    if storage.is_file(folder(work, code, "filter") / "manifest.json"):
         known["rules"] = read_manifest(folder(work, code, "filter"))["settings"]["rules"]
     for stage, row in path_of(work, code, name, index_row):
         if stage == "index":

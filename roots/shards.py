@@ -9,15 +9,12 @@ A stage's shard holds one row for every row that the stage before kept, in the s
 stage adds. The shards of one archive through all stages are its *chain*; `read_kept` reads a chain as one table.
 """
 
-import errno
 import hashlib
 import io
 import json
 import os
-import socket
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
@@ -28,7 +25,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from roots import storage
 from roots.errors import ShardError
+from roots.whole import making
+from roots.whole import publish as publish
+from roots.whole import remove_stale as remove_stale
+from roots.whole import temporary_name as temporary_name
+from roots.whole import write_text as write_text
 
 RECEIPT = b"roots.receipt"
 TRAILER = struct.Struct("<q8s")  # bytes of the receipt before it, and a mark
@@ -79,48 +82,6 @@ class _HashingFile(io.RawIOBase):
         return self.length
 
 
-def temporary_name(path: Path) -> Path:
-    """A hidden name beside `path`, of this process: never taken for a shard, and known as stale when we are dead."""
-    return path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
-
-
-def remove_stale(folder: Path) -> None:
-    """Remove temporary files of processes of this machine that are no more."""
-    for path in sorted(folder.glob(".*.tmp")):
-        host, _, pid = path.name.removesuffix(".tmp").rpartition(".")[2].rpartition("-")
-        if host == socket.gethostname() and pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            path.unlink(missing_ok=True)
-
-
-def publish(temporary: Path, path: Path) -> None:
-    """Give a finished temporary file its name, so that it survives a power cut whole or not at all."""
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a small text file whole or not at all."""
-    temporary = temporary_name(path)
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        publish(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise _unwritable(path, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> ShardError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return ShardError(f"no space left to write {path}: free some, then run the same command again")
-    return ShardError(f"cannot write {path}: {error.strerror or error}")
-
-
 def write(
     path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], stage: str, version: int, fingerprint: str
 ) -> Receipt:
@@ -128,19 +89,9 @@ def write(
 
     Raises ShardError when a batch does not fit `schema` or the disk is full; nothing is then left behind.
     """
-    temporary = temporary_name(path)
-    try:
-        with temporary.open("wb") as raw:
-            write_as = _write_stream if path.suffix == ".arrow" else _write_parquet
-            blank = Receipt(stage, version, fingerprint, 0, 0)
-            receipt = write_as(_HashingFile(raw), path, schema, batches, blank)
-        publish(temporary, path)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    return receipt
+    with making(path) as place, place.open("wb") as raw:
+        write_as = _write_stream if path.suffix == ".arrow" else _write_parquet
+        return write_as(_HashingFile(raw), path, schema, batches, Receipt(stage, version, fingerprint, 0, 0))
 
 
 def _write_parquet(
@@ -229,6 +180,8 @@ def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path) ->
 def open_shard(path: Path) -> pq.ParquetFile:
     """Open a shard. Raises ShardError for a file that is missing or no whole Parquet file."""
     try:
+        if storage.is_remote(path):
+            return pq.ParquetFile(storage.open_binary(path), page_checksum_verification=True, pre_buffer=True)
         return pq.ParquetFile(path, page_checksum_verification=True)
     except FileNotFoundError:
         raise ShardError(f"no shard {path}: run the stage that makes it") from None
@@ -238,18 +191,26 @@ def open_shard(path: Path) -> pq.ParquetFile:
 
 def read_receipt(path: Path) -> Receipt | None:
     """The receipt of a shard; None where there is no shard, or a file that is no shard of ours."""
-    if not path.is_file():
+    if not storage.is_remote(path) and not path.is_file():
         return None
     try:
-        raw = _trailer(path) if path.suffix == ".arrow" else (pq.read_metadata(path).metadata or {}).get(RECEIPT)
+        raw = _trailer(path) if path.suffix == ".arrow" else _footer(path)
         return Receipt(**json.loads(raw)) if raw else None
     except (pa.ArrowInvalid, OSError, ValueError, TypeError):
         return None
 
 
+def _footer(path: Path) -> bytes | None:
+    """The receipt in a Parquet footer, unread; None where there is none."""
+    if not storage.is_remote(path):
+        return (pq.read_metadata(path).metadata or {}).get(RECEIPT)
+    with storage.open_binary(path) as file:
+        return (pq.read_metadata(file).metadata or {}).get(RECEIPT)
+
+
 def _trailer(path: Path) -> bytes | None:
     """The receipt behind an IPC stream, unread; None where there is none."""
-    with path.open("rb") as file:
+    with storage.open_binary(path) as file:
         end = file.seek(0, os.SEEK_END)
         if end < TRAILER.size:
             return None
@@ -269,7 +230,7 @@ def check(path: Path) -> Receipt:
         raise ShardError(f"{path} carries no receipt: it is cut short, or was not made by this project")
     digest = hashlib.sha256()
     left = receipt.body_bytes
-    with path.open("rb") as file:
+    with storage.open_binary(path) as file:
         while left > 0 and (block := file.read(min(left, 1 << 20))):
             digest.update(block)
             left -= len(block)
@@ -290,7 +251,8 @@ def _parquet_rows(path: Path) -> int:
 def read_stream(path: Path) -> Iterator[pa.RecordBatch]:
     """All rows of a final shard, an Arrow IPC stream, in order."""
     try:
-        with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as reader:
+        opened = storage.open_binary(path) if storage.is_remote(path) else pa.memory_map(str(path))
+        with opened as file, pa.ipc.open_stream(file) as reader:
             yield from reader
     except FileNotFoundError:
         raise ShardError(f"no shard {path}: run `roots shard`") from None

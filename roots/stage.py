@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
 
-from roots import shards
+from roots import shards, storage
 from roots.digests import sha256_of_folder
 from roots.errors import InputError, NotReady, SettingsError, ShardError, StageFailed
 from roots.executors import Executor, Needs
@@ -158,8 +158,8 @@ def fingerprint(stage: Stage, name: str, identities: Sequence[str]) -> str:
 def sha256_of(path: Path) -> str:
     """sha256 of a file's bytes, in hexadecimal. Raises InputError for what cannot be read as a file."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with storage.open_binary(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type] # a reader of either kind
     except FileNotFoundError:
         raise InputError(f"no file {path}") from None
     except IsADirectoryError:
@@ -181,13 +181,16 @@ class Identities:
         self.raw: dict[str, str] = {}
         for path in sorted(memory.parent.glob(".inputs*.json")):
             with suppress(ValueError, FileNotFoundError):  # it is only a memory: digests are computed again
-                self._known |= json.loads(path.read_text(encoding="utf-8"))
+                self._known |= json.loads(storage.read_text(path))
 
     def of(self, path: Path) -> str:
         """Digest of what `path` holds."""
         receipt = shards.read_receipt(path) if path.suffix == ".parquet" else None
         if receipt is not None:
             return receipt.digest
+        if storage.is_remote(path):  # an archive is not read for its name; a manifest is small
+            self.raw[path.name] = sha256_of(path) if path.suffix == ".json" else storage.identity(path)
+            return self.raw[path.name]
         if path.is_dir():  # a source tree; its own time says nothing of the files in it
             self.raw[path.name] = sha256_of_folder(path)
             return self.raw[path.name]
@@ -223,7 +226,7 @@ class Identities:
 def read_manifest(target: Path) -> dict[str, Any]:
     """The manifest of a stage's folder. Raises InputError where the stage has not finished."""
     try:
-        manifest: dict[str, Any] = json.loads((target / "manifest.json").read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = json.loads(storage.read_text(target / "manifest.json"))
     except FileNotFoundError:
         raise InputError(f"{target} has no manifest: the stage that makes it has not finished") from None
     except ValueError as error:
@@ -247,7 +250,7 @@ def tasks_of(
             done[name] = receipt
         else:
             missing.append(Task(name, sources, wanted))
-    if identities.raw and target.is_dir():
+    if identities.raw and storage.is_folder(target):
         identities.save()
     return missing, done, identities.raw
 
@@ -265,7 +268,7 @@ def failure_note(path: Path) -> Path:
 def make_shard(stage: Stage, target: Path, task: Task) -> Receipt:
     """Make one shard: what an executor runs."""
     path = target / task.name
-    path.parent.mkdir(parents=True, exist_ok=True)
+    storage.make_folder(path.parent)
     batches = stage.make(task.name, task.sources)
     try:
         return shards.write(path, stage.schema, batches, stage.name, stage.version, task.fingerprint)
@@ -290,7 +293,7 @@ def run(
     Raises NotReady where the wait was in vain.
     """
     start = time.monotonic()
-    target.mkdir(parents=True, exist_ok=True)
+    storage.make_folder(target)
     shards.remove_stale(target)
     mine = share.mine(plan)
     missing, done, raw = tasks_of(stage, mine, target, share.memory)
@@ -321,6 +324,10 @@ def run(
     return manifest
 
 
+def _is_there(path: Path) -> bool:
+    return storage.is_file(path) or storage.is_folder(path)  # a source tree is a folder
+
+
 def _with_others(
     stage: Stage, plan: Plan, target: Path, share: Share, whole: bool
 ) -> tuple[dict[str, Receipt], dict[str, str]] | None:
@@ -333,7 +340,7 @@ def _with_others(
     waiting = sorted(plan)
     while True:
         # A look at the names comes first: what is not there need not be compared with its sources.
-        waiting = [name for name in waiting if not all(path.exists() for path in (target / name, *plan[name]))]
+        waiting = [name for name in waiting if not all(_is_there(path) for path in (target / name, *plan[name]))]
         if not waiting:
             missing, done, raw = tasks_of(stage, plan, target, share.memory)
             if not missing:

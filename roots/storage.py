@@ -1,0 +1,286 @@
+"""Where files lie: folders of this machine, or URLs (s3://, gs://, hf://, http(s):// to read) through fsspec.
+
+A URL becomes a universal_pathlib.UPath, which has pathlib's methods; so all others speak of paths and do not know the
+difference. fsspec and what it needs for a kind of URL are extras, and are imported when a URL is named.
+
+An object store has no rename, and needs none: an object appears whole or not at all. So what is written is made on this
+machine first and sent in one piece. What is read is asked for in ranges. Both are tried again, with ever longer waits,
+when a server is overloaded or a connection breaks; and an answer counts only where it is as long as what was asked for,
+so that the body of an error is never taken for data.
+
+Credentials come from the environment alone, as each store's own library reads them; a URL that holds any is refused, as
+URLs are written to logs and manifests.
+"""
+
+import hashlib
+import io
+import os
+import random
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path, PurePath
+from typing import IO, Any, TypeVar, cast
+from urllib.parse import urlsplit
+
+from roots.errors import InputError, SettingsError, ShardError
+
+T = TypeVar("T")
+
+ATTEMPTS = 10
+FIRST_WAIT, LONGEST_WAIT = 0.2, 30.0  # seconds; each wait is twice the one before, and varied by half
+BUFFER_BYTES = 1 << 20  # read at once where little is asked for
+BLOCK_BYTES = 16 << 20  # asked for at once of what is fetched as a whole
+READ_ONLY = ("http", "https")
+# What stores say of an object that changes with its contents, the surest first.
+MARKS = ("ETag", "etag", "md5Hash", "Content-MD5", "Digest", "LastModified", "Last-Modified", "last_modified", "mtime")
+
+
+def is_url(text: str) -> bool:
+    """Whether a text names something by URL, and not a path."""
+    return "://" in text
+
+
+def path_of(text: str) -> Path:
+    """The path that a user named: of this machine, or a URL, which then has the methods of a path.
+
+    Raises SettingsError for a URL that holds credentials, or of a kind that nothing installed can read.
+    """
+    if not is_url(text):
+        return Path(text)
+    parts = urlsplit(text)
+    if parts.scheme == "file":
+        return Path(parts.path)
+    if "@" in parts.netloc and parts.scheme != "hf":
+        raise SettingsError(f"{parts.scheme}://...@{parts.hostname}: no credentials in a URL, only in the environment")
+    if parts.scheme in READ_ONLY and parts.query:
+        raise SettingsError(
+            f"{parts.scheme}://{parts.netloc}{parts.path}?...: what follows the ? may be a secret, and URLs are "
+            "written to manifests. Name the file without it"
+        )
+    try:
+        import fsspec
+        from upath import UPath
+
+        if fsspec.get_filesystem_class(parts.scheme).__module__.startswith("s3fs"):
+            from s3fs.core import set_custom_error_handler
+
+            set_custom_error_handler(_is_overloaded)
+    except (ImportError, ValueError) as error:
+        raise SettingsError(f"{text}: {error}. pip install 'roots-corpus[cloud]' has what is needed") from None
+    return cast(Path, UPath(text, use_listings_cache=False))  # others write there too: nothing listed stays true
+
+
+def _is_overloaded(error: Exception) -> bool:
+    """Whether s3fs should ask again. It knows SlowDown by its text, and the answer to a HEAD has none."""
+    said = getattr(error, "response", None) or {}
+    return said.get("ResponseMetadata", {}).get("HTTPStatusCode") in (429, 500, 502, 503, 504)
+
+
+def is_remote(path: Path) -> bool:
+    """Whether a path is a URL."""
+    return not isinstance(path, PurePath)
+
+
+def find_files(pattern: str) -> list[Path]:
+    """The files that a URL or a URL with wildcards names, in no order; none where nothing is there."""
+    path: Any = path_of(pattern)
+    scheme = pattern.partition("://")[0]
+    if scheme not in READ_ONLY and any(mark in pattern for mark in "*?["):
+        found = patiently(pattern, lambda: path.fs.glob(path.path))
+        return [path_of(f"{scheme}://{name}") for name in found]
+    try:
+        patiently(pattern, lambda: path.fs.info(path.path))
+    except FileNotFoundError:
+        return []
+    return [path]
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there. A server that does not answer is an error, and not a no (as it is to fsspec's own)."""
+    return path.is_file() if not is_remote(path) else _kind(path) == "file"
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there, or at a URL anything below it."""
+    return path.is_dir() if not is_remote(path) else _kind(path) == "directory"
+
+
+def _kind(path: Path) -> str:
+    there: Any = path
+    try:
+        return str(patiently(str(path), lambda: there.fs.info(there.path))["type"])
+    except FileNotFoundError:
+        return ""
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it; at a URL there is nothing to make. Raises SettingsError where none can be."""
+    if not is_remote(path):
+        path.mkdir(parents=True, exist_ok=True)
+    elif cast(Any, path).protocol in READ_ONLY:
+        raise SettingsError(f"{path}: nothing can be written there. Name a folder, or a URL of an object store")
+
+
+def open_binary(path: Path) -> IO[bytes]:
+    """Open a file to read. Raises FileNotFoundError; ShardError where a server does not answer."""
+    if not is_remote(path):
+        return path.open("rb")
+    file = _Ranged(path)
+    small = file.size <= BUFFER_BYTES  # then one request is enough, wherever it is read
+    return io.BytesIO(file.range(0, file.size)) if small else io.BufferedReader(file, BUFFER_BYTES)
+
+
+def read_text(path: Path) -> str:
+    """A small text file. Raises FileNotFoundError."""
+    if not is_remote(path):
+        return path.read_text(encoding="utf-8")
+    with open_binary(path) as file:
+        return file.read().decode("utf-8")
+
+
+def send(local: Path, path: Path) -> None:
+    """Put a finished file of this machine where a URL says: whole, or not at all. Raises ShardError."""
+    there: Any = path
+    size = local.stat().st_size
+
+    def put() -> None:
+        there.fs.put_file(str(local), there.path)
+        if (arrived := there.fs.info(there.path)["size"]) != size:
+            raise OSError(f"{arrived} of {size} bytes arrived")
+
+    patiently(str(path), put)
+
+
+def identity(path: Path) -> str:
+    """What tells the contents of a file at a URL from others: what the store says of it, without reading it.
+
+    That is an ETag, or what stands in its place, and the size; where a server says nothing of the kind the file is
+    read, for its sha256. Raises InputError for a file that is not there.
+    """
+    there: Any = path
+    try:
+        info = patiently(str(path), lambda: there.fs.info(there.path))
+    except FileNotFoundError:
+        raise InputError(f"no file {path}") from None
+    for name in MARKS:
+        if info.get(name):
+            return f"{name}:{str(info[name]).strip(chr(34))}:{info['size']}"
+    held = hashlib.sha256()
+    with open_binary(path) as file:
+        while block := file.read(BLOCK_BYTES):
+            held.update(block)
+    return held.hexdigest()
+
+
+def fetch(path: Path, local: Path, ranges: Iterable[tuple[int, int]] | None = None) -> None:
+    """Copy a file at a URL here: all of it, or the bytes of some ranges (from, up to), with holes between them.
+
+    Raises InputError for a file that is not there, ShardError for one that changes meanwhile.
+    """
+    try:
+        source = _Ranged(path)
+    except FileNotFoundError:
+        raise InputError(f"no file {path}") from None
+    wanted = [(0, source.size)] if ranges is None else ranges
+    with local.open("r+b" if local.exists() else "w+b") as file:
+        file.truncate(source.size)
+        for low, high in wanted:
+            for start in range(low, min(high, source.size), BLOCK_BYTES):
+                file.seek(start)
+                file.write(source.range(start, min(start + BLOCK_BYTES, high, source.size)))
+    if _Ranged(path).stamp != source.stamp:
+        raise ShardError(f"{path} was changed while it was read: run the same command again")
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file at a URL. Raises FileNotFoundError."""
+    return _Ranged(path).size
+
+
+class _Ranged(io.RawIOBase):
+    """A file at a URL, read by ranges; every range is asked for until it comes whole."""
+
+    def __init__(self, path: Path) -> None:
+        self._path: Any = path
+        info = patiently(str(path), lambda: self._path.fs.info(self._path.path))
+        if info.get("size") is None:
+            raise ShardError(f"{path}: the server does not say how long it is. Fetch it, and name the file")
+        self.size = int(info["size"])
+        self.stamp = (self.size, str(info.get("ETag", info.get("etag", ""))))
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = max(0, offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence])
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.range(self._at, min(self.size, self._at + len(buffer)))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def range(self, start: int, end: int) -> bytes:
+        """The bytes from `start` up to `end`."""
+        if end <= start:
+            return b""
+
+        def ask() -> bytes:
+            data: bytes = self._path.fs.cat_file(self._path.path, start=start, end=end)
+            if len(data) == self.size != end - start:  # a server without ranges gives the whole
+                data = data[start:end]
+            if len(data) != end - start:
+                raise OSError(f"{len(data)} bytes came for the {end - start} that were asked for")
+            return data
+
+        return patiently(str(self._path), ask)
+
+
+def patiently(name: str, call: Callable[[], T]) -> T:
+    """Call until it goes well; after ATTEMPTS failures raise ShardError with the last.
+
+    What asking again cannot mend is raised at once: FileNotFoundError as it is, a refusal as InputError.
+    """
+    wait = FIRST_WAIT
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return call()
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            raise
+        except _failures() as error:
+            status = getattr(error, "status", None)
+            refused = isinstance(error, PermissionError) or status in (401, 403)
+            if refused or type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError"):
+                raise InputError(
+                    f"{name}: access is refused ({_plain(error)}). Credentials are read from the environment, as the "
+                    "store's own tools read them"
+                ) from None
+            hopeless = status is not None and 400 <= status < 500 and status not in (408, 425, 429)
+            if hopeless or attempt == ATTEMPTS:
+                raise ShardError(f"{name}: {_plain(error)} (asked {attempt} times)") from error
+        time.sleep(wait * random.uniform(0.5, 1.5))
+        wait = min(LONGEST_WAIT, 2 * wait)
+    raise AssertionError("not reached")
+
+
+def _failures() -> tuple[type[BaseException], ...]:
+    """What the libraries of the stores raise when a request fails, as far as they are imported."""
+    kinds: list[type[BaseException]] = [OSError]
+    for module, name in (("aiohttp", "ClientError"), ("botocore.exceptions", "BotoCoreError"), ("httpx", "HTTPError")):
+        if module in sys.modules:
+            kinds.append(getattr(sys.modules[module], name))
+    return tuple(kinds)
+
+
+def _plain(error: BaseException) -> str:
+    """What an error says, in one short line."""
+    return (" ".join(str(error).split()) or type(error).__name__)[:300]
