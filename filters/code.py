@@ -76,6 +76,22 @@ def code_languages() -> tuple[CodeLanguage, ...]:
     return tuple(found)
 
 
+@dataclass(frozen=True)
+class CodeExample:
+    """A file of ours; `reason` is the signal that must drop it, empty where it must be kept."""
+
+    path: str
+    text: str
+    licence: str = "MIT"
+    reason: str = ""
+
+
+@cache
+def code_examples() -> tuple[CodeExample, ...]:
+    """Files to keep, one a language at least, and files to drop."""
+    return tuple(CodeExample(**item) for item in _tables()["examples"])
+
+
 def code_language(path: str, text: str) -> str | None:
     """The code of a file's programming language by extension and content, or None for what is none of the 13.
 

@@ -8,6 +8,8 @@ import pytest
 
 from filters.code import (
     CODE_MEASURES,
+    CodeExample,
+    code_examples,
     code_language,
     code_languages,
     code_rules,
@@ -151,6 +153,19 @@ def test_a_program_is_kept_and_what_is_none_is_dropped(bounds: str) -> None:
     assert drop.to_pylist()[1:3] == ["code.longest_line", "code.characters"]
     assert drop.to_pylist()[3] is not None
     assert drop.to_pylist()[4:] == ["code.licensed", "code.vendored"]
+
+
+@pytest.mark.parametrize("example", code_examples(), ids=lambda example: example.path)
+def test_the_bounds_judge_the_examples_as_the_tables_say(example: CodeExample) -> None:
+    assert code_language(example.path, example.text)
+    signals = measure_code(pa.array([example.text]), [example.path], [example.licence])
+    _, failed = judge(signals, code_rules(), "code")
+    assert failed[0].as_py() == ([example.reason] if example.reason else [])
+
+
+def test_every_language_shows_a_file_to_keep() -> None:
+    shown = [code_language(example.path, example.text) for example in code_examples() if not example.reason]
+    assert sorted(map(str, shown)) == sorted(language.code for language in code_languages())
 
 
 def test_an_unknown_set_of_bounds_names_the_known_ones() -> None:

@@ -25,7 +25,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from filters.code import code_language, code_languages, code_rules, generated, measure_code
+from filters.code import code_examples, code_language, code_languages, code_rules, generated, measure_code
 from filters.derive import LIMITS, derive_bounds, sample, signals_of
 from filters.language import DEFAULT, Language, folder, known_codes, load_language
 from filters.measures import measure
@@ -36,6 +36,7 @@ from tests.benchmarks.measures import DATA, KNOWN_GOOD, documents, junk, without
 
 FIXTURE = HERE.parent / "fixtures" / "words.toml"
 SETS = ("default", "roots", "fineweb2")
+CODE_SETS = ("default", "roots")
 MOST = 3000  # documents of a language that are judged
 QUANTILE = 0.005  # that each default bound leaves out
 GOOD, BAD = 0.95, 0.90  # goals: share of good text that is kept, of junk that is dropped
@@ -278,36 +279,63 @@ def _line(name: str, bound: dict[str, Any]) -> str:
 
 def programs() -> list[str]:
     """Print the table of programming languages: the files of installed packages under each bound set."""
-    texts: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    places = [Path(sysconfig.get_paths()[name]) for name in ("purelib", "stdlib")]
-    for path in sorted(
-        path for place in [*places, Path("/usr/include"), Path("/usr/share")] for path in place.rglob("*")
-    ):
-        if path.suffix and path.is_file() and not path.is_symlink() and path.stat().st_size < 1 << 20:
-            text = path.read_bytes()[: 1 << 20].decode("utf-8", "replace")
-            code = code_language(path.name, text)
-            if code and len(texts[code]) < MOST and not generated(path.name, text):
-                texts[code].append((path.name, text))
-    print("\n| | language | extensions | files | default: kept % | roots: kept % | most dropped by |")
-    print("|---" * 7 + "|")
+    texts, missed = _installed(), []
+    heads = (
+        "",
+        "language",
+        "extensions",
+        "examples",
+        "files",
+        *(f"{name}: kept %" for name in CODE_SETS),
+        "dropped by",
+    )
+    print("\n| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
+    shown: dict[str, list[bool]] = defaultdict(list)
+    for example in code_examples():
+        failed = judge(measure_code(pa.array([example.text]), [example.path], [example.licence]), code_rules())[1]
+        right = failed[0].as_py() == ([example.reason] if example.reason else [])
+        shown[str(code_language(example.path, example.text))].append(right)
     for known in code_languages():
-        cells, most = [], "-"
-        for name in ("default", "roots"):
+        right = Share(sum(shown[known.code]), len(shown[known.code]))
+        missed += [f"{known.code}: examples {right}"] if right.value < 1 or not right.of else []
+        found, cells, most = texts[known.code], [], "-"
+        array = pa.array([text for _, text in found], pa.large_string())
+        signals = measure_code(array, [path for path, _ in found], [None] * len(found))
+        for name in CODE_SETS:
             # Where they lie here all are vendored, and what licence they have is another matter.
             rules = tuple(rule for rule in code_rules(name) if rule.signal not in ("vendored", "generated", "licensed"))
-            found = texts[known.code]
-            signals = measure_code(
-                pa.array([t for _, t in found], pa.large_string()), [p for p, _ in found], [None] * len(found)
-            )
-            drop = judge(signals, rules)[0] if found else pa.array([], pa.string())
+            drop = judge(signals, rules)[0]
             cells.append(str(Share(drop.null_count, len(found))))
-            if name == "default" and drop.null_count < len(drop):
-                most = ", ".join(f"{r} {n}" for r, n in Counter(filter(None, drop.to_pylist())).most_common(2))
-        print(
-            f"| {known.code} | {known.name} | {' '.join(known.extensions)} | {len(texts[known.code])} | "
-            f"{' | '.join(cells)} | {most} |"
+            if name == DEFAULT and drop.null_count < len(drop):
+                most = ", ".join(f"{why} {n}" for why, n in Counter(filter(None, drop.to_pylist())).most_common(2))
+        row = (
+            known.code,
+            known.name,
+            " ".join(known.extensions),
+            f"{right.number}/{right.of}",
+            len(found),
+            *cells,
+            most,
         )
-    return []
+        print(f"| {' | '.join(map(str, row))} |")
+    return missed
+
+
+def _installed() -> dict[str, list[tuple[str, str]]]:
+    """Programs of the packages that are installed here, written by people: language -> (path, text)."""
+    texts: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    places = [Path(sysconfig.get_paths()[name]) for name in ("purelib", "stdlib")]
+    for place in [*places, Path("/usr/include"), Path("/usr/share")]:
+        for path in sorted(place.rglob("*")):
+            if path.suffix and path.is_file() and not path.is_symlink() and path.stat().st_size < 1 << 20:
+                code = code_language(path.name, "<?php") or code_language(path.name, "")
+                if code is None or len(texts[code]) >= MOST:
+                    continue
+                text = path.read_bytes().decode("utf-8", "replace")
+                code = code_language(path.name, text)
+                if code and not generated(path.name, text):
+                    texts[code].append((path.name, text))
+    return texts
 
 
 def main() -> None:
