@@ -2,12 +2,7 @@
 
 import itertools
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -313,39 +308,6 @@ def test_a_sub_step_that_dies_is_taken_up_again(
     assert {name: (tmp_path / name).read_bytes() for name in chains} == {
         name: (target / name).read_bytes() for name in chains
     }
-
-
-RUNNER = """
-import sys
-from pathlib import Path
-from pipelines.dedup import Dedup, run_dedup
-from roots.executors import Serial
-base, target = map(Path, sys.argv[1:])
-names = sorted(path.name for path in (base / "base").glob("*.parquet"))
-chains = {name: [base / "base" / name, base / "judged" / name] for name in names}
-print("start", flush=True)
-run_dedup(chains, target, Dedup(), Serial())
-"""
-
-
-def test_sigkill_at_any_moment_leaves_what_can_be_taken_up(reference: Reference, tmp_path: Path) -> None:
-    _, chains, target, _ = reference
-    base = next(iter(chains.values()))[0].parents[1]
-    killed = 0
-    for delay in (0.05, 0.15, 0.3):
-        command = [sys.executable, "-c", RUNNER, str(base), str(tmp_path)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[1])
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(delay)
-        os.kill(process.pid, signal.SIGKILL)
-        process.stdout.close()
-        killed += process.wait() == -signal.SIGKILL
-    assert killed
-    run_dedup(chains, tmp_path, Dedup(), Serial())
-    for name in chains:
-        assert (tmp_path / name).read_bytes() == (target / name).read_bytes()
-    assert not list(tmp_path.rglob("*.tmp"))
 
 
 def test_a_hot_template_is_removed_without_comparing_each_with_each(tmp_path: Path) -> None:
