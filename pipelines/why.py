@@ -17,6 +17,7 @@ from filters.personal_data import as_shown
 from pipelines.dedup_released import read_text
 from pipelines.folders import CHAIN, deduplicated_with, folder, languages
 from pipelines.index_trees import KIND as SOURCE
+from pipelines.origin import captures_of
 from roots import shards, storage
 from roots.errors import InputError
 from roots.stage import read_manifest
@@ -86,6 +87,10 @@ def _final_shard(target: Path, id_: str) -> Row | None:
 def explain(work: Path, wanted: str, language: str | None = None) -> Iterator[str]:
     """The path of a document in lines for a person. Raises InputError for an unknown document or language."""
     codes = [language] if language else languages(work)
+    captures = list(captures_of(work, wanted.strip()))
+    yield from (line for line, _ in captures)
+    if captures and not any(fetched for _, fetched in captures):
+        return
     for name, index_row in find(work, wanted):
         yield f"{index_row['url'] or '(no URL)'}   {index_row['id']}"
         yield from _lines("index", index_row, {})

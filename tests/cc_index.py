@@ -157,7 +157,7 @@ def serve(root: Path, mischief: Mischief | None = None) -> Iterator[tuple[str, M
             if not path.is_file():
                 return self._answer(404, SLOW_DOWN, body)
             data, status, headers = path.read_bytes(), 200, {"ETag": f'"{path.stat().st_size}"'}
-            if asked := self.headers.get("Range"):
+            if (asked := self.headers.get("Range")) and kind != "whole":
                 first, _, last = asked.removeprefix("bytes=").partition("-")
                 start, end = int(first), min(int(last), len(data) - 1)
                 if start >= len(data):

@@ -19,7 +19,7 @@ from pipelines.seeds import Seed, read_seeds
 from roots import shards
 from roots.errors import InputError, ShardError, StageFailed
 from roots.executors import Serial
-from tests.cc_index import TABLE, Mischief, build, serve, surt, write_index
+from tests.cc_index import PREFIX, TABLE, Mischief, build, serve, surt, write_index
 
 CRAWL = Path(__file__).parent / "fixtures" / "crawl"
 ARCHIVES = sorted(CRAWL.glob("*.warc.gz"))
@@ -319,7 +319,7 @@ def test_an_archive_that_is_gone_is_fetched_again(crawl: tuple[Path, list[dict[s
 
 def test_a_server_without_ranges_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x" * 100)
-    with serve(tmp_path) as (url, _):
+    with serve(tmp_path) as (url, mischief):
         ranges = ServerRanges(url, Manners(**QUICK), 2)
         assert ranges.read("file", 10, 5) == b"xxxxx"
         for start, length in ((98, 5), (200, 5)):
@@ -327,6 +327,9 @@ def test_a_server_without_ranges_is_refused(tmp_path: Path) -> None:
                 ranges.read("file", start, length)
             with pytest.raises(MissingRange):
                 FolderRanges(tmp_path).read("file", start, length)
+        mischief.kinds, mischief.always = ("whole",), "file"
+        with pytest.raises(ShardError, match="gives no ranges"):
+            ranges.read("file", 10, 5)
         with pytest.raises(InputError, match="404"):
             ranges.size("nothing")
 
@@ -376,6 +379,14 @@ def test_the_rest_of_the_job_runs_unchanged_on_what_was_fetched(
     }
     texts = [row for path in (work / "fr/extract").glob("*.parquet") for row in pq.read_table(path).to_pylist()]
     assert sum(row["drop"] is None for row in texts) > 5
+    page = next(row["url"] for row in rows if row["fetch_status"] == 404)
+    said = CliRunner().invoke(main, ["why", page, "--work", str(work)], catch_exceptions=False).output
+    assert "lookup   DROPPED: lookup.status" in said
+    said = CliRunner().invoke(main, ["why", texts[0]["id"], "--work", str(work)], catch_exceptions=False).output
+    assert "index    kept" in said
+    said = CliRunner().invoke(main, ["why", index[0]["url"], "--work", str(work)], catch_exceptions=False).output
+    assert "fetch    kept" in said
+    assert f"{PREFIX}/" in said
 
 
 def test_every_reason_is_said() -> None:
