@@ -99,20 +99,24 @@ class Metered:
 
     workers: int = 1
     costs: list[Cost] = field(default_factory=list)
+    seconds: float = 0.0  # in tasks, and in metering them
 
     def map(
         self, work: Callable[[T], R], tasks: Sequence[T], needs: Needs | None = None
     ) -> Iterator[tuple[T, R | Exception]]:
         """Run the tasks in order. A task that fails ends the run: a sample must be whole."""
         for task in tasks:
+            start = time.perf_counter()
             with memory_peak() as peak:
                 cpu, wall = cpu_seconds(), time.perf_counter()
                 result = work(task)
                 wall, cpu = time.perf_counter() - wall, cpu_seconds() - cpu
             self.costs.append(Cost(needs.name if needs else "task", cpu, wall, peak[0]))
+            self.seconds += time.perf_counter() - start
             yield task, result
 
-    def take(self) -> list[Cost]:
-        """The costs since the last time."""
-        taken, self.costs = self.costs, []
+    def take(self) -> tuple[list[Cost], float]:
+        """The costs since the last time, and the seconds that the tasks took with all the metering."""
+        taken, self.costs = (self.costs, self.seconds), []
+        self.seconds = 0.0
         return taken

@@ -186,8 +186,9 @@ def _measure(
         for stage in pipeline.COMMANDS["run"] if number == 0 else pipeline.COMMANDS["run"][1:]:
             start = time.perf_counter()
             manifest = pipeline.run_stages(job, [stage], meter)[0]
-            took, costs = time.perf_counter() - start, meter.take()
-            driver = max(0.0, took - sum(cost.wall_seconds for cost in costs)) / len(archives)
+            took = time.perf_counter() - start
+            costs, metered = meter.take()
+            driver = max(0.0, took - metered) / len(archives)
             folder = job.folder(stage)
             found.append(_measured("" if stage == "index" else job.code, stage, manifest, costs, driver, folder))
     return found
