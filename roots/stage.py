@@ -28,6 +28,7 @@ from roots.errors import InputError, NotReady, SettingsError, ShardError, StageF
 from roots.executors import Executor, Needs
 from roots.settings import as_values
 from roots.shards import Receipt
+from roots.whole import making
 
 Plan = Mapping[str, Sequence[Path]]  # shard to make (a name below the target) -> the files it is made from
 
@@ -135,8 +136,14 @@ class Manifest:
             "kept": self.kept,
             "drops": self.drops,
             "sources": dict(sorted(self.sources.items())),
-            "shards": {name: json.loads(receipt.to_json()) for name, receipt in sorted(self.shards.items())},
+            "shards": {name: vars(receipt) for name, receipt in sorted(self.shards.items())},
         }
+
+    def write(self, path: Path) -> None:
+        """Write it, piece by piece: of many shards the text is larger than all that is held of them."""
+        with making(path) as place, place.open("w", encoding="utf-8") as file:
+            json.dump(self.as_values(), file, indent=1, sort_keys=True, ensure_ascii=False)
+            file.write("\n")
 
 
 Progress = Callable[[str, int, int, Receipt | None], None]  # stage, shards done, shards in all, receipt of the last
@@ -319,8 +326,7 @@ def run(
         stage.name, stage.version, settings_of(stage), receipts, len(missing), time.monotonic() - start, raw
     )
     if everything:
-        text = json.dumps(manifest.as_values(), indent=1, sort_keys=True, ensure_ascii=False)
-        shards.write_text(target / "manifest.json", text + "\n")
+        manifest.write(target / "manifest.json")
     return manifest
 
 
