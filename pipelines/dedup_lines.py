@@ -31,7 +31,7 @@ from roots.schema import LINES
 from roots.stage import ASIDE
 
 Uint64s = npt.NDArray[np.uint64]
-STRETCH = 1 << 18  # lines held at once; what is written depends on it, so it is no setting
+STRETCH = 1 << 17  # lines held at once; what is written depends on it, so it is no setting
 KEYS = 1 << 63  # keys are below
 
 
@@ -195,7 +195,9 @@ class Repeats:
         if not table["key"].size:
             return
         order = best_first(*(table[column] for column in ("key", "no_pages", "rank", "tie", "holder")))
-        table = {column: values[order] for column, values in table.items()}
+        for column in table:  # one at a time: two tables would take twice the memory
+            table[column] = table[column][order]
+        del order
         fresh = starts_of_runs(table["key"])
         run, line = np.flatnonzero(fresh), np.cumsum(fresh) - 1
         times, pages = (np.add.reduceat(table[column].astype(np.int64), run) for column in ("times", "pages"))
@@ -205,7 +207,6 @@ class Repeats:
         known = source[place] == table["source"][run] if source.size else np.zeros(run.size, np.bool_)
         total = np.where(known, of[place] if of.size else 0, 0)
         rule = first_rule(self.rules, table["length"][run].astype(np.int64), times, pages, total)
-        rule[times == 0] = NONE
         taken = np.flatnonzero(rule[line] != NONE)
         taken = taken[best_first(table["stretch"][taken], table["key"][taken])]
         line = line[taken]
@@ -222,7 +223,7 @@ def read_part(lines: Scratch, low: int, high: int) -> dict[str, npt.NDArray[Any]
         for batch in read_between(path, "key", low, high, Count.schema.names):
             for name, held in columns.items():
                 held.append(batch[name].to_numpy())
-    table = {name: joined(held, np.int64) for name, held in columns.items()}
+    table = {name: joined(columns.pop(name), np.int64) for name in Count.schema.names}
     return {**table, "no_pages": table["pages"] == 0}
 
 

@@ -187,7 +187,7 @@ def test_any_cut_of_the_work_gives_the_same_bytes(
 ) -> None:
     rows, chains, target, marks = reference
     monkeypatch.setattr(dedup_lines, "STRETCH", 20)
-    monkeypatch.setattr(dedup_space, "LINE_BYTES", 1 << 22)
+    monkeypatch.setattr(dedup_space, "LINE_BYTES", 1 << 24)
     monkeypatch.setattr(dedup_space, "EXACT_BYTES", 1 << 25)
     many = tmp_path / "many"
     run_dedup(dict(reversed(chains.items())), many, Dedup(lines=RULES), Threads(2))
