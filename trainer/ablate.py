@@ -102,19 +102,28 @@ class Barred:
     def holds(self, text: str) -> bool:
         """Whether a text is a copy or a near-copy, in part or as a whole."""
         mine = windows(text)
-        return bool(len(mine)) and float(np.isin(mine, self.keys).mean()) >= SHARED
+        if not len(mine) or not len(self.keys):
+            return False
+        at = np.minimum(np.searchsorted(self.keys, mine), len(self.keys) - 1)
+        return float((self.keys[at] == mine).mean()) >= SHARED
+
+    def with_text(self, text: str) -> "Barred":
+        """These windows and those of one text more."""
+        return Barred(np.union1d(self.keys, windows(text)))
 
 
 def held_out(works: Sequence[Path], language: str, budget: int) -> list[str]:
     """Validation texts of all corpora, an equal share of `budget` bytes each, without near-copies."""
     found: list[str] = []
+    barred = Barred.of([])
     for work in works:
         left = budget / len(works)
         for _, text in corpus.documents(corpus.shards(work, language, "validation")):
             if left <= 0:
                 break
-            if text.strip() and not Barred.of(found).holds(text):
+            if text.strip() and not barred.holds(text):
                 found.append(text)
+                barred = barred.with_text(text)
                 left -= len(text.encode())
     if not found:
         raise InputError(f"no held-out text of {language!r} in {', '.join(map(str, works))}")
