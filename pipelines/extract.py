@@ -46,6 +46,7 @@ class Extract:
     name: ClassVar[str] = "extract"
     version: ClassVar[int] = 2
     schema: ClassVar[pa.Schema] = EXTRACT
+    memory_needed: ClassVar[int] = 3 << 29  # of a task: ours, and the guarded process with `memory_bytes` for a page
 
     language: str  # ISO 639-3: "fra"
     model: str = field(default="", metadata=ASIDE)  # path of a fastText model; empty for the one a dependency carries

@@ -67,7 +67,7 @@ def path_of(text: str) -> Path:
 
             set_custom_error_handler(_is_overloaded)
     except (ImportError, ValueError) as error:
-        raise SettingsError(f"{text}: {error}. pip install 'roots-corpus[cloud]' has what is needed") from None
+        raise SettingsError(f"{text}: {error}. pip install 'roots-corpus[cloud]', for gs:// also gcsfs") from None
     return cast(Path, UPath(text, use_listings_cache=False))  # others write there too: nothing listed stays true
 
 
