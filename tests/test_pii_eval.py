@@ -81,7 +81,13 @@ def test_every_kind_is_shown_with_what_it_finds_spares_and_its_context_words():
         for language in kind.context:
             assert language in REGIONS
     assert "(off by default)" in text
-    assert {kind.name for kind in KINDS.values() if kind.context} == {"phone", "national_id", "key", "license_plate"}
+    assert {kind.name for kind in KINDS.values() if kind.context} == {
+        "phone",
+        "national_id",
+        "payment_card",
+        "key",
+        "license_plate",
+    }
 
 
 @pytest.mark.skipif(not GOLD.is_file(), reason=f"no labelled text at {GOLD}")

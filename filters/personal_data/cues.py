@@ -21,6 +21,10 @@ PHONE_CUES: Words = {
         "fax",
         "contact no",
         "hotline",
+        "desk",
+        "office",
+        "dial",
+        "sms",
     ),
     "fr": ("tél", "téléphone", "portable", "appelez le", "appeler le", "télécopie"),
     "es": ("teléfono", "telefono", "tlf", "tfno", "móvil", "movil", "celular", "llame al", "llamar al"),
@@ -89,6 +93,27 @@ ID_CUES: Words = {
     "pa": ("ਆਧਾਰ",),
     "gu": ("આધાર",),
 }
+CARD_CUES: Words = {
+    "en": ("card", "cc", "visa", "mastercard"),
+    "fr": ("carte",),
+    "es": ("tarjeta",),
+    "pt": ("cartão",),
+    "ca": ("targeta",),
+    "eu": ("txartela", "txartelarekin"),
+    "id": ("kartu",),
+    "vi": ("thẻ",),
+    "sw": ("kadi",),
+    "yo": ("káàdì",),
+    "zu": ("ikhadi",),
+    "zh": ("卡号", "卡號", "信用卡", "银行卡"),
+    "ar": ("بطاقة", "البطاقة"),
+    "ur": ("کارڈ",),
+    "hi": ("कार्ड",),
+    "ne": ("कार्ड",),
+    "mr": ("कार्ड",),
+    "bn": ("কার্ড",),
+    "ta": ("அட்டை",),
+}
 KEY_CUES: Words = {
     "en": (
         "api key",
@@ -136,7 +161,7 @@ def any_of(words: Words, space: str = " ") -> str:
 
 _ALL_CUES = any_of(PHONE_CUES)
 _FILLER = (
-    r"(?:[ \t]?(?:no|nr|nº|n°|num|number|numéro|número|नंबर|নম্বর|نمبر|رقم|號碼|号码|code|us|at|on|"
+    r"(?:[ \t]?(?:no|nr|nº|n°|num|number|numéro|número|नंबर|নম্বর|نمبر|رقم|號碼|号码|code|us|me|him|her|them|back|at|on|"
     r":|：|\.|\(|\)|-|–|=|#|/)){0,4}"
 )
 # A cue with nothing but signs and "number" between it and the digits.
@@ -145,5 +170,8 @@ cue_before = seen_in(
     rf"(?:^|{_EDGE})(?:{_ALL_CUES}){_FILLER}[\s\x{{a0}}:：.(+-]{{0,4}}$|(?:电话|電話|手机|手機|热线|熱線|传真){_FILLER}\s?$"
 )
 cue_near = seen_in(rf"(?:^|{_EDGE})(?:{_ALL_CUES})(?:{_EDGE}|$)|电话|電話|手机|手機")
+# Of an address in lines: "781 1704 Office".
+cue_behind = seen_in(r"^[\s-]{1,3}(?:office|fax|mobile|desk|cell)(?:[^\pL]|$)")
+card_before = seen_in(rf"(?:^|[^\pL])(?:{any_of(CARD_CUES)})[^\n;\pN]{{0,24}}$")
 id_before = seen_in(rf"(?:^|[^\pL])(?:{any_of(ID_CUES)})[^\n;]{{0,20}}$")
 plate_before = seen_in(rf"(?:{any_of(PLATE_CUES)})[^\n;]{{0,16}}$")

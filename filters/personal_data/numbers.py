@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from stdnum import iban, luhn
 
 from filters.personal_data.candidate import Candidate, Kind, is_word, seen_in
+from filters.personal_data.cues import CARD_CUES, card_before
 from filters.personal_data.network import fold
 
 DASH = r"[-‐‑‒–−－]"
@@ -71,13 +72,16 @@ _ISSUERS = tuple((re.compile(pattern), lengths) for pattern, lengths in ISSUERS)
 
 
 def check_card(candidate: Candidate) -> tuple[int, int] | None:
-    """An issuer's range, its length, and the Luhn check digit (ISO/IEC 7812-1)."""
+    """An issuer's range and length, or a word for cards before it, and the Luhn check digit (ISO/IEC 7812-1)."""
     if goes_on_before(candidate.before):
         return None
     text = fold(candidate.text)
+    named = card_before(candidate.before[-48:])
     for end in _ends(text):
         digits = digits_of(text[:end])
-        known = any(len(digits) in lengths and pattern.match(digits) for pattern, lengths in _ISSUERS)
+        known = (named and 12 <= len(digits) <= 19 and len(set(digits)) > 2) or any(
+            len(digits) in lengths and pattern.match(digits) for pattern, lengths in _ISSUERS
+        )
         if known and luhn.is_valid(digits) and not goes_on_behind(text[end:] + candidate.after):
             before = candidate.before
             return None if in_url(before) or other_number_before(before[-24:]) else (0, end)
@@ -95,16 +99,17 @@ def _ends(text: str) -> Iterator[int]:
 PAYMENT_CARD = Kind(
     name="payment_card",
     tag="CARD",
-    words="13 to 19 digits, whole or in the groups that cards print, of a known issuer, with a right Luhn digit",
+    words="12 to 19 digits, whole or as cards print them, of a known issuer or behind a cue, with a right Luhn digit",
     gate=LONG_NUMBER,
     pattern="|".join(
         [
             *(f"{_D}{{4}}{sep}{_D}{{4}}{sep}{_D}{{4}}{sep}{_D}{{1,4}}(?:{sep}{_D}{{3}})?" for sep in (SPACE, DASH)),
             *(f"{_D}{{4}}{sep}{_D}{{6}}{sep}{_D}{{4,5}}" for sep in (SPACE, DASH)),
-            f"{_D}{{13,19}}",
+            f"{_D}{{12,19}}",
         ]
     ),
     check=check_card,
+    context=CARD_CUES,
     finds=(
         "card ⟪4111 1111 1111 1111⟫ exp",
         "⟪5555-5555-5555-4444⟫,",
@@ -114,6 +119,7 @@ PAYMENT_CARD = Kind(
         "بطاقة ⟪٤١١١ ١١١١ ١١١١ ١١١١⟫",
         "कार्ड ⟪४१११११११११११११११⟫ है",
         "⟪3782 822463 10005⟫",
+        "my card ⟪180000000000002⟫ is lost",
     ),
     spares=(
         "4111 1111 1111 1112",
@@ -125,6 +131,9 @@ PAYMENT_CARD = Kind(
         "https://example.org/s/4111111111111111",
         "4111111111111111111111111",
         "1234567890123",
+        "lost 180000000000002",
+        "card 0000 0000 0000 0000",
+        "card 41 11 11 11 14",
     ),
 )
 
@@ -138,6 +147,7 @@ def check_iban(candidate: Candidate) -> tuple[int, int] | None:
         if is_word((text + candidate.after)[end : end + 1]):
             continue
         number = fold(text[:end])
+        number = number.upper() if number.islower() else number
         if _mod_97(number) == 1 and iban.is_valid(number, check_country=False):
             return 0, end
     return None
@@ -149,12 +159,13 @@ def _mod_97(number: str) -> int:
     return int("".join(str(int(char, 36)) for char in compact[4:] + compact[:4])) % 97
 
 
+_IBAN_FORM = rf"[A-Z]{{2}}{_D}{{2}}(?:{SPACE}?[A-Z0-9{_D}]{{4}}){{2,7}}(?:{SPACE}?[A-Z0-9{_D}]{{1,4}})?"
 IBAN = Kind(
     name="iban",
     tag="IBAN",
     words="an international bank account number, whole or in groups of four, of its country's form, mod 97 = 1",
-    gate=rf"[A-Z]{{2}}{_D}{{2}}{SPACE}?[A-Z0-9{_D}]{{4}}",
-    pattern=rf"[A-Z]{{2}}{_D}{{2}}(?:{SPACE}?[A-Z0-9{_D}]{{4}}){{2,7}}(?:{SPACE}?[A-Z0-9{_D}]{{1,4}})?",
+    gate=rf"[A-Za-z]{{2}}{_D}{{2}}{SPACE}?[A-Za-z0-9{_D}]{{4}}",
+    pattern=rf"{_IBAN_FORM}|{_IBAN_FORM.replace('A-Z', 'a-z')}",
     check=check_iban,
     finds=(
         "IBAN ⟪DE89370400440532013000⟫.",
@@ -164,6 +175,7 @@ IBAN = Kind(
         "⟪BR1800360305000010009795493C1⟫, x",
         "账号⟪DE89370400440532013000⟫。",
         "⟪DE89 3704 0044 0532 0130 00⟫ BANK",
+        "my iban is ⟪gb82west12345698765432⟫",
     ),
     spares=(
         "DE89370400440532013001",

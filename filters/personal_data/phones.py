@@ -7,7 +7,7 @@ from functools import lru_cache
 import phonenumbers
 
 from filters.personal_data.candidate import Candidate, Kind
-from filters.personal_data.cues import PHONE_CUES, cue_before, cue_near
+from filters.personal_data.cues import PHONE_CUES, cue_before, cue_behind, cue_near
 from filters.personal_data.network import fold
 from filters.personal_data.numbers import (
     LONG_NUMBER,
@@ -22,10 +22,12 @@ from filters.personal_data.numbers import (
 _D = r"\p{Nd}"
 _ABROAD = ("+", "(+", "00")
 _DATE = re.compile(
-    r"(?:\d{4}[-/. ]\d{1,2}[-/. ]\d{1,2}|\d{1,2}[-/. ]\d{1,2}[-/. ](?:19|20)\d{2}|"
+    r"(?:(?:1\d|20)\d{2}[-/. ]\d{1,2}[-/. ]\d{1,2}|\d{1,2}[-/. ]\d{1,2}[-/. ](?:19|20)\d{2}|"
     r"(?:(?:1[0-9]|20)\d{2}[-/ ]){1,5}(?:1[0-9]|20)\d{2})"
 )
 _GROUPED = re.compile(r"\d{1,3}(?:[ .]\d{3}){2,5}")
+_EXTENSION = re.compile(r"\s?(?:x|ext\.?|extension|poste)\s?\d{1,6}(?!\w)", re.IGNORECASE)
+_TRUNK = re.compile(r"\( ?0 ?\)")  # "+41 (0)44": dialled inside the country only
 _YEARS = re.compile(r"(?:19|20)\d{2}(?:[-/ –](?:19|20)?\d{2})+")
 
 
@@ -38,20 +40,27 @@ def check_phone(candidate: Candidate) -> tuple[int, int] | None:
     text = fold(candidate.text)
     if goes_on_before(before) or (follows_group(before) and not text.startswith("+")):
         return None
-    near, named = cue_near(before[-40:]), cue_before(before[-40:])
+    near, named = cue_near(before[-40:]), cue_before(before[-40:]) or cue_behind(candidate.after[:12])
     if not (near or named or candidate.regions or text.startswith(_ABROAD)):
         return None
     ends = [
         end
         for end in _phone_ends(text)
-        if _grouped_like_a_number(text[:end]) and not goes_on_behind(text[end:] + candidate.after)
+        if _grouped_like_a_number(text[:end])
+        and (_extension(candidate, end) or not goes_on_behind(text[end:] + candidate.after))
     ]
     end = next((end for end in ends if _is_number(text[:end], candidate.regions, near)), None)
     if end is None and named:
         end = next((end for end in ends if _could_be_called(text[:end])), None)
     if end is None or other_number_before(before[-24:]) or in_url(before):
         return None
-    return (1 if text[0] == "(" and ")" not in text[:end] else 0), end
+    return (1 if text[0] == "(" and ")" not in text[:end] else 0), end + _extension(candidate, end)
+
+
+def _extension(candidate: Candidate, end: int) -> int:
+    """How many characters behind a number are an extension: "x769", "ext. 12"."""
+    found = _EXTENSION.match((candidate.text + candidate.after)[end : end + 20])
+    return found.end() if found else 0
 
 
 def _grouped_like_a_number(text: str) -> bool:
@@ -73,7 +82,7 @@ def _phone_ends(text: str) -> Iterator[int]:
 def _is_number(text: str, regions: Sequence[str], near: bool) -> bool:
     """Whether a number is valid: with its country code, or written as a region writes it, or whole behind a cue."""
     if text.startswith(_ABROAD):
-        return _valid("+" + digits_of(text).removeprefix("00"), None)
+        return _valid("+" + digits_of(_TRUNK.sub("", text)).removeprefix("00"), None)
     whole = text.isdigit()
     if (whole and not near) or _DATE.fullmatch(text) or _YEARS.fullmatch(text):
         return False
@@ -156,6 +165,11 @@ PHONE = Kind(
         "WhatsApp ⟪+234 802 123 4757⟫.",
         "தொலைபேசி: ⟪044 2345 6789⟫",
         "⟪＋３３１２３４５６７８９⟫",
+        "Phone: ⟪0482 12 34 56⟫",
+        "call me at ⟪0482 12 34 56⟫",
+        "Zürich: ⟪+41 (0)44 668 18 00⟫",
+        "Fax: ⟪212-555-0123x769⟫, then",
+        "⟪781 1704 332⟫ Office",
     ),
     spares=(
         "in 1990 1991 1992 1993",
@@ -174,5 +188,6 @@ PHONE = Kind(
         "doi:10.1000/1821234567",
         "version 10.15.7.1234567",
         "at 12:34:56.7890123",
+        "office of 1995-12-31",
     ),
 )
