@@ -99,9 +99,9 @@ def how_to_load(manifest: Mapping[str, Any]) -> Iterator[str]:
     yield from table(("Language", "Split", "Documents", "Characters", "Bytes on disk"), rows)
     yield ""
     yield "Columns: `text`, `id` (WARC-Record-ID), `url`, `date`, `file_path` and `offset` (the archive's record),"
-    yield "`language`, `language_script`, `language_score`, `minhash_cluster_size`, `top_langs`, `pii` (kind, start and"
-    yield "end of what was replaced, in characters of the text before), `signals` (what the page says of its use by"
-    yield "machines), `source`, `license`."
+    yield "`language`, `language_script`, `language_score`, `minhash_cluster_size`, `top_langs`, `lines` (what was"
+    yield "cut out because its source repeats it), `pii` (kind, start and end of what was replaced, in characters of the"
+    yield "text before), `signals` (what the page says of its use by machines), `source`, `license`."
 
 
 def _plain(text: str) -> str:
