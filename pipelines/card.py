@@ -100,8 +100,8 @@ def how_to_load(manifest: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield "Columns: `text`, `id` (WARC-Record-ID), `url`, `date`, `file_path` and `offset` (the archive's record),"
     yield "`language`, `language_script`, `language_score`, `minhash_cluster_size`, `top_langs`, `lines` (what was"
-    yield "cut out because its source repeats it), `pii` (kind, start and end of what was replaced, in characters of the"
-    yield "text before), `signals` (what the page says of its use by machines), `source`, `license`."
+    yield "cut out because its source repeats it), `pii` (kind, start and end of what was replaced, in characters of"
+    yield "the text before), `signals` (what the page says of its use by machines), `source`, `license`."
 
 
 def _plain(text: str) -> str:
