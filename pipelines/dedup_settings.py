@@ -89,7 +89,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "fineweb2": {"words": 5, "bands": 14, "rows": 8, "jaccard": 0.72, "url": "none"},
     "thorough": {"words": 5, "bands": 32, "rows": 8, "jaccard": 0.8},  # finds .997 of pairs at .8, all above .85
     # Laurençon et al. 2022, arXiv 2303.03915, its chain for crawled sites. Its near-duplicates were SimHash (64 bits, 4
-    # apart, 6 words), unverified, on OSCAR alone; a shingle set of 6 words at .8 stands for it.
+    # apart, 6-grams), unverified, on OSCAR alone; a shingle set of 6 words at .8 stands for it.
     "roots": {
         "words": 6, "bands": 14, "rows": 8, "jaccard": 0.8, "exact": "roots", "url": "page", "scope": "source",
         "lines": ("boilerplate", "newspaper"),

@@ -39,7 +39,7 @@ class Shard:
     validation_share: float = 0.05  # of documents; ROOTS kept 5 % of each language for validation
     salt: str = "roots"  # another salt gives another split
     # "SIZE:TIMES": a document that stands for SIZE copies or more is in the dataset so many times; 2.5 is 2 times, and
-    # for every other document 3. FineWeb-2 called it rehydration (Penedo et al. 2025). Below the first SIZE: once.
+    # for every other document 3. FineWeb-2 called it rehydration: 2:2,3:3,5:5,100:8,1000:1. Below the first SIZE: once.
     rehydrate: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -121,7 +121,8 @@ def times_of(ids: pa.Array, sizes: pa.Array, settings: Shard) -> npt.NDArray[np.
     found = sizes.fill_null(1).to_numpy(zero_copy_only=False)
     place = np.searchsorted([size for size, _ in weights], found, side="right")
     times = np.array([1.0, *(times for _, times in weights)])[place]
-    return np.floor(times + _draws(ids, settings.salt + " rehydrate")).astype(np.int64)
+    whole: npt.NDArray[np.int64] = np.floor(times + _draws(ids, settings.salt + " rehydrate")).astype(np.int64)
+    return whole
 
 
 def in_validation(ids: pa.Array, settings: Shard) -> npt.NDArray[np.bool_]:
