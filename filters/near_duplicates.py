@@ -341,9 +341,8 @@ def components(parents: npt.NDArray[np.int64], first: Int64s, second: Int64s) ->
 
 @compiled
 def settle(
-    offsets: Array, values: Array, better: Array, worse: Array, known: Array, threshold: float,
-    fixed: Array, evidence: Array,
-) -> int:  # fmt: skip
+    sets: Sets, better: Array, worse: Array, known: Array, threshold: float, fixed: Array, evidence: Array
+) -> int:
     """Decide, best document first, which documents are removed and for which kept one.
 
     Documents are numbered by their right to be kept, best first. Pairs (`better` < `worse`) are sorted by `worse`, then
@@ -353,6 +352,7 @@ def settle(
     Documents that are `fixed` (released before) stay whatever they are like.
     Gives back how many pairs were verified here.
     """
+    offsets, values = sets.offsets, sets.values
     evidence[:] = -1
     verified = 0
     for pair in range(better.size):

@@ -76,7 +76,7 @@ class Settle:
         else:
             self._verify_all(sets, group, members, edges)
         evidence = np.empty(members.documents.size, dtype=np.int64)
-        settle(*loaded, edges.better, edges.worse, edges.known, self.jaccard, members.fixed, evidence)
+        settle(loaded, edges.better, edges.worse, edges.known, self.jaccard, members.fixed, evidence)
         gone = evidence >= 0
         kept = np.arange(evidence.size)
         kept[gone] = edges.better[evidence[gone]]

@@ -76,10 +76,21 @@ def estimate_scratch(chains: Mapping[str, Sequence[Path]], settings: Dedup) -> i
     documents = text = 0
     for chain in chains.values():
         receipts = [receipt for path in chain if (receipt := shards.read_receipt(path))]
-        documents += receipts[-1].kept if receipts else 0
-        text += max((receipt.text_bytes for receipt in receipts), default=0)
+        rows, size = released_size(chain[0])
+        documents += receipts[-1].kept if receipts else rows
+        text += max(size, *(receipt.text_bytes for receipt in receipts), 0)
     lines = text * LINE_SCRATCH if settings.lines else 0
     return documents * (SIGN_BYTES + settings.bands * (8 + PAIR_SCRATCH)) + text + int(lines)
+
+
+def released_size(path: Path) -> tuple[int, int]:
+    """Documents and bytes of text of a released Parquet file, from its footer; 0 for a shard, which has a receipt."""
+    if path.suffix != ".parquet" or not path.is_file() or shards.read_receipt(path):
+        return 0, 0
+    metadata = shards.open_shard(path).metadata
+    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
+    leaves = (group.column(number) for group in groups for number in range(group.num_columns))
+    return metadata.num_rows, sum(leaf.total_uncompressed_size for leaf in leaves if leaf.path_in_schema == "text")
 
 
 def check_space(chains: Mapping[str, Sequence[Path]], target: Path, settings: Dedup) -> None:

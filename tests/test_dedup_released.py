@@ -16,6 +16,7 @@ from pipelines import release
 from pipelines.cli import main
 from pipelines.dedup import Dedup, run_dedup
 from pipelines.dedup_released import file_of, read_release, read_releases, write_signatures
+from pipelines.dedup_space import estimate_scratch, released_size
 from pipelines.verify import verify
 from roots import shards
 from roots.errors import InputError, SettingsError, StageFailed
@@ -172,6 +173,17 @@ def test_what_is_no_release_or_twice_one_is_refused(tmp_path: Path) -> None:
         read_releases([one, other], [TAG], near.Scheme())
     with pytest.raises(ValueError, match="mark"):
         Dedup(released="mrk")
+
+
+def test_released_documents_count_in_the_estimate_of_scratch_space(tmp_path: Path) -> None:
+    folder, chains = make_release(tmp_path / "release", OLD), chains_of(tmp_path, NEW)
+    write_signatures(folder, near.Scheme(), Serial())
+    against = read_release(folder, [TAG], near.Scheme()).chains
+    rows, size = released_size(next(iter(against.values()))[0])
+    assert rows == len(OLD)
+    assert size >= sum(len(row["text"]) for row in OLD)
+    alone = estimate_scratch(chains, Dedup())
+    assert estimate_scratch({**chains, **against}, Dedup()) > alone + size
 
 
 def roots(*arguments: object) -> str:

@@ -352,8 +352,7 @@ def decide(pairs: dict[tuple[int, int], float], count: int, threshold: float) ->
     known = np.array([pairs[pair] for pair in ordered])
     evidence = np.empty(count, dtype=np.int64)
     near.settle(
-        np.zeros(count + 1, np.int64),
-        np.zeros(1, np.uint64),
+        near.Sets(np.zeros(count + 1, np.int64), np.zeros(1, np.uint64)),
         better,
         worse,
         known,
