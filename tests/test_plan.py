@@ -117,7 +117,7 @@ def test_the_cost_of_children_is_seen(tmp_path: Path) -> None:
     assert 0.28 <= cost.cpu_seconds <= cpu_seconds() - before + 0.02
     with memory_peak() as alone:
         time.sleep(0.05)
-    assert cost.peak_bytes > alone[0] + (50 << 20)
+    assert cost.peak_bytes > alone.bytes + (50 << 20)
     assert meter.take() == ([], 0.0)
 
 
