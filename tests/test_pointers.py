@@ -61,6 +61,12 @@ def test_pointers_hold_no_text_and_no_replaced_value(released, pointers):
     assert not list(folder.glob("data"))
 
 
+def test_the_edits_that_pointers_carry_are_of_both_kinds(released):
+    rows = [row for path in released[0].glob("data/*/*.parquet") for row in pq.read_table(path).to_pylist()]
+    assert any(row["lines"] for row in rows)
+    assert any(row["pii"] for row in rows)
+
+
 def test_the_release_is_made_again_byte_for_byte(released, pointers, tmp_path):
     folder, settings = pointers
     made: list[str] = []

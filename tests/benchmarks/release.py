@@ -42,6 +42,7 @@ def main() -> int:
     parser.add_argument("--lang", default=LANGUAGES)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--input", default=str(SHARED / "*.warc.gz"))
+    parser.add_argument("--lines", default="repeated:15:3", help="dedup.lines: edits that a pointer release must carry")
     parser.add_argument("--work", type=Path, help="a work folder that is made or gone on with (else a temporary one)")
     options = parser.parse_args()
     if options.input.startswith(str(SHARED)) and not SHARED.is_dir():
@@ -82,7 +83,8 @@ def check(work: Path, scratch: Path, options: argparse.Namespace) -> int:
 def run(work: Path, options: argparse.Namespace) -> None:
     """All stages for all languages."""
     archives = find_archives([options.input])
-    for job in plan_jobs(work, options.lang.split(","), archives, {}):
+    settings = {"dedup": {"lines": options.lines.split(",")}} if options.lines else {}
+    for job in plan_jobs(work, options.lang.split(","), archives, settings):
         run_stages(job, COMMANDS["run"], make_executor("local", options.workers))
 
 
@@ -105,7 +107,15 @@ def same(one: Path, other: Path) -> list[str]:
     problems = [f"{name} is another file" for name in sorted(first) if first[name] != second.get(name)]
     problems += release.check_files(other)
     rows = sum(entry["rows"] for name, entry in first.items() if name.startswith("data/"))
-    print(f"made again: {len(first)} files, {rows} documents, {len(problems)} with another sha256")
+    edits = Counter[str]()
+    for path in sorted(other.glob("data/*/*.parquet")):
+        for batch in release.read_parquet(path, ["lines", "pii"]):
+            for name in ("lines", "pii"):
+                edits[name] += sum(map(bool, batch[name].to_pylist()))
+    print(
+        f"made again: {len(first)} files, {rows} documents ({edits['lines']} with lines cut out, {edits['pii']} with "
+        f"personal data replaced), {len(problems)} with another sha256"
+    )
     return problems
 
 
