@@ -8,7 +8,7 @@ rest of 1 goes to the foreign language that either model names, and to other wan
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, log
 from typing import Any
@@ -159,6 +159,38 @@ def learn(wanted: Sequence[str], wide: frozenset[str], examples: Sequence[Exampl
         labels = [label for label in wanted if (label in wide) == known]
         weights |= _regress(labels, group)
     return Arbiter(weights, wide)
+
+
+def with_doubt(
+    arbiter: Arbiter, examples: Sequence[Example], strange: Collection[str], passing: float, lost: float
+) -> Arbiter:
+    """The arbiter made as much surer of each language as text of `strange` near ones asks, of matter ours never met.
+
+    A language that few texts teach passes for its neighbour as soon as they speak of something else, and what was kept
+    back of the same texts does not show it: Bhojpuri passed for Hindi with 3 % of such samples, and with 19 % of
+    FLORES's sentences. So each language's bias goes down until at most the share `passing` of a strange language's
+    samples have a score of 0.5 with its name; but no further than costs the share `lost` of its own samples.
+    """
+    logits: dict[tuple[str, str], list[float]] = {}
+    totals: dict[str, int] = {}
+    for own, wide, truth in examples:
+        totals[truth] = totals.get(truth, 0) + 1
+        among = arbiter.among(own, wide)
+        if among:
+            first = max(among, key=among.__getitem__)
+            values = arbiter.features(first, among, own, wide)
+            logits.setdefault((first, truth), []).append(sum(map(float.__mul__, arbiter.weights[first], values)))
+    weights = {}
+    for label, found in arbiter.weights.items():
+        needed = 0.0
+        for truth in sorted(strange):
+            passed = sorted(logits.get((label, truth), ()), reverse=True)
+            allowed = int(passing * totals.get(truth, 0))
+            needed = max(needed, passed[allowed]) if len(passed) > allowed else needed
+        mine = sorted(logits.get((label, label), ()))
+        most = mine[int(lost * len(mine))] if mine else 0.0
+        weights[label] = (*found[:-1], round(found[-1] - max(0.0, min(needed, most)), 4))
+    return Arbiter(weights, arbiter.wide)
 
 
 def _regress(

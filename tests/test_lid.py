@@ -1,18 +1,19 @@
 """Our model of languages: how it is taught, the arbiter, what the shipped one can do, and lines of mixed pages."""
 
 import json
+from math import log
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from filters import lid_samples
-from filters.arbiter import FEATURES, Arbiter, learn
+from filters.arbiter import FEATURES, Arbiter, learn, with_doubt
 from filters.language_id import OWN, WIDE, load_model
 from filters.lid_samples import Roughness, Source, cut, normal, roughen, samples, without_marks
 from filters.mixed import line_languages, share_in
 from filters.scripts import identify
-from pipelines.lid import Inputs, Training, choose, split, train
+from pipelines.lid import Inputs, Training, _strange, choose, split, train
 from pipelines.lid_eval import evaluate, measure
 from pipelines.lid_text import read_declarations, read_folder, wanted_labels
 from roots.errors import InputError
@@ -194,6 +195,32 @@ def test_restricted_text_is_a_last_resort() -> None:
         Training(enough=100),
     )
     assert chosen == {"bam_Latn": [little, shut], "fon_Latn": [shut], "fra_Latn": [much]}
+
+
+def test_a_neighbour_in_new_matter_makes_the_arbiter_doubt_as_far_as_its_own_texts_allow() -> None:
+    def example(own: float, truth: str) -> tuple[list[tuple[str, float]], list[tuple[str, float]], str]:
+        return [("a", own), ("x", 1 - own)], [], truth
+
+    # The logit of "a" is that of its score: 10 foreign texts from 0.5 to 0.95, 10 of its own from 0.6 to 0.96.
+    arbiter = Arbiter({"a": (1.0, 0.0, 0.0, 0.0, 0.0, 0.0)}, frozenset())
+    foreign = [example(0.5 + 0.05 * place, "near") for place in range(10)]
+    mine = [example(0.6 + 0.04 * place, "a") for place in range(10)]
+    asked = [*foreign, *mine, *(example(0.99, "far") for _ in range(9))]
+
+    free = with_doubt(arbiter, asked, {"near"}, 0.2, 1.0 - 1e-9)
+    assert free.weights["a"][-1] == pytest.approx(-log(0.85 / 0.15), abs=1e-3)
+    bound = with_doubt(arbiter, asked, {"near"}, 0.2, 0.3)
+    assert bound.weights["a"][-1] == pytest.approx(-log(0.72 / 0.28), abs=1e-3)
+    assert with_doubt(arbiter, asked, {"near"}, 1.0, 0.3) == with_doubt(arbiter, asked, (), 0.2, 0.3) == arbiter
+
+
+def test_a_round_leaves_strange_sources_out_but_never_all_a_language_has() -> None:
+    one, two, three = (Source(name, "x", ("a",)) for name in ("one", "two", "three"))
+    texts = {"bho_Deva": [one, two], "zsm_Latn": [two], "fra_Latn": [two, three]}
+    settings = Training(strange=(("bho_Deva", "two"), ("zsm_Latn", "two"), ("mag_Deva", "two")))
+    left_out, without = _strange(texts, texts, settings)
+    assert left_out == {"bho_Deva": [two]}
+    assert without == {"bho_Deva": [one], "zsm_Latn": [two], "fra_Latn": [two, three]}
 
 
 def test_held_out_text_is_not_learnt() -> None:
