@@ -72,6 +72,7 @@ AGAINST = click.option(
     "--against", multiple=True, metavar="RELEASE",
     help="A release whose documents new ones must not repeat; its signatures are used where it has them.",
 )  # fmt: skip
+STRICT = click.option("--strict", is_flag=True, help="A source that loses more than dedup.alarm of itself is an error.")
 EXTRACTOR = click.option("--extractor", default=None, help=f"How main text is found: {', '.join(EXTRACTORS)}.")
 
 
@@ -82,6 +83,8 @@ def _go(
     values = read_settings(options["pairs"], options["config"])
     if options.get("extractor"):
         values["extract"] = {**values.get("extract", {}), "extractor": options["extractor"]}
+    if options.get("strict"):
+        values["dedup"] = {**values.get("dedup", {}), "strict": True}
     if options.get("against"):
         values["dedup"] = {**values.get("dedup", {}), "against": list(options["against"])}
     executor = executor_of(options["executor"], options["workers"], options["ray_address"])
@@ -123,7 +126,7 @@ def _add_stage(name: str, summary: str, example: str) -> None:
     if name in ("extract", "run"):
         decorated = EXTRACTOR(decorated)
     if name in ("dedup", "run"):
-        decorated = AGAINST(decorated)
+        decorated = STRICT(AGAINST(decorated))
     main.command(name)(WORK(decorated))
 
 

@@ -78,6 +78,9 @@ def run_together(
     repeats, edits = edit_lines(steps, places, settings, cuts, sign, settled) if settings.lines else clear_lines(steps)
     found = Evidence(sign, settled, repeats, edits)
     manifests = {folder: mark(steps, folder, places, settings, found) for folder in corpora}
+    for folder in corpora:
+        if folder != steps.target:  # of an earlier run with another scope
+            (folder / "report.json").unlink(missing_ok=True)
     if settings.audit:
         report(steps, places, settings, list(manifests.values()), found)
     return manifests

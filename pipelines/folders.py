@@ -138,6 +138,12 @@ def shards_of_dedup(work: Path, language: str) -> Iterator[Path]:
         yield from (target / name for name in sorted(read_manifest(target)["shards"]))
 
 
+def dedup_report(work: Path, language: str) -> Path:
+    """Where the report of a language's dedup is: beside its shards, or with that of the languages it went over."""
+    own = folder(work, language, "dedup") / "report.json"
+    return own if own.is_file() else folder(work, ALL, "dedup") / "report.json"
+
+
 def _scope(dedup: Path) -> str:
     """The scope of a dedup that has finished."""
     try:

@@ -177,7 +177,7 @@ def _account(work: Path, code: str, made: Mapping[str, Any], results: Mapping[st
 
 def _dedup(work: Path, code: str) -> dict[str, Any]:
     """Settings of dedup by value, and what its audit found at and above the threshold; nothing where it was off."""
-    path = folders.folder(work, code, "dedup") / "report.json"
+    path = folders.dedup_report(work, code)
     if not path.is_file():
         return {}
     report = json.loads(path.read_text(encoding="utf-8"))

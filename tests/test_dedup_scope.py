@@ -9,8 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 from pipelines import folders, pipeline
+from pipelines.cli import main
 from pipelines.dedup import Dedup, run_dedup
 from pipelines.dedup_sources import Sources
 from pipelines.pipeline import in_order, plan_jobs
@@ -205,6 +207,7 @@ def test_over_all_languages_a_copy_names_a_document_of_another(together: tuple[P
     report = json.loads((work / folders.ALL / "dedup" / "report.json").read_text("utf-8"))
     assert (report["documents"], report["kept"]) == (4, 3)
     assert folders.languages(work) == ["ca", "fr"]
+    assert folders.dedup_report(work, "ca") == work / folders.ALL / "dedup" / "report.json"
     assert folders.deduplicated_with(work, "fr") == ["fr", "ca"]
 
 
@@ -247,3 +250,46 @@ def test_all_languages_come_as_far_as_dedup_before_any_goes_on(tmp_path: Path) -
 def test_a_scope_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="global"):
         Dedup(scope="everything")
+
+
+def test_strict_on_the_command_line_fails_for_a_source_that_loses_too_much(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    text = " ".join(words(random.Random(3), 80))
+    ids = [f"<{n}>" for n in range(120)]
+    layout: dict[str, tuple[pa.Schema, Rows]] = {
+        "index": (INDEX, [{"id": id_, "url": f"https://a.org/{id_}", "file_path": "a", "offset": 0} for id_ in ids]),
+        "fr/extract": (EXTRACT, [{"id": id_, "text": text, "language": "fra"} for id_ in ids]),
+        "fr/measure": (VERDICT, [{"id": id_} for id_ in ids]),
+        "fr/filter": (VERDICT, [{"id": id_} for id_ in ids]),
+    }
+    for name, (schema, rows) in layout.items():
+        path = work / name / "a.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shards.write(path, schema, [pa.RecordBatch.from_pylist(rows, schema)], name, 1, "f")
+    folders.remember_inputs(work, {"a.parquet": tmp_path / "a.warc.gz"})
+    command = ["dedup", str(work), "--lang", "fr", "--quiet", "--workers", "1"]
+    assert CliRunner().invoke(main, command).exit_code == 0
+    failed = CliRunner().invoke(main, [*command, "--strict"])
+    assert failed.exit_code != 0
+    assert "a.org: 119 of 120" in failed.output
+
+
+def test_a_document_that_is_only_marked_is_edited_like_all_that_stay(tmp_path: Path) -> None:
+    rng = random.Random(12)
+    base, other = words(rng, 200), words(rng, 100)
+    file = tmp_path / "train-00000.parquet"
+    pq.write_table(pa.table({"id": ["r1"], "text": [" ".join(base)]}), file)
+    rows: Rows = [
+        {"id": name, "text": "Menu of the site\n" + " ".join(text), "url": f"https://a.org/{name}"}
+        for name, text in (("near", [*base, "x"]), ("fresh", other))
+    ]
+    for released, times in (("mark", 2), ("remove", None)):
+        target = tmp_path / released
+        settings = Dedup(lines=("newspaper",), every_copy=True, released=released)
+        run_dedup(lay(tmp_path, rows), target, settings, Serial(), against={"v1 train-00000": [file]})
+        marks = {row["id"]: row for row in pq.read_table(target / "a.parquet").to_pylist()}
+        assert marks["near"]["duplicate_of"] == "r1"
+        assert (marks["near"]["drop"] is None) is (released == "mark")
+        assert [line["times"] for line in marks["fresh"]["lines"]] == ([times] if times else [])
+        if released == "mark":
+            assert [line["times"] for line in marks["near"]["lines"]] == [2]
