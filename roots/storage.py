@@ -18,7 +18,8 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePath
 from typing import IO, Any, TypeVar, cast
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ ATTEMPTS = 10
 FIRST_WAIT, LONGEST_WAIT = 0.2, 30.0  # seconds; each wait is twice the one before, and varied by half
 BUFFER_BYTES = 1 << 20  # read at once where little is asked for
 BLOCK_BYTES = 16 << 20  # asked for at once of what is fetched as a whole
+ASKED_AT_ONCE = 32
 READ_ONLY = ("http", "https")
 # What stores say of an object that changes with its contents, the surest first.
 MARKS = ("ETag", "etag", "md5Hash", "Content-MD5", "Digest", "LastModified", "Last-Modified", "last_modified", "mtime")
@@ -191,6 +193,14 @@ def fetch(path: Path, local: Path, ranges: Iterable[tuple[int, int]] | None = No
                 file.write(source.range(start, min(start + BLOCK_BYTES, high, source.size)))
     if _Ranged(path).stamp != source.stamp:
         raise ShardError(f"{path} was changed while it was read: run the same command again")
+
+
+def at_once(call: Callable[[Path], T], paths: Sequence[Path]) -> list[T]:
+    """What a call gives for each path, in order; of paths at URLs ASKED_AT_ONCE are asked for at a time."""
+    if not any(is_remote(path) for path in paths):
+        return [call(path) for path in paths]
+    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+        return list(pool.map(call, paths))
 
 
 def size_of(path: Path) -> int:
