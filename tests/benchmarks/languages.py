@@ -333,7 +333,7 @@ def _installed() -> dict[str, list[tuple[str, str]]]:
                     continue
                 text = path.read_bytes().decode("utf-8", "replace")
                 code = code_language(path.name, text)
-                if code and not generated(path.name, text):
+                if code and text.strip() and not generated(path.name, text):
                     texts[code].append((path.name, text))
     return texts
 

@@ -1,9 +1,8 @@
-"""The measures beside the tools they are compared with: speed, fidelity, survival, and the speed of judging.
+"""The measures beside the tools they are compared with: speed, fidelity, and the speed of judging.
 
     python -m tests.benchmarks.measures speed       documents a CPU second, against datatrove's four filters
     python -m tests.benchmarks.measures fidelity    verdicts of Gopher, C4 and FineWeb, against datatrove's
     python -m tests.benchmarks.measures roots       ROOTS's indicators, against the code that made ROOTS
-    python -m tests.benchmarks.measures survival    running text and made junk, by language and bound set
     python -m tests.benchmarks.measures judge       rows judged a second
     python -m tests.benchmarks.measures words       our word boundaries beside ICU's
 
@@ -232,38 +231,6 @@ def without_score(language: Language) -> tuple[Rule, ...]:
     return tuple(rule for rule in rules_of(language.bounds) if rule.signal != LANGUAGE_SCORE)
 
 
-def survival(sets: Sequence[str], languages: Sequence[str]) -> bool:
-    """Share of running text that is kept and of made junk that is dropped, by language and bound set."""
-    whole = True
-    for code in languages or known_codes():
-        items = documents(code)[:3000]
-        texts = [item["text"] for item in items]
-        prose = [item["source"] in KNOWN_GOOD for item in items]
-        if len(texts) < 20:
-            print(f"{code:4} {len(texts)} documents: too few to say")
-            continue
-        cells = []
-        for name in sets:
-            language = load_language(code, name)
-            rules = without_score(language)
-            drop, _ = judge(measure(pa.array(texts), language.reading), rules)
-            kept = drop.null_count / len(texts)
-            good = [reason is None for reason, known in zip(drop.to_pylist(), prose, strict=True) if known]
-            share = sum(good) / max(1, len(good))
-            foreign = [item["text"] for item in documents("id" if code == "en" else "en")[:50]]
-            made = [*junk(texts[:300], language, random.Random(0)), *(("other language", text) for text in foreign)]
-            gone, _ = judge(measure(pa.array([text for _, text in made]), language.reading), rules)
-            by_kind = Counter(kind for (kind, _), reason in zip(made, gone.to_pylist(), strict=True) if reason)
-            weak = {kind: by_kind[kind] / 50 for kind in dict(made) if by_kind[kind] < 45}
-            dropped = 1 - gone.null_count / len(made)
-            says = f"{name} keeps {share:.3f} of {len(good)} prose, {kept:.3f} of all"
-            cells.append(f"{says}, drops {dropped:.3f} of junk {weak or ''}")
-            lost = len(good) - sum(good)  # of a few dozen documents, two say nothing
-            whole &= name != "default" or ((share >= 0.95 or lost <= 2) and dropped >= 0.9)
-        print(f"{code:4} {len(texts):5} | " + " | ".join(cells))
-    return whole
-
-
 def judging() -> bool:
     """Rows a second that the default bounds of English are judged at."""
     rows = 2_000_000
@@ -300,13 +267,11 @@ def words() -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["speed", "fidelity", "roots", "survival", "judge", "words"])
+    parser.add_argument("what", choices=["speed", "fidelity", "roots", "judge", "words"])
     parser.add_argument("--peer", type=Path, default=default_peer(), help="virtual environment of datatrove")
     parser.add_argument("--roots-code", type=Path, help="folder of ROOTS's filtering.py, of a checkout of its code")
     parser.add_argument("--roots-python", type=Path, help="a Python with numpy and emoji 1.6.1, to run it")
     parser.add_argument("--count", type=int, default=0, help="documents (speed: 1,000; fidelity: 10,000)")
-    parser.add_argument("--sets", default="default", help="bound sets, with commas between")
-    parser.add_argument("--languages", default="", help="codes, with commas between; all if empty")
     chosen = parser.parse_args()
     if chosen.what != "judge" and not DATA.is_dir():
         raise SystemExit(f"no {DATA}: this benchmark needs the project's shared texts")
@@ -318,7 +283,6 @@ def main() -> None:
         "speed": lambda: speed(chosen.peer, chosen.count or 1000),
         "fidelity": lambda: fidelity(chosen.peer, chosen.count or 10_000),
         "roots": lambda: roots(chosen.roots_python, chosen.roots_code, chosen.count or 3000),
-        "survival": lambda: survival(chosen.sets.split(","), [code for code in chosen.languages.split(",") if code]),
         "judge": judging,
         "words": words,
     }
