@@ -23,8 +23,9 @@ from pipelines.extractors import PAGES, Bounds
 from pipelines.folders import find_archives
 from pipelines.guard import Failure, Limits, guarded
 from pipelines.redact import Redact, edited
+from pipelines.spool import on_this_machine
 from pipelines.takedown_list import digest
-from roots import shards
+from roots import shards, storage
 from roots.errors import InputError, RootsError, StageFailed
 from roots.executors import Executor
 from roots.settings import build
@@ -148,7 +149,7 @@ def _find(manifest: Mapping[str, Any], patterns: Sequence[str]) -> dict[str, str
     wanted = {value for each in manifest["languages"].values() for value in each["inputs"].values()}
     found: dict[str, str] = {}
     for path in find_archives(patterns).values():
-        if sha256_of(path) in wanted:
+        if (storage.identity(path) if storage.is_remote(path) else sha256_of(path)) in wanted:
             found[path.name] = str(path)
     if len(found) < len(wanted):
         raise InputError(
@@ -195,8 +196,13 @@ def _with_text(
 
 def _texts(archive: str, rows: pa.RecordBatch, extract: Mapping[str, Any]) -> list[str | None]:
     """The extracted text of each row, with the engine and the bounds of the release."""
+    with on_this_machine(storage.path_of(archive)) as place:
+        return _texts_at(place, rows, extract)
+
+
+def _texts_at(archive: Path, rows: pa.RecordBatch, extract: Mapping[str, Any]) -> list[str | None]:
     bounds = asdict(Bounds(extract["body_bytes"], extract["html_chars"], extract["depth"]))
-    arguments = {"archive": archive, "extractor": extract["extractor"], "bounds": bounds}
+    arguments = {"archive": str(archive), "extractor": extract["extractor"], "bounds": bounds}
     limits = Limits(extract["cpu_seconds"], extract["memory_bytes"])
     offsets = rows["offset"].to_pylist()
     order = sorted(range(len(offsets)), key=lambda place: offsets[place])
