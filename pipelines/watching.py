@@ -18,6 +18,7 @@ from pipelines.progress import append_line, clock
 from roots import shards
 from roots.errors import InputError
 from roots.shards import Receipt
+from roots.stage import read_manifest
 
 RECENT_SECONDS = 900.0  # rates are of the shards that came in this time before the last one
 SHOWN = 5  # failures named, of a stage
@@ -88,7 +89,8 @@ class Watcher:
         for receipt in receipts:
             for reason, rows in receipt.drops.items():
                 drops[reason] = drops.get(reason, 0) + rows
-        total = _total(stage, [path for _, path, _ in found]) if total is None else total
+        if total is None:
+            total = _total(stage, [path for _, path, _ in found]) or _listed(place)
         rate = _rate([(at, receipt.rows) for at, _, receipt in found])
         left = None if total is None else max(0, total - len(found))
         made = {path.name for _, path, _ in found}
@@ -133,6 +135,14 @@ def _total(stage: str, paths: Sequence[Path]) -> int | None:
         return 1
     series = {(str(path.parent), found[1]): int(found[2]) for path in paths if (found := OF.fullmatch(path.name))}
     return sum(series.values()) if series and (stage != "shard" or len(series) > 1) else None
+
+
+def _listed(place: Path) -> int | None:
+    """How many shards a stage that has ended says it has."""
+    try:
+        return len(read_manifest(place)["shards"])
+    except (InputError, KeyError):
+        return None
 
 
 def _rate(found: Sequence[tuple[float, int]]) -> tuple[float, float] | None:

@@ -63,6 +63,18 @@ def test_shards_rates_and_the_time_left_come_from_receipts_alone(work: Path) -> 
     assert state(work, "shard").total is None
 
 
+def test_a_pseudocrawl_is_watched_before_there_are_archives(tmp_path: Path) -> None:
+    home = tmp_path / "pseudocrawl"
+    shard(home / "lookup" / "part-1.parquet", at=1000)
+    assert [(each.stage, each.done, each.total) for each in Watcher(tmp_path).look()] == [("lookup", 1, None)]
+    assert not is_finished(Watcher(tmp_path).look())
+    (home / "lookup" / "manifest.json").write_text(json.dumps({"shards": {"part-1.parquet": {}}}))
+    shard(home / "select" / "captures.parquet")
+    shard(home / "fetch" / "pseudocrawl-00001-of-00003.parquet")
+    found = [(each.stage, each.done, each.total, each.finished) for each in Watcher(tmp_path).look()]
+    assert found == [("lookup", 1, 1, True), ("select", 1, 1, True), ("fetch", 1, 3, False)]
+
+
 def test_shards_of_an_earlier_day_are_no_part_of_the_rate(work: Path) -> None:
     os.utime(folder(work, "fr", "extract") / NAMES[0], (5, 5))
     assert state(work, "extract").per_second == pytest.approx(40 / 20)
