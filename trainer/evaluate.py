@@ -130,14 +130,14 @@ def extrapolation(model: AlibiLM, shards: TokenShards, lengths: Sequence[int], b
     """Bits per byte of one stream of held-out text in windows of each length: length -> bits per byte.
 
     The same tokens are judged at every length. With ALiBi longer windows than in training cost nothing, and should help
-    (Press et al. 2022, figure 1). Empty where the text is shorter than the longest window.
+    (Press et al. 2022, figure 1). Lengths beyond the text are left out.
     """
     wanted = chosen(shards, budget)
     stop = int(shards.starts[wanted[-1] + 1])
-    longest = max(lengths)
-    count = (stop - 1) // longest * longest
-    if not count:
+    lengths = [length for length in lengths if length < stop]
+    if not lengths:
         return {}
+    count = (stop - 1) // max(lengths) * max(lengths)
     stream = torch.from_numpy(shards.read(0, count + 1).astype(np.int64)).to(model.head.device)
     share = float(shards.n_bytes[wanted].sum()) / (stop - len(wanted)) * float((stream[1:] != tok.END).sum())
     found = {}

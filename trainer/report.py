@@ -62,6 +62,9 @@ def render(found: Mapping[str, Any]) -> tuple[str, str]:
     head = ["language", "model", "5-gram", "unigram", "bytes", "documents", "of them in training"]
     title = "Bits per byte of held-out text; 5-gram and unigram are counts of bytes in the same training text\n"
     verdicts = [f"{row[0]}: {_verdict(*row[1:4])}\n" for row in rows]
+    verdicts += [
+        f"{k}: too little held-out text for a curve over window lengths\n" for k, v in curves.items() if len(v) < 2
+    ]
     curve = picture.curves("Reading beyond the length of training", "tokens a window", "bits per byte", curves)
     return "\n".join([title, picture.table(head, rows), *verdicts, *samples]), curve
 

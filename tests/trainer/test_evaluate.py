@@ -142,9 +142,10 @@ def test_without_alibi_reading_beyond_training_degrades(world, run, monkeypatch)
     assert control[256] > 1.05 * plain[256]
 
 
-def test_text_shorter_than_the_longest_window_has_no_curve(world, run):
+def test_windows_longer_than_the_text_are_left_out_of_the_curve(world, run):
     model, _ = checkpoint.load_model(run)
     assert evaluate.extrapolation(model, held_out(world), [10**6], 4000) == {}
+    assert list(evaluate.extrapolation(model, held_out(world), [64, 10**6], 4000)) == [64]
 
 
 def test_ngrams_are_probabilities_and_learn(tmp_path):
