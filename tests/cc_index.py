@@ -118,64 +118,70 @@ class Mischief:
             return kind
 
 
+class RangeHandler(BaseHTTPRequestHandler):
+    root: Path
+    mischief: Mischief
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *arguments: Any) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self._go(False)
+
+    def do_GET(self) -> None:
+        self._go(True)
+
+    def _answer(self, status: int, data: bytes, body: bool = True, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if body:
+            self.wfile.write(data)
+
+    def _go(self, body: bool) -> None:
+        kind = self.mischief.draw(self.command, self.path, self.headers.get("User-Agent", ""))
+        path = self.root / self.path.lstrip("/")
+        if self.mischief.forbidden and self.path.endswith(self.mischief.forbidden):
+            return self._answer(403, SLOW_DOWN, body)
+        if kind == "503":
+            return self._answer(503, SLOW_DOWN, body, Retry_After="0")
+        if kind == "reset":
+            self.close_connection = True
+            return None
+        if not path.is_file():
+            return self._answer(404, SLOW_DOWN, body)
+        data, status, headers = path.read_bytes(), 200, {"ETag": f'"{path.stat().st_size}"'}
+        if (asked := self.headers.get("Range")) and kind != "whole":
+            first, _, last = asked.removeprefix("bytes=").partition("-")
+            start, end = int(first), min(int(last), len(data) - 1)
+            if start >= len(data):
+                return self._answer(416, SLOW_DOWN, body)
+            shift = 1 if kind == "wrong" else 0
+            headers["Content-Range"] = f"bytes {start + shift}-{end + shift}/{len(data)}"
+            data, status = data[start : end + 1], 206
+        if kind == "lie":  # an error page under the name of the range that was asked for
+            data = (SLOW_DOWN + str(self.mischief.chance.random()).encode()).ljust(len(data), b" ")[: len(data)]
+        if kind == "short":
+            self.close_connection = True
+            self.send_response(status)
+            for name, value in (headers | {"Content-Length": str(len(data))}).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(data[: len(data) // 2])
+            return None
+        return self._answer(status, data, body, **headers)
+
+
 @contextmanager
 def serve(root: Path, mischief: Mischief | None = None) -> Iterator[tuple[str, Mischief]]:
     """Serve a folder on loopback, with ranges."""
     mischief = mischief or Mischief()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *arguments: Any) -> None:
-            pass
-
-        def do_HEAD(self) -> None:
-            self._go(False)
-
-        def do_GET(self) -> None:
-            self._go(True)
-
-        def _answer(self, status: int, data: bytes, body: bool = True, **headers: str) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name.replace("_", "-"), value)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            if body:
-                self.wfile.write(data)
-
-        def _go(self, body: bool) -> None:
-            kind = mischief.draw(self.command, self.path, self.headers.get("User-Agent", ""))
-            path = root / self.path.lstrip("/")
-            if mischief.forbidden and self.path.endswith(mischief.forbidden):
-                return self._answer(403, SLOW_DOWN, body)
-            if kind == "503":
-                return self._answer(503, SLOW_DOWN, body, Retry_After="0")
-            if kind == "reset":
-                self.close_connection = True
-                return None
-            if not path.is_file():
-                return self._answer(404, SLOW_DOWN, body)
-            data, status, headers = path.read_bytes(), 200, {"ETag": f'"{path.stat().st_size}"'}
-            if (asked := self.headers.get("Range")) and kind != "whole":
-                first, _, last = asked.removeprefix("bytes=").partition("-")
-                start, end = int(first), min(int(last), len(data) - 1)
-                if start >= len(data):
-                    return self._answer(416, SLOW_DOWN, body)
-                shift = 1 if kind == "wrong" else 0
-                headers["Content-Range"] = f"bytes {start + shift}-{end + shift}/{len(data)}"
-                data, status = data[start : end + 1], 206
-            if kind == "lie":  # an error page under the name of the range that was asked for
-                data = (SLOW_DOWN + str(mischief.chance.random()).encode()).ljust(len(data), b" ")[: len(data)]
-            if kind == "short":
-                self.close_connection = True
-                self.send_response(status)
-                for name, value in (headers | {"Content-Length": str(len(data))}).items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(data[: len(data) // 2])
-                return None
-            return self._answer(status, data, body, **headers)
+    handler = type("Handler", (RangeHandler,), {"root": root, "mischief": mischief})
 
     class Server(ThreadingHTTPServer):
         request_queue_size = 128  # or connections are lost, and tried again a second later
@@ -183,7 +189,7 @@ def serve(root: Path, mischief: Mischief | None = None) -> Iterator[tuple[str, M
         def handle_error(self, *arguments: Any) -> None:
             pass  # a client that hangs up is what is tested
 
-    server = Server(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}/", mischief

@@ -397,3 +397,27 @@ def test_every_reason_is_said() -> None:
     from pipelines.captures import REASONS
 
     assert used == set(REASONS) | set(pseudocrawl.REASONS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--domains", "seeds.tsv"], "go together"),
+        (["--cc-index", "x"], "go together"),
+        (["--set", "pseudocrawl.records=5", "--input", str(ARCHIVES[0])], "need --domains"),
+        (["--domains", "seeds.tsv", "--cc-index", "x", "--set", "pseudocrawl.record=5"], "Did you mean 'records'"),
+        (["--domains", "seeds.tsv", "--cc-index", "x", "--of", "2"], "one command"),
+        (["--domains", "seeds.tsv", "--cc-index", "x"], "no Parquet file is there"),
+    ],
+)
+def test_a_wrong_option_is_said_before_any_work(
+    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("seeds.tsv").write_text("a.example\tfr\n")
+    result = CliRunner().invoke(main, ["index", "work", "--quiet", *arguments])
+    assert result.exit_code == 2
+    assert said in result.output
+    dry = CliRunner().invoke(main, ["index", "work", "--domains", "seeds.tsv", "--cc-index", "x", "--dry-run"])
+    assert "1 seeds" in dry.output
+    assert not Path("work").exists()
