@@ -102,7 +102,8 @@ class StageProgress:
         made = self._done - self._before
         parts = [f"{self._label}{self._stage:<8} {self._done}/{self._total} shards"]
         if self._rows and took > 0:
-            parts.append(f"{self._rows:,} documents, {self._rows / took:,.0f}/s")
+            what = "rows" if "." in self._stage else "documents"  # of a sub-step: pairs, lines, groups
+            parts.append(f"{self._rows:,} {what}, {self._rows / took:,.0f}/s")
         if self._done < self._total:
             left = took / made * (self._total - self._done) if made else None
             parts.append(

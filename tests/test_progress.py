@@ -47,6 +47,17 @@ def test_a_terminal_gets_one_line_with_the_time_left() -> None:
     assert terminal.getvalue().split("\r")[-1].rstrip().endswith("left")
 
 
+def test_a_sub_step_counts_rows_and_has_its_own_time_left() -> None:
+    terminal = Terminal()
+    progress = StageProgress("", terminal)
+    for step in ("dedup.pairs", "dedup.settle"):
+        for done in (0, 1):
+            progress(step, done, 4, receipt(30) if done else None)
+        line = terminal.getvalue().split("\r")[-1]
+        assert re.search(rf"{step} +1/4 shards  30 rows, .* so far, .* left", line)
+    progress.close()
+
+
 def test_quiet_is_quiet() -> None:
     terminal = Terminal()
     progress = StageProgress("", terminal, quiet=True)
