@@ -1,0 +1,89 @@
+"""What line removal costs, and that it stays within dedup's memory: the whole of dedup without it and with it.
+
+    python -m tests.benchmarks.dedup_lines --pages 100000 --memory 500M [--folder /big/disk]
+
+Made pages of made sites: a menu of 12 lines that each site repeats, 20 lines of a page's own. Each run is one process;
+its peak is the largest sum over all processes (PSS), polled. Target: below `--memory`.
+"""
+
+import argparse
+import random
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipelines.dedup_settings import parse_bytes
+from roots import shards
+from tests.benchmarks.process_tree import measure
+
+ROOT = Path(__file__).parents[2]
+NAMES = ("id", "text", "language", "url", "date", "drop")
+SCHEMA = pa.schema([pa.field(name, pa.string()) for name in NAMES])
+SHARD = 10_000  # pages
+SITES = 5_000
+MENU, OWN = 12, 20  # lines
+RULES = "boilerplate,newspaper,template"
+RUN = """
+import sys
+from pathlib import Path
+from pipelines.dedup import Dedup, run_dedup
+from roots.executors import Threads
+folder, memory, rules = Path(sys.argv[1]), sys.argv[2], tuple(rule for rule in sys.argv[3].split(",") if rule)
+chains = {path.name: [path] for path in sorted((folder / "extract").glob("*.parquet"))}
+run_dedup(chains, folder / ("lines" if rules else "plain"), Dedup(lines=rules, memory=memory, audit=0), Threads(2))
+"""
+
+
+def make(folder: Path, pages: int, seed: int = 5) -> int:
+    """Write the pages; gives back their bytes of text."""
+    rng = random.Random(seed)
+    words = ["".join(rng.choices("abcdefghijklmnopqrst", k=rng.randrange(2, 9))) for _ in range(20_000)]
+    menus = [[" ".join(rng.choices(words, k=4)) for _ in range(MENU)] for _ in range(SITES)]
+    size = 0
+    (folder / "extract").mkdir(parents=True)
+    for first in range(0, pages, SHARD):
+        rows = []
+        for page in range(first, min(pages, first + SHARD)):
+            site = int(rng.paretovariate(0.6)) % SITES
+            text = "\n".join([*menus[site], *(" ".join(rng.choices(words, k=10)) for _ in range(OWN))])
+            size += len(text)
+            rows.append({"id": f"{page}", "text": text, "language": "eng", "url": f"https://site{site}.org/{page}"})
+        path = folder / "extract" / f"part-{first // SHARD:05d}.parquet"
+        shards.write(path, SCHEMA, [pa.RecordBatch.from_pylist(rows, SCHEMA)], "extract", 1, "")
+    return size
+
+
+def main() -> int:
+    """Run dedup without and with line removal, print what each took, and say by the exit code if it took too much."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pages", type=int, default=100_000)
+    parser.add_argument("--memory", default="500M")
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
+    options = parser.parse_args()
+    missed = False
+    folder = Path(tempfile.mkdtemp(prefix="roots-lines-", dir=options.folder))
+    try:
+        size = make(folder, options.pages)
+        print(f"{options.pages:,} pages, {size / 1e6:.0f} MB of text, {options.pages * (MENU + OWN):,} lines")
+        for name, rules in (("plain", ""), ("lines", RULES)):
+            command = [sys.executable, "-c", RUN, str(folder), options.memory, rules]
+            usage = measure(command, interval=0.1, folder=ROOT, limit_seconds=3600)
+            if usage.exit_code:
+                raise ChildProcessError(usage.output[-3000:])
+            steps = [folder / name / step for step in ("lines", "sizes", "repeats", "edits")]
+            scratch = sum(path.stat().st_size for step in steps for path in step.glob("*.parquet"))
+            missed |= usage.peak_tree_pss > parse_bytes(options.memory)
+            print(
+                f"{name}: {usage.wall_seconds:.1f} s, {usage.cpu_seconds:.1f} CPU s, "
+                f"{usage.peak_tree_pss / 1e6:.0f} MB, scratch of lines {scratch / size:.2f} bytes a byte of text"
+            )
+    finally:
+        shutil.rmtree(folder)
+    return int(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
