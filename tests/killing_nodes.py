@@ -3,9 +3,9 @@
     python -m tests.killing_nodes --runs 10
 
 The cluster has three nodes on this machine: a head, and two that work. In every run the job is begun in a fresh work
-folder; after a random time a node is killed with all its processes, and a new one takes its place. Then once a raylet
-is frozen for so long that it is taken for dead, and wakes; and once the command itself is killed, and run again.
-No shard may be missing, or stand twice in a manifest's dataset; every byte must be as undisturbed.
+folder; when a random number of shards is there, a node is killed with all its processes, and a new one takes its place.
+Then once a raylet is frozen for so long that it is taken for dead, and wakes; and once the command itself is killed,
+and run again. No row may be lost, and every byte must be as undisturbed.
 """
 
 import argparse
@@ -48,14 +48,19 @@ def kill_command(nodes: Nodes, chance: random.Random, job: "subprocess.Popen[byt
 Harm = Callable[[Nodes, random.Random, "subprocess.Popen[bytes]"], str]
 
 
-def harm_once(nodes: Nodes, work: Path, languages: str, harm: Harm, chance: random.Random, seconds: float) -> str:
-    """One run with one harm done to it. Returns what was done, and whether it met the job at work."""
+def shards_in(work: Path) -> int:
+    return sum(1 for _ in work.rglob("*.parquet"))
+
+
+def harm_once(nodes: Nodes, work: Path, languages: str, harm: Harm, chance: random.Random, shards: int) -> str:
+    """One run, of so many shards, with one harm done to it. Returns what was done, and whether it met the job."""
     more = ("--executor", "ray", "--ray-address", nodes.address)
     job = start(work, languages, *more)
-    wait = chance.uniform(0.2, 0.95) * seconds
-    time.sleep(wait)
+    some = chance.randrange(int(0.9 * shards))
+    while job.poll() is None and shards_in(work) < some:
+        time.sleep(0.01)
     met = "" if job.poll() is None else " (after the job had ended)"
-    said = harm(nodes, chance, job) + f" after {wait:.1f} s" + met
+    said = harm(nodes, chance, job) + f" at shard {some} of {shards}" + met
     _, errors = job.communicate(timeout=600)
     if job.returncode:
         if harm is not kill_command:
@@ -81,14 +86,12 @@ def main() -> None:
         # Undisturbed on this machine alone; two workers and Ray's tasks cut dedup's scratch alike at this size.
         assert start(Path(folder) / "alone", chosen.lang).wait(timeout=600) == 0
         wanted = digests(Path(folder) / "alone")
-        begin = time.monotonic()
         calm = start(Path(folder) / "calm", chosen.lang, "--executor", "ray", "--ray-address", nodes.address)
         assert calm.wait(timeout=600) == 0
-        seconds = time.monotonic() - begin
         assert digests(Path(folder) / "calm") == wanted
         for number, harm in enumerate([*[kill_node] * chosen.runs, freeze_node, kill_command]):
             work = Path(folder) / f"run-{number}"
-            said = harm_once(nodes, work, chosen.lang, harm, chance, seconds)
+            said = harm_once(nodes, work, chosen.lang, harm, chance, shards_in(Path(folder) / "calm"))
             same = digests(work) == wanted
             different += not same
             print(f"run {number + 1:>3}: {said}: {'same bytes' if same else 'OTHER BYTES'}", flush=True)
