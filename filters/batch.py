@@ -65,10 +65,10 @@ class Batch:
     @cached_property
     def lines(self) -> Counts:
         """Lines of each text by kind: see `lines.count_lines`."""
-        return lines.count_lines(
-            self.texts.codes, self.texts.offsets, characters.classes(), characters.lower(), *lines.PHRASES,
-            *lines.CITATION_PHRASES, characters.same(),
-        )  # fmt: skip
+        tables = lines.Tables(
+            characters.classes(), characters.lower(), characters.same(), *lines.PHRASES, *lines.CITATION_PHRASES
+        )
+        return lines.count_lines(self.texts.codes, self.texts.offsets, tables)
 
     @cached_property
     def repeated_lines(self) -> Counts:

@@ -3,12 +3,15 @@
 One pass serves the rules of Gopher, FineWeb, C4 and MADLAD-400; `line_rules.py` says what the columns mean.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
 from filters.characters import LETTER, NUMBER, SPACE, TERMINAL
 from filters.compiled import compiled
-from filters.counting import Counts, finish, size_for
+from filters.counting import Counts, finish
+from filters.seen import Seen, blank, seen
 from filters.text import Codes, Places
 
 Table = npt.NDArray[np.uint16]
@@ -38,6 +41,18 @@ def _pack(phrases: tuple[str, ...]) -> tuple[Codes, Places]:
 
 PHRASES = _pack((LOREM, *C4_PHRASES))  # the first ends a document, the second a line before its brackets count
 CITATION_PHRASES = _pack(CITATIONS)
+
+
+class Tables(NamedTuple):
+    """What a pass over lines looks up: classes and lower forms of code points, and the phrases of C4."""
+
+    classes: Table
+    lower: Codes
+    same: Codes  # every code point as itself, in the place of `lower`
+    phrases: Codes
+    phrase_offsets: Places
+    citations: Codes
+    citation_offsets: Places
 
 
 @compiled
@@ -132,22 +147,19 @@ def _sentences(codes: Codes, start: int, end: int, table: Table, lower: Codes) -
 
 
 @compiled
-def _c4_line(
-    codes: Codes, start: int, end: int, table: Table, lower: Codes, phrases: Codes, phrase_offsets: Places,
-    citations: Codes, citation_offsets: Places, same: Codes, row: Counts,
-) -> None:  # fmt: skip
+def _c4_line(codes: Codes, start: int, end: int, tables: Tables, row: Counts) -> None:
     """C4's rules for one line, outer white space taken off; what passes is added to `row`."""
     words, at = 0, start
     while at < end:
         stop = at
-        while stop < end and not table[codes[stop]] & SPACE:
+        while stop < end and not tables.classes[codes[stop]] & SPACE:
             stop += 1
         if stop > at:
             words += 1
             if stop - at > LONG_WORD:
                 return
         at = stop + 1
-    last = _without_citations(codes, start, end, citations, citation_offsets, same)
+    last = _without_citations(codes, start, end, tables.citations, tables.citation_offsets, tables.same)
     if last == start:
         return
     mark = codes[last - 1]
@@ -157,7 +169,7 @@ def _c4_line(
         return
     if words < C4_WORDS:
         return
-    found = _phrase_in(codes, start, last, phrases, phrase_offsets, lower)
+    found = _phrase_in(codes, start, last, tables.phrases, tables.phrase_offsets, tables.lower)
     if found & 1:
         row[C4_LOREM] += 1
         return
@@ -170,7 +182,7 @@ def _c4_line(
     if found & 4:
         return
     row[C4_LINES] += 1
-    row[C4_SENTENCES] += _sentences(codes, start, last, table, lower)
+    row[C4_SENTENCES] += _sentences(codes, start, last, tables.classes, tables.lower)
 
 
 @compiled
@@ -195,10 +207,7 @@ def _questionable(codes: Codes, start: int, end: int, table: Table, lower: Codes
 
 
 @compiled
-def count_lines(
-    codes: Codes, offsets: Places, table: Table, lower: Codes, phrases: Codes, phrase_offsets: Places,
-    citations: Codes, citation_offsets: Places, same: Codes,
-) -> Counts:  # fmt: skip
+def count_lines(codes: Codes, offsets: Places, tables: Tables) -> Counts:
     """Lines of each text by kind; int64 (texts, 15), columns as named above.
 
     Gopher's and C4's lines end where Python's `splitlines` ends them, FineWeb's and MADLAD's at a line feed.
@@ -209,64 +218,68 @@ def count_lines(
         for at in range(offsets[text], offsets[text + 1]):
             breaks += codes[at] == 10
         most = max(most, breaks)
-    size = size_for(most)
-    mask = np.uint64(size - 1)
-    keys, stamps = np.empty(size, np.uint64), np.zeros(size, np.int64)
+    held = blank(most)
     counts = np.zeros((len(offsets) - 1, 15), np.int64)
     for text in range(len(offsets) - 1):
         row = counts[text]
         start, end = offsets[text], offsets[text + 1]
-        at = start
-        while at < end:
-            stop = at
-            while stop < end and not _is_break(codes[stop]):
-                stop += 1
-            first, last = at, stop
-            while first < last and table[codes[first]] & SPACE:
-                first += 1
-            while last > first and table[codes[last - 1]] & SPACE:
-                last -= 1
-            row[ALL_LINES] += 1
-            row[BULLETS] += first < last and (codes[first] == 0x2022 or codes[first] == 45)
-            row[ELLIPSES_AT_END] += _ends_with_ellipsis(codes, first, last)
-            if first < last:
-                _c4_line(
-                    codes, first, last, table, lower, phrases, phrase_offsets, citations, citation_offsets, same, row
-                )
-            if stop + 1 < end and codes[stop] == 13 and codes[stop + 1] == 10:
-                stop += 1
-            at = stop + 1
-        at = start
-        while at <= end and start < end:
-            stop = at
-            blank, hashes, ellipses = True, 0, 0
-            value = np.uint64(0xCBF29CE484222325)
-            while stop < end and codes[stop] != 10:
-                code = codes[stop]
-                blank = blank and (table[code] & SPACE) != 0
-                hashes += code == 35
-                ellipses += code == 0x2026
-                value = (value ^ np.uint64(code)) * np.uint64(0x100000001B3)
-                stop += 1
-            row[LINE_FEEDS] += stop < end
-            row[HASHES] += hashes
-            row[ELLIPSES] += ellipses
-            if not blank:
-                row[LINES] += 1
-                row[PUNCTUATED] += (table[codes[stop - 1]] & TERMINAL) != 0
-                row[SHORT] += stop - at <= SHORT_LINE
-                row[QUESTIONABLE] += _questionable(codes, at, stop, table, lower)
-                key = finish(value)
-                slot = key & mask
-                while stamps[slot] == text + 1 and keys[slot] != key:
-                    slot = (slot + np.uint64(1)) & mask
-                if stamps[slot] == text + 1:
-                    row[REPEATED_CHARACTERS] += stop - at
-                else:
-                    stamps[slot], keys[slot] = text + 1, key
-            at = stop + 1
+        _split_lines(codes, start, end, tables, row)
+        if start < end:
+            _fed_lines(codes, start, end, tables, row, held, text + 1)
         row[ELLIPSES] += _three_dots(codes, start, end)
     return counts
+
+
+@compiled
+def _split_lines(codes: Codes, start: int, end: int, tables: Tables, row: Counts) -> None:
+    """Count the lines of one text as `splitlines` gives them, outer white space taken off: Gopher's rules and C4's."""
+    at = start
+    while at < end:
+        stop = at
+        while stop < end and not _is_break(codes[stop]):
+            stop += 1
+        first, last = at, stop
+        while first < last and tables.classes[codes[first]] & SPACE:
+            first += 1
+        while last > first and tables.classes[codes[last - 1]] & SPACE:
+            last -= 1
+        row[ALL_LINES] += 1
+        row[BULLETS] += first < last and (codes[first] == 0x2022 or codes[first] == 45)
+        row[ELLIPSES_AT_END] += _ends_with_ellipsis(codes, first, last)
+        if first < last:
+            _c4_line(codes, first, last, tables, row)
+        if stop + 1 < end and codes[stop] == 13 and codes[stop + 1] == 10:
+            stop += 1
+        at = stop + 1
+
+
+@compiled
+def _fed_lines(codes: Codes, start: int, end: int, tables: Tables, row: Counts, held: Seen, stamp: int) -> None:
+    """Count the lines of one text between line feeds: FineWeb's rules and MADLAD-400's."""
+    mask = np.uint64(len(held.keys) - 1)
+    at = start
+    while at <= end:
+        stop = at
+        blank_line, hashes, ellipses = True, 0, 0
+        value = np.uint64(0xCBF29CE484222325)
+        while stop < end and codes[stop] != 10:
+            code = codes[stop]
+            blank_line = blank_line and (tables.classes[code] & SPACE) != 0
+            hashes += code == 35
+            ellipses += code == 0x2026
+            value = (value ^ np.uint64(code)) * np.uint64(0x100000001B3)
+            stop += 1
+        row[LINE_FEEDS] += stop < end
+        row[HASHES] += hashes
+        row[ELLIPSES] += ellipses
+        if not blank_line:
+            row[LINES] += 1
+            row[PUNCTUATED] += (tables.classes[codes[stop - 1]] & TERMINAL) != 0
+            row[SHORT] += stop - at <= SHORT_LINE
+            row[QUESTIONABLE] += _questionable(codes, at, stop, tables.classes, tables.lower)
+            if seen(held, mask, stamp, finish(value)):
+                row[REPEATED_CHARACTERS] += stop - at
+        at = stop + 1
 
 
 @compiled

@@ -3,11 +3,14 @@
 Rae et al. 2021, Scaling Language Models, arXiv 2112.11446, table A1. All shares are of the characters of the text.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
 from filters.compiled import compiled
 from filters.counting import Counts, finish, size_for
+from filters.seen import Seen, blank, seen
 from filters.text import Codes, Hashes, Places
 
 TOP = (2, 3, 4)  # n of the n-grams whose most frequent one is weighed
@@ -21,6 +24,20 @@ LINES, REPEATED_LINES, REPEATED_LINE_CHARACTERS, PARAGRAPHS, REPEATED_PARAGRAPHS
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 
 
+class Grams(NamedTuple):
+    """The words of one text, so that any n-gram's digest and length are a difference: sums up to each word."""
+
+    digests: Hashes  # of all words before, rolled
+    lengths: Places  # characters of all words before
+
+
+class Tally(NamedTuple):
+    """How often each n-gram was met, and where first, in the slots of a `Seen`."""
+
+    counts: Places
+    firsts: Places
+
+
 @compiled
 def count_repeated_words(starts: Places, ends: Places, hashes: Hashes, offsets: Places) -> Counts:
     """Characters of each text in repeated word n-grams; int64 (texts, 9).
@@ -32,18 +49,16 @@ def count_repeated_words(starts: Places, ends: Places, hashes: Hashes, offsets: 
     longest = 0
     for text in range(len(offsets) - 1):
         longest = max(longest, offsets[text + 1] - offsets[text])
-    size = size_for(longest)
-    keys, stamps = np.empty(size, np.uint64), np.zeros(size, np.int64)
-    counts, firsts = np.empty(size, np.int64), np.empty(size, np.int64)
-    prefix, lengths = np.zeros(longest + 1, np.uint64), np.zeros(longest + 1, np.int64)
+    held = blank(longest)
+    tally = Tally(np.empty(len(held.keys), np.int64), np.empty(len(held.keys), np.int64))
+    grams = Grams(np.zeros(longest + 1, np.uint64), np.zeros(longest + 1, np.int64))
     found = np.zeros((len(offsets) - 1, 9), np.int64)
     stamp = 0
     for text in range(len(offsets) - 1):
         first, words = offsets[text], offsets[text + 1] - offsets[text]
         for at in range(words):
-            prefix[at + 1] = prefix[at] * _BASE + hashes[first + at]
-            lengths[at + 1] = lengths[at] + ends[first + at] - starts[first + at]
-        mask = np.uint64(size_for(words) - 1)
+            grams.digests[at + 1] = grams.digests[at] * _BASE + hashes[first + at]
+            grams.lengths[at + 1] = grams.lengths[at] + ends[first + at] - starts[first + at]
         power = _BASE
         for n in range(2, 11):
             power *= _BASE
@@ -51,66 +66,45 @@ def count_repeated_words(starts: Places, ends: Places, hashes: Hashes, offsets: 
             if words < n:
                 continue
             if n <= 4:
-                found[text, n - 2] = _top_gram(
-                    prefix, lengths, words, n, power, keys, stamps, counts, firsts, mask, stamp
-                )
+                found[text, n - 2] = _top_gram(grams, words, n, power, held, tally, stamp)
             else:
-                found[text, n - 2] = _repeated_grams(prefix, lengths, words, n, power, keys, stamps, mask, stamp)
+                found[text, n - 2] = _repeated_grams(grams, words, n, power, held, stamp)
     return found
 
 
 @compiled
-def _top_gram(
-    prefix: Hashes, lengths: Places, words: int, n: int, power: np.uint64, keys: Hashes, stamps: Places,
-    counts: Places, firsts: Places, mask: np.uint64, stamp: int,
-) -> np.int64:  # fmt: skip
+def _top_gram(grams: Grams, words: int, n: int, power: np.uint64, held: Seen, tally: Tally, stamp: int) -> np.int64:
+    """Characters of the most frequent n-gram times how often it occurs; the first one of several."""
+    mask = np.uint64(size_for(words) - 1)  # of a short text few slots are used, which stay in cache
     most = 0
     for at in range(words - n + 1):
-        key = finish(prefix[at + n] - prefix[at] * power)
+        key = finish(grams.digests[at + n] - grams.digests[at] * power)
         slot = key & mask
-        while stamps[slot] == stamp and keys[slot] != key:
+        while held.stamps[slot] == stamp and held.keys[slot] != key:
             slot = (slot + np.uint64(1)) & mask
-        if stamps[slot] != stamp:
-            stamps[slot], keys[slot], counts[slot], firsts[slot] = stamp, key, 0, at
-        counts[slot] += 1
-        most = max(most, counts[slot])
+        if held.stamps[slot] != stamp:
+            held.stamps[slot], held.keys[slot], tally.counts[slot], tally.firsts[slot] = stamp, key, 0, at
+        tally.counts[slot] += 1
+        most = max(most, tally.counts[slot])
     first = words
     for slot_of in range(np.int64(mask) + 1):
-        if stamps[slot_of] == stamp and counts[slot_of] == most:
-            first = min(first, firsts[slot_of])
-    return np.int64(most * (lengths[first + n] - lengths[first] + n - 1))
+        if held.stamps[slot_of] == stamp and tally.counts[slot_of] == most:
+            first = min(first, tally.firsts[slot_of])
+    return np.int64(most * (grams.lengths[first + n] - grams.lengths[first] + n - 1))
 
 
 @compiled
-def _repeated_grams(
-    prefix: Hashes, lengths: Places, words: int, n: int, power: np.uint64, keys: Hashes, stamps: Places,
-    mask: np.uint64, stamp: int,
-) -> int:  # fmt: skip
+def _repeated_grams(grams: Grams, words: int, n: int, power: np.uint64, held: Seen, stamp: int) -> int:
+    """Characters of all n-grams that occurred before, from left to right, none counted twice."""
+    mask = np.uint64(size_for(words) - 1)
     repeated, at = 0, 0
     while at <= words - n:
-        key = finish(prefix[at + n] - prefix[at] * power)
-        slot = key & mask
-        while stamps[slot] == stamp and keys[slot] != key:
-            slot = (slot + np.uint64(1)) & mask
-        if stamps[slot] == stamp:
-            repeated += lengths[at + n] - lengths[at]
+        if seen(held, mask, stamp, finish(grams.digests[at + n] - grams.digests[at] * power)):
+            repeated += grams.lengths[at + n] - grams.lengths[at]
             at += n
         else:
-            stamps[slot], keys[slot] = stamp, key
             at += 1
     return repeated
-
-
-@compiled
-def _seen(keys: Hashes, stamps: Places, mask: np.uint64, stamp: int, key: np.uint64) -> bool:
-    """Whether `key` was met since the stamp changed; from now on it was."""
-    slot = key & mask
-    while stamps[slot] == stamp and keys[slot] != key:
-        slot = (slot + np.uint64(1)) & mask
-    if stamps[slot] == stamp:
-        return True
-    stamps[slot], keys[slot] = stamp, key
-    return False
 
 
 @compiled
@@ -133,9 +127,8 @@ def count_repeated_lines(codes: Codes, offsets: Places, table: npt.NDArray[np.ui
         for at in range(offsets[text], offsets[text + 1]):
             breaks += codes[at] == 10
         most = max(most, breaks)
-    size = size_for(most)
-    mask = np.uint64(size - 1)
-    keys, stamps = np.empty(size, np.uint64), np.zeros(size, np.int64)
+    held = blank(most)
+    mask = np.uint64(len(held.keys) - 1)
     counts = np.zeros((len(offsets) - 1, 6), np.int64)
     for text in range(len(offsets) - 1):
         start, end = offsets[text], offsets[text + 1]
@@ -153,7 +146,7 @@ def count_repeated_lines(codes: Codes, offsets: Places, table: npt.NDArray[np.ui
                 ):
                     stop += 1
                 counts[text, 3 * kind] += 1
-                if _seen(keys, stamps, mask, stamp, _hash_raw(codes, at, stop)):
+                if seen(held, mask, stamp, _hash_raw(codes, at, stop)):
                     counts[text, 3 * kind + 1] += 1
                     counts[text, 3 * kind + 2] += stop - at
                 while stop < end and codes[stop] == 10:
