@@ -19,7 +19,7 @@ from roots import shards
 from roots.executors import Serial
 from roots.schema import EXTRACT, INDEX, VERDICT
 
-TEXTS = ("one two three four five six seven", "one two three four five six seven", "one two three four five six eight")
+TEXTS = tuple(f"one two three four five six {word}\nmenu\nmenu" for word in ("seven", "seven", "eight"))
 
 
 def prepare_measures() -> None:
@@ -43,7 +43,8 @@ def prepare_dedup() -> None:
             chain.append(Path(folder) / stage / "x.parquet")
             chain[-1].parent.mkdir()
             shards.write(chain[-1], schema, [pa.RecordBatch.from_pylist(found, schema)], stage, 1, "")
-        run_dedup({"x.parquet": chain}, Path(folder) / "dedup", Dedup(jaccard=0.5), Serial())
+        settings = Dedup(jaccard=0.5, lines=("newspaper",))
+        run_dedup({"x.parquet": chain}, Path(folder) / "dedup", settings, Serial())
 
 
 def main() -> None:
