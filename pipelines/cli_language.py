@@ -22,6 +22,7 @@ from pipelines.cli_options import (
 )
 from pipelines.folders import chain, known_inputs
 from pipelines.pii_report import kinds_table
+from pipelines.programs import is_program
 from pipelines.progress import table
 from roots.errors import SettingsError
 
@@ -96,6 +97,8 @@ def report_command(work: Path, code: str, target: Path | None, **options: Any) -
     """
     settings = one_group(report.Report, "report", options["pairs"], options["config"])
     code = pipeline.find_code(code)
+    if is_program(code):
+        raise SettingsError(f"{code}: the workbench is for text; set bounds of code in a TOML file for `roots judge`")
     click.echo(report.write_report(work, code, target or work / code / "report.html", settings))
 
 

@@ -173,6 +173,10 @@ def test_why_tells_path_licence_and_bounds(work: Path) -> None:
     assert "filter   DROPPED: filter.licensed" in said
 
 
+def test_the_workbench_says_that_it_is_for_text(work: Path) -> None:
+    assert "the workbench is for text" in roots("report", str(work), "--lang", "python", code=2)
+
+
 def test_languages_are_found_by_any_of_their_names() -> None:
     assert [find_code(name) for name in ("C++", "cpp", "c#", "Python", "fr", "fra_Latn")] == [
         "cpp", "cpp", "csharp", "python", "fr", "fr",
