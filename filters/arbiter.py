@@ -20,8 +20,10 @@ from filters.lid_samples import normal
 
 Label = tuple[str, float]
 PREFIX = "__label__"
-JAPANESE = "jpn_Jpan"  # no text without kana is: Chinese names full of rare characters were taken for it
-_KANA = re.compile("[぀-ヿ]")
+# Signs that no text of a language is without: Chinese names full of rare characters were taken for Japanese, and
+# English pages full of codes and curly quotes for Chinese.
+_HAN = re.compile("[\u3400-\u9fff\U00020000-\U000323af]")
+WRITTEN = {"jpn_Jpan": re.compile("[\u3040-\u30ff]"), "zho_Hans": _HAN, "zho_Hant": _HAN}
 WITHIN = 0.5  # power of the wide model's score where it knows a wanted language, to choose among the wanted
 UNASKED = 0.3  # its score where it does not know one
 LEAST = 0.01  # its score where it knows one, and does not name it
@@ -34,8 +36,10 @@ OWN_LOOK, WIDE_LOOK = 6, 4  # likeliest labels of each model that are looked at
 SURE_ALONE, LONG_ALONE = 0.95, 100
 # Of a language that both know ours may be less sure: of FLORES's sentences in 200 languages 4 of 20,000 were taken for
 # one of those with so much, and English, with a little of it in every language's training text, seldom has more.
-SURE_KNOWN = 0.85
+SURE_KNOWN = 0.9
 WIDE_PIECE = 160
+# Of a line as long as this, ours reads so many pieces first, and all of it only where they do not make it sure.
+LONG_LOOK, LOOKS, LOOK_PIECE = 400, 4, 64
 FEATURES = ("score", "share among the wanted", "score of the wide model", "foreign score of the wide model",
             "foreign score of ours", "bias")  # fmt: skip
 
@@ -108,17 +112,26 @@ class Pair:
         return self._ask_wide(line, self._ask_own(line))
 
     def _ask_own(self, line: str) -> list[Label]:
+        """The likeliest labels by ours: of pieces of a long line where they make it sure, else of all of it."""
+        if len(line) >= LONG_LOOK:
+            found = self._likeliest(_pieces(line, LOOKS, LOOK_PIECE))
+            if found and found[0][1] >= self._sure_of(found[0][0]):
+                return found
+        return self._likeliest(line)
+
+    def _sure_of(self, label: str) -> float:
+        """The score from which on ours needs no more."""
+        return SURE_KNOWN if label in self.arbiter.wide else SURE_ALONE
+
+    def _likeliest(self, line: str) -> list[Label]:
         found = self.own.predict(normal(line).strip() + "\n", OWN_LOOK, 0.0, "strict")
-        return [(raw.removeprefix(PREFIX), min(1.0, score)) for score, raw in found]
+        return _possible([(raw.removeprefix(PREFIX), min(1.0, score)) for score, raw in found], line)
 
     def _ask_wide(self, line: str, own: list[Label]) -> tuple[list[Label], list[Label]]:
         said: dict[str, float] = {}
         for score, raw in self.wide.predict(_two_pieces(line), WIDE_LOOK, 0.0, "strict"):
             said[self.names[raw]] = min(1.0, said.get(self.names[raw], 0.0) + score)  # two of its labels may be one
-        wide = list(said.items())
-        if (JAPANESE in dict(own) or JAPANESE in said) and not _KANA.search(line):
-            own, wide = _without(own, JAPANESE), _without(wide, JAPANESE)
-        return own, wide
+        return own, _possible(list(said.items()), line)
 
     def glance(self, line: str, k: int, threshold: float, errors: str) -> list[tuple[float, str]]:
         """What ours alone says, as fastText does."""
@@ -129,8 +142,7 @@ class Pair:
         """Predict as fastText does: the k best labels of a line with scores of at least `threshold`."""
         own = self._ask_own(line)
         first, score = own[0] if own else ("", 0.0)
-        sure = SURE_KNOWN if first in self.arbiter.wide else SURE_ALONE
-        if score >= sure and first in self.arbiter.weights and len(line) >= LONG_ALONE:
+        if first in self.arbiter.weights and score >= self._sure_of(first) and len(line) >= LONG_ALONE:
             found = self.arbiter.judge(own, [(first, score)])
         else:
             found = self.arbiter.judge(*self._ask_wide(line, own))
@@ -220,16 +232,21 @@ def _regress(
     }
 
 
-def _without(found: Sequence[Label], label: str) -> list[Label]:
-    return [(name, score) for name, score in found if name != label]
+def _possible(found: list[Label], line: str) -> list[Label]:
+    """What of some labels is left when those are out whose letters a line has none of."""
+    if all(label not in WRITTEN for label, _ in found):
+        return found
+    return [(label, score) for label, score in found if label not in WRITTEN or WRITTEN[label].search(line)]
 
 
 def _two_pieces(line: str) -> str:
     """The beginning and the middle of a long line."""
-    if len(line) <= 2 * WIDE_PIECE:
-        return line
-    half = len(line) // 2
-    return f"{line[:WIDE_PIECE]} {line[half : half + WIDE_PIECE]}\n"
+    return line if len(line) <= 2 * WIDE_PIECE else _pieces(line, 2, WIDE_PIECE) + "\n"
+
+
+def _pieces(line: str, count: int, size: int) -> str:
+    """So many pieces of a line, evenly spread from its beginning."""
+    return " ".join(line[at : at + size] for at in range(0, len(line) - size, len(line) // count))
 
 
 def _logit(share: float) -> float:
