@@ -37,10 +37,10 @@ SURE_ALONE, LONG_ALONE = 0.95, 100
 # Of a language that both know ours may be less sure: of FLORES's sentences in 200 languages 4 of 20,000 were taken for
 # one of those with so much, and English, with a little of it in every language's training text, seldom has more.
 SURE_KNOWN = 0.85
-WIDE_PIECE = 160
-# Of a line as long as this ours reads so many pieces. Of 1,772 main texts of pages 20 get another label than the whole
+WIDE_PIECE = 120
+# Of a line as long as this ours reads so many pieces. Of 1,772 main texts of pages 22 get another label than the whole
 # text would, mixed pages nearly all; the whole sample of 1,200 characters: 13. FLORES is not touched.
-LONG_LOOK, LOOKS, LOOK_PIECE = 400, 6, 60
+LONG_LOOK, LOOKS, LOOK_PIECE = 400, 5, 60
 FEATURES = ("score", "share among the wanted", "score of the wide model", "foreign score of the wide model",
             "foreign score of ours", "bias")  # fmt: skip
 
