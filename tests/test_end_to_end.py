@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from click.testing import CliRunner
 
@@ -259,6 +261,21 @@ def test_verify_names_lost_documents(work: Path, tmp_path: Path) -> None:
     said = roots("verify", str(copy), "--lang", "fr", code=1)
     assert "measure" in said
     assert "not of one run" in said
+
+
+def test_verify_names_a_whole_shard_that_is_another_one(work: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "work"
+    shutil.copytree(work, copy)
+    path = sorted(folder(copy, "fr", "measure").glob("*.parquet"))[0]
+    receipt = shards.read_receipt(path)
+    assert receipt is not None
+    batch = pa.Table.from_batches(list(shards.read(path))).combine_chunks().to_batches()[0]
+    place = batch.schema.get_field_index("words")
+    shifted = batch.set_column(
+        place, batch.schema.field(place), pc.add(batch["words"], 1).cast(batch.schema.field(place).type)
+    )
+    shards.write(path, batch.schema.remove_metadata(), [shifted], "measure", 1, receipt.fingerprint)
+    assert "is not the shard its manifest lists" in roots("verify", str(copy), "--lang", "fr", code=1)
 
 
 def test_status_says_how_far_it_is(work: Path, tmp_path: Path) -> None:
