@@ -8,7 +8,8 @@ Words by segmenter (SEGMENTERS):
 
     unicode   Unicode word boundaries (UAX #29): letters, marks and digits, with an apostrophe or full stop between
               two letters, a comma or full stop between two digits; each ideograph alone
-    elision   the same, but an apostrophe ends a word: French "l'|eau", Catalan "d'|aigua"
+    elision   the same, but an apostrophe ends a word: French "l'|eau", "lorsqu'|il", Catalan "d'|aigua", "veure'|l";
+              not between two parts of three letters and more: "aujourd'hui"
     icu       ICU's dictionaries, for Chinese, Thai, Lao, Khmer and Burmese
     roots     as ROOTS cut them: at space, tab and newline, then special characters taken off both ends
 """
@@ -162,8 +163,17 @@ def hash_words(words: Sequence[str], folding: Folding | None = None) -> Hashes:
 
 
 @compiled
+def _is_elided(codes: Codes, start: int, at: int, end: int, table: npt.NDArray[np.uint16]) -> bool:
+    """Whether the apostrophe at `at` ends the word that began at `start`: one of the two parts is short, or is "qu"."""
+    if at - start < 3 or codes[at - 1] == 117 or codes[at - 1] == 85 or end - at < 4:
+        return True
+    return not (table[codes[at + 2]] & WORD and table[codes[at + 3]] & WORD)
+
+
+@compiled
 def _word_end(codes: Codes, at: int, end: int, table: npt.NDArray[np.uint16], elision: bool) -> int:
     """Where the word that begins at `at` ends: UAX #29's rules for letters, digits and what may stand between."""
+    start = at
     last = table[codes[at]]
     ideograph = last & IDEOGRAPH
     at += 1
@@ -182,7 +192,7 @@ def _word_end(codes: Codes, at: int, end: int, table: npt.NDArray[np.uint16], el
         joins = (bits & MID_LETTER and last & LETTER and following & LETTER and not following & IDEOGRAPH) or (
             bits & MID_NUMBER and last & NUMBER and following & NUMBER
         )
-        if not joins or (elision and bits & APOSTROPHE):
+        if not joins or (elision and bits & APOSTROPHE and _is_elided(codes, start, at, end, table)):
             return at
         last = following
         at += 2
