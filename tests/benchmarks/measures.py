@@ -270,7 +270,7 @@ def main() -> None:
     parser.add_argument("what", choices=["speed", "fidelity", "roots", "judge", "words"])
     parser.add_argument("--peer", type=Path, default=default_peer(), help="virtual environment of datatrove")
     parser.add_argument("--roots-code", type=Path, help="folder of ROOTS's filtering.py, of a checkout of its code")
-    parser.add_argument("--roots-python", type=Path, help="a Python with numpy and emoji 1.6.1, to run it")
+    parser.add_argument("--roots-python", type=Path, help="a Python with numpy, pandas and emoji 1.6.1, to run it")
     parser.add_argument("--count", type=int, default=0, help="documents (speed: 1,000; fidelity: 10,000)")
     chosen = parser.parse_args()
     if chosen.what != "judge" and not DATA.is_dir():
