@@ -1,8 +1,8 @@
 """ROOTS's own indicators on JSON lines of documents, by the code that made ROOTS: their values and the time.
 
-Run by a Python that has numpy, pandas and emoji 1.6.1: `python roots_filters.py CODE documents.jsonl answers.jsonl`, where CODE
-is the folder `preprocessing/training/01b_oscar_cleaning_and_filtering` of a checkout of data-preparation. Language
-identification and perplexity need models and are left out; their libraries are replaced by empty modules.
+Run by a Python that has numpy, pandas and emoji 1.6.1: `python roots_filters.py CODE documents.jsonl answers.jsonl`,
+where CODE is the folder `preprocessing/training/01b_oscar_cleaning_and_filtering` of a checkout of data-preparation.
+Language identification and perplexity need models and are left out; their libraries are replaced by empty modules.
 """
 
 import json
