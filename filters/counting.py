@@ -122,6 +122,16 @@ def _top_share(tally: Counts, large: Counts, larges: int, distinct: int, total: 
 
 
 @compiled
+def _take_large(counts: npt.NDArray[np.int32], large: Counts, larges: int) -> int:
+    """Put the counts that are not tallied by value into `large`, behind `larges` others; how many it holds then."""
+    for count in counts:
+        if count >= SMALL:
+            large[larges] = count
+            larges += 1
+    return larges
+
+
+@compiled
 def character_repetition(codes: Codes, offsets: Places, n: int, capped: bool) -> Ratios:
     """Share of each text's character n-grams that are among its k most frequent ones; float64 (texts,).
 
@@ -171,10 +181,8 @@ def character_repetition(codes: Codes, offsets: Places, n: int, capped: bool) ->
                     elif count == SMALL:
                         tally[SMALL - 1] -= 1
                         frequent = True
-            for slot in range(slots if frequent else 0):
-                if counts[slot] >= SMALL:
-                    large[larges] = counts[slot]
-                    larges += 1
+            if frequent:
+                larges = _take_large(counts[:slots], large, larges)
         ratios[text] = _top_share(tally, large, larges, distinct, total, capped)
     return ratios
 
