@@ -132,6 +132,14 @@ def _take_large(counts: npt.NDArray[np.int32], large: Counts, larges: int) -> in
 
 
 @compiled
+def _power(base: np.uint64, n: int) -> np.uint64:
+    power = np.uint64(1)
+    for _ in range(n):
+        power *= base
+    return power
+
+
+@compiled
 def character_repetition(codes: Codes, offsets: Places, n: int, capped: bool) -> Ratios:
     """Share of each text's character n-grams that are among its k most frequent ones; float64 (texts,).
 
@@ -146,9 +154,7 @@ def character_repetition(codes: Codes, offsets: Places, n: int, capped: bool) ->
     large = np.empty(longest // SMALL + 2, np.int64)
     tally = np.empty(SMALL, np.int64)
     base = np.uint64(0x9E3779B97F4A7C15)
-    power = np.uint64(1)
-    for _ in range(n):
-        power *= base
+    power = _power(base, n)
     for text in range(len(offsets) - 1):
         first, total = offsets[text], offsets[text + 1] - offsets[text] - n + 1
         if total <= 0:
@@ -157,9 +163,8 @@ def character_repetition(codes: Codes, offsets: Places, n: int, capped: bool) ->
         slots = size_for(min(total, GRAMS_AT_ONCE)) if passes == 1 else size
         mask = np.uint64(slots - 1)
         tally[:] = 0
-        larges, distinct = 0, 0
+        larges, distinct, frequent = 0, 0, False
         for step in range(passes):
-            frequent = False
             counts[:slots] = 0
             rolling = np.uint64(0)
             for at in range(n - 1):
