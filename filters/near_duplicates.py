@@ -93,15 +93,28 @@ def mix_all(numbers: Uint64s) -> Uint64s:
 
 @compiled
 def _least(shingles: Uint64s, total: int, functions: Functions, least: Uint64s) -> None:
-    """The least value of each hash function over the first `total` shingles."""
+    """The least value of each hash function over the first `total` shingles.
+
+    Eight shingles at a time: what a function is and the least so far are then read and written an eighth as often,
+    which takes a third of the time.
+    """
     a, b = functions.a, functions.b  # read from the tuple once: each read counts a reference (2.7 times as slow)
+    high = np.uint64(32)
     least[:] = _NONE
-    for shingle in range(total):
-        value = shingles[shingle] >> np.uint64(32)
+    for place in range(0, total - 7, 8):
+        v0, v1 = shingles[place] >> high, shingles[place + 1] >> high
+        v2, v3 = shingles[place + 2] >> high, shingles[place + 3] >> high
+        v4, v5 = shingles[place + 4] >> high, shingles[place + 5] >> high
+        v6, v7 = shingles[place + 6] >> high, shingles[place + 7] >> high
         for function in range(least.size):
-            hashed = a[function] * value + b[function]
-            if hashed < least[function]:
-                least[function] = hashed
+            x, y = a[function], b[function]
+            one = min(min(x * v0 + y, x * v1 + y), min(x * v2 + y, x * v3 + y))
+            other = min(min(x * v4 + y, x * v5 + y), min(x * v6 + y, x * v7 + y))
+            least[function] = min(least[function], min(one, other))
+    for place in range(total - total % 8, total):
+        value = shingles[place] >> high
+        for function in range(least.size):
+            least[function] = min(least[function], a[function] * value + b[function])
 
 
 @compiled

@@ -282,6 +282,19 @@ def test_estimate_agrees_with_datasketch() -> None:
     assert np.abs(errors).max() < 5 * most
 
 
+def test_a_signature_is_the_least_of_each_function_whatever_the_number_of_shingles() -> None:
+    scheme = near.Scheme(words=1)
+    texts = pa.array([" ".join(f"word{number}" for number in range(count)) for count in range(1, 36)])
+    signatures = near.sign(texts, scheme).signatures
+    sets = near.shingle_sets(texts, scheme)
+    a, b = near.hash_functions(scheme.hashes, scheme.seed)
+    for row, found in enumerate(signatures):
+        values = sets.values[sets.offsets[row] : sets.offsets[row + 1]] >> np.uint64(32)
+        with np.errstate(over="ignore"):
+            wanted = ((a * values[:, None] + b) >> np.uint64(32)).min(axis=0)
+        assert found.tolist() == wanted.tolist()
+
+
 def test_hash_functions_are_spread_evenly() -> None:
     """Strong universality in small: over many functions, two inputs collide, and one bit is set, as often as by chance.
 
