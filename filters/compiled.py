@@ -19,6 +19,11 @@ from typing import Any, TypeVar, cast
 
 import numba
 
+from roots.absent import absent
+
+with absent("scipy.linalg"):  # asked for when this is loaded, at the first call; used by passes that multiply matrices
+    import numba.np.arraymath
+
 F = TypeVar("F", bound=Callable[..., object])
 
 

@@ -12,6 +12,7 @@ import click
 
 from pipelines import pipeline
 from pipelines.progress import EventLog, StageProgress
+from roots.absent import without_pandas
 from roots.errors import RootsError, SettingsError, StageFailed, unknown_name
 from roots.executors import EXECUTORS, Executor, make_executor
 from roots.garbage import collect_seldom
@@ -158,6 +159,7 @@ def one_group(cls: type[T], group: str, pairs: Sequence[str], config: Path | Non
 def executor_of(executor: str, workers: int | None, address: str = "") -> Executor:
     """The executor that the options name; this process works too."""
     collect_seldom()
+    without_pandas()
     return make_executor(executor, workers if workers is not None else pipeline.default_workers(), PRELOAD, address)
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from multiprocessing import connection, get_context, parent_process
 from typing import Any, Protocol, TypeVar
 
+from roots.absent import without_pandas
 from roots.errors import SettingsError, unknown_name
 from roots.garbage import collect_seldom
 
@@ -145,6 +146,7 @@ def _plain(error: BaseException) -> Exception:
 def _begin_worker() -> None:
     """Leave interrupts to the parent, and die with it: an orphan would go on writing."""
     collect_seldom()
+    without_pandas()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     if parent is not None:

@@ -106,7 +106,11 @@ OURS = """
 import json, sys
 from pathlib import Path
 from pipelines.dedup import Dedup, run_dedup
+from roots.absent import without_pandas
 from roots.executors import Threads
+from roots.garbage import collect_seldom
+collect_seldom()  # as the command does
+without_pandas()
 folder, workers, audit, memory = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 chains = {path.name: [path] for path in sorted((folder / "extract").glob("*.parquet"))}
 manifest = run_dedup(chains, folder / "dedup", Dedup(audit=audit, memory=memory), Threads(workers))
