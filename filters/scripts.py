@@ -13,7 +13,7 @@ from filters.tables import kept
 HAN = ("Hans", "Hant", "Hani")
 OWN = 0.1
 PARTS = {"Jpan": ("Hira", "Kana", "Hani"), "Kore": ("Hang", "Hani"), "Hrkt": ("Hira", "Kana")}
-SURE_GLANCE = 0.5  # score of a piece that is in a language
+SURE_GLANCE = 0.4  # score of a piece that is in a language
 GLANCED = 0.1  # score of a language that only such a piece of a page is in
 CHINESE = ("zho", "yue", "wuu", "lzh", "hak", "nan")
 
@@ -28,7 +28,8 @@ def identify(text: str, model: LanguageModel, k: int = 3) -> list[Label]:
     counts = script_counts(part)
     if not counts:
         return []
-    return [(_in_script(label, counts, part), score) for label, score in model.predict(part, k)]
+    letters = sum(counts.values())
+    return [(_in_script(label, counts, letters, part), score) for label, score in model.predict(part, k)]
 
 
 def identify_page(text: str, model: LanguageModel, k: int = 3) -> list[Label]:
@@ -45,12 +46,12 @@ def identify_page(text: str, model: LanguageModel, k: int = 3) -> list[Label]:
     return labels
 
 
-def _in_script(label: str, counts: dict[str, int], text: str) -> str:
+def _in_script(label: str, counts: dict[str, int], letters: int, text: str) -> str:
     code, usual = split_label(label)
     if usual in HAN and code in CHINESE:
         return f"{code}_{han_form(text)}"
-    own = sum(counts.get(script, 0) for script in PARTS.get(usual, (usual,)))
-    return label if own >= OWN * sum(counts.values()) else f"{code}_{script_of(text)}"
+    own = sum(counts.get(part, 0) for part in PARTS[usual]) if usual in PARTS else counts.get(usual, 0)
+    return label if own >= OWN * letters else f"{code}_{script_of(text)}"
 
 
 def script_of(text: str) -> str:
