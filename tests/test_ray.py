@@ -1,11 +1,12 @@
 """The executor for many machines, on a cluster of three nodes on this one."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
@@ -79,6 +80,34 @@ def test_tasks_in_the_clusters_hands_are_bounded(nodes: Nodes, monkeypatch: pyte
     results = dict(Ray().map(abs, [-number for number in range(40)]))
     assert results == {-number: number for number in range(40)}
     assert 1 < max(held) <= ray_executor.AHEAD * len(nodes.workers)
+
+
+def _die_of_99(number: int) -> int:
+    if number == 99:
+        os._exit(1)
+    return -number
+
+
+def test_quick_tasks_share_calls_and_a_deadly_one_fails_alone(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    real = ray_executor._next_call
+
+    def count(*of: Any) -> Any:
+        calls.append(len(call := real(*of)))
+        return call
+
+    monkeypatch.setattr(ray_executor, "_next_call", count)
+    results = dict(Ray().map(_die_of_99, range(200)))
+    assert {number for number, result in results.items() if result != -number} == {99}
+    assert "died three times" in str(results[99])
+    assert max(calls) > 1
+
+
+def test_the_time_of_a_call_ends_it() -> None:
+    pause = ray_executor.CALL_SECONDS
+    seconds, results = ray_executor._some(time.sleep, [0.0, pause, pause])
+    assert results == [None, None]
+    assert pause <= seconds < 2 * pause
 
 
 def test_a_task_that_no_machine_can_hold_is_said(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
