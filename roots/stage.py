@@ -10,13 +10,12 @@ what is there is seen by its receipt, and a shard that two of them make comes ou
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -25,7 +24,7 @@ import pyarrow as pa
 from roots import shards, storage
 from roots.digests import sha256_of_folder
 from roots.errors import InputError, NotReady, SettingsError, ShardError, StageFailed
-from roots.executors import Executor, Needs
+from roots.executors import Executor, Needs, Threads
 from roots.settings import as_values
 from roots.shards import Receipt
 from roots.whole import making
@@ -49,6 +48,8 @@ class Stage(Protocol):
 
 
 ASIDE = {"decides_rows": False}
+SMALL_BYTES = 16 << 20  # a file up to this is digested at once where it is named: sending it away takes as long
+DIGEST_BYTES = 256 << 20  # what digesting another takes, all of a worker
 
 
 @dataclass(frozen=True)
@@ -178,8 +179,9 @@ def sha256_of(path: Path) -> str:
 class Identities:
     """The content digests of sources: a shard's from its receipt, a raw file's computed once and remembered.
 
-    What is remembered is tied to size and modification time, and kept in `memory`, a small JSON file; what other ranks
-    remember beside it is known too.
+    What is remembered is tied to size and modification time, and kept in `memory`, a small JSON file. What other ranks
+    remember beside it is known too, and what was remembered beside the shards that a shard is made from: index digests
+    an archive, extract does not.
     """
 
     def __init__(self, memory: Path) -> None:
@@ -187,7 +189,10 @@ class Identities:
         self._known: dict[str, list[Any]] = {}
         self._asked: dict[Path, str] = {}
         self.raw: dict[str, str] = {}
-        for path in sorted(memory.parent.glob(".inputs*.json")):
+        self._recall(memory.parent)
+
+    def _recall(self, folder: Path) -> None:
+        for path in sorted(folder.glob(".inputs*.json")):
             with suppress(ValueError, FileNotFoundError):  # it is only a memory: digests are computed again
                 self._known |= json.loads(storage.read_text(path))
 
@@ -210,23 +215,33 @@ class Identities:
         self.raw[path.name] = str(self._known[key][2])
         return self.raw[path.name]
 
-    def know(self, paths: Iterable[Path]) -> None:
-        """Digest the raw files among these that are not known yet, several at a time.
+    def know(self, paths: Iterable[Path], executor: Executor) -> None:
+        """Digest the raw files among these that are not known yet: small ones here, large ones by the executor.
 
-        One after another they take 14 hours of a snapshot of Common Crawl: see tests/benchmarks/simulation.py. At a URL
-        a store is asked for each, shards too: 90,000 answers of 20 ms are half an hour, 32 at a time one minute.
+        All of them here take 14 hours of a snapshot of Common Crawl: see tests/benchmarks/simulation.py. At a URL a
+        store is asked for each, shards too: 90,000 answers of 20 ms are half an hour, 32 at a time one minute.
+        Raises InputError for a file that cannot be read.
         """
         every = set(paths)
         far = [path for path in every if storage.is_remote(path)]
         self._asked = dict(zip(far, storage.at_once(self.of, far), strict=True))
         near = sorted(path for path in every if not storage.is_remote(path))
-        raw = [path for path in near if path.suffix != ".parquet" and path.is_file()]
-        stamps = {path: self._stamp(path) for path in raw}
-        new = [path for path, (key, stamp) in stamps.items() if self._known.get(key, [])[:2] != stamp]
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for path, digest in zip(new, pool.map(sha256_of, new), strict=True):
-                key, stamp = stamps[path]
-                self._known[key] = [*stamp, digest]
+        stamps = {path: self._stamp(path) for path in near if path.suffix != ".parquet" and path.is_file()}
+        if self._unknown(stamps):
+            for folder in sorted({path.parent for path in every if path.suffix == ".parquet"}):
+                self._recall(folder)
+        new = self._unknown(stamps)
+        large = [path for path in new if stamps[path][1][0] > SMALL_BYTES]
+        small = [path for path in new if stamps[path][1][0] <= SMALL_BYTES]
+        needs = Needs("digest", memory=DIGEST_BYTES)
+        for path, digest in chain(Threads().map(sha256_of, small), executor.map(sha256_of, large, needs)):
+            if isinstance(digest, Exception):
+                raise digest
+            key, stamp = stamps[path]
+            self._known[key] = [*stamp, digest]
+
+    def _unknown(self, stamps: Mapping[Path, tuple[str, list[int]]]) -> list[Path]:
+        return [path for path, (key, stamp) in stamps.items() if self._known.get(key, [])[:2] != stamp]
 
     @staticmethod
     def _stamp(path: Path) -> tuple[str, list[int]]:
@@ -250,11 +265,11 @@ def read_manifest(target: Path) -> dict[str, Any]:
 
 
 def tasks_of(
-    stage: Stage, plan: Plan, target: Path, memory: str = ALONE.memory
+    stage: Stage, plan: Plan, target: Path, memory: str = ALONE.memory, executor: Executor | None = None
 ) -> tuple[list[Task], dict[str, Receipt], dict[str, str]]:
-    """What is still to make, what is done, and the digests of raw sources."""
+    """What is still to make, what is done, and the digests of raw sources; without an executor they are made here."""
     identities = Identities(target / memory)
-    identities.know(source for sources in plan.values() for source in sources)
+    identities.know((source for sources in plan.values() for source in sources), executor or Threads())
     missing: list[Task] = []
     done: dict[str, Receipt] = {}
     names = sorted(plan)
@@ -312,7 +327,7 @@ def run(
     storage.make_folder(target)
     shards.remove_stale(target)
     mine = share.mine(plan)
-    missing, done, raw = tasks_of(stage, mine, target, share.memory)
+    missing, done, raw = tasks_of(stage, mine, target, share.memory, executor)
     failures: dict[str, str] = {}
     if progress:
         progress(stage.name, len(done), len(mine), None)

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
@@ -186,9 +186,57 @@ def test_raw_inputs_are_digested_together_and_remembered(tmp_path: Path, monkeyp
     for path in paths:
         path.write_text(path.name)
     known = stage_module.Identities(tmp_path / ".inputs.json")
-    known.know([*paths, *paths, tmp_path / "none.warc", tmp_path])
+    known.know([*paths, *paths, tmp_path / "none.warc", tmp_path], Serial())
     monkeypatch.setattr(stage_module, "sha256_of", lambda path: "digested again")
     wanted = [hashlib.sha256(path.name.encode()).hexdigest() for path in paths]
     assert [known.of(path) for path in paths] == wanted
     paths[0].write_text("changed")
     assert known.of(paths[0]) == "digested again"
+
+
+@dataclass(frozen=True)
+class Beside(Upper):
+    """Made from a shard, and from the archive that the shard was made from."""
+
+    name: ClassVar[str] = "beside"
+
+    def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+        yield from super().make(name, sources[:1])
+
+
+@dataclass(frozen=True)
+class Noting(Serial):
+    """Notes what it is asked to do."""
+
+    asked: ClassVar[list[tuple[str, list[str]]]] = []
+
+    def map(self, work: Any, tasks: Sequence[Any], needs: Any = None) -> Iterator[Any]:
+        if tasks:
+            self.asked.append((needs.name, [Path(getattr(task, "name", task)).name for task in tasks]))
+        yield from Serial().map(work, tasks, needs)
+
+
+def test_a_large_archive_is_digested_once_for_all_stages_and_by_the_executor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage_module, "SMALL_BYTES", 3)
+    monkeypatch.setattr(Noting, "asked", [])
+    large, small = tmp_path / "large.txt", tmp_path / "small.txt"
+    large.write_text("abcd")
+    small.write_text("abc")
+    shard, archives = tmp_path / "cut" / "a.parquet", {"a.parquet": [large, small]}
+    run(Cut(), archives, tmp_path / "cut", Noting())
+    run(Beside(), {"b.parquet": [shard, large]}, tmp_path / "beside", Noting())
+    assert Noting.asked == [("digest", ["large.txt"]), ("cut", ["a.parquet"]), ("beside", ["b.parquet"])]
+    large.write_text("efgh")  # as long as before, but of another time
+    os.utime(large, ns=(1, 1))
+    run(Beside(), {"b.parquet": [shard, large]}, tmp_path / "beside", Noting())
+    assert Noting.asked[3:] == [("digest", ["large.txt"]), ("beside", ["b.parquet"])]
+
+    def refuse(path: Path) -> str:
+        raise InputError(f"cannot read {path}")
+
+    large.write_text("once more")
+    monkeypatch.setattr(stage_module, "sha256_of", refuse)
+    with pytest.raises(InputError, match="cannot read"):
+        run(Cut(), {"c.parquet": [large]}, tmp_path / "cut", Noting())
