@@ -28,7 +28,7 @@ GROUP_BYTES = 64 << 20  # a shard's row group in the making, its copy and its pa
 ROW_BYTES = 600  # what a worker holds of each record of an archive while it works on it
 LEAST_DRIVER_SECONDS = 0.0005  # a shard: reading a receipt and handing out a task are never less
 TINY = 7  # pieces of one record
-HASHED = ("index", "extract")  # stages whose driver digests the archives
+DIGESTED = "index"  # the stage whose workers digest the archives, before they read them
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,7 @@ class Forecast:
     archive_bytes: float
     sampled_bytes: float
     seconds: float  # that the sample took
-    hash_seconds: float  # to digest a byte, on one of `hash_cores`
-    hash_cores: int
+    hash_seconds: float  # to digest a byte
     stages: tuple[Stage, ...]
     measured: tuple[Measured, ...]
     sizes: tuple[float, ...]  # bytes of the pieces
@@ -168,7 +167,7 @@ def forecast(
     hashing = _hash_seconds(pieces)
     estimate = _Scale(count, size, sizes, hashing, values)
     return Forecast(
-        count, size, sum(sizes), time.monotonic() - start, hashing, pipeline.default_workers(),
+        count, size, sum(sizes), time.monotonic() - start, hashing,
         tuple(estimate.stages(measured)), tuple(measured), sizes,
     )  # fmt: skip
 
@@ -273,12 +272,11 @@ class _Scale:
             cpu = Interval(cpu.middle * unsure[0], cpu.middle, cpu.middle * unsure[1] * up)
             disk = Interval(disk.middle * unsure[0], disk.middle, disk.middle * unsure[1])
         driver = self.archives * one.driver_seconds
-        if one.stage in HASHED:
-            measured = (
-                sum(self.sizes) / len(self.sizes) * self.hash_seconds
-            )  # the pieces' own were in the driver's time
-            digests = self.whole * self.hash_seconds / pipeline.default_workers()
-            driver = self.archives * max(LEAST_DRIVER_SECONDS, one.driver_seconds - measured) + digests
+        if one.stage == DIGESTED:  # pieces are small, and were digested by the driver
+            measured = sum(self.sizes) / len(self.sizes) * self.hash_seconds
+            driver = self.archives * max(LEAST_DRIVER_SECONDS, one.driver_seconds - measured)
+            digests = self.whole * self.hash_seconds
+            cpu = cpu.plus(Interval(digests, digests, digests))
         tasks = self._final_shards(disk.middle) if one.stage == "shard" else self.archives
         return Stage(
             one.language, one.stage, tasks, rows, kept, cpu, disk, self._memory(one, rows.middle), driver, alone

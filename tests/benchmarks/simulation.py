@@ -26,7 +26,7 @@ from typing import Any
 import simpy
 
 from pipelines.estimates import Interval
-from pipelines.plan import HASHED, Stage
+from pipelines.plan import DIGESTED, Stage
 
 BLEND = 40  # pieces whose mean a shard's cost is: an archive is made of many, but not of independent ones
 
@@ -39,7 +39,6 @@ class World:
     worker_bytes: float = 100e6  # a second, of one worker
     lost_hours: float = 2000.0  # mean time in which one worker is lost; its shard is begun again
     restart_seconds: float = 120.0  # until another takes its place
-    driver_cores: int = 64  # which digest the archives before a stage that reads them
     seed: int = 1
 
 
@@ -53,11 +52,10 @@ class Work:
     read_bytes: float  # by a task
     written_bytes: float
     driver_seconds: float  # a task
-    before_seconds: float  # before the first task: digests
     after_seconds: float  # after the last one: what is one task
 
 
-def works_of(plan: dict[str, Any], world: World) -> list[Work]:
+def works_of(plan: dict[str, Any]) -> list[Work]:
     """The stages of a forecast."""
     works = []
     for stage, one in zip(plan["stages"], plan["measured"], strict=True):
@@ -65,15 +63,12 @@ def works_of(plan: dict[str, Any], world: World) -> list[Work]:
         middle = stage["core_seconds"]["middle"] - stage["alone_seconds"]
         cost = [max(0.0, c - one["fixed_seconds"]) for c in one["cpu_seconds"]]
         scale = middle / tasks / (sum(cost) / len(cost)) if sum(cost) else 0.0
-        whole = plan["archives"] * plan["archive_bytes"] if stage["stage"] in HASHED else 0.0
-        digests = whole * plan["hash_seconds"]
-        driver = max(0.0, stage["driver_seconds"] - digests / plan["hash_cores"]) / tasks
-        read = plan["archive_bytes"] if stage["stage"] == "index" else _read_bytes(plan, stage)
+        read = plan["archive_bytes"] if stage["stage"] == DIGESTED else _read_bytes(plan, stage)
         works.append(
             Work(
-                f"{stage['language']} {stage['stage']}".strip(), tasks, [c * scale for c in cost], read,
-                stage["disk_bytes"]["middle"] / tasks, driver,
-                max(digests / world.driver_cores, whole / world.storage_bytes), stage["alone_seconds"],
+                f"{stage['language']} {stage['stage']}".strip(), tasks, [c * scale for c in cost],
+                read * (2 if stage["stage"] == DIGESTED else 1),  # digested, then read
+                stage["disk_bytes"]["middle"] / tasks, stage["driver_seconds"] / tasks, stage["alone_seconds"],
             )
         )  # fmt: skip
     return works
@@ -116,7 +111,7 @@ def simulate(works: Sequence[Work], workers: int, world: World) -> Outcome:
     busy = lost = 0.0
     for work in works:
         run = _Run(work, workers, world, chance)
-        hours[work.name] = (run.seconds() + work.before_seconds + work.after_seconds) / 3600
+        hours[work.name] = (run.seconds() + work.after_seconds) / 3600
         busy += (run.busy + work.after_seconds) / 3600
         lost += run.lost
     return Outcome(workers, hours, busy, int(lost))
@@ -192,7 +187,7 @@ def planned_hours(plan: dict[str, Any], workers: int) -> float:
     return sum(stage.hours(workers) for stage in stages)
 
 
-def draw(outcomes: dict[str, list[Outcome]], planned: dict[int, float], target: Path) -> None:
+def draw(found: Sequence[Outcome], planned: dict[int, float], target: Path) -> None:
     """Hours over workers, as a picture."""
     import matplotlib as mpl
 
@@ -201,9 +196,9 @@ def draw(outcomes: dict[str, list[Outcome]], planned: dict[int, float], target: 
     from matplotlib import pyplot
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
-    for name, found in outcomes.items():
-        left.loglog([one.workers for one in found], [one.total for one in found], marker="o", label=name)
-        right.semilogx([one.workers for one in found], [100 * one.efficiency for one in found], marker="o", label=name)
+    workers = [one.workers for one in found]
+    left.loglog(workers, [one.total for one in found], marker="o", label="simulated")
+    right.semilogx(workers, [100 * one.efficiency for one in found], marker="o")
     left.loglog(list(planned), list(planned.values()), "k:", label="what `roots plan` says")
     left.set(xlabel="workers", ylabel="hours", title="One snapshot, from archives to the dataset")
     right.set(xlabel="workers", ylabel="% of paid core-hours computed in", ylim=(0, 100), title="Efficiency")
@@ -223,33 +218,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     plan = json.loads(options.plan.read_text(encoding="utf-8"))
     start = time.monotonic()
-    worlds = {f"driver of {cores} cores": World(driver_cores=cores) for cores in (2, 64)}
-    outcomes = {
-        name: [simulate(works_of(plan, world), count, world) for count in options.workers]
-        for name, world in worlds.items()
-    }
+    world = World()
+    found = [simulate(works_of(plan), count, world) for count in options.workers]
     planned = {count: planned_hours(plan, count) for count in options.workers}
     took = time.monotonic() - start
     print(f"{plan['archives']:,} archives of {plan['archive_bytes'] / 1e9:.3g} GB; simulated in {took:.0f} s")
-    print(f"{'':<26}{'workers':>9}{'hours':>10}{'plan says':>11}{'efficiency':>12}{'workers lost':>14}  longest stage")
-    for name, found in outcomes.items():
-        for one in found:
-            longest = max(one.hours, key=lambda stage: one.hours[stage])
-            share = f"{longest}, {100 * one.hours[longest] / one.total:.0f} %"
-            print(f"{name:<26}{one.workers:>9,}{one.total:>10,.1f}{planned[one.workers]:>11,.1f}"
-                  f"{100 * one.efficiency:>11.0f}%{one.lost:>14,}  {share}")  # fmt: skip
+    print(f"{'workers':>9}{'hours':>10}{'plan says':>11}{'efficiency':>12}{'workers lost':>14}  longest stage")
+    for one in found:
+        longest = max(one.hours, key=lambda stage: one.hours[stage])
+        share = f"{longest}, {100 * one.hours[longest] / one.total:.0f} %"
+        print(f"{one.workers:>9,}{one.total:>10,.1f}{planned[one.workers]:>11,.1f}"
+              f"{100 * one.efficiency:>11.0f}%{one.lost:>14,}  {share}")  # fmt: skip
     low, middle, high = (plan["core_seconds"][key] / 3600 for key in ("low", "middle", "high"))
     print(f"\n  {'ours':<42}{middle:>9,.0f} {CORE}   (95 %: {low:,.0f} to {high:,.0f})")
     for who, what, hours, unit, source in OTHERS:
         print(f"  {who + ', ' + what:<42}{hours:>9,.0f} {unit}   ({source})")
     if options.json:
-        values = {
-            n: [{"workers": o.workers, "hours": o.hours, "efficiency": o.efficiency} for o in f]
-            for n, f in outcomes.items()
-        }
+        values = [{"workers": one.workers, "hours": one.hours, "efficiency": one.efficiency} for one in found]
         options.json.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     if options.picture:
-        draw(outcomes, planned, options.picture)
+        draw(found, planned, options.picture)
     return 0
 
 
