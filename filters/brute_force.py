@@ -31,11 +31,13 @@ def index_sets(chosen: Sets) -> Index:
     sizes = np.diff(chosen.offsets)
     order = np.argsort(chosen.values, kind="stable")
     holders = np.repeat(np.arange(sizes.size), sizes)[order]
-    keys, first = np.unique(chosen.values[order], return_index=True)
+    values = chosen.values[order]
+    first = np.flatnonzero(np.r_[values.size > 0, values[1:] != values[:-1]])
+    keys = values[first]
     bits = max(1, int(keys.size).bit_length())
     shift = np.uint64(64 - bits)
-    starts = np.searchsorted(keys >> shift, np.arange((1 << bits) + 1, dtype=np.uint64))
-    return Index(keys, starts, shift, np.r_[first, order.size].astype(np.int64), holders, sizes)
+    starts = np.searchsorted(keys, np.arange(1 << bits, dtype=np.uint64) << shift)
+    return Index(keys, np.r_[starts, keys.size], shift, np.r_[first, order.size], holders, sizes)
 
 
 @compiled

@@ -15,7 +15,7 @@ from pipelines.progress import EventLog, StageProgress
 from roots.absent import without_pandas
 from roots.errors import RootsError, SettingsError, StageFailed, unknown_name
 from roots.executors import EXECUTORS, Executor, make_executor
-from roots.garbage import collect_seldom
+from roots.garbage import collect_seldom, return_arrays
 from roots.settings import build, parse_pairs, read_toml
 from roots.storage import is_remote, path_of
 
@@ -159,6 +159,7 @@ def one_group(cls: type[T], group: str, pairs: Sequence[str], config: Path | Non
 def executor_of(executor: str, workers: int | None, address: str = "") -> Executor:
     """The executor that the options name; this process works too."""
     collect_seldom()
+    return_arrays()
     without_pandas()
     return make_executor(executor, workers if workers is not None else pipeline.default_workers(), PRELOAD, address)
 

@@ -96,7 +96,7 @@ def _texts(chain: Sequence[Path], rows: Int64s, most: int) -> Iterator[tuple[Int
     """Texts of some rows of a chain, a few at a time: (rows, texts, languages, null where they are not known)."""
     at = 0
     known = [name for name in ("language",) if any(name in columns_of(path) for path in chain)]
-    for batch in shards.read_kept(chain, ["id", "text", *known]) if rows.size else ():
+    for batch in shards.read_kept(chain, ["id", "text", *known], 2 * SAMPLE_ROWS) if rows.size else ():
         spoken = batch["language"] if known else pa.nulls(batch.num_rows, pa.string())
         low, high = np.searchsorted(rows, [at, at + batch.num_rows])
         for first in range(low, high, most):

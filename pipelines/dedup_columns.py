@@ -88,18 +88,20 @@ def is_signatures(path: Path) -> bool:
     return receipt is not None and receipt.stage == "signatures"
 
 
-def read_documents(chain: Sequence[Path], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def read_documents(
+    chain: Sequence[Path], columns: Sequence[str], rows: int = shards.BATCH_ROWS
+) -> Iterator[pa.RecordBatch]:
     """Rows that a chain keeps; a single file without `drop`, such as a released shard, is kept whole."""
     if len(chain) > 1 and is_signatures(chain[-1]):
         chain = chain[:-1]
     if len(chain) == 1 and chain[0].suffix == ".arrow":
         for batch in shards.read_stream(chain[0]):
-            for low in range(0, batch.num_rows, shards.BATCH_ROWS):
-                yield batch.select(list(columns)).slice(low, shards.BATCH_ROWS)
+            for low in range(0, batch.num_rows, rows):
+                yield batch.select(list(columns)).slice(low, rows)
     elif len(chain) == 1 and "drop" not in columns_of(chain[0]):
-        yield from shards.read(chain[0], list(columns))
+        yield from shards.read(chain[0], list(columns), rows)
     else:
-        yield from shards.read_kept(chain, columns)
+        yield from shards.read_kept(chain, columns, rows)
 
 
 def read_between(
@@ -112,17 +114,15 @@ def read_between(
             described = shard.metadata.row_group(group)
             place = shard.schema_arrow.names.index(column)
             statistics = described.column(place).statistics
-            if (
-                statistics is not None
-                and statistics.has_min_max
-                and not (statistics.max >= low and statistics.min < high)
-            ):
+            bounded = statistics is not None and statistics.has_min_max
+            if bounded and not (statistics.max >= low and statistics.min < high):
                 continue
+            whole = bounded and statistics.min >= low and statistics.max < high and statistics.null_count == 0
             for batch in shard.iter_batches(rows, row_groups=[group], columns=list(columns), use_threads=False):
-                wanted = pc.and_(pc.greater_equal(batch[column], low), pc.less(batch[column], high))
-                some = batch.filter(wanted)
-                if some.num_rows:
-                    yield some
+                if not whole:
+                    batch = batch.filter(pc.and_(pc.greater_equal(batch[column], low), pc.less(batch[column], high)))
+                if batch.num_rows:
+                    yield batch
     except (pa.ArrowInvalid, OSError) as error:
         raise ShardError(f"{path} is damaged: {error}. Delete it and run dedup again") from error
 

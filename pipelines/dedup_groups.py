@@ -104,6 +104,7 @@ class ShingleSets:
     scheme: Scheme
     signed: Path = field(metadata=ASIDE)  # manifest of sign; its contents are among the sources
     stretch_bytes: int = field(metadata=ASIDE)
+    group_bytes: ClassVar[int] = 1 << 20  # of a row group, not of a group: the least that settling one has to read
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Cut the texts of one chain again; sources are groups, the shard of sign, and the chain."""
@@ -117,7 +118,7 @@ class ShingleSets:
         documents = wanted["document"].to_numpy()
         held: list[pa.RecordBatch] = []
         size, at = 0, start
-        for texts in read_documents(chain, ["id", "text"]):
+        for texts in read_documents(chain, ["id", "text"], SET_ROWS):
             low, high = np.searchsorted(documents, [at, at + texts.num_rows])
             for some in range(low, high, SET_ROWS):
                 rows = slice(some, min(high, some + SET_ROWS))
@@ -159,10 +160,10 @@ class ShingleSets:
 
 
 def _by_group(held: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Some batches' rows by group, in batches of a few megabytes; `held` is emptied."""
+    """Some batches' rows by group, in batches of about a megabyte; `held` is emptied."""
     if held:
         together = pa.concat_batches(held)
         held.clear()
         order = np.argsort(together["group"].to_numpy(), kind="stable")
-        for low in range(0, order.size, 1024):
-            yield together.take(pa.array(order[low : low + 1024]))
+        for low in range(0, order.size, SET_ROWS):
+            yield together.take(pa.array(order[low : low + SET_ROWS]))

@@ -198,10 +198,11 @@ def read_sets(sets: Scratch, group: int, members: Members, needed: npt.NDArray[n
     np.cumsum(np.where(needed, members.sizes, 0), out=offsets[1:])
     loaded = Sets(offsets, np.zeros(max(1, int(offsets[-1])), dtype=np.uint64))
     for path in sets.paths():
-        for batch in read_between(path, "group", group, group + 1, ["document", "group", "set"], rows=1024):
+        for batch in read_between(path, "group", group, group + 1, ["document", "group", "set"], rows=256):
             place, _ = members.places(batch["document"].to_numpy())
-            flat = batch["set"].filter(pa.array(needed[place])).flatten().to_numpy()
-            place = place[needed[place]]
+            mine = needed[place]
+            held = batch["set"] if mine.all() else batch["set"].filter(pa.array(mine))
+            flat, place = held.flatten().to_numpy(), place[mine]
             lay_out(loaded, place, np.cumsum(members.sizes[place]), flat)
     return loaded
 

@@ -48,9 +48,9 @@ def cut(documents: int, shingles: int, memory: int, workers: int) -> Cuts:
         exact_parts=max(1, -(-documents * EXACT_BYTES // held)),
         pair_parts=max(1, -(-documents * BAND_BYTES // held)),
         nodes=max(1, alone // GROUP_NODE_BYTES),
-        group_bytes=max(4 << 20, min(held // 3, shingles)),
+        group_bytes=max(4 << 20, min(held // 3, shingles // workers)),
         set_bytes=held // 2,
-        stretch_bytes=min(32 << 20, max(8 << 20, shingles // workers), held // 4),
+        stretch_bytes=min(32 << 20, max(8 << 20, shingles // (2 * workers)), held // 4),
     )
 
 

@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 from roots.absent import without_pandas
 from roots.errors import SettingsError, unknown_name
-from roots.garbage import collect_seldom
+from roots.garbage import collect_seldom, return_arrays
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -146,6 +146,7 @@ def _plain(error: BaseException) -> Exception:
 def _begin_worker() -> None:
     """Leave interrupts to the parent, and die with it: an orphan would go on writing."""
     collect_seldom()
+    return_arrays()
     without_pandas()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()

@@ -38,6 +38,7 @@ TRAILER = struct.Struct("<q8s")  # bytes of the receipt before it, and a mark
 MARK = b"ROOTSRCP"
 GROUP_BYTES = 16 << 20  # a row group is closed past this: it bounds what a reader must hold
 BATCH_ROWS = 1024
+READ_BYTES = 1 << 18  # of a column read from a disk at once; Arrow's own way holds all of a row group's column
 
 
 @dataclass(frozen=True)
@@ -83,20 +84,25 @@ class _HashingFile(io.RawIOBase):
 
 
 def write(
-    path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], stage: str, version: int, fingerprint: str
+    path: Path,
+    schema: pa.Schema,
+    batches: Iterable[pa.RecordBatch],
+    stage: str,
+    version: int,
+    fingerprint: str,
+    group_bytes: int = GROUP_BYTES,
 ) -> Receipt:
-    """Write a shard whole or not at all, and give back its receipt.
+    """Write a shard whole or not at all, and give back its receipt; a row group is closed past `group_bytes`.
 
     Raises ShardError when a batch does not fit `schema` or the disk is full; nothing is then left behind.
     """
     with making(path) as place, place.open("wb") as raw:
         write_as = _write_stream if path.suffix == ".arrow" else _write_parquet
-        return write_as(_HashingFile(raw), path, schema, batches, Receipt(stage, version, fingerprint, 0, 0))
+        tables = _groups(batches, schema, path, group_bytes)
+        return write_as(_HashingFile(raw), schema, tables, Receipt(stage, version, fingerprint, 0, 0))
 
 
-def _write_parquet(
-    file: _HashingFile, path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], blank: Receipt
-) -> Receipt:
+def _write_parquet(file: _HashingFile, schema: pa.Schema, tables: Iterable[pa.Table], blank: Receipt) -> Receipt:
     """Write row groups, then a footer with `blank` filled in."""
     plain = [name for name in schema.names if name not in ("text", "id", "url")]
     writer = pq.ParquetWriter(
@@ -105,7 +111,7 @@ def _write_parquet(
     tally = _Tally()
     receipt = None
     try:
-        for table in _groups(batches, schema, path):
+        for table in tables:
             tally.add(table)
             writer.write_table(table, row_group_size=max(1, table.num_rows))
         receipt = tally.fill(blank, file)
@@ -116,13 +122,11 @@ def _write_parquet(
     return receipt
 
 
-def _write_stream(
-    file: _HashingFile, path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], blank: Receipt
-) -> Receipt:
+def _write_stream(file: _HashingFile, schema: pa.Schema, tables: Iterable[pa.Table], blank: Receipt) -> Receipt:
     """Write an Arrow IPC stream, then its receipt behind the end-of-stream mark."""
     tally = _Tally()
     with pa.ipc.new_stream(file, schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
-        for table in _groups(batches, schema, path):
+        for table in tables:
             tally.add(table)
             writer.write_table(table, max_chunksize=BATCH_ROWS)
     receipt = tally.fill(blank, file)
@@ -161,8 +165,8 @@ class _Tally:
         )
 
 
-def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path) -> Iterator[pa.Table]:
-    """Gather batches into row groups of about GROUP_BYTES."""
+def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path, group_bytes: int) -> Iterator[pa.Table]:
+    """Gather batches into row groups of about `group_bytes`."""
     held: list[pa.RecordBatch] = []
     size = 0
     for batch in batches:
@@ -170,7 +174,7 @@ def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path) ->
             raise ShardError(f"{path}: a batch has columns {batch.schema.names}, declared are {schema.names}")
         held.append(batch)
         size += batch.nbytes
-        if size >= GROUP_BYTES:
+        if size >= group_bytes:
             yield pa.Table.from_batches(held, schema)
             held, size = [], 0
     if held:
@@ -182,7 +186,7 @@ def open_shard(path: Path) -> pq.ParquetFile:
     try:
         if storage.is_remote(path):
             return pq.ParquetFile(storage.open_binary(path), page_checksum_verification=True, pre_buffer=True)
-        return pq.ParquetFile(path, page_checksum_verification=True)
+        return pq.ParquetFile(path, page_checksum_verification=True, buffer_size=READ_BYTES, pre_buffer=False)
     except FileNotFoundError:
         raise ShardError(f"no shard {path}: run the stage that makes it") from None
     except (pa.ArrowInvalid, OSError) as error:
@@ -260,11 +264,11 @@ def read_stream(path: Path) -> Iterator[pa.RecordBatch]:
         raise ShardError(f"{path} is damaged: {error}. Delete it and run `roots shard` again") from error
 
 
-def read(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """All rows of one shard, kept or not, in order."""
+def read(path: Path, columns: Sequence[str] | None = None, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+    """All rows of one shard, kept or not, in order; at most `rows` at once."""
     shard = open_shard(path)
     try:
-        yield from shard.iter_batches(BATCH_ROWS, columns=columns, use_threads=False)
+        yield from shard.iter_batches(rows, columns=columns, use_threads=False)
     except (pa.ArrowInvalid, OSError) as error:
         raise ShardError(f"{path} is damaged: {error}. Delete it and run its stage again") from error
 
@@ -289,11 +293,11 @@ def kept_rows(chain: Sequence[Path]) -> list[npt.NDArray[np.bool_]]:
     return masks
 
 
-def read_kept(chain: Sequence[Path], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def read_kept(chain: Sequence[Path], columns: Sequence[str], rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
     """Rows that a whole chain keeps, in order, with columns from whichever shard of it has them.
 
     `chain` runs from the first stage to the last. A column that several shards have (redacted text) is taken from the
-    last one. Batches have at most BATCH_ROWS rows. Raises ShardError where the shards' ids disagree.
+    last one. Batches have at most `rows` rows. Raises ShardError where the shards' ids disagree.
     """
     masks = kept_rows(chain)
     home: dict[str, int] = {"id": len(chain) - 1}
@@ -304,7 +308,9 @@ def read_kept(chain: Sequence[Path], columns: Sequence[str]) -> Iterator[pa.Reco
             raise ShardError(f"no shard of {chain[-1].name} has a column {column!r}")
         home[column] = at[-1]
     streams = [
-        _stream(chain[position], masks[position], ["id", *(c for c in columns if home[c] == position and c != "id")])
+        _stream(
+            chain[position], masks[position], ["id", *(c for c in columns if home[c] == position and c != "id")], rows
+        )
         for position in sorted(set(home.values()))
     ]
     for parts in align(streams):
@@ -315,10 +321,10 @@ def read_kept(chain: Sequence[Path], columns: Sequence[str]) -> Iterator[pa.Reco
         yield pa.RecordBatch.from_pydict({column: merged[column] for column in columns})
 
 
-def _stream(path: Path, mask: npt.NDArray[np.bool_], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def _stream(path: Path, mask: npt.NDArray[np.bool_], columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
     """The rows of one shard that `mask` keeps."""
     start = 0
-    for batch in read(path, columns):
+    for batch in read(path, columns, rows):
         keep = mask[start : start + batch.num_rows]
         start += batch.num_rows
         if keep.all():

@@ -302,7 +302,10 @@ def make_shard(stage: Stage, target: Path, task: Task) -> Receipt:
     storage.make_folder(path.parent)
     batches = stage.make(task.name, task.sources)
     try:
-        return shards.write(path, stage.schema, batches, stage.name, stage.version, task.fingerprint)
+        size = int(
+            getattr(stage, "group_bytes", shards.GROUP_BYTES)
+        )  # a stage whose shards are read in parts says less
+        return shards.write(path, stage.schema, batches, stage.name, stage.version, task.fingerprint, size)
     finally:
         pa.default_memory_pool().release_unused()  # workers are kept: else each holds 70 MB for nothing (measured)
 

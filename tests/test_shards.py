@@ -131,3 +131,12 @@ def test_same_rows_same_bytes(tmp_path: Path) -> None:
     put(tmp_path / "a" / "x.parquet", FIRST, rows)
     put(tmp_path / "a" / "y.parquet", FIRST, rows)
     assert (tmp_path / "a" / "x.parquet").read_bytes() == (tmp_path / "a" / "y.parquet").read_bytes()
+
+
+def test_row_groups_are_as_small_as_is_asked_and_batches_too(tmp_path: Path) -> None:
+    rows = [{"id": f"d{number:05d}", "text": "x" * 90, "drop": None} for number in range(1000)]
+    batches = [pa.RecordBatch.from_pylist(rows[low : low + 10], FIRST) for low in range(0, 1000, 10)]
+    shards.write(tmp_path / "small.parquet", FIRST, batches, "first", 1, "f", group_bytes=4_000)
+    sizes = [batch.num_rows for batch in shards.read_kept([tmp_path / "small.parquet"], ["id"], rows=7)]
+    assert shards.open_shard(tmp_path / "small.parquet").num_row_groups == 25
+    assert (sum(sizes), max(sizes)) == (1000, 7)

@@ -108,8 +108,9 @@ from pathlib import Path
 from pipelines.dedup import Dedup, run_dedup
 from roots.absent import without_pandas
 from roots.executors import Threads
-from roots.garbage import collect_seldom
+from roots.garbage import collect_seldom, return_arrays
 collect_seldom()  # as the command does
+return_arrays()
 without_pandas()
 folder, workers, audit, memory = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 chains = {path.name: [path] for path in sorted((folder / "extract").glob("*.parquet"))}
