@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from trainer.feed import IGNORED
+from trainer.products import product, summed
 
 CHUNK = 1024  # tokens
 
@@ -22,23 +23,25 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         wants_hidden, wants_weight = ctx.needs_input_grad[:2]
-        hidden_grad = torch.zeros_like(hidden) if wants_hidden else None
+        hidden_grad = torch.empty_like(hidden) if wants_hidden else None
         weight_grad: Tensor | None = None
         for start in range(0, len(hidden), CHUNK):
             part, wanted = hidden[start : start + CHUNK], targets[start : start + CHUNK]
             counted = (wanted != IGNORED).unsqueeze(1)
             at = wanted.clamp(min=0).unsqueeze(1)
-            logs = torch.log_softmax(part @ weight.t(), 1, dtype=torch.float32)
-            total -= (logs.gather(1, at) * counted).sum()
+            logits = product(part, weight).float()
+            # The likeliest token's chance is no less than 1 / V, so its log is exact: one exponential a logit, not two.
+            top, mine = logits.amax(1, keepdim=True), logits.gather(1, at)
+            slope = torch.softmax(logits, 1, out=logits)
+            total += ((top - slope.amax(1, keepdim=True).log() - mine) * counted).sum()
             if not (wants_hidden or wants_weight):
                 continue
-            slope = logs.exp_()  # softmax, in the place of the logs
             slope.scatter_add_(1, at, torch.full_like(at, -1.0, dtype=torch.float32))
             slope = (slope if bool(counted.all()) else slope.mul_(counted)).to(part.dtype)
             if hidden_grad is not None:
-                torch.mm(slope, weight, out=hidden_grad[start : start + CHUNK])
+                hidden_grad[start : start + CHUNK] = product(slope, weight.t())
             if wants_weight:
-                more = slope.t() @ part
+                more = summed(slope, part)
                 weight_grad = more.float() if weight_grad is None else weight_grad.add_(more)
         ctx.save_for_backward(hidden_grad, weight_grad)
         ctx.weight_dtype = weight.dtype

@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from trainer.attention import KERNELS, Layout, alibi_slopes, decode
 from trainer.loss import linear_cross_entropy
 from trainer.presets import Shape
+from trainer.products import Linear
 
 
 @dataclass
@@ -34,8 +35,8 @@ class Attention(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.head_dim = shape.head_dim
-        self.query_key_value = nn.Linear(shape.hidden, 3 * shape.hidden)
-        self.dense = nn.Linear(shape.hidden, shape.hidden)
+        self.query_key_value = Linear(shape.hidden, 3 * shape.hidden)
+        self.dense = Linear(shape.hidden, shape.hidden)
         self.register_buffer("slopes", alibi_slopes(shape.heads), persistent=False)
         self.kernel = "key_bias"
         self.part = (0, 1)  # this rank and all ranks that share the heads
@@ -64,8 +65,8 @@ class MLP(nn.Module):
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.dense_h_to_4h = nn.Linear(shape.hidden, 4 * shape.hidden)
-        self.dense_4h_to_h = nn.Linear(4 * shape.hidden, shape.hidden)
+        self.dense_h_to_4h = Linear(shape.hidden, 4 * shape.hidden)
+        self.dense_4h_to_h = Linear(4 * shape.hidden, shape.hidden)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, T, d) -> (B, T, d)."""
