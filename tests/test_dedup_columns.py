@@ -26,7 +26,7 @@ def scratch(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (1, 2), (2, 3), (0, 3), (2, 6), (5, 6), (6, 9), (-5, 100)])
 def test_rows_between_bounds_are_those_of_a_filter(scratch: Path, low: int, high: int) -> None:
     assert shards.open_shard(scratch).num_row_groups == 10
-    found = [batch for batch in read_between(scratch, "group", low, high, ["document", "group"], rows=30)]
+    found = list(read_between(scratch, "group", low, high, ["document", "group"], rows=30))
     numbers = np.concatenate([batch["document"].to_numpy() for batch in found]) if found else np.zeros(0)
     wanted = [number for number in range(1000) if number != 345 and low <= number // 170 < high]
     assert numbers.tolist() == wanted
