@@ -60,11 +60,11 @@ check: $(VENV)/.dev ## what a change must pass: lint, format, types, tests
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-bench: $(VENV)/.dev ## side by side with the peers (about half an hour)
+bench: $(VENV)/.dev ## side by side with the peers (about an hour)
 	$(BIN)/python -m tests.benchmarks.pipeline --make-peer
 	$(BIN)/python -m tests.benchmarks.pii --make-peer
 	@missed=0; for part in "pipeline $(OPTIONS)" "measures speed" "measures fidelity" "measures judge" languages \
-	  "lid --part sentences --part speed" pii "pii --quality" takedown release; do \
+	  "lid --part sentences --part speed" pii "pii --quality" takedown release train "tokenizer rounds=2" ablation; do \
 	  echo "== $$part"; $(BIN)/python -m tests.benchmarks.$$part || missed=1; done; exit $$missed
 
 clean: ## remove what was made

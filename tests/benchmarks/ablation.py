@@ -1,6 +1,6 @@
 """Do filters and dedup make a better corpus? Asked of a model, on real pages, from the archives to the verdict.
 
-    python -m tests.benchmarks.ablation [--lang en] [--seeds 3] [--tokens 400000] [--to ablation] [--judge WORK]
+    python -m tests.benchmarks.ablation [--lang en] [--seeds 3] [--tokens 400000] [--to build/ablation] [--judge WORK]
 
 Reads the shared archives (real web pages, manual pages) and, as one more archive, the shared near-duplicates (a manual
 that stands once an architecture): `roots run` makes the corpus as it should be; what was extracted, neither filtered
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--lang", default="en")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--tokens", type=int, default=400_000, help="that each model is trained on")
-    parser.add_argument("--to", type=Path, default=Path("ablation"), help="folder to write")
+    parser.add_argument("--to", type=Path, default=Path("build/ablation"), help="folder to write")
     parser.add_argument("--judge", default="", help="work folder whose validation text judges both")
     options = parser.parse_args()
     if not DATA.is_dir():
