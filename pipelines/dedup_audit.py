@@ -5,7 +5,6 @@ found it, and whether it was resolved (one of the two went), is what the run did
 """
 
 import math
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -19,6 +18,7 @@ import pyarrow.compute as pc
 
 from filters.brute_force import index_sets, similar
 from filters.near_duplicates import Int64s, Scheme, Sets, mix_all, probability, shingle_sets
+from filters.passages import cut
 from filters.personal_data import as_shown
 from filters.shingle_tables import Uint64s
 from pipelines.dedup_columns import Scratch, columns_of, joined, read_batches, read_pieces, rows_of
@@ -284,15 +284,7 @@ def passages(one: str, other: str, width: int = 120) -> tuple[str, str]:
     """Where two texts first part: a little before it and after, cut between graphemes."""
     part = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     start = max(0, part - width // 3)
-    return _cut(one, start, part + width), _cut(other, start, part + width)
-
-
-def _cut(text: str, start: int, end: int) -> str:
-    while start > 0 and start < len(text) and unicodedata.category(text[start]).startswith("M"):
-        start -= 1
-    while end < len(text) and unicodedata.category(text[end]).startswith("M"):
-        end += 1
-    return text[start:end]
+    return cut(one, start, part + width), cut(other, start, part + width)
 
 
 @dataclass(frozen=True)

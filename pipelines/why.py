@@ -3,7 +3,6 @@
 What every stage stored about it is all there is to read: the audit trail is the data itself.
 """
 
-import difflib
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from filters.passages import beginning, differing, for_terminal
 from filters.personal_data import as_shown
 from pipelines.dedup_released import read_text
 from pipelines.folders import CHAIN, deduplicated_with, folder, languages
@@ -23,7 +23,7 @@ from roots.errors import InputError
 from roots.stage import read_manifest
 
 Row = dict[str, Any]
-PASSAGES, PASSAGE = 6, 160  # shown of two texts that differ; characters of each
+PASSAGES = 6  # shown of two texts that differ, of each
 
 
 def find(work: Path, wanted: str) -> Iterator[tuple[str, Row]]:
@@ -143,24 +143,16 @@ def _differences(work: Path, code: str, row: Row) -> Iterator[str]:
         return
     if one == other:
         yield "the texts are equal, personal data taken out"
-    shown = 0
-    for line in difflib.unified_diff(one, other, n=0, lineterm=""):
-        if line[:1] in "+-" and line[:3] not in ("+++", "---"):
-            shown += 1
-            if shown <= PASSAGES:
-                yield f"{'only here' if line[0] == '-' else 'only there'}: {_excerpt(line[1:])}"
-    if shown > PASSAGES:
-        yield f"and {shown - PASSAGES} passages more"
+    found = list(differing(one, other))
+    for here, there in found[:PASSAGES]:
+        yield from (f"only {where}: {for_terminal(text)}" for where, text in (("here", here), ("there", there)) if text)
+    if len(found) > PASSAGES:
+        yield f"and {len(found) - PASSAGES} passages more"
 
 
 def _split(text: str | None, language: str) -> list[str]:
     """The lines of a text that are not empty, personal data taken out."""
     return [line for line in as_shown(text or "", language).split("\n") if line.strip()]
-
-
-def _excerpt(text: str) -> str:
-    """The beginning of some text."""
-    return text if len(text) <= PASSAGE else text[: PASSAGE - 1] + "\u2026"
 
 
 def _say_index(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
@@ -210,7 +202,7 @@ def _say_dedup(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
     lines = (row["lines"] or []) if row["drop"] in (None, "dedup.lines") else []
     for line in lines[:PASSAGES]:
         text = as_shown(known.get("text", "")[line["start"] : line["end"]].strip(), known.get("language"))
-        yield f"line cut out ({line['rule']}, {line['times']} times in its source): {_excerpt(text)}"
+        yield f"line cut out ({line['rule']}, {line['times']} times in its source): {for_terminal(beginning(text))}"
     if len(lines) > PASSAGES:
         yield f"and {len(lines) - PASSAGES} lines more"
 

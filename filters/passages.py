@@ -1,0 +1,90 @@
+"""Where two texts differ, as passages for a person to read."""
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+LONG = 160  # characters of a passage
+CONTEXT = 40  # shown before and after it
+
+
+def differing(one: Sequence[str], other: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The passages in which two texts differ, both given as lines: (of the one, of the other), "" where one has none.
+
+    A line that was replaced by another is shown whole where both are short, else word by word.
+    """
+    for tag, low, high, start, end in difflib.SequenceMatcher(None, one, other).get_opcodes():
+        if tag == "equal":
+            continue
+        paired = min(high - low, end - start)
+        for left, right in zip(one[low : low + paired], other[start : start + paired], strict=True):
+            yield from [(left, right)] if max(len(left), len(right)) <= LONG else parted(left, right)
+        yield from ((beginning(line), "") for line in one[low + paired : high])
+        yield from (("", beginning(line)) for line in other[start + paired : end])
+
+
+def parted(one: str, other: str) -> Iterator[tuple[str, str]]:
+    """The words in which two lines differ, with a little around them; of scripts without spaces, the characters."""
+    left, right = ([match.span() for match in re.finditer(r"\S+\s*", text)] for text in (one, other))
+    here, there = [one[low:high] for low, high in left], [other[low:high] for low, high in right]
+    for tag, low, high, start, end in difflib.SequenceMatcher(None, here, there).get_opcodes():
+        if tag == "equal":
+            continue
+        (first, last), (begin, stop) = _span(left, low, high, len(one)), _span(right, start, end, len(other))
+        before = _common(one[first:last], other[begin:stop])
+        first, begin = first + before, begin + before
+        after = _common(one[first:last][::-1], other[begin:stop][::-1])
+        yield _window(one, first, last - after), _window(other, begin, stop - after)
+
+
+def _common(one: str, other: str) -> int:
+    """How many characters two texts begin with alike."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+def _span(words: Sequence[tuple[int, int]], low: int, high: int, length: int) -> tuple[int, int]:
+    """Where some words stand in their text; an empty place where there are none."""
+    start = words[low][0] if low < len(words) else length
+    return start, words[high - 1][1] if high > low else start
+
+
+def _window(text: str, low: int, high: int) -> str:
+    """A part of a text with what is around it, "" for an empty part."""
+    if low >= high:
+        return ""
+    start, end = max(0, low - CONTEXT), min(len(text), min(high, low + LONG) + CONTEXT)
+    return ("\u2026" if start else "") + cut(text, start, end) + ("\u2026" if end < len(text) else "")
+
+
+def beginning(text: str) -> str:
+    """The beginning of some text."""
+    return text if len(text) <= LONG else cut(text, 0, LONG - 1) + "\u2026"
+
+
+def cut(text: str, start: int, end: int) -> str:
+    """Part of a text, no letter of which loses a mark: a little more where it would."""
+    while 0 < start < len(text) and unicodedata.category(text[start]).startswith("M"):
+        start -= 1
+    while end < len(text) and unicodedata.category(text[end]).startswith("M"):
+        end += 1
+    return text[start:end]
+
+
+ISOLATE, POP = "\u2068", "\u2069"  # UAX #9: what stands between them does not order what stands around
+_STEERING = {"\u061c", "\u200e", "\u200f", *map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A)))}
+
+
+def for_terminal(text: str) -> str:
+    """A passage as it may be printed: on one line, without signs that steer a terminal or its direction of writing.
+
+    Text with letters that are written from right to left is isolated, so that it leaves what is around it in place.
+    """
+    clean = "".join(
+        " " if sign in "\t\n\r" else "\ufffd" if unicodedata.category(sign) == "Cc" else sign
+        for sign in text
+        if sign not in _STEERING
+    )
+    rtl = any(unicodedata.bidirectional(sign) in ("R", "AL", "AN") for sign in clean)
+    return f"{ISOLATE}{clean}{POP}" if rtl else clean
