@@ -6,7 +6,7 @@ stage's shards, in the folder itself, hold one row for every document read.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -25,8 +25,9 @@ from pipelines.dedup_report import Evidence, report
 from pipelines.dedup_settings import Dedup, parse_bytes
 from pipelines.dedup_settle import Mark, Settle
 from pipelines.dedup_sources import FOUND
-from pipelines.dedup_space import Cuts, check_space, cut, line_parts
+from pipelines.dedup_space import Cuts, check_space, cut, group_parts, line_parts
 from pipelines.dedup_stages import Exact, Pairs, Sign, Urls
+from pipelines.dedup_stars import clear_spread, spread_groups
 from pipelines.dedup_steps import Chains, Places, Roomy, Steps, places_of
 from roots.errors import SettingsError, unknown_name
 from roots.executors import Executor
@@ -150,11 +151,17 @@ def find(steps: Steps, everything: Chains, settings: Dedup, workers: int) -> tup
 def verify_pairs(steps: Steps, everything: Chains, settings: Dedup, cuts: Cuts, found: Found) -> Path:
     """Verify candidates group by group, and decide. Gives back the manifest of settle."""
     sign, urls, exact, pairs = found
-    grouping = Groups(cuts.group_bytes, cuts.nodes)
-    groups = steps.run(grouping, {"groups.parquet": [*found]}, "groups").with_name("groups.parquet")
+    edges = sum(Scratch.of(each).total for each in (urls, exact, pairs))
+    parts = group_parts(Scratch.of(sign).total, edges, cuts)
+    if parts == 1:
+        clear_spread(steps)
+        grouped = steps.run(Groups(cuts.group_bytes), {"groups.parquet": [*found]}, "groups")
+    else:
+        grouped = spread_groups(steps, found, cuts.group_bytes, parts)
+    groups = Scratch.of(grouped).paths()
     sets = steps.run(
-        ShingleSets(settings.scheme, sign, cuts.stretch_bytes),
-        {name: [groups, sign.with_name(name), *everything[name]] for name in everything},
+        ShingleSets(settings.scheme, sign, cuts.stretch_bytes, parts),
+        {name: [*groups, sign.with_name(name), *everything[name]] for name in everything},
         "sets",
     )
     return steps.run(
@@ -191,9 +198,10 @@ def clear_lines(steps: Steps) -> tuple[None, None]:
     return None, None
 
 
-def count_groups(groups: Path) -> int:
+def count_groups(groups: Sequence[Path]) -> int:
     """How many groups there are."""
-    most = [pc.max(batch["group"]).as_py() for batch in read_batches(groups, ["group"]) if batch.num_rows]
+    batches = (batch for path in groups for batch in read_batches(path, ["group"]))
+    most = [pc.max(batch["group"]).as_py() for batch in batches if batch.num_rows]
     return max(most, default=-1) + 1
 
 

@@ -22,35 +22,32 @@ class Groups:
     """Which documents hang together by candidates and copies, and in which group they are settled.
 
     A whole component is always in one group. Groups are filled, in the order of the components' first documents,
-    up to `group_bytes` of what settling them takes.
+    up to `group_bytes` of what settling them takes. One task, of 41 bytes a document: pipelines.dedup_stars spreads it.
     """
 
     name: ClassVar[str] = "dedup.groups"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # 2: no two documents share a node
     schema: ClassVar[pa.Schema] = pa.schema(
         [NUMBER, pa.field("group", pa.int32()), pa.field("shingles", pa.int32())]  # shingles: 0 without a candidate
     )
     group_bytes: int
-    nodes: int  # of the union-find: documents share a node where there are more of them
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Join, weigh and pack."""
         signed, urls, exact, pairs = (Scratch.of(source) for source in sources)
-        nodes = max(1, min(self.nodes, signed.total))
-        parents = np.arange(nodes, dtype=np.int64)
+        parents = np.arange(signed.total, dtype=np.int64)
         state = np.zeros(signed.total, dtype=np.uint8)  # 1: has a copy or is one, 2: has a candidate
-        weights = np.zeros(nodes, dtype=np.int64)
-        for one, other, candidates in _edges(urls, exact, pairs):
+        weights = np.zeros(signed.total, dtype=np.int64)
+        for one, other, candidates in edges_of(urls, exact, pairs):
             for ends in (one, other):
                 np.bitwise_or.at(state, ends, 1 + 2 * candidates)
-            components(parents, one % nodes, other % nodes)
-            np.add.at(weights, one % nodes, PAIR_BYTES)
-        yield from self._pack(signed, nodes, parents, state, weights)
+            components(parents, one, other)
+            np.add.at(weights, one, PAIR_BYTES)
+        yield from self._pack(signed, parents, state, weights)
 
     def _pack(
         self,
         signed: Scratch,
-        nodes: int,
         parents: Int64s,
         state: npt.NDArray[np.uint8],
         weights: Int64s,
@@ -60,18 +57,18 @@ class Groups:
         for start, piece in signed.stream(["shingles"]):
             rows = np.flatnonzero(state[start : start + piece["shingles"].size])
             shingles = np.where(state[rows + start] & 2, piece["shingles"][rows], 0)
-            np.add.at(weights, (rows + start) % nodes, 8 * shingles.astype(np.int64) + DOCUMENT_BYTES)
-        total = np.zeros(nodes, dtype=np.int64)
+            np.add.at(weights, rows + start, 8 * shingles.astype(np.int64) + DOCUMENT_BYTES)
+        total = np.zeros(signed.total, dtype=np.int64)
         np.add.at(total, parents, weights)
         group = ((np.cumsum(total) - total) // self.group_bytes).astype(np.int32)
         for start, piece in signed.stream(["shingles"]):
             rows = np.flatnonzero(state[start : start + piece["shingles"].size])
             shingles = np.where(state[rows + start] & 2, piece["shingles"][rows], 0).astype(np.int32)
             documents = rows + start
-            yield from in_batches(self.schema, documents, group[parents[documents % nodes]], shingles)
+            yield from in_batches(self.schema, documents, group[parents[documents]], shingles)
 
 
-def _edges(urls: Scratch, exact: Scratch, pairs: Scratch) -> Iterator[tuple[Int64s, Int64s, npt.NDArray[np.uint8]]]:
+def edges_of(urls: Scratch, exact: Scratch, pairs: Scratch) -> Iterator[tuple[Int64s, Int64s, npt.NDArray[np.uint8]]]:
     """All that documents hang together by: (one, other, whether their sets of shingles are needed)."""
     for _, piece in urls.stream(["head", "document"]):
         yield piece["head"], piece["document"], np.zeros(len(piece["head"]), dtype=np.uint8)
@@ -104,14 +101,15 @@ class ShingleSets:
     scheme: Scheme
     signed: Path = field(metadata=ASIDE)  # manifest of sign; its contents are among the sources
     stretch_bytes: int = field(metadata=ASIDE)
+    parts: int = field(default=1, metadata=ASIDE)  # shards of groups
     group_bytes: ClassVar[int] = 1 << 20  # of a row group, not of a group: the least that settling one has to read
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Cut the texts of one chain again; sources are groups, the shard of sign, and the chain."""
-        grouped, signs, *chain = sources
+        """Cut the texts of one chain again; sources are the shards of groups, the shard of sign, and the chain."""
+        grouped, (signs, *chain) = sources[: self.parts], sources[self.parts :]
         start = Scratch.of(self.signed).start(name)
         end = start + shards.open_shard(signs).metadata.num_rows
-        parts = list(read_between(grouped, "document", start, end, self._grouped_columns))
+        parts = [part for path in grouped for part in read_between(path, "document", start, end, self._grouped_columns)]
         if not parts:
             return
         wanted = self._with_ranks(pa.Table.from_batches(parts), signs, start)

@@ -19,7 +19,7 @@ class Cuts:
 
     exact_parts: int
     pair_parts: int
-    nodes: int
+    nodes: int  # documents that one task can group
     group_bytes: int
     set_bytes: int
     stretch_bytes: int
@@ -52,6 +52,17 @@ def cut(documents: int, shingles: int, memory: int, workers: int) -> Cuts:
         set_bytes=held // 2,
         stretch_bytes=min(32 << 20, max(8 << 20, shingles // (2 * workers)), held // 4),
     )
+
+
+STRETCH_BYTES = 64  # a document in a part of weigh
+END_BYTES = 64  # an end of an edge in a part of stars, while it is sorted
+
+
+def group_parts(documents: int, edges: int, cuts: Cuts) -> int:
+    """How many tasks group so many documents, which hang together by so many edges: one, where it can hold all."""
+    if documents <= cuts.nodes:
+        return 1
+    return max(2, -(-(documents * STRETCH_BYTES + 2 * edges * END_BYTES) // (2 * cuts.set_bytes)))
 
 
 LINE_BYTES = 130  # a line in a part of repeats, while it is sorted

@@ -237,13 +237,23 @@ def test_any_executor_memory_and_order_gives_the_same_bytes(
     want = {name: (target / name).read_bytes() for name in chains}
     backwards = dict(reversed(chains.items()))
     run_dedup(backwards, tmp_path / "two", Dedup(memory="1G"), Local(2))
-    # Many groups, each settled at once; then few union-find nodes, so one group, settled block by block.
-    for folder, nodes, groups in (("many", 1000, 2), ("blocks", 50, 1)):
-        cuts = dedup_space.Cuts(3, 4, nodes, group_bytes=20_000, set_bytes=9_000, stretch_bytes=5_000)
+    # Many groups, each settled at once; one group, settled block by block; and many groups, found by many tasks.
+    for folder, nodes, group_bytes, set_bytes, groups in (
+        ("many", 1000, 20_000, 9_000, 2),
+        ("blocks", 1000, 1 << 30, 9_000, 1),
+        ("spread", 50, 20_000, 90_000, 2),
+    ):
+        cuts = dedup_space.Cuts(3, 4, nodes, group_bytes, set_bytes, stretch_bytes=5_000)
         monkeypatch.setattr(dedup, "cut", lambda *_, cuts=cuts: cuts)
         run_dedup(chains, tmp_path / folder, Dedup(), Serial())
         assert len(list((tmp_path / folder / "settle").glob("*.parquet"))) >= groups
-    for folder in ("two", "many", "blocks"):
+    assert (len(list((tmp_path / "blocks/settle").glob("*.parquet"))), (tmp_path / "many/weigh").exists()) == (1, False)
+    assert len(list((tmp_path / "spread/groups").glob("*.parquet"))) > 1
+    monkeypatch.setattr(dedup, "cut", dedup_space.cut)
+    run_dedup(chains, tmp_path / "spread", Dedup(memory="1G"), Serial())  # one task again: nothing of the many is left
+    left = {path.parent.name for path in (tmp_path / "spread").glob("*/*.parquet")}
+    assert left == STEPS
+    for folder in ("two", "many", "blocks", "spread"):
         assert {name: (tmp_path / folder / name).read_bytes() for name in chains} == want
 
 
