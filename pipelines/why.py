@@ -133,7 +133,8 @@ def _differences(work: Path, code: str, row: Row) -> Iterator[str]:
     paths = [path for each in deduplicated_with(work, code) for path in folder(work, each, "extract").glob("*.parquet")]
     for path in sorted(paths):
         for batch in shards.read(path, ["id", "text"]):
-            for each in batch.filter(pc.is_in(batch["id"], pa.array([lost, kept]))).to_pylist():
+            both = pc.and_(pc.is_in(batch["id"], pa.array([lost, kept])), batch["text"].is_valid())
+            for each in batch.filter(both).to_pylist():  # a page has no text in the languages it was not taken for
                 texts[each["id"]] = _split(each["text"], code)
     one, other = texts.get(lost), texts.get(kept)
     if row["release"]:

@@ -155,8 +155,8 @@ def test_an_alarm_is_about_the_sources_that_are_set(catalogue: str, tmp_path: Pa
 SETTINGS = {"scope": "global", "source": "file", "lines": ["newspaper"], "every_copy": True}
 
 
-def fake_work(work: Path) -> Path:
-    """Two languages as far as filter: a document of each that are copies, one of its own for each."""
+def fake_work(work: Path, copies: Mapping[str, str] | None = None) -> Path:
+    """Two languages as far as filter: a document of each that are `copies`, one of its own for each."""
     rng = random.Random(4)
     shared = " ".join(words(rng, 120))
     names = {"fr": ["fr shared longer", "fr own"], "ca": ["ca shared", "ca own"]}
@@ -167,7 +167,8 @@ def fake_work(work: Path) -> Path:
     layout: dict[str, tuple[pa.Schema, Rows]] = {"index": (INDEX, index)}
     for code, ids in names.items():
         own = " ".join(words(rng, 90))
-        texts = [f"Menu\n\n{text}" for text in (shared + " et un peu plus" * (code == "fr"), own)]
+        copy = copies[code] if copies else shared + " et un peu plus" * (code == "fr")
+        texts = [f"Menu\n\n{text}" for text in (copy, own)]
         kept = [{"id": row["id"], "drop": None if row["id"] in ids else "extract.other_language"} for row in index]
         for row in kept:
             if row["drop"] is None:
@@ -293,3 +294,28 @@ def test_a_document_that_is_only_marked_is_edited_like_all_that_stay(tmp_path: P
         assert [line["times"] for line in marks["fresh"]["lines"]] == ([times] if times else [])
         if released == "mark":
             assert [line["times"] for line in marks["near"]["lines"]] == [2]
+
+
+def test_why_shows_the_kept_one_the_jaccard_and_where_a_text_from_right_to_left_differs(tmp_path: Path) -> None:
+    rng = random.Random(9)
+    text = ["".join(rng.choices("ابتثجحخدذرزسشصضطظعغفقكلمنهوي", k=6)) for _ in range(200)]
+    other = [*text[:150], "كِتَابٌ", *text[151:], "زيادة"]
+    work = fake_work(tmp_path / "work", {"ca": " ".join(text), "fr": " ".join(other)})
+    jobs = plan_jobs(work, ["fr", "ca"], {"a.parquet": tmp_path / "a.warc.gz"}, {"dedup": SETTINGS})
+    for job in jobs:
+        pipeline.run_stages(job, ("dedup",), Serial())
+    told = list(explain(work, "https://ca.org/0", "ca"))
+    shingles = [
+        {tuple(each[at : at + 5]) for at in range(len(each) - 4)} for each in (["Menu", *text], ["Menu", *other])
+    ]
+    jaccard = len(shingles[0] & shingles[1]) / len(shingles[0] | shingles[1])
+    shown = "\n".join(told)
+    assert "DROPPED: dedup.near" in shown
+    assert f"a copy of fr shared longer, which was kept; Jaccard {jaccard:.4f}" in shown
+    here = next(line.strip() for line in told if "only here" in line)
+    there = [line.strip() for line in told if "only there" in line]
+    assert here.startswith("only here: \u2068\u2026")
+    assert here.endswith("\u2026\u2069")
+    assert text[150] in here
+    assert "كِتَابٌ" in there[0]
+    assert "زيادة" in there[1]
