@@ -54,18 +54,21 @@ class Groups:
     ) -> Iterator[pa.RecordBatch]:
         while not np.array_equal(parents, higher := parents[parents]):
             parents = higher
+        del higher
         for start, piece in signed.stream(["shingles"]):
             rows = np.flatnonzero(state[start : start + piece["shingles"].size])
             shingles = np.where(state[rows + start] & 2, piece["shingles"][rows], 0)
             np.add.at(weights, rows + start, 8 * shingles.astype(np.int64) + DOCUMENT_BYTES)
         total = np.zeros(signed.total, dtype=np.int64)
         np.add.at(total, parents, weights)
-        group = ((np.cumsum(total) - total) // self.group_bytes).astype(np.int32)
+        before = np.cumsum(total, out=weights)  # in place: a number of a billion documents is 8 GB
+        before -= total
+        before //= self.group_bytes
         for start, piece in signed.stream(["shingles"]):
             rows = np.flatnonzero(state[start : start + piece["shingles"].size])
             shingles = np.where(state[rows + start] & 2, piece["shingles"][rows], 0).astype(np.int32)
             documents = rows + start
-            yield from in_batches(self.schema, documents, group[parents[documents]], shingles)
+            yield from in_batches(self.schema, documents, before[parents[documents]].astype(np.int32), shingles)
 
 
 def edges_of(urls: Scratch, exact: Scratch, pairs: Scratch) -> Iterator[tuple[Int64s, Int64s, npt.NDArray[np.uint8]]]:
