@@ -1,10 +1,11 @@
 """What a model must beat: bits per byte of counting, on the same held-out bytes.
 
-Byte unigram (add-one), and byte n-grams interpolated by Witten and Bell's rule (Witten and Bell 1991; Chen and Goodman
-1999, section 2.4). Both are fitted on the training text only.
+Byte unigram (add-one), and byte n-grams interpolated in two ways: by Witten and Bell's rule (1991; Chen and Goodman
+1999, section 2.4), the usual one for bytes (PPM is its relative), and by modified Kneser and Ney's (Chen and Goodman
+1999, section 3), the best known. All are fitted on the training text only.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,10 @@ from trainer import corpus
 Bytes = npt.NDArray[np.uint8]
 Codes = npt.NDArray[np.uint64]
 
+Counts = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.float64]
+
+ORDER = 5  # bytes in the n-grams that a model is held against
 LONGEST = 8  # bytes in an n-gram: what 64 bits hold
 
 
@@ -47,37 +52,82 @@ def _codes(data: Bytes, order: int) -> Codes:
     return found
 
 
-def _count_of(codes: Codes, known: Codes, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def _count_of(codes: Codes, known: Codes, counts: Numbers) -> Numbers:
     at = np.minimum(np.searchsorted(known, codes), len(known) - 1)
     return np.where(known[at] == codes, counts[at], 0).astype(np.float64)
 
 
-def ngram(train: Bytes, held_out: Bytes, order: int = 5) -> float:
+def ngram(train: Bytes, held_out: Bytes, order: int = 5, rule: str = "witten_bell") -> float:
     """Bits per byte of interpolated byte n-grams of up to `order` bytes, over the text as `unigram`."""
-    return float(ngram_bits(train, held_out, order)[held_out > 0].mean())
+    return float(ngram_bits(train, held_out, order, rule)[held_out > 0].mean())
 
 
-def ngram_bits(train: Bytes, held_out: Bytes, order: int) -> npt.NDArray[np.float64]:
-    """Bits of each byte of `held_out` by n-grams of up to `order` bytes.
+Weights = tuple[Numbers, Numbers, Numbers]  # of each n-gram, its own; and what its context divides by, and spares
+
+
+def _witten_bell(counts: Counts, starts: Counts) -> Weights:
+    """A context that stood n times, with k kinds of bytes after it, spares k / (n + k) for the shorter one."""
+    kinds = np.diff(np.concatenate([starts, [len(counts)]])).astype(np.float64)
+    return counts.astype(np.float64), np.add.reduceat(counts, starts) + kinds, kinds
+
+
+def _kneser_ney(counts: Counts, starts: Counts) -> Weights:
+    """Every n-gram gives up a part of a count, another one for what stood once, twice, and more often."""
+    taken = _discounts(counts)[np.minimum(counts, 3)]
+    return counts - taken, np.add.reduceat(counts, starts).astype(np.float64), np.add.reduceat(taken, starts)
+
+
+def _discounts(counts: Counts) -> Numbers:
+    """What n-grams that stood 0, 1, 2, and 3 or more times give up (Chen and Goodman 1999, equation 26).
+
+    Half a count where the text is too small or too regular for the estimate.
+    """
+    of = [int((counts == times).sum()) for times in range(1, 5)]
+    found = [0.0, 0.5, 0.5, 0.5]
+    if of[0] and of[1]:
+        share = of[0] / (of[0] + 2 * of[1])
+        for times in (1, 2, 3):
+            if of[times - 1]:
+                estimate = times - (times + 1) * share * of[times] / of[times - 1]
+                found[times] = min(max(estimate, 0.05), times - 0.05)
+    return np.array(found)
+
+
+RULES: Mapping[str, Callable[[Counts, Counts], Weights]] = {"witten_bell": _witten_bell, "kneser_ney": _kneser_ney}
+
+
+def _counted(train: Bytes, order: int, rule: str) -> list[tuple[Codes, Counts]]:
+    """The n-grams of every length from 1 to `order`, with how often they stood.
+
+    By Kneser and Ney a shorter one counts the kinds of bytes that stood before it, not how often it stood.
+    """
+    found = [np.unique(_codes(train, order), return_counts=True)]
+    for length in range(order - 1, 0, -1):
+        longer, mask = found[-1][0], np.uint64((1 << (8 * length)) - 1)
+        ends = longer & mask if rule == "kneser_ney" else _codes(train, length)
+        found.append(np.unique(ends, return_counts=True))
+    return found[::-1]
+
+
+def ngram_bits(train: Bytes, held_out: Bytes, order: int, rule: str = "witten_bell") -> Numbers:
+    """Bits of each byte of `held_out` by n-grams of up to `order` bytes; `rule` is a key of RULES.
 
     Raises ValueError for an order beyond 8.
     """
     if not 1 <= order <= LONGEST:
         raise ValueError(f"order must lie between 1 and {LONGEST}")
     chance = np.full(len(held_out), 1 / 256)
-    for length in range(1, order + 1):
-        known, counts = np.unique(_codes(train, length), return_counts=True)
+    for length, (known, counts) in enumerate(_counted(train, order, rule), start=1):
         contexts = known >> np.uint64(8)
         starts = np.flatnonzero(np.concatenate([[True], contexts[1:] != contexts[:-1]]))
-        seen = np.add.reduceat(counts, starts)  # how often each context stood
-        kinds = np.diff(np.concatenate([starts, [len(contexts)]]))  # with how many different bytes after it
+        own, whole, spared = RULES[rule](counts, starts)
         here = _codes(held_out, length)
-        of_context = _count_of(here >> np.uint64(8), contexts[starts], seen)
-        of_kinds = _count_of(here >> np.uint64(8), contexts[starts], kinds)
-        hits = _count_of(here, known, counts)
-        whole = of_context + of_kinds
-        chance = np.where(whole > 0, (hits + of_kinds * chance) / np.maximum(whole, 1), chance)
-    bits: npt.NDArray[np.float64] = -np.log2(chance)
+        before = here >> np.uint64(8)
+        divisor = _count_of(before, contexts[starts], whole)
+        spare = _count_of(before, contexts[starts], spared)
+        hits = _count_of(here, known, own)
+        chance = np.where(divisor > 0, (hits + spare * chance) / np.where(divisor > 0, divisor, 1), chance)
+    bits: Numbers = -np.log2(chance)
     return bits
 
 
@@ -86,7 +136,8 @@ class Baselines:
     """Bits per byte of counting."""
 
     unigram: float
-    ngram: float
+    ngram: float  # by Witten and Bell
+    kneser_ney: float
     order: int
     train_bytes: int
     held_out_bytes: int
@@ -97,9 +148,5 @@ def measure(
 ) -> Baselines:
     """Fit on up to `limit` bytes of the training shards, judge on `held_limit` bytes of the held-out ones."""
     fitted, judged = text_of(train, limit), text_of(held_out, held_limit)
-    return Baselines(unigram(fitted, judged), ngram(fitted, judged), 5, len(fitted), len(judged))
-
-
-def lowest(found: Mapping[str, Baselines]) -> dict[str, float]:
-    """The better of the two, for each language."""
-    return {language: min(b.unigram, b.ngram) for language, b in found.items()}
+    witten_bell, kneser_ney = (ngram(fitted, judged, ORDER, rule) for rule in ("witten_bell", "kneser_ney"))
+    return Baselines(unigram(fitted, judged), witten_bell, kneser_ney, ORDER, len(fitted), len(judged))

@@ -148,25 +148,37 @@ def test_windows_longer_than_the_text_are_left_out_of_the_curve(world, run):
     assert list(evaluate.extrapolation(model, held_out(world), [64, 10**6], 4000)) == [64]
 
 
-def test_ngrams_are_probabilities_and_learn(tmp_path):
+@pytest.mark.parametrize("rule", baselines.RULES)
+def test_ngrams_are_probabilities_and_learn(rule):
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, 5000, dtype=np.uint8)
-    assert 7.5 < baselines.ngram(noise[:4000], noise[4000:]) < 9.5
+    assert 7.5 < baselines.ngram(noise[:4000], noise[4000:], 5, rule) < 9.5
     pattern = np.frombuffer(b"abcabd" * 500, dtype=np.uint8)
-    assert baselines.ngram(pattern, pattern[:600]) < 0.1
+    assert baselines.ngram(pattern, pattern[:600], 5, rule) < 0.1
     assert baselines.unigram(pattern, pattern) == pytest.approx(-np.log2([(1001) / 3256] * 4 + [501 / 3256] * 2).mean())
     train_, word = np.frombuffer(b"abracadabra" * 3, dtype=np.uint8), b"abra"
     total = 0.0
     for last in range(256):  # chances of all bytes after a context sum to 1
         data = np.frombuffer(word + bytes([last]), dtype=np.uint8)
-        total += 2 ** -baselines.ngram_bits(train_, data, 5)[-1]
+        total += 2 ** -baselines.ngram_bits(train_, data, 5, rule)[-1]
     assert total == pytest.approx(1.0)
     ends = np.frombuffer(b"abra\0abra\0", dtype=np.uint8)  # where documents end is not counted
-    assert baselines.ngram(train_, ends) == pytest.approx(
-        baselines.ngram_bits(train_, ends, 5)[[0, 1, 2, 3, 5, 6, 7, 8]].mean()
+    assert baselines.ngram(train_, ends, 5, rule) == pytest.approx(
+        baselines.ngram_bits(train_, ends, 5, rule)[[0, 1, 2, 3, 5, 6, 7, 8]].mean()
     )
     with pytest.raises(ValueError, match="between 1 and 8"):
-        baselines.ngram(noise, noise, 9)
+        baselines.ngram(noise, noise, 9, rule)
+
+
+def test_kneser_neys_chances_by_hand():
+    # "abab": the pairs are 0a (the padding before the text), ba, and ab twice: n1 = 2 stood once, n2 = 1 twice.
+    # share = 2 / 4, so once gives up 1 - 2 x .5 x 1 / 2 = .5, twice 2 - 0 = 2, held to 1.95. As ends of pairs, a stood
+    # after two kinds and b after one, so that n1 = n2 = 1: share = 1 / 3, D1 = 1 - 2 / 3 = 1 / 3, D2 = 2, held to 1.95.
+    text = np.frombuffer(b"abab", dtype=np.uint8)
+    alone = (1 - 1 / 3 + (1 / 3 + 1.95) / 256) / 3  # b by itself
+    after_a = (2 - 1.95 + 1.95 * alone) / 2
+    bits = baselines.ngram_bits(text, np.frombuffer(b"ab", dtype=np.uint8), 2, "kneser_ney")
+    assert bits[1] == pytest.approx(-np.log2(after_a))
 
 
 def test_an_export_is_the_same_model_in_transformers(world, run, tmp_path):
