@@ -16,13 +16,15 @@ from typing import Any
 
 from pipelines import pipeline
 from pipelines.dedup_settings import parse_bytes
+from pipelines.dedup_space import GROUP_BYTES_EACH
 from pipelines.estimates import LEAST_PIECES, NOTHING, Interval, elapsed, total_of
 from pipelines.metering import Cost, Metered
 from pipelines.sampling import Piece, draw_pieces
 from roots.stage import Manifest, sha256_of
 
 GROWTH = 1.5  # times the cost of a document, for ten times the documents: the bound of tests/benchmarks/dedup_scale.py
-ALONE = ("dedup.groups",)  # sub-steps of dedup that are one task, whatever the crawl
+ALONE = ("dedup.groups",)  # sub-steps of dedup that are one task, where its memory holds something of each document
+SPREAD = 8  # times the CPU seconds of that task, where many share it: measured on 4 million documents
 ENOUGH = 1000  # documents in dedup's sample; with fewer its cost is a guess
 GROUP_BYTES = 64 << 20  # a shard's row group in the making, its copy and its packed form: small pieces never fill one
 ROW_BYTES = 600  # what a worker holds of each record of an archive while it works on it
@@ -277,10 +279,12 @@ class _Scale:
             driver = self.archives * max(LEAST_DRIVER_SECONDS, one.driver_seconds - measured)
             digests = self.whole * self.hash_seconds
             cpu = cpu.plus(Interval(digests, digests, digests))
+        memory = self._memory(one, rows.middle)
+        if one.stage == "dedup" and rows.middle * GROUP_BYTES_EACH > memory[1]:
+            more = alone * (SPREAD - 1)
+            cpu, alone = cpu.plus(Interval(more, more, more)), 0.0
         tasks = self._final_shards(disk.middle) if one.stage == "shard" else self.archives
-        return Stage(
-            one.language, one.stage, tasks, rows, kept, cpu, disk, self._memory(one, rows.middle), driver, alone
-        )
+        return Stage(one.language, one.stage, tasks, rows, kept, cpu, disk, memory, driver, alone)
 
     def _cost(self, measured: Sequence[float], fixed: float, spread: bool) -> Interval:
         """What grows with the bytes, and what each archive costs however small it is (dedup and shard: only once)."""

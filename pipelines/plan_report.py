@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from pipelines.dedup_space import GROUP_BYTES_EACH
 from pipelines.estimates import Interval
 from pipelines.plan import Forecast, Stage
 from pipelines.progress import clock
@@ -28,6 +29,7 @@ def report(found: Forecast, workers: Sequence[int], node_cores: int) -> Iterator
         stage = max(found.stages, key=lambda one: one.hours(count))
         part = 100 * stage.hours(count) / found.hours(count)
         yield f"{count:>8,} workers {number(found.hours(count)):>10}   of it {part:.0f} % {_name(stage)}"
+    yield from (_grouping(stage) for stage in found.stages if stage.stage == "dedup")
     yield from found.warnings
     yield "Not in the ranges: machines of another kind, reading over a network, workers that are lost."
     yield "Dedup's upper end is what its benchmark allows: half as much again a document for ten times the documents."
@@ -40,6 +42,13 @@ def _row(stage: Stage) -> str:
         f"{_name(stage):<12}{stage.documents.middle:>16,.0f}{number(hours.middle):>12}{_range(hours):>24}"
         f"{size(stage.disk_bytes.middle):>10}{memory:>22}"
     )
+
+
+def _grouping(stage: Stage) -> str:
+    """What the one sub-step of dedup takes that holds something of every document."""
+    alone, allowed = stage.documents.middle * GROUP_BYTES_EACH, stage.memory_bytes[1]
+    where = "one task" if alone <= allowed else f"many tasks of {size(allowed)} each: one would be"
+    return f"{_name(stage)} groups all documents in {where} of {size(alone)}"
 
 
 def _name(stage: Stage) -> str:

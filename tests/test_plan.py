@@ -14,7 +14,7 @@ from pipelines.cli import main
 from pipelines.estimates import Interval, elapsed, total_of
 from pipelines.metering import Metered, cpu_seconds, memory_peak
 from pipelines.plan import Measured, Plan, _beside, _Scale
-from pipelines.plan_report import number, size
+from pipelines.plan_report import _grouping, number, size
 from pipelines.sampling import draw_pieces
 from pipelines.sources import Limits, read_records
 from roots.errors import InputError
@@ -102,6 +102,18 @@ def test_what_even_an_empty_piece_costs_is_not_taken_for_what_grows() -> None:
     assert stage.documents.middle == pytest.approx(500_000)
 
 
+def test_grouping_that_one_task_cannot_hold_is_planned_for_many() -> None:
+    dedup = Measured("fr", "dedup", (10.0,), 2.0, (5,) * 10, (5,) * 10, (7.0,), 10, 0.2)
+    values = {memory: {"dedup": {"memory": memory}} for memory in ("2G", "99T")}
+    few, one = (_Scale(1000, 1e8, (1.0,) * 10, 0.0, values[memory]).stage(dedup) for memory in ("2G", "99T"))
+    assert few.alone_seconds == 0.0  # 5e11 documents, 41 bytes each: 20.5 TB
+    assert one.alone_seconds == pytest.approx(2.0e10)
+    assert few.core_seconds.middle > one.core_seconds.middle
+    assert few.hours(1000) < one.hours(1000)
+    assert "many tasks of 2" in _grouping(few)
+    assert "in one task of 20.5 TB" in _grouping(one)
+
+
 # Metering
 
 
@@ -151,6 +163,7 @@ def test_the_command_plans_and_its_range_holds_what_the_crawl_really_has(tmp_pat
     assert all(stage["memory_bytes"][0] <= stage["memory_bytes"][1] for stage in stages.values())
     assert "only" in result.output  # so few documents came to dedup that its cost is a guess
     assert "50 workers" in result.output
+    assert "fr dedup groups all documents in one task of " in result.output
 
 
 @pytest.mark.parametrize("wrong", [["--workers", "none"], ["--set", "plan.pieces=2"], ["--set", "extract.nothing=1"]])
