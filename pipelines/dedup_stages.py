@@ -4,7 +4,8 @@
     urls     documents of one URL, a part of all URLs at a time: the newest stays
     exact    documents of equal digest, a part of all digests at a time
     pairs    documents of an equal band key, a part of one band at a time: candidates
-    groups   candidates that hang together, packed into groups that fit in memory (pipelines.dedup_groups)
+    groups   candidates that hang together, packed into groups that fit in memory (pipelines.dedup_groups); where that
+             is too much for one task: stars, weigh, totals (pipelines.dedup_stars)
     sets     the sets of shingles of the documents in them, once more from the text
     settle   one group at a time: exact similarity, who is removed for whom (pipelines.dedup_settle)
 
