@@ -35,7 +35,10 @@ BLOCK_BYTES = 16 << 20  # asked for at once of what is fetched as a whole
 ASKED_AT_ONCE = 32
 READ_ONLY = ("http", "https")
 # What stores say of an object that changes with its contents, the surest first.
-MARKS = ("ETag", "etag", "md5Hash", "Content-MD5", "Digest", "LastModified", "Last-Modified", "last_modified", "mtime")
+MARKS = (
+    "ETag", "etag", "md5Hash", "blob_id", "Content-MD5", "Digest",
+    "LastModified", "Last-Modified", "last_modified", "mtime",
+)  # fmt: skip
 
 
 def is_url(text: str) -> bool:
@@ -217,6 +220,8 @@ class _Ranged(io.RawIOBase):
         if info.get("size") is None:
             raise ShardError(f"{path}: the server does not say how long it is. Fetch it, and name the file")
         self.size = int(info["size"])
+        # The Hub's file system has no request of its own for a range: it opens a file, which reads 5 MB ahead.
+        self._how: dict[str, str] = {"cache_type": "none"} if getattr(self._path, "protocol", "") == "hf" else {}
         self.stamp = (self.size, str(info.get("ETag", info.get("etag", ""))))
         self._at = 0
 
@@ -245,7 +250,7 @@ class _Ranged(io.RawIOBase):
             return b""
 
         def ask() -> bytes:
-            data: bytes = self._path.fs.cat_file(self._path.path, start=start, end=end)
+            data: bytes = self._path.fs.cat_file(self._path.path, start=start, end=end, **self._how)
             if len(data) == self.size != end - start:  # a server without ranges gives the whole
                 data = data[start:end]
             if len(data) != end - start:
