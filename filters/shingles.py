@@ -123,7 +123,7 @@ def _may_change(tables: Tables, row: np.int64, code: np.int64, starter: np.int64
     It suspects some texts that NFC leaves alone (a mark between two that would compose).
     """
     if row & UNSTABLE:
-        return True
+        return not row & EXPANDS
     return bool(row & SECOND and tables.points[starter] & np.uint32(FIRST) and _composes(tables.pairs, starter, code))
 
 
@@ -144,6 +144,18 @@ def _folded(value: np.uint64, row: np.int64, expansions: Array) -> np.uint64:
 def _digested(left: np.uint64, right: np.uint64, code: np.int64) -> tuple[np.uint64, np.uint64]:
     """The two halves of a text's digest with one more character."""
     return (left ^ np.uint64(code)) * _STEP, (right ^ np.uint64(code)) * _STEP2
+
+
+@inlined
+def _taken_apart(
+    taken: int, left: np.uint64, right: np.uint64, row: np.int64, expansions: Array
+) -> tuple[int, np.uint64, np.uint64]:
+    """How many characters a text's digest is of, and its halves, with the parts of one that NFC takes apart."""
+    if row & UNSTABLE and row & EXPANDS:
+        left, right = _digested(left, right, np.int64(expansions[row & FOLDED, 1]))
+        left, right = _digested(left, right, np.int64(expansions[row & FOLDED, 2]))
+        taken += 2
+    return taken, left, right
 
 
 @inlined
@@ -169,8 +181,7 @@ def cut(held: Buffers, place: int, tables: Tables, trusted: bool, room: Room, di
     units, kinds = room.units, room.kinds  # read from the tuples once: each read counts a reference
     count, taken = 0, 0
     value, left, right, whole_left, whole_right = _SEED, _SEED, _STEP, _MIX1, _MIX2
-    open_kind, starter, order = np.int64(0), np.int64(0), np.int64(0)
-    stacked = False
+    open_kind, starter, order, stacked = np.int64(0), np.int64(0), np.int64(0), False
     while at < end:
         code, at = _code_at(data, at, end)
         if code < 0:
@@ -181,8 +192,10 @@ def cut(held: Buffers, place: int, tables: Tables, trusted: bool, room: Room, di
             left, right = _digested(left, right, code)
         elif taken == 0:
             whole_left, whole_right = _digested(whole_left, whole_right, code)
-        if row & RARE and not trusted and _may_change(tables, row, code, starter):
-            return -1
+        if row & RARE:
+            if not trusted and _may_change(tables, row, code, starter):
+                return -1
+            taken, left, right = _taken_apart(taken, left, right, row, expansions)
         both = np.int64(orders[code]) if code >= 0xC0 else np.int64(0)
         rank = both & 0xFF
         if rank == 0:
@@ -204,8 +217,7 @@ def cut(held: Buffers, place: int, tables: Tables, trusted: bool, room: Room, di
         if kind:
             value = _folded(value, row, expansions)
     count = _close(units, kinds, count, value, open_kind)
-    digest[0] = mix(left if taken else whole_left)
-    digest[1] = mix(right if taken else whole_right)
+    digest[0], digest[1] = mix(left if taken else whole_left), mix(right if taken else whole_right)
     return count
 
 
