@@ -14,6 +14,7 @@ pytest.importorskip("moto.server", reason="the S3 server of these tests: pip ins
 
 from pipelines import spool
 from pipelines.sources import Limits, read_at
+from pipelines.watching import Watcher
 from roots import shards, storage
 from roots.errors import InputError, SettingsError, ShardError
 from tests.s3_server import Faults, s3_server
@@ -45,6 +46,7 @@ def _fs() -> Any:
     return storage.path_of("s3://store").fs  # type: ignore[attr-defined]
 
 
+WATCHED = ("index", "fr/extract", "fr/dedup/sign")
 NAMES = ("example-2024-00001.warc.gz", "example-2024-00003.warc.wet.gz")
 
 
@@ -90,6 +92,19 @@ def test_the_main_job_on_an_object_store_makes_the_same_documents(
 def test_a_second_run_makes_nothing(server: tuple[str, Faults]) -> None:
     again = roots("extract", "s3://store/work", "--lang", "fr", "--quiet", "--executor", "serial")
     assert "before" in again
+
+
+def test_a_run_on_a_store_is_watched_as_one_in_a_folder(server: tuple[str, Faults], work: Path) -> None:
+    half = storage.path_of("s3://store/half")
+    for name in ("inputs.json", *(f"{stage}/{NAMES[0].partition('.')[0]}.parquet" for stage in WATCHED)):
+        storage.send(work / name, half / name)
+    there, here = Watcher(half).look(), Watcher(work).look()
+    found = {each.stage: (each.done, each.total, each.rows, each.kept) for each in there}
+    whole = {each.stage: each for each in here}
+    assert found["index"][:2] == (1, 2)
+    assert found["dedup.sign"][:2] == (1, None)
+    assert found["extract"][2] < whole["extract"].rows
+    assert found["redact"] == (0, 2, 0, 0)
 
 
 def test_archives_by_http(server: tuple[str, Faults], work: Path, tmp_path: Path) -> None:
