@@ -12,6 +12,7 @@ child talk in JSON: nothing a child sends is ever unpickled.
 
 import atexit
 import ctypes
+import fcntl
 import importlib
 import json
 import os
@@ -23,6 +24,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -40,6 +42,11 @@ Prepare = Callable[..., Callable[[Sequence[Any]], Iterator[Row]]]
 PRELOAD = ("pipelines.page",)  # what the server imports before it forks: all that is dear to import
 RETRIES = 2  # a child killed from outside is no fault of its page; the third time is the machine's
 PIPE_BYTES = 1 << 20  # the pipe's buffer, so that child and parent seldom wait for each other
+# Seconds that rows gather in the pipe before they are taken, once a child has given SOME: where both share a core, a
+# parent that takes each row as it comes throws the child out of the processor, and out of its caches, at every page.
+# Measured, CPU of extract with resiliparse on one core: 20 ms 4 to 7 % less, 50 ms 7 %, 100 ms 9 %.
+GATHER_SECONDS = 0.05
+SOME = 64
 ROW_BYTES = 256 << 20  # a row beyond this is refused: it would be the parent's memory
 EXIT_MEMORY, EXIT_REFUSED = 77, 78
 ERROR_CHARS = 1000
@@ -176,6 +183,8 @@ class _Child:
         self.error = ""
         self.verdict = ""  # ours, where we had to end it
         self.pipe, theirs = os.pipe()
+        with suppress(OSError):  # a user has so much for pipes and no more: then it stays as it is
+            fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         body = json.dumps(job).encode()
         with suppress(OSError):  # a dead server shows as a pipe that ends, and as no pid
             socket.send_fds(server.socket, [NUMBER.pack(len(body))], [theirs])
@@ -196,10 +205,13 @@ class _Child:
         poll = select.poll()
         poll.register(self.pipe, select.POLLIN)
         held = bytearray()
+        given = 0
         while True:
             if not poll.poll(self.wall_seconds * 1000):
                 self.verdict = "timeout"
                 return
+            if given >= SOME:
+                time.sleep(GATHER_SECONDS)
             block = os.read(self.pipe, PIPE_BYTES)
             if not block:
                 self.ended = True
@@ -219,6 +231,7 @@ class _Child:
                 if isinstance(frame, str):
                     self.error = frame
                 elif self.ready:
+                    given += 1
                     yield frame
                 else:
                     self.ready = True  # the first frame only says that the child is prepared
