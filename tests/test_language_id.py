@@ -176,7 +176,8 @@ def test_the_gate_is_open_for_languages_that_the_model_does_not_know() -> None:
 
 
 def test_the_gate_sees_a_second_language_in_a_part_of_a_page() -> None:
-    most, part = (TEXTS["srp_Cyrl"] + "\n") * 60, (TEXTS["fra_Latn"] + "\n") * 6
+    # the part is longer than glances lie apart
+    most, part = (TEXTS["srp_Cyrl"] + "\n") * 60, (TEXTS["fra_Latn"] + "\n") * 12
     page = most + part + most
     model = load_model()
     plain, looked = identify(sample_of(page), model), identify_page(page, model)
