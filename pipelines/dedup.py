@@ -155,7 +155,8 @@ def verify_pairs(steps: Steps, everything: Chains, settings: Dedup, cuts: Cuts, 
     parts = group_parts(Scratch.of(sign).total, edges, cuts)
     if parts == 1:
         clear_spread(steps)
-        grouped = steps.run(Groups(cuts.group_bytes), {"groups.parquet": [*found]}, "groups")
+        stage = Groups(cuts.group_bytes, steps.advance_of(Groups.name))
+        grouped = steps.run(stage, {"groups.parquet": [*found]}, "groups")
     else:
         grouped = spread_groups(steps, found, cuts.group_bytes, parts)
     groups = Scratch.of(grouped).paths()

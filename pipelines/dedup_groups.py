@@ -1,6 +1,6 @@
 """groups and sets: which documents are settled together, and their sets of shingles, once more from the text."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -13,6 +13,7 @@ from filters.near_duplicates import Int64s, Scheme, components, shingle_sets
 from filters.shingle_tables import Uint64s
 from pipelines.dedup_columns import Scratch, joined, read_between, read_documents, read_pieces
 from pipelines.dedup_stages import NUMBER, U64, in_batches
+from pipelines.dedup_steps import ignore
 from roots import shards
 from roots.stage import ASIDE
 
@@ -31,6 +32,7 @@ class Groups:
         [NUMBER, pa.field("group", pa.int32()), pa.field("shingles", pa.int32())]  # shingles: 0 without a candidate
     )
     group_bytes: int
+    advance: Callable[[float], None] = field(default=ignore, metadata=ASIDE)  # told what share is done
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Join, weigh and pack."""
@@ -38,12 +40,16 @@ class Groups:
         parents = np.arange(signed.total, dtype=np.int64)
         state = np.zeros(signed.total, dtype=np.uint8)  # 1: has a copy or is one, 2: has a candidate
         weights = np.zeros(signed.total, dtype=np.int64)
+        edges = urls.total + exact.total + pairs.total
+        work, done = EDGE_WORK * edges + 2 * signed.total, 0
         for one, other, candidates in edges_of(urls, exact, pairs):
             for ends in (one, other):
                 np.bitwise_or.at(state, ends, 1 + 2 * candidates)
+            done += EDGE_WORK * len(one)
+            self.advance(done / work)
             components(parents, one, other)
             np.add.at(weights, one, PAIR_BYTES)
-        yield from self._pack(signed, parents, state, weights)
+        yield from self._pack(signed, parents, state, weights, work)
 
     def _pack(
         self,
@@ -51,6 +57,7 @@ class Groups:
         parents: Int64s,
         state: npt.NDArray[np.uint8],
         weights: Int64s,
+        work: int,
     ) -> Iterator[pa.RecordBatch]:
         while not np.array_equal(parents, higher := parents[parents]):
             parents = higher
@@ -59,6 +66,7 @@ class Groups:
             rows = np.flatnonzero(state[start : start + piece["shingles"].size])
             shingles = np.where(state[rows + start] & 2, piece["shingles"][rows], 0)
             np.add.at(weights, rows + start, 8 * shingles.astype(np.int64) + DOCUMENT_BYTES)
+            self.advance(1 - (2 * signed.total - start) / work)
         total = np.zeros(signed.total, dtype=np.int64)
         np.add.at(total, parents, weights)
         before = np.cumsum(total, out=weights)  # in place: a number of a billion documents is 8 GB
@@ -69,6 +77,7 @@ class Groups:
             shingles = np.where(state[rows + start] & 2, piece["shingles"][rows], 0).astype(np.int32)
             documents = rows + start
             yield from in_batches(self.schema, documents, before[parents[documents]].astype(np.int32), shingles)
+            self.advance(1 - (signed.total - start) / work)
 
 
 def edges_of(urls: Scratch, exact: Scratch, pairs: Scratch) -> Iterator[tuple[Int64s, Int64s, npt.NDArray[np.uint8]]]:
@@ -81,6 +90,7 @@ def edges_of(urls: Scratch, exact: Scratch, pairs: Scratch) -> Iterator[tuple[In
         yield piece["better"], piece["worse"], np.ones(len(piece["worse"]), dtype=np.uint8)
 
 
+EDGE_WORK = 3  # passes over a document that reading and joining an edge takes as long as
 PAIR_BYTES = 48  # of a candidate while it is sorted
 DOCUMENT_BYTES = 160
 SET_ROWS = 256  # cut at once: room for sets is made for four times the bytes of the text

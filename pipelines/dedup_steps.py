@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from roots import shards
 from roots.errors import ShardError
-from roots.executors import Executor, Needs
+from roots.executors import Executor, Needs, Serial, Threads
 from roots.stage import ALONE, Plan, Progress, Share, Stage, run
 
 Chains = Mapping[str, Sequence[Path]]  # shard name -> its shards of the stages before, first to last
@@ -84,11 +84,22 @@ class Steps:
         run(cast(Stage, stage), plan, place, self.executor, self.progress, self.share)
         return place / "manifest.json"
 
+    def advance_of(self, name: str) -> Callable[[float], None]:
+        """What a sub-step of one task tells its share to, so that the time left is known: where it runs in here."""
+        progress = self.progress
+        if progress is None or not isinstance(self.executor, Serial | Threads):
+            return ignore
+        return lambda share: progress(name, share, 1, None)
+
     def clear(self, folder: str) -> None:
         """Remove what an earlier run left of a sub-step that this one has no use for."""
         if self.share.rank == 0:
             for path in sorted((self.target / folder).glob("*.parquet")):
                 path.unlink(missing_ok=True)
+
+
+def ignore(share: float) -> None:
+    """Tell nobody."""
 
 
 def is_whole(path: Path, stage: Stage) -> bool:

@@ -56,15 +56,19 @@ class StageProgress:
         self._quiet = quiet
         self._terminal = self._stream.isatty()
         self._stage = ""
-        self._done = self._before = self._total = self._rows = 0
+        self._total = self._rows = 0
+        self._done = self._before = 0.0
         self._start = self._said = time.monotonic()
         self._lock = threading.Lock()
         self._closed = threading.Event()
         if self._terminal and not quiet:
             threading.Thread(target=self._redraw, daemon=True).start()
 
-    def __call__(self, stage: str, done: int, total: int, receipt: Receipt | None = None) -> None:
-        """Take note that `done` of `total` shards are done; `receipt` is of the last one made, if one was."""
+    def __call__(self, stage: str, done: float, total: int, receipt: Receipt | None = None) -> None:
+        """Take note that `done` of `total` shards are done; `receipt` is of the last one made, if one was.
+
+        A part of a shard counts for the time left.
+        """
         with self._lock:
             if stage != self._stage:
                 self._stage, self._before, self._rows = stage, done, 0
@@ -84,7 +88,7 @@ class StageProgress:
         """Log a stage that begins, or a shard that was made; a shard that failed is logged by `failed`."""
         if self._log is None:
             return
-        values: dict[str, Any] = {"stage": self._stage, "done": self._done, "total": self._total}
+        values: dict[str, Any] = {"stage": self._stage, "done": int(self._done), "total": self._total}
         if receipt is not None:
             made = {"rows": receipt.rows, "kept": receipt.kept, "drops": receipt.drops, "bytes": receipt.body_bytes}
             self._log("shard", **values, **made, seconds=round(time.monotonic() - self._start, 3))
@@ -100,7 +104,7 @@ class StageProgress:
     def _line(self) -> str:
         took = time.monotonic() - self._start
         made = self._done - self._before
-        parts = [f"{self._label}{self._stage:<8} {self._done}/{self._total} shards"]
+        parts = [f"{self._label}{self._stage:<8} {int(self._done)}/{self._total} shards"]
         if self._rows and took > 0:
             what = "rows" if "." in self._stage else "documents"  # of a sub-step: pairs, lines, groups
             parts.append(f"{self._rows:,} {what}, {self._rows / took:,.0f}/s")

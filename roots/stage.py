@@ -147,7 +147,8 @@ class Manifest:
             file.write("\n")
 
 
-Progress = Callable[[str, int, int, Receipt | None], None]  # stage, shards done, shards in all, receipt of the last
+# stage, shards done (a long one by parts, where it can tell), shards in all, receipt of the last
+Progress = Callable[[str, float, int, Receipt | None], None]
 
 
 def settings_of(stage: Stage) -> dict[str, Any]:

@@ -47,6 +47,16 @@ def test_a_terminal_gets_one_line_with_the_time_left() -> None:
     assert terminal.getvalue().split("\r")[-1].rstrip().endswith("left")
 
 
+def test_a_part_of_a_shard_counts_for_the_time_left() -> None:
+    terminal = Terminal()
+    progress = StageProgress("", terminal)
+    progress("dedup.groups", 0, 1, None)
+    assert terminal.getvalue().endswith("time left not known yet")
+    progress("dedup.groups", 0.25, 1, None)
+    progress.close()
+    assert re.search(r"0/1 shards  .* so far, [^ ]+ s left$", terminal.getvalue().split("\r")[-1].rstrip())
+
+
 def test_a_sub_step_counts_rows_and_has_its_own_time_left() -> None:
     terminal = Terminal()
     progress = StageProgress("", terminal)
