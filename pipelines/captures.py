@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.ranged import CONNECTIONS, Manners, RangedFile, open_server
+from pipelines.ranged import Manners, RangedFile, open_url
 from pipelines.seeds import Seed
 from roots import shards
 from roots.errors import ShardError
@@ -178,7 +178,7 @@ def open_index(source: Path, manners: Manners) -> pq.ParquetFile:
         if source.suffix != ".url":
             return pq.ParquetFile(source)
         note = json.loads(source.read_text(encoding="utf-8"))
-        file = RangedFile(open_server("", manners, CONNECTIONS), note["url"], note["bytes"])
+        file = RangedFile(open_url(note["url"], manners), note["url"], note["bytes"])
         return pq.ParquetFile(pa.PythonFile(file, mode="r"))
     except (pa.ArrowInvalid, OSError) as error:
         raise ShardError(f"{source.name} is no Parquet file, or a damaged one: {error}") from None

@@ -31,9 +31,9 @@ import pyarrow as pa
 from pipelines.captures import CAPTURE, Lookup, Select
 from pipelines.fetched import Earlier, read_record
 from pipelines.index_files import find_index
-from pipelines.ranged import CONNECTIONS, FolderRanges, Manners, MissingRange, ServerRanges, is_url, open_ranges
+from pipelines.ranged import CONNECTIONS, Manners, MissingRange, Ranges, is_http, open_ranges
 from pipelines.seeds import Seed
-from roots import shards
+from roots import shards, storage
 from roots.errors import InputError, ShardError
 from roots.executors import Executor, Serial, Threads
 from roots.schema import DROP, ID
@@ -67,7 +67,7 @@ STEP = 1 << 20
 class Pseudocrawl:
     """Settings of a pseudocrawl."""
 
-    data: str = "https://data.commoncrawl.org/"  # what the paths in the index are below: an address or a folder
+    data: str = "https://data.commoncrawl.org/"  # what the paths in the index are below: a URL or a folder
     content_types: tuple[str, ...] = Lookup.content_types
     record_bytes: int = Lookup.record_bytes  # of one record, packed
     unpacked_bytes: int = 256 << 20  # of one record, unpacked; it is checked in steps, never held
@@ -83,8 +83,8 @@ class Pseudocrawl:
     def __post_init__(self) -> None:
         if min(self.record_bytes, self.unpacked_bytes, self.records, self.connections) < 1:
             raise ValueError("record_bytes, unpacked_bytes, records and connections must be at least 1")
-        if not is_url(self.data) and "://" in self.data:
-            raise ValueError(f"data = {self.data!r} is neither a folder nor an http(s) address")
+        if storage.is_url(self.data) and not is_http(self.data):
+            storage.path_of(self.data)
         _ = self.manners
 
     @property
@@ -153,7 +153,7 @@ class Fetch:
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def _fetch(
-        self, ranges: FolderRanges | ServerRanges, capture: Mapping[str, Any], known: tuple[Path, int, int] | None
+        self, ranges: Ranges, capture: Mapping[str, Any], known: tuple[Path, int, int] | None
     ) -> tuple[bytes, str | None]:
         """A record, or why there is none. What is no record is asked for again until it comes twice alike."""
         if known and record_url(data := read_record(known), self.unpacked_bytes) == capture["url"]:

@@ -1,11 +1,11 @@
-"""Ranges of bytes of files in a folder or on a server: asked for politely, believed only where they are as asked.
+"""Ranges of bytes of files in a folder, on a server or in an object store: asked for politely, believed only where
+they are as asked.
 
 Polite: so many requests a second and no more, a name to complain to, and longer waits for everybody when the server
 says it is busy. Believed: a part (206) of exactly the range that was asked for and of its whole length. A page that
 says "SlowDown" is an answer with another status, and its bytes are never given on.
 """
 
-import io
 import random
 import threading
 import time
@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
+from roots import storage
 from roots.errors import InputError, RootsError, SettingsError, ShardError
+from roots.storage import Ranged, RangedUrl
 
 T = TypeVar("T")
 
@@ -26,6 +28,7 @@ BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})  # asked again later
 MISSING = frozenset({404, 410, 416})  # there is no such file, or no such range in it
 STEP = 1 << 18
 CONNECTIONS = 8  # kept open to one server at most
+KEPT_OPEN = 256
 LIST_BYTES = 64 << 20  # of a whole small file, such as a list of paths
 
 
@@ -97,6 +100,44 @@ class FolderRanges:
         except OSError as error:
             raise InputError(f"cannot read {self.root / name}: {error.strerror or error}") from None
         return found.st_size, str(found.st_mtime_ns)
+
+
+class StoreRanges:
+    """Files of an object store, or of whatever else fsspec reads. May be used by several threads.
+
+    How often a store is asked again, and how long it is waited for, is roots.storage's.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._root = root.rstrip("/") + "/" if root else ""
+        self._open = lru_cache(KEPT_OPEN)(self._ask)  # how long a file is, is asked once
+
+    def read(self, name: str, start: int, length: int) -> bytes:
+        """Exactly `length` bytes from `start` on."""
+        try:
+            file = self._open(name)
+            if start + length > file.size:
+                raise MissingRange(f"{self._root}{name} ends before byte {start + length}")
+            return file.range(start, start + length)
+        except FileNotFoundError:
+            raise MissingRange(f"no file {self._root}{name}") from None
+        except InputError as error:  # access is refused: what came before it is kept, as with a server
+            raise ShardError(str(error)) from None
+
+    def read_all(self, name: str) -> bytes:
+        """A whole small file. Raises InputError where it is not there or larger than LIST_BYTES."""
+        size = self.size(name)[0]
+        if size > LIST_BYTES:
+            raise InputError(f"{self._root}{name} is larger than {LIST_BYTES >> 20} MiB")
+        return self.read(name, 0, size)
+
+    def size(self, name: str) -> tuple[int, str]:
+        """Bytes of a file, and its ETag or what the store says in its place."""
+        mark = storage.identity(storage.path_of(self._root + name))
+        return self._open(name).size, mark
+
+    def _ask(self, name: str) -> RangedUrl:
+        return RangedUrl(storage.path_of(self._root + name))
 
 
 class _Again(Exception):  # noqa: N818 - it is a state: the same request may go well later
@@ -256,8 +297,8 @@ def _shown(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
 
 
-def is_url(place: str) -> bool:
-    """Whether a place is on a server."""
+def is_http(place: str) -> bool:
+    """Whether a place is on a web server."""
     return place.startswith(("http://", "https://"))
 
 
@@ -267,45 +308,27 @@ def open_server(root: str, manners: Manners, connections: int = CONNECTIONS) -> 
     return ServerRanges(root, manners, connections)
 
 
-def open_ranges(root: str, manners: Manners, connections: int = CONNECTIONS) -> FolderRanges | ServerRanges:
-    """The files below a root: a folder, or an http(s) address. Raises SettingsError for another kind of place."""
-    if is_url(root):
+def open_ranges(root: str, manners: Manners, connections: int = CONNECTIONS) -> Ranges:
+    """The files below a root: a folder, or a URL. Raises SettingsError for a URL that nothing installed can read."""
+    if is_http(root):
         return open_server(root, manners, connections)
-    if "://" in root:
-        raise SettingsError(f"{root}: only folders and http(s) addresses can be read by range")
-    return FolderRanges(Path(root))
+    place = storage.path_of(root)
+    return StoreRanges(root) if storage.is_remote(place) else FolderRanges(place)
 
 
-class RangedFile(io.RawIOBase):
+def open_url(url: str, manners: Manners) -> ServerRanges | StoreRanges:
+    """What reads a file of a whole URL as its name."""
+    return open_server("", manners) if is_http(url) else StoreRanges("")
+
+
+class RangedFile(Ranged):
     """A file read by range, as far as Parquet needs it."""
 
     def __init__(self, ranges: Ranges, name: str, size: int) -> None:
         self._ranges = ranges
         self._name = name
-        self._size = size
-        self._at = 0
+        self.size = size
 
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Yes."""
-        return True
-
-    def tell(self) -> int:
-        """Where the next byte comes from."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go elsewhere."""
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        return self._at
-
-    def read(self, size: int = -1) -> bytes:
-        """The next `size` bytes, in one request."""
-        left = max(0, self._size - self._at)
-        wanted = left if size is None or size < 0 else min(size, left)
-        data = self._ranges.read(self._name, self._at, wanted) if wanted else b""
-        self._at += len(data)
-        return data
+    def range(self, start: int, end: int) -> bytes:
+        """The bytes from `start` up to `end`."""
+        return self._ranges.read(self._name, start, end - start)

@@ -131,7 +131,7 @@ def open_binary(path: Path) -> IO[bytes]:
     """Open a file to read. Raises FileNotFoundError; ShardError where a server does not answer."""
     if not is_remote(path):
         return path.open("rb")
-    file = _Ranged(path)
+    file = RangedUrl(path)
     small = file.size <= BUFFER_BYTES  # then one request is enough, wherever it is read
     return io.BytesIO(file.range(0, file.size)) if small else io.BufferedReader(file, BUFFER_BYTES)
 
@@ -184,7 +184,7 @@ def fetch(path: Path, local: Path, ranges: Iterable[tuple[int, int]] | None = No
     Raises InputError for a file that is not there, ShardError for one that changes meanwhile.
     """
     try:
-        source = _Ranged(path)
+        source = RangedUrl(path)
     except FileNotFoundError:
         raise InputError(f"no file {path}") from None
     wanted = [(0, source.size)] if ranges is None else ranges
@@ -194,7 +194,7 @@ def fetch(path: Path, local: Path, ranges: Iterable[tuple[int, int]] | None = No
             for start in range(low, min(high, source.size), BLOCK_BYTES):
                 file.seek(start)
                 file.write(source.range(start, min(start + BLOCK_BYTES, high, source.size)))
-    if _Ranged(path).stamp != source.stamp:
+    if RangedUrl(path).stamp != source.stamp:
         raise ShardError(f"{path} was changed while it was read: run the same command again")
 
 
@@ -208,11 +208,56 @@ def at_once(call: Callable[[Path], T], paths: Sequence[Path]) -> list[T]:
 
 def size_of(path: Path) -> int:
     """Bytes of a file at a URL. Raises FileNotFoundError."""
-    return _Ranged(path).size
+    return RangedUrl(path).size
 
 
-class _Ranged(io.RawIOBase):
-    """A file at a URL, read by ranges; every range is asked for until it comes whole."""
+class Ranged(io.RawIOBase):
+    """A file that is read by ranges: what it is to Parquet and to all who read files. `range` gets the bytes."""
+
+    size: int  # bytes
+    _at = 0
+
+    def range(self, start: int, end: int) -> bytes:
+        """The bytes from `start` up to `end`, all of them."""
+        raise NotImplementedError
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
+    def tell(self) -> int:
+        """Where the next byte comes from."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go elsewhere."""
+        self._at = max(0, offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence])
+        return self._at
+
+    def read(self, size: int | None = -1) -> bytes:
+        """The next `size` bytes, in one request; all that follow where no size is said."""
+        left = max(0, self.size - self._at)
+        wanted = left if size is None or size < 0 else min(size, left)
+        data = self.range(self._at, self._at + wanted) if wanted else b""
+        self._at += len(data)
+        return data
+
+    def readinto(self, buffer: Any) -> int:
+        """The next bytes, as many as fit."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class RangedUrl(Ranged):
+    """A file at a URL; every range is asked for until it comes whole. May be used by several threads for `range`.
+
+    Raises FileNotFoundError; ShardError where a server does not answer.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path: Any = path
@@ -223,26 +268,6 @@ class _Ranged(io.RawIOBase):
         # The Hub's file system has no request of its own for a range: it opens a file, which reads 5 MB ahead.
         self._how: dict[str, str] = {"cache_type": "none"} if getattr(self._path, "protocol", "") == "hf" else {}
         self.stamp = (self.size, str(info.get("ETag", info.get("etag", ""))))
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._at = max(0, offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence])
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        data = self.range(self._at, min(self.size, self._at + len(buffer)))
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
 
     def range(self, start: int, end: int) -> bytes:
         """The bytes from `start` up to `end`."""
