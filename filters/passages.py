@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 LONG = 160  # characters of a passage
 CONTEXT = 40  # shown before and after it
+MOST = 3000  # words, or lines, of each side that are compared: 0.2 s
 
 
 def differing(one: Sequence[str], other: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -14,9 +15,7 @@ def differing(one: Sequence[str], other: Sequence[str]) -> Iterator[tuple[str, s
 
     A line that was replaced by another is shown whole where both are short, else word by word.
     """
-    for tag, low, high, start, end in difflib.SequenceMatcher(None, one, other).get_opcodes():
-        if tag == "equal":
-            continue
+    for low, high, start, end in changes(one, other):
         paired = min(high - low, end - start)
         for left, right in zip(one[low : low + paired], other[start : start + paired], strict=True):
             yield from [(left, right)] if max(len(left), len(right)) <= LONG else parted(left, right)
@@ -24,13 +23,28 @@ def differing(one: Sequence[str], other: Sequence[str]) -> Iterator[tuple[str, s
         yield from (("", beginning(line)) for line in other[start + paired : end])
 
 
+def changes(one: Sequence[str], other: Sequence[str]) -> Iterator[tuple[int, int, int, int]]:
+    """What was replaced: items of the one from, up to, for items of the other from, up to.
+
+    Found among the first MOST items from the first that differs: comparing takes their square. What stands behind, but
+    for what both end with, is one change.
+    """
+    head = _common(one, other)
+    tail = _common(one[head:][::-1], other[head:][::-1])
+    left, right = one[head : len(one) - tail], other[head : len(other) - tail]
+    for tag, low, high, start, end in difflib.SequenceMatcher(None, left[:MOST], right[:MOST]).get_opcodes():
+        if tag != "equal":
+            yield head + low, head + high, head + start, head + end
+    if max(len(left), len(right)) > MOST:
+        low, start = min(len(left), MOST), min(len(right), MOST)
+        yield head + low, head + len(left), head + start, head + len(right)
+
+
 def parted(one: str, other: str) -> Iterator[tuple[str, str]]:
     """The words in which two lines differ, with a little around them; of scripts without spaces, the characters."""
     left, right = ([match.span() for match in re.finditer(r"\S+\s*", text)] for text in (one, other))
     here, there = [one[low:high] for low, high in left], [other[low:high] for low, high in right]
-    for tag, low, high, start, end in difflib.SequenceMatcher(None, here, there).get_opcodes():
-        if tag == "equal":
-            continue
+    for low, high, start, end in changes(here, there):
         (first, last), (begin, stop) = _span(left, low, high, len(one)), _span(right, start, end, len(other))
         before = _common(one[first:last], other[begin:stop])
         first, begin = first + before, begin + before
@@ -38,8 +52,8 @@ def parted(one: str, other: str) -> Iterator[tuple[str, str]]:
         yield _window(one, first, last - after), _window(other, begin, stop - after)
 
 
-def _common(one: str, other: str) -> int:
-    """How many characters two texts begin with alike."""
+def _common(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many characters two texts, or items two sequences, begin with alike."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
 

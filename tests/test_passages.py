@@ -2,7 +2,7 @@
 
 import pytest
 
-from filters.passages import CONTEXT, LONG, beginning, cut, differing, for_terminal, parted
+from filters.passages import MOST, changes, CONTEXT, LONG, beginning, cut, differing, for_terminal, parted
 
 ARABIC = "اللُّغَةُ العَرَبِيَّةُ هي أكثر اللغات السامية تحدثا وإحدى أكثر اللغات انتشارا في العالم "
 HEBREW = "עברית היא שפה שמית ממשפחת השפות האפרו אסייתיות הידועה כשפתם של היהודים "
@@ -64,3 +64,15 @@ def test_text_from_right_to_left_is_isolated_and_no_sign_steers_the_terminal() -
     assert for_terminal(ARABIC) == f"\u2068{ARABIC}\u2069"
     assert for_terminal("\u202eevil\u202c \u2066x\u2069 a\tb\x1b[31m\x07\x9b") == "evil x a b\ufffd[31m\ufffd\ufffd"
     assert for_terminal("می\u200cخواهم") == "\u2068می\u200cخواهم\u2069"  # a non-joiner is part of the word
+
+
+def test_of_very_long_texts_the_beginning_is_compared_and_the_rest_is_one_change() -> None:
+    # a hundred thousand words would take minutes
+    words = [f"w{number * number % 4999}" for number in range(100_000)]
+    other = [f"x{number}" if number % 50 == 7 else word for number, word in enumerate(words)]
+    found = list(changes(words, other))
+    assert found[:2] == [(7, 8, 7, 8), (57, 58, 57, 58)]
+    assert found[-1] == (7 + MOST, 99_958, 7 + MOST, 99_958)
+    assert len(found) == MOST // 50 + 1
+    assert list(changes(words, words)) == []
+    assert list(changes(words[:5], words)) == [(5, 5, 5, 5 + MOST), (5, 5, 5 + MOST, 100_000)]
