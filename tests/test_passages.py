@@ -2,7 +2,7 @@
 
 import pytest
 
-from filters.passages import MOST, changes, CONTEXT, LONG, beginning, cut, differing, for_terminal, parted
+from filters.passages import CONTEXT, LONG, MOST, beginning, changes, cut, differing, for_terminal, parted
 
 ARABIC = "اللُّغَةُ العَرَبِيَّةُ هي أكثر اللغات السامية تحدثا وإحدى أكثر اللغات انتشارا في العالم "
 HEBREW = "עברית היא שפה שמית ממשפחת השפות האפרו אסייתיות הידועה כשפתם של היהודים "
