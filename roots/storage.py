@@ -34,6 +34,15 @@ BUFFER_BYTES = 1 << 20  # read at once where little is asked for
 BLOCK_BYTES = 16 << 20  # asked for at once of what is fetched as a whole
 ASKED_AT_ONCE = 32
 READ_ONLY = ("http", "https")
+# What their libraries raise that is no OSError, and of it what says that nobody named any credentials.
+FAILURES = (
+    ("aiohttp", "ClientError"),
+    ("botocore.exceptions", "BotoCoreError"),
+    ("gcsfs.retry", "HttpError"),
+    ("google.auth.exceptions", "GoogleAuthError"),
+    ("httpx", "HTTPError"),
+)
+NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError")
 # What stores say of an object that changes with its contents, the surest first.
 MARKS = (
     "ETag", "etag", "md5Hash", "blob_id", "Content-MD5", "Digest",
@@ -72,7 +81,7 @@ def path_of(text: str) -> Path:
 
             set_custom_error_handler(_is_overloaded)
     except (ImportError, ValueError) as error:
-        raise SettingsError(f"{text}: {error}. pip install 'roots-corpus[cloud]', for gs:// also gcsfs") from None
+        raise SettingsError(f"{text}: {error}. pip install 'roots-corpus[cloud]', for gs:// [cloud,gs]") from None
     return cast(Path, UPath(text, use_listings_cache=False))  # others write there too: nothing listed stays true
 
 
@@ -297,9 +306,10 @@ def patiently(name: str, call: Callable[[], T]) -> T:
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             raise
         except _failures() as error:
-            status = getattr(error, "status", None)
-            refused = isinstance(error, PermissionError) or status in (401, 403)
-            if refused or type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError"):
+            status = getattr(error, "status", getattr(error, "code", None))
+            forbidden = isinstance(error, PermissionError) or str(error).startswith("Forbidden: ")  # so says gcsfs
+            refused = forbidden or status in (401, 403)
+            if refused or type(error).__name__ in NO_CREDENTIALS:
                 raise InputError(
                     f"{name}: access is refused ({_plain(error)}). Credentials are read from the environment, as the "
                     "store's own tools read them"
@@ -315,7 +325,7 @@ def patiently(name: str, call: Callable[[], T]) -> T:
 def _failures() -> tuple[type[BaseException], ...]:
     """What the libraries of the stores raise when a request fails, as far as they are imported."""
     kinds: list[type[BaseException]] = [OSError]
-    for module, name in (("aiohttp", "ClientError"), ("botocore.exceptions", "BotoCoreError"), ("httpx", "HTTPError")):
+    for module, name in FAILURES:
         if module in sys.modules:
             kinds.append(getattr(sys.modules[module], name))
     return tuple(kinds)
