@@ -2,12 +2,13 @@
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ from pipelines import dedup_space
 from pipelines.dedup_columns import Scratch, read_batches
 from pipelines.dedup_groups import Groups
 from pipelines.dedup_stages import Exact, Pairs, Urls
-from pipelines.dedup_stars import spread_groups
+from pipelines.dedup_stars import Stars, spread_groups
 from pipelines.dedup_steps import Steps
 from roots import shards
 from roots.executors import Executor, Serial, Threads
@@ -99,6 +100,38 @@ def test_the_number_of_workers_changes_no_byte(tmp_path: Path) -> None:
     ]
     assert files[0] == files[1]
     assert len(files[0]) == 4
+
+
+@pytest.mark.parametrize("dies", [1, 4, 7, 14])
+def test_a_turn_that_is_killed_is_taken_up_again(dies: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = laid(tmp_path, 31, chain)
+    asked: list[str] = []
+    make = Stars.make
+
+    def counted(stars: Stars, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+        asked.append(f"{sources[-1].parent.name} {name}")
+        yield from make(stars, name, sources)
+        if len(asked) == dies:  # all its rows are given, the file is not finished
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Stars, "make", counted)
+    with pytest.raises(KeyboardInterrupt):
+        grouped(found, tmp_path / "killed", 300, 3, Serial())
+    assert not (tmp_path / "killed/groups").exists()
+    grouped(found, tmp_path / "killed", 300, 3, Serial())
+    killed = asked.copy()
+    assert killed[dies] == killed[dies - 1]
+    asked.clear()
+    dies = 0  # the undisturbed run
+    grouped(found, tmp_path / "whole", 300, 3, Serial())
+    assert len(asked) > 14  # so each of those that die is in a turn
+    assert len(killed) == len(asked) + 1  # what was finished is not made again
+    whole, again = (
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("[!.]*.*")}
+        for folder in (tmp_path / "whole", tmp_path / "killed")
+    )
+    assert again == whole
+    assert len(again) > len(asked)
 
 
 def test_a_task_that_can_hold_all_is_not_spread() -> None:
