@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 
 from pipelines.ranged import Manners, RangedFile, open_url
 from pipelines.seeds import Seed
-from roots import shards
+from roots import shards, storage
 from roots.errors import ShardError
 from roots.schema import DROP, ID
 from roots.shards import BATCH_ROWS
@@ -177,7 +177,7 @@ def open_index(source: Path, manners: Manners) -> pq.ParquetFile:
     try:
         if source.suffix != ".url":
             return pq.ParquetFile(source)
-        note = json.loads(source.read_text(encoding="utf-8"))
+        note = json.loads(storage.read_text(source))
         file = RangedFile(open_url(note["url"], manners), note["url"], note["bytes"])
         return pq.ParquetFile(pa.PythonFile(file, mode="r"))
     except (pa.ArrowInvalid, OSError) as error:

@@ -8,6 +8,7 @@ import click
 
 from pipelines.pseudocrawl import Pseudocrawl, fetch_archives
 from pipelines.seeds import read_seeds
+from roots import storage
 from roots.errors import SettingsError
 from roots.executors import Executor
 from roots.settings import build
@@ -25,7 +26,7 @@ def pseudocrawl_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option(
             "--cc-index", "places", multiple=True, metavar="PATH-OR-URL",
-            help="Columnar index of that crawl: Parquet files, a folder, or a list (cc-index-table.paths.gz).",
+            help="Columnar index of that crawl, paths or URLs: Parquet files, a folder, or a list (cc-index-table.paths.gz).",
         ),
     ]  # fmt: skip
     for option in reversed(options):
@@ -55,7 +56,7 @@ def fetch(
     """Fetch the pages of the seeds, and say which seeds gave none."""
     seeds = read_seeds(options["domains"])
     archives = fetch_archives(work, seeds, options["places"], settings, executor, progress)
-    table = [line.split("\t") for line in (work / GROUP / "seeds.tsv").read_text(encoding="utf-8").splitlines()[1:]]
+    table = [line.split("\t") for line in storage.read_text(work / GROUP / "seeds.tsv").splitlines()[1:]]
     click.echo(f"{len(seeds)} seeds: {sum(int(row[-1]) for row in table):,} pages in {len(archives)} archives")
     for what, column in (("no capture in the index", 2), ("captures, but no page fetched", 5)):
         sites = [row[0] for row in table if row[column] == "0" and (column == 2 or row[2] != "0")]

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roots import shards
+from roots import shards, storage
 from roots.errors import ShardError
 from roots.shards import BATCH_ROWS
 
@@ -28,21 +28,21 @@ class Earlier:
     def retire(self, shard: Path, archive: Path) -> None:
         """Put a shard and its archive away: the archive first, so that no shard is left without one."""
         receipt = shards.read_receipt(shard)
-        if receipt is not None and archive.is_file():
-            self.folder.mkdir(parents=True, exist_ok=True)
+        if receipt is not None and storage.is_file(archive):
+            storage.make_folder(self.folder)
             name = f"{receipt.fingerprint[:16]}-{shard.stem}"
-            archive.replace(self.folder / f"{name}.warc.gz")
-            shard.replace(self.folder / f"{name}.parquet")
+            storage.move(archive, self.folder / f"{name}.warc.gz")
+            storage.move(shard, self.folder / f"{name}.parquet")
         else:
-            shard.unlink(missing_ok=True)
+            storage.remove(shard)
 
     def keep(self, name: str, schema: pa.Schema, rows: Sequence[Mapping[str, Any]], archive: Path) -> None:
         """Put away what an unfinished part has: its rows, and the temporary file with its records."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        storage.make_folder(self.folder)
         number = 0
-        while (target := self.folder / f"unfinished-{number:03d}-{name}").exists():
+        while storage.is_file(target := self.folder / f"unfinished-{number:03d}-{name}"):
             number += 1
-        archive.replace(target.with_suffix(".warc.gz"))
+        storage.move(archive, target.with_suffix(".warc.gz"))
         batches = (
             pa.RecordBatch.from_pylist(list(rows[start : start + BATCH_ROWS]), schema=schema)
             for start in range(0, len(rows), BATCH_ROWS)
@@ -53,7 +53,7 @@ class Earlier:
         """Of these captures, those that are here: archive, offset, length."""
         wanted = pa.array(sorted(ids), pa.string())
         found: dict[str, tuple[Path, int, int]] = {}
-        for shard in sorted(self.folder.glob("*.parquet")):
+        for shard in storage.files_in(self.folder, "*.parquet"):
             for batch in shards.read_kept([shard], COLUMNS):
                 for row in batch.filter(pc.is_in(batch["id"], wanted)).to_pylist():
                     found[row["id"]] = (shard.with_suffix(".warc.gz"), row["archive_offset"], row["length"])
@@ -61,9 +61,9 @@ class Earlier:
 
     def clear(self) -> None:
         """Remove all of it: the run has ended, and its archives hold what is still wanted."""
-        for path in sorted(self.folder.glob("*")):
-            path.unlink(missing_ok=True)
-        if self.folder.is_dir():
+        for path in storage.files_in(self.folder, "*"):
+            storage.remove(path)
+        if not storage.is_remote(self.folder) and self.folder.is_dir():
             self.folder.rmdir()
 
 
@@ -71,7 +71,7 @@ def read_record(place: tuple[Path, int, int]) -> bytes:
     """The bytes of a record that was fetched before; none where its archive is damaged."""
     archive, offset, length = place
     try:
-        with archive.open("rb") as file:
+        with storage.open_binary(archive) as file:
             file.seek(offset)
             return file.read(length)
     except OSError as error:

@@ -37,7 +37,7 @@ def find_index(places: Sequence[str], data: str, manners: Manners, notes: Path) 
         if place in sizes:
             length, mark = sizes[place]
             files[name] = notes / f"{name.removesuffix('.parquet')}.url"
-            notes.mkdir(parents=True, exist_ok=True)
+            storage.make_folder(notes)
             shards.write_text(files[name], json.dumps({"url": place, "bytes": length, "mark": mark}) + "\n")
     return files
 

@@ -39,6 +39,7 @@ from roots.executors import Executor, Serial, Threads
 from roots.schema import DROP, ID
 from roots.shards import BATCH_ROWS
 from roots.stage import ASIDE, Plan, Progress, run, tasks_of
+from roots.whole import making, remove_stale
 
 FETCH = pa.schema(
     [
@@ -113,24 +114,21 @@ class Fetch:
         """Fetch part `name` of the captures; its archive stands before the last row is given on."""
         part = int(name.partition("-")[2].partition("-")[0])
         path = self.archives / f"{name.removesuffix('.parquet')}.warc.gz"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shards.remove_stale(path.parent)
-        temporary = shards.temporary_name(path)
+        storage.make_folder(path.parent)
+        remove_stale(path.parent)
         rows: list[dict[str, Any]] = []
         captures = list(_wanted(sources[0], part, self.records))
-        try:
-            with temporary.open("wb") as file:
-                for capture, data, drop in self._fetched(captures):
-                    row = {key: capture[key] for key in FETCH.names if key in capture} | {"drop": drop}
-                    row |= {} if drop else {"archive": path.name, "archive_offset": file.tell()}
-                    file.write(data)
-                    rows.append(row)
-            shards.publish(temporary, path)
-        except ShardError:
-            self.earlier.keep(name, FETCH, rows, temporary)
-            raise
-        finally:
-            temporary.unlink(missing_ok=True)
+        with making(path) as place:
+            try:
+                with place.open("wb") as file:
+                    for capture, data, drop in self._fetched(captures):
+                        row = {key: capture[key] for key in FETCH.names if key in capture} | {"drop": drop}
+                        row |= {} if drop else {"archive": path.name, "archive_offset": file.tell()}
+                        file.write(data)
+                        rows.append(row)
+            except ShardError:
+                self.earlier.keep(name, FETCH, rows, place)
+                raise
         for start in range(0, len(rows), BATCH_ROWS):
             yield pa.RecordBatch.from_pylist(rows[start : start + BATCH_ROWS], schema=FETCH)
 
@@ -257,10 +255,10 @@ def _put_away(home: Path, earlier: Earlier, fetch: Fetch, parts: Plan) -> None:
         if shards.read_receipt(shard) is not None:
             wanted = sum(sum(batch["length"].to_pylist()) for batch in shards.read_kept([shard], ["length"]))
             archive = _archive_of(home, name)
-            if not archive.is_file() or archive.stat().st_size != wanted:
-                shard.unlink()
+            if not storage.is_file(archive) or storage.size_of(archive) != wanted:
+                storage.remove(shard)
     done = tasks_of(fetch, parts, home / "fetch")[1]
-    for shard in sorted((home / "fetch").glob("*.parquet")):
+    for shard in storage.files_in(home / "fetch", "*.parquet"):
         if shard.name not in done:
             earlier.retire(shard, _archive_of(home, shard.name))
 
@@ -269,7 +267,7 @@ def write_seed_table(home: Path, seeds: Sequence[Seed], parts: Sequence[str]) ->
     """Write how much each seed gave: captures, pages among them, newest of each URL, fetched. Gives it back."""
     steps = ("captures", "pages", "newest", "fetched")
     table = {seed.site: dict.fromkeys(steps, 0) for seed in seeds}
-    files = sorted((home / "lookup").glob("*.parquet"))
+    files = storage.files_in(home / "lookup", "*.parquet")
     for before, after, paths in (
         ("captures", "pages", files),
         (None, "newest", [home / "select" / "captures.parquet"]),

@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import IO, Any, TypeVar, cast
 from urllib.parse import urlsplit
@@ -110,6 +111,12 @@ def find_files(pattern: str) -> list[Path]:
     return [path]
 
 
+def files_in(folder: Path, pattern: str) -> list[Path]:
+    """The files of a folder whose names match a pattern, sorted; none where there is no such folder."""
+    found = find_files(f"{folder}/{pattern}") if is_remote(folder) else folder.glob(pattern)
+    return sorted(found, key=str)
+
+
 def is_file(path: Path) -> bool:
     """Whether a file is there. A server that does not answer is an error, and not a no (as it is to fsspec's own)."""
     return path.is_file() if not is_remote(path) else _kind(path) == "file"
@@ -166,6 +173,28 @@ def send(local: Path, path: Path) -> None:
     patiently(str(path), put)
 
 
+def remove(path: Path) -> None:
+    """Remove a file; one that is not there is none."""
+    there: Any = path
+    if not is_remote(path):
+        path.unlink(missing_ok=True)
+    elif is_file(path):
+        with suppress(FileNotFoundError):  # removed, though the answer was lost
+            patiently(str(path), lambda: there.fs.rm_file(there.path))
+
+
+def move(source: Path, target: Path) -> None:
+    """Give a finished file another name; one of this machine is sent to a URL. Raises ShardError."""
+    there: Any = target
+    if not is_remote(target):
+        source.replace(target)
+    elif not is_remote(source):
+        send(source, target)
+    else:
+        patiently(str(target), lambda: there.fs.cp_file(cast(Any, source).path, there.path))
+        remove(source)
+
+
 def identity(path: Path) -> str:
     """What tells the contents of a file at a URL from others: what the store says of it, without reading it.
 
@@ -216,8 +245,8 @@ def at_once(call: Callable[[Path], T], paths: Sequence[Path]) -> list[T]:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file at a URL. Raises FileNotFoundError."""
-    return RangedUrl(path).size
+    """Bytes of a file. Raises FileNotFoundError."""
+    return RangedUrl(path).size if is_remote(path) else path.stat().st_size
 
 
 class Ranged(io.RawIOBase):

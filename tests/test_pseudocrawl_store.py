@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ pytest.importorskip("moto.server", reason="the S3 server of these tests: pip ins
 from pipelines.captures import Lookup
 from pipelines.index_files import find_index
 from pipelines.pseudocrawl import Pseudocrawl, fetch_archives
-from pipelines.ranged import Manners, MissingRange, StoreRanges
+from pipelines.ranged import FolderRanges, Manners, MissingRange, StoreRanges
 from pipelines.seeds import Seed
 from roots import storage
-from roots.errors import InputError, SettingsError
+from roots.errors import InputError, SettingsError, ShardError, StageFailed
 from roots.executors import Serial
 from tests.cc_index import TABLE, build, write_index
 from tests.s3_server import Faults, s3_server
@@ -111,3 +112,35 @@ def test_what_is_not_there_is_said(crawl: tuple[Path, list[dict[str, Any]], Faul
             StoreRanges(STORE).read(name, start, 2)
     with pytest.raises(SettingsError, match="gopher"):
         Pseudocrawl(data="gopher://host.org/crawl")
+
+
+def test_what_is_fetched_into_a_store_is_kept_there_and_not_fetched_again(
+    crawl: tuple[Path, list[dict[str, Any]], Faults], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, rows, _ = crawl
+    seeds = [Seed(host, "fr") for host in hosts(rows)]
+    settings = Pseudocrawl(data=str(root), records=40)
+    read: list[str] = []
+    fetch_archives(tmp_path, seeds, [str(root / TABLE)], settings, Serial())
+    work = storage.path_of(f"{STORE}/work")
+    index = [f"{STORE}/{TABLE}"]
+    fetch_archives(work, seeds[::2], index, settings, Serial())
+    whole = FolderRanges.read
+
+    def dying(ranges: FolderRanges, name: str, start: int, length: int) -> bytes:
+        read.append(f"{name}:{start}")
+        if len(read) == 10:
+            raise ShardError("the link is broken")
+        return whole(ranges, name, start, length)
+
+    monkeypatch.setattr(FolderRanges, "read", dying)
+    for _ in range(2):
+        with suppress(StageFailed):
+            got = fetch_archives(work, seeds, index, settings, Serial())
+    packed = {record["id"]: record for record in fetched(tmp_path) if not record["drop"]}
+    first = {record["id"] for record in packed.values() if record["seed"] in {seed.site for seed in seeds[::2]}}
+    assert len(read) > 10
+    assert not first & set(read)
+    mine = {path.name: path.read_bytes() for path in (tmp_path / "pseudocrawl/archives").iterdir()}
+    assert {path.name: storage.open_binary(path).read() for path in got.values()} == mine
+    assert storage.find_files(f"{STORE}/work/pseudocrawl/earlier/*") == []
