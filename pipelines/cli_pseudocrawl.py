@@ -26,7 +26,7 @@ def pseudocrawl_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option(
             "--cc-index", "places", multiple=True, metavar="PATH-OR-URL",
-            help="Columnar index of that crawl, paths or URLs: Parquet files, a folder, or a list (cc-index-table.paths.gz).",
+            help="Columnar index of that crawl: Parquet files, a folder, or a list (cc-index-table.paths.gz), or URLs.",
         ),
     ]  # fmt: skip
     for option in reversed(options):

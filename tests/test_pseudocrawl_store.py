@@ -13,6 +13,8 @@ pytest.importorskip("upath", reason="URLs are an extra: pip install -e '.[cloud]
 pytest.importorskip("s3fs", reason="URLs are an extra: pip install -e '.[cloud]'")
 pytest.importorskip("moto.server", reason="the S3 server of these tests: pip install -e '.[dev]'")
 
+import fsspec
+
 from pipelines.captures import Lookup
 from pipelines.index_files import find_index
 from pipelines.pseudocrawl import Pseudocrawl, fetch_archives
@@ -45,11 +47,13 @@ def crawl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         patch.setenv("AWS_MAX_ATTEMPTS", "1")
         patch.setattr(storage, "FIRST_WAIT", 0.01)
+        fsspec.get_filesystem_class("s3").clear_instance_cache()  # of another module's server
         filesystem: Any = storage.path_of(STORE)
         storage.patiently("a bucket", partial(filesystem.fs.mkdir, "commons"))
         for path in sorted(path for path in root.rglob("*") if path.is_file()):
             put(path, path.relative_to(root).as_posix())
         yield root, rows, faults
+        fsspec.get_filesystem_class("s3").clear_instance_cache()
 
 
 def test_an_index_in_a_store_gives_the_pages_that_one_in_a_folder_gives(
