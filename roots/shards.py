@@ -14,7 +14,7 @@ import io
 import json
 import os
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
@@ -56,8 +56,27 @@ class Receipt:
     body_bytes: int = 0
 
     def to_json(self) -> str:
-        """The receipt as it stands in the footer."""
-        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        """The receipt as it stands in the footer, sealed: no other checksum covers it."""
+        values = asdict(self)
+        return _as_json(values | {"seal": _seal(values)})
+
+    @classmethod
+    def from_json(cls, text: bytes) -> "Receipt | None":
+        """The receipt that a footer holds; None where its seal is broken.
+
+        Raises ValueError, TypeError or AttributeError for what is none.
+        """
+        values = json.loads(text)
+        seal = values.pop("seal", None)
+        return cls(**values) if seal == _seal(values) else None
+
+
+def _as_json(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, sort_keys=True, ensure_ascii=False)
+
+
+def _seal(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_as_json(values).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 class _HashingFile(io.RawIOBase):
@@ -199,8 +218,8 @@ def read_receipt(path: Path) -> Receipt | None:
         return None
     try:
         raw = _trailer(path) if path.suffix == ".arrow" else _footer(path)
-        return Receipt(**json.loads(raw)) if raw else None
-    except (pa.ArrowInvalid, OSError, ValueError, TypeError):
+        return Receipt.from_json(raw) if raw else None
+    except (pa.ArrowInvalid, OSError, ValueError, TypeError, AttributeError):
         return None
 
 
@@ -231,7 +250,7 @@ def check(path: Path) -> Receipt:
     rows = sum(batch.num_rows for batch in read_stream(path)) if path.suffix == ".arrow" else _parquet_rows(path)
     receipt = read_receipt(path)
     if receipt is None:
-        raise ShardError(f"{path} carries no receipt: it is cut short, or was not made by this project")
+        raise ShardError(f"{path} carries no receipt: it is cut short or damaged, or was not made by this project")
     digest = hashlib.sha256()
     left = receipt.body_bytes
     with storage.open_binary(path) as file:

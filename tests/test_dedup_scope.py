@@ -180,7 +180,7 @@ def fake_work(work: Path, copies: Mapping[str, str] | None = None) -> Path:
         path = work / name / "a.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         receipt = shards.write(path, schema, [pa.RecordBatch.from_pylist(rows, schema)], name, 1, "f")
-        values = {"shards": {path.name: json.loads(receipt.to_json())}, "settings": {"rules": []}}
+        values = {"shards": {path.name: vars(receipt)}, "settings": {"rules": []}}
         shards.write_text(path.with_name("manifest.json"), json.dumps(values))
     return work
 

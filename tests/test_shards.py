@@ -74,6 +74,19 @@ def test_a_changed_byte_is_found(chain: list[Path], at: int) -> None:
         shards.check(chain[0])
 
 
+def test_a_changed_byte_of_the_receipt_is_found(chain: list[Path]) -> None:
+    whole, receipt = chain[1].read_bytes(), shards.read_receipt(chain[1])
+    assert receipt is not None
+    start = whole.index(b'{"body_bytes"')
+    for at in range(start, start + len(receipt.to_json())):
+        data = bytearray(whole)
+        data[at] ^= 1  # a number becomes another number, a name another name
+        chain[1].write_bytes(data)
+        assert shards.read_receipt(chain[1]) is None
+    chain[1].write_bytes(whole)
+    assert shards.read_receipt(chain[1]) == receipt
+
+
 def test_a_truncated_shard_is_found(chain: list[Path]) -> None:
     chain[0].write_bytes(chain[0].read_bytes()[:-100])
     assert shards.read_receipt(chain[0]) is None
