@@ -63,8 +63,10 @@ check: $(VENV)/.dev ## what a change must pass: lint, format, types, tests
 bench: $(VENV)/.dev ## side by side with the peers (about an hour)
 	$(BIN)/python -m tests.benchmarks.pipeline --make-peer
 	$(BIN)/python -m tests.benchmarks.pii --make-peer
+	$(BIN)/python -m tests.benchmarks.dedup --make-peer
 	@missed=0; for part in "pipeline $(OPTIONS)" "measures speed" "measures fidelity" "measures judge" languages \
-	  "lid --part sentences --part speed" pii "pii --quality" takedown release train "tokenizer rounds=2" ablation; do \
+	  "lid --part sentences --part speed" dedup "dedup_truth texts" pii "pii --quality" takedown release train \
+	  "tokenizer rounds=2" ablation; do \
 	  echo "== $$part"; $(BIN)/python -m tests.benchmarks.$$part || missed=1; done; exit $$missed
 
 clean: ## remove what was made

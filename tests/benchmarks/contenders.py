@@ -2,8 +2,6 @@
 
 import json
 import os
-import shutil
-import subprocess
 import sys
 import tempfile
 from importlib.resources import files
@@ -16,31 +14,8 @@ from tests.benchmarks.process_tree import Usage, measure
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-REQUIREMENTS = HERE / "peers" / "datatrove.txt"
 OURS, FAST, PEER = "roots", "roots, resiliparse", "datatrove"
 LIMIT_SECONDS = 3600.0  # of one run
-
-
-def default_peer() -> Path:
-    """Where the peer lives: a folder of the user's cache, outside the repository."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "roots-benchmarks" / "datatrove"
-
-
-def make_peer(folder: Path) -> None:
-    """Make the peer's virtual environment, unless it is there and of these requirements."""
-    mark = folder / "requirements.txt"
-    if mark.is_file() and mark.read_text() == REQUIREMENTS.read_text():
-        return
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / "pyvenv.cfg").is_file():
-            raise SystemExit(f"{folder} is no virtual environment, and not empty: name another folder")
-        shutil.rmtree(folder)  # of other requirements, or half made
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-    subprocess.run([*install, "--upgrade", "pip"], check=True)  # pip 24.0 fails on lxml[html_clean]
-    subprocess.run([*install, "-r", str(REQUIREMENTS)], check=True)
-    shutil.copyfile(REQUIREMENTS, mark)
 
 
 def language_model() -> Path:

@@ -1,13 +1,15 @@
 """Near-duplicates against the peers: the whole job, on the same documents and settings.
 
-    python -m tests.benchmarks.dedup --peer PYTHON --text-dedup PYTHON [--documents 35000] [--rounds 3] [--json FILE]
+    python -m tests.benchmarks.dedup --make-peer     makes the peers' two virtual environments, once
+    python -m tests.benchmarks.dedup [--documents 35000] [--rounds 3] [--json FILE]
 
 Documents are texts of `../shared/data` in 45 languages, with near copies planted: one in five is another one with 0.2
 to 4 % of its words changed. All work with 112 hashes in 14 bands of 8 on shingles of 5 words. Ours also takes exact
 copies, verifies every removal, writes the evidence, and measures itself ("no audit": without that); the others do not.
 
-PYTHON is of an environment with peers/dedup.txt, and of one with `text-dedup==0.4.0`; they cannot share one,
-nor be ours. Each run is a process of its own in a fresh folder; contenders take turns.
+text-dedup cannot share an environment with the other peers, nor any of them with us: `--peer` and `--text-dedup` name
+the Python of each, where it is not in the cache folder. Each run is a process of its own in a fresh folder; contenders
+take turns.
 """
 
 import argparse
@@ -21,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ import pyarrow as pa
 
 from roots import shards
 from roots.schema import EXTRACT
+from tests.benchmarks.environments import make_peer, python_of
 from tests.benchmarks.process_tree import Usage, measure
 
 HERE = Path(__file__).resolve().parent
@@ -36,6 +39,7 @@ ROOT = HERE.parents[1]
 TEXTS = ROOT.parent / "shared" / "data"
 # Times the peer's wall seconds that ours must be below them: issue 4.
 TARGETS = {"datatrove": 30.0, "text-dedup": 5.0}
+CONTENDERS = ("roots", "roots, no audit", "roots, lean", "datatrove", "datasketch", "rensa", "text-dedup")
 PEAK_TARGET = 350e6  # bytes (PSS) of all processes: the leanest peer
 
 
@@ -181,17 +185,6 @@ def signatures_a_second(folder: Path) -> tuple[float, float]:
     return sum(map(len, texts)) / best, size / best / 1e6
 
 
-def contenders_of(options: argparse.Namespace) -> Iterator[str]:
-    """Those whose environment was named."""
-    yield "roots"
-    yield "roots, no audit"
-    yield "roots, lean"
-    if options.peer:
-        yield from ("datatrove", "datasketch", "rensa")
-    if options.text_dedup:
-        yield "text-dedup"
-
-
 def main() -> int:
     """Measure, print a table, and say by the exit code whether a target was missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -200,10 +193,17 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory", default="2G")
-    parser.add_argument("--peer", help="Python with datatrove, datasketch and rensa")
-    parser.add_argument("--text-dedup", help="Python with text-dedup")
+    parser.add_argument("--make-peer", action="store_true")
+    parser.add_argument("--peer", default=python_of("dedup"), help="Python with datatrove, datasketch and rensa")
+    parser.add_argument("--text-dedup", default=python_of("text_dedup"), help="Python with text-dedup")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    if options.make_peer:
+        make_peer("dedup")
+        make_peer("text_dedup")
+        return 0
+    if not (options.peer and options.text_dedup):
+        raise SystemExit("no peers: python -m tests.benchmarks.dedup --make-peer, or name --peer and --text-dedup")
     results: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory(prefix="roots-dedup-corpus-") as scratch:
         corpus = Path(scratch) / "corpus"
@@ -214,7 +214,7 @@ def main() -> int:
         run_once("roots", corpus, options)  # compiles, where nothing is cached yet
         runs: dict[str, list[tuple[Usage, Any]]] = {}
         for _ in range(options.rounds):
-            for contender in contenders_of(options):
+            for contender in CONTENDERS:
                 runs.setdefault(contender, []).append(run_once(contender, corpus, options))
     for contender, found in runs.items():
         results[contender] = {

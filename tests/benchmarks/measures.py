@@ -32,7 +32,8 @@ from filters.language import Bound, Language, Reading, known_codes, load_languag
 from filters.measures import MEASURES, measure
 from filters.rules import LANGUAGE_SCORE, SIGNALS, Rule, judge, rules_of
 from filters.text import read_texts, with_words
-from tests.benchmarks.contenders import HERE, default_peer, make_peer
+from tests.benchmarks.contenders import HERE
+from tests.benchmarks.environments import make_peer, peer_folder
 
 DATA = HERE.parents[2] / "shared" / "data"
 NO_TEXT = ("autshumato-eval", "tesseract-langdata", "yoruba-text/Lesika")  # one sentence many times; word lists
@@ -268,15 +269,15 @@ def words() -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["speed", "fidelity", "roots", "judge", "words"])
-    parser.add_argument("--peer", type=Path, default=default_peer(), help="virtual environment of datatrove")
+    parser.add_argument("--peer", type=Path, default=peer_folder("datatrove"), help="virtual environment of datatrove")
     parser.add_argument("--roots-code", type=Path, help="folder of ROOTS's filtering.py, of a checkout of its code")
     parser.add_argument("--roots-python", type=Path, help="a Python with numpy, pandas and emoji 1.6.1, to run it")
     parser.add_argument("--count", type=int, default=0, help="documents (speed: 1,000; fidelity: 10,000)")
     chosen = parser.parse_args()
     if chosen.what != "judge" and not DATA.is_dir():
         raise SystemExit(f"no {DATA}: this benchmark needs the project's shared texts")
-    if chosen.what in ("speed", "fidelity") and chosen.peer == default_peer():
-        make_peer(chosen.peer)
+    if chosen.what in ("speed", "fidelity") and chosen.peer == peer_folder("datatrove"):
+        make_peer("datatrove")
     if chosen.what == "roots" and not (chosen.roots_code and chosen.roots_python):
         raise SystemExit("roots: name --roots-code and --roots-python; we ship neither")
     todo: dict[str, Callable[[], bool]] = {

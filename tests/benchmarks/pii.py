@@ -11,7 +11,6 @@ personal data. Every contender runs in a process of its own on one core; loading
 import argparse
 import gzip
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -20,27 +19,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from tests.benchmarks.environments import make_peer, peer_folder
+
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data"
-REQUIREMENTS = Path(__file__).parent / "peers" / "pii.txt"
 SHARED_KINDS = ("email", "ip_address")  # what datatrove's formatter knows
 
 # contender -> what it is held against, and how many times as fast ours must be
 TARGETS = {"datatrove, shared kinds": 6.0, "datatrove, all kinds": 2.0, "presidio, all kinds": 20.0}
-
-
-def default_peer() -> Path:
-    """Where the peers live: a folder of the user's cache, outside the repository."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "roots-benchmarks" / "pii"
-
-
-def make_peer(folder: Path) -> None:
-    """Make the peers' virtual environment, unless it is there."""
-    if not (folder / "bin" / "python").exists():
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-    subprocess.run([*install, "--upgrade", "pip"], check=True)
-    subprocess.run([*install, "-r", str(REQUIREMENTS)], check=True)
 
 
 def texts(megabytes: float) -> Iterator[tuple[str, str]]:
@@ -205,7 +191,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--make-peer", action="store_true")
     parser.add_argument("--quality", action="store_true")
-    parser.add_argument("--peer", type=Path, default=default_peer(), help="the peers' virtual environment")
+    parser.add_argument("--peer", type=Path, default=peer_folder("pii"), help="the peers' virtual environment")
     parser.add_argument("--megabytes", type=float, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--worker", choices=CONTENDERS, help=argparse.SUPPRESS)
@@ -215,7 +201,7 @@ def main() -> int:
         worker(options.worker, options.file)
         return 0
     if options.make_peer:
-        make_peer(options.peer)
+        make_peer("pii", options.peer)
         return 0
     if not (options.peer / "bin" / "python").exists():
         raise SystemExit(f"no peers at {options.peer}: python -m tests.benchmarks.pii --make-peer")

@@ -31,7 +31,8 @@ from tests.benchmarks.archives import (
     write_archive,
     write_repeated,
 )
-from tests.benchmarks.contenders import FAST, OURS, PEER, ROOT, cpus, default_peer, make_peer, run_once
+from tests.benchmarks.contenders import FAST, OURS, PEER, ROOT, cpus, run_once
+from tests.benchmarks.environments import make_peer, peer_folder
 from tests.benchmarks.process_tree import Usage, measure
 from tests.benchmarks.results import Line, Report, table
 
@@ -209,9 +210,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--make-peer", nargs="?", type=Path, const=default_peer(), metavar="DIR",
+    add("--make-peer", nargs="?", type=Path, const=peer_folder("datatrove"), metavar="DIR",
         help="make the peer's virtual environment (in DIR, or the user's cache), and stop")  # fmt: skip
-    add("--peer", type=Path, default=default_peer(), metavar="DIR", help="use the peer made in DIR")
+    add("--peer", type=Path, default=peer_folder("datatrove"), metavar="DIR", help="use the peer made in DIR")
     add("--part", action="append", choices=PARTS, help="measure only this part (may be given again)")
     add("--rounds", type=int, default=3)
     add("--cores", type=int, action="append", help="1 and 2, unless given (may be given again)")
@@ -226,7 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what is asked for; exit code 1 where a target was missed, 2 where nothing could be measured."""
     given = parse(arguments)
     if given.make_peer:
-        make_peer(given.make_peer)
+        make_peer("datatrove", given.make_peer)
         return 0
     if reason := missing_data():
         say(f"nothing measured: {reason}")
