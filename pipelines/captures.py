@@ -180,14 +180,14 @@ def open_index(source: Path, manners: Manners) -> pq.ParquetFile:
         note = json.loads(storage.read_text(source))
         file = RangedFile(open_url(note["url"], manners), note["url"], note["bytes"])
         return pq.ParquetFile(pa.PythonFile(file, mode="r"))
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise ShardError(f"{source.name} is no Parquet file, or a damaged one: {error}") from None
 
 
 def _read(file: pq.ParquetFile, group: int, columns: Sequence[str], source: Path) -> pa.Table:
     try:
         return file.read_row_group(group, columns=list(columns), use_threads=False)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise ShardError(f"{source.name} is damaged, or came damaged ({error}): run the same command again") from None
 
 

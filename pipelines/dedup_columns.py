@@ -71,7 +71,7 @@ def read_batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]
     shard = shards.open_shard(path)
     try:
         yield from shard.iter_batches(READ_ROWS, columns=list(columns), use_threads=False)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise ShardError(f"{path} is damaged: {error}. Delete it and run dedup again") from error
 
 
@@ -123,7 +123,7 @@ def read_between(
                     batch = batch.filter(pc.and_(pc.greater_equal(batch[column], low), pc.less(batch[column], high)))
                 if batch.num_rows:
                     yield batch
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise ShardError(f"{path} is damaged: {error}. Delete it and run dedup again") from error
 
 

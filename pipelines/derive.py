@@ -51,7 +51,7 @@ def read_reference(path: Path) -> Iterator[str]:
         raise InputError(f"no file {path}") from None
     except IsADirectoryError:
         raise InputError(f"{path} is a folder: name files, such as {path}/*.jsonl.gz") from None
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowInvalid) as error:
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise InputError(f"{path} cannot be read as reference text ({type(error).__name__}: {error})") from None
 
 

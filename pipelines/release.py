@@ -137,7 +137,7 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> Iterator[pa.Re
             yield from file.iter_batches(1024, columns=columns, use_threads=False)
     except FileNotFoundError:
         raise InputError(f"no file {path}: the release is not whole") from None
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path} is damaged: {error}") from error
 
 

@@ -13,8 +13,9 @@ import hashlib
 import io
 import json
 import os
+import re
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
@@ -34,8 +35,11 @@ from roots.whole import temporary_name as temporary_name
 from roots.whole import write_text as write_text
 
 RECEIPT = b"roots.receipt"
+BLANK_SEAL = "0" * 16
+SEAL = re.compile(rb'"seal": "([0-9a-f]{16})"')
 TRAILER = struct.Struct("<q8s")  # bytes of the receipt before it, and a mark
 MARK = b"ROOTSRCP"
+PARQUET_END = struct.Struct("<I4s")  # bytes of the footer before it, and PAR1
 GROUP_BYTES = 16 << 20  # a row group is closed past this: it bounds what a reader must hold
 BATCH_ROWS = 1024
 READ_BYTES = 1 << 18  # of a column read from a disk at once; Arrow's own way holds all of a row group's column
@@ -56,37 +60,41 @@ class Receipt:
     body_bytes: int = 0
 
     def to_json(self) -> str:
-        """The receipt as it stands in the footer, sealed: no other checksum covers it."""
-        values = asdict(self)
-        return _as_json(values | {"seal": _seal(values)})
+        """The receipt as it stands in the footer, its seal still blank."""
+        return json.dumps(asdict(self) | {"seal": BLANK_SEAL}, sort_keys=True, ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, text: bytes) -> "Receipt | None":
-        """The receipt that a footer holds; None where its seal is broken.
-
-        Raises ValueError, TypeError or AttributeError for what is none.
-        """
-        values = json.loads(text)
-        seal = values.pop("seal", None)
-        return cls(**values) if seal == _seal(values) else None
+    def from_json(cls, text: bytes) -> "Receipt":
+        """The receipt that a footer holds. Raises ValueError, TypeError or KeyError for what is none."""
+        values = dict(json.loads(text))
+        del values["seal"]
+        return cls(**values)
 
 
-def _as_json(values: Mapping[str, Any]) -> str:
-    return json.dumps(values, sort_keys=True, ensure_ascii=False)
+def _sealed(tail: bytes) -> bytes:
+    """What stands behind a shard's body, with its seal: a digest of itself, the seal's own digits taken for zeros.
 
-
-def _seal(values: Mapping[str, Any]) -> str:
-    return hashlib.sha256(_as_json(values).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    No other checksum covers a Parquet footer, and some changed bytes in it end the process that reads it. What is found
+    last is the receipt's: bounds of texts, which a stranger wrote, stand before it.
+    """
+    *_, found = SEAL.finditer(tail)
+    start, end = found.span(1)
+    digest = hashlib.sha256(tail[:start] + BLANK_SEAL.encode() + tail[end:]).hexdigest()[: len(BLANK_SEAL)]
+    return tail[:start] + digest.encode() + tail[end:]
 
 
 class _HashingFile(io.RawIOBase):
-    """A file that digests what is written to it. Once abandoned it takes anything and writes nothing."""
+    """A file that digests what is written to it, and seals what follows `begin_tail`.
+
+    Once abandoned it takes anything and writes nothing.
+    """
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self.sha256 = hashlib.sha256()
         self.length = 0
         self.abandoned = False
+        self._tail: list[bytes] | None = None
 
     def writable(self) -> bool:
         return True
@@ -94,12 +102,24 @@ class _HashingFile(io.RawIOBase):
     def write(self, data: Any) -> int:
         if self.abandoned:
             return len(data)
+        if self._tail is not None:
+            self._tail.append(bytes(data))
+            self.length += len(data)
+            return len(data)
         self.sha256.update(data)
         self.length += len(data)
         return self._file.write(data)
 
     def tell(self) -> int:
         return self.length
+
+    def begin_tail(self) -> None:
+        """Hold back what is written from now on."""
+        self._tail = []
+
+    def end_tail(self) -> None:
+        """Seal and write what was held back."""
+        self._file.write(_sealed(b"".join(self._tail or [])))
 
 
 def write(
@@ -135,9 +155,11 @@ def _write_parquet(file: _HashingFile, schema: pa.Schema, tables: Iterable[pa.Ta
             writer.write_table(table, row_group_size=max(1, table.num_rows))
         receipt = tally.fill(blank, file)
         writer.add_key_value_metadata({RECEIPT: receipt.to_json()})
+        file.begin_tail()
     finally:
         file.abandoned = receipt is None  # the writer ends its file when closed, and there may be no room left
         writer.close()
+    file.end_tail()
     return receipt
 
 
@@ -150,7 +172,9 @@ def _write_stream(file: _HashingFile, schema: pa.Schema, tables: Iterable[pa.Tab
             writer.write_table(table, max_chunksize=BATCH_ROWS)
     receipt = tally.fill(blank, file)
     text = receipt.to_json().encode()
+    file.begin_tail()
     file.write(text + TRAILER.pack(len(text), MARK))
+    file.end_tail()
     return receipt
 
 
@@ -205,44 +229,47 @@ def open_shard(path: Path) -> pq.ParquetFile:
     try:
         if storage.is_remote(path):
             return pq.ParquetFile(storage.open_binary(path), page_checksum_verification=True, pre_buffer=True)
+        if RECEIPT in (tail := _tail(path)) and not _is_sealed(tail):  # in others' files there is none
+            raise ShardError(f"{path} is damaged: its footer was changed. Delete it and run its stage again")
         return pq.ParquetFile(path, page_checksum_verification=True, buffer_size=READ_BYTES, pre_buffer=False)
     except FileNotFoundError:
         raise ShardError(f"no shard {path}: run the stage that makes it") from None
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise ShardError(f"{path} is damaged: {error}. Delete it and run its stage again") from error
 
 
+def _is_sealed(tail: bytes) -> bool:
+    return SEAL.search(tail) is not None and _sealed(tail) == tail
+
+
 def read_receipt(path: Path) -> Receipt | None:
-    """The receipt of a shard; None where there is no shard, or a file that is no shard of ours."""
+    """The receipt of a shard; None where there is no whole shard, or a file that is no shard of ours."""
     if not storage.is_remote(path) and not path.is_file():
         return None
     try:
-        raw = _trailer(path) if path.suffix == ".arrow" else _footer(path)
-        return Receipt.from_json(raw) if raw else None
-    except (pa.ArrowInvalid, OSError, ValueError, TypeError, AttributeError):
+        tail = _tail(path)
+        if not _is_sealed(tail):
+            return None
+        if path.suffix == ".arrow":
+            return Receipt.from_json(tail[: -TRAILER.size])
+        found = (pq.read_metadata(pa.BufferReader(b"PAR1" + tail)).metadata or {}).get(RECEIPT)
+        return Receipt.from_json(found) if found else None
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError):
         return None
 
 
-def _footer(path: Path) -> bytes | None:
-    """The receipt in a Parquet footer, unread; None where there is none."""
-    if not storage.is_remote(path):
-        return (pq.read_metadata(path).metadata or {}).get(RECEIPT)
-    with storage.open_binary(path) as file:
-        return (pq.read_metadata(file).metadata or {}).get(RECEIPT)
-
-
-def _trailer(path: Path) -> bytes | None:
-    """The receipt behind an IPC stream, unread; None where there is none."""
+def _tail(path: Path) -> bytes:
+    """What stands behind the body of a shard: a Parquet footer, or a receipt and its length; b"" where nothing does."""
+    last, mark = (TRAILER, MARK) if path.suffix == ".arrow" else (PARQUET_END, b"PAR1")
     with storage.open_binary(path) as file:
         end = file.seek(0, os.SEEK_END)
-        if end < TRAILER.size:
-            return None
-        file.seek(end - TRAILER.size)
-        length, mark = TRAILER.unpack(file.read(TRAILER.size))
-        if mark != MARK or not 0 < length <= end - TRAILER.size:
-            return None
-        file.seek(end - TRAILER.size - length)
-        return file.read(length)
+        file.seek(max(0, end - last.size))
+        read = file.read(last.size)
+        length, found = last.unpack(read) if len(read) == last.size else (0, b"")
+        if found != mark or not 0 < length <= end - last.size:
+            return b""
+        file.seek(end - last.size - length)
+        return bytes(file.read(length)) + read
 
 
 def check(path: Path) -> Receipt:
@@ -279,7 +306,7 @@ def read_stream(path: Path) -> Iterator[pa.RecordBatch]:
             yield from reader
     except FileNotFoundError:
         raise ShardError(f"no shard {path}: run `roots shard`") from None
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise ShardError(f"{path} is damaged: {error}. Delete it and run `roots shard` again") from error
 
 
@@ -288,7 +315,7 @@ def read(path: Path, columns: Sequence[str] | None = None, rows: int = BATCH_ROW
     shard = open_shard(path)
     try:
         yield from shard.iter_batches(rows, columns=columns, use_threads=False)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise ShardError(f"{path} is damaged: {error}. Delete it and run its stage again") from error
 
 

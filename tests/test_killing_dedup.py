@@ -11,6 +11,7 @@ import pytest
 
 from pipelines.dedup_steps import is_whole
 from roots import shards
+from roots.errors import ShardError
 from tests import killing_dedup as killing
 
 STEPS = (
@@ -67,21 +68,20 @@ def test_a_footer_with_wrong_bounds_is_damage(scratch: Path) -> None:
     place = content.rindex(MOST.to_bytes(8, "little"))
     assert place > receipt.body_bytes
     scratch.write_bytes(content[:place] + (MOST - 1).to_bytes(8, "little") + content[place + 8 :])
-    shards.check(scratch)  # no checksum covers it
+    with pytest.raises(ShardError, match="footer was changed"):
+        shards.check(scratch)
     assert not is_whole(scratch, Numbers())
 
 
-def test_any_part_cut_off_and_any_changed_byte_of_the_rows_is_damage(scratch: Path) -> None:
+def test_any_part_cut_off_and_any_changed_byte_is_damage(scratch: Path) -> None:
     content = scratch.read_bytes()
-    receipt = shards.read_receipt(scratch)
-    assert receipt is not None
     chance = random.Random(1)
     for length in [0, 1, *(chance.randrange(len(content)) for _ in range(20)), len(content) - 1]:
         scratch.write_bytes(content[:length])
         assert not is_whole(scratch, Numbers())
     for _ in range(40):
         changed = bytearray(content)
-        changed[chance.randrange(receipt.body_bytes)] ^= 1 << chance.randrange(8)
+        changed[chance.randrange(len(changed))] ^= 1 << chance.randrange(8)
         scratch.write_bytes(bytes(changed))
         assert not is_whole(scratch, Numbers())
     scratch.write_bytes(content)

@@ -61,7 +61,7 @@ def batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
                 yield batch.select(list(columns))
     except FileNotFoundError:
         raise InputError(f"no file {path}") from None
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise ShardError(f"{path} is damaged: {error}. Delete it and run `roots shard` again") from error
 
 

@@ -255,5 +255,5 @@ def _open(path: Path) -> Iterator[pa.RecordBatch]:
     try:
         reader = pa.ipc.open_file(pa.memory_map(str(path)))
         yield from (reader.get_batch(index) for index in range(reader.num_record_batches))
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise ShardError(f"{path} is damaged: {error}. Delete it and run `roots tokens` again") from error
