@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.guard import Failure, GuardError, Limits, guarded
+from pipelines.guard import SOME, Failure, GuardError, Limits, guarded
 from roots.executors import Local
 
 WORK = """
@@ -135,6 +135,14 @@ def test_a_bad_item_is_marked_and_its_neighbours_are_not(work, bad, reason):
 def test_a_sleeper_is_ended_by_the_wall_clock(work):
     limits = Limits(cpu_seconds=5, memory_bytes=64 << 20, wall_seconds=0.5)
     assert outcomes(guarded(work.prepare, {}, [1, "sleep", 2], limits)) == [1, "timeout", 2]
+
+
+def test_what_comes_after_many_quick_pages_is_told_apart_too(work):
+    # by then the rows of a child gather in the pipe before they are taken
+    limits = Limits(cpu_seconds=5, memory_bytes=64 << 20, wall_seconds=0.5)
+    items = [*range(3 * SOME), "fail", *range(SOME), "sleep", *range(5 * SOME)]
+    expected = [*range(3 * SOME), "crash", *range(SOME), "timeout", *range(5 * SOME)]
+    assert outcomes(guarded(work.prepare, {}, items, limits)) == expected
 
 
 def test_a_kill_from_outside_costs_no_page(work, tmp_path):
