@@ -18,6 +18,7 @@ import os
 import random
 import sys
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -255,9 +256,9 @@ class Ranged(io.RawIOBase):
     size: int  # bytes
     _at = 0
 
+    @abstractmethod
     def range(self, start: int, end: int) -> bytes:
         """The bytes from `start` up to `end`, all of them."""
-        raise NotImplementedError
 
     def readable(self) -> bool:
         """Yes."""
