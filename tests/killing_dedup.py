@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -116,15 +117,16 @@ def time_steps(runs: Runs, base: Path, target: Path) -> dict[str, float]:
 
 def kill_in(runs: Runs, base: Path, target: Path, step: str, seconds: float) -> bool:
     """Run, and kill so many seconds after `step` begins. Returns whether the kill came before the end."""
-    killed = False
-    for pid, said in runs.follow(base, target):
-        if said == step and not killed:
+    tried = killed = False
+    for pid, said in runs.follow(
+        base, target
+    ):  # to its end: what a run still says must not be taken for the next one's
+        if said == step and not tried:
+            tried = True
             time.sleep(seconds)
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
                 killed = True
-            except ProcessLookupError:
-                return False
     return killed
 
 
