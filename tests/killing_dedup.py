@@ -118,9 +118,8 @@ def time_steps(runs: Runs, base: Path, target: Path) -> dict[str, float]:
 def kill_in(runs: Runs, base: Path, target: Path, step: str, seconds: float) -> bool:
     """Run, and kill so many seconds after `step` begins. Returns whether the kill came before the end."""
     tried = killed = False
-    for pid, said in runs.follow(
-        base, target
-    ):  # to its end: what a run still says must not be taken for the next one's
+    # To its end: what a run still says must not be taken for what the next one says.
+    for pid, said in runs.follow(base, target):
         if said == step and not tried:
             tried = True
             time.sleep(seconds)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from filters.arbiter import Arbiter, Pair
 from filters.language import known_codes, load_language
 from filters.language_id import (
     SAMPLE,
@@ -19,6 +20,7 @@ from filters.language_id import (
     split_label,
     wide_path,
 )
+from filters.lid_samples import normal
 from filters.quick_text import SAMPLE as PAGE_SAMPLE
 from filters.quick_text import quick_text, sample_of
 from filters.scripts import han_form, identify, identify_page, script_counts, script_of
@@ -175,10 +177,11 @@ def test_the_gate_is_open_for_languages_that_the_model_does_not_know() -> None:
     assert gate(PAGES, "wol", 0.05, load_model(WIDE).labels) == [True] * 5
 
 
-def test_the_gate_sees_a_second_language_in_a_part_of_a_page() -> None:
+@pytest.mark.parametrize("before", [20, 60, 100])
+def test_the_gate_sees_a_second_language_in_a_part_of_a_page(before: int) -> None:
     # the part is longer than glances lie apart
-    most, part = (TEXTS["srp_Cyrl"] + "\n") * 60, (TEXTS["fra_Latn"] + "\n") * 12
-    page = most + part + most
+    most, part = TEXTS["srp_Cyrl"] + "\n", (TEXTS["fra_Latn"] + "\n") * 12
+    page = most * before + part + most * (120 - before)
     model = load_model()
     plain, looked = identify(sample_of(page), model), identify_page(page, model)
     rows = [[{"label": label, "score": score} for label, score in found] for found in (plain, looked)]
@@ -218,3 +221,35 @@ def test_quick_text(page: bytes) -> None:
 
 def test_the_sample_of_a_page_knows_character_references() -> None:
     assert sample_of("&eacute;t&eacute; &amp; hiver") == "été & hiver"
+
+
+class Told:
+    """A model that keeps what it was asked, and is as sure as it is told."""
+
+    def __init__(self, label: str, score: float) -> None:
+        self.label, self.score = label, score
+        self.asked: list[str] = []
+
+    def predict(self, line: str, k: int, threshold: float, errors: str) -> list[tuple[float, str]]:
+        self.asked.append(line)
+        return [(self.score, f"__label__{self.label}")]
+
+
+@pytest.mark.parametrize(
+    ("line", "score", "readings"),
+    [
+        ("word " * 100, 0.95, ["pieces"]),
+        ("word " * 100, 0.85, ["pieces", "whole"]),  # in doubt
+        ("12.50 x 9 " * 50, 0.95, ["whole"]),  # pieces of a price list hold few letters
+        ("word " * 20, 0.95, ["whole"]),
+    ],
+)
+def test_the_whole_of_a_long_line_is_read_only_where_its_pieces_leave_doubt(
+    line: str, score: float, readings: list[str]
+) -> None:
+    own, wide = Told("wol_Latn", score), Told("fr", 0.5)
+    Pair(own, wide, Arbiter({"wol_Latn": (1.0,) * 6}, frozenset()), {"__label__fr": "fra_Latn"}).predict(
+        line, 3, 0.0, ""
+    )
+    whole = len(normal(line).strip()) + 1
+    assert ["whole" if len(asked) == whole else "pieces" for asked in own.asked] == readings
