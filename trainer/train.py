@@ -22,7 +22,7 @@ from torch import nn
 
 from roots.errors import InputError, RootsError, SettingsError
 from roots.settings import as_values
-from trainer import attention, checkpoint, evaluate, parallel
+from trainer import attention, checkpoint, evaluate, memory, parallel
 from trainer import tokenizer as tok
 from trainer.checkpoint import Checkpoint
 from trainer.feed import IGNORED, Batch, Feed, Place, ahead
@@ -98,6 +98,8 @@ class Run:
         self.feed = Feed(shards, recipe.length, recipe.packing, mixture, recipe.seed)
         self.world = parallel.start(recipe)
         device = self.world.device
+        if device.type == "cpu":
+            memory.keep()
         self.bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and device.type == "cuda")
         self.shape: Shape = shape_of(recipe.preset, {"vocabulary": shards[0].rows})
         dtype = torch.bfloat16 if self.bf16 else torch.float32

@@ -33,7 +33,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from trainer import attention, picture, tokens
+from trainer import attention, memory, picture, tokens
 from trainer.feed import Feed
 from trainer.model import empty
 from trainer.optim import Optimiser
@@ -97,6 +97,8 @@ def ours(
     model = empty(shape, kernel, device, recompute)
     model.init_weights(0)
     optimiser = Optimiser(model, Recipe(length=length, batch_tokens=length), masters=bf16)
+    if device.type == "cpu":
+        memory.keep()
     if fast:
         for block in model.blocks:
             block.compile()
