@@ -34,7 +34,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
 from roots.errors import RootsError
-from roots.garbage import collect_seldom
+from roots.garbage import collect_seldom, keep_spare
 
 Row = dict[str, Any]
 Prepare = Callable[..., Callable[[Sequence[Any]], Iterator[Row]]]
@@ -272,6 +272,7 @@ def serve(control: int) -> None:
     for name in PRELOAD:
         importlib.import_module(name)
     collect_seldom()
+    keep_spare()
     link = socket.socket(fileno=control)
     while True:
         head, files, _, _ = socket.recv_fds(link, NUMBER.size, 1)
