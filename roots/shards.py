@@ -186,15 +186,18 @@ class _Tally:
         self.drops: dict[str, int] = {}
 
     def add(self, table: pa.Table) -> None:
+        names = table.column_names
         self.rows += table.num_rows
-        if "drop" in table.column_names:
-            for item in pc.value_counts(table["drop"].drop_null()):
+        drops = table["drop"].drop_null() if "drop" in names else ()
+        self.kept += table.num_rows - len(drops)
+        if len(drops):
+            for item in pc.value_counts(drops):
                 reason = item["values"].as_py()
                 self.drops[reason] = self.drops.get(reason, 0) + item["counts"].as_py()
-            table = table.filter(pc.is_null(table["drop"]))
-        self.kept += table.num_rows
-        if "text" in table.column_names:
-            self.text_bytes += pc.sum(pc.binary_length(table["text"])).as_py() or 0
+        if "text" in names:
+            sizes = pc.binary_length(table["text"])  # the texts themselves are not copied to be counted
+            kept = sizes.filter(pc.is_null(table["drop"])) if len(drops) else sizes
+            self.text_bytes += pc.sum(kept).as_py() or 0
 
     def fill(self, blank: Receipt, file: _HashingFile) -> Receipt:
         return replace(
