@@ -16,10 +16,8 @@ DETECT_BYTES = 1 << 18
 TOLERANCE = 0.01  # share of the characters outside ASCII that may be undecodable before a label is refused
 
 BOMS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
-META = re.compile(
-    rb"<meta\s[^>]{0,512}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})|\A\s*<\?xml[^>]{0,256}?encoding\s*=\s*[\"']([\w.:-]{2,40})",
-    re.IGNORECASE,
-)
+META = re.compile(rb"<meta\s[^>]{0,512}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})", re.IGNORECASE)
+XML = re.compile(rb"\s*<\?xml[^>]{0,256}?encoding\s*=\s*[\"']([\w.:-]{2,40})", re.IGNORECASE)
 # What browsers decode with: the superset that pages so labelled are really written in.
 WIDER = {
     "gbk": "gb18030",
@@ -93,10 +91,10 @@ def codec_of(label: str | None) -> str | None:
 
 def _meta(body: bytes) -> str | None:
     """The label in a meta element or an XML declaration; one that says UTF-16 can only be wrong, as it was read."""
-    found = META.search(body, 0, META_BYTES)
+    found = XML.match(body, 0, META_BYTES) or META.search(body, 0, META_BYTES)
     if found is None:
         return None
-    label = (found[1] or found[2]).decode("ascii", "ignore")
+    label = found[1].decode("ascii", "ignore")
     return "utf-8" if label.lower().startswith("utf-16") else label
 
 

@@ -60,7 +60,7 @@ def read_signal(name: str, value: str) -> Iterator[str]:
 def _metas(head: bytes) -> Iterator[tuple[str, str]]:
     """Name and content of the meta elements that make signals."""
     for meta in _META.finditer(head):
-        name, content = _NAME.search(meta[1]), _CONTENT.search(meta[1])
-        if name and content:
+        name = _NAME.search(meta[1])
+        if name and (content := _CONTENT.search(meta[1])):
             value = next(group for group in content.groups() if group is not None)
             yield name[1].decode("ascii").lower(), value.decode("latin-1")
