@@ -22,9 +22,11 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from roots.errors import SettingsError, unknown_name
+from trainer import blocks
 
 APART = 64.0  # added to scores per document of distance: earlier documents vanish (32 leaks 2e-3, 64 nothing)
 SHORT = 512  # tokens: rows up to this take a mask of documents
+THREADS = 2  # above this, `blocks` is `key_bias`
 FEATURES = 8  # columns that the fold adds to q and k
 
 
@@ -48,7 +50,7 @@ class Layout:
     """Which document each token of a batch belongs to.
 
     docs: int64 (B, T), equal within a document; spans: for each row, (start, stop) of its documents; masks: the full
-    bias, made once for all layers.
+    bias, or in bool which tokens are of two documents, made once for all layers.
     """
 
     docs: Tensor
@@ -111,16 +113,35 @@ def key_bias(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | N
     if layout is not None and not layout.whole:
         if q.shape[2] <= SHORT:
             return additive(q, k, v, slopes, layout)
-        return _by_document(q, k, v, slopes, layout)
+        return _by_document(key_bias, q, k, v, slopes, layout)
     bias = (slopes.float()[:, None] * _positions(q.shape[2], q.device))[None, :, None, :]
     return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, is_causal=True)
 
 
-def _by_document(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout) -> Tensor:
+def blockwise(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None) -> Tensor:
+    """Large matrix products, a block of queries at a time (trainer/blocks.py); short rows as `key_bias`.
+
+    Forward and backward, measured against `key_bias` on one thread: at 512 tokens .6 of its time in float32 and .5 in
+    bfloat16, at 2,048 .6 and .55, at 256 as long. On two threads .95, .87, .83 and .81: torch's kernel shares heads
+    out among threads, this one parts of a product. So more threads leave it to `key_bias`, unmeasured.
+    """
+    length, threads = q.shape[2], torch.get_num_threads()
+    if threads > THREADS or length <= blocks.BLOCK * threads:
+        return key_bias(q, k, v, slopes, layout)
+    if layout is None or layout.whole:
+        return blocks.attend(q, k, v, slopes)
+    if length > SHORT:
+        return _by_document(blockwise, q, k, v, slopes, layout)
+    if torch.bool not in layout.masks:
+        layout.masks[torch.bool] = layout.docs[:, :, None] != layout.docs[:, None, :]
+    return blocks.attend(q, k, v, slopes, layout.masks[torch.bool])
+
+
+def _by_document(attend: Attend, q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout) -> Tensor:
     rows = []
     for row, spans in enumerate(layout.spans):
         at = slice(row, row + 1)
-        parts = [key_bias(q[at, :, a:b], k[at, :, a:b], v[at, :, a:b], slopes) for a, b in spans]
+        parts = [attend(q[at, :, a:b], k[at, :, a:b], v[at, :, a:b], slopes, None) for a, b in spans]
         rows.append(torch.cat(parts, dim=2))
     return torch.cat(rows)
 
@@ -202,6 +223,7 @@ def _flex(compiled: bool) -> Callable[..., Any]:
 
 
 KERNELS: Mapping[str, Attend] = {
+    "blocks": blockwise,
     "key_bias": key_bias,
     "additive": additive,
     "fold": fold,
@@ -209,7 +231,10 @@ KERNELS: Mapping[str, Attend] = {
     "fold_flash": fold_flash,
     "flex": flex,
 }
-CANDIDATES = {"cpu": ("key_bias", "additive"), "cuda": ("fold_cudnn", "fold_flash", "flex", "fold", "additive")}
+CANDIDATES = {
+    "cpu": ("blocks", "key_bias", "additive"),
+    "cuda": ("fold_cudnn", "fold_flash", "flex", "fold", "additive"),
+}
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}  # relative, against float64
 
 
@@ -238,7 +263,7 @@ def _with_gradients(
 
 
 def probe(
-    device: torch.device, dtype: torch.dtype, heads: int, head_dim: int, length: int = 256
+    device: torch.device, dtype: torch.dtype, heads: int, head_dim: int, length: int = 640
 ) -> dict[str, tuple[float, float]]:
     """Try every candidate of a device: name -> (error against float64, milliseconds of forward and backward).
 

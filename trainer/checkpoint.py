@@ -21,6 +21,7 @@ from torch import Tensor
 
 from roots.errors import InputError, ShardError
 from roots.stage import sha256_of
+from trainer import attention
 from trainer.model import AlibiLM, empty
 from trainer.presets import Shape
 
@@ -137,6 +138,6 @@ def load_model(run: Path, device: torch.device | None = None) -> tuple[AlibiLM, 
     state = read_state(path)
     model = empty(Shape(**state["shape"]), device=device)
     model.load_state_dict(load_file(path / FILES[0]), strict=True)
-    if state["attention"] in ("additive", "key_bias"):
+    if state["attention"] in attention.CANDIDATES["cpu"]:
         model.set_kernel(state["attention"])
     return model.eval(), state

@@ -45,7 +45,7 @@ class Attention(nn.Module):
         """x (B, T, d) -> (B, T, d); with a cache, x are the tokens that follow it."""
         rows, length, _ = x.shape
         mixed = self.query_key_value(x).view(rows, length, -1, 3, self.head_dim)
-        q, k, v = (mixed[:, :, :, which].transpose(1, 2) for which in range(3))
+        q, k, v = (each.transpose(1, 2) for each in mixed.unbind(3))
         rank, ranks = self.part
         slopes = self.slopes.chunk(ranks)[rank]
         if cache is None:

@@ -49,9 +49,9 @@ def fast(*tensors: Tensor) -> bool:
     return bool(torch.backends.mkldnn.enabled) and _right()
 
 
-def product(x: Tensor, weight: Tensor) -> Tensor:
-    """x (N, d) times weight (V, d) transposed: (N, V). Makes no gradients."""
-    return _onednn(x, weight) if fast(x, weight) else x @ weight.t()
+def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x (N, d) times weight (V, d) transposed, plus bias (V,): (N, V). Makes no gradients."""
+    return _onednn(x, weight, bias) if fast(x, weight) else F.linear(x, weight, bias)
 
 
 def summed(x: Tensor, y: Tensor) -> Tensor:

@@ -11,7 +11,12 @@ from trainer import attention
 from trainer.attention import KERNELS, alibi_slopes, error_of, layout_of
 
 CPU = torch.device("cpu")
-TRAINABLE = ["key_bias", "additive", "fold"]  # flex has no backward on a CPU; cuDNN and Flash folds need a GPU
+TRAINABLE = [
+    "blocks",
+    "key_bias",
+    "additive",
+    "fold",
+]  # flex has no backward on a CPU; cuDNN and Flash folds need a GPU
 
 
 @pytest.fixture(autouse=True)
@@ -99,9 +104,9 @@ def test_layouts_are_spans_between_changes():
 
 
 def test_the_probe_chooses_what_is_right(monkeypatch):
-    found = attention.probe(CPU, torch.float32, 4, 16, length=64)
-    assert found["key_bias"][0] < 1e-3
-    assert attention.choose("auto", CPU, torch.float32, 4, 16) == "key_bias"
+    found = attention.probe(CPU, torch.float32, 4, 16)
+    assert found["blocks"][0] < found["key_bias"][0] < 1e-3
+    assert attention.choose("auto", CPU, torch.float32, 4, 16) == "blocks"
     assert attention.choose("fold", CPU, torch.float32, 4, 16) == "fold"
     with pytest.raises(SettingsError, match="Did you mean 'fold'"):
         attention.choose("flod", CPU, torch.float32, 4, 16)
@@ -112,8 +117,8 @@ def test_the_probe_chooses_what_is_right(monkeypatch):
     def refused(q, k, v, slopes, layout=None):
         raise RuntimeError("explicit attn_mask with is_causal")
 
-    monkeypatch.setattr(attention, "KERNELS", {**KERNELS, "key_bias": wrong})
-    assert attention.choose("auto", CPU, torch.float32, 4, 16) == "additive"
-    monkeypatch.setattr(attention, "KERNELS", {**KERNELS, "key_bias": refused})
+    monkeypatch.setattr(attention, "KERNELS", {**KERNELS, "blocks": wrong})
+    assert attention.choose("auto", CPU, torch.float32, 4, 16) == "key_bias"
+    monkeypatch.setattr(attention, "KERNELS", {**KERNELS, "blocks": wrong, "key_bias": refused})
     assert attention.choose("auto", CPU, torch.float32, 4, 16) == "additive"
     assert attention.probe(CPU, torch.float32, 4, 16, 64)["key_bias"] == (math.inf, math.inf)
