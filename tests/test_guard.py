@@ -74,6 +74,10 @@ def prepare(marker=""):
     return rows
 
 
+def echo():
+    return lambda items: iter(items)
+
+
 def broken():
     raise RuntimeError("no model")
 
@@ -105,6 +109,13 @@ def test_gives_a_row_an_item_in_order(work):
     assert rows[0]["text"] == "é" * 10
     assert len({row["pid"] for row in rows}) == 1
     assert rows[0]["pid"] != os.getpid()
+
+
+def test_texts_come_as_they_are(work):
+    texts = ["a\0b\0", 'quote " \\ \n', "ক্ষ\u200d ي", None, "", "\0", '\0{"text": 1}', "x" * 3_000_000]
+    rows = [{"text": text, "drop": "a\0b"} for text in texts]
+    assert list(guarded(work.echo, {}, rows, LIMITS)) == rows
+    assert list(guarded(work.echo, {}, [{"text": "a\ud800b"}], LIMITS)) == [{"text": "a?b"}]
 
 
 def test_no_items_start_no_child(work):
