@@ -19,11 +19,12 @@ from pipelines.guard import Failure, Limits, guarded
 from pipelines.spool import on_this_machine
 from roots.errors import SettingsError
 from roots.schema import EXTRACT
-from roots.shards import BATCH_ROWS, read_kept
+from roots.shards import BATCH_ROWS, open_shard, read_kept
 from roots.stage import ASIDE
 
 TOP = 3  # languages that are stored with a text
 BATCH_CHARS = 8 << 20
+DENSE = 0.8  # share of an archive's records from which on it is quicker to read on than to enter it for each
 
 # Why a page has no text, or its text is not wanted.
 REASONS: dict[str, str] = {
@@ -91,7 +92,7 @@ class Extract:
         rows: list[dict[str, Any]] = []
         chars = 0
         with on_this_machine(archive, wanted, index) as place:
-            texts = self._texts(place, wanted)
+            texts = self._texts(place, wanted, dense=len(wanted) > DENSE * open_shard(index).metadata.num_rows)
             for key, yes in zip(ids, passed, strict=True):
                 row = {"id": key} | (next(texts) if yes else {"drop": "extract.other_language"})
                 rows.append(row)
@@ -102,10 +103,10 @@ class Extract:
         if rows:
             yield pa.RecordBatch.from_pylist(rows, schema=EXTRACT)
 
-    def _texts(self, archive: Path, offsets: Sequence[int]) -> Iterator[dict[str, Any]]:
+    def _texts(self, archive: Path, offsets: Sequence[int], dense: bool) -> Iterator[dict[str, Any]]:
         """For every offset the columns of its row, without the id."""
         bounds = asdict(Bounds(self.body_bytes, self.html_chars, self.depth))
-        arguments = {"archive": str(archive), "extractor": self.extractor, "bounds": bounds}
+        arguments = {"archive": str(archive), "extractor": self.extractor, "bounds": bounds, "dense": dense}
         limits = Limits(self.cpu_seconds, self.memory_bytes)
         for found in guarded(PAGES, arguments, offsets, limits):
             if isinstance(found, Failure):

@@ -36,8 +36,10 @@ _OPEN_ENDED = frozenset(
 MANY_TAGS = 10_000  # with fewer, even a quadratic parser needs no more than three seconds
 
 
-def pages(archive: str, extractor: str, bounds: Mapping[str, int]) -> Callable[[Sequence[int]], Iterator[Row]]:
-    """The work of a guarded child: from offsets in `archive` to one row a record.
+def pages(
+    archive: str, extractor: str, bounds: Mapping[str, int], dense: bool = False
+) -> Callable[[Sequence[int]], Iterator[Row]]:
+    """The work of a guarded child: from offsets in `archive`, `dense` or not, to one row a record.
 
     A row has `text`, `engine` and `drop`: the reason why there is no text, or None.
     """
@@ -45,7 +47,7 @@ def pages(archive: str, extractor: str, bounds: Mapping[str, int]) -> Callable[[
     limits = Bounds(**bounds)
 
     def rows(offsets: Sequence[int]) -> Iterator[Row]:
-        for record in read_at(Path(archive), offsets, Limits(body_bytes=limits.body_bytes)):
+        for record in read_at(Path(archive), offsets, Limits(body_bytes=limits.body_bytes), dense):
             text, name, drop = extract_page(record, engine, extractor, limits)
             yield {"text": text, "engine": name, "drop": drop}
 

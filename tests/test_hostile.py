@@ -70,5 +70,6 @@ def held(what: str) -> int:
 def test_a_kept_record_is_found_again_at_its_offset(name: str, tmp_path: Path) -> None:
     source = CASES[name].write(tmp_path)
     good = [item for item in read_records(source, Limits()) if item.problem is None]
-    assert list(read_at(source, [item.offset for item in good], Limits())) == good
+    for dense in (False, True):
+        assert list(read_at(source, [item.offset for item in good], Limits(), dense)) == good
     assert list(read_at(source, [good[-1].offset], Limits())) == good[-1:]

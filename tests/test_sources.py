@@ -73,7 +73,9 @@ def test_every_packing_gives_the_same_records(name: str, tmp_path: Path) -> None
     assert [item.url for item in records] == [f"http://page.test/{number}" for number in (1, 2, 3)]
     assert [item.offset for item in records] == starts(members if sought else THREE)
     assert all((item.body, item.problem, item.status) == (PAGE, None, 200) for item in records)
-    assert list(read_at(path, [item.offset for item in records[1:]], LIMITS)) == records[1:]
+    for dense in (False, True):
+        assert list(read_at(path, [item.offset for item in records[1:]], LIMITS, dense)) == records[1:]
+        assert list(read_at(path, [records[0].offset, records[2].offset], LIMITS, dense)) == [records[0], records[2]]
     assert list(read_at(path, [], LIMITS)) == []
 
 
@@ -84,7 +86,8 @@ def test_members_that_hold_several_records(tmp_path: Path) -> None:
     assert [item.problem for item in records] == [None] * 4
     assert len({item.offset for item in records}) == 4
     for wanted in (records[1:], records[2:3], records[2:], records[3:]):
-        assert list(read_at(path, [item.offset for item in wanted], LIMITS)) == wanted
+        for dense in (False, True):
+            assert list(read_at(path, [item.offset for item in wanted], LIMITS, dense)) == wanted
 
 
 def test_a_zstd_archive_with_a_dictionary(tmp_path: Path) -> None:
@@ -279,7 +282,8 @@ def test_real_archives_agree_with_warcio() -> None:
             refused.append(f"{path.name}: {error}")
             continue
         good = [item for item in records if item.problem != "bad_length"]
-        assert list(read_at(path, [item.offset for item in good], LIMITS)) == good, path.name
+        for dense in (False, True):
+            assert list(read_at(path, [item.offset for item in good], LIMITS, dense)) == good, path.name
         offsets, peaceful = oracle(path)
         if peaceful:
             assert [item.offset for item in records] == offsets, path.name
