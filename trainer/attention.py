@@ -23,6 +23,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from roots.errors import SettingsError, unknown_name
 from trainer import blocks
+from trainer.products import available
 
 APART = 64.0  # added to scores per document of distance: earlier documents vanish (32 leaks 2e-3, 64 nothing)
 SHORT = 512  # tokens: rows up to this take a mask of documents
@@ -123,10 +124,11 @@ def blockwise(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | 
 
     Forward and backward, measured against `key_bias` on one thread: at 512 tokens .6 of its time in float32 and .5 in
     bfloat16, at 2,048 .6 and .55, at 256 as long. On two threads .95, .87, .83 and .81: torch's kernel shares heads
-    out among threads, this one parts of a product. So more threads leave it to `key_bias`, unmeasured.
+    out among threads, this one parts of a product. So more threads leave it to `key_bias`, unmeasured. On MKL's
+    products it is no faster, and without oneDNN's bfloat16 ones slower: there it is `key_bias` too.
     """
     length, threads = q.shape[2], torch.get_num_threads()
-    if threads > THREADS or length <= blocks.BLOCK * threads:
+    if threads > THREADS or length <= blocks.BLOCK * threads or not available():
         return key_bias(q, k, v, slopes, layout)
     if layout is None or layout.whole:
         return blocks.attend(q, k, v, slopes)

@@ -35,6 +35,11 @@ def _right() -> bool:
     return True
 
 
+def available() -> bool:
+    """Whether oneDNN's products are to be had here, are right, and are not turned off."""
+    return bool(torch.backends.mkldnn.enabled) and _right()
+
+
 def fast(*tensors: Tensor) -> bool:
     """Whether oneDNN multiplies these: float32 matrices of a CPU, in one piece, outside autocast and torch.compile.
 
@@ -44,9 +49,7 @@ def fast(*tensors: Tensor) -> bool:
         type(x) in (Tensor, nn.Parameter) and x.device.type == "cpu" and x.dtype == torch.float32 and x.numel()
         for x in tensors
     )
-    if not plain or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
-        return False
-    return bool(torch.backends.mkldnn.enabled) and _right()
+    return plain and not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling() and available()
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

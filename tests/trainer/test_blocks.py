@@ -4,13 +4,16 @@ pytest.importorskip("torch", reason="torch is not installed: pip install 'roots-
 
 import torch
 
-from trainer import attention, blocks
+from trainer import attention, blocks, products
 from trainer.attention import alibi_slopes, error_of, layout_of
 
 
 @pytest.fixture(autouse=True)
 def _one_thread():
     torch.set_num_threads(1)
+
+
+here = pytest.mark.skipif(not products.available(), reason="torch has no right product of oneDNN on this machine")
 
 
 @pytest.fixture
@@ -56,6 +59,7 @@ def test_so_they_are_at_full_size_with_large_scores(dtype, limit):
     assert (found - true).norm() <= 1.5 * (attention.key_bias(q, k, v, slopes).double() - true).norm()
 
 
+@here
 @pytest.mark.parametrize("kept", [0, 2048], ids=["made again", "kept"])
 def test_weights_may_be_made_again_for_the_backward_pass(small, kept, monkeypatch):
     monkeypatch.setattr(blocks, "KEPT", kept)
@@ -98,6 +102,7 @@ def test_autocast_rounds_nothing(small):
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
+@here
 def test_short_rows_and_many_threads_are_left_to_torchs_kernel(small, monkeypatch):
     used = []
     monkeypatch.setattr(blocks, "attend", lambda q, *rest: used.append(q.shape[2]) or q)
@@ -106,3 +111,7 @@ def test_short_rows_and_many_threads_are_left_to_torchs_kernel(small, monkeypatc
         for length in (64, 65, 128, 129, 500):
             attention.blockwise(*qkv(2, length), alibi_slopes(2))
     assert used == [65, 128, 129, 500, 129, 500]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+    attention.blockwise(*qkv(2, 500), alibi_slopes(2))
+    assert len(used) == 6
