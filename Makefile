@@ -66,7 +66,7 @@ bench: $(VENV)/.dev ## side by side with the peers (about an hour)
 	$(BIN)/python -m tests.benchmarks.dedup --make-peer
 	@missed=0; for part in "pipeline $(OPTIONS)" "measures speed" "measures fidelity" "measures judge" languages \
 	  "lid --part sentences --part speed" dedup "dedup_truth texts" pii "pii --quality" takedown release train \
-	  "tokenizer rounds=2" ablation; do \
+	  tokenizer ablation; do \
 	  echo "== $$part"; $(BIN)/python -m tests.benchmarks.$$part || missed=1; done; exit $$missed
 
 clean: ## remove what was made

@@ -26,6 +26,9 @@ from trainer import bpe, corpus, sampling
 SPECIAL = ("<unk>", "<s>", "</s>", "<pad>")
 UNKNOWN, BEGIN, END, PAD = range(4)
 
+PULL = 8.0  # measured: the cost of a language falls with its share to the power 0.08 (Hindi) to 0.15 (Arabic, Chinese)
+ALONE: dict[str, Any] = {"rounds": 0, "shares": (), "within": ()}  # settings that mean nothing for one language
+
 _UNSPACED = r"\p{Han}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Hiragana}\p{Katakana}"
 _STOPS = r"\s()|.,!?…。，、।۔،"
 _WORD = r"\p{L}\p{M}\x{200C}\x{200D}"  # joiners are letters' business: Persian, Malayalam, Sinhala need them
@@ -90,6 +93,8 @@ class TokenizerSettings:
     max_token_bytes: int = 32
     rounds: int = 0  # of fertility feedback; 0 is none
     eta: float = 1.0  # weight of a language *= (its cost / mean cost) ** eta after a round
+    within: tuple[str, ...] = ()  # ("hi=1.1",): feedback gives Hindi at most 1.1 times the tokens of its own tokenizer
+    own_rows: int = 8192  # of that own tokenizer, trained on all text of the language that the budget allows
     seed: int = 42
 
     def __post_init__(self) -> None:
@@ -103,23 +108,29 @@ class TokenizerSettings:
             )
         if self.budget_mb < 1:
             raise ValueError("budget_mb must be at least 1")
-        if sum(fixed_shares(self.shares).values()) > 1:
+        if any(not 0 < share < 1 for share in numbers("shares", self.shares).values()):
+            raise ValueError("shares: each must lie between 0 and 1")
+        if sum(numbers("shares", self.shares).values()) > 1:
             raise ValueError("shares: their sum is above 1")
+        if any(times <= 0 for times in numbers("within", self.within).values()):
+            raise ValueError("within: each must be above 0")
+        if self.within and not self.rounds:
+            raise ValueError("within: it takes rounds of feedback to bring a language there; set rounds")
+        if self.own_rows < 256 + len(SPECIAL):
+            raise ValueError(f"own_rows must hold 256 bytes and {len(SPECIAL)} special tokens")
         if not (0 < self.fill <= 1 and 0 <= self.alpha <= 1 and self.repeat >= 1 and self.rounds >= 0):
             raise ValueError("fill must lie in (0, 1], alpha in [0, 1]; repeat >= 1; rounds >= 0")
 
 
-def fixed_shares(pairs: Sequence[str]) -> dict[str, float]:
-    """Read ("en=0.15",) as {"en": 0.15}. Raises ValueError for anything else."""
+def numbers(setting: str, pairs: Sequence[str]) -> dict[str, float]:
+    """Read ("en=0.15",) as {"en": 0.15}. Raises ValueError, with the setting's name, for anything else."""
     found: dict[str, float] = {}
     for pair in pairs:
-        language, _, share = pair.partition("=")
+        language, _, number = pair.partition("=")
         try:
-            found[language] = float(share)
+            found[language] = float(number)
         except ValueError:
-            raise ValueError(f"shares: {pair!r} is not language=share, as en=0.15") from None
-        if not 0 < found[language] < 1:
-            raise ValueError(f"shares: {pair!r} must lie between 0 and 1")
+            raise ValueError(f"{setting}: {pair!r} is not language=number, as en=0.15") from None
     return found
 
 
@@ -177,43 +188,69 @@ def train(
     """Train on the shards of one or many languages (`sources`: language -> shards).
 
     `parallel` (language -> the same sentences) is needed for feedback rounds: after each, the languages that are cut
-    into more tokens than the mean weigh more in the next sample. The round with the most even cost is given back.
+    into more tokens than the mean weigh more in the next sample, and so do those of `within` that are cut into more
+    than that. The round with the most even cost is given back, of those that keep `within`, or miss it least.
     Raises SettingsError where feedback has no parallel text, InputError where there is no text.
     """
     start, used = time.monotonic(), time.process_time()
     sizes = {language: corpus.text_bytes(sources[language]) for language in sorted(sources)}
     if not sum(sizes.values()):
         raise InputError("the shards hold no text: nothing to train a tokenizer on")
-    parallel = {k: v for k, v in (parallel or {}).items() if k in sizes}
-    if settings.rounds and len(parallel) < 2:
+    parallel = _parallel(parallel or {}, sizes, settings)
+    limits, seen_bytes = _limits(sources, parallel, settings)
+    weights = sampling.language_weights(sizes, settings.fill, settings.alpha)
+    fixed = {k: v for k, v in numbers("shares", settings.shares).items() if k in weights}
+    available = {language: float(size * settings.repeat) for language, size in sizes.items()}
+    best: tuple[tuple[float, float], Tokenizer, dict[str, int]] | None = None
+    history: list[dict[str, Any]] = []
+    for round_ in range(settings.rounds + 1):
+        given = sampling.quotas(held(weights, fixed), available, settings.budget_mb * 1e6)
+        texts = (sampling.sample(sources[key], sizes[key], given[key], settings.seed) for key in sizes)
+        tokenizer = fit(chain.from_iterable(texts), settings)
+        seen_bytes += sum(given.values())
+        costs = {language: cost(tokenizer, lines) for language, lines in parallel.items()}
+        missed = max((costs[key] / limit - 1 for key, limit in limits.items() if costs[key] > limit), default=0.0)
+        said = {"missed": missed, "gini": gini(list(costs.values()))}
+        quotas = {key: round(value) for key, value in given.items()}
+        history.append({"round": round_, **said, "costs": costs, "quotas": quotas})
+        if best is None or (missed, said["gini"]) < best[0]:
+            best = (missed, said["gini"]), tokenizer, quotas
+        weights = reweigh(weights, costs, settings.eta, limits)
+    assert best is not None
+    took = time.monotonic() - start, time.process_time() - used
+    made = {"text_bytes": sizes, "sampled_bytes": best[2], "limits": limits, "rounds": history}
+    return Trained(best[1], {**made, **_costs(*took, seen_bytes), **_size(best[1], settings)})
+
+
+def _parallel(
+    given: Mapping[str, Sequence[str]], sizes: Mapping[str, int], settings: TokenizerSettings
+) -> dict[str, Sequence[str]]:
+    """The parallel text of our languages. Raises SettingsError where feedback needs more."""
+    found = {language: lines for language, lines in given.items() if language in sizes}
+    if settings.rounds and len(found) < 2:
         raise SettingsError(
             "tokenizer.rounds: feedback needs parallel text of at least two of the languages (--parallel)"
         )
-    weights = sampling.language_weights(sizes, settings.fill, settings.alpha)
-    fixed = {k: v for k, v in fixed_shares(settings.shares).items() if k in weights}
-    best: tuple[float, Tokenizer, dict[str, float]] | None = None
-    history: list[dict[str, Any]] = []
-    seen_bytes = 0.0
-    for round_ in range(settings.rounds + 1):
-        limits = {language: float(size * settings.repeat) for language, size in sizes.items()}
-        given = sampling.quotas(held(weights, fixed), limits, settings.budget_mb * 1e6)
-        texts = chain.from_iterable(
-            sampling.sample(sources[language], sizes[language], given[language], settings.seed) for language in sizes
-        )
-        tokenizer = fit(texts, settings)
-        seen_bytes += sum(given.values())
-        costs = {language: cost(tokenizer, lines) for language, lines in parallel.items()}
-        uneven = gini(list(costs.values())) if costs else 0.0
-        history.append(
-            {"round": round_, "gini": uneven, "costs": costs, "quotas": {k: round(v) for k, v in given.items()}}
-        )
-        if best is None or uneven < best[0]:
-            best = (uneven, tokenizer, given)
-        weights = reweigh(weights, costs, settings.eta)
-    assert best is not None
-    took = time.monotonic() - start, time.process_time() - used
-    made = {"text_bytes": sizes, "sampled_bytes": {k: round(v) for k, v in best[2].items()}, "rounds": history}
-    return Trained(best[1], {**made, **_costs(*took, seen_bytes), **_size(best[1], settings)})
+    for language in numbers("within", settings.within):
+        if language in sizes and language not in found:
+            raise SettingsError(
+                f"tokenizer.within: there is no parallel text of {language!r} to hold it to (--parallel)"
+            )
+    return found
+
+
+def _limits(
+    sources: Mapping[str, Sequence[Path]], parallel: Mapping[str, Sequence[str]], settings: TokenizerSettings
+) -> tuple[dict[str, float], float]:
+    """Tokens that each language of `within` is to have for its parallel text at most; bytes of text read to know it."""
+    limits, seen_bytes = dict[str, float](), 0.0
+    bare = replace(settings, vocabulary=settings.own_rows, multiple=1, reserved=0, repeat=1, **ALONE)
+    for language, times in numbers("within", settings.within).items():
+        if language in sources:
+            own = train({language: sources[language]}, bare)
+            seen_bytes += sum(own.report["sampled_bytes"].values())
+            limits[language] = times * cost(own.tokenizer, parallel[language])
+    return limits, seen_bytes
 
 
 def _size(tokenizer: Tokenizer, settings: TokenizerSettings) -> dict[str, Any]:
@@ -234,8 +271,8 @@ def _costs(seconds: float, cpu_seconds: float, text_bytes: float) -> dict[str, A
 
 def monolingual(sources: Mapping[str, Sequence[Path]], settings: TokenizerSettings) -> dict[str, Tokenizer]:
     """A tokenizer of each language alone, as large as the common one: what the BLOOM paper compares with."""
-    alone = replace(settings, rounds=0, shares=())
-    return {language: train({language: paths}, alone).tokenizer for language, paths in sorted(sources.items())}
+    bare = replace(settings, **ALONE)
+    return {language: train({language: paths}, bare).tokenizer for language, paths in sorted(sources.items())}
 
 
 def cost(tokenizer: Tokenizer, lines: Sequence[str]) -> int:
@@ -253,12 +290,20 @@ def gini(values: Sequence[float]) -> float:
     return sum((2 * rank - n - 1) * value for rank, value in enumerate(ordered, start=1)) / (n * whole)
 
 
-def reweigh(weights: Mapping[str, float], costs: Mapping[str, float], eta: float) -> dict[str, float]:
-    """Weights after a round of feedback: times (cost / mean cost) ** eta, then summing to 1."""
+def reweigh(
+    weights: Mapping[str, float], costs: Mapping[str, float], eta: float, limits: Mapping[str, float]
+) -> dict[str, float]:
+    """Weights after a round of feedback, summing to 1: times (cost / mean cost) ** eta.
+
+    A language whose limit is below the mean goes there instead, and faster: times (cost / limit) ** PULL.
+    """
     if not costs:
         return dict(weights)
     mean = sum(costs.values()) / len(costs)
-    raised = {key: value * (costs.get(key, mean) / mean) ** eta for key, value in weights.items()}
+    raised = dict(weights)
+    for key in costs:
+        limit = limits.get(key, mean)
+        raised[key] *= (costs[key] / limit) ** PULL if limit < mean else (costs[key] / mean) ** eta
     whole = sum(raised.values())
     return {key: value / whole for key, value in raised.items()}
 
