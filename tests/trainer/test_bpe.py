@@ -2,6 +2,7 @@
 
 import json
 import random
+import tracemalloc
 import unicodedata
 from collections import Counter
 
@@ -91,6 +92,19 @@ def test_pieces_are_those_that_the_tokenizer_would_cut(pattern):
     texts += ["".join(char for char in text if kind(char) != "Cn") for text in fertility.random_texts(100, seed=3)]
     for text in texts:
         assert bpe.count([text], counted) == Counter(piece for piece, _ in cutter.pre_tokenize_str(text))
+
+
+def test_pieces_of_a_long_text_are_not_held_at_once(monkeypatch):
+    text = " ".join(f"w{at % 500}" for at in range(50_000))
+    counted = tok.PATTERNS["roots"].counted
+    wanted = bpe.count([text], counted)
+    monkeypatch.setattr(bpe, "LONG", len(text) - 1)
+    tracemalloc.start()
+    found = bpe.count([text], counted)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == wanted
+    assert peak < 500_000  # 100,000 pieces held at once are 6 MB
 
 
 def test_where_nothing_may_be_written_it_compiles_all_the_same(monkeypatch):
