@@ -45,7 +45,7 @@ class Extract:
     """The stage, and its settings."""
 
     name: ClassVar[str] = "extract"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     schema: ClassVar[pa.Schema] = EXTRACT
     memory_needed: ClassVar[int] = 3 << 29  # of a task: ours, and the guarded process with `memory_bytes` for a page
 
