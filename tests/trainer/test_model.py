@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from roots.errors import SettingsError
-from trainer import loss
+from trainer import blocks, loss
 from trainer.attention import layout_of
 from trainer.model import AlibiLM, Sampling, empty
 from trainer.presets import BLOOM_ROWS, PRESETS, Shape, shape_of
@@ -85,6 +85,24 @@ def test_logits_are_transformers_blooms(shape, length):
         assert torch.equal(back(tokens), a)
 
 
+@pytest.mark.parametrize("kernel", ["blocks", "key_bias"])
+def test_the_hidden_states_of_every_layer_are_transformers_blooms(kernel, monkeypatch):
+    monkeypatch.setattr(blocks, "BLOCK", 64)
+    theirs, ours = bloom(ODD), random_model(ODD, kernel=kernel)
+    theirs.load_state_dict(ours.state_dict(), strict=False)
+    tokens = torch.randint(4, ODD.vocabulary, (2, 150), generator=torch.Generator().manual_seed(3))
+    seen = []
+    body = ours.transformer
+    for module in (body.word_embeddings_layernorm, *body.h[:-1], body.ln_f):
+        module.register_forward_hook(lambda module, inputs, out: seen.append(out))
+    with torch.no_grad():
+        ours.hidden(tokens)
+        wanted = theirs.transformer(tokens, output_hidden_states=True).hidden_states
+    assert len(seen) == len(wanted) == ODD.layers + 1
+    for mine, other in zip(seen, wanted, strict=True):
+        assert (mine - other).abs().max() <= 1e-4
+
+
 def test_left_padding_and_cache_agree_with_transformers():
     theirs = bloom(ODD)
     ours = random_model(ODD)
@@ -133,8 +151,9 @@ def test_no_token_sees_a_later_one():
     assert not torch.equal(a[:, 40:], b[:, 40:])
 
 
-@pytest.mark.parametrize("kernel", ["key_bias", "additive", "fold"])
-def test_packed_documents_are_as_if_alone(kernel):
+@pytest.mark.parametrize("kernel", ["blocks", "key_bias", "additive", "fold"])
+def test_packed_documents_are_as_if_alone(kernel, monkeypatch):
+    monkeypatch.setattr(blocks, "BLOCK", 32)
     model = random_model(kernel=kernel)
     lengths = [30, 1, 50, 47]
     tokens = torch.randint(0, 512, (1, 128), generator=torch.Generator().manual_seed(7))
@@ -217,3 +236,11 @@ def test_a_chunk_without_targets_counts_nothing():
     total.backward()
     assert total.item() == 0
     assert hidden.grad.abs().sum() == weight.grad.abs().sum() == 0
+
+
+def test_a_second_backward_pass_of_one_loss_is_refused():
+    hidden, weight = torch.randn(8, 4, requires_grad=True), torch.randn(16, 4, requires_grad=True)
+    total = loss.linear_cross_entropy(hidden, weight, torch.arange(8))
+    total.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        total.backward()

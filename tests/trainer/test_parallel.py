@@ -10,8 +10,9 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed: pip install 'roots-corpus[train]'")
 
 import torch
+from safetensors.torch import load_file
 
-from trainer import checkpoint
+from trainer import checkpoint, export
 from trainer.journal import read_log
 
 SCRIPT = """
@@ -22,7 +23,7 @@ presets.PRESETS = {**presets.PRESETS, "demo": presets.Shape(2, 48, 4, 384)}
 work, target, tokens = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), int(sys.argv[3])
 changes = eval(sys.argv[4])
 settings = recipe.Recipe(length=32, tokens=tokens, batch_tokens=256, micro_rows=2, save_every=4, evaluate_every=0,
-                         evaluate_bytes=300, attention="key_bias", **changes)
+                         keep=3, evaluate_bytes=300, attention="key_bias", **changes)
 train.train(settings, {"fr": work / "tokens" / "fr"}, work / "tokenizer", target, lambda text: None)
 """
 
@@ -81,6 +82,16 @@ def test_any_layout_trains_the_model_of_one_process(world, tmp_path, alone, kind
     assert max((many.optimiser[k] - one.optimiser[k]).abs().max() for k in moments) < 2e-5
     bits = [read_log(run)[-1]["bits_per_byte"]["fr"] for run in (tmp_path, target)]
     assert bits[0] == pytest.approx(bits[1], abs=1e-3)
+    assert exported(world, tmp_path, 0) == exported(world, target, 0)  # first weights: the same bits
+    kept = load_file(tmp_path / "exported" / "model.safetensors")
+    assert kept.keys() == one.weights.keys()
+
+
+def exported(world, run, step):
+    """The bytes of the weights that `roots export` makes of a checkpoint."""
+    folder = run / "exported"
+    export.export(checkpoint.named(run / "checkpoints", step), world / "tokenizer", folder, export.ExportSettings())
+    return (folder / "model.safetensors").read_bytes()
 
 
 def test_a_run_goes_on_with_another_number_of_processes(world, tmp_path, alone):

@@ -18,8 +18,9 @@ import numpy as np
 import torch
 
 from roots.errors import InputError, SettingsError, ShardError
-from roots.settings import build
 from trainer import checkpoint, parallel, recipe, train
+from trainer.attention import layout_of
+from trainer.feed import IGNORED
 from trainer.guard import Guard
 from trainer.journal import read_log
 from trainer.presets import PRESETS, Shape
@@ -59,9 +60,17 @@ def lines(target):
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"optimiser": "muon", "packing": "bestfit"}, {"precision": "bf16"}, {"dropout": 0.2}]
+    "changes",
+    [
+        {},
+        {"optimiser": "muon", "packing": "bestfit"},
+        {"precision": "bf16"},
+        {"dropout": 0.2},
+        {"precision": "bf16", "attention": "blocks", "mask_documents": False},
+    ],
 )
 def test_a_resumed_run_is_the_undisturbed_one_bit_for_bit(world, tmp_path, changes, monkeypatch):
+    monkeypatch.setattr("trainer.blocks.BLOCK", 16)
     settings = replace(TINY, **changes)
     whole = fit(world, tmp_path / "whole", settings)
     assert whole.finished
@@ -99,6 +108,49 @@ def test_micro_batches_change_nothing_but_rounding(world, tmp_path):
     a, b = held(tmp_path / "one"), held(tmp_path / "eight")
     assert a.state["place"] == b.state["place"]
     assert max((a.weights[k] - b.weights[k]).abs().max() for k in a.weights) < 1e-4
+
+
+def test_gradients_are_those_of_the_batch_however_it_is_cut(world):
+    settings = replace(TINY, packing="bestfit")
+    run = train.Run(settings, {"fr": world / "tokens" / "fr"}, world / "tokenizer", Path("unused"))
+    batch = run.feed.batch(np.arange(8))
+    for row, counted in enumerate((32, 1, 0, 17, 30, 2, 9, 25)):
+        batch.targets[row, counted:] = IGNORED
+    found = {}
+    for rows in (8, 1, 3):
+        run.recipe = replace(settings, micro_rows=rows)
+        loss = run.gradients(batch)
+        found[rows] = loss, {name: p.grad.clone() for name, p in run.model.named_parameters()}
+        run.optimiser.clear()
+    tokens, targets, docs = (torch.from_numpy(x) for x in (batch.tokens, batch.targets, batch.docs))
+    logits = run.model(tokens, layout=layout_of(docs))
+    plain = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+    plain.backward()
+    for loss, gradients in found.values():
+        assert loss == pytest.approx(plain.item(), abs=1e-6)
+        for name, parameter in run.model.named_parameters():
+            assert (gradients[name] - parameter.grad).abs().max() <= 1e-6, name
+
+
+def test_a_run_goes_on_with_another_micro_batch_over_the_same_rows(world, tmp_path, monkeypatch):
+    real, seen = train.Run.update, []
+
+    def watched(self, batch):
+        seen.append(batch.positions.tolist())
+        return real(self, batch)
+
+    monkeypatch.setattr(train.Run, "update", watched)
+    fit(world, tmp_path / "whole")
+    undisturbed = list(seen)
+    fit(world, tmp_path / "parts", replace(TINY, micro_rows=3))
+    shutil.rmtree(checkpoint.latest(tmp_path / "parts" / "checkpoints"))
+    seen.clear()
+    assert fit(world, tmp_path / "parts", replace(TINY, micro_rows=5)).step == 20
+    assert seen == undisturbed[10:]
+    a, b = held(tmp_path / "whole"), held(tmp_path / "parts")
+    assert a.state["place"] == b.state["place"]
+    losses = [[line["loss"] for line in lines(tmp_path / run) if "loss" in line] for run in ("whole", "parts")]
+    assert losses[0] == pytest.approx(losses[1], abs=2e-5)
 
 
 def test_sigterm_saves_and_the_same_command_goes_on(world, tmp_path):
@@ -254,65 +306,6 @@ def test_the_log_is_drawn_and_holds_no_surprise(world, tmp_path):
     assert losses[-1] < losses[0] - 0.5
     assert (tmp_path / "loss.svg").read_text().count("<polyline") == 3
     assert json.loads((tmp_path / "run.json").read_text())["shape"]["hidden"] == 32
-
-
-def test_the_rate_is_a_function_of_tokens():
-    cosine = Recipe(tokens=1000, warmup=0.1, min_lr=0.1, batch_tokens=256)
-    assert recipe.rate(cosine, 50) == pytest.approx(0.5)
-    assert recipe.rate(cosine, 100) == pytest.approx(1.0)
-    assert recipe.rate(cosine, 550) == pytest.approx(0.55)
-    assert recipe.rate(cosine, 1000) == recipe.rate(cosine, 2000) == pytest.approx(0.1)
-    wsd = replace(cosine, schedule="wsd", decay=0.2)
-    assert [recipe.rate(wsd, t) for t in (400, 800, 900, 1000)] == pytest.approx([1, 1, 0.55, 0.1])
-    assert recipe.rate(replace(cosine, schedule="constant"), 999) == 1
-
-
-def test_the_batch_grows_as_blooms():
-    bloom = Recipe(
-        length=2048, batch_tokens=2048 * 2048, tokens=366 * 10**9, ramp_rows=192, ramp_by=16, ramp_tokens=20 * 10**9
-    )
-    assert recipe.batch_rows(bloom, 0) == 192
-    assert recipe.batch_rows(bloom, 20 * 10**9) == 2048
-    sizes = [recipe.batch_rows(bloom, t) for t in range(0, 20 * 10**9, 10**8)]
-    assert sizes == sorted(sizes)
-    assert {b - a for a, b in pairwise(sizes)} <= {0, 16}
-    small = Recipe(length=2, batch_tokens=16, tokens=100, ramp_rows=2, ramp_by=2, ramp_tokens=40)
-    assert list(recipe.updates(small))[:4] == [2, 2, 2, 4]
-    assert sum(recipe.updates(small)) * 2 >= 100
-
-
-@pytest.mark.parametrize("preset", PRESETS)
-def test_every_preset_has_a_recipe_and_blooms_are_its_own(preset):
-    found = recipe.recipe_for({"preset": preset, "seed": 7})
-    assert (found.preset, found.seed) == (preset, 7)
-    if preset == "bloom":
-        assert (found.lr, found.rows, found.mask_documents) == (6e-5, 2048, False)
-        assert found.lr * found.min_lr == pytest.approx(6e-6)
-        assert found.warmup * 410e9 == pytest.approx(375e6)
-        assert recipe.batch_rows(found, 0) == 192
-
-
-def test_what_the_user_says_comes_before_the_preset():
-    assert recipe.recipe_for({"lr": 0.5}).lr == 0.5
-    assert recipe.recipe_for({}).optimiser == "muon"
-    with pytest.raises(SettingsError, match="Did you mean 'bloom-3b'"):
-        recipe.recipe_for({"preset": "bloom3b"})
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"preset": "dmo"}, "Did you mean 'demo'"),
-        ({"batch_tokens": 1000}, "multiple of length"),
-        ({"optimiser": "muon", "shard": 2}, "whole matrices"),
-        ({"warmup": 2.0}, "shares between"),
-        ({"learning_rate": 1}, "unknown setting"),
-        ({"tokens": 0}, "at least 1"),
-    ],
-)
-def test_bad_settings_are_refused(values, message):
-    with pytest.raises(SettingsError, match=message):
-        build(Recipe, values, "train")
 
 
 def test_the_world_must_fit(world, tmp_path):
