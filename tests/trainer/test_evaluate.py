@@ -25,15 +25,26 @@ SETTINGS = Recipe(
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def run(world, tmp_path_factory):
+def trained(world, target, **kernels):
+    """A run of both languages; `kernels` stand in the place of the model's own."""
     torch.set_num_threads(1)
-    target = tmp_path_factory.mktemp("run")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trainer.presets.PRESETS", {**PRESETS, "demo": SIZE})
+        if kernels:
+            patch.setattr("trainer.model.KERNELS", kernels)
         sources = {language: world / "tokens" / language for language in ("fr", "sw")}
         train.train(SETTINGS, sources, world / "tokenizer", target, lambda text: None)
     return target
+
+
+@pytest.fixture(scope="module")
+def run(world, tmp_path_factory):
+    return trained(world, tmp_path_factory.mktemp("run"))
+
+
+def blind(q, k, v, slopes, layout=None):
+    """Attention that knows no distance."""
+    return additive(q, k, v, torch.zeros_like(slopes), layout)
 
 
 def held_out(world, language="fr"):
@@ -129,10 +140,20 @@ def test_a_trained_model_beats_counting_and_reads_beyond_its_training(world, run
         assert "<|reserved" not in "".join(entry["samples"])
 
 
-def test_without_alibi_reading_beyond_training_degrades(world, run, monkeypatch):
-    def blind(q, k, v, slopes, layout=None):
-        return additive(q, k, v, torch.zeros_like(slopes), layout)
+def test_a_model_trained_without_alibi_is_worse_beyond_its_training_and_ours_better(world, run, tmp_path, monkeypatch):
+    model, _ = checkpoint.load_model(run)
+    control, _ = checkpoint.load_model(trained(world, tmp_path / "control", key_bias=blind))
+    for language in ("fr", "sw"):
+        shards = held_out(world, language)
+        ours = evaluate.extrapolation(model, shards, [64, 256], 8000)
+        with monkeypatch.context() as patch:
+            patch.setattr("trainer.model.KERNELS", {"key_bias": blind})
+            without = evaluate.extrapolation(control, shards, [64, 256], 8000)
+        assert ours[256] < ours[64] < without[64]
+        assert without[256] > 1.01 * without[64]
 
+
+def test_without_alibi_reading_beyond_training_degrades(world, run, monkeypatch):
     model, _ = checkpoint.load_model(run)
     shards = held_out(world)
     plain = evaluate.extrapolation(model, shards, [64, 256], 4000)
