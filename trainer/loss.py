@@ -58,6 +58,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
             if wants_weight:
                 more = summed(slope, part)
                 weight_grad = more if weight_grad is None else weight_grad.float().add_(more)
+        if weight_grad is not None and weight.dtype == torch.float32:
+            weight_grad = weight_grad.float()  # under autocast products are bfloat16: what follows is not
         ctx.save_for_backward(hidden_grad, weight_grad)
         ctx.weight_dtype = weight.dtype
         return total

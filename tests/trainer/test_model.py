@@ -244,3 +244,19 @@ def test_a_second_backward_pass_of_one_loss_is_refused():
     total.backward(retain_graph=True)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         total.backward()
+
+
+def test_under_autocast_only_products_are_rounded():
+    generator = torch.Generator().manual_seed(9)
+    hidden, weight = (torch.randn(n, 48, generator=generator).requires_grad_() for n in (100, 700))
+    targets = torch.randint(0, 700, (100,), generator=generator)
+    found = []
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            total = loss.linear_cross_entropy(hidden, weight, targets)
+            found.append((total, *torch.autograd.grad(total / 3, (hidden, weight))))
+    for exact, rounded in zip(*found, strict=True):
+        assert rounded.dtype == torch.float32
+        assert (exact - rounded).norm() < 1e-2 * exact.norm()
+    rounded = found[1][2]  # a third of bfloat16 values, which bfloat16 does not hold
+    assert not torch.equal(rounded, rounded.bfloat16().float())
