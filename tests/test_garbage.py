@@ -1,4 +1,4 @@
-"""What a process no longer needs goes back to the system."""
+"""What a process no longer needs goes back to the system, or stays at hand."""
 
 import platform
 import subprocess
@@ -34,3 +34,39 @@ def test_freed_arrays_are_returned(how: str, most: int) -> None:
     left = int(done.stdout)
     assert left <= most
     assert (left > 10) is (how == "kept")  # or else there is no need for it any more
+
+
+FAULTS = """
+import ctypes, resource, sys
+from roots import garbage
+
+for name in filter(None, sys.argv[2].split()):
+    getattr(garbage, name)()
+c = ctypes.CDLL(None)
+c.malloc.restype, c.malloc.argtypes, c.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
+c.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+def touch():
+    block = c.malloc(int(sys.argv[1]))
+    c.memset(block, 1, int(sys.argv[1]))
+    c.free(block)
+touch()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    touch()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator can be told")
+@pytest.mark.parametrize(
+    ("size", "calls", "kept"),
+    [
+        (900_000, "return_arrays", True),  # a large page of the web
+        (4 << 20, "return_arrays", False),
+        (64 << 20, "", False),
+        (64 << 20, "keep_all", True),
+    ],
+)
+def test_freed_memory_is_used_again(size: int, calls: str, kept: bool) -> None:
+    done = subprocess.run([sys.executable, "-c", FAULTS, str(size), calls], capture_output=True, text=True, check=True)
+    assert (int(done.stdout) < 20) is kept

@@ -21,8 +21,9 @@ import torch
 from torch import nn
 
 from roots.errors import InputError, RootsError, SettingsError
+from roots.garbage import keep_all
 from roots.settings import as_values
-from trainer import attention, checkpoint, evaluate, memory, parallel
+from trainer import attention, checkpoint, evaluate, parallel
 from trainer import tokenizer as tok
 from trainer.checkpoint import Checkpoint
 from trainer.feed import IGNORED, Batch, Feed, Place, ahead
@@ -99,7 +100,7 @@ class Run:
         self.world = parallel.start(recipe)
         device = self.world.device
         if device.type == "cpu":
-            memory.keep()
+            keep_all()
         self.bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and device.type == "cuda")
         self.shape: Shape = shape_of(recipe.preset, {"vocabulary": shards[0].rows})
         dtype = torch.bfloat16 if self.bf16 else torch.float32

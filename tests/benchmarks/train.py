@@ -13,7 +13,7 @@ something was missed. Without a GPU its part says so.
 Our float32 products are oneDNN's (trainer/products.py), which on processors that MKL runs slowly is most of our lead:
 so ours stands there a second time, on the products that torch takes and the others have ("ours, MKL's products").
 bfloat16 is held against our own float32 on the faster ones; what it gains over MKL's stands beside it. Freed memory
-stays in the process (trainer/memory.py), so the others have the good of that too.
+stays in the process (roots/garbage.py), so the others have the good of that too.
 """
 
 import argparse
@@ -34,7 +34,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from trainer import attention, memory, picture, tokens
+from roots.garbage import keep_all
+from trainer import attention, picture, tokens
 from trainer.feed import Feed
 from trainer.model import empty
 from trainer.optim import Optimiser
@@ -99,7 +100,7 @@ def ours(
     model.init_weights(0)
     optimiser = Optimiser(model, Recipe(length=length, batch_tokens=length), masters=bf16)
     if device.type == "cpu":
-        memory.keep()
+        keep_all()
     if fast:
         for block in model.blocks:
             block.compile()
