@@ -53,6 +53,13 @@ def test_counts_are_in_the_footer(chain: list[Path]) -> None:
     assert shards.check(chain[1]) == receipt
 
 
+def test_bytes_of_text_are_those_of_kept_rows(tmp_path: Path) -> None:
+    rows = [{"id": "a", "text": "বই"}, {"id": "b", "text": "gone", "drop": "a.bad"}, {"id": "c", "text": None}]
+    assert put(tmp_path / "a" / "x.parquet", FIRST, rows).text_bytes == len("বই".encode())
+    assert put(tmp_path / "a" / "y.parquet", FIRST, rows[1:2]).text_bytes == 0
+    assert put(tmp_path / "a" / "z.parquet", FIRST, rows[::2]).text_bytes == len("বই".encode())
+
+
 def test_shards_of_different_runs_do_not_join(chain: list[Path]) -> None:
     put(chain[1], SECOND, [{"id": "d0", "words": 1, "drop": None}])
     with pytest.raises(ShardError, match="keeps 2500"):

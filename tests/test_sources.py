@@ -76,6 +76,7 @@ def test_every_packing_gives_the_same_records(name: str, tmp_path: Path) -> None
     for dense in (False, True):
         assert list(read_at(path, [item.offset for item in records[1:]], LIMITS, dense)) == records[1:]
         assert list(read_at(path, [records[0].offset, records[2].offset], LIMITS, dense)) == [records[0], records[2]]
+        assert list(read_at(path, [records[0].offset, records[1].offset + 1], LIMITS, dense)) == records[:1]
     assert list(read_at(path, [], LIMITS)) == []
 
 
