@@ -1,6 +1,6 @@
 """Train a tokenizer on the shared multilingual text and measure it on held-out parallel text.
 
-    python -m tests.benchmarks.tokenizer [vocabulary=65536 rounds=3 ...]
+    python -m tests.benchmarks.tokenizer [vocabulary=65536 rounds=3 shares=en=0.25+zh=0.3 beside=ca+zu ...]
 
 English holds a quarter of the sample, for its 4.2 bytes a token; the other languages that BLOOM compared are brought
 near tokenizers of their own (`within`), judged by the even lines.
@@ -16,7 +16,8 @@ answers how large a tokenizer of its own each language would need to be cut as w
 Two verdicts a language, each within 10 % of its own tokenizer: of as many rows as the common one, and of an eighth of
 them, as BLOOM's authors compared (250,680 rows in common, 30,000 to 50,000 in the tokenizers of one language). The rule
 for "where text suffices": the language's text holds as many merges seen twice or more as its own tokenizer has rows
-(the tokens there are, in brackets). Where it does not, the verdict says so and nothing is held.
+(the tokens there are, in brackets). Where it does not, the verdict says so and nothing is held. Compared are the six
+languages that BLOOM's authors compared, and those of `beside`.
 """
 
 import gzip
@@ -82,24 +83,28 @@ class Beside:
 def alone(
     common: Tokenizer, sources: dict[str, list[Path]], judged: dict[str, list[str]], settings: TokenizerSettings
 ) -> tuple[str, dict[str, list[Beside]]]:
-    """The common tokenizer beside monolingual ones of several sizes: tokens over theirs, and fertility on PUD."""
+    """The common tokenizer beside monolingual ones of several sizes: tokens over theirs, and fertility on PUD.
+
+    Of the languages of `sources`; fertility where they have a PUD treebank.
+    """
     rows, found = [], {}
     sizes = sorted({*SIZES, settings.vocabulary // EIGHTH, settings.vocabulary})
-    for language in sorted(OTHERS):
-        bank = next((DATA / "ud_fertility").glob(f"{language}_pud-ud-test.conllu.gz"))
+    for language in sorted(sources):
+        bank = DATA / "ud_fertility" / f"{language}_pud-ud-test.conllu.gz"
+        words = list(fertility.read_words(bank)) if bank.is_file() else []
         mine = tokenizer.cost(common, judged[language])
-        words = fertility.fertility(common, fertility.read_words(bank)).fertility
         beside, own_words = [], {}
         for size in sizes:
             bare = replace(settings, vocabulary=size, repeat=1, reserved=0)
             own = tokenizer.monolingual({language: sources[language]}, bare)[language]
             beside.append(Beside(size, own.get_vocab_size(), mine / tokenizer.cost(own, judged[language])))
-            own_words[size] = fertility.fertility(own, fertility.read_words(bank)).fertility
+            own_words[size] = fertility.fertility(own, words).fertility if words else "-"
         found[language] = beside
         rows.append(
             [language, f"{corpus.text_bytes(sources[language]) / 1e6:.1f} MB",
              *(f"{b.over:.2f} ({b.tokens:,})" for b in beside), "yes" if beside[-1].suffices else "no",
-             words, own_words[settings.vocabulary // EIGHTH], own_words[settings.vocabulary]]
+             fertility.fertility(common, words).fertility if words else "-",
+             own_words[settings.vocabulary // EIGHTH], own_words[settings.vocabulary]]
         )  # fmt: skip
     head = ["language", "text", *(f"over {size:,} rows (tokens there are)" for size in sizes), "text suffices",
             "fertility", "of its own eighth", "of its own, as large"]  # fmt: skip
@@ -146,7 +151,10 @@ def main(pairs: list[str]) -> None:
         print(f"not run: {DATA} is absent")
         return
     values = {"vocabulary": 65_536, "rounds": 4, "budget_mb": 80, "shares": SHARES, "within": NEAR}
-    values |= {key: json.loads(value) if value[0].isdigit() else value for key, value in (p.split("=") for p in pairs)}
+    given = {key: value for key, _, value in (pair.partition("=") for pair in pairs)}
+    compared = OTHERS | set(filter(None, given.pop("beside", "").split("+")))
+    lists = {key: tuple(filter(None, given.pop(key).split("+"))) for key in ("shares", "within") if key in given}
+    values |= lists | {key: json.loads(value) if value[:1].isdigit() else value for key, value in given.items()}
     settings = build(TokenizerSettings, values, "tokenizer")
     parallel = DATA / "lid_eval" / "flores200_dev"
     out = Path(os.environ.get("OUT") or tempfile.mkdtemp())
@@ -155,7 +163,7 @@ def main(pairs: list[str]) -> None:
         trained = tokenizer.train(sources, settings, fertility.read_parallel(parallel, "even"))
         tokenizer.save(trained, out)
         judged = {k: v for k, v in fertility.read_parallel(parallel, "odd").items() if k in sources}
-        beside, owns = alone(trained.tokenizer, sources, judged, settings)
+        beside, owns = alone(trained.tokenizer, {key: sources[key] for key in compared}, judged, settings)
         banks = sorted((DATA / "ud_fertility").glob("*pud-ud-test.conllu.gz"))
         found = fertility.evaluate({"roots": trained.tokenizer}, judged, banks)
     markdown, svg = fertility.render(found)
