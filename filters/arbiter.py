@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from filters.lid_samples import normal, normal_lines
+from filters.lid_samples import normal
 
 Label = tuple[str, float]
 PREFIX = "__label__"
@@ -143,10 +143,10 @@ class Pair:
             said[self.names[raw]] = min(1.0, said.get(self.names[raw], 0.0) + score)  # two of its labels may be one
         return own, _possible(list(said.items()), line)
 
-    def glance(self, lines: Sequence[str], threshold: float) -> list[str]:
-        """What ours alone says of each line, where it scores at least `threshold`."""
-        found = [self.own.predict(line, 1, threshold, "strict") for line in normal_lines(lines)]
-        return [raw for best in found for _, raw in best]
+    def glance(self, line: str, k: int, threshold: float, errors: str) -> list[tuple[float, str]]:
+        """What ours alone says, as fastText does."""
+        found: list[tuple[float, str]] = self.own.predict(normal(line), k, threshold, errors)
+        return found
 
     def predict(self, line: str, k: int, threshold: float, errors: str) -> list[tuple[float, str]]:
         """Predict as fastText does: the k best labels of a line with scores of at least `threshold`."""

@@ -104,19 +104,14 @@ class LanguageModel:
         found = self._model.predict(line, k, 0.0, "strict")
         return [(label_of(raw), min(1.0, float(score))) for score, raw in found]
 
-    def glance(self, lines: Sequence[str], least: float) -> list[str]:
-        """The likeliest labels of short pieces of one line each, where they score at least `least`: quick, less sure.
+    def glance(self, line: str, least: float) -> str | None:
+        """The likeliest label of a short piece of one line, if its score is at least `least`: quick, and less sure.
 
         Of a pair, ours alone is asked, without the arbiter.
         """
-        ask = self._model.glance if isinstance(self._model, Pair) else self._glance_each
-        return [label_of(raw) for raw in ask(lines, least)]
-
-    def _glance_each(self, lines: Sequence[str], least: float) -> list[str]:
-        found = [
-            self._model.predict(line.encode("utf-8", "replace").decode() + "\n", 1, least, "strict") for line in lines
-        ]
-        return [raw for best in found for _, raw in best]
+        ask = self._model.glance if isinstance(self._model, Pair) else self._model.predict
+        found = ask(line.encode("utf-8", "replace").decode() + "\n", 1, least, "strict")
+        return label_of(found[0][1]) if found else None
 
     @property
     def raw(self) -> Any:

@@ -15,7 +15,6 @@ from random import Random
 _BLANK = bytes(
     32 if byte < 128 and not (chr(byte).isalpha() or chr(byte) == "'") else byte for byte in range(256)
 )  # on UTF-8 bytes, so it is quick, and nothing but ASCII is touched
-_BLANK_BUT_NUL = b"\0" + _BLANK[1:]
 
 # What the menus of pages in any language are full of. Written by us.
 MENU = [
@@ -96,18 +95,9 @@ class Source:
 
 def normal(text: str) -> str:
     """A text as the model reads it, in training and ever after: composed, in lower case, without signs and digits."""
-    return _normal(text, _BLANK)
-
-
-def normal_lines(lines: Sequence[str]) -> list[str]:
-    """Every line as `normal` gives it with its line end, all at once: many short texts cost as one."""
-    return [f"{line} " for line in _normal("\0".join(lines), _BLANK_BUT_NUL).split("\0")] if lines else []
-
-
-def _normal(text: str, blank: bytes) -> str:
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)
-    return text.lower().encode("utf-8", "replace").translate(blank).decode()
+    return text.lower().encode("utf-8", "replace").translate(_BLANK).decode()
 
 
 def samples(

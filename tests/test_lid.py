@@ -10,7 +10,7 @@ import pytest
 from filters import lid_samples
 from filters.arbiter import FEATURES, Arbiter, learn, with_doubt
 from filters.language_id import OWN, WIDE, load_model
-from filters.lid_samples import Roughness, Source, cut, normal, normal_lines, roughen, samples, without_marks
+from filters.lid_samples import Roughness, Source, cut, normal, roughen, samples, without_marks
 from filters.mixed import line_languages, share_in
 from filters.scripts import identify
 from pipelines.lid import Inputs, Training, _strange, choose, split, train
@@ -266,9 +266,3 @@ def test_lines_of_a_mixed_page() -> None:
     assert share_in(found, "swh") == pytest.approx(2 / 3)
     assert share_in(found, "fra") == 0.0
     assert share_in([None], "fra") == 0.0
-
-
-def test_lines_are_made_normal_together_as_each_alone() -> None:
-    lines = ["Ο ΔΡΟΜΟΣ", "e\u0301té 2024!", "\u0301 alone", "नमस्ते, दुनिया", "", "İstanbul", "ng'ombe\ud800"]
-    assert normal_lines(lines) == [normal(line + "\n") for line in lines]
-    assert normal_lines([]) == []
