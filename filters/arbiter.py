@@ -11,11 +11,11 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, log
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from filters.fasttext_model import FastTextModel, Found
 from filters.lid_samples import normal
 
 Label = tuple[str, float]
@@ -106,10 +106,10 @@ class Arbiter:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two fastText models and their arbiter, with the one method of a fastText model that is needed."""
+    """Two fastText models and their arbiter."""
 
-    own: Any
-    wide: Any
+    own: FastTextModel
+    wide: FastTextModel
     arbiter: Arbiter
     names: Mapping[str, str]  # the wide model's labels -> ours
 
@@ -128,7 +128,7 @@ class Pair:
         return self._read(normal(line), line)
 
     def _read(self, letters: str, line: str) -> list[Label]:
-        found = self.own.predict(letters.strip() + "\n", OWN_LOOK, 0.0, "strict")
+        (found,) = self.own.predict([letters.strip()], OWN_LOOK)
         return _possible([(raw.removeprefix(PREFIX), min(1.0, score)) for score, raw in found], line)
 
     def _sure_of(self, label: str) -> float:
@@ -139,24 +139,21 @@ class Pair:
 
     def _ask_wide(self, line: str, own: list[Label]) -> tuple[list[Label], list[Label]]:
         said: dict[str, float] = {}
-        for score, raw in self.wide.predict(_two_pieces(line), WIDE_LOOK, 0.0, "strict"):
+        for score, raw in self.wide.predict([_two_pieces(line)], WIDE_LOOK)[0]:
             said[self.names[raw]] = min(1.0, said.get(self.names[raw], 0.0) + score)  # two of its labels may be one
         return own, _possible(list(said.items()), line)
 
-    def glance(self, line: str, k: int, threshold: float, errors: str) -> list[tuple[float, str]]:
-        """What ours alone says, as fastText does."""
-        found: list[tuple[float, str]] = self.own.predict(normal(line), k, threshold, errors)
-        return found
+    def glances(self, pieces: Sequence[str], least: float) -> list[list[Found]]:
+        """What ours alone says of each of some short pieces: its likeliest label, with a score of at least `least`."""
+        return self.own.predict([normal(piece) for piece in pieces], 1, least)
 
-    def predict(self, line: str, k: int, threshold: float, errors: str) -> list[tuple[float, str]]:
-        """Predict as fastText does: the k best labels of a line with scores of at least `threshold`."""
+    def predict(self, line: str, k: int) -> list[Label]:
+        """The k best labels of a line."""
         own = self._ask_own(line)
         first, score = own[0] if own else ("", 0.0)
         if score >= self._sure_of(first) and len(line) >= LONG_ALONE:
-            found = self.arbiter.judge(own, [(first, score)])
-        else:
-            found = self.arbiter.judge(*self._ask_wide(line, own))
-        return [(score, label) for label, score in found[:k] if score >= threshold]
+            return self.arbiter.judge(own, [(first, score)])[:k]
+        return self.arbiter.judge(*self._ask_wide(line, own))[:k]
 
 
 Example = tuple[Sequence[Label], Sequence[Label], str]  # what ours says, what the wide model says, and the truth
@@ -251,7 +248,7 @@ def _possible(found: list[Label], line: str) -> list[Label]:
 
 def _two_pieces(line: str) -> str:
     """The beginning and the middle of a long line."""
-    return line if len(line) <= 2 * WIDE_PIECE else _pieces(line, 2, WIDE_PIECE) + "\n"
+    return line if len(line) <= 2 * WIDE_PIECE else _pieces(line, 2, WIDE_PIECE)
 
 
 def _pieces(line: str, count: int, size: int) -> str:

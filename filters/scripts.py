@@ -40,7 +40,7 @@ def identify_page(text: str, model: LanguageModel, k: int = 3) -> list[Label]:
     labels = identify(sample_of(text), model, k)
     if labels:
         found = dict(labels)
-        for label in filter(None, [model.glance(piece, SURE_GLANCE) for piece in glances_of(text)]):
+        for label in model.glances(glances_of(text), SURE_GLANCE):
             found[label] = max(found.get(label, 0.0), GLANCED)
         labels = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
     return labels

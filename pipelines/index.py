@@ -54,7 +54,7 @@ class Index:
     """The stage, and its settings."""
 
     name: ClassVar[str] = "index"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4  # 4: fastText models read by us
     schema: ClassVar[pa.Schema] = INDEX
 
     model: str = field(default="", metadata=ASIDE)  # path of a fastText model; empty for the one a dependency carries

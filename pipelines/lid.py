@@ -15,10 +15,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import fasttext
-
 from filters.arbiter import Arbiter, Example, Pair, learn, with_doubt
-from filters.language_id import WIDE, load_model, split_label, wide_names
+from filters.fasttext_model import read_model
+from filters.language_id import WIDE, load_model, split_label, wide_names, wide_path
 from filters.lid_samples import Roughness, Source, normal, samples
 from pipelines.lid_text import Texts, read_declarations, read_folder, wanted_labels
 from roots.errors import InputError, SettingsError
@@ -268,8 +267,7 @@ def _teach(model: Path, texts: Texts, wanted: Sequence[str], settings: Training)
 
 def _examples(model: Path, texts: Texts, wanted: Sequence[str], settings: Training) -> list[Example]:
     """What both models say of samples of text that ours has not seen."""
-    wide = load_model(WIDE)
-    pair = Pair(fasttext.load_model(str(model)).f, wide.raw, Arbiter({}, wide.labels), wide_names())
+    pair = Pair(read_model(model), read_model(Path(wide_path())), Arbiter({}, load_model(WIDE).labels), wide_names())
     examples: list[Example] = []
     for label, sources in sorted(texts.items()):
         much = label in wanted or _is_rich(sources, settings)
@@ -279,5 +277,5 @@ def _examples(model: Path, texts: Texts, wanted: Sequence[str], settings: Traini
         for sample in samples(sources, count, settings.roughness, random, favoured(label, settings)):
             line = " ".join(sample.split())
             if line:
-                examples.append((*pair.ask(line + "\n"), label))
+                examples.append((*pair.ask(line), label))
     return examples

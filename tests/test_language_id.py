@@ -1,10 +1,11 @@
 """Languages and scripts of texts, labels of models, and the gate."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from filters import language_id
 from filters.arbiter import Arbiter, Pair
 from filters.language import known_codes, load_language
 from filters.language_id import (
@@ -24,7 +25,7 @@ from filters.lid_samples import normal
 from filters.quick_text import SAMPLE as PAGE_SAMPLE
 from filters.quick_text import quick_text, sample_of
 from filters.scripts import han_form, identify, identify_page, script_counts, script_of
-from roots.errors import InputError
+from roots.errors import InputError, SettingsError
 
 TEXTS = {
     "fra_Latn": "Le chat dort sur la table pendant que les enfants jouent dans le jardin de la maison.",
@@ -73,13 +74,6 @@ def test_lines_and_surrogates_are_no_harm() -> None:
     assert identify(text + "\ud800", model)[0][0] == "fra_Latn"
 
 
-def test_the_line_end_is_read_as_published_thresholds_assume() -> None:
-    import fasttext
-
-    known = fasttext.load_model(wide_path()).predict(TEXTS["swh_Latn"])[1][0]
-    assert load_model(WIDE).predict(TEXTS["swh_Latn"], 1)[0][1] == pytest.approx(known, abs=1e-6)
-
-
 def test_labels_of_other_models() -> None:
     for raw, label in {
         "__label__fr": "fra_Latn",
@@ -93,6 +87,12 @@ def test_labels_of_other_models() -> None:
         "__label__als_Latn": "als_Latn",
     }.items():
         assert label_of(raw) == label, raw
+
+
+def test_a_missing_wheel_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(language_id, "find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match="is not installed: install roots-corpus again"):
+        wide_path()
 
 
 def test_every_label_of_the_wide_model_is_mapped() -> None:
@@ -230,9 +230,9 @@ class Told:
         self.label, self.score = label, score
         self.asked: list[str] = []
 
-    def predict(self, line: str, k: int, threshold: float, errors: str) -> list[tuple[float, str]]:
-        self.asked.append(line)
-        return [(self.score, f"__label__{self.label}")]
+    def predict(self, lines: Sequence[str], k: int) -> list[list[tuple[float, str]]]:
+        self.asked += lines
+        return [[(self.score, f"__label__{self.label}")] for _ in lines]
 
 
 @pytest.mark.parametrize(
@@ -248,8 +248,6 @@ def test_the_whole_of_a_long_line_is_read_only_where_its_pieces_leave_doubt(
     line: str, score: float, readings: list[str]
 ) -> None:
     own, wide = Told("wol_Latn", score), Told("fr", 0.5)
-    Pair(own, wide, Arbiter({"wol_Latn": (1.0,) * 6}, frozenset()), {"__label__fr": "fra_Latn"}).predict(
-        line, 3, 0.0, ""
-    )
-    whole = len(normal(line).strip()) + 1
+    Pair(own, wide, Arbiter({"wol_Latn": (1.0,) * 6}, frozenset()), {"__label__fr": "fra_Latn"}).predict(line, 3)
+    whole = len(normal(line).strip())
     assert ["whole" if len(asked) == whole else "pieces" for asked in own.asked] == readings

@@ -4,7 +4,8 @@
     python -m tests.benchmarks.lid --part sentences --folder MORE_TEXT
 
 Parts: `sentences` (FLORES-200 dev, or any folder that `roots lid eval` reads), `lengths` (the same, cut short), `pages`
-(main text and quick text of the shared archives against the language their manifests say), `speed`.
+(main text and quick text of the shared archives against the language their manifests say), `speed`, `library` (our
+reader of fastText models beside the library fasttext-predict, on both models, line by line and eight lines at once).
 """
 
 import argparse
@@ -15,8 +16,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
+from typing import TypeVar
 
-from filters.language_id import WIDE, gate, label_of, load_model
+import fasttext
+
+from filters.fasttext_model import read_model
+from filters.language_id import OWN, WIDE, gate, label_of, load_model, wide_path
 from filters.scripts import identify
 from pipelines.extract import Extract
 from pipelines.lid_eval import Report, measure, one_of
@@ -122,10 +128,44 @@ def speed(folder: Path) -> list[str]:
     return [] if rate >= SPEED_GOAL else [f"{rate:,.0f} texts a second"]
 
 
-def _seconds(work: Callable[[str], object], lines: Sequence[str]) -> float:
+def library(folder: Path) -> list[str]:
+    """Print the time a line takes our reader and fastText's library, in turn, and how far their chances are apart."""
+    texts = [" ".join(" ".join(kept[0].documents)[:25_000].split()) for kept in read_folder(folder).values()]
+    missed = []
+    print("| model | characters | library us | ours us | times | eight at once us | times | largest difference |")
+    print("|---" * 8 + "|")
+    for name, path in (("roots46", str(OWN / "roots46.ftz")), (WIDE, wide_path())):
+        ours, known = read_model(Path(path)), fasttext.load_model(path).f
+        for size in (80, 500):
+            lines = [text[at : at + size] for text in texts for at in range(0, 8 * size, size)]
+            apart = max(
+                abs(one - other)
+                for line, found in zip(lines, ours.predict(lines, 3), strict=True)
+                for (one, _), (other, _) in zip(found, known.predict(line + "\n", 3, 0.0, "strict"), strict=True)
+            )
+            eights = [lines[at : at + 8] for at in range(0, len(lines), 8)]
+            rounds = [
+                (
+                    _seconds(lambda line: known.predict(line + "\n", 3, 0.0, "strict"), lines),  # noqa: B023
+                    _seconds(lambda line: ours.predict([line], 3), lines),  # noqa: B023
+                    _seconds(lambda lines: ours.predict(lines, 3), eights),  # noqa: B023
+                )
+                for _ in range(7)
+            ]
+            theirs, one, eight = (1e6 * median(times) / len(lines) for times in zip(*rounds, strict=True))
+            print(f"| {name} | {size} | {theirs:.1f} | {one:.1f} | {theirs / one:.2f} | ", end="")
+            print(f"{eight:.1f} | {theirs / eight:.2f} | {apart:.1e} |")
+            missed += [f"{name} differs by {apart:.1e}"] if apart > 1e-4 else []
+    return missed
+
+
+Work = TypeVar("Work")
+
+
+def _seconds(work: Callable[[Work], object], items: Sequence[Work]) -> float:
     start = time.process_time()
-    for line in lines:
-        work(line)
+    for item in items:
+        work(item)
     return time.process_time() - start
 
 
@@ -134,7 +174,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--folder", type=Path, help="sentences to ask instead of FLORES-200 dev")
-    parser.add_argument("--part", action="append", choices=("sentences", "lengths", "pages", "speed"))
+    parser.add_argument("--part", action="append", choices=("sentences", "lengths", "pages", "speed", "library"))
     options = parser.parse_args()
     flores = options.data / "lid_eval" / "flores200_dev"
     if not (options.folder or flores).is_dir():
@@ -144,6 +184,7 @@ def main() -> None:
         "lengths": lambda: lengths(options.folder or flores),
         "pages": lambda: pages(options.data),
         "speed": lambda: speed(flores),
+        "library": lambda: library(flores),
     }
     missed: list[str] = []
     for name in options.part or parts:
