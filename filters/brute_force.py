@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from filters.compiled import compiled
+from filters.compiled import compiled, inlined
 from filters.near_duplicates import Int64s, Sets
 from filters.shingle_tables import Uint64s
 from filters.shingles import Array
+
+MARKS = 8  # bits for every key: one in nine shingles that no chosen document has is looked up all the same
 
 
 class Index(NamedTuple):
@@ -24,20 +26,37 @@ class Index(NamedTuple):
     ends: Int64s  # (distinct shingles + 1,) places in `holders`
     holders: Int64s  # chosen documents, shingle by shingle
     sizes: Int64s  # (chosen,) of their sets
+    marks: Uint64s  # a bit for the low bits of every key: small, and most shingles of other documents have none
 
 
 def index_sets(chosen: Sets) -> Index:
     """Index some sets of shingles."""
     sizes = np.diff(chosen.offsets)
-    order = np.argsort(chosen.values, kind="stable")
+    order = np.argsort(chosen.values)  # not stable: in which order holders of a shingle stand is no matter
     holders = np.repeat(np.arange(sizes.size), sizes)[order]
     values = chosen.values[order]
     first = np.flatnonzero(np.r_[values.size > 0, values[1:] != values[:-1]])
     keys = values[first]
     bits = max(1, int(keys.size).bit_length())
     shift = np.uint64(64 - bits)
-    starts = np.searchsorted(keys, np.arange(1 << bits, dtype=np.uint64) << shift)
-    return Index(keys, np.r_[starts, keys.size], shift, np.r_[first, order.size], holders, sizes)
+    counts = np.bincount((keys >> shift).astype(np.int64), minlength=1 << bits)
+    marks = np.zeros(max(1, (MARKS << bits) // 64), dtype=np.uint64)
+    _mark(keys, marks)
+    starts = np.r_[0, np.cumsum(counts), keys.size]
+    return Index(keys, starts, shift, np.r_[first, order.size], holders, sizes, marks)
+
+
+@inlined
+def _place_of(key: np.uint64, marks: Uint64s) -> tuple[np.int64, np.uint64]:
+    """Which word of `marks` a key's bit is in, and that bit."""
+    return np.int64(key >> np.uint64(6)) & (marks.size - 1), np.uint64(1) << (key & np.uint64(63))
+
+
+@compiled
+def _mark(keys: Uint64s, marks: Uint64s) -> None:
+    for key in keys:
+        word, bit = _place_of(key, marks)
+        marks[word] |= bit
 
 
 @compiled
@@ -50,6 +69,9 @@ def _compare(
         shared[:] = 0
         for place in range(offsets[document], offsets[document + 1]):
             key = values[place]
+            word, bit = _place_of(key, index.marks)
+            if index.marks[word] & bit == 0:
+                continue
             slot = np.int64(key >> index.shift)
             at = index.starts[slot]
             while at < index.starts[slot + 1] and index.keys[at] < key:
