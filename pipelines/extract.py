@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from filters.language_id import gate, load_model, sha256_of_model, split_label
 from filters.scripts import identify
-from pipelines.extractors import DEFAULT, PAGES, Bounds, check_extractor
+from pipelines.extractors import DEFAULT, PAGES, Bounds, check_extractor, preload
 from pipelines.guard import Failure, Limits, guarded
 from pipelines.spool import on_this_machine
 from roots.errors import SettingsError
@@ -45,7 +45,7 @@ class Extract:
     """The stage, and its settings."""
 
     name: ClassVar[str] = "extract"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4  # 4: fastText models read by us
     schema: ClassVar[pa.Schema] = EXTRACT
     memory_needed: ClassVar[int] = 3 << 29  # of a task: ours, and the guarded process with `memory_bytes` for a page
 
@@ -108,7 +108,7 @@ class Extract:
         bounds = asdict(Bounds(self.body_bytes, self.html_chars, self.depth))
         arguments = {"archive": str(archive), "extractor": self.extractor, "bounds": bounds, "dense": dense}
         limits = Limits(self.cpu_seconds, self.memory_bytes)
-        for found in guarded(PAGES, arguments, offsets, limits):
+        for found in guarded(PAGES, arguments, offsets, limits, preload(self.extractor)):
             if isinstance(found, Failure):
                 yield {"drop": f"extract.{found.reason}", "extractor": self.extractor}
             else:

@@ -17,7 +17,7 @@ EXTRACTORS: dict[str, str] = {
     "trafilatura-fast": "trafilatura without its fallbacks",
     "resiliparse": "resiliparse alone: many times quicker, less exact",
 }
-DEFAULT = "cascade"
+DEFAULT, QUICK = "cascade", "resiliparse"
 PAGES = "pipelines.page:pages"  # the work of the guarded process, by name: here nothing of it is imported
 
 
@@ -28,6 +28,11 @@ class Bounds:
     body_bytes: int = Limits.body_bytes  # as stored, decompressed
     html_chars: int = 10_000_000
     depth: int = 1000  # of nested elements
+
+
+def preload(name: str) -> tuple[str, ...]:
+    """What the guard's server imports before it forks, for an engine: all that is dear to import."""
+    return ("pipelines.page",) if name == QUICK else ("pipelines.page", "pipelines.tree_engines")
 
 
 def check_extractor(name: str) -> None:

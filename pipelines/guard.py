@@ -39,7 +39,6 @@ from roots.garbage import collect_seldom, keep_spare
 Row = dict[str, Any]
 Prepare = Callable[..., Callable[[Sequence[Any]], Iterator[Row]]]
 
-PRELOAD = ("pipelines.page",)  # what the server imports before it forks: all that is dear to import
 RETRIES = 2  # a child killed from outside is no fault of its page; the third time is the machine's
 PIPE_BYTES = 1 << 20  # the pipe's buffer, so that child and parent seldom wait for each other
 # Seconds that rows gather in the pipe before they are taken, once a child has given SOME: where both share a core, a
@@ -79,13 +78,18 @@ class GuardError(RootsError):
 
 
 def guarded(
-    prepare: Prepare | str, arguments: Mapping[str, Any], items: Sequence[Any], limits: Limits
+    prepare: Prepare | str,
+    arguments: Mapping[str, Any],
+    items: Sequence[Any],
+    limits: Limits,
+    preload: tuple[str, ...] = (),
 ) -> Iterator[Row | Failure]:
     """Work on `items` in order; yield for each its row, or the Failure that it was.
 
     `prepare(**arguments)` runs in the child and gives a function from the items to an iterator of one row an item, in
     their order. `prepare` is a function at the top of a module, or its name ("module:function"), which spares the
-    caller its imports; arguments, items and rows are what JSON can hold.
+    caller its imports; arguments, items and rows are what JSON can hold. `preload` are modules that are dear to import:
+    the process that forks the children imports them once.
     Raises GuardError when a child cannot be prepared, when it raises a RootsError (the archive, not the page, is at
     fault), and when it is killed from outside three times at one item.
     """
@@ -102,7 +106,7 @@ def guarded(
         }
         before = done
         with TemporaryDirectory(prefix="roots-") as scratch:  # what a killed child leaves there goes with it
-            child = _Child(_take_server(), {**job, "scratch": scratch}, limits.wall_seconds)
+            child = _Child(_take_server(preload), {**job, "scratch": scratch}, limits.wall_seconds)
             try:
                 for row in child.rows():
                     done += 1
@@ -126,13 +130,14 @@ def guarded(
 class _Server:
     """The process that forks children: see `serve`."""
 
-    def __init__(self) -> None:
+    def __init__(self, preload: tuple[str, ...]) -> None:
         self.owner = os.getpid()
+        self.preload = preload
         self.socket, theirs = socket.socketpair()
         # Interrupts are the parent's; so is standard output, whatever an engine prints.
         code = (
             "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
-            f"from pipelines.guard import serve; serve({theirs.fileno()})"
+            f"from pipelines.guard import serve; serve({theirs.fileno()}, {preload!r})"
         )
         root = str(Path(__file__).resolve().parent.parent)
         path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -163,13 +168,13 @@ def _close_idle() -> None:
             server.close()
 
 
-def _take_server() -> _Server:
+def _take_server(preload: tuple[str, ...]) -> _Server:
     """A server with nothing to do; starting one costs a third of a second, so they are used again."""
-    while _idle:
-        server = _idle.pop()
+    for server in [server for server in _idle if server.preload == preload]:
+        _idle.remove(server)
         if server.owner == os.getpid() and server.process.poll() is None:
             return server
-    return _Server()
+    return _Server(preload)
 
 
 class _Child:
@@ -265,11 +270,11 @@ def _cause(status: int) -> str:
     return "crash" if number in faults else "killed"
 
 
-def serve(control: int) -> None:
+def serve(control: int, preload: tuple[str, ...]) -> None:
     """Fork one child after another as the parent asks: the main of the server process."""
     parent = os.getppid()
     _die_with_parent(parent)
-    for name in PRELOAD:
+    for name in preload:
         importlib.import_module(name)
     collect_seldom()
     keep_spare()

@@ -162,11 +162,11 @@ def engine(html):
         return engine(html)
     if "LEAVE" in html:
         os._exit(5)
-    return engines.ENGINES["resiliparse"](html)
+    return engines.resiliparse(html)
 
 
 def pages(archive, extractor, bounds, dense):
-    engines.ENGINES[extractor] = engine
+    page.find_engine = lambda name: engine
     return page.pages(archive, extractor, bounds)
 """
 

@@ -2,8 +2,9 @@ import random
 
 import pytest
 
-from pipelines.engines import ENGINES, JOINERS, find_engine, main_text, tidy
-from pipelines.extractors import DEFAULT, EXTRACTORS
+from pipelines.engines import find_engine, main_text, tidy
+from pipelines.extractors import DEFAULT, EXTRACTORS, QUICK
+from pipelines.tree_engines import ENGINES, JOINERS
 from roots.errors import SettingsError
 
 SENTENCES = {
@@ -104,7 +105,8 @@ def test_an_unknown_engine_names_the_known_ones():
     with pytest.raises(SettingsError, match="Did you mean 'resiliparse'"):
         find_engine("resiliparce")
     assert DEFAULT in EXTRACTORS
-    assert list(ENGINES) == list(EXTRACTORS)
+    assert all(callable(find_engine(name)) for name in EXTRACTORS)
+    assert {QUICK, *ENGINES} == set(EXTRACTORS)
 
 
 def test_layout_is_no_text():

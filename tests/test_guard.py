@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.extractors import preload
 from pipelines.guard import SOME, Failure, GuardError, Limits, guarded
 from roots.executors import Local
 
@@ -241,3 +242,20 @@ def alive(pid):
         return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+ENGINES_LOADED = """
+import sys
+
+
+def engines():
+    return lambda items: ({"trafilatura": "trafilatura" in sys.modules} for _ in items)
+"""
+
+
+def test_the_server_imports_what_an_engine_needs_and_no_more(tmp_path, monkeypatch):
+    (tmp_path / "engines_loaded.py").write_text(ENGINES_LOADED)
+    monkeypatch.syspath_prepend(tmp_path)
+    for extractor, needed in (("resiliparse", False), ("cascade", True), ("resiliparse", False)):
+        rows = list(guarded("engines_loaded:engines", {}, [1, 2], Limits(), preload(extractor)))
+        assert rows == 2 * [{"trafilatura": needed}], extractor

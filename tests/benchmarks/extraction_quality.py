@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filters.charset import decode
-from pipelines.engines import ENGINES, main_text
-from pipelines.extractors import DEFAULT
+from pipelines.engines import find_engine, main_text
+from pipelines.extractors import DEFAULT, EXTRACTORS
 from pipelines.sources import Limits, read_records
 
 PEER = """
@@ -144,9 +144,10 @@ def read_gold(data: Path) -> Iterator[Gold]:
 
 def run_engines(golds: Sequence[Gold]) -> dict[str, list[Scored]]:
     """Every engine on every page, in turn."""
-    results: dict[str, list[Scored]] = {name: [] for name in ENGINES}
+    results: dict[str, list[Scored]] = {name: [] for name in EXTRACTORS}
+    engines = {name: find_engine(name) for name in EXTRACTORS}
     for gold in golds:
-        for name, engine in ENGINES.items():
+        for name, engine in engines.items():
             start = time.process_time()
             text = main_text(gold.html, engine) or ""
             results[name].append(Scored(gold, text, time.process_time() - start))
@@ -211,7 +212,7 @@ def main() -> None:
     else:
         print("peer: not run (--peer names its Python)")
     print("\n".join(table(results)))
-    best = max(ENGINES, key=lambda name: _mean(p for p in results[name] if p.gold.kind == "full")[2])
+    best = max(EXTRACTORS, key=lambda name: _mean(p for p in results[name] if p.gold.kind == "full")[2])
     print(f"\nbest F1: {best}; default: {DEFAULT}")
     sys.exit(0 if best == DEFAULT else 1)
 
