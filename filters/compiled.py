@@ -21,8 +21,11 @@ import numba
 
 from roots.absent import absent
 
-with absent("scipy.linalg"):  # asked for when this is loaded, at the first call; used by passes that multiply matrices
+# Asked for when these are loaded, at the first call; used by passes that multiply matrices, and that call C.
+with absent("scipy.linalg"):
     import numba.np.arraymath
+with absent("cffi"):
+    import numba.core.typing.cffi_utils
 
 F = TypeVar("F", bound=Callable[..., object])
 

@@ -22,7 +22,7 @@ from roots.storage import is_remote, path_of
 Command = Callable[..., None]
 T = TypeVar("T")
 LOG = "roots.log"
-PRELOAD = ("pipelines.pipeline",)  # a worker needs all of it, and it takes most of a second to import
+PRELOAD = ("pipelines.ready",)  # a worker needs all of it, and it takes most of a second to import
 
 
 class Place(click.ParamType[Path]):
