@@ -17,16 +17,18 @@ def collect_seldom() -> None:
 
 
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD, MMAP_MAX = -1, -2, -3, -4  # M_TRIM_THRESHOLD and so on of malloc.h
-ARRAY_BYTES = 1 << 20
+ARRAY_BYTES = 5 << 20
 SPARE_BYTES = 32 << 20
 PAD_BYTES = 4 << 20
 
 
 def return_arrays() -> None:
-    """Give freed arrays of a megabyte and more back to the system at once.
+    """Give freed arrays of ARRAY_BYTES and more back to the system at once.
 
-    glibc begins so, but raises its bound to 32 MB as arrays are freed, and then keeps what every thread has freed: 20
-    to 50 MB of a process of dedup, for no time that could be measured.
+    glibc begins so from 128 KB on, but raises its bound to 32 MB as arrays are freed, and then keeps what every thread
+    has freed: 20 to 50 MB of a process of dedup. Measured, whole main job: with a bound of 1 MB its CPU time is a
+    twentieth more than with 4, 8 or 24, for the arrays of a piece that is measured (some MB) are cleared by the system
+    each time; dedup of 200,000 documents has no higher peak with 5 than with 1.
     """
     _mallopt(MMAP_THRESHOLD, ARRAY_BYTES)
     keep_spare()
