@@ -43,8 +43,9 @@ RETRIES = 2  # a child killed from outside is no fault of its page; the third ti
 PIPE_BYTES = 1 << 20  # the pipe's buffer, so that child and parent seldom wait for each other
 # Seconds that rows gather in the pipe before they are taken, once a child has given SOME: where both share a core, a
 # parent that takes each row as it comes throws the child out of the processor, and out of its caches, at every page.
-# Measured, CPU of extract with resiliparse on one core: 20 ms 3 to 5 % less, 50 ms 2 to 7 %, 100 ms 8 to 10 %.
-GATHER_SECONDS = 0.05
+# Measured, CPU of extract with resiliparse on one core: 20 ms 3 to 5 % less, 50 ms 2 to 7 %, 100 ms 8 to 10 %; of the
+# whole main job on two cores 100 ms take 2 to 4 % less than 50, and 200 no less.
+GATHER_SECONDS = 0.1
 SOME = 64
 ROW_BYTES = 256 << 20  # a row beyond this is refused: it would be the parent's memory
 EXIT_MEMORY, EXIT_REFUSED = 77, 78
