@@ -3,17 +3,18 @@
 Compiling costs about a second a function, loading a compiled one a few milliseconds. Numba keeps what it compiled
 beside the source, or in the user's cache folder where the source may not be written. Where neither may be written
 (a read-only installation run by a user without a home) it refuses to cache at all; the function is then compiled
-anew in every process, which is slow but right.
+again in every process, which is slow but right.
 
-Numba takes a kept function for fresh as long as its own file is unchanged. But what it calls and the constants it
-uses are compiled into it, wherever they stand: after an update of one file, the passes of another would go on with
-the old ones. So the stamp of freshness here is a digest of the source and of all that it imports from its folder.
+Numba reuses a cached function as long as its own file is unchanged. But what it calls and the constants it uses are
+compiled into it, wherever they are: after a change in one file, the passes of another would go on with the old ones.
+So the stamp here is a digest of the source and of every module of ours that it imports, directly or through others.
 """
 
 import hashlib
 import re
 from collections.abc import Callable
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -30,17 +31,50 @@ with absent("cffi"):
 F = TypeVar("F", bound=Callable[..., object])
 
 
+# An import statement, wherever in a file, up to the end of its line or of its parentheses. Python's own parser takes
+# ten times as long, at every start; prose that looks like an import only names what is no module.
+_IMPORT = re.compile(r"(?:^|[:;])[ \t]*((?:from|import)\b(?:[^(\n\\]|\\\n)*(?:\((?:#[^\n]*|[^)#])*\))?)", re.MULTILINE)
+_PACKAGES = {"filters", "roots"}  # a pass may use these beside its own package
+
+
+@cache
+def _scan(file: Path) -> tuple[str, frozenset[str]]:
+    """Digest of a source, and the dotted names it imports: of `from a.b import c`, a, a.b and a.b.c."""
+    source = file.read_bytes()
+    names: set[str] = set()
+    for statement in _IMPORT.findall(source.decode("utf-8")):
+        word, *modules = re.findall(r"[\w.]+", statement)
+        if word == "from":
+            modules = [*modules[:1], *(f"{modules[0]}.{name}" for name in modules[1:])]
+        for module in modules:
+            names.update(accumulate(module.split("."), "{}.{}".format))
+    return hashlib.sha256(source).hexdigest(), frozenset(names)
+
+
+@cache
+def _module(root: Path, name: str) -> Path | None:
+    """The source of a module or package by its dotted name; None where `root` has none of this name."""
+    path = root.joinpath(*name.split("."))
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+
+
 @cache
 def digest_of(file: Path) -> str:
-    """Digest of a source and of all in its folder that it imports, and that these import."""
-    known = {path.stem: path for path in file.parent.glob("*.py")}
-    todo, texts = [file], dict[str, bytes]()
+    """Digest of a source and of all it imports from its own package, filters and roots, and that these import."""
+    root = file.parent
+    while (root / "__init__.py").is_file():
+        root = root.parent
+    packages = {*_PACKAGES, file.relative_to(root).parts[0]}
+    todo, digests = [file], dict[str, str]()
     while todo:
         path = todo.pop()
-        texts[path.name] = path.read_bytes()
-        for line in re.findall(r"^(?:from|import) .*", texts[path.name].decode("utf-8"), re.MULTILINE):
-            todo += [known[word] for word in re.findall(r"\w+", line) if word in known and f"{word}.py" not in texts]
-    return hashlib.sha256(repr(sorted(texts.items())).encode()).hexdigest()
+        key = path.relative_to(root).as_posix()
+        if key in digests:
+            continue
+        digests[key], names = _scan(path)
+        modules = (_module(root, name) for name in names if name.partition(".")[0] in packages)
+        todo += [module for module in modules if module]
+    return hashlib.sha256(repr(sorted(digests.items())).encode()).hexdigest()
 
 
 def compiled(function: F) -> F:
