@@ -31,7 +31,7 @@ from roots import shards, storage
 from roots.errors import ShardError
 from roots.schema import DROP, ID
 from roots.shards import BATCH_ROWS
-from roots.stage import ASIDE
+from roots.stage import ASIDE, Stage
 
 CAPTURE = pa.schema(
     [
@@ -67,7 +67,7 @@ PLACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.=-]
 
 
 @dataclass(frozen=True)
-class Lookup:
+class Lookup(Stage):
     """The captures of the seeds in one file of the index."""
 
     name: ClassVar[str] = "lookup"
@@ -192,7 +192,7 @@ def _read(file: pq.ParquetFile, group: int, columns: Sequence[str], source: Path
 
 
 @dataclass(frozen=True)
-class Select:
+class Select(Stage):
     """Of all captures of a URL the newest, over all files of the index: 40 bytes of memory a capture."""
 
     name: ClassVar[str] = "select"

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,7 @@ from pipelines.dedup_stars import clear_spread, spread_groups
 from pipelines.dedup_steps import Chains, Places, Roomy, Steps, places_of
 from roots.errors import SettingsError, unknown_name
 from roots.executors import Executor
-from roots.stage import ALONE, Manifest, Progress, Share, Stage, run
+from roots.stage import ALONE, Manifest, Progress, Share, run
 
 __all__ = ["Dedup", "run_dedup", "run_together"]
 
@@ -108,7 +108,7 @@ def mark(steps: Steps, folder: Path, places: Places, settings: Dedup, found: Evi
         for name, place in places.items()
         if place.folder == folder
     }
-    return run(cast(Stage, stage), plan, folder, steps.executor, steps.progress, steps.share)
+    return run(stage, plan, folder, steps.executor, steps.progress, steps.share)
 
 
 def releases_of(signed: Scratch) -> tuple[tuple[str, int, int], ...]:

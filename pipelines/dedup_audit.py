@@ -26,7 +26,7 @@ from pipelines.dedup_settle import REASONS
 from pipelines.dedup_sources import Sources
 from pipelines.dedup_stages import NUMBER, U64, columns_of_bands
 from roots import shards
-from roots.stage import ASIDE
+from roots.stage import ASIDE, Stage
 
 LEAST = 0.5  # pairs below are not reported
 EDGES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -40,7 +40,7 @@ def sampled(ties: Uint64s, share: float, salt: int) -> npt.NDArray[np.bool_]:
 
 
 @dataclass(frozen=True)
-class Queries:
+class Queries(Stage):
     """The documents that are looked up: a random sample of those long enough to have a shingle."""
 
     name: ClassVar[str] = "dedup.queries"
@@ -107,7 +107,7 @@ def _texts(chain: Sequence[Path], rows: Int64s, most: int) -> Iterator[tuple[Int
 
 
 @dataclass(frozen=True)
-class Compare:
+class Compare(Stage):
     """Every pair of a query and another document of the sample whose Jaccard is at least LEAST."""
 
     name: ClassVar[str] = "dedup.compare"
@@ -288,7 +288,7 @@ def passages(one: str, other: str, width: int = 120) -> tuple[str, str]:
 
 
 @dataclass(frozen=True)
-class Losses:
+class Losses(Stage):
     """How many documents each source had, and how many it lost."""
 
     name: ClassVar[str] = "dedup.losses"

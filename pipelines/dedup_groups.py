@@ -15,11 +15,11 @@ from pipelines.dedup_columns import Scratch, joined, read_between, read_document
 from pipelines.dedup_stages import NUMBER, U64, in_batches
 from pipelines.dedup_steps import ignore
 from roots import shards
-from roots.stage import ASIDE
+from roots.stage import ASIDE, Stage
 
 
 @dataclass(frozen=True)
-class Groups:
+class Groups(Stage):
     """Which documents hang together by candidates and copies, and in which group they are settled.
 
     A whole component is always in one group. Groups are filled, in the order of the components' first documents,
@@ -97,7 +97,7 @@ SET_ROWS = 256  # cut at once: room for sets is made for four times the bytes of
 
 
 @dataclass(frozen=True)
-class ShingleSets:
+class ShingleSets(Stage):
     """The sets of shingles of documents with candidates, and the ids of all that are in a group.
 
     Rows stand by group within stretches of `stretch_bytes`, so that settling a group reads little else.
@@ -115,7 +115,7 @@ class ShingleSets:
     signed: Path = field(metadata=ASIDE)  # manifest of sign; its contents are among the sources
     stretch_bytes: int = field(metadata=ASIDE)
     parts: int = field(default=1, metadata=ASIDE)  # shards of groups
-    group_bytes: ClassVar[int] = 1 << 20  # of a row group, not of a group: the least that settling one has to read
+    row_group_bytes: ClassVar[int] = 1 << 20  # the least that settling a group has to read
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Cut the texts of one chain again; sources are the shards of groups, the shard of sign, and the chain."""

@@ -28,7 +28,7 @@ from pipelines.dedup_columns import Scratch, joined, read_batches, read_between,
 from pipelines.dedup_released import RELEASED
 from pipelines.dedup_stages import U64, best_first, in_batches, starts_of_runs
 from roots.schema import LINES
-from roots.stage import ASIDE
+from roots.stage import ASIDE, Stage
 
 Uint64s = npt.NDArray[np.uint64]
 STRETCH = 1 << 17  # lines held at once; what is written depends on it, so it is no setting
@@ -86,7 +86,7 @@ def signed_columns(signs: Path, names: Sequence[str]) -> list[npt.NDArray[Any]]:
 
 
 @dataclass(frozen=True)
-class Count:
+class Count(Stage):
     """The lines of one shard, each once a stretch; ordered by key within it."""
 
     name: ClassVar[str] = "dedup.lines"
@@ -132,7 +132,7 @@ class Count:
 
 
 @dataclass(frozen=True)
-class Sizes:
+class Sizes(Stage):
     """How many documents are left of each source that has enough of them for a share to matter."""
 
     name: ClassVar[str] = "dedup.sizes"
@@ -172,7 +172,7 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Repeats:
+class Repeats(Stage):
     """The lines that go, one part of all keys at a time: a row for each stretch that has one, ordered by stretch."""
 
     name: ClassVar[str] = "dedup.repeats"
@@ -237,7 +237,7 @@ def size_table(sizes: Scratch) -> tuple[Uint64s, Int64s]:
 
 
 @dataclass(frozen=True)
-class Edits:
+class Edits(Stage):
     """What goes of each document of one shard."""
 
     name: ClassVar[str] = "dedup.edits"

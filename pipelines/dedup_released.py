@@ -47,7 +47,7 @@ COLUMNS = ("content_high", "content_low", "units")
 
 
 @dataclass(frozen=True)
-class Signatures:
+class Signatures(Stage):
     """The stage that makes them: one file for each file of documents."""
 
     name: ClassVar[str] = FOLDER
@@ -93,7 +93,7 @@ def write_signatures(folder: Path, scheme: Scheme, executor: Executor, progress:
     for path in sorted(target.glob("*/*.parquet")):
         if path.relative_to(target).as_posix() not in plan:
             path.unlink()
-    return run(cast(Stage, Signatures(scheme)), plan, target, executor, progress)
+    return run(Signatures(scheme), plan, target, executor, progress)
 
 
 def remove_signatures(folder: Path) -> None:
@@ -129,9 +129,7 @@ def read_release(folder: Path, tags: Sequence[str], scheme: Scheme) -> Released:
         if tag not in tags:
             continue
         stored = folder / file_of(name)
-        wanted = fingerprint(
-            cast(Stage, Signatures(scheme)), name.removeprefix("data/"), [manifest["files"][name]["sha256"]]
-        )
+        wanted = fingerprint(Signatures(scheme), name.removeprefix("data/"), [manifest["files"][name]["sha256"]])
         receipt = shards.read_receipt(stored)
         fresh = receipt is not None and receipt.fingerprint == wanted
         chains[f"{label}--{tag}--{file.removesuffix('.parquet')}"] = [folder / name, *([stored] if fresh else [])]

@@ -16,7 +16,7 @@ from pipelines.dedup_lines import Edits
 from pipelines.dedup_stages import NUMBER, best_first
 from roots import shards
 from roots.schema import DEDUP, LINES
-from roots.stage import ASIDE
+from roots.stage import ASIDE, Stage
 
 REASONS = ("url", "exact", "near")  # after "dedup."
 
@@ -46,7 +46,7 @@ class Edges(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Settle:
+class Settle(Stage):
     """One group: verify candidates, and decide.
 
     A row for every removed document, and for every kept one that stands for others.
@@ -208,7 +208,7 @@ def read_sets(sets: Scratch, group: int, members: Members, needed: npt.NDArray[n
 
 
 @dataclass(frozen=True)
-class Mark:
+class Mark(Stage):
     """The stage's own shards: a row for every document that was read, with its fate and the evidence."""
 
     name: ClassVar[str] = "dedup"

@@ -38,6 +38,7 @@ from pipelines.dedup_columns import Scratch, columns_of, joined, rows_of
 from pipelines.dedup_keep import dates, parse_keep, url_keys
 from pipelines.dedup_released import RELEASED, read_signed
 from pipelines.dedup_sources import FOUND, Sources
+from roots.stage import Stage
 
 U64 = pa.uint64()
 NUMBER = pa.field("document", pa.int64(), nullable=False)
@@ -49,7 +50,7 @@ def columns_of_bands(bands: int) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Sign:
+class Sign(Stage):
     """What is known of each document by itself."""
 
     name: ClassVar[str] = "dedup.sign"
@@ -138,7 +139,7 @@ def repeated(keys: Uint64s) -> Int64s:
 
 
 @dataclass(frozen=True)
-class Urls:
+class Urls(Stage):
     """Documents of one URL: every one but the newest, with the newest."""
 
     name: ClassVar[str] = "dedup.urls"
@@ -158,7 +159,7 @@ class Urls:
 
 
 @dataclass(frozen=True)
-class Exact:
+class Exact(Stage):
     """Documents of equal digest: every one but the best, with the document it is a copy of.
 
     `same` says that both have the same units, so the same shingles: such a copy shares its head's fate. One that
@@ -224,7 +225,7 @@ def in_batches(schema: pa.Schema, *columns: npt.NDArray[Any]) -> Iterator[pa.Rec
 
 
 @dataclass(frozen=True)
-class Pairs:
+class Pairs(Stage):
     """Candidates: documents with an equal band key, (better, worse)."""
 
     name: ClassVar[str] = "dedup.pairs"

@@ -23,12 +23,13 @@ from pipelines.dedup_groups import DOCUMENT_BYTES, PAIR_BYTES, Groups, edges_of
 from pipelines.dedup_stages import NUMBER, in_batches, starts_of_runs, unique_pairs
 from pipelines.dedup_steps import Steps
 from roots import shards
+from roots.stage import Stage
 
 UNIQUE_ROWS = 1 << 20  # neighbours that are gathered before they are freed of repetitions
 
 
 @dataclass(frozen=True)
-class Stars:
+class Stars(Stage):
     """One turn: neighbours of the documents of one part, tied to the least of them. (document, head), head is less."""
 
     name: ClassVar[str] = "dedup.stars"
@@ -83,7 +84,7 @@ def _ends(sources: Sequence[Scratch]) -> Iterator[tuple[Int64s, Int64s]]:
 
 
 @dataclass(frozen=True)
-class Weigh:
+class Weigh(Stage):
     """The documents of one stretch of numbers that have a candidate or a copy: the first of their component, and what
     settling them takes.
     """
@@ -130,7 +131,7 @@ def _between(scratch: Scratch, column: str, low: int, high: int) -> Iterator[Int
 
 
 @dataclass(frozen=True)
-class Totals:
+class Totals(Stage):
     """The components whose first document is in one stretch of numbers, and what settling each takes."""
 
     name: ClassVar[str] = "dedup.totals"
@@ -151,7 +152,7 @@ class Totals:
 
 
 @dataclass(frozen=True)
-class PartOfGroups:
+class PartOfGroups(Stage):
     """The groups of the documents of one stretch of numbers: a part of what Groups makes."""
 
     name: ClassVar[str] = Groups.name

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 
@@ -67,7 +67,7 @@ class Steps:
     progress: Progress | None
     share: Share = ALONE
 
-    def run(self, stage: object, plan: Plan, folder: str) -> Path:
+    def run(self, stage: Stage, plan: Plan, folder: str) -> Path:
         """Run one sub-step; gives back its manifest's path.
 
         Shards of an earlier run that are damaged are removed first, so that they are made again; so are those that
@@ -77,9 +77,9 @@ class Steps:
         mine = self.share.mine(plan)
         for path in sorted(place.glob("*.parquet")):
             useless = path.name not in plan and self.share.rank == 0
-            if useless or (path.name in mine and not is_whole(path, cast(Stage, stage))):
+            if useless or (path.name in mine and not is_whole(path, stage)):
                 path.unlink(missing_ok=True)
-        run(cast(Stage, stage), plan, place, self.executor, self.progress, self.share)
+        run(stage, plan, place, self.executor, self.progress, self.share)
         return place / "manifest.json"
 
     def advance_of(self, name: str) -> Callable[[float], None]:

@@ -20,7 +20,7 @@ from pipelines.spool import on_this_machine
 from roots.errors import SettingsError
 from roots.schema import EXTRACT
 from roots.shards import BATCH_ROWS, open_shard, read_kept
-from roots.stage import ASIDE
+from roots.stage import ASIDE, Stage
 
 TOP = 3  # languages that are stored with a text
 BATCH_CHARS = 8 << 20
@@ -41,7 +41,7 @@ REASONS: dict[str, str] = {
 
 
 @dataclass(frozen=True)
-class Extract:
+class Extract(Stage):
     """The stage, and its settings."""
 
     name: ClassVar[str] = "extract"

@@ -16,7 +16,7 @@ from filters.rules import Rule, judge, rules_of
 from roots import schema
 from roots.settings import as_values
 from roots.shards import read_kept
-from roots.stage import ASIDE, sha256_of
+from roots.stage import ASIDE, Stage, sha256_of
 
 MEASURED = pa.schema(
     [schema.ID, *(pa.field(name, kind.type) for name, kind in MEASURES.items()), schema.DROP],
@@ -47,7 +47,7 @@ class Filter:
 
 
 @dataclass(frozen=True)
-class Measure:
+class Measure(Stage):
     """Measures the text of every document that extract kept; drops none.
 
     Make it with `Measure.of(language)`.
@@ -86,7 +86,7 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Judge:
+class Judge(Stage):
     """Judges the stored numbers by a language's bounds. Make it with `Judge.of(language)`."""
 
     name: ClassVar[str] = "filter"

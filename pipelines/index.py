@@ -22,7 +22,7 @@ from pipelines.sources import Limits, Record, read_records
 from pipelines.spool import on_this_machine
 from roots.schema import INDEX
 from roots.shards import BATCH_ROWS
-from roots.stage import ASIDE
+from roots.stage import ASIDE, Stage
 
 TOP = 3  # languages that are stored with a record
 PLAIN = frozenset({"text/plain"})
@@ -50,7 +50,7 @@ REASONS: dict[str, str] = {
 
 
 @dataclass(frozen=True)
-class Index:
+class Index(Stage):
     """The stage, and its settings."""
 
     name: ClassVar[str] = "index"

@@ -215,7 +215,7 @@ STAGES: dict[str, Callable[[Job, Executor, Progress | None, Share], Manifest]] =
 def _stage(job: Job, name: str) -> Stage:
     """The stage `name` with the job's settings."""
     if name == "index":
-        return cast(Stage, job.index)
+        return job.index
     language = job.language
     if language is None:
         raise SettingsError(f"{name}: say which language with --lang")

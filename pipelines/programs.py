@@ -35,6 +35,7 @@ from roots.errors import SettingsError, unknown_name
 from roots.schema import DOCUMENT, EXTRACT
 from roots.settings import build
 from roots.shards import BATCH_ROWS, read_kept
+from roots.stage import Stage
 
 ENGINE = "source"  # in the place of an extractor: the text as it stands
 BATCH_CHARS = 8 << 20
@@ -87,7 +88,7 @@ def load_language(name: str, bounds: str | Path = natural.DEFAULT, definitions: 
 
 
 @dataclass(frozen=True)
-class ExtractPrograms:
+class ExtractPrograms(Stage):
     """Takes the text of the files in a programming language, as it stands."""
 
     name: ClassVar[str] = "extract"
@@ -137,7 +138,7 @@ class ExtractPrograms:
 
 
 @dataclass(frozen=True)
-class MeasurePrograms:
+class MeasurePrograms(Stage):
     """Measures every file that extract kept; drops none."""
 
     name: ClassVar[str] = "measure"

@@ -38,7 +38,7 @@ from roots.errors import InputError, ShardError
 from roots.executors import Executor, Serial, Threads
 from roots.schema import DROP, ID
 from roots.shards import BATCH_ROWS
-from roots.stage import ASIDE, Plan, Progress, run, tasks_of
+from roots.stage import ASIDE, Plan, Progress, Stage, run, tasks_of
 from roots.whole import making, remove_stale
 
 FETCH = pa.schema(
@@ -95,7 +95,7 @@ class Pseudocrawl:
 
 
 @dataclass(frozen=True)
-class Fetch:
+class Fetch(Stage):
     """The stage that fetches one archive's records. It asks by itself, several ranges at a time."""
 
     name: ClassVar[str] = "fetch"

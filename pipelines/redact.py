@@ -19,14 +19,14 @@ from filters.repeated_lines import without
 from roots.errors import unknown_name
 from roots.schema import REDACT
 from roots.shards import open_shard, read_kept
-from roots.stage import ASIDE
+from roots.stage import ASIDE, Stage
 
 BATCH_BYTES = 8 << 20  # of text after redaction
 SECRET_BYTES = 16  # fewer could be guessed
 
 
 @dataclass(frozen=True)
-class Redact:
+class Redact(Stage):
     """Find personal data of `kinds` by the rules of a `preset`, replace it in `style`.
 
     No kinds named: those of the preset that are on by default. No style named: the preset's own. A document with more

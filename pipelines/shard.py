@@ -25,7 +25,7 @@ from roots.errors import ShardError
 from roots.executors import Executor
 from roots.schema import DOCUMENT
 from roots.shards import Receipt
-from roots.stage import ALONE, Manifest, Progress, Share, run
+from roots.stage import ALONE, Manifest, Progress, Share, Stage, run
 
 SPLITS = ("train", "validation")
 MOST_TIMES = 100  # that a document may be in a dataset
@@ -65,7 +65,7 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class ShardStage:
+class ShardStage(Stage):
     """The stage: the settings, and where each archive's documents lie in the whole, in bytes of text."""
 
     name: ClassVar[str] = "shard"

@@ -33,14 +33,20 @@ Plan = Mapping[str, Sequence[Path]]  # shard to make (a name below the target) -
 
 
 class Stage(Protocol):
-    """A frozen dataclass whose fields are all that decides its rows.
+    """What a stage derives from: a frozen dataclass whose fields are all that decides its rows.
 
     A field that does not (a path whose digest is another field) is marked `field(metadata=ASIDE)`.
     """
 
     name: ClassVar[str]
     version: ClassVar[int]  # raised whenever the same input and settings would give other rows
-    schema: ClassVar[pa.Schema]
+    row_group_bytes: ClassVar[int] = shards.GROUP_BYTES  # less where the shards are read in parts
+    memory_needed: ClassVar[int] = Needs.memory  # bytes, to make one shard
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of its shards."""
+        ...
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Make the rows of the shard `name` from its sources."""
@@ -288,8 +294,8 @@ def tasks_of(
 
 
 def needs_of(stage: Stage) -> Needs:
-    """What making one shard needs: a stage that needs more than most says so in a class variable `memory_needed`."""
-    return Needs(stage.name, memory=int(getattr(stage, "memory_needed", Needs.memory)))
+    """What making one shard needs."""
+    return Needs(stage.name, memory=stage.memory_needed)
 
 
 def failure_note(path: Path) -> Path:
@@ -303,9 +309,7 @@ def make_shard(stage: Stage, target: Path, task: Task) -> Receipt:
     storage.make_folder(path.parent)
     batches = stage.make(task.name, task.sources)
     try:
-        size = int(
-            getattr(stage, "group_bytes", shards.GROUP_BYTES)
-        )  # a stage whose shards are read in parts says less
+        size = stage.row_group_bytes
         return shards.write(path, stage.schema, batches, stage.name, stage.version, task.fingerprint, size)
     finally:
         pa.default_memory_pool().release_unused()  # workers are kept: else each holds 70 MB for nothing (measured)

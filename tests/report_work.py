@@ -14,7 +14,7 @@ from pipelines.filter import Judge, Measure
 from roots import schema
 from roots.executors import EXECUTORS
 from roots.shards import read
-from roots.stage import run
+from roots.stage import Stage, run
 
 Document = tuple[str, str, str, float]  # id, URL, text, sureness of the language
 
@@ -29,7 +29,7 @@ HOSTILE = (
 
 
 @dataclass(frozen=True)
-class Given:
+class Given(Stage):
     """A stage whose rows are given."""
 
     name: ClassVar[str]

@@ -16,10 +16,11 @@ from pipelines import dedup_space
 from pipelines.dedup_columns import Scratch, read_batches
 from pipelines.dedup_groups import Groups
 from pipelines.dedup_stages import Exact, Pairs, Urls
-from pipelines.dedup_stars import Stars, spread_groups
+from pipelines.dedup_stars import PartOfGroups, Stars, Totals, Weigh, spread_groups
 from pipelines.dedup_steps import Steps
 from roots import shards
 from roots.executors import Executor, Serial, Threads
+from roots.stage import run
 
 SIGN = pa.schema([("shingles", pa.int32())])
 Edge = tuple[int, int, int]  # two documents; of urls, exact or pairs
@@ -140,3 +141,34 @@ def test_a_task_that_can_hold_all_is_not_spread() -> None:
     assert cuts.nodes < 2 * 10**9
     cuts = dedup_space.cut(10**9, 10**11, 8 << 30, 1)
     assert dedup_space.group_parts(10**9, 10**10, cuts) > 100
+
+
+@pytest.mark.parametrize("group_bytes", [4 << 20, 248 << 20])
+def test_row_groups_stay_small_however_much_is_settled_together(tmp_path: Path, group_bytes: int) -> None:
+    numbers = np.arange(1_500_000)
+    weigh = pa.table([numbers, numbers, numbers, numbers], schema=Weigh.schema)
+    shards.write(tmp_path / "weigh.parquet", Weigh.schema, weigh.to_batches(), Weigh.name, 1, "")
+    totals = lay(tmp_path / "totals", Totals.schema, [[0, 1], [100, 100]])
+    stage = PartOfGroups(group_bytes)
+    run(stage, {"part-0000.parquet": [tmp_path / "weigh.parquet", totals]}, tmp_path / "groups", Serial())
+    footer = shards.open_shard(tmp_path / "groups" / "part-0000.parquet").metadata
+    rows = [footer.row_group(number).num_rows for number in range(footer.num_row_groups)]
+    assert rows == [1 << 20, numbers.size - (1 << 20)]
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+@pytest.mark.parametrize("group_bytes", [1, 1 << 30])
+def test_groups_are_written_in_row_groups_of_their_own_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: int, group_bytes: int
+) -> None:
+    written: list[tuple[str, int]] = []
+    write = shards.write
+
+    def note(*values: Any) -> shards.Receipt:
+        written.append((values[3], values[6]))
+        return write(*values)
+
+    found = laid(tmp_path / "found", 23, chain)
+    monkeypatch.setattr(shards, "write", note)
+    grouped(found, tmp_path / "work", group_bytes, parts, Serial())
+    assert {size for name, size in written if name == "dedup.groups"} == {16 << 20}

@@ -14,14 +14,14 @@ from pipelines.filter import Judge, Measure
 from roots import schema
 from roots.executors import EXECUTORS
 from roots.shards import check, read
-from roots.stage import run, settings_of
+from roots.stage import Stage, run, settings_of
 
 FRENCH = load_language("fr")
 TEXTS = [FRENCH.kept[0].text, *(example.text for example in FRENCH.dropped), None, "Trop court."]
 
 
 @dataclass(frozen=True)
-class Extract:
+class Extract(Stage):
     """An extract stage whose text is given."""
 
     name: ClassVar[str] = "extract"

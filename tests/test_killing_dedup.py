@@ -12,6 +12,7 @@ import pytest
 from pipelines.dedup_steps import is_whole
 from roots import shards
 from roots.errors import ShardError
+from roots.stage import Stage
 from tests import killing_dedup as killing
 
 STEPS = (
@@ -32,7 +33,7 @@ def test_killed_in_each_sub_step_it_ends_in_the_same_bytes(tmp_path: Path) -> No
 
 
 @dataclass(frozen=True)
-class Numbers:
+class Numbers(Stage):
     """A stage with a column that is read by its bounds, and a nested one before it."""
 
     name: ClassVar[str] = "numbers"

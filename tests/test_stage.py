@@ -16,13 +16,13 @@ from roots import shards
 from roots import stage as stage_module
 from roots.errors import InputError, SettingsError, StageFailed
 from roots.executors import EXECUTORS, Executor, Local, Serial, make_executor
-from roots.stage import ASIDE, Manifest, run
+from roots.stage import ASIDE, Manifest, Stage, fingerprint, needs_of, run, settings_of
 
 SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string()), ("drop", pa.string())])
 
 
 @dataclass(frozen=True)
-class Cut:
+class Cut(Stage):
     """Lines of a text file as documents; short ones are dropped. A line may ask for trouble."""
 
     name: ClassVar[str] = "cut"
@@ -46,7 +46,7 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class Upper:
+class Upper(Stage):
     """The kept texts in capitals."""
 
     name: ClassVar[str] = "upper"
@@ -240,3 +240,13 @@ def test_a_large_archive_is_digested_once_for_all_stages_and_by_the_executor(
     monkeypatch.setattr(stage_module, "sha256_of", refuse)
     with pytest.raises(InputError, match="cannot read"):
         run(Cut(), {"c.parquet": [large]}, tmp_path / "cut", Noting())
+
+
+def test_how_a_stage_is_run_is_no_part_of_what_decides_its_rows() -> None:
+    class Wide(Cut):
+        row_group_bytes = 1 << 10
+        memory_needed = 1 << 33
+
+    assert set(settings_of(Cut())) == {"least", "kinds"}
+    assert fingerprint(Wide(), "a.parquet", []) == fingerprint(Cut(), "a.parquet", [])
+    assert needs_of(Wide()).memory == 1 << 33

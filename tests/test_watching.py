@@ -21,7 +21,7 @@ from roots.errors import InputError, StageFailed
 from roots.executors import Serial
 from roots.schema import VERDICT
 from roots.shards import Receipt
-from roots.stage import failure_note, run
+from roots.stage import Stage, failure_note, run
 
 NAMES = [f"a{number}.parquet" for number in range(4)]
 
@@ -148,7 +148,7 @@ def test_prometheus_can_read_it(work: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Broken:
+class Broken(Stage):
     """A stage that fails on one shard until it is mended."""
 
     name: ClassVar[str] = "filter"

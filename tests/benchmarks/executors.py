@@ -27,6 +27,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from roots import shards
+from roots.stage import Stage
 
 CRAWL = Path(__file__).parent.parent / "fixtures" / "crawl"
 LANGUAGES = "fr ar zh hi"
@@ -35,7 +36,7 @@ SCHEMA = pa.schema([("id", pa.string()), ("drop", pa.string())])
 
 
 @dataclass(frozen=True)
-class Tiny:
+class Tiny(Stage):
     """One row a shard: all that is left is what the driver does."""
 
     name: ClassVar[str] = "tiny"
