@@ -30,7 +30,7 @@ $(VENV)/.run: pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[datasets]'
 	@echo "Compiling for this machine, once (about a minute)"
 	$(BIN)/python -m compileall -q roots filters pipelines trainer
-	$(BIN)/python -m pipelines.prepare
+	$(BIN)/python -m pipelines.compile_passes
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run

@@ -37,14 +37,14 @@ class Reading:
     """How texts of a language are read: all that decides the measures, besides the text."""
 
     script: str  # ISO 15924
-    segmenter: str = "unicode"  # a name of filters.text.SEGMENTERS
+    segmenter: str = "unicode"  # a name of filters.text.words.SEGMENTERS
     function_words: tuple[str, ...] = ()
     flagged_words: tuple[str, ...] = ()
     joiner: str | None = None  # pairs of words, written with this between, are looked up in the lists too
     character_ngram: int = 10
     word_ngram: int = 5
     longest_word: int = 0  # fidelity mode: longer words are left out; 0 leaves all in
-    definitions: str = "repaired"  # or "roots": see filters.measures
+    definitions: str = "repaired"  # or "roots": see filters.signals.measures
     perplexity_model: str = ""  # path of a KenLM model; empty: perplexity is not measured
     perplexity_pieces: str = ""  # path of the SentencePiece model whose pieces it counts; empty: it counts words
     quality_model: str = ""  # path of a fastText model of good and bad text; empty: quality is not measured

@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from filters.language_id import gate, load_model, sha256_of_model, split_label
-from filters.scripts import identify
-from pipelines.extractors import DEFAULT, PAGES, Bounds, check_extractor, preload
-from pipelines.guard import Failure, Limits, guarded
-from pipelines.spool import on_this_machine
+from filters.language_id.identify import gate, load_model, sha256_of_model, split_label
+from filters.language_id.scripts import identify
+from pipelines.archives.spool import on_this_machine
+from pipelines.extraction.extractors import DEFAULT, PAGES, Bounds, check_extractor, preload
+from pipelines.extraction.guard import Failure, Limits, guarded
 from roots.errors import SettingsError
 from roots.schema import EXTRACT
 from roots.shards import BATCH_ROWS, open_shard, read_kept

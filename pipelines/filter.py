@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from filters.language import Language, Reading
-from filters.measures import MEASURES, measure
-from filters.rules import Rule, judge, rules_of
+from filters.signals.measures import MEASURES, measure
+from filters.signals.rules import Rule, judge, rules_of
 from roots import schema
 from roots.settings import as_values
 from roots.shards import read_kept

@@ -11,15 +11,15 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from filters.charset import Decoded, decode
-from filters.language_id import LanguageModel, load_model, sha256_of_model
-from filters.quick_text import quick_text
-from filters.rights_signals import signals_of
-from filters.scripts import identify_page
-from pipelines.index_trees import index_tree
-from pipelines.source_trees import is_source_tree
-from pipelines.sources import Limits, Record, read_records
-from pipelines.spool import on_this_machine
+from filters.language_id.identify import LanguageModel, load_model, sha256_of_model
+from filters.language_id.scripts import identify_page
+from filters.programs.rights_signals import signals_of
+from filters.text.charset import Decoded, decode
+from filters.text.quick_text import quick_text
+from pipelines.archives.records import Limits, Record, read_records
+from pipelines.archives.spool import on_this_machine
+from pipelines.programs.index import index_tree
+from pipelines.programs.trees import is_source_tree
 from roots.schema import INDEX
 from roots.shards import BATCH_ROWS
 from roots.stage import ASIDE, Stage
@@ -32,7 +32,7 @@ LOOK = 4096  # bytes that are looked at for them
 CONTROLS = bytes({*range(1, 9), 11, *range(14, 27), *range(28, 32), 127})  # not NUL (UTF-16), not escape (ISO 2022)
 FOREIGN = (b"%PDF-", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"PK\x03\x04", b"RIFF", b"\x1f\x8b\x08", b"%!PS", b"ID3")
 
-# Why a record is dropped. A problem of a record (pipelines.sources) comes first, then these in order.
+# Why a record is dropped. A problem of a record (pipelines.archives.records) comes first, then these in order.
 REASONS: dict[str, str] = {
     "index.broken": "no record can be read at this offset: garbage, or a damaged head",
     "index.truncated": "the archive, or the page in it, ends early",

@@ -17,16 +17,24 @@ from pathlib import Path
 from typing import Any, cast
 
 from filters.language import Language
-from filters.language_id import load_model
-from pipelines import folders
-from pipelines.dedup import Dedup, run_together
-from pipelines.dedup_released import read_releases, write_against
-from pipelines.dedup_settings import with_preset
-from pipelines.dedup_steps import Steps
+from filters.language_id.identify import load_model
+from pipelines import work as folders
+from pipelines.dedup.released import read_releases, write_against
+from pipelines.dedup.run import Dedup, run_together
+from pipelines.dedup.settings import with_preset
+from pipelines.dedup.steps import Steps
 from pipelines.extract import Extract
 from pipelines.filter import Filter
 from pipelines.index import Index
-from pipelines.programs import ExtractPrograms, extract_of, find_code, judge_of, load_language, measure_of, shard_of
+from pipelines.programs.stages import (
+    ExtractPrograms,
+    extract_of,
+    find_code,
+    judge_of,
+    load_language,
+    measure_of,
+    shard_of,
+)
 from pipelines.redact import Redact
 from pipelines.shard import Shard, run_shard
 from roots import shards, storage
@@ -53,7 +61,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 class LanguageId:
     """Which model names languages, in index and in extract."""
 
-    model: str = ""  # a fastText model by path, or lid.176; empty: ours with lid.176 (filters.language_id)
+    model: str = ""  # a fastText model by path, or lid.176; empty: ours with lid.176 (filters.language_id.identify)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from filters.near_duplicates.repeated_lines import without
 from filters.personal_data import DEFAULT_KINDS, PRESETS, STYLES, find, redact, redact_url, regions_of
-from filters.repeated_lines import without
 from roots.errors import unknown_name
 from roots.schema import REDACT
 from roots.shards import open_shard, read_kept

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
-from pipelines.dedup_released import unknown_matches
-from pipelines.folders import ALL, CHAIN, chain, deduplicated_with, folder
+from pipelines.dedup.released import unknown_matches
 from pipelines.shard import Shard, times_of
+from pipelines.work import ALL, CHAIN, chain, deduplicated_with, folder
 from roots import shards, storage
 from roots.errors import RootsError
 from roots.settings import build

@@ -12,12 +12,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.passages import beginning, differing, for_terminal
 from filters.personal_data import as_shown
-from pipelines.dedup_released import read_text
-from pipelines.folders import CHAIN, deduplicated_with, folder, languages
-from pipelines.index_trees import KIND as SOURCE
-from pipelines.origin import captures_of
+from filters.text.passages import beginning, differing, for_terminal
+from pipelines.dedup.released import read_text
+from pipelines.programs.index import KIND as SOURCE
+from pipelines.pseudocrawl.origin import captures_of
+from pipelines.work import CHAIN, deduplicated_with, folder, languages
 from roots import shards, storage
 from roots.errors import InputError
 from roots.stage import read_manifest

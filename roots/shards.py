@@ -27,12 +27,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from roots import storage
+from roots.atomic import making
+from roots.atomic import publish as publish
+from roots.atomic import remove_stale as remove_stale
+from roots.atomic import temporary_name as temporary_name
+from roots.atomic import write_text as write_text
 from roots.errors import ShardError
-from roots.whole import making
-from roots.whole import publish as publish
-from roots.whole import remove_stale as remove_stale
-from roots.whole import temporary_name as temporary_name
-from roots.whole import write_text as write_text
 
 RECEIPT = b"roots.receipt"
 BLANK_SEAL = "0" * 16

@@ -22,12 +22,12 @@ from typing import Any, ClassVar, Protocol
 import pyarrow as pa
 
 from roots import shards, storage
-from roots.digests import sha256_of_folder
+from roots.atomic import making
 from roots.errors import InputError, NotReady, SettingsError, ShardError, StageFailed
 from roots.executors import Executor, Needs, Threads
+from roots.identity import sha256_of_folder
 from roots.settings import as_values
 from roots.shards import Receipt
-from roots.whole import making
 
 Plan = Mapping[str, Sequence[Path]]  # shard to make (a name below the target) -> the files it is made from
 

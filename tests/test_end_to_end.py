@@ -19,10 +19,10 @@ import pyarrow.compute as pc
 import pytest
 from click.testing import CliRunner
 
-from pipelines.cli import main
-from pipelines.folders import CHAIN, folder
+from pipelines.cli.main import main
 from pipelines.pipeline import COMMANDS
 from pipelines.verify import verify
+from pipelines.work import CHAIN, folder
 from roots import shards
 
 CRAWL = Path(__file__).parent / "fixtures" / "crawl"

@@ -10,7 +10,7 @@ from pathlib import Path
 from roots.errors import RootsError
 from roots.settings import parse_pairs
 from trainer import corpus
-from trainer.recipe import recipe_for
+from trainer.training.recipe import recipe_for
 
 
 def main(arguments: list[str]) -> int:
@@ -18,10 +18,12 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m trainer", description=__doc__)
     parser.add_argument("work", type=Path, help="folder of the pipeline, with tokens made by `roots tokens`")
     parser.add_argument("--lang", required=True, help="languages, separated by spaces or commas")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of trainer.recipe")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of trainer.training.recipe"
+    )
     parser.add_argument("--target", type=Path, help="run folder; by default the language's model folder")
     options = parser.parse_args(arguments)
-    from trainer.train import train  # torch: only now that the arguments are known to be good
+    from trainer.training.train import train  # torch: only now that the arguments are known to be good
 
     languages = options.lang.replace(",", " ").split()
     try:

@@ -23,12 +23,15 @@ from roots.errors import InputError
 from roots.schema import DOCUMENT
 from roots.settings import as_values
 from roots.shards import publish, temporary_name, write_text
-from trainer import checkpoint, corpus, evaluate, picture, tokens
-from trainer import tokenizer as tok
-from trainer.memorization import window_keys
-from trainer.recipe import Recipe
-from trainer.tokenizer import TokenizerSettings
-from trainer.train import TrainingFailed, train
+from trainer import corpus, picture
+from trainer.data import tokens
+from trainer.evaluation import evaluate
+from trainer.evaluation.memorization import window_keys
+from trainer.model import checkpoint
+from trainer.tokenizer import byte_level_bpe as tok
+from trainer.tokenizer.byte_level_bpe import TokenizerSettings
+from trainer.training.recipe import Recipe
+from trainer.training.train import TrainingFailed, train
 
 # Two-sided 95 % quantiles of Student's t, by degrees of freedom from 1; beyond the table the normal's.
 STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)

@@ -16,8 +16,9 @@ from safetensors.torch import load_file, save_file
 
 from roots.errors import InputError
 from roots.shards import publish, temporary_name, write_text
-from trainer import checkpoint, picture
-from trainer import tokenizer as tok
+from trainer import picture
+from trainer.model import checkpoint
+from trainer.tokenizer import byte_level_bpe as tok
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
@@ -61,7 +62,7 @@ def export(
 ) -> Path:
     """Write the newest checkpoint of a run, with its tokenizer, as a Hugging Face model folder; give that folder.
 
-    `report` is what `trainer.evaluate.evaluate` gave, for the card. Raises InputError for a foreign tokenizer.
+    `report` is the result of `evaluation.evaluate.evaluate`, for the card. Raises InputError for a foreign tokenizer.
     """
     path = checkpoint.find(run)
     state = checkpoint.read_state(path)

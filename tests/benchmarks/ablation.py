@@ -23,7 +23,7 @@ import numpy as np
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
-from pipelines import folders
+from pipelines import work as folders
 from pipelines.shard import Shard, in_validation
 from roots import shards
 from trainer import ablate

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pipelines.folders import CHAIN, folder
+from pipelines.work import CHAIN, folder
 from tests.benchmarks.archives import Archive
 from tests.benchmarks.process_tree import Usage, measure
 

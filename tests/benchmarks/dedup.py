@@ -109,10 +109,10 @@ def make_corpus(folder: Path, documents: int, parts: int, seed: int = 3) -> int:
 OURS = """
 import json, sys
 from pathlib import Path
-from pipelines.dedup import Dedup, run_dedup
+from pipelines.dedup.run import Dedup, run_dedup
 from roots.absent import without_pandas
 from roots.executors import Threads
-from roots.garbage import collect_seldom, return_arrays
+from roots.process import collect_seldom, return_arrays
 collect_seldom()  # as the command does
 return_arrays()
 without_pandas()
@@ -166,7 +166,7 @@ def _count_text_dedup(options: argparse.Namespace, folder: Path) -> dict[str, in
 
 def signatures_a_second(folder: Path) -> tuple[float, float]:
     """Documents and megabytes that one core signs a second, best of three; shards read before the clock starts."""
-    from filters.near_duplicates import Scheme, band_keys, sign
+    from filters.near_duplicates.signatures import Scheme, band_keys, sign
 
     texts = [
         batch["text"]

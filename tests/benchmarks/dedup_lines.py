@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipelines.dedup_settings import parse_bytes
+from pipelines.dedup.settings import parse_bytes
 from roots import shards
 from tests.benchmarks.process_tree import measure
 
@@ -29,10 +29,10 @@ RULES = "boilerplate,newspaper,template"
 RUN = """
 import sys
 from pathlib import Path
-from pipelines.dedup import Dedup, run_dedup
+from pipelines.dedup.run import Dedup, run_dedup
 from roots.absent import without_pandas
 from roots.executors import Threads
-from roots.garbage import collect_seldom, return_arrays
+from roots.process import collect_seldom, return_arrays
 collect_seldom()  # as the command does
 return_arrays()
 without_pandas()

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipelines.dedup_settings import parse_bytes
+from pipelines.dedup.settings import parse_bytes
 from roots import shards
 from roots.schema import EXTRACT
 from tests.benchmarks.dedup import OURS, ROOT, edited, extracted, texts_of_shared

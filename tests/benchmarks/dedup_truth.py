@@ -34,11 +34,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from filters import brute_force
-from filters import near_duplicates as near
-from pipelines.dedup import Dedup, run_dedup
-from pipelines.dedup_audit import wilson
-from pipelines.dedup_settings import PRESETS, with_preset
+from filters.near_duplicates import brute_force
+from filters.near_duplicates import signatures as near
+from pipelines.dedup.audit import wilson
+from pipelines.dedup.run import Dedup, run_dedup
+from pipelines.dedup.settings import PRESETS, with_preset
 from roots import shards
 from roots.executors import Serial
 from roots.settings import build, parse_pairs

@@ -20,10 +20,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from filters.charset import decode
-from pipelines.engines import find_engine, main_text
-from pipelines.extractors import DEFAULT, EXTRACTORS
-from pipelines.sources import Limits, read_records
+from filters.text.charset import decode
+from pipelines.archives.records import Limits, read_records
+from pipelines.extraction.engines import main_text
+from pipelines.extraction.extractors import DEFAULT, EXTRACTORS
+from pipelines.extraction.page import find_engine
 
 PEER = """
 import json, sys, time

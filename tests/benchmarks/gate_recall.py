@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from filters.language_id import gate, load_model, split_label
-from filters.scripts import identify
+from filters.language_id.identify import gate, load_model, split_label
+from filters.language_id.scripts import identify
 from pipelines.extract import Extract
-from pipelines.extractors import EXTRACTORS, PAGES, Bounds
-from pipelines.guard import Failure, Limits, guarded
+from pipelines.extraction.extractors import EXTRACTORS, PAGES, Bounds
+from pipelines.extraction.guard import Failure, Limits, guarded
 from pipelines.index import Index
 from roots import shards
 

@@ -9,9 +9,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from filters.charset import decode
+from filters.text.charset import decode
+from pipelines.archives.records import Limits, read_records
 from pipelines.index import Index
-from pipelines.sources import Limits, read_records
 
 BUILT = Path(__file__).parents[3] / "shared" / "data" / "warc" / "built"
 PAGE_BYTES = 150_000  # of an average page of a crawl

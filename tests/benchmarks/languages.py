@@ -25,12 +25,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from filters.code import code_examples, code_language, code_languages, code_rules, generated, measure_code
-from filters.derive import LIMITS, derive_bounds, sample, signals_of
 from filters.language import DEFAULT, Language, folder, known_codes, load_language
-from filters.measures import measure
-from filters.rules import LANGUAGE_SCORE, Rule, judge, rules_of
-from filters.text import read_texts
+from filters.programs.code import code_examples, code_language, code_languages, code_rules, generated, measure_code
+from filters.signals.derive import LIMITS, derive_bounds, sample, signals_of
+from filters.signals.measures import measure
+from filters.signals.rules import LANGUAGE_SCORE, Rule, judge, rules_of
+from filters.text.words import read_texts
 from tests.benchmarks.contenders import HERE
 from tests.benchmarks.measures import DATA, KNOWN_GOOD, documents, junk, without_score
 

@@ -21,12 +21,12 @@ from typing import TypeVar
 
 import fasttext
 
-from filters.fasttext_model import read_model
-from filters.language_id import OWN, WIDE, gate, label_of, load_model, wide_path
-from filters.scripts import identify
+from filters.language_id.fasttext_model import read_model
+from filters.language_id.identify import OWN, WIDE, gate, label_of, load_model, wide_path
+from filters.language_id.scripts import identify
 from pipelines.extract import Extract
-from pipelines.lid_eval import Report, measure, one_of
-from pipelines.lid_text import Texts, read_folder, wanted_labels
+from pipelines.models.language_id_eval import Report, measure, one_of
+from pipelines.models.language_id_text import Texts, read_folder, wanted_labels
 from tests.benchmarks.gate_recall import ARCHIVES, read_pages
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

@@ -26,12 +26,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from filters import characters, counting
-from filters.batch import Batch
 from filters.language import Bound, Language, Reading, known_codes, load_language
-from filters.measures import MEASURES, measure
-from filters.rules import LANGUAGE_SCORE, SIGNALS, Rule, judge, rules_of
-from filters.text import read_texts, with_words
+from filters.signals import counting
+from filters.signals.batch import Batch
+from filters.signals.measures import MEASURES, measure
+from filters.signals.rules import LANGUAGE_SCORE, SIGNALS, Rule, judge, rules_of
+from filters.text import characters
+from filters.text.words import read_texts, with_words
 from tests.benchmarks.contenders import HERE
 from tests.benchmarks.environments import make_peer, peer_folder
 

@@ -31,7 +31,7 @@ TARGETS = {"datatrove, shared kinds": 6.0, "datatrove, all kinds": 2.0, "presidi
 
 def texts(megabytes: float) -> Iterator[tuple[str, str]]:
     """(language, text): about so much, in equal parts of every language there is."""
-    from pipelines.pii_generate import generate
+    from pipelines.pii_eval.generate import generate
 
     planted = [document.text for document in generate(5, 3)]
     paths = sorted(SHARED.glob("text_open/*.jsonl.gz"))
@@ -92,7 +92,7 @@ def datatrove() -> Callable[[str, str], int]:
 
 def presidio() -> Callable[[str, str], int]:
     """Presidio's pattern recognisers for the kinds that we know too."""
-    from pipelines.pii_peers import presidio as peer
+    from pipelines.pii_eval.peers import presidio as peer
 
     find = peer().find
     return lambda text, language: len(find(text, language))
@@ -174,7 +174,7 @@ def _quality(peer: Path, gold: Sequence[str]) -> bool:
     """Measure on the files, and on generated text, in the peers' environment."""
     code = (
         "import logging; logging.disable(50)\n"
-        "from pipelines.pii import PiiEval, evaluate\n"
+        "from pipelines.pii_eval.evaluate import PiiEval, evaluate\n"
         "missed = []\n"
         f"reports = [evaluate(PiiEval(data=path, per_kind=0))[0] for path in {list(gold)!r}]\n"
         "for report in [*reports, *evaluate(PiiEval(per_kind=20))]:\n"

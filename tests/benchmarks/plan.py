@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pipelines.folders import CHAIN, folder
+from pipelines.work import CHAIN, folder
 from roots import shards
 from tests.benchmarks.archives import Archive, missing_data, read_records, write_archive
 from tests.benchmarks.process_tree import Usage, measure

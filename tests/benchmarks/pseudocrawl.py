@@ -33,9 +33,9 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from pipelines.captures import KEY, NEEDED, Lookup
-from pipelines.seeds import Seed
-from tests.cc_index import SCHEMA
+from pipelines.pseudocrawl.captures import KEY, NEEDED, Lookup
+from pipelines.pseudocrawl.seeds import Seed
+from tests.support.cc_index import SCHEMA
 
 GROUP = 100_000
 HOSTS = 200_000

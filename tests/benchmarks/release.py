@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipelines import release
-from pipelines.folders import find_archives
+from pipelines.catalogue import Rights
 from pipelines.pipeline import COMMANDS, plan_jobs, run_stages
-from pipelines.pointers import Rebuild, make_pointers, rebuild
-from pipelines.publish import Publish, publish
-from pipelines.rights import Rights
-from pipelines.takedown import Takedown, takedown
-from pipelines.takedown_list import Requests, host_of
-from pipelines.validate import validate
+from pipelines.publishing.pointers import Rebuild, make_pointers, rebuild
+from pipelines.publishing.publish import Publish, publish
+from pipelines.publishing.takedown import Takedown, takedown
+from pipelines.publishing.takedown_list import Requests, host_of
+from pipelines.publishing.validate import validate
+from pipelines.work import find_archives
 from roots.executors import Executor, make_executor
 
 ROOT = Path(__file__).resolve().parents[2]

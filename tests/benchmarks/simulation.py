@@ -26,8 +26,8 @@ from typing import Any
 
 import simpy
 
-from pipelines.estimates import Interval
-from pipelines.plan import DIGESTED, Stage
+from pipelines.forecast.estimates import Interval
+from pipelines.forecast.plan import DIGESTED, Stage
 
 BLEND = 40  # pieces whose mean a shard's cost is: an archive is made of many, but not of independent ones
 

@@ -19,9 +19,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipelines import release
-from pipelines.card import write_card
-from pipelines.takedown import Takedown, takedown
-from pipelines.takedown_list import Requests, plain_url
+from pipelines.publishing.card import write_card
+from pipelines.publishing.takedown import Takedown, takedown
+from pipelines.publishing.takedown_list import Requests, plain_url
 from roots.executors import make_executor
 from roots.stage import sha256_of
 

@@ -35,8 +35,10 @@ from tokenizers import Tokenizer
 
 from roots.schema import DOCUMENT
 from roots.settings import build
-from trainer import corpus, fertility, picture, tokenizer
-from trainer.tokenizer import TokenizerSettings
+from trainer import corpus, picture
+from trainer.tokenizer import byte_level_bpe as tokenizer
+from trainer.tokenizer import fertility
+from trainer.tokenizer.byte_level_bpe import TokenizerSettings
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 SIZES = (8_192, 16_384, 32_768)  # rows of monolingual tokenizers; the common one's size comes to them

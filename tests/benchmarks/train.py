@@ -10,10 +10,10 @@ interleaved; medians are printed. With one thread the clock is the process's CPU
 do not count; with more it is the wall's. What was promised is printed with what was met; the exit code is 1 where
 something was missed. Without a GPU its part says so.
 
-Our float32 products are oneDNN's (trainer/products.py), which on processors that MKL runs slowly is most of our lead:
+Our float32 products are oneDNN's (trainer/model/products.py). Where MKL is slow that is most of our lead:
 so ours stands there a second time, on the products that torch takes and the others have ("ours, MKL's products").
 bfloat16 is held against our own float32 on the faster ones; what it gains over MKL's stands beside it. Freed memory
-stays in the process (roots/garbage.py), so the others have the good of that too.
+stays in the process (roots/process.py), so the others have the good of that too.
 """
 
 import argparse
@@ -34,13 +34,15 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from roots.garbage import keep_all
-from trainer import attention, picture, tokens
-from trainer.feed import Feed
-from trainer.model import empty
-from trainer.optim import Optimiser
-from trainer.presets import PRESETS, Shape
-from trainer.recipe import Recipe
+from roots.process import keep_all
+from trainer import picture
+from trainer.data import tokens
+from trainer.data.feed import Feed
+from trainer.model import attention
+from trainer.model.decoder import empty
+from trainer.model.presets import PRESETS, Shape
+from trainer.training.optim import Optimiser
+from trainer.training.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPE = PRESETS["small"]

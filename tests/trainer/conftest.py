@@ -35,8 +35,9 @@ def world(tmp_path_factory: pytest.TempPathFactory, write_shards: Callable[..., 
     pytest.importorskip("tokenizers", reason="tokenizers is not installed: pip install 'roots-corpus[train]'")
     import random
 
-    from trainer import corpus, tokens
-    from trainer import tokenizer as tok
+    from trainer import corpus
+    from trainer.data import tokens
+    from trainer.tokenizer import byte_level_bpe as tok
 
     work = tmp_path_factory.mktemp("trained")
     rng = random.Random(0)

@@ -10,9 +10,9 @@ import torch
 from roots.errors import InputError, SettingsError
 from roots.settings import build
 from trainer import ablate
-from trainer.presets import PRESETS, Shape
-from trainer.recipe import Recipe
-from trainer.train import Result, TrainingFailed
+from trainer.model.presets import PRESETS, Shape
+from trainer.training.recipe import Recipe
+from trainer.training.train import Result, TrainingFailed
 
 RECIPE = Recipe(
     length=32, tokens=60 * 512, batch_tokens=512, save_every=1000, evaluate_every=0, attention="key_bias", lr=5e-3,
@@ -66,7 +66,7 @@ def corpora(tmp_path_factory, write_shards):
 
 def test_the_better_corpus_is_found(corpora, tmp_path, monkeypatch):
     torch.set_num_threads(1)
-    monkeypatch.setattr("trainer.presets.PRESETS", {**PRESETS, "demo": Shape(1, 32, 4, 384)})
+    monkeypatch.setattr("trainer.model.presets.PRESETS", {**PRESETS, "demo": Shape(1, 32, 4, 384)})
     settings = ablate.AblateSettings(seeds=2, vocabulary=512, held_out_bytes=1500)
     said = []
     found = ablate.ablate(corpora / "noisy", corpora / "clean", ["fr"], tmp_path, RECIPE, settings, said.append)

@@ -1,0 +1,112 @@
+"""Which script a text is in: every letter's script is looked up, so it is cheap, and sure where the model is not."""
+
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from filters.language_id.identify import UNKNOWN_SCRIPT, Label, LanguageModel, sample, split_label
+from filters.text import characters
+from filters.text.quick_text import glances_of, sample_of
+from filters.text.tables import kept
+
+HAN = ("Hans", "Hant", "Hani")
+OWN = 0.1
+PARTS = {"Jpan": ("Hira", "Kana", "Hani"), "Kore": ("Hang", "Hani"), "Hrkt": ("Hira", "Kana")}
+SURE_GLANCE = 0.4  # score of a piece that is in a language
+GLANCED = 0.1  # score of a language that only such a piece of a page is in
+CHINESE = ("zho", "yue", "wuu", "lzh", "hak", "nan")
+
+
+def identify(text: str, model: LanguageModel, k: int = 3) -> list[Label]:
+    """The k likeliest languages of a text, best first, in the script that the text is in; none for a text of no letter.
+
+    A sample of the text is read (filters.language_id.sample). A label keeps the script its language has in the model
+    where OWN of the letters are in it (a manual in Hindi is full of Latin names), else the script of most letters.
+    """
+    part = sample(text)
+    counts = script_counts(part)
+    if not counts:
+        return []
+    letters = sum(counts.values())
+    return [(_in_script(label, counts, letters, part), score) for label, score in model.predict(part, k)]
+
+
+def identify_page(text: str, model: LanguageModel, k: int = 3) -> list[Label]:
+    """The k likeliest languages of a page by its quick text, and others that a piece of it is surely in.
+
+    Such a language has at least the score GLANCED.
+    """
+    labels = identify(sample_of(text), model, k)
+    if labels:
+        found = dict(labels)
+        for label in model.glances(glances_of(text), SURE_GLANCE):
+            found[label] = max(found.get(label, 0.0), GLANCED)
+        labels = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
+    return labels
+
+
+def _in_script(label: str, counts: dict[str, int], letters: int, text: str) -> str:
+    code, usual = split_label(label)
+    if usual in HAN and code in CHINESE:
+        return f"{code}_{han_form(text)}"
+    own = sum(counts.get(part, 0) for part in PARTS[usual]) if usual in PARTS else counts.get(usual, 0)
+    return label if own >= OWN * letters else f"{code}_{script_of(text)}"
+
+
+def script_of(text: str) -> str:
+    """ISO 15924 code of the script that most letters of a text are in; "Zzzz" for a text without letters."""
+    scripts = script_counts(text)
+    if not scripts:
+        return UNKNOWN_SCRIPT
+    first = next(iter(scripts))
+    if first in ("Hira", "Kana") or (first == "Hani" and scripts.get("Hira", 0) + scripts.get("Kana", 0) > 0):
+        kana = scripts.get("Hira", 0) + scripts.get("Kana", 0)
+        return "Jpan" if 20 * kana >= scripts.get("Hani", 0) else han_form(text)
+    return han_form(text) if first == "Hani" else first
+
+
+def script_counts(text: str) -> dict[str, int]:
+    """How many characters of a text are in each script, most first; digits and signs left out."""
+    counts = np.bincount(characters.scripts()[_codes(text)], minlength=len(_script_names()))
+    names = _script_names()
+    order = sorted(np.flatnonzero(counts), key=lambda number: (-int(counts[number]), names[number]))
+    return {names[number]: int(counts[number]) for number in order if names[number]}
+
+
+def han_form(text: str) -> str:
+    """ "Hans" or "Hant": in which form the characters of a Chinese text are that differ in the two.
+
+    A character that GB 2312 has and Big5 lacks is simplified, and the other way round; "Hans" where they are as many.
+    """
+    traditional = int(_han_forms()[_codes(text)].sum(dtype=np.int64))
+    return "Hant" if traditional > 0 else "Hans"
+
+
+def _codes(text: str) -> npt.NDArray[np.uint32]:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+
+
+@cache
+def _script_names() -> list[str]:
+    names = [""] * (max(characters.SCRIPTS.values()) + 1)
+    for name, number in characters.SCRIPTS.items():
+        names[number] = names[number] or name
+    return names
+
+
+@kept
+def _han_forms() -> npt.NDArray[np.int8]:
+    """1 for a traditional character, -1 for a simplified one, 0 for all others; int8 (0x110000,)."""
+    table = np.zeros(0x110000, dtype=np.int8)
+    for code in range(0x4E00, 0xA000):
+        table[code] = _in_charset(code, "big5") - _in_charset(code, "gb2312")
+    return table
+
+
+def _in_charset(code: int, charset: str) -> int:
+    try:
+        chr(code).encode(charset)
+    except UnicodeEncodeError:
+        return 0
+    return 1

@@ -1,0 +1,212 @@
+"""Lines that a source repeats: its templates, menus, notices and teasers.
+
+A source (a site, an archive) prints the same lines on many pages. ROOTS (Laurençon et al. 2022, arXiv 2303.03915) had
+three rules for them, all here:
+
+    template      lines of 15 characters or more that stand 10 times or more in the source
+    newspaper     any line that stands twice or more
+    boilerplate   any line on more than 1 % of the source's pages, and on more than 10 (its "skip list" of a seed)
+
+ROOTS deleted every copy. Here the first one stays unless asked; who decides that is `pipelines.dedup.lines`. Its skip
+list was made from at most 10,000 pages of a source; here all pages count, which is what the sample stood for.
+
+Lines end at a line feed. Two are equal when they are so without outer white space and in one normal form (UAX #15);
+case counts. No line is ever changed: it stays whole or goes whole.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from filters.near_duplicates.signatures import mix_all
+from filters.text import characters
+from filters.text.characters import SPACE
+from filters.text.compiled import compiled
+from filters.text.words import Codes, Places, decode, hash_spans
+from roots.errors import unknown_name
+
+Keys = npt.NDArray[np.int64]
+NONE = -1  # no rule
+
+
+@dataclass(frozen=True)
+class LineRule:
+    """Which lines of a source go: those of so many characters that stand so often in it."""
+
+    name: str
+    characters: int = 1  # of the line, without outer white space: at least
+    times: int = 0  # in the source: at least; 0: pages count, not times
+    pages: int = 0  # that have the line: more than so many,
+    share: float = 0.0  # and more than this share of the source's
+
+
+LINE_RULES = {
+    "template": LineRule("template", characters=15, times=10),
+    "newspaper": LineRule("newspaper", times=2),
+    "boilerplate": LineRule("boilerplate", pages=10, share=0.01),
+}
+_FORMS = "repeated:CHARACTERS:TIMES or common:PAGES:SHARE"
+
+
+def parse_rule(text: str) -> LineRule:
+    """The rule of that name, or one with numbers of one's own: "repeated:15:10", "common:10:0.01".
+
+    Raises ValueError for what is none.
+    """
+    if text in LINE_RULES:
+        return LINE_RULES[text]
+    form, _, rest = text.partition(":")
+    first, _, second = rest.partition(":")
+    try:
+        if form == "repeated":
+            rule = LineRule(text, characters=int(first), times=int(second))
+        elif form == "common":
+            rule = LineRule(text, pages=int(first), share=float(second))
+        else:
+            raise ValueError(unknown_name("rule for lines", text, LINE_RULES) + f"; or write {_FORMS}")
+    except ValueError as error:
+        if "rule for lines" in str(error):
+            raise
+        raise ValueError(f"rule for lines {text!r}: write {_FORMS}, with numbers") from None
+    if form == "repeated" and (rule.times < 2 or rule.characters < 1):
+        raise ValueError(f"rule for lines {text!r}: a repeated line stands at least twice, with a character at least")
+    if not (rule.pages >= 0 and 0 <= rule.share < 1):
+        raise ValueError(f"rule for lines {text!r}: 0 pages or more, and a share in [0, 1)")
+    return rule
+
+
+class Lines(NamedTuple):
+    """The lines of some texts that are long enough, each without outer white space; all int64 (lines,)."""
+
+    text: Places  # row of the text
+    start: Places  # in characters of the text
+    end: Places
+    key: Keys  # equal for equal lines of one source; 0 or more
+    again: npt.NDArray[np.bool_]  # whether the same text has had it before
+
+
+def lines_of(texts: pa.Array, sources: npt.NDArray[np.uint64], least: int) -> Lines:
+    """Lines of `least` characters or more; `sources` is a number of each text's source, uint64 (texts,).
+
+    A key has 63 bits: that one given line of a source is taken for one of its n others happens once in 2 ** 63 / n.
+    """
+    codes, offsets = decode(texts)
+    text, start, end = _find(codes, offsets, characters.classes(), max(1, least))
+    hashes = hash_spans(codes, start, end, *characters.canonical())
+    key = (mix_all(hashes ^ mix_all(sources[text])) >> np.uint64(1)).view(np.int64)
+    order = np.lexsort((start, key, text))
+    again = np.zeros(text.size, dtype=np.bool_)
+    again[order[1:]] = (key[order[1:]] == key[order[:-1]]) & (text[order[1:]] == text[order[:-1]])
+    return Lines(text, start - offsets[text], end - offsets[text], key, again)
+
+
+@compiled
+def _find(codes: Codes, offsets: Places, table: npt.NDArray[np.uint16], least: int) -> tuple[Places, Places, Places]:
+    most = len(offsets) - 1
+    for code in codes:
+        most += code == 10
+    text, start, end = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.int64)
+    count = 0
+    for row in range(len(offsets) - 1):
+        at = offsets[row]
+        while at < offsets[row + 1]:
+            stop = at
+            while stop < offsets[row + 1] and codes[stop] != 10:
+                stop += 1
+            first, last = at, stop
+            while first < last and table[codes[first]] & SPACE:
+                first += 1
+            while last > first and table[codes[last - 1]] & SPACE:
+                last -= 1
+            if last - first >= least:
+                text[count], start[count], end[count] = row, first, last
+                count += 1
+            at = stop + 1
+    return text[:count].copy(), start[:count].copy(), end[:count].copy()
+
+
+def first_rule(
+    rules: Sequence[LineRule],
+    length: npt.NDArray[np.int64],
+    times: npt.NDArray[np.int64],
+    pages: npt.NDArray[np.int64],
+    of: npt.NDArray[np.int64],
+) -> npt.NDArray[np.int8]:
+    """Which rule takes each line, the first one that does, NONE where none; int8 (lines,).
+
+    `length` is the line's, in characters; it stands `times` in its source, on `pages` of the source's `of` pages.
+    """
+    found = np.full(length.size, NONE, dtype=np.int8)
+    for number, rule in reversed(list(enumerate(rules))):
+        often = times >= rule.times if rule.times else pages > np.maximum(rule.pages, rule.share * of)
+        found[(length >= rule.characters) & often] = number
+    return found
+
+
+def cut_spans(texts: pa.Array, text: Places, start: Places, end: Places) -> tuple[Places, Places]:
+    """What goes of the texts with each of these lines: (starts, ends) in characters of its text.
+
+    Lines are given in order. A span takes the line's own break with it, and blank lines where they would leave two
+    blank stretches together, or open or end the text; so no span overlaps another.
+    """
+    codes, offsets = decode(texts)
+    return _spans(codes, offsets, characters.classes(), text, start + offsets[text], end + offsets[text])
+
+
+@compiled
+def _spans(
+    codes: Codes, offsets: Places, table: npt.NDArray[np.uint16], text: Places, start: Places, end: Places
+) -> tuple[Places, Places]:
+    starts, ends = np.empty_like(start), np.empty_like(end)
+    after_blank = False
+    for line in range(len(text)):
+        low, high = offsets[text[line]], offsets[text[line] + 1]
+        first, last = start[line], end[line]
+        while first > low and codes[first - 1] != 10:
+            first -= 1
+        while last < high and codes[last] != 10:
+            last += 1
+        last = min(high, last + 1)
+        joins = line > 0 and text[line - 1] == text[line] and ends[line - 1] == first
+        before = first - 1  # at the line feed before it
+        while before > low and codes[before - 1] != 10 and table[codes[before - 1]] & SPACE:
+            before -= 1
+        after_blank = (joins and after_blank) or before <= low or codes[before - 1] == 10
+        at = last
+        while after_blank and at < high and table[codes[at]] & SPACE:
+            at += 1
+            if at == high or codes[at - 1] == 10:
+                last = at
+        starts[line], ends[line] = first, last
+        rest = last
+        while rest < high and table[codes[rest]] & SPACE:
+            rest += 1
+        if rest == high:  # nothing stands behind it: the break before it would end the text
+            ends[line] = high
+            head = line
+            while starts[head] > low and table[codes[starts[head] - 1]] & SPACE:
+                if head > 0 and text[head - 1] == text[line] and ends[head - 1] == starts[head]:
+                    head -= 1
+                else:
+                    starts[head] -= 1
+    for line in range(len(text)):
+        starts[line] -= offsets[text[line]]
+        ends[line] -= offsets[text[line]]
+    return starts, ends
+
+
+def without(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    """A text without some spans, (start, end) in characters, in order. Raises ValueError where they overlap or end
+    beyond it."""
+    parts: list[str] = []
+    at = 0
+    for start, end in spans:
+        if not at <= start <= end <= len(text):
+            raise ValueError(f"a line from {start} to {end} is not in a text of {len(text)} characters")
+        parts.append(text[at:start])
+        at = end
+    return "".join([*parts, text[at:]])

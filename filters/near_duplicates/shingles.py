@@ -1,0 +1,269 @@
+"""Texts cut into shingles: runs of n units, where a unit is a word, or a letter in scripts without spaces.
+
+A *unit* is a maximal run of word characters (letters, combining marks, numbers, connectors: UTS #18's `\\w`) or, in
+scripts that put no space between words, one grapheme: a letter with all its marks. A *shingle* is n units in a row,
+whatever stands between them. n depends on the script of the first unit, by the table SCRIPTS_WITHOUT_SPACES; so no
+label of a language decides, and a text that mixes scripts is cut the same wherever it stands.
+
+Text is taken in NFC and case folded; nothing is stripped, no mark and no vowel sign. All passes run compiled over
+Arrow's own buffers: no Python object is made for a document, but for the few whose text is not in NFC.
+"""
+
+import unicodedata
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from filters.near_duplicates.shingle_tables import (
+    BARE,
+    EXPANDS,
+    EXTENDS,
+    FIRST,
+    FOLDED,
+    IGNORED,
+    KIND,
+    RARE,
+    SECOND,
+    STACKER,
+    UNSTABLE,
+    Tables,
+    Uint64s,
+)
+from filters.near_duplicates.shingle_tables import BASE as _POWER
+from filters.text.compiled import compiled, inlined
+
+Array = npt.NDArray[Any]
+
+_SEED = np.uint64(0x9E3779B97F4A7C15)
+_STEP = np.uint64(0xD1342543DE82EF95)  # odd multipliers with good spectra (Steele and Vigna 2021, table 5 and others)
+_STEP2 = np.uint64(0xAF251AF3B0F025B5)
+_MIX1 = np.uint64(0xBF58476D1CE4E5B9)  # splitmix64's finaliser
+_MIX2 = np.uint64(0x94D049BB133111EB)
+
+
+@compiled
+def mix(value: np.uint64) -> np.uint64:
+    """Spread the bits of a 64-bit number over all of it (splitmix64's finaliser; a bijection)."""
+    value = (value ^ (value >> np.uint64(30))) * _MIX1
+    value = (value ^ (value >> np.uint64(27))) * _MIX2
+    return value ^ (value >> np.uint64(31))
+
+
+@compiled
+def _composes(pairs: Uint64s, first: np.int64, second: np.int64) -> bool:
+    """Whether two code points are one in NFC."""
+    wanted = np.uint64((first << 21) | second)
+    low, high = 0, pairs.size
+    while low < high:
+        middle = (low + high) >> 1
+        if pairs[middle] < wanted:
+            low = middle + 1
+        else:
+            high = middle
+    return low < pairs.size and pairs[low] == wanted
+
+
+class Buffers(NamedTuple):
+    """An Arrow array of strings as the compiled passes read it."""
+
+    offsets: npt.NDArray[np.int64]  # (rows + 1,)
+    data: npt.NDArray[np.uint8]
+
+
+class Room(NamedTuple):
+    """Where the units and shingles of one text at a time are put."""
+
+    units: Uint64s  # digests
+    kinds: npt.NDArray[np.uint8]  # of units: as in filters.near_duplicates.shingle_tables
+    sums: Uint64s  # running sums of the polynomial
+    shingles: Uint64s
+
+
+@compiled
+def room_for(held: Buffers) -> Room:
+    """Room for the longest of some texts."""
+    longest = np.int64(0)
+    for place in range(held.offsets.size - 1):
+        longest = max(longest, held.offsets[place + 1] - held.offsets[place])
+    most = longest // 2 + 2
+    return Room(
+        np.empty(most, dtype=np.uint64),
+        np.empty(most, dtype=np.uint8),
+        np.empty(most + 1, dtype=np.uint64),
+        np.empty(most, dtype=np.uint64),
+    )
+
+
+@inlined
+def _code_at(data: Array, at: int, end: int) -> tuple[np.int64, int]:
+    """The code point whose UTF-8 begins at `at`, and where the next begins.
+
+    -1 for a last character that is cut off: Arrow does not hold such, a damaged file may.
+    """
+    byte = np.int64(data[at])
+    if byte < 0x80:
+        return byte, at + 1
+    if byte < 0xE0 and at + 1 < end:
+        return ((byte & 0x1F) << 6) | np.int64(data[at + 1] & 0x3F), at + 2
+    if byte < 0xF0 and at + 2 < end:
+        return ((byte & 0x0F) << 12) | (np.int64(data[at + 1] & 0x3F) << 6) | np.int64(data[at + 2] & 0x3F), at + 3
+    if at + 3 < end:
+        high = ((byte & 0x07) << 18) | (np.int64(data[at + 1] & 0x3F) << 12)
+        code = high | (np.int64(data[at + 2] & 0x3F) << 6) | np.int64(data[at + 3] & 0x3F)
+        return min(code, np.int64(0x10FFFF)), at + 4
+    return np.int64(-1), end
+
+
+@inlined
+def _may_change(tables: Tables, row: np.int64, code: np.int64, starter: np.int64) -> bool:
+    """Whether NFC may change a text at `code`, whose row is `row`: the quick check of UAX #15.
+
+    It suspects some texts that NFC leaves alone (a mark between two that would compose).
+    """
+    if row & UNSTABLE:
+        return not row & EXPANDS
+    return bool(row & SECOND and tables.points[starter] & np.uint32(FIRST) and _composes(tables.pairs, starter, code))
+
+
+@inlined
+def _folded(value: np.uint64, row: np.int64, expansions: Array) -> np.uint64:
+    """The digest of a unit with one more character, case folded."""
+    if row & EXPANDS:
+        place = row & FOLDED
+        for part in range(1, 1 + expansions[place, 0]):
+            value = (value ^ np.uint64(expansions[place, part])) * _STEP
+            value ^= value >> np.uint64(29)
+        return value
+    value = (value ^ np.uint64(row & FOLDED)) * _STEP
+    return value ^ (value >> np.uint64(29))
+
+
+@inlined
+def _digested(left: np.uint64, right: np.uint64, code: np.int64) -> tuple[np.uint64, np.uint64]:
+    """The two halves of a text's digest with one more character."""
+    return (left ^ np.uint64(code)) * _STEP, (right ^ np.uint64(code)) * _STEP2
+
+
+@inlined
+def _taken_apart(
+    taken: int, left: np.uint64, right: np.uint64, row: np.int64, expansions: Array
+) -> tuple[int, np.uint64, np.uint64]:
+    """How many characters a text's digest is of, and its halves, with the parts of one that NFC takes apart."""
+    if row & UNSTABLE and row & EXPANDS:
+        left, right = _digested(left, right, np.int64(expansions[row & FOLDED, 1]))
+        left, right = _digested(left, right, np.int64(expansions[row & FOLDED, 2]))
+        taken += 2
+    return taken, left, right
+
+
+@inlined
+def _close(units: Array, kinds: Array, count: int, value: np.uint64, kind: np.int64) -> int:
+    """Put the open unit, if its kind is not 0, behind the others; gives back how many there are."""
+    if kind:
+        units[count] = mix(value)
+        kinds[count] = kind
+        return count + 1
+    return count
+
+
+@compiled
+def cut(held: Buffers, place: int, tables: Tables, trusted: bool, room: Room, digest: Array) -> int:
+    """Cut the text `place` into units.
+
+    Fills `room.units` and `room.kinds`, and `digest` (uint64 (2,)): 128 bits of the text without what the tables call
+    bare, or of the whole text where nothing else is in it. Gives back the number of units, or -1 for a text that may
+    not be in NFC, unless that is `trusted`.
+    """
+    at, end = int(held.offsets[place]), int(held.offsets[place + 1])
+    data, points, orders, expansions = held.data, tables.points, tables.orders, tables.expansions
+    units, kinds = room.units, room.kinds  # read from the tuples once: each read counts a reference
+    count, taken = 0, 0
+    value, left, right, whole_left, whole_right = _SEED, _SEED, _STEP, _MIX1, _MIX2
+    open_kind, starter, order, stacked = np.int64(0), np.int64(0), np.int64(0), False
+    while at < end:
+        code, at = _code_at(data, at, end)
+        if code < 0:
+            break
+        row = np.int64(points[code])
+        if not row & BARE:
+            taken += 1
+            left, right = _digested(left, right, code)
+        elif taken == 0:
+            whole_left, whole_right = _digested(whole_left, whole_right, code)
+        if row & RARE:
+            if not trusted and _may_change(tables, row, code, starter):
+                return -1
+            taken, left, right = _taken_apart(taken, left, right, row, expansions)
+        both = np.int64(orders[code]) if code >= 0xC0 else np.int64(0)
+        rank = both & 0xFF
+        if rank == 0:
+            starter = code
+        elif rank < order and not trusted:
+            return -1
+        order = both >> 8
+        if row & IGNORED:
+            continue
+        kind = (row >> KIND) & 7
+        joined = open_kind > 0 and (
+            (row & EXTENDS) != 0 or (kind == 1 and open_kind == 1) or (stacked and kind == open_kind)
+        )
+        if kind == 0 or not joined:
+            count = _close(units, kinds, count, value, open_kind)
+            open_kind = kind
+            value = _SEED
+        stacked = bool(kind > 0 and (row & STACKER) != 0)
+        if kind:
+            value = _folded(value, row, expansions)
+    count = _close(units, kinds, count, value, open_kind)
+    digest[0], digest[1] = mix(left if taken else whole_left), mix(right if taken else whole_right)
+    return count
+
+
+@compiled
+def run_together(room: Room, count: int, tables: Tables) -> int:
+    """Hash every shingle of a text of so many units.
+
+    A shingle is the polynomial of its unit hashes, from running sums, then mixed. Fills `room.shingles` and
+    `room.sums` (count + 1); gives back how many shingles there are.
+    """
+    units, kinds, sums, shingles = room.units, room.kinds, room.sums, room.shingles
+    lengths, powers = tables.lengths, tables.powers
+    sums[0] = np.uint64(0)
+    for place in range(count):
+        sums[place + 1] = sums[place] * _POWER + units[place]
+    found = 0
+    for place in range(count):
+        kind = kinds[place]
+        last = place + lengths[kind]
+        if last <= count:
+            shingles[found] = mix(sums[last] - sums[place] * powers[kind])
+            found += 1
+    return found
+
+
+def buffers(texts: pa.Array | pa.ChunkedArray) -> Buffers:
+    """Offsets and bytes of an array of strings; a null is an empty text. Copies the offsets, not the text."""
+    if isinstance(texts, pa.ChunkedArray):
+        texts = texts.combine_chunks() if texts.num_chunks != 1 else texts.chunk(0)
+    if texts.null_count:
+        texts = texts.fill_null("")
+    wide = pa.types.is_large_string(texts.type) or pa.types.is_large_binary(texts.type)
+    _, offsets, data = texts.buffers()
+    if offsets is None or not len(texts):
+        return Buffers(np.zeros(1, dtype=np.int64), np.frombuffer(b"\0", np.uint8))
+    starts = np.frombuffer(offsets, dtype=np.int64 if wide else np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    held = np.frombuffer(data, dtype=np.uint8) if data is not None and data.size else np.frombuffer(b"\0", np.uint8)
+    return Buffers(starts.astype(np.int64), held)
+
+
+def composed(held: Buffers, rows: npt.NDArray[np.int64]) -> Buffers:
+    """Some texts in NFC. Bytes that are no UTF-8 become the replacement character."""
+    ends = [0]
+    parts: list[bytes] = []
+    for row in rows.tolist():
+        text = held.data[held.offsets[row] : held.offsets[row + 1]].tobytes().decode("utf-8", "replace")
+        parts.append(unicodedata.normalize("NFC", text).encode())
+        ends.append(ends[-1] + len(parts[-1]))
+    return Buffers(np.array(ends, dtype=np.int64), np.frombuffer(b"".join(parts) or b"\0", dtype=np.uint8))

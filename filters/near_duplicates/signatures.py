@@ -1,0 +1,382 @@
+"""Near-duplicates: signatures, bands, exact similarity, and which document stands for which.
+
+MinHash (Broder 1997) estimates the Jaccard similarity of two sets of shingles by the share of equal entries of their
+signatures; locality-sensitive hashing (Indyk and Motwani 1998) finds the pairs worth a look: those with one band of
+equal entries. What is found so is only a *candidate*: `settle` removes a document for an exact Jaccard similarity to
+a document that is kept, and for nothing else, so there are no chains A ~ B ~ C.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from filters.near_duplicates.shingle_tables import DIGEST_RULES, Tables, Uint64s, tables
+from filters.near_duplicates.shingles import Array, Buffers, buffers, composed, cut, mix, room_for, run_together
+from filters.text.compiled import compiled
+
+Int64s = npt.NDArray[np.int64]
+_NONE = np.uint64(0xFFFFFFFFFFFFFFFF)
+_GOLDEN = 0x9E3779B97F4A7C15
+
+ALL_PAIRS = 16  # a bucket up to this size is compared each with each
+HEADS = 4  # in a larger one, every member with this many of the best
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How a document becomes bands. Defaults are FineWeb-2's (Penedo et al. 2025, section 3.4)."""
+
+    words: int = (
+        5  # in a shingle; graphemes for scripts without spaces: filters.near_duplicates.shingles.SCRIPTS_WITHOUT_SPACES
+    )
+    bands: int = 14
+    rows: int = 8  # entries of the signature in a band; bands * rows hash functions
+    seed: int = 1
+    digest: str = "roots"  # what the exact digest leaves out: filters.near_duplicates.shingles.tables
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("words", 1, 1000), ("bands", 1, 1000), ("rows", 1, 100)):
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} = {getattr(self, name)} is not in [{low}, {high}]")
+        if self.digest not in DIGEST_RULES:
+            raise ValueError(f"digest = {self.digest!r} is not one of {', '.join(DIGEST_RULES)}")
+
+    @property
+    def hashes(self) -> int:
+        """Length of a signature."""
+        return self.bands * self.rows
+
+
+class Signs(NamedTuple):
+    """What is known of each text without the others."""
+
+    content: Uint64s  # (texts, 2) digest without white space, digits and ASCII punctuation (ROOTS's exact rule)
+    units: Uint64s  # (texts,) digest of the units in order: equal units, equal shingles
+    shingles: npt.NDArray[np.int32]  # (texts,) how many, with repeats; 0: too short to be compared but exactly
+    signatures: npt.NDArray[np.uint32]  # (texts, hashes); all ones for a text without shingles
+
+
+def probability(jaccard: float, bands: int, rows: int) -> float:
+    """Chance that a pair of that similarity becomes a candidate: the S-curve (Leskovec et al., MMDS, 3.4.2)."""
+    return float(1 - (1 - jaccard**rows) ** bands)
+
+
+class Functions(NamedTuple):
+    """Hash functions x -> (a x + b mod 2^64) >> 32 on 32-bit x."""
+
+    a: Uint64s  # (hashes,)
+    b: Uint64s
+
+
+@cache
+def hash_functions(hashes: int, seed: int) -> Functions:
+    """So many hash functions.
+
+    Strongly universal for a and b drawn from all of [0, 2^64) (Thorup 2015, arXiv 1504.06804, section 3.3). The
+    numbers come from splitmix64, so that no version of a library changes them.
+    """
+    numbers = (seed * 0x632BE59BD9B4E019 + _GOLDEN * np.arange(1, 2 * hashes + 1, dtype=object)) % (1 << 64)
+    drawn = mix_all(numbers.astype(np.uint64))
+    return Functions(drawn[:hashes].copy(), drawn[hashes:].copy())
+
+
+@compiled
+def mix_all(numbers: Uint64s) -> Uint64s:
+    """`mix` of every number."""
+    mixed = np.empty_like(numbers)
+    for place in range(numbers.size):
+        mixed[place] = mix(numbers[place])
+    return mixed
+
+
+@compiled
+def _least(shingles: Uint64s, total: int, functions: Functions, least: Uint64s) -> None:
+    """The least value of each hash function over the first `total` shingles.
+
+    Eight shingles at a time: what a function is and the least so far are then read and written an eighth as often,
+    which takes a third of the time.
+    """
+    a, b = functions.a, functions.b  # read from the tuple once: each read counts a reference (2.7 times as slow)
+    high = np.uint64(32)
+    least[:] = _NONE
+    for place in range(0, total - 7, 8):
+        v0, v1 = shingles[place] >> high, shingles[place + 1] >> high
+        v2, v3 = shingles[place + 2] >> high, shingles[place + 3] >> high
+        v4, v5 = shingles[place + 4] >> high, shingles[place + 5] >> high
+        v6, v7 = shingles[place + 6] >> high, shingles[place + 7] >> high
+        for function in range(least.size):
+            x, y = a[function], b[function]
+            one = min(min(x * v0 + y, x * v1 + y), min(x * v2 + y, x * v3 + y))
+            other = min(min(x * v4 + y, x * v5 + y), min(x * v6 + y, x * v7 + y))
+            least[function] = min(least[function], min(one, other))
+    for place in range(total - total % 8, total):
+        value = shingles[place] >> high
+        for function in range(least.size):
+            least[function] = min(least[function], a[function] * value + b[function])
+
+
+@compiled
+def _sign(held: Buffers, rows: Array, tables: Tables, trusted: bool, functions: Functions, signs: Signs) -> None:
+    """Sign texts into `rows` of `signs`; `shingles` becomes -1 for a text that may not be in NFC, unless `trusted`."""
+    room = room_for(held)
+    least = np.empty(functions.a.size, dtype=np.uint64)
+    for place in range(rows.size):
+        row = rows[place]
+        count = cut(held, place, tables, trusted, room, signs.content[row])
+        if count < 0:
+            signs.shingles[row] = -1
+            continue
+        total = run_together(room, count, tables)
+        signs.units[row] = mix(room.sums[count] + np.uint64(count))
+        signs.shingles[row] = total
+        _least(room.shingles, total, functions, least)
+        for function in range(least.size):
+            signs.signatures[row, function] = np.uint32(least[function] >> np.uint64(32))
+
+
+def sign(texts: pa.Array, scheme: Scheme) -> Signs:
+    """Digests and signatures of an array of strings. A null is taken as an empty text."""
+    held = buffers(texts)
+    count = held.offsets.size - 1
+    signs = Signs(
+        np.zeros((count, 2), np.uint64),
+        np.zeros(count, np.uint64),
+        np.zeros(count, np.int32),
+        np.empty((count, scheme.hashes), np.uint32),
+    )
+    how = tables(scheme.words, scheme.digest)
+    functions = hash_functions(scheme.hashes, scheme.seed)
+    _sign(held, np.arange(count), how, False, functions, signs)
+    again = np.flatnonzero(signs.shingles < 0)
+    if again.size:
+        _sign(composed(held, again), again, how, True, functions, signs)
+    return signs
+
+
+@compiled
+def _text_digests(offsets: Array, data: Array, seed: int, digests: Array) -> None:
+    for place in range(digests.size):
+        value = np.uint64(offsets[place + 1] - offsets[place]) + mix(np.uint64(seed))
+        for at in range(offsets[place], offsets[place + 1]):
+            value = mix(value ^ np.uint64(data[at])) + np.uint64(1)
+        digests[place] = mix(value)
+
+
+def text_digests(texts: pa.Array, seed: int = 0) -> Uint64s:
+    """A 64-bit digest of every string, such as an id; uint64 (texts,). Two seeds give 128 bits."""
+    held = buffers(texts)
+    digests = np.zeros(held.offsets.size - 1, dtype=np.uint64)
+    _text_digests(held.offsets, held.data, seed, digests)
+    return digests
+
+
+@compiled
+def _band_keys(signatures: Array, shingles: Array, bands: int, rows: int) -> Array:
+    keys = np.zeros((shingles.size, bands), dtype=np.uint64)
+    for place in range(shingles.size):
+        if shingles[place] == 0:
+            continue
+        for band in range(bands):
+            key = np.uint64(band + 1)
+            for row in range(rows):
+                key = mix(key ^ np.uint64(signatures[place, band * rows + row])) + np.uint64(row)
+            keys[place, band] = max(key, np.uint64(1))
+    return keys
+
+
+def band_keys(signs: Signs, scheme: Scheme) -> Uint64s:
+    """One number a band: equal where all its rows are equal. uint64 (texts, bands); 0 for a text without shingles."""
+    return _band_keys(signs.signatures, signs.shingles, scheme.bands, scheme.rows)
+
+
+class Sets(NamedTuple):
+    """Sets of shingles, one after the other: set i is values[offsets[i] : offsets[i + 1]], sorted, without repeats."""
+
+    offsets: Int64s
+    values: Uint64s
+
+
+@compiled
+def _order(numbers: Array, count: int, starts: Array, ordered: Array) -> None:
+    """Sort mixed numbers into `ordered`: they are spread evenly, so one pass by their top bits nearly sorts them.
+
+    Five times as fast as np.sort on sets of 400, which compiles to a quicksort.
+    """
+    bits = 1
+    while (1 << bits) < count:
+        bits += 1
+    shift = np.uint64(64 - bits)
+    starts[: (1 << bits) + 1] = 0
+    for place in range(count):
+        starts[np.int64(numbers[place] >> shift) + 1] += 1
+    for bucket in range(1 << bits):
+        starts[bucket + 1] += starts[bucket]
+    for place in range(count):
+        slot = np.int64(numbers[place] >> shift)
+        ordered[starts[slot]] = numbers[place]
+        starts[slot] += 1
+    for place in range(1, count):
+        number = ordered[place]
+        before = place - 1
+        while before >= 0 and ordered[before] > number:
+            ordered[before + 1] = ordered[before]
+            before -= 1
+        ordered[before + 1] = number
+
+
+@compiled
+def lay_out(sets: Sets, places: Int64s, ends: Int64s, flat: Uint64s) -> None:
+    """Put sets that stand one after the other in `flat`, up to `ends`, where `sets` has room for the sets `places`."""
+    start = 0
+    for one in range(places.size):
+        low = sets.offsets[places[one]]
+        sets.values[low : low + ends[one] - start] = flat[start : ends[one]]
+        start = ends[one]
+
+
+@compiled
+def _sets(held: Buffers, tables: Tables, trusted: bool, sizes: Int64s, values: Uint64s) -> int:
+    """Fill `values` with the sets one after the other, and `sizes`, -1 for a text that may not be in NFC."""
+    room = room_for(held)
+    digest = np.empty(2, dtype=np.uint64)
+    ordered = np.empty_like(room.shingles)
+    starts = np.empty(4 * ordered.size + 2, dtype=np.int64)
+    filled = 0
+    for place in range(sizes.size):
+        count = cut(held, place, tables, trusted, room, digest)
+        if count < 0:
+            sizes[place] = -1
+            continue
+        total = run_together(room, count, tables)
+        _order(room.shingles, total, starts, ordered)
+        before = filled
+        for shingle in range(total):
+            if shingle == 0 or ordered[shingle] != ordered[shingle - 1]:
+                values[filled] = ordered[shingle]
+                filled += 1
+        sizes[place] = filled - before
+    return filled
+
+
+def _sets_of(held: Buffers, how: Tables, trusted: bool) -> tuple[Int64s, Uint64s]:
+    """Sizes of the sets, and their values."""
+    sizes = np.zeros(held.offsets.size - 1, dtype=np.int64)
+    values = np.empty(int(held.offsets[-1] - held.offsets[0]) // 2 + sizes.size + 1, dtype=np.uint64)
+    return sizes, values[: _sets(held, how, trusted, sizes, values)]
+
+
+def shingle_sets(texts: pa.Array, scheme: Scheme) -> Sets:
+    """The set of shingle hashes (64 bits) of every text."""
+    held = buffers(texts)
+    how = tables(scheme.words)
+    sizes, values = _sets_of(held, how, trusted=False)
+    again = np.flatnonzero(sizes < 0)
+    if not again.size:
+        return Sets(np.r_[0, np.cumsum(sizes)], values)
+    sure = np.flatnonzero(sizes >= 0)
+    ends = np.cumsum(sizes[sure])
+    sizes[again], others = _sets_of(composed(held, again), how, trusted=True)
+    sets = Sets(np.r_[0, np.cumsum(sizes)], np.empty(int(sizes.sum()), dtype=np.uint64))
+    lay_out(sets, sure, ends, values)
+    lay_out(sets, again, np.cumsum(sizes[again]), others)
+    return sets
+
+
+@compiled
+def _jaccard(offsets: Array, values: Array, first: int, second: int) -> float:
+    left, left_end = offsets[first], offsets[first + 1]
+    right, right_end = offsets[second], offsets[second + 1]
+    union = (left_end - left) + (right_end - right)
+    if union == 0:
+        return 0.0
+    common = 0
+    while left < left_end and right < right_end:
+        one, other = values[left], values[right]
+        common += one == other
+        left += one <= other
+        right += other <= one
+    return float(common / (union - common))
+
+
+@compiled
+def jaccards(offsets: Array, values: Array, first: Array, second: Array) -> Array:
+    """Exact Jaccard similarity of pairs of sets; float64 (pairs,). Two empty sets have 0: nothing was compared."""
+    found = np.empty(first.size, dtype=np.float64)
+    for pair in range(first.size):
+        found[pair] = _jaccard(offsets, values, first[pair], second[pair])
+    return found
+
+
+def bucket_pairs(bucket: Int64s, documents: Int64s) -> tuple[Int64s, Int64s]:
+    """Candidate pairs of buckets whose members stand together, best document first: (better, worse).
+
+    `bucket` (members,) ascends. Up to ALL_PAIRS members, each is paired with each; in a larger bucket, every member
+    with the HEADS best: a template a million times over gives four million pairs, not half a billion million.
+    """
+    if bucket.size < 2:
+        none = np.zeros(0, dtype=np.int64)
+        return none, none
+    fresh = np.flatnonzero(np.r_[True, bucket[1:] != bucket[:-1]])
+    sizes = np.diff(np.r_[fresh, bucket.size])
+    place = np.arange(bucket.size) - np.repeat(fresh, sizes)
+    size = np.repeat(sizes, sizes)
+    first, second = [], []
+    for distance in range(1, min(ALL_PAIRS, int(sizes.max()))):
+        later = np.flatnonzero((place >= distance) & (size <= ALL_PAIRS))
+        first.append(documents[later - distance])
+        second.append(documents[later])
+    hot = np.flatnonzero(size > ALL_PAIRS)
+    for head in range(HEADS if hot.size else 0):
+        later = hot[place[hot] > head]
+        first.append(documents[later - place[later] + head])
+        second.append(documents[later])
+    return np.concatenate(first), np.concatenate(second)
+
+
+@compiled
+def components(parents: npt.NDArray[np.int64], first: Int64s, second: Int64s) -> None:
+    """Join the trees of `parents` for every pair; the root of a tree is its least number (union-find, halving)."""
+    for pair in range(first.size):
+        one, other = first[pair], second[pair]
+        while parents[one] != one:
+            parents[one] = parents[parents[one]]
+            one = parents[one]
+        while parents[other] != other:
+            parents[other] = parents[parents[other]]
+            other = parents[other]
+        if one < other:
+            parents[other] = one
+        elif other < one:
+            parents[one] = other
+
+
+@compiled
+def settle(
+    sets: Sets, better: Array, worse: Array, known: Array, threshold: float, fixed: Array, evidence: Array
+) -> int:
+    """Decide, best document first, which documents are removed and for which kept one.
+
+    Documents are numbered by their right to be kept, best first. Pairs (`better` < `worse`) are sorted by `worse`, then
+    `better`. `known` (float64) holds a pair's similarity, or -1 where it is to be computed from the sets, and is then
+    filled in. `evidence` (int64, a row a document) becomes the pair for which a document is removed, -1 for a kept one.
+    A document is removed exactly if it has a pair of at least `threshold` with one that is kept: the best such one.
+    Documents that are `fixed` (released before) stay whatever they are like.
+    Gives back how many pairs were verified here.
+    """
+    offsets, values = sets.offsets, sets.values
+    evidence[:] = -1
+    verified = 0
+    for pair in range(better.size):
+        document, head = worse[pair], better[pair]
+        if fixed[document] or evidence[document] >= 0 or evidence[head] >= 0:
+            continue
+        if known[pair] < 0:
+            known[pair] = _jaccard(offsets, values, head, document)
+            verified += 1
+        if known[pair] >= threshold:
+            evidence[document] = pair
+    return verified

@@ -1,0 +1,1 @@
+"""Signals: numbers measured of a document, and the bounds that judge them."""

@@ -1,0 +1,128 @@
+"""What a measure is, and the batch it takes: texts of one language with what several measures need counted once."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from filters.language import Reading
+from filters.signals import counting, lines, repetition, roots_view
+from filters.signals.counting import Counts
+from filters.text import characters
+from filters.text.words import Folding, Texts, cut, decode, hash_words
+
+Numbers = npt.NDArray[Any]
+
+
+class Batch:
+    """What measures take. Every count is made when first asked for, and once."""
+
+    def __init__(self, texts: Texts, reading: Reading, folding: Folding | None = None) -> None:
+        self.texts = texts
+        self.reading = reading
+        self.folding = folding or characters.folding()  # under which the words of `texts` were hashed
+
+    @classmethod
+    def of(cls, texts: pa.Array, reading: Reading) -> "Batch":
+        """Cut an Arrow array of strings for measuring."""
+        codes, offsets = decode(texts)
+        folding = characters.folding()
+        if reading.definitions == "roots":
+            codes, offsets = roots_view.view(codes, offsets, reading.longest_word)
+            folding = characters.lower_only()
+        return cls(cut(codes, offsets, reading.segmenter, folding), reading, folding)
+
+    def strings(self) -> Iterator[str]:
+        """The texts as strings again, for what is not compiled."""
+        for start, end in pairwise(self.texts.offsets.tolist()):
+            yield self.texts.codes[start:end].astype("<i4").tobytes().decode("utf-32-le", "replace")
+
+    @cached_property
+    def characters(self) -> Counts:
+        """Characters of each text by class: see `counting.count_characters`."""
+        script = characters.SCRIPTS.get(self.reading.script, 0)
+        return counting.count_characters(
+            self.texts.codes, self.texts.offsets, characters.classes(), characters.scripts(), script
+        )
+
+    @cached_property
+    def word_counts(self) -> Counts:
+        """Words of each text; int64 (texts,)."""
+        return np.diff(self.texts.words.offsets)
+
+    @cached_property
+    def word_shapes(self) -> Counts:
+        """Words by what they hold, and their characters: see `counting.count_word_shapes`."""
+        spans = self.texts.words
+        return counting.count_word_shapes(
+            self.texts.codes, spans.starts, spans.ends, spans.offsets, characters.classes()
+        )
+
+    @cached_property
+    def lines(self) -> Counts:
+        """Lines of each text by kind: see `lines.count_lines`."""
+        tables = lines.Tables(
+            characters.classes(), characters.lower(), characters.same(), *lines.PHRASES, *lines.CITATION_PHRASES
+        )
+        return lines.count_lines(self.texts.codes, self.texts.offsets, tables)
+
+    @cached_property
+    def repeated_lines(self) -> Counts:
+        """Lines and paragraphs that stood before: see `repetition.count_repeated_lines`."""
+        return repetition.count_repeated_lines(
+            self.texts.codes, self.texts.offsets, characters.classes(), characters.SPACE
+        )
+
+    @cached_property
+    def repeated_words(self) -> Counts:
+        """Characters in repeated word n-grams: see `repetition.count_repeated_words`."""
+        spans = self.texts.words
+        return repetition.count_repeated_words(spans.starts, spans.ends, spans.hashes, spans.offsets)
+
+    def listed(self, words: tuple[str, ...]) -> Counts | None:
+        """Words of each text that are in a list, and how many different ones; None for an empty list."""
+        if not words:
+            return None
+        joiner = self.reading.joiner
+        code = -1 if joiner is None else ord(joiner) if joiner else 0
+        spans = self.texts.words
+        return counting.count_listed(
+            self.texts.codes, spans.starts, spans.ends, spans.hashes, spans.offsets,
+            hash_words(words, self.folding), code, *self.folding,
+        )  # fmt: skip
+
+    @cached_property
+    def function_words(self) -> Counts | None:
+        """Function words of each text, and different ones."""
+        return self.listed(self.reading.function_words)
+
+
+def share(parts: Numbers, wholes: Numbers) -> Numbers:
+    """parts / wholes, and 0 where the whole is 0."""
+    return np.divide(parts, wholes, out=np.zeros(len(parts), np.float64), where=wholes > 0)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A signal: how it is computed, in what unit, in what range, and after whom."""
+
+    function: Callable[[Batch], Numbers | None]
+    unit: str
+    low: float
+    high: float | None  # None: no limit
+    source: str
+
+    @property
+    def type(self) -> pa.DataType:
+        """Type of its column: a count is a whole number, a share is not."""
+        return pa.float32() if "/" in self.unit else pa.int32()
+
+    @property
+    def meaning(self) -> str:
+        """The first paragraph of the function's docstring."""
+        return " ".join((self.function.__doc__ or "").split("\n\n")[0].split())

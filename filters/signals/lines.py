@@ -1,0 +1,294 @@
+"""Compiled passes over lines: how they begin and end, how long they are, what they hold.
+
+One pass serves the rules of Gopher, FineWeb, C4 and MADLAD-400; `line_rules.py` says what the columns mean.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from filters.signals.counting import Counts, finish
+from filters.signals.seen import Seen, blank, seen
+from filters.text.characters import LETTER, NUMBER, SPACE, TERMINAL
+from filters.text.compiled import compiled
+from filters.text.words import Codes, Places
+
+Table = npt.NDArray[np.uint16]
+
+# Columns of `count_lines`.
+(
+    ALL_LINES, BULLETS, ELLIPSES_AT_END, LINES, PUNCTUATED, SHORT, REPEATED_CHARACTERS, LINE_FEEDS, QUESTIONABLE,
+    HASHES, ELLIPSES, C4_LINES, C4_SENTENCES, C4_LOREM, C4_BRACKETS,
+) = range(15)  # fmt: skip
+
+SHORT_LINE = 30  # FineWeb: characters of a short line
+LONG_WORD = 1000  # C4: a line with a longer word is no text
+C4_WORDS = 3  # C4: words of the shortest line
+
+# C4: a line with one of these is no text of the page. In lower case.
+C4_PHRASES = (
+    "javascript", "terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies",
+)  # fmt: skip
+LOREM = "lorem ipsum"
+CITATIONS = ("[edit]", "[citation needed]")
+
+
+def _pack(phrases: tuple[str, ...]) -> tuple[Codes, Places]:
+    codes = np.array([ord(character) for phrase in phrases for character in phrase], np.int32)
+    return codes, np.cumsum([0, *map(len, phrases)]).astype(np.int64)
+
+
+PHRASES = _pack((LOREM, *C4_PHRASES))  # the first ends a document, the second a line before its brackets count
+CITATION_PHRASES = _pack(CITATIONS)
+
+
+class Tables(NamedTuple):
+    """What a pass over lines looks up: classes and lower forms of code points, and the phrases of C4."""
+
+    classes: Table
+    lower: Codes
+    same: Codes  # every code point as itself, in the place of `lower`
+    phrases: Codes
+    phrase_offsets: Places
+    citations: Codes
+    citation_offsets: Places
+
+
+@compiled
+def _is_break(code: int) -> bool:
+    """Whether Python's splitlines breaks here."""
+    return (10 <= code <= 13) or (28 <= code <= 30) or code == 0x85 or code == 0x2028 or code == 0x2029
+
+
+@compiled
+def _ends_with_ellipsis(codes: Codes, start: int, end: int) -> bool:
+    if end > start and codes[end - 1] == 0x2026:
+        return True
+    return end - start >= 3 and codes[end - 1] == 46 and codes[end - 2] == 46 and codes[end - 3] == 46
+
+
+@compiled
+def _matches(codes: Codes, at: int, end: int, phrase: Codes, lower: Codes) -> bool:
+    if at + len(phrase) > end:
+        return False
+    same = 0
+    while same < len(phrase) and lower[codes[at + same]] == phrase[same]:
+        same += 1
+    return same == len(phrase)
+
+
+@compiled
+def _phrase_in(codes: Codes, start: int, end: int, phrases: Codes, offsets: Places, lower: Codes) -> int:
+    """Bits of the phrases found in a line: 1 for the first, 2 for the second, 4 for any other."""
+    found = 0
+    before = 0
+    for at in range(start, end):
+        small = lower[codes[at]]
+        pair = before * 256 + small if small < 256 else 0
+        before = small
+        # Every phrase begins with one of lo, ja, te, pr, co, us: two letters rule out nearly all places.
+        if pair != 27759 and pair != 27233 and pair != 29797 and pair != 28786 and pair != 25455 and pair != 30067:
+            continue
+        for phrase in range(len(offsets) - 1):
+            if _matches(codes, at - 1, end, phrases[offsets[phrase] : offsets[phrase + 1]], lower):
+                found |= 1 if phrase == 0 else 2 if phrase == 1 else 4
+    return found
+
+
+@compiled
+def _without_citations(codes: Codes, start: int, end: int, phrases: Codes, offsets: Places, same: Codes) -> int:
+    """Where a line ends when citations such as [12], [] and [edit] are taken off its end."""
+    while end > start and codes[end - 1] == 93:
+        at = end - 2
+        while at >= start and 48 <= codes[at] <= 57:
+            at -= 1
+        if at >= start and codes[at] == 91:
+            end = at
+            continue
+        cut = -1
+        for phrase in range(len(offsets) - 1):
+            length = offsets[phrase + 1] - offsets[phrase]
+            if end - length >= start and _matches(
+                codes, end - length, end, phrases[offsets[phrase] : offsets[phrase + 1]], same
+            ):
+                cut = end - length
+        if cut < 0:
+            return end
+        end = cut
+    return end
+
+
+@compiled
+def _sentences(codes: Codes, start: int, end: int, table: Table, lower: Codes) -> int:
+    """Sentences of a line: it ends in one, and so does what stands before a terminal mark inside it.
+
+    A mark counts before white space, before a capital that follows a small letter ("end.Begin"), and in scripts that
+    write no space after it. Two full stops and more are no mark: they leave a sentence open.
+    """
+    count, at, any_word = 0, start, False
+    while at < end:
+        bits = table[codes[at]]
+        if bits & (LETTER | NUMBER):
+            any_word = True
+        if bits & TERMINAL and any_word:
+            first = at
+            while at + 1 < end and not table[codes[at + 1]] & (LETTER | NUMBER | SPACE):
+                at += 1
+            dots = codes[first] == 46 and first + 1 < end and codes[first + 1] == 46
+            following = codes[at + 1] if at + 1 < end else 32
+            capital = lower[following] != following and table[codes[first - 1]] & LETTER and at == first
+            capital = capital and lower[codes[first - 1]] == codes[first - 1]
+            if not dots and (table[following] & SPACE or capital or codes[first] > 0x2000):
+                count += 1
+                any_word = False
+        at += 1
+    return count + any_word
+
+
+@compiled
+def _c4_line(codes: Codes, start: int, end: int, tables: Tables, row: Counts) -> None:
+    """C4's rules for one line, outer white space taken off; what passes is added to `row`."""
+    words, at = 0, start
+    while at < end:
+        stop = at
+        while stop < end and not tables.classes[codes[stop]] & SPACE:
+            stop += 1
+        if stop > at:
+            words += 1
+            if stop - at > LONG_WORD:
+                return
+        at = stop + 1
+    last = _without_citations(codes, start, end, tables.citations, tables.citation_offsets, tables.same)
+    if last == start:
+        return
+    mark = codes[last - 1]
+    if not (mark == 46 or mark == 63 or mark == 33 or mark == 34 or mark == 39):
+        return
+    if mark == 46 and _ends_with_ellipsis(codes, start, last):
+        return
+    if words < C4_WORDS:
+        return
+    found = _phrase_in(codes, start, last, tables.phrases, tables.phrase_offsets, tables.lower)
+    if found & 1:
+        row[C4_LOREM] += 1
+        return
+    if found & 2:
+        return
+    for place in range(start, last):
+        if codes[place] == 123:
+            row[C4_BRACKETS] += 1
+            return
+    if found & 4:
+        return
+    row[C4_LINES] += 1
+    row[C4_SENTENCES] += _sentences(codes, start, last, tables.classes, tables.lower)
+
+
+@compiled
+def _questionable(codes: Codes, start: int, end: int, table: Table, lower: Codes) -> bool:
+    """MADLAD-400's rules for one sentence, here a line: too short, too long, technical, or a list in title case."""
+    length = end - start
+    if length < 20 or length > 500:
+        return True
+    technical, tokens, capital = 0, 0, 0
+    inside = False
+    for at in range(start, end):
+        code = codes[at]
+        technical += 48 <= code <= 57 or code == 123 or code == 125 or code == 43 or code == 47 or (
+            code == 40 or code == 41 or code == 62
+        )  # fmt: skip
+        blank = (table[code] & SPACE) != 0
+        if not blank and not inside:
+            tokens += 1
+            capital += lower[code] != code
+        inside = not blank
+    return technical > 0.2 * length or (tokens >= 12 and capital > 0.5 * tokens)
+
+
+@compiled
+def count_lines(codes: Codes, offsets: Places, tables: Tables) -> Counts:
+    """Lines of each text by kind; int64 (texts, 15), columns as named above.
+
+    Gopher's and C4's lines end where Python's `splitlines` ends them, FineWeb's and MADLAD's at a line feed.
+    """
+    most = 1
+    for text in range(len(offsets) - 1):
+        breaks = 1
+        for at in range(offsets[text], offsets[text + 1]):
+            breaks += codes[at] == 10
+        most = max(most, breaks)
+    held = blank(most)
+    counts = np.zeros((len(offsets) - 1, 15), np.int64)
+    for text in range(len(offsets) - 1):
+        row = counts[text]
+        start, end = offsets[text], offsets[text + 1]
+        _split_lines(codes, start, end, tables, row)
+        if start < end:
+            _fed_lines(codes, start, end, tables, row, held, text + 1)
+        row[ELLIPSES] += _three_dots(codes, start, end)
+    return counts
+
+
+@compiled
+def _split_lines(codes: Codes, start: int, end: int, tables: Tables, row: Counts) -> None:
+    """Count the lines of one text as `splitlines` gives them, outer white space taken off: Gopher's rules and C4's."""
+    at = start
+    while at < end:
+        stop = at
+        while stop < end and not _is_break(codes[stop]):
+            stop += 1
+        first, last = at, stop
+        while first < last and tables.classes[codes[first]] & SPACE:
+            first += 1
+        while last > first and tables.classes[codes[last - 1]] & SPACE:
+            last -= 1
+        row[ALL_LINES] += 1
+        row[BULLETS] += first < last and (codes[first] == 0x2022 or codes[first] == 45)
+        row[ELLIPSES_AT_END] += _ends_with_ellipsis(codes, first, last)
+        if first < last:
+            _c4_line(codes, first, last, tables, row)
+        if stop + 1 < end and codes[stop] == 13 and codes[stop + 1] == 10:
+            stop += 1
+        at = stop + 1
+
+
+@compiled
+def _fed_lines(codes: Codes, start: int, end: int, tables: Tables, row: Counts, held: Seen, stamp: int) -> None:
+    """Count the lines of one text between line feeds: FineWeb's rules and MADLAD-400's."""
+    mask = np.uint64(len(held.keys) - 1)
+    at = start
+    while at <= end:
+        stop = at
+        blank_line, hashes, ellipses = True, 0, 0
+        value = np.uint64(0xCBF29CE484222325)
+        while stop < end and codes[stop] != 10:
+            code = codes[stop]
+            blank_line = blank_line and (tables.classes[code] & SPACE) != 0
+            hashes += code == 35
+            ellipses += code == 0x2026
+            value = (value ^ np.uint64(code)) * np.uint64(0x100000001B3)
+            stop += 1
+        row[LINE_FEEDS] += stop < end
+        row[HASHES] += hashes
+        row[ELLIPSES] += ellipses
+        if not blank_line:
+            row[LINES] += 1
+            row[PUNCTUATED] += (tables.classes[codes[stop - 1]] & TERMINAL) != 0
+            row[SHORT] += stop - at <= SHORT_LINE
+            row[QUESTIONABLE] += _questionable(codes, at, stop, tables.classes, tables.lower)
+            if seen(held, mask, stamp, finish(value)):
+                row[REPEATED_CHARACTERS] += stop - at
+        at = stop + 1
+
+
+@compiled
+def _three_dots(codes: Codes, start: int, end: int) -> int:
+    """How often "..." stands in a text, none overlapping."""
+    count, run = 0, 0
+    for at in range(start, end):
+        run = run + 1 if codes[at] == 46 else 0
+        if run == 3:
+            count += 1
+            run = 0
+    return count

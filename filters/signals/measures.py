@@ -1,0 +1,172 @@
+"""What is measured of a document: MEASURES, one pure function a signal.
+
+A signal is a number. A language's bounds say whether it is good or bad (`filters.signals.rules`). Every function takes
+a batch (`Batch`) and gives one number a text. Some languages lack what a signal needs, such as a list of function
+words; the signal is then null, and a null signal passes every bound.
+
+Two sets of definitions, chosen by `Reading.definitions`:
+
+    repaired   words by Unicode word boundaries; special characters are ROOTS's without the letters and vowel signs
+               that were in its list by mistake
+    roots      ROOTS's own, measured on the text as its filters saw it (`filters.signals.roots_view`)
+"""
+
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from filters.language import Reading
+from filters.signals import counting, gopher, line_rules
+from filters.signals import perplexity as surprise
+from filters.signals import quality as classifier
+from filters.signals.batch import Batch, Measure, Numbers, share
+from filters.text import characters
+
+ROOTS = "Laurençon et al. 2022, The BigScience ROOTS Corpus, arXiv 2303.03915"
+
+
+def words(batch: Batch) -> Numbers:
+    """Words of the document."""
+    return batch.word_counts
+
+
+def character_repetition(batch: Batch) -> Numbers:
+    """Share of the character n-grams that are among the k most frequent ones: one phrase over and over.
+
+    For N different n-grams of which s occur once, k = min(floor(sqrt(N)), N - s). The paper's text has no second term:
+    "ok_ok_good_ok" with n = 3 gives 5/11 there and 4/11 by the code that made ROOTS, which is what this is. 0 for a
+    text shorter than n.
+    """
+    return counting.character_repetition(batch.texts.codes, batch.texts.offsets, batch.reading.character_ngram, True)
+
+
+def word_repetition(batch: Batch) -> Numbers:
+    """Share of the word n-grams (lower case) that occur more than once. 0 for a text with fewer than n words."""
+    spans = batch.texts.words
+    return counting.word_repetition(spans.hashes, spans.offsets, batch.reading.word_ngram)
+
+
+def special_characters(batch: Batch) -> Numbers:
+    """Share of the characters that are punctuation, digits, spaces, symbols or emoji.
+
+    Running text has 0.16 to 0.20 of them from its spaces alone.
+    """
+    counts = batch.characters
+    column = counting.ROOTS_SPECIALS if batch.reading.definitions == "roots" else counting.SPECIALS
+    return share(counts[:, column], counts[:, counting.ALL])
+
+
+def function_words(batch: Batch) -> Numbers | None:
+    """Share of the words that are function words: running text has many, a list of names or products few."""
+    return None if batch.function_words is None else _listed_share(batch.function_words, batch)
+
+
+def flagged_words(batch: Batch) -> Numbers | None:
+    """Share of the words that pornographic spam uses and hardly any other text."""
+    counts = batch.listed(batch.reading.flagged_words)
+    return None if counts is None else _listed_share(counts, batch)
+
+
+def _listed_share(counts: counting.Counts, batch: Batch) -> Numbers:
+    """At most 1: with pairs looked up, a text may have more hits than words."""
+    return np.minimum(share(counts[:, 0], batch.word_counts), 1.0)
+
+
+def perplexity(batch: Batch) -> Numbers | None:
+    """How much the document surprises a language model that the user named; null without one."""
+    how = batch.reading
+    return (
+        surprise.perplexity(batch.strings(), how.perplexity_model, how.perplexity_pieces)
+        if how.perplexity_model
+        else None
+    )
+
+
+def quality(batch: Batch) -> Numbers | None:
+    """The chance that the document is good, by a classifier that the user named; null without one."""
+    model = batch.reading.quality_model
+    return classifier.quality(batch.strings(), model) if model else None
+
+
+def script(batch: Batch) -> Numbers | None:
+    """Share of the letters that are of the language's script. 1 for a text without letters."""
+    if batch.reading.script not in characters.SCRIPTS:
+        return None
+    counts = batch.characters
+    return np.where(
+        counts[:, counting.LETTERS] > 0, share(counts[:, counting.IN_SCRIPT], counts[:, counting.LETTERS]), 1.0
+    )
+
+
+def digits(batch: Batch) -> Numbers:
+    """Share of the characters other than spaces that are numerals of any script."""
+    counts = batch.characters
+    return share(counts[:, counting.NUMBERS], counts[:, counting.ALL] - counts[:, counting.SPACES])
+
+
+def signs(batch: Batch) -> Numbers:
+    """Share of the characters other than spaces that are punctuation or symbols."""
+    counts = batch.characters
+    return share(counts[:, counting.SIGNS], counts[:, counting.ALL] - counts[:, counting.SPACES])
+
+
+MEASURES: dict[str, Measure] = {
+    "words": Measure(words, "words", 0, None, ROOTS),
+    "character_repetition": Measure(character_repetition, "n-grams / n-grams", 0, 1, ROOTS),
+    "word_repetition": Measure(word_repetition, "n-grams / n-grams", 0, 1, ROOTS),
+    "special_characters": Measure(special_characters, "characters / characters", 0, 1, ROOTS),
+    "function_words": Measure(function_words, "words / words", 0, 1, ROOTS + " (closed-class words)"),
+    "flagged_words": Measure(flagged_words, "words / words", 0, 1, ROOTS),
+    "perplexity": Measure(perplexity, "1 / probability of a piece", 0, None, ROOTS),
+    "quality": Measure(quality, "good texts / texts", 0, 1, "Li et al. 2024, DataComp-LM, arXiv 2406.11794"),
+    "script": Measure(script, "letters / letters", 0, 1, "Kargaran et al. 2024, GlotCC, arXiv 2410.23825"),
+    "digits": Measure(digits, "characters / characters", 0, 1, "ours: ROOTS counts them as special"),
+    "signs": Measure(signs, "characters / characters", 0, 1, "ours: special characters without digits and spaces"),
+    **gopher.MEASURES,
+    **line_rules.MEASURES,
+}
+
+PIECE_CHARACTERS = 1 << 20  # measured at once: what then stands in memory is some 50 MB, and mostly in cache
+
+
+def measure(texts: pa.Array, reading: Reading) -> dict[str, pa.Array]:
+    """All signals of an Arrow array of strings: name -> int32 or float32 (texts,), null where not applicable."""
+    pieces = [_measure_piece(piece, reading) for piece in _pieces(texts)]
+    return {
+        name: pa.chunked_array([piece[name] for piece in pieces], kind.type).combine_chunks()
+        if len(pieces) != 1
+        else pieces[0][name]
+        for name, kind in MEASURES.items()
+    }
+
+
+def _pieces(texts: pa.Array) -> list[pa.Array]:
+    """Cut a batch where PIECE_CHARACTERS bytes are full; a longer text is a piece of its own."""
+    sizes = pc.binary_length(texts).fill_null(0)
+    cuts, held = [0], 0
+    for row, size in enumerate(sizes.to_pylist()):
+        if held and held + size > PIECE_CHARACTERS:
+            cuts.append(row)
+            held = 0
+        held += size
+    cuts.append(len(texts))
+    return [texts.slice(low, high - low) for low, high in pairwise(cuts) if high > low]
+
+
+def _measure_piece(texts: pa.Array, reading: Reading) -> dict[str, pa.Array]:
+    batch = Batch.of(texts, reading)
+    found: dict[str, pa.Array] = {}
+    for name, kind in MEASURES.items():
+        numbers = kind.function(batch)
+        found[name] = (
+            pa.nulls(len(texts), kind.type) if numbers is None else pa.array(numbers).cast(kind.type, safe=False)
+        )
+    return found
+
+
+def prepare() -> None:
+    """Compile every pass, or load it where it is kept: for an installation, so that no worker has to."""
+    for definitions in ("repaired", "roots"):
+        measure(pa.array(["One line.\nAnd another."]), Reading("Latn", flagged_words=("x",), definitions=definitions))

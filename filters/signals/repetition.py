@@ -1,0 +1,155 @@
+"""Compiled passes for repeated text: n-grams of words, lines and paragraphs, after Gopher.
+
+Rae et al. 2021, Scaling Language Models, arXiv 2112.11446, table A1. All shares are of the characters of the text.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from filters.signals.counting import Counts, finish, size_for
+from filters.signals.seen import Seen, blank, seen
+from filters.text.compiled import compiled
+from filters.text.words import Codes, Hashes, Places
+
+TOP = (2, 3, 4)  # n of the n-grams whose most frequent one is weighed
+REPEATED = (5, 6, 7, 8, 9, 10)  # n of the n-grams all repetitions of which are weighed
+
+# Columns of `count_repeated_lines`.
+LINES, REPEATED_LINES, REPEATED_LINE_CHARACTERS, PARAGRAPHS, REPEATED_PARAGRAPHS, REPEATED_PARAGRAPH_CHARACTERS = range(
+    6
+)
+
+_BASE = np.uint64(0x9E3779B97F4A7C15)
+
+
+class Grams(NamedTuple):
+    """The words of one text, so that any n-gram's digest and length are a difference: sums up to each word."""
+
+    digests: Hashes  # of all words before, rolled
+    lengths: Places  # characters of all words before
+
+
+class Tally(NamedTuple):
+    """How often each n-gram was met, and where first, in the slots of a `Seen`."""
+
+    counts: Places
+    firsts: Places
+
+
+@compiled
+def count_repeated_words(starts: Places, ends: Places, hashes: Hashes, offsets: Places) -> Counts:
+    """Characters of each text in repeated word n-grams; int64 (texts, 9).
+
+    Columns: for n = 2, 3, 4 the length of the most frequent n-gram (with a space between words) times how often it
+    occurs, the first one of several; for n = 5 to 10 the length, without spaces, of all n-grams that occurred before,
+    counted from left to right so that no character is counted twice.
+    """
+    longest = 0
+    for text in range(len(offsets) - 1):
+        longest = max(longest, offsets[text + 1] - offsets[text])
+    held = blank(longest)
+    tally = Tally(np.empty(len(held.keys), np.int64), np.empty(len(held.keys), np.int64))
+    grams = Grams(np.zeros(longest + 1, np.uint64), np.zeros(longest + 1, np.int64))
+    found = np.zeros((len(offsets) - 1, 9), np.int64)
+    stamp = 0
+    for text in range(len(offsets) - 1):
+        first, words = offsets[text], offsets[text + 1] - offsets[text]
+        for at in range(words):
+            grams.digests[at + 1] = grams.digests[at] * _BASE + hashes[first + at]
+            grams.lengths[at + 1] = grams.lengths[at] + ends[first + at] - starts[first + at]
+        power = _BASE
+        for n in range(2, 11):
+            power *= _BASE
+            stamp += 1
+            if words < n:
+                continue
+            if n <= 4:
+                found[text, n - 2] = _top_gram(grams, words, n, power, held, tally, stamp)
+            else:
+                found[text, n - 2] = _repeated_grams(grams, words, n, power, held, stamp)
+    return found
+
+
+@compiled
+def _top_gram(grams: Grams, words: int, n: int, power: np.uint64, held: Seen, tally: Tally, stamp: int) -> np.int64:
+    """Characters of the most frequent n-gram times how often it occurs; the first one of several."""
+    mask = np.uint64(size_for(words) - 1)  # of a short text few slots are used, which stay in cache
+    most = 0
+    for at in range(words - n + 1):
+        key = finish(grams.digests[at + n] - grams.digests[at] * power)
+        slot = key & mask
+        while held.stamps[slot] == stamp and held.keys[slot] != key:
+            slot = (slot + np.uint64(1)) & mask
+        if held.stamps[slot] != stamp:
+            held.stamps[slot], held.keys[slot], tally.counts[slot], tally.firsts[slot] = stamp, key, 0, at
+        tally.counts[slot] += 1
+        most = max(most, tally.counts[slot])
+    first = words
+    for slot_of in range(np.int64(mask) + 1):
+        if held.stamps[slot_of] == stamp and tally.counts[slot_of] == most:
+            first = min(first, tally.firsts[slot_of])
+    return np.int64(most * (grams.lengths[first + n] - grams.lengths[first] + n - 1))
+
+
+@compiled
+def _repeated_grams(grams: Grams, words: int, n: int, power: np.uint64, held: Seen, stamp: int) -> int:
+    """Characters of all n-grams that occurred before, from left to right, none counted twice."""
+    mask = np.uint64(size_for(words) - 1)
+    repeated, at = 0, 0
+    while at <= words - n:
+        if seen(held, mask, stamp, finish(grams.digests[at + n] - grams.digests[at] * power)):
+            repeated += grams.lengths[at + n] - grams.lengths[at]
+            at += n
+        else:
+            at += 1
+    return repeated
+
+
+@compiled
+def _hash_raw(codes: Codes, start: int, end: int) -> np.uint64:
+    value = np.uint64(0xCBF29CE484222325)
+    for at in range(start, end):
+        value = (value ^ np.uint64(codes[at])) * np.uint64(0x100000001B3)
+    return finish(value)
+
+
+@compiled
+def count_repeated_lines(codes: Codes, offsets: Places, table: npt.NDArray[np.uint16], space: int) -> Counts:
+    """Lines and paragraphs of each text, those that stood before, and their characters; int64 (texts, 6).
+
+    A line ends at a line feed, a paragraph at two or more; empty lines are none. Outer white space does not count.
+    """
+    most = 0
+    for text in range(len(offsets) - 1):
+        breaks = 1
+        for at in range(offsets[text], offsets[text + 1]):
+            breaks += codes[at] == 10
+        most = max(most, breaks)
+    held = blank(most)
+    mask = np.uint64(len(held.keys) - 1)
+    counts = np.zeros((len(offsets) - 1, 6), np.int64)
+    for text in range(len(offsets) - 1):
+        start, end = offsets[text], offsets[text + 1]
+        while start < end and table[codes[start]] & space:
+            start += 1
+        while end > start and table[codes[end - 1]] & space:
+            end -= 1
+        for kind in range(2):
+            stamp = 2 * text + kind + 1
+            at = start
+            while at < end:
+                stop = at
+                while stop < end and not (
+                    codes[stop] == 10 and (kind == 0 or (stop + 1 < end and codes[stop + 1] == 10))
+                ):
+                    stop += 1
+                counts[text, 3 * kind] += 1
+                if seen(held, mask, stamp, _hash_raw(codes, at, stop)):
+                    counts[text, 3 * kind + 1] += 1
+                    counts[text, 3 * kind + 2] += stop - at
+                while stop < end and codes[stop] == 10:
+                    stop += 1
+                at = stop
+    return counts

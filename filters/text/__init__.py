@@ -1,0 +1,1 @@
+"""Text as arrays: characters, words, passages, charsets, and the compiler of the passes that read them."""

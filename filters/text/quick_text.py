@@ -1,0 +1,183 @@
+"""Plain text of a page, quick and rough: enough to tell its language by, never kept.
+
+One compiled pass over the bytes: tags, comments and what is between them in elements that hold no text are left out,
+and white space is made one space; every tag but those inside a line ends the line. No tree is built, and nothing is too
+deep for it.
+"""
+
+import html
+
+import numpy as np
+import numpy.typing as npt
+
+from filters.text.compiled import compiled
+
+Bytes = npt.NDArray[np.uint8]
+Keys = npt.NDArray[np.uint64]
+LINE, SPACE = 10, 32
+# Elements whose content is no text of the page. `title` and `option` are text, but in no language that counts.
+SILENT = ("script", "style", "template", "svg", "textarea", "noscript", "select", "iframe", "math")
+
+
+# Elements inside a line of text.
+INLINE = (
+    *("a", "abbr", "b", "bdi", "bdo", "cite", "code", "del", "dfn", "em", "font", "i", "ins", "kbd", "mark", "q"),
+    *("s", "samp", "small", "span", "strong", "sub", "sup", "tt", "u", "var", "wbr"),
+)
+# Half of a page's sample is its longest lines, where its main text is, and half is spread over it; glances at short
+# pieces in between show a second language, which a model names with next to no score where the first is most of the
+# page. Measured on 1,874 pages that extraction finds a language in, pages lost by the gate (English ones): of 1,200
+# characters without glances 15 (5), of 800 so 17 (5), of 500 with five glances of 80 characters 13 (1), with eight 12
+# (1), Spanish 1 and 0.
+PIECES = 4  # places a long text is read at
+SAMPLE = 500
+LINE_CHARS = 200  # of one line
+LINES = 64  # a page of short lines has no longest
+GLANCES = 8
+GLANCE_CHARS = 80
+
+
+def _key(name: str) -> int:
+    """A tag name of up to eight letters as a number."""
+    return int.from_bytes(name.encode("ascii")[:8], "little")
+
+
+_SILENT = np.array([_key(name) for name in SILENT], dtype=np.uint64)
+_INLINE = np.array([_key(name) for name in INLINE], dtype=np.uint64)
+
+
+def quick_text(page: bytes) -> bytes:
+    """The text of an HTML page in UTF-8, in UTF-8, a line a block, with character references as they are."""
+    source = np.frombuffer(page, dtype=np.uint8)
+    target = np.empty(len(source) + 1, dtype=np.uint8)
+    return target[: _strip(source, target, _SILENT, _INLINE)].tobytes()
+
+
+def sample_of(text: str) -> str:
+    """The characters that a page's language is read from, as one line, with character references as characters."""
+    if len(text) > SAMPLE:
+        parts = []
+        left = SAMPLE // 2
+        for line in sorted(text.split("\n"), key=len, reverse=True)[:LINES]:
+            if left <= 0:
+                break
+            parts.append(line[: min(left, LINE_CHARS)])
+            left -= len(parts[-1]) + 1
+        size = SAMPLE // 2 // PIECES
+        last = len(text) - size
+        parts += (text[at : at + size] for at in (last * piece // (PIECES - 1) for piece in range(PIECES)))
+        text = " ".join(parts)
+    return _as_line(text)
+
+
+def glances_of(text: str) -> list[str]:
+    """Short pieces of a page's text, evenly spread, each as one line; none of a text that is read as a whole."""
+    if len(text) <= SAMPLE:
+        return []
+    step = len(text) // (GLANCES + 1)
+    return [_as_line(text[at : at + GLANCE_CHARS]) for at in range(step, step * GLANCES + 1, step)]
+
+
+def _as_line(text: str) -> str:
+    text = text.replace("\n", " ")
+    return html.unescape(text) if "&" in text else text
+
+
+@compiled
+def _name_at(source: Bytes, at: int) -> np.uint64:
+    """The first eight letters of the tag name that begins at `at`, in lower case, as a number."""
+    key = np.uint64(0)
+    for place in range(8):
+        if at + place >= len(source):
+            break
+        letter = source[at + place] | 32
+        if letter < 97 or letter > 122:
+            break
+        key |= np.uint64(letter) << np.uint64(8 * place)
+    return key
+
+
+@compiled
+def _after_element(source: Bytes, at: int, key: np.uint64) -> int:
+    """Where the end tag `</key` of a silent element is; the end where there is none."""
+    size = len(source)
+    while at + 1 < size:
+        if source[at] == 60 and source[at + 1] == 47 and _name_at(source, at + 2) == key:
+            return at
+        at += 1
+    return size
+
+
+@compiled
+def _after_comment(source: Bytes, at: int) -> int:
+    size = len(source)
+    while at + 2 < size:
+        if source[at] == 45 and source[at + 1] == 45 and source[at + 2] == 62:
+            return at + 3
+        at += 1
+    return size
+
+
+@compiled
+def _after_tag(source: Bytes, at: int) -> int:
+    size = len(source)
+    while at < size and source[at] != 62:
+        at += 1
+    return at + 1
+
+
+@compiled
+def _has(keys: Keys, key: np.uint64) -> bool:
+    for known in keys:  # noqa: SIM110 - compiled
+        if known == key:
+            return True
+    return False
+
+
+@compiled
+def _after_markup(source: Bytes, at: int, silent: Keys, inline: Keys) -> tuple[int, int]:
+    """Where the mark-up that begins at `at` ends, and what it leaves: SPACE or LINE; `at` where it is no mark-up."""
+    following = source[at + 1]
+    letter = following | 32
+    if 97 <= letter <= 122:
+        key = _name_at(source, at + 1)
+        end = _after_tag(source, at + 1)
+        if _has(silent, key):
+            return _after_element(source, end, key), LINE
+        return end, SPACE if _has(inline, key) else LINE
+    if following == 47:  # /
+        return _after_tag(source, at + 1), SPACE if _has(inline, _name_at(source, at + 2)) else LINE
+    if following == 63:  # ?
+        return _after_tag(source, at + 1), LINE
+    if following == 33:  # !
+        is_comment = at + 3 < len(source) and source[at + 2] == 45 and source[at + 3] == 45
+        return (_after_comment(source, at + 4) if is_comment else _after_tag(source, at + 1)), SPACE
+    return at, 0
+
+
+@compiled
+def _strip(source: Bytes, target: Bytes, silent: Keys, inline: Keys) -> int:
+    """Write the text of `source` to `target`; gives its length."""
+    size = len(source)
+    at = 0
+    length = 0
+    gap = 0
+    while at < size:
+        byte = source[at]
+        if byte == 60 and at + 1 < size:  # <
+            end, left = _after_markup(source, at, silent, inline)
+            if end > at:
+                gap = left if gap != LINE else gap
+                at = end
+                continue
+        if byte <= 32:
+            gap = gap if gap else SPACE
+        else:
+            if gap and length:
+                target[length] = gap
+                length += 1
+            gap = 0
+            target[length] = byte
+            length += 1
+        at += 1
+    return length

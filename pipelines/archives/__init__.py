@@ -1,0 +1,1 @@
+"""Archives of web pages: packing, records, HTTP heads."""

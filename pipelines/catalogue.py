@@ -1,0 +1,166 @@
+"""Sources and rights: whose text a document is, and what its licence allows.
+
+The catalogue is a TOML file, one table a source, with the fields of ROOTS's catalogue (McMillan-Major et al. 2022,
+arXiv 2201.10066): who keeps it, under which licence, how it was got, in which languages, what personal information it
+holds. A document belongs to the source with the longest matching address, else to that of its archive:
+
+    [press-example]
+    name = "Example Press"
+    custodian = "Example Press Ltd, press@example.org"
+    license = "CC-BY-4.0"                      # SPDX
+    availability = "direct"                    # direct, after agreement, contact known, no contact
+    languages = ["fr"]
+    personal_information = "author names"      # yes, author names, no, unclear
+    addresses = ["press.example.org/news/"]    # domain, or domain and path; parts of the domain's subdomains too
+    files = ["press-*.warc.gz"]                # archives all of whose documents are of this source
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from filters.programs.rights_signals import SIGNALS
+from roots.errors import InputError, SettingsError, unknown_name
+from roots.settings import build, read_toml
+
+UNLISTED = "unlisted"
+AVAILABILITY = ("direct", "after agreement", "contact known", "no contact", "unknown")
+PERSONAL_INFORMATION = ("yes", "author names", "no", "unclear")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One source of the catalogue."""
+
+    name: str
+    license: str
+    custodian: str = "unknown"
+    homepage: str = ""
+    availability: str = "unknown"
+    languages: tuple[str, ...] = ()
+    personal_information: str = "unclear"
+    addresses: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for value, known in ((self.availability, AVAILABILITY), (self.personal_information, PERSONAL_INFORMATION)):
+            if value not in known:
+                raise ValueError(f"{value!r} is none of {', '.join(known)}")
+        if not (self.addresses or self.files):
+            raise ValueError("name addresses or files, else no document can be of this source")
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What may be released: all of it, unless sources or licences are named."""
+
+    catalogue: str = ""  # path of the catalogue; empty: every document is of the source "unlisted"
+    licenses: tuple[str, ...] = ()  # allow-list, as the catalogue spells them; empty: all
+    leave_out: tuple[str, ...] = ()  # sources
+    unlisted: str = "keep"  # or "drop": documents of no source of the catalogue
+    # Signals of a page that keep it out: here, those that forbid training (filters.programs.rights_signals).
+    refuse_signals: tuple[str, ...] = ("no-train-ai", "noai", "tdm-reservation")
+
+    def __post_init__(self) -> None:
+        for signal in self.refuse_signals:
+            if signal not in SIGNALS:
+                raise ValueError(unknown_name("signal", signal, SIGNALS))
+        if self.unlisted not in ("keep", "drop"):
+            raise ValueError(f"unlisted = {self.unlisted!r}: keep or drop")
+        if self.licenses and self.unlisted == "keep":
+            raise ValueError("with an allow-list of licences, unlisted documents must be dropped: set unlisted=drop")
+
+
+class Catalogue:
+    """The sources, and which a document is of."""
+
+    def __init__(self, sources: Mapping[str, Source]) -> None:
+        self.sources = dict(sorted(sources.items()))
+        self._addresses = {
+            _address(address): name for name, source in self.sources.items() for address in source.addresses
+        }
+        self._files = [(pattern, name) for name, source in self.sources.items() for pattern in source.files]
+        self._memory: dict[str, str] = {}
+
+    @classmethod
+    def of_values(cls, values: Mapping[str, Mapping[str, Any]]) -> "Catalogue":
+        """The catalogue as a release's manifest has it."""
+        return cls({name: build(Source, table, name) for name, table in values.items()})
+
+    def source_of(self, url: str | None, file: str | None) -> str:
+        """The id of the source of a document, or "unlisted"."""
+        return (self._by_address(url) if url and self._addresses else None) or self._by_file(file or "")
+
+    def license_of(self, source: str) -> str | None:
+        """The licence of a source, as the catalogue spells it."""
+        return self.sources[source].license if source in self.sources else None
+
+    def _by_address(self, url: str) -> str | None:
+        """The source with the longest matching path under the longest matching domain."""
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return None
+        labels = (parts.hostname or "").removeprefix("www.").split(".")
+        steps = [step for step in parts.path.split("/") if step]
+        for first in range(len(labels)):
+            host = ".".join(labels[first:])
+            for last in range(len(steps), -1, -1):
+                found = self._addresses.get("/".join([host, *steps[:last]]))
+                if found:
+                    return found
+        return None
+
+    def _by_file(self, file: str) -> str:
+        if file not in self._memory:
+            fits = (name for pattern, name in self._files if fnmatchcase(file, pattern))
+            self._memory[file] = next(fits, UNLISTED)
+        return self._memory[file]
+
+
+def _address(address: str) -> str:
+    """An address as it is looked up: without scheme, `www.` and slashes at the end, the domain in lower case."""
+    host, _, path = address.split("://")[-1].removeprefix("www.").partition("/")
+    return "/".join([host.lower(), *(step for step in path.split("/") if step)])
+
+
+def load_catalogue(path: str) -> Catalogue:
+    """Read a catalogue; an empty path gives one without sources. Raises InputError or SettingsError for a bad one."""
+    if not path:
+        return Catalogue({})
+    tables = read_toml(Path(path))
+    sources: dict[str, Source] = {}
+    for name, table in tables.items():
+        if not isinstance(table, dict) or not name.isascii() or name == UNLISTED:
+            raise InputError(f"{path}: {name!r} is no source: write a table [short-ascii-name]")
+        sources[name] = build(Source, table, f"{path}: {name}")
+    return Catalogue(sources)
+
+
+def check_rights(rights: Rights, catalogue: Catalogue) -> None:
+    """Raise SettingsError for a source or licence that the catalogue does not have: a typing error would release it."""
+    for source in rights.leave_out:
+        if source not in catalogue.sources:
+            raise SettingsError(f"rights.leave_out: no source {source!r} in the catalogue {rights.catalogue!r}")
+    licenses = {source.license for source in catalogue.sources.values()}
+    for license_ in rights.licenses:
+        if license_ not in licenses:
+            raise SettingsError(
+                f"rights.licenses: no source of the catalogue has {license_!r}; it has {sorted(licenses)}"
+            )
+
+
+def refusal(rights: Rights, source: str, license_: str | None, signals: Sequence[str] | None) -> str | None:
+    """Why a document of this source and with these signals may not be released, or None."""
+    if signals and not set(signals).isdisjoint(rights.refuse_signals):
+        return "publish.signals"
+    if source == UNLISTED:
+        return "publish.unlisted" if rights.unlisted == "drop" else None
+    if source in rights.leave_out:
+        return "publish.source"
+    if rights.licenses and license_ not in rights.licenses:
+        return "publish.license"
+    return None

@@ -1,0 +1,59 @@
+"""Compile every pass for this machine beforehand, so that the first run need not: `python -m pipelines.compile_passes`.
+
+Numba compiles a pass when it is first used and keeps it. That is about a minute for all of them, and every worker of a
+first run would wait for it; here each half is compiled once, side by side.
+"""
+
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pyarrow as pa
+
+from filters.language_id.identify import load_model
+from filters.language_id.scripts import identify_page
+from filters.signals import measures
+from filters.text.quick_text import quick_text
+from pipelines.dedup.run import Dedup, run_dedup
+from roots import shards
+from roots.executors import Serial
+from roots.schema import EXTRACT, INDEX, VERDICT
+
+TEXTS = tuple(f"one two three four five six {word}\nmenu\nmenu" for word in ("seven", "seven", "eight"))
+
+
+def prepare_measures() -> None:
+    """The passes of index and measure."""
+    quick_text(b"<p>text</p>")
+    identify_page("text", load_model())
+    measures.prepare()
+
+
+def prepare_dedup() -> None:
+    """The passes of dedup: three documents through all of its sub-steps."""
+    ids = [f"document-{number}" for number in range(len(TEXTS))]
+    rows = {
+        "index": (INDEX, [{"id": id_, "file_path": "", "offset": 0} for id_ in ids]),
+        "extract": (EXTRACT, [{"id": id_, "text": text} for id_, text in zip(ids, TEXTS, strict=True)]),
+        "filter": (VERDICT, [{"id": id_} for id_ in ids]),
+    }
+    with tempfile.TemporaryDirectory(prefix="roots-") as folder:
+        chain: list[Path] = []
+        for stage, (schema, found) in rows.items():
+            chain.append(Path(folder) / stage / "x.parquet")
+            chain[-1].parent.mkdir()
+            shards.write(chain[-1], schema, [pa.RecordBatch.from_pylist(found, schema)], stage, 1, "")
+        settings = Dedup(jaccard=0.5, lines=("newspaper",))
+        run_dedup({"x.parquet": chain}, Path(folder) / "dedup", settings, Serial())
+
+
+def main() -> None:
+    """Compile both halves at once."""
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        for half in [pool.submit(prepare_measures), pool.submit(prepare_dedup)]:
+            half.result()
+
+
+if __name__ == "__main__":
+    main()

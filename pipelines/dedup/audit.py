@@ -1,0 +1,346 @@
+"""audit: what dedup found and what it missed, measured in every run on a sample, and written to `report.json`.
+
+A random sample of documents is compared by brute force with a larger one. A pair's Jaccard is exact; whether the bands
+found it, and whether it was resolved (one of the two went), is what the run did. The intervals are Wilson's at 95 %.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from filters.near_duplicates.brute_force import index_sets, similar
+from filters.near_duplicates.shingle_tables import Uint64s
+from filters.near_duplicates.signatures import Int64s, Scheme, Sets, mix_all, probability, shingle_sets
+from filters.personal_data import as_shown
+from filters.text.passages import cut
+from pipelines.dedup.candidates import NUMBER, U64, columns_of_bands
+from pipelines.dedup.scratch import Scratch, columns_of, joined, read_batches, read_pieces, rows_of
+from pipelines.dedup.settle import REASONS
+from pipelines.dedup.sources import Sources
+from roots import shards
+from roots.stage import ASIDE, Stage
+
+LEAST = 0.5  # pairs below are not reported
+EDGES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+SAMPLE_ROWS = 128  # compared at once
+EXAMPLES = 10
+
+
+def sampled(ties: Uint64s, share: float, salt: int) -> npt.NDArray[np.bool_]:
+    """A share of documents chosen by their ids alone; another salt chooses others."""
+    return mix_all(ties ^ np.uint64(salt)) < np.uint64(min(share, 1.0) * ((1 << 64) - 1025))
+
+
+@dataclass(frozen=True)
+class Queries(Stage):
+    """The documents that are looked up: a random sample of those long enough to have a shingle."""
+
+    name: ClassVar[str] = "dedup.queries"
+    version: ClassVar[int] = 3  # 3: texts as they are, and their languages
+    schema: ClassVar[pa.Schema] = pa.schema(
+        [
+            NUMBER, pa.field("text", pa.string()), pa.field("language", pa.string()), pa.field("source", U64),
+            pa.field("set", pa.large_list(U64)), pa.field("bands", pa.list_(U64)),
+        ]
+    )  # fmt: skip
+    scheme: Scheme
+    share: float
+    signed: Path = field(metadata=ASIDE)
+
+    def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+        """Take the sample of one shard; sources are its shard of sign, and its chain."""
+        start = Scratch.of(self.signed).start(name)
+        chosen = _choose(sources[0], self.share, 1)
+        keys = _columns(sources[0], chosen, columns_of_bands(self.scheme.bands))
+        (source,) = _columns(sources[0], chosen, ["source"]).T
+        for rows, texts, languages in _texts(sources[1:], chosen, SAMPLE_ROWS):
+            sets = shingle_sets(texts, self.scheme)
+            lists = pa.LargeListArray.from_arrays(pa.array(sets.offsets), pa.array(sets.values))
+            place = np.searchsorted(chosen, rows)
+            ends = np.arange(len(rows) + 1, dtype=np.int32) * self.scheme.bands
+            band_lists = pa.ListArray.from_arrays(pa.array(ends), pa.array(keys[place].reshape(-1)))
+            yield pa.RecordBatch.from_arrays(
+                [pa.array(rows + start), texts, languages, pa.array(source[place]), lists, band_lists],
+                schema=self.schema,
+            )
+
+
+def _choose(signs: Path, share: float, salt: int) -> Int64s:
+    """Rows of a shard in the sample."""
+    rows: list[Int64s] = []
+    at = 0
+    for piece in read_pieces(signs, ["tie", "shingles"]):
+        rows.append(np.flatnonzero(sampled(piece["tie"], share, salt) & (piece["shingles"] > 0)) + at)
+        at += piece["tie"].size
+    return joined(rows, np.int64)
+
+
+def _as_shown(texts: pa.Array | pa.ChunkedArray, languages: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Texts without personal data: a report shows parts of them, and a part of a number is not known as one.
+
+    Only of those that may be shown: a text costs 0.3 ms.
+    """
+    pairs = zip(texts.to_pylist(), languages.to_pylist(), strict=True)
+    return pa.array([text if text is None else as_shown(text, language) for text, language in pairs], pa.string())
+
+
+def _texts(chain: Sequence[Path], rows: Int64s, most: int) -> Iterator[tuple[Int64s, pa.Array, pa.Array]]:
+    """Texts of some rows of a chain, a few at a time: (rows, texts, languages, null where they are not known)."""
+    at = 0
+    known = [name for name in ("language",) if any(name in columns_of(path) for path in chain)]
+    for batch in shards.read_kept(chain, ["id", "text", *known], 2 * SAMPLE_ROWS) if rows.size else ():
+        spoken = batch["language"] if known else pa.nulls(batch.num_rows, pa.string())
+        low, high = np.searchsorted(rows, [at, at + batch.num_rows])
+        for first in range(low, high, most):
+            some = rows[first : min(high, first + most)]
+            places = pa.array(some - at)
+            yield some, batch["text"].take(places), spoken.take(places)
+        at += batch.num_rows
+
+
+@dataclass(frozen=True)
+class Compare(Stage):
+    """Every pair of a query and another document of the sample whose Jaccard is at least LEAST."""
+
+    name: ClassVar[str] = "dedup.compare"
+    version: ClassVar[int] = 2  # 2: texts as they may be shown
+    schema: ClassVar[pa.Schema] = pa.schema(
+        [
+            pa.field("query", pa.int64()), NUMBER, pa.field("jaccard", pa.float64()),
+            pa.field("found", pa.bool_()),  # an equal band key
+            pa.field("sampled", pa.bool_()),  # False: here only because the query was removed for it
+            pa.field("query_text", pa.string()), pa.field("text", pa.string()),  # near the threshold only
+        ]
+    )  # fmt: skip
+    scheme: Scheme
+    share: float
+    jaccard: float
+    within: bool  # only pairs of one source
+    signed: Path = field(metadata=ASIDE)
+
+    def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+        """Compare one shard's sample; sources are queries, settle, its shard of sign, and its chain."""
+        queries, settled = (Scratch.of(source) for source in sources[:2])
+        numbers, told, source, sets, bands = _read_queries(queries, self.scheme.bands)
+        if not numbers.size:
+            return
+        start = Scratch.of(self.signed).start(name)
+        rows = _choose(sources[2], self.share, 2)
+        forced = _kept_for(settled, numbers) - start
+        end = shards.open_shard(sources[2]).metadata.num_rows
+        both = np.union1d(rows, forced[(forced >= 0) & (forced < end)])
+        keys = _columns(sources[2], both, columns_of_bands(self.scheme.bands))
+        (of,) = _columns(sources[2], both, ["source"]).T
+        index = index_sets(sets)
+        for some, batch, languages in _texts(sources[3:], both, SAMPLE_ROWS):
+            document, query, jaccard = similar(index, shingle_sets(batch, self.scheme), LEAST)
+            other = some[document] + start != numbers[query]
+            if self.within:
+                other &= of[np.searchsorted(both, some[document])] == source[query]
+            document, query, jaccard = document[other], query[other], jaccard[other]
+            mine = keys[np.searchsorted(both, some[document])]
+            far = np.abs(jaccard - self.jaccard) > 0.05
+            places, asked = pa.array(document, mask=far), pa.array(query, mask=far)
+            yield pa.RecordBatch.from_arrays(
+                [
+                    pa.array(numbers[query]), pa.array(some[document] + start), pa.array(jaccard),
+                    pa.array((mine == bands[query]).any(axis=1)), pa.array(rows_of(rows, some[document])[1]),
+                    _as_shown(told["text"].take(asked), told["language"].take(asked)),
+                    _as_shown(batch.take(places), languages.take(places)),
+                ],
+                schema=self.schema,
+            )  # fmt: skip
+
+
+def _read_queries(queries: Scratch, bands: int) -> tuple[Int64s, pa.Table, Uint64s, Sets, Uint64s]:
+    batches = [batch for path in queries.paths() for batch in read_batches(path, Queries.schema.names)]
+    table = pa.Table.from_batches(batches, Queries.schema).combine_chunks()
+    numbers = table["document"].to_numpy()
+    lists = pc.list_value_length(table["set"]).to_numpy()
+    values = pc.list_flatten(table["set"]).to_numpy()
+    keys = pc.list_flatten(table["bands"]).to_numpy().reshape(-1, bands)
+    sets = Sets(np.r_[0, np.cumsum(lists)].astype(np.int64), values)
+    return numbers, table.select(["text", "language"]), table["source"].to_numpy(), sets, keys
+
+
+def _kept_for(settled: Scratch, numbers: Int64s) -> Int64s:
+    """The documents that some were removed for, as near-duplicates."""
+    found = [np.zeros(0, dtype=np.int64)]
+    for path in settled.paths():
+        for batch in read_batches(path, ["document", "kept", "reason"]):
+            near = pc.equal(batch["reason"], REASONS.index("near")).fill_null(False)
+            some = batch.filter(near)
+            mine = rows_of(np.sort(numbers), some["document"].to_numpy())[1]
+            found.append(some["kept"].to_numpy()[mine])
+    return np.unique(np.concatenate(found))
+
+
+def _columns(signs: Path, rows: Int64s, names: Sequence[str]) -> Uint64s:
+    """Columns of some rows of a shard of sign; uint64 (rows, columns)."""
+    found = []
+    at = 0
+    for piece in read_pieces(signs, names):
+        low, high = np.searchsorted(rows, [at, at + piece[names[0]].size])
+        found.append(np.stack([piece[name][rows[low:high] - at] for name in names], axis=1))
+        at += piece[names[0]].size
+    return np.concatenate(found) if found else np.zeros((0, len(names)), dtype=np.uint64)
+
+
+def wilson(hits: int, tries: int) -> tuple[float | None, float, float]:
+    """A share and its 95 % interval (Wilson 1927); the share is None, and the interval all of it, without tries."""
+    if not tries:
+        return None, 0.0, 1.0
+    z, share = 1.959964, hits / tries
+    middle = (share + z * z / (2 * tries)) / (1 + z * z / tries)
+    half = z / (1 + z * z / tries) * math.sqrt(share * (1 - share) / tries + z * z / (4 * tries * tries))
+    return share, max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _share(name: str, hits: int, tries: int) -> dict[str, Any]:
+    share, low, high = wilson(hits, tries)
+    return {name: None if share is None else round(share, 4), "low": round(low, 4), "high": round(high, 4), "of": tries}
+
+
+def measure(compared: Scratch, settled: Scratch, scheme: Scheme, threshold: float) -> dict[str, Any]:
+    """Recall and precision by interval of Jaccard, and the pairs nearest to the threshold."""
+    batches = [batch for path in compared.paths() for batch in read_batches(path, Compare.schema.names)]
+    table = pa.Table.from_batches(batches, Compare.schema)
+    query, document, jaccard = (table[name].to_numpy() for name in ("query", "document", "jaccard"))
+    found, in_sample = (table[name].to_numpy() for name in ("found", "sampled"))
+    gone = _removed(settled, np.unique(np.concatenate([query, document])))
+    pair = np.stack([np.minimum(query, document), np.maximum(query, document)], axis=1)
+    _, first = np.unique(pair, axis=0, return_index=True) if len(pair) else (None, np.zeros(0, np.int64))
+    once = np.intersect1d(first, np.flatnonzero(in_sample))
+    resolved = np.array([a in gone or b in gone for a, b in pair[once].tolist()], dtype=np.bool_)
+    intervals = []
+    for low, high in pairwise(EDGES):
+        inside = (jaccard[once] >= low) & ((jaccard[once] < high) | (high == 1))
+        expected = np.mean(
+            [probability(float(each), scheme.bands, scheme.rows) for each in jaccard[once][inside]] or [0]
+        )
+        intervals.append(
+            {
+                "from": low, "to": high, "pairs": int(inside.sum()), "expected_recall": round(float(expected), 4),
+                "candidates": _share("recall", int(found[once][inside].sum()), int(inside.sum())),
+                "resolved": _share("share", int(resolved[inside].sum()), int(inside.sum())),
+            }
+        )  # fmt: skip
+    above = jaccard[once] >= threshold
+    # Checked once more without bands, sets on disk or groups: was each removed document like the one named for it?
+    removals = [
+        float(score)
+        for one, other, score in zip(query.tolist(), document.tolist(), jaccard.tolist(), strict=True)
+        if gone.get(one) == other
+    ]
+    return {
+        "pairs": len(once),
+        "intervals": intervals,
+        "recall_above_threshold": _share("recall", int(resolved[above].sum()), int(above.sum())),
+        "precision_of_removals": _share("precision", sum(score >= threshold for score in removals), len(removals)),
+        "nearest_to_threshold": _nearest(table, once, threshold, gone),
+    }
+
+
+def _removed(settled: Scratch, documents: Int64s) -> dict[int, int]:
+    """Which of some documents were removed: {document: kept one}."""
+    gone: dict[int, int] = {}
+    for path in settled.paths():
+        for batch in read_batches(path, ["document", "kept"]):
+            mine = rows_of(documents, batch["document"].to_numpy())[1]
+            some = batch.filter(pa.array(mine))
+            gone.update(
+                (document, kept)
+                for document, kept in zip(some["document"].to_pylist(), some["kept"].to_pylist(), strict=True)
+                if kept is not None
+            )
+    return gone
+
+
+def _nearest(table: pa.Table, rows: Int64s, threshold: float, gone: Mapping[int, int]) -> list[dict[str, Any]]:
+    """The pairs nearest to the threshold, with the passages where they part, personal data taken out."""
+    jaccard = table["jaccard"].to_numpy()
+    order = rows[np.argsort(np.abs(jaccard[rows] - threshold), kind="stable")][:EXAMPLES]
+    nearest = []
+    for row in table.take(pa.array(order)).to_pylist():
+        if row["text"] is None or row["query_text"] is None:
+            continue
+        left, right = passages(row["query_text"], row["text"])
+        pair = gone.get(row["query"]) == row["document"] or gone.get(row["document"]) == row["query"]
+        nearest.append(
+            {"jaccard": round(row["jaccard"], 4), "one_removed_for_the_other": pair, "left": left, "right": right}
+        )
+    return nearest
+
+
+def passages(one: str, other: str, width: int = 120) -> tuple[str, str]:
+    """Where two texts first part: a little before it and after, cut between graphemes."""
+    part = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    start = max(0, part - width // 3)
+    return cut(one, start, part + width), cut(other, start, part + width)
+
+
+@dataclass(frozen=True)
+class Losses(Stage):
+    """How many documents each source had, and how many it lost."""
+
+    name: ClassVar[str] = "dedup.losses"
+    version: ClassVar[int] = 2  # 2: sources other than hosts
+    schema: ClassVar[pa.Schema] = pa.schema(
+        [pa.field("source", pa.string()), pa.field("rows", pa.int64()), pa.field("lost", pa.int64())]
+    )
+    sources: Sources
+
+    def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+        """Count one shard; sources are the shard of dedup, and its chain."""
+        known = {column for path in sources[1:] for column in shards.open_shard(path).schema_arrow.names}
+        columns = self.sources.columns(known)
+        counts: list[pa.Table] = []
+        marks = (batch["drop"] for batch in shards.read(sources[0], ["drop"]))
+        drops = pa.chunked_array(list(marks), pa.string())
+        at = 0
+        for batch in shards.read_kept(sources[1:], ["id", *columns]):
+            lost = drops.slice(at, batch.num_rows).is_valid().cast(pa.int64())
+            at += batch.num_rows
+            table = pa.table({"source": self.sources.names(batch), "lost": lost})
+            counts.append(table.group_by("source").aggregate([("lost", "sum"), ("lost", "count")]))
+        if counts:
+            merged = pa.concat_tables(counts).group_by("source").aggregate([("lost_count", "sum"), ("lost_sum", "sum")])
+            merged = merged.sort_by("source").rename_columns(["source", "rows", "lost"]).cast(self.schema)
+            yield from merged.combine_chunks().to_batches()
+
+
+def losses_above(losses: Scratch, share: float, least: int) -> list[dict[str, Any]]:
+    """Sources of at least `least` documents that lost more than a share of them, the worst first."""
+    parts = [batch for path in losses.paths() for batch in read_batches(path, Losses.schema.names)]
+    table = pa.Table.from_batches(parts, Losses.schema).group_by("source").aggregate([("rows", "sum"), ("lost", "sum")])
+    rows = [
+        {"source": row["source"], "rows": row["rows_sum"], "lost": row["lost_sum"]}
+        for row in table.to_pylist()
+        if row["source"] and row["rows_sum"] >= least and row["lost_sum"] > share * row["rows_sum"]
+    ]
+    return sorted(rows, key=lambda row: (-row["lost"] / row["rows"], row["source"]))
+
+
+def largest_clusters(settled: Scratch, most: int = 10) -> list[dict[str, Any]]:
+    """The kept documents that stand for most others: their ids and how many."""
+    best: list[tuple[int, int]] = []
+    for path in settled.paths():
+        for batch in read_batches(path, ["document", "cluster_size"]):
+            some = batch.filter(batch["cluster_size"].is_valid())
+            sizes = zip(some["cluster_size"].to_pylist(), some["document"].to_pylist(), strict=True)
+            best = sorted([*best, *((-size, document) for size, document in sizes)])[:most]
+    wanted = np.array(sorted(document for _, document in best), dtype=np.int64)
+    ids: dict[int, str] = {}
+    for path in settled.paths():
+        for batch in read_batches(path, ["kept", "kept_id"]):
+            some = batch.filter(pa.array(rows_of(wanted, batch["kept"].fill_null(-1).to_numpy())[1]))
+            ids.update(zip(some["kept"].to_pylist(), some["kept_id"].to_pylist(), strict=True))
+    return [{"id": ids[document], "size": -size} for size, document in best]

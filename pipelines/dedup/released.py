@@ -1,0 +1,220 @@
+"""Documents released before: what is stored of them beside a release, and how dedup takes them.
+
+    release/data/fra_Latn/train-00000-of-00012.parquet          the documents
+    release/signatures/fra_Latn/train-00000-of-00012.parquet    one row for each of them, in the same order
+
+A file of signatures (format 1, the version of the stage below) has these columns; equal scheme, equal numbers for ever:
+
+    id             of the document
+    shingles       int32: how many it has, with repeats; 0 for a text too short to be compared but exactly
+    content_high, content_low
+                   uint64: 128 bits of its text without white space, digits and ASCII punctuation
+    units          uint64: of its units in order: equal units, equal shingles
+    signature      uint32, bands * rows of them: its MinHash values (filters.near_duplicates); band b is the values
+                   from b * rows on, so that other cuts of as many into bands need no other file
+
+The footer holds a receipt, as every shard's; `signatures/manifest.json` has the scheme by value. A file counts only
+while its fingerprint is that of the scheme and of the document file's sha256: one of another version of the release is
+made again, or passed over. Signatures spare the reading and signing of a released text, and change no result: what is
+removed is verified against the text itself.
+"""
+
+import json
+import re
+import shutil
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, NamedTuple, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from filters.near_duplicates.signatures import Scheme, Signs, sign
+from pipelines import release
+from pipelines.dedup.scratch import is_signatures, read_documents
+from roots import shards
+from roots.errors import SettingsError, ShardError
+from roots.executors import Executor
+from roots.stage import Manifest, Progress, Stage, fingerprint, run
+
+FOLDER = "signatures"
+AGAINST = "against.json"  # which releases a dedup folder was compared with, and where they are
+RELEASED = "released--"  # opens the name of a shard of documents that were released before, in the scratch of dedup
+COLUMNS = ("content_high", "content_low", "units")
+
+
+@dataclass(frozen=True)
+class Signatures(Stage):
+    """The stage that makes them: one file for each file of documents."""
+
+    name: ClassVar[str] = FOLDER
+    version: ClassVar[int] = 1  # the format, too
+    scheme: Scheme
+    unicode: str = unicodedata.unidata_version
+
+    @property
+    def schema(self) -> pa.Schema:
+        """As described above."""
+        return pa.schema(
+            [
+                pa.field("id", pa.string(), nullable=False),
+                pa.field("shingles", pa.int32()),
+                *(pa.field(name, pa.uint64()) for name in COLUMNS),
+                pa.field("signature", pa.list_(pa.uint32(), self.scheme.hashes)),
+            ]
+        )
+
+    def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+        """Sign one file of documents."""
+        for batch in read_documents(sources, ["id", "text"]):
+            signs = sign(batch["text"], self.scheme)
+            numbers = [np.ascontiguousarray(column) for column in (*signs.content.T, signs.units)]
+            flat = pa.array(signs.signatures.reshape(-1))
+            signatures = pa.FixedSizeListArray.from_arrays(flat, self.scheme.hashes)
+            columns = [batch["id"], pa.array(signs.shingles), *map(pa.array, numbers), signatures]
+            yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+
+def file_of(name: str) -> str:
+    """The file of signatures of a file of documents, both by their names in the release."""
+    return name.replace("data/", FOLDER + "/", 1)
+
+
+def write_signatures(folder: Path, scheme: Scheme, executor: Executor, progress: Progress | None = None) -> Manifest:
+    """Write the signatures of a release beside it; only those that are missing or stale are made.
+
+    Raises InputError for what is no release, StageFailed where files could not be signed.
+    """
+    target = folder / FOLDER
+    plan = {name.removeprefix("data/"): [folder / name] for name in _documents(release.read_manifest(folder))}
+    for path in sorted(target.glob("*/*.parquet")):
+        if path.relative_to(target).as_posix() not in plan:
+            path.unlink()
+    return run(Signatures(scheme), plan, target, executor, progress)
+
+
+def remove_signatures(folder: Path) -> None:
+    """Remove the signatures of a release, if it has any."""
+    if (folder / FOLDER).is_dir():
+        shutil.rmtree(folder / FOLDER)
+
+
+def _documents(manifest: Mapping[str, object]) -> list[str]:
+    files = cast(Mapping[str, object], manifest["files"])
+    return sorted(name for name in files if name.startswith("data/"))
+
+
+class Released(NamedTuple):
+    """One release that new documents are compared with."""
+
+    label: str  # its name and version, as rows name it
+    folder: Path
+    chains: Mapping[str, Sequence[Path]]  # name of its shard in dedup -> file of documents, and of signatures
+    signed: int  # files with signatures
+
+
+def read_release(folder: Path, tags: Sequence[str], scheme: Scheme) -> Released:
+    """What dedup takes of a release: its documents of the languages `tags` (fra_Latn).
+
+    Raises InputError for what is no release.
+    """
+    manifest = release.read_manifest(folder)
+    label = re.sub(r"[^\w.]+", "-", f"{manifest.get('name', 'release')}-{manifest.get('version', '')}").strip("-")
+    chains: dict[str, list[Path]] = {}
+    for name in _documents(manifest):
+        tag, file = name.split("/")[1:]
+        if tag not in tags:
+            continue
+        stored = folder / file_of(name)
+        wanted = fingerprint(Signatures(scheme), name.removeprefix("data/"), [manifest["files"][name]["sha256"]])
+        receipt = shards.read_receipt(stored)
+        fresh = receipt is not None and receipt.fingerprint == wanted
+        chains[f"{label}--{tag}--{file.removesuffix('.parquet')}"] = [folder / name, *([stored] if fresh else [])]
+    return Released(label, folder, chains, sum(len(chain) > 1 for chain in chains.values()))
+
+
+def read_releases(folders: Sequence[str], tags: Sequence[str], scheme: Scheme) -> list[Released]:
+    """Several releases. Raises SettingsError where two have one name and version."""
+    found = [read_release(Path(folder), tags, scheme) for folder in folders]
+    labels = [each.label for each in found]
+    for each in found:
+        if labels.count(each.label) > 1:
+            raise SettingsError(f"two releases are {each.label}: compare with one of them, or with each in turn")
+    return found
+
+
+def write_against(target: Path, releases: Sequence[Released]) -> None:
+    """Note beside the shards of dedup which releases they were compared with, and where those are; or that none was."""
+    path = target / AGAINST
+    if not releases:
+        path.unlink(missing_ok=True)
+        return
+    target.mkdir(parents=True, exist_ok=True)
+    values = {
+        each.label: {"folder": str(each.folder.resolve()), "files": len(each.chains), "signed": each.signed}
+        for each in releases
+    }
+    shards.write_text(path, json.dumps(values, indent=1, sort_keys=True) + "\n")
+
+
+def read_text(target: Path, label: str, id_: str) -> str | None:
+    """The text of a released document that dedup in `target` was compared with; None where it is not at hand."""
+    path = target / AGAINST
+    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    folder = Path(known.get(label, {}).get("folder", ""))
+    if label not in known or not (folder / "manifest.json").is_file():
+        return None
+    for name in _documents(release.read_manifest(folder)):
+        for batch in release.read_parquet(folder / name, ["id", "text"]):
+            place = pc.index(batch["id"], id_).as_py()
+            if place >= 0:
+                return str(batch["text"][place].as_py())
+    return None
+
+
+def unknown_matches(targets: Sequence[Path], matches: Mapping[str, Sequence[tuple[str, str]]]) -> Iterator[str]:
+    """Of documents of releases that rows of dedup name, {release: (id of the row, id it names)}, those not in it.
+
+    `targets` are the folders that may have dedup's scratch files.
+    """
+    for label, pairs in sorted(matches.items()):
+        wanted = pa.array(sorted({other for _, other in pairs}), pa.string())
+        found: set[str] = set()
+        paths = [path for target in targets for path in (target / "sign").glob(f"{RELEASED}{label}--*.parquet")]
+        for path in sorted(paths):
+            for batch in shards.read(path, ["id"]):
+                found.update(batch["id"].filter(pc.is_in(batch["id"], wanted)).to_pylist())
+        for id_, other in pairs:
+            if other not in found:
+                yield f"dedup: {id_} is said to be a copy of {other} in {label}, which that release does not hold"
+
+
+def label_of(shard: str) -> str | None:
+    """Of which release a shard of dedup's scratch is; None for one of new documents."""
+    return shard.removeprefix(RELEASED).partition("--")[0] if shard.startswith(RELEASED) else None
+
+
+def read_signed(
+    sources: Sequence[Path], columns: Sequence[str], scheme: Scheme
+) -> Iterator[tuple[pa.RecordBatch, Signs]]:
+    """Columns of the documents of a chain, with what is known of each by itself: stored, or else from its text.
+
+    Raises ShardError where stored signatures are of other documents.
+    """
+    if not is_signatures(sources[-1]):
+        for batch in read_documents(sources, sorted({*columns, "text"})):
+            yield batch, sign(batch["text"], scheme)
+        return
+    documents, stored = sources
+    names = [name for name in columns if name != "text"]
+    if shards.open_shard(documents).metadata.num_rows != shards.open_shard(stored).metadata.num_rows:
+        raise ShardError(f"{stored} has not as many rows as {documents}: run `roots signatures` again")
+    for batch, known in shards.align([shards.read(documents, names), shards.read(stored)]):
+        if not batch["id"].equals(known["id"]):
+            raise ShardError(f"{stored} is of other documents than {documents}: run `roots signatures` again")
+        content = np.stack([known[name].to_numpy() for name in COLUMNS[:2]], axis=1)
+        values = known["signature"].flatten().to_numpy().reshape(-1, scheme.hashes)
+        yield batch, Signs(content, known["units"].to_numpy(), known["shingles"].to_numpy(), values)

@@ -1,0 +1,120 @@
+"""Settings of dedup, and what others published as settings of ours."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from filters.near_duplicates.repeated_lines import parse_rule
+from filters.near_duplicates.signatures import Scheme
+from pipelines.dedup.keep import URLS, parse_keep
+from pipelines.dedup.sources import Sources
+from roots.errors import SettingsError, unknown_name
+from roots.settings import as_values
+
+EXACT = ("verified", "roots", "code")
+RELEASED = ("remove", "mark")
+SCOPES = ("source", "language", "global")
+
+
+@dataclass(frozen=True)
+class Dedup:
+    """Settings of dedup. Defaults of the scheme are FineWeb-2's: 112 hashes, 14 bands of 8, shingles of 5 words."""
+
+    words: int = 5
+    bands: int = 14
+    rows: int = 8
+    seed: int = 1
+    jaccard: float = 0.8  # of the shingle sets, verified; Lee et al. 2022, Gopher and SlimPajama aim at the same
+    # Equal but for white space, digits and ASCII punctuation is a copy to ROOTS ("roots"). By that rule alone a table
+    # of other numbers is a copy too, so where any word differs, the Jaccard must bear it out ("verified"). "code"
+    # leaves out white space alone.
+    exact: str = "verified"
+    keep: str = "longest"  # which copy: pipelines.dedup.keep
+    url: str = "exact"  # "none"; or of one URL only the newest fetch: "exact", or "page" as ROOTS cut URLs
+    memory: str = "2G"  # of all processes together, on a cluster or with --rank of each; decides no row
+    audit: int = 500  # documents compared by brute force with AUDITED others, for report.json; 0: no report
+    # Among what copies are looked for: one "source", all of one "language", or all languages of one command ("global").
+    scope: str = "language"
+    source: str = "host"  # what a source is: pipelines.dedup.sources
+    catalogue: str = ""  # path of a catalogue (pipelines.catalogue): what `source` and `license` are in source and keep
+    lines: tuple[str, ...] = ()  # which lines of a source go: filters.near_duplicates.repeated_lines
+    every_copy: bool = False  # of a repeated line also the first copy, as ROOTS did; else it stays
+    against: tuple[str, ...] = ()  # folders of releases that new documents are compared with, too
+    released: str = "remove"  # what becomes of a copy of a released document; "mark": it stays, and its row tells
+    alarm: float = 0.75  # share of its documents that a source (of 100 or more) may lose before the report names it
+    strict: bool = False  # whether an alarm is an error
+
+    def __post_init__(self) -> None:
+        for name in ("jaccard", "alarm"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name} = {getattr(self, name)} is not in (0, 1]")
+        if self.audit < 0:
+            raise ValueError(f"audit = {self.audit} is below 0")
+        if self.exact not in EXACT:
+            raise ValueError(unknown_name("rule for exact", self.exact, EXACT))
+        if self.url not in URLS:
+            raise ValueError(unknown_name("rule for url", self.url, URLS))
+        if self.scope not in SCOPES:
+            raise ValueError(unknown_name("scope", self.scope, SCOPES))
+        if self.released not in RELEASED:
+            raise ValueError(unknown_name("rule for released", self.released, RELEASED))
+        for rule in self.lines:
+            parse_rule(rule)
+        parse_keep(self.keep)
+        parse_bytes(self.memory)
+        _ = self.scheme, self.sources
+
+    @property
+    def scheme(self) -> Scheme:
+        """How a document becomes bands."""
+        return Scheme(self.words, self.bands, self.rows, self.seed, "space" if self.exact == "code" else "roots")
+
+    def as_values(self) -> dict[str, Any]:
+        """What decides rows and report, as plain values: not the memory, and no path."""
+        return {
+            name: value for name, value in as_values(self).items() if name not in ("memory", "catalogue", "against")
+        }
+
+    @property
+    def sources(self) -> Sources:
+        """Which source a document is of."""
+        return Sources.read(self.source, self.catalogue)
+
+
+# What others published, as settings of ours; pipelines/README.md says how each differs. All are verified here, which of
+# them only Lee et al. did (by edit similarity).
+PRESETS: dict[str, dict[str, Any]] = {
+    # Penedo et al. 2025, arXiv 2506.20920: the midpoint of its curve is taken as the Jaccard it aims at.
+    "fineweb2": {"words": 5, "bands": 14, "rows": 8, "jaccard": 0.72, "url": "none"},
+    "thorough": {"words": 5, "bands": 32, "rows": 8, "jaccard": 0.8},  # finds .997 of pairs at .8, all above .85
+    # Laurençon et al. 2022, arXiv 2303.03915, its chain for crawled sites. Its near-duplicates were SimHash (64 bits, 4
+    # apart, 6-grams), unverified, on OSCAR alone; a shingle set of 6 words at .8 stands for it.
+    "roots": {
+        "words": 6, "bands": 14, "rows": 8, "jaccard": 0.8, "exact": "roots", "url": "page", "scope": "source",
+        "lines": ("boilerplate", "newspaper"),
+    },
+    "slimpajama": {"words": 13, "bands": 9, "rows": 13, "jaccard": 0.8, "url": "none"},  # Soboleva et al. 2023
+    # Lee et al. 2022, arXiv 2107.06499: 9,000 hashes.
+    "lee2022": {"words": 5, "bands": 450, "rows": 20, "jaccard": 0.8, "url": "none"},
+    "gopher": {"words": 13, "bands": 14, "rows": 8, "jaccard": 0.8, "url": "none"},  # Rae et al. 2021; bands ours
+    # Kocetkov et al. 2022, arXiv 2211.15533: code, cut into tokens.
+    "the-stack": {"words": 5, "bands": 32, "rows": 8, "jaccard": 0.7, "exact": "code", "url": "none"},
+}  # fmt: skip
+
+
+def with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as a user wrote them, with those of `preset` below them. Raises SettingsError for an unknown one."""
+    named = dict(values)
+    preset = named.pop("preset", None)
+    if preset is not None and preset not in PRESETS:
+        raise SettingsError("dedup: " + unknown_name("preset", str(preset), PRESETS))
+    return {**PRESETS.get(preset, {}), **named}
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes of "512M", "2G", "1.5 GiB"; powers of 1024. Raises ValueError for anything else."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?\s*", text, re.IGNORECASE)
+    if not match:
+        raise ValueError(f"memory = {text!r}: write it as 512M or 2G")
+    return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))

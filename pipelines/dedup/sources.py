@@ -1,0 +1,92 @@
+"""Which source a document is of, as dedup takes it: what repeats its lines, what may lose too much, what `scope` means.
+
+host         the host of its URL; without one, its archive
+file         its archive
+catalogue    its source in a catalogue (pipelines.rights); of a document of none, its host
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from filters.near_duplicates.signatures import text_digests
+from pipelines.catalogue import UNLISTED, Catalogue, load_catalogue
+from roots.errors import unknown_name
+from roots.settings import as_values
+
+Uint64s = npt.NDArray[np.uint64]
+SOURCES = ("host", "file", "catalogue")
+HOST = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?P<host>[^/?#:]*)"
+READ = ("url", "file_path")  # what a source is found from
+FOUND = ("source", "license")  # what a catalogue adds, unless a stage before has it
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The rule, and the catalogue by value: {source: its fields}."""
+
+    rule: str
+    catalogue: Mapping[str, Mapping[str, Any]]
+
+    @classmethod
+    def read(cls, rule: str, catalogue: str) -> "Sources":
+        """Read the catalogue at a path; "" for none. Raises ValueError for an unknown rule or one without it."""
+        if rule not in SOURCES:
+            raise ValueError(unknown_name("rule for source", rule, SOURCES))
+        if rule == "catalogue" and not catalogue:
+            raise ValueError("source = catalogue: name one with dedup.catalogue=PATH")
+        sources = load_catalogue(catalogue).sources
+        return cls(rule, {name: as_values(source) for name, source in sources.items()})
+
+    def columns(self, known: Collection[str]) -> list[str]:
+        """What is read of a document to find its source."""
+        return [name for name in READ if name in known]
+
+    def names(self, batch: pa.RecordBatch) -> pa.Array:
+        """The source of each document; "" where nothing tells."""
+        files = batch["file_path"].fill_null("") if "file_path" in batch.schema.names else empty(batch)
+        if self.rule == "file":
+            return files
+        urls = batch["url"].fill_null("") if "url" in batch.schema.names else empty(batch)
+        hosts = pc.utf8_lower(pc.struct_field(pc.extract_regex(urls, HOST), [0]).fill_null(""))
+        hosts = pc.if_else(pc.equal(hosts, ""), files, hosts)
+        if self.rule == "host":
+            return hosts
+        found = self._catalogued(batch)
+        return pc.if_else(pc.equal(found, UNLISTED), hosts, found)
+
+    def digests(self, batch: pa.RecordBatch) -> Uint64s:
+        """A number of each document's source, equal for one source, never 0; uint64 (rows,)."""
+        return np.maximum(text_digests(self.names(batch), 3), np.uint64(1))
+
+    def with_rights(self, batch: pa.RecordBatch, wanted: Collection[str]) -> pa.RecordBatch:
+        """The batch with the columns `source` and `license` that are wanted and not there, from the catalogue."""
+        missing = [name for name in FOUND if name in wanted and name not in batch.schema.names]
+        if not missing:
+            return batch
+        found = self._catalogued(batch)
+        licenses = {name: source["license"] for name, source in self.catalogue.items()}
+        columns = {
+            "source": found,
+            "license": pa.array([licenses.get(name) for name in found.to_pylist()], pa.string()),
+        }
+        for name in missing:
+            batch = batch.append_column(name, columns[name])
+        return batch
+
+    def _catalogued(self, batch: pa.RecordBatch) -> pa.Array:
+        catalogue = Catalogue.of_values(self.catalogue)
+        urls, files = (
+            batch[name].to_pylist() if name in batch.schema.names else [None] * batch.num_rows for name in READ
+        )
+        return pa.array([catalogue.source_of(*each) for each in zip(urls, files, strict=True)], pa.string())
+
+
+def empty(batch: pa.RecordBatch) -> pa.Array:
+    """An empty text for each row."""
+    return pa.repeat("", batch.num_rows)

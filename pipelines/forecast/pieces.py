@@ -1,0 +1,84 @@
+"""Pieces of a crawl, drawn so that every byte of it has the same chance: whole records, cut out of the archives.
+
+All archives together are a line of bytes, which is cut into as many equal stretches as pieces are wanted; in each
+stretch one piece is drawn. So the pieces lie all over the crawl and never over one another.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.archives.packing import STEP, Archive, open_archive
+from roots.errors import InputError
+
+UNPACKED_BYTES = 8 << 30  # of an archive packed as one stream, which must be unpacked to be cut
+LONGEST = 16  # times the bytes wanted: a piece may be longer by one record, but not without end
+LONGEST_RECORD = 32 << 20  # bytes, of a piece of one record
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of an archive, as an archive of its own."""
+
+    path: Path
+    size: float  # bytes of the archive it came from, as stored
+
+
+def draw_pieces(archives: Sequence[Path], target: Path, count: int, size: int, seed: int) -> list[Piece]:
+    """Write `count` pieces of about `size` bytes each to the folder `target`; fewer where the crawl has not as many.
+
+    The same archives, sizes and seed give the same pieces. Raises InputError where nothing can be drawn.
+    """
+    sizes = [path.stat().st_size for path in archives]
+    total = sum(sizes)
+    chance = random.Random(seed)
+    stretch = total / count
+    target.mkdir(parents=True, exist_ok=True)
+    pieces: list[Piece] = []
+    ends: dict[Path, int] = {}  # where the last piece of an archive ended
+    for number in range(count):
+        at = int(stretch * number + chance.random() * max(0.0, stretch - size))
+        place = 0
+        while place < len(sizes) - 1 and at >= sizes[place]:
+            at -= sizes[place]
+            place += 1
+        piece = _cut(archives[place], at, size, ends, target / f"piece-{number:04d}{_ending(archives[place])}")
+        if piece is not None:
+            pieces.append(piece)
+    if not pieces:
+        raise InputError("no piece could be cut out of these archives: they hold no record")
+    return pieces
+
+
+def _ending(path: Path) -> str:
+    return ".warc.zst" if path.name.endswith(".zst") else ".warc.gz" if path.name.endswith(".gz") else ".warc"
+
+
+def _cut(path: Path, at: int, size: int, ends: dict[Path, int], target: Path) -> Piece | None:
+    """Cut the records from `at` on out of an archive; None where an earlier piece holds them, or there is none."""
+    with open_archive(path, UNPACKED_BYTES) as archive:
+        stored, readable = path.stat().st_size, archive.path.stat().st_size
+        scale = stored / readable  # 1 but for archives packed as one stream, which are read unpacked
+        start = archive.find(max(ends.get(path, 0), int(at / scale)))
+        if start is None and path not in ends:
+            start = archive.find(0)
+        if start is None:
+            return None
+        end = archive.find(start + int(size / scale))
+        end = min(readable if end is None else end, start + max(LONGEST_RECORD, LONGEST * int(size / scale)))
+        ends[path] = end
+        _copy(archive, start, end, target)
+    return Piece(target, (end - start) * scale)
+
+
+def _copy(archive: Archive, start: int, end: int, target: Path) -> None:
+    with archive.path.open("rb") as source, target.open("wb") as file:
+        if archive.dictionary and start > 0:  # a zstd archive begins with the dictionary of all its records
+            head = source.read(8)
+            file.write(head + source.read(int.from_bytes(head[4:8], "little")))
+        source.seek(start)
+        left = end - start
+        while left > 0 and (part := source.read(min(left, STEP))):
+            file.write(part)
+            left -= len(part)

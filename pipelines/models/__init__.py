@@ -1,0 +1,1 @@
+"""Models and bounds that users make: language id, quality, perplexity, thresholds."""

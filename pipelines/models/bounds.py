@@ -1,0 +1,117 @@
+"""derive: a language's bounds from text that a person trusts, or from a speaker's labels, as a TOML file.
+
+Reference text is read from JSON lines (`text`, plain or gzip), plain text (a document a blank line apart), or Parquet
+with a column `text`. The TOML names the files, the sample, the seed and the method.
+"""
+
+import gzip
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from filters.language import Language
+from filters.signals.derive import (
+    Derived,
+    derive_bounds,
+    derive_from_labels,
+    function_words,
+    sample,
+    signals_of,
+    to_toml,
+)
+from filters.signals.measures import MEASURES
+from roots.errors import InputError
+from roots.shards import read_kept, write_text
+
+LABELS = {"fine": True, "good": True, "junk": False, "bad": False}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """How a reference is sampled and used."""
+
+    sample: int = 5000  # documents at most
+    seed: int = 0
+    quantile: float = 0.01  # that each bound may leave out
+    least_characters: int = 200  # shorter documents say little about a share
+
+
+def read_reference(path: Path) -> Iterator[str]:
+    """The texts of a reference file. Raises InputError for a file that is not what its name says."""
+    name = path.name.lower().removesuffix(".gz")
+    try:
+        if name.endswith(".parquet"):
+            for batch in pq.ParquetFile(path).iter_batches(1024, columns=["text"]):
+                yield from (text for text in batch["text"].to_pylist() if text)
+            return
+        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+            if name.endswith((".jsonl", ".json", ".ndjson")):
+                yield from (json.loads(line)["text"] for line in file if line.strip())
+            else:
+                yield from (part.strip() for part in file.read().split("\n\n") if part.strip())
+    except FileNotFoundError:
+        raise InputError(f"no file {path}") from None
+    except IsADirectoryError:
+        raise InputError(f"{path} is a folder: name files, such as {path}/*.jsonl.gz") from None
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise InputError(f"{path} cannot be read as reference text ({type(error).__name__}: {error})") from None
+
+
+def derive(language: Language, references: Sequence[Path], target: Path, how: Reference | None = None) -> Derived:
+    """Derive bounds from trusted text and write them to `target`, a TOML file for `--bounds`."""
+    how = how or Reference()
+    texts = [text for path in sorted(references) for text in read_reference(path) if len(text) >= how.least_characters]
+    chosen = sample(texts, how.sample, how.seed)
+    names = ", ".join(path.name for path in sorted(references))
+    derived = derive_bounds(
+        signals_of(chosen, language.reading), f"derived from {names}, seed {how.seed}", how.quantile
+    )
+    write_text(target, to_toml(f"{language.code}, from {names}", derived))
+    return derived
+
+
+def derive_words(language: Language, references: Sequence[Path], count: int = 100) -> list[str]:
+    """Function words: what is frequent in every one of the reference files, most frequent first."""
+    sources = {path.name: list(read_reference(path)) for path in sorted(references)}
+    return function_words(sources, language.reading.segmenter, count)
+
+
+def read_labels(path: Path) -> dict[str, bool]:
+    """A speaker's labels: document id -> whether it is fine.
+
+    The file is JSON as the workbench saves it: {"labels": {id: "fine" or "junk"}}, or that inner object alone.
+    """
+    try:
+        held: Any = json.loads(path.read_text(encoding="utf-8"))
+        labels = held.get("labels", held)
+        return {str(key): LABELS[str(value).lower()] for key, value in labels.items()}
+    except FileNotFoundError:
+        raise InputError(f"no file {path}") from None
+    except (ValueError, AttributeError) as error:
+        raise InputError(f"{path} is no file of labels: {error}") from None
+    except KeyError as error:
+        raise InputError(f"{path}: a label is {error}; known are {', '.join(LABELS)}") from None
+
+
+def derive_labelled(language: Language, labels: Path, chains: Sequence[Sequence[Path]], target: Path) -> Derived:
+    """Derive bounds from labels of documents whose measures stand in `chains` ([index, extract, measure] each)."""
+    wanted = read_labels(labels)
+    good: list[bool] = []
+    columns: dict[str, list[Any]] = {name: [] for name in MEASURES}
+    for chain in chains:
+        for batch in read_kept(chain, ["id", *MEASURES]):
+            rows = [row for row, name in enumerate(batch["id"].to_pylist()) if name in wanted]
+            good += [wanted[batch["id"][row].as_py()] for row in rows]
+            part = batch.take(pa.array(rows, pa.int64()))
+            for name in MEASURES:
+                columns[name] += part[name].to_pylist()
+    signals = {name: pa.array(values, MEASURES[name].type) for name, values in columns.items()}
+    derived = derive_from_labels(signals, np.array(good, np.bool_), f"labels of {labels.name}")
+    write_text(target, to_toml(f"{language.code}, from the labels of {labels.name}", derived))
+    return derived

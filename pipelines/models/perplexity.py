@@ -1,0 +1,95 @@
+"""Train a KenLM model for the signal `perplexity`, with KenLM's own tool: `roots perplexity train`.
+
+The tool (`lmplz`) is C++ and comes with no Python package; it is called where it is on the PATH.
+Source: Heafield 2011, KenLM; Wenzek et al. 2020, CCNet, whose models ROOTS used.
+"""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from filters.signals.perplexity import cut_pieces, normalise, perplexity
+from pipelines.models.bounds import read_reference
+from roots.errors import InputError, SettingsError
+from roots.stage import sha256_of
+
+TRAINER, PACKER = "lmplz", "build_binary"
+GET = (
+    f"training needs KenLM's {TRAINER} on the PATH: build it from https://github.com/kpu/kenlm (cmake, Boost) "
+    "or install it with conda (package kenlm)"
+)
+
+
+@dataclass(frozen=True)
+class ModelTraining:
+    """All that decides a language model, but the text."""
+
+    order: int = 5
+    prune: tuple[int, ...] = (0, 0, 1)  # n-grams seen so many times at most are left out, from 1-grams on
+    memory: str = "40%"  # that the tool may use for sorting
+    held_out: int = 100  # one document in so many is not trained on, and measured
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.order <= 6 or self.held_out < 2:
+            raise ValueError("order must be from 1 to 6, held_out at least 2")
+
+
+def train(
+    references: Sequence[Path], target: Path, how: ModelTraining | None = None, pieces: str = ""
+) -> dict[str, str | float]:
+    """Train on text files (as `models.bounds` reads them), one document a line, and write the model to `target`.
+
+    `pieces` is a SentencePiece model whose pieces are counted; empty for words between spaces. The model is KenLM's
+    binary form where its `build_binary` is there too, ARPA text where not; both load. Returns the digest and the median
+    perplexity of what was held out. Raises SettingsError where the tool is not there, InputError where it fails.
+    """
+    how = how or ModelTraining()
+    if shutil.which(TRAINER) is None:
+        raise SettingsError(GET)
+    kept: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        lines, arpa = Path(folder) / "lines.txt", Path(folder) / "model.arpa"
+        with lines.open("w", encoding="utf-8") as file:
+            _write_lines(_documents(references), file, kept, how, pieces)
+        prune = ["--prune", *map(str, how.prune)] if any(how.prune) else []
+        _run(
+            [TRAINER, "-o", str(how.order), "-S", how.memory, "-T", folder, "--discount_fallback", "--skip_symbols",
+             *prune, "--text", str(lines), "--arpa", str(arpa)]
+        )  # fmt: skip
+        if shutil.which(PACKER):
+            _run([PACKER, "-T", folder, "trie", str(arpa), str(target)])
+        else:
+            shutil.copyfile(arpa, target)
+    values = sorted(perplexity(kept, str(target), pieces).tolist())
+    return {"sha256": sha256_of(target), "median perplexity": values[len(values) // 2]}
+
+
+def _documents(references: Sequence[Path]) -> Iterator[str]:
+    for path in references:
+        yield from (text for text in read_reference(path) if text.strip())
+
+
+def _write_lines(texts: Iterator[str], file: IO[str], kept: list[str], how: ModelTraining, pieces: str) -> None:
+    """Write documents as the model will be asked of them, every `held_out`-th aside."""
+    count = 0
+    for number, text in enumerate(texts):
+        if number % how.held_out == 0:
+            kept.append(text)
+            continue
+        line = normalise(text)
+        file.write((cut_pieces(line, pieces) if pieces else line) + "\n")
+        count += 1
+    if not count:
+        raise InputError("no text to train a language model on: name more than one document")
+
+
+def _run(command: Sequence[str]) -> None:
+    """Run a tool of KenLM. Raises InputError with its last words where it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        last = " ".join(done.stderr.strip().splitlines()[-3:])
+        raise InputError(f"{command[0]} failed with code {done.returncode}: {last}")

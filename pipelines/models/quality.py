@@ -1,0 +1,115 @@
+"""Train a classifier of good and bad text: `roots quality train`."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from filters.signals.quality import BAD, GOOD, normal, quality
+from pipelines.models.bounds import read_reference
+from pipelines.models.language_id import fit_file
+from roots.errors import InputError, SettingsError
+from roots.stage import sha256_of
+
+LEAST = 50  # documents of each kind: of fewer, a classifier learns the documents by heart
+
+
+@dataclass(frozen=True)
+class QualityTraining:
+    """All that decides a classifier, but the text."""
+
+    seed: int = 1
+    most: int = 200_000  # documents of each kind at most
+    held_out: float = 0.1  # share of the documents that it is measured on, and not trained on
+    dim: int = 32
+    word_ngrams: int = 2
+    bucket: int = 200_000
+    rare: int = 2  # a word seen fewer times has no vector of its own
+    epochs: int = 5
+    rate: float = 0.3
+    threads: int = 1  # with more, the same settings make another model each time
+
+    def __post_init__(self) -> None:
+        if not 0 < self.held_out < 1 or min(self.most, self.dim, self.epochs, self.threads) < 1:
+            raise ValueError("held_out must be between 0 and 1; most, dim, epochs and threads at least 1")
+
+
+def train(
+    good: Sequence[Path], bad: Sequence[Path], target: Path, how: QualityTraining | None = None
+) -> dict[str, Any]:
+    """Train on files of good and of bad text (as `models.bounds` reads them) and write the model, with a card.
+
+    The card, the same name with .json, is returned: settings, digests of the files, and how well the model tells
+    documents apart that it was not trained on. As many of both kinds are taken, so that 0.5 is "as likely as not".
+    Raises InputError for too little text, SettingsError where the library that trains is not there.
+    """
+    how = how or QualityTraining()
+    kinds = {GOOD: _documents(good, how), BAD: _documents(bad, how)}
+    least = min(len(texts) for texts in kinds.values())
+    if least < LEAST:
+        raise InputError(f"{least} documents are too few to learn from: at least {LEAST} good and {LEAST} bad ones")
+    learnt: list[str] = []
+    kept: dict[str, list[str]] = {}
+    for label, texts in kinds.items():
+        cut = max(1, round(how.held_out * least))
+        kept[label] = texts[:cut]
+        learnt += [f"{label} {line}\n" for line in map(normal, texts[cut:least])]
+    Random(how.seed).shuffle(learnt)
+    with tempfile.TemporaryDirectory() as folder:
+        lines = Path(folder) / "samples.txt"
+        lines.write_text("".join(learnt), encoding="utf-8")
+        options = {"dim": how.dim, "bucket": how.bucket, "wordNgrams": how.word_ngrams, "minCount": how.rare,
+                   "epoch": how.epochs, "lr": how.rate, "loss": "softmax", "thread": how.threads}  # fmt: skip
+        fit_file(lines, options, target, small=False)
+    card = {
+        "sha256": sha256_of(target),
+        "training": asdict(how),
+        "files": {"good": _digests(good), "bad": _digests(bad)},
+        "documents": {"good": len(kinds[GOOD]), "bad": len(kinds[BAD]), "of each": least},
+        "held out": _measured(kept, str(target)),
+    }
+    target.with_suffix(".json").write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return card
+
+
+def _documents(paths: Sequence[Path], how: QualityTraining) -> list[str]:
+    """The documents of files, each once, in an order that the seed and their texts alone decide."""
+    found = {
+        hashlib.sha256(text.encode("utf-8", "replace")).digest(): text for p in paths for text in read_reference(p)
+    }
+    texts = [found[key] for key in sorted(found)]
+    Random(how.seed).shuffle(texts)
+    return texts[: how.most]
+
+
+def _digests(paths: Sequence[Path]) -> dict[str, str]:
+    return {path.name: sha256_of(path) for path in paths}
+
+
+def _measured(kept: dict[str, list[str]], model: str) -> dict[str, float]:
+    """Shares of unseen good and bad documents that are told right at 0.5, and the area under the ROC curve."""
+    good, bad = (quality(kept[label], model) for label in (GOOD, BAD))
+    above = (good[:, None] > bad[None, :]).mean() + 0.5 * (good[:, None] == bad[None, :]).mean()
+    return {
+        "documents": len(good) + len(bad),
+        "good told right": round(float((good >= 0.5).mean()), 4),
+        "bad told right": round(float((bad < 0.5).mean()), 4),
+        "area under ROC": round(float(above), 4),
+    }
+
+
+def report(card: dict[str, Any]) -> str:
+    """What to say of a trained model."""
+    held = card["held out"]
+    if held["area under ROC"] < 0.6:
+        raise SettingsError(
+            f"the model cannot tell good from bad (area under ROC {held['area under ROC']}): is the text of both kinds?"
+        )
+    return (
+        f"of {held['documents']} documents it was not trained on: {held['good told right']:.1%} of the good and "
+        f"{held['bad told right']:.1%} of the bad told right, area under ROC {held['area under ROC']:.3f}"
+    )

@@ -1,0 +1,21 @@
+"""What workers share: imported, and the passes of index and measure loaded, in the process they are forked from.
+
+Loading takes a third of a second and some 40 MB, which every worker would need for itself.
+"""
+
+import pyarrow as pa
+
+from filters.language import Reading
+from filters.language_id.identify import load_model
+from filters.language_id.scripts import identify_page
+from filters.signals.measures import measure
+from filters.text.quick_text import quick_text
+from pipelines import pipeline
+from roots.absent import without_pandas
+
+__all__ = ["pipeline"]
+
+without_pandas()
+quick_text(b"<p>text</p>")
+identify_page("One line.", load_model())
+measure(pa.array(["One line.\nAnd another."]), Reading("Latn"))

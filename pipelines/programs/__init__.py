@@ -1,0 +1,1 @@
+"""Source trees as input: folders, Git checkouts, zip and tar files."""

@@ -1,0 +1,184 @@
+"""The stages of programming languages: what differs from those of natural ones, and nothing else.
+
+index      a file of a source tree is a row: its path, its language by extension and content, its licence
+extract    the text of the files in the language, as it stands
+measure    ROOTS's measures of code, and whether the file is vendored, generated, under a licence that allows use
+filter     the same judge, with the bounds of `filters/programs/code_languages.toml`
+dedup, redact, shard   as for all; the dataset has the columns `path` and `license` too
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from filters import language as natural
+from filters.language import Language, Reading
+from filters.programs.code import CODE_MEASURES, code_bounds, code_languages, code_rules, measure_code
+from pipelines.archives.records import Limits
+from pipelines.extract import Extract
+from pipelines.filter import Judge, Measure
+from pipelines.programs.index import source_text
+from pipelines.programs.trees import SourceFile, is_source_tree, read_tree
+from pipelines.shard import ShardStage
+from roots import schema
+from roots.errors import SettingsError, unknown_name
+from roots.schema import DOCUMENT, EXTRACT
+from roots.settings import build
+from roots.shards import BATCH_ROWS, read_kept
+from roots.stage import Stage
+
+ENGINE = "source"  # in the place of an extractor: the text as it stands
+BATCH_CHARS = 8 << 20
+
+MEASURED = pa.schema([schema.ID, *(pa.field(name, kind.type) for name, kind in CODE_MEASURES.items()), schema.DROP])
+PROGRAM = pa.schema([*DOCUMENT, pa.field("path", pa.string()), pa.field("license", pa.string())])
+
+
+@cache
+def program_codes() -> dict[str, str]:
+    """Code of every programming language -> its name: "cpp" -> "C++"."""
+    return {known.code: known.name for known in code_languages()}
+
+
+def is_program(code: str) -> bool:
+    """Whether a code is that of a programming language."""
+    return code in program_codes()
+
+
+def find_code(name: str) -> str:
+    """The code of a natural or programming language by any of its names. Raises SettingsError with the nearest one."""
+    wanted = name.strip().lower()
+    found = [code for code, full in program_codes().items() if wanted in (code, full.lower())]
+    if found:
+        return found[0]
+    try:
+        return natural.find_code(name)
+    except SettingsError:
+        known = [*natural.known_codes(), *program_codes()]
+        raise SettingsError(unknown_name("language", name, known)) from None
+
+
+def load_language(name: str, bounds: str | Path = natural.DEFAULT, definitions: str = "repaired") -> Language:
+    """Load a natural or a programming language by any of its names, with a bound set: see filters.language.
+
+    `definitions` are of natural languages only. Raises SettingsError for an unknown language or set.
+    """
+    code = find_code(name)
+    if not is_program(code):
+        return natural.load_language(code, bounds, definitions)
+    return Language(
+        code=code,
+        iso639_3=code,
+        name=program_codes()[code],
+        reading=Reading("Zyyy"),
+        tag=code,
+        bound_set=str(bounds),
+        bounds=code_bounds(bounds),
+    )
+
+
+@dataclass(frozen=True)
+class ExtractPrograms(Stage):
+    """Takes the text of the files in a programming language, as it stands."""
+
+    name: ClassVar[str] = "extract"
+    version: ClassVar[int] = 1
+    schema: ClassVar[pa.Schema] = EXTRACT
+
+    language: str  # a code of `program_codes`
+    body_bytes: int = Limits.body_bytes
+    unpacked_bytes: int = Limits.unpacked_bytes
+
+    def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+        """Make the rows of one source tree from its index shard and the tree itself."""
+        index, tree = sources
+        texts = self._texts(tree)
+        rows: list[dict[str, Any]] = []
+        chars = 0
+        for batch in read_kept([index], ["id", "offset", "languages"]):
+            for key, place, languages in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                wanted = any(item["label"] == self.language for item in languages or ())
+                rows.append({"id": key} | (self._row(place, texts) if wanted else {"drop": "extract.other_language"}))
+                chars += len(rows[-1].get("text") or "")
+                if len(rows) == BATCH_ROWS or chars >= BATCH_CHARS:
+                    yield pa.RecordBatch.from_pylist(rows, schema=EXTRACT)
+                    rows, chars = [], 0
+        if rows:
+            yield pa.RecordBatch.from_pylist(rows, schema=EXTRACT)
+
+    def _texts(self, tree: Path) -> Iterator[SourceFile]:
+        """The files of the tree; none of an archive of pages, which has no program."""
+        if is_source_tree(tree):
+            yield from read_tree(tree, Limits(body_bytes=self.body_bytes, unpacked_bytes=self.unpacked_bytes))
+
+    def _row(self, place: int, files: Iterator[SourceFile]) -> dict[str, Any]:
+        """The columns of the file at a place, which comes after all that were asked for before."""
+        for file in files:
+            if file.place == place and file.data:
+                return {
+                    "text": source_text(file.data)[0],
+                    "extractor": ENGINE,
+                    "language": self.language,
+                    "language_score": 1.0,
+                    "top_langs": [{"label": self.language, "score": 1.0}],
+                }
+            if file.place >= place:
+                break
+        return {"drop": "extract.unreadable"}
+
+
+@dataclass(frozen=True)
+class MeasurePrograms(Stage):
+    """Measures every file that extract kept; drops none."""
+
+    name: ClassVar[str] = "measure"
+    version: ClassVar[int] = 1
+    schema: ClassVar[pa.Schema] = MEASURED
+
+    signals: tuple[str, ...] = tuple(CODE_MEASURES)
+
+    def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+        """Measure the files of [index, extract]."""
+        for batch in read_kept(sources, ["id", "text", "path", "license"]):
+            signals = measure_code(batch["text"], batch["path"].to_pylist(), batch["license"].to_pylist())
+            drop = pa.nulls(batch.num_rows, pa.string())
+            yield pa.RecordBatch.from_arrays([batch["id"], *signals.values(), drop], schema=MEASURED)
+
+
+@dataclass(frozen=True)
+class ShardPrograms(ShardStage):
+    """The dataset of a programming language, with where each file lay and under which licence."""
+
+    schema: ClassVar[pa.Schema] = PROGRAM
+
+
+def extract_of(language: Language, values: Mapping[str, Any]) -> Extract | ExtractPrograms:
+    """The extract stage of a language with the settings the user gave.
+
+    Settings that only pages have (which engine, how long it may run, the language model) do not touch programs.
+    """
+    if not is_program(language.code):
+        return build(Extract, {**values, "language": language.iso639_3}, "extract")
+    own = {field.name for field in fields(ExtractPrograms)}
+    known = {field.name for field in fields(Extract)}
+    kept = {key: value for key, value in values.items() if key in own or key not in known}
+    return build(ExtractPrograms, {**kept, "language": language.code}, "extract")
+
+
+def measure_of(language: Language) -> Measure | MeasurePrograms:
+    """The measure stage of a language."""
+    return MeasurePrograms() if is_program(language.code) else Measure.of(language)
+
+
+def judge_of(language: Language) -> Judge:
+    """The judge of a language's bounds."""
+    return Judge(code_rules(language.bound_set)) if is_program(language.code) else Judge.of(language)
+
+
+def shard_of(code: str) -> type[ShardStage]:
+    """The stage that writes the dataset of a language."""
+    return ShardPrograms if is_program(code) else ShardStage

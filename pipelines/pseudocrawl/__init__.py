@@ -1,0 +1,1 @@
+"""Pages of chosen sites, looked up in an index of a crawl and fetched by range."""

@@ -1,0 +1,1 @@
+"""Releases: write, validate, push, take down, point to, rebuild."""

@@ -1,0 +1,209 @@
+"""publish: the datasets of a work folder as one release, in the layout of the Hugging Face Hub.
+
+Text that did not pass `redact`, or a work folder that does not pass `verify`, is refused unless told otherwise: a
+release can hardly be called back.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+
+from pipelines import release
+from pipelines import work as folders
+from pipelines.catalogue import Rights, check_rights, load_catalogue
+from pipelines.publishing.card import write_card
+from pipelines.publishing.files import FileResult, Progress, make_files, plan_files, rows_of, write_clusters
+from pipelines.publishing.validate import LICENSE
+from pipelines.verify import verify
+from roots import shards
+from roots.errors import InputError, RootsError
+from roots.executors import Executor
+from roots.settings import as_values
+from roots.stage import read_manifest
+
+
+class PublishError(RootsError):
+    """Something must not be published as it is."""
+
+
+@dataclass(frozen=True)
+class Publish:
+    """Settings of a release."""
+
+    name: str = "roots"
+    version: str = "1.0.0"
+    date: str = ""  # of the version, ISO 8601; a release never reads the clock
+    license: str = "other"  # of the collection, as the Hub spells it; the texts keep their own
+    license_link: str = ""  # where its text is; empty: LICENSE.md of the release
+    repo: str = ""  # user/name, where the release is to be found on the Hub: the card says how to load it
+    contact: str = ""  # where to ask for a takedown; needed
+    citation: str = ""  # BibTeX; empty: made from the name and the version
+    file_bytes: int = 1_000_000_000  # of text in a file: about 400 MB of Parquet
+    unredacted: bool = False  # publish text that did not pass `redact`
+    unverified: bool = False  # publish a work folder that does not pass `verify`
+
+    def __post_init__(self) -> None:
+        if self.file_bytes < 1:
+            raise ValueError(f"file_bytes = {self.file_bytes} is below 1")
+        if not self.contact:
+            raise ValueError("a release needs a contact for takedowns: publish.contact=ADDRESS")
+        if len(self.version.split(".")) != 3 or not all(part.isdigit() for part in self.version.split(".")):
+            raise ValueError(f"version = {self.version!r}: three numbers with dots, such as 1.0.0")
+        if not LICENSE.fullmatch(self.license):
+            raise ValueError(f"license = {self.license!r}: as the Hub spells it, such as cc-by-4.0, or other")
+        if self.license_link and not self.license_link.startswith(("https://", "http://")):
+            raise ValueError(f"license_link = {self.license_link!r}: the address of the licence's text")
+
+
+def publish(
+    work: Path,
+    target: Path,
+    codes: Sequence[str],
+    settings: Publish,
+    rights: Rights,
+    executor: Executor,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Write a release of some languages of a work folder; no codes: all that have a dataset. Returns its manifest.
+
+    Raises PublishError where redact or verify did not pass, StageFailed when some files could not be made.
+    """
+    codes = list(codes) or [code for code in folders.languages(work) if (work / code / "manifest.json").is_file()]
+    catalogue = load_catalogue(rights.catalogue)
+    check_rights(rights, catalogue)
+    made = {code: _language_manifest(work, code) for code in codes}
+    if not codes:
+        raise InputError(f"{work} has no dataset yet: run `roots run` first")
+    for code in codes:
+        _check_publishable(work, code, made[code], settings)
+    _check_target(target)
+    files: dict[str, Any] = {}
+    languages: dict[str, Any] = {}
+    for code in codes:
+        tasks = plan_files(work, code, made[code], settings.file_bytes, rights, catalogue)
+        results = make_files(target, tasks, rights, executor, progress)
+        results = {name: result for name, result in results.items() if name in release.with_rows(rows_of(results))}
+        clusters = write_clusters(work, code, target, made[code]["language"]["tag"], results)
+        files |= clusters | {name: result.written.as_values() for name, result in results.items()}
+        if results:
+            languages[made[code]["language"]["tag"]] = _account(work, code, made[code], results)
+    manifest = {
+        "format": 1,
+        "name": settings.name,
+        "version": settings.version,
+        "settings": as_values(settings),
+        "rights": {name: value for name, value in as_values(rights).items() if name != "catalogue"},
+        "sources": {name: as_values(source) for name, source in catalogue.sources.items()},
+        "languages": languages,
+        "files": files,
+        "history": [{"version": settings.version, "date": settings.date, "note": "first release"}],
+    }
+    _remove_others(target, files)
+    release.write_manifest(target, manifest)
+    write_card(target, manifest)
+    return manifest
+
+
+def _check_target(target: Path) -> None:
+    """Raise PublishError for a release that takedowns were applied to."""
+    if (target / "manifest.json").is_file() and len(release.read_manifest(target).get("history", [])) > 1:
+        raise PublishError(
+            f"{target} is a release with takedowns: publishing over it would bring back what was taken down. "
+            "Publish to another folder, and apply its lists of takedowns there"
+        )
+
+
+def _language_manifest(work: Path, code: str) -> dict[str, Any]:
+    path = work / code / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run `roots run {work} --lang {code}` to its end first") from None
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: {error}. Run `roots shard` again") from None
+    if not manifest.get("language"):
+        raise InputError(f"{path} names no language: run `roots shard {work} --lang {code}` again")
+    return dict(manifest)
+
+
+def _check_publishable(work: Path, code: str, made: Mapping[str, Any], settings: Publish) -> None:
+    """Raise PublishError unless the text passed redact and the folder passes verify, or the settings allow it."""
+    redact = made["stages"].get("redact", {})
+    known = redact.get("settings", {})
+    if not settings.unredacted and not known.get("kinds"):
+        raise PublishError(f"{code}: its text did not pass redact. Run `roots redact`, or set publish.unredacted=true")
+    if settings.unverified:
+        return
+    problems = list(verify(work, code))
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise PublishError(
+            f"{code}: does not pass verify: {problems[0]}{more}. Mend it, or set publish.unverified=true"
+        )
+
+
+def _account(work: Path, code: str, made: Mapping[str, Any], results: Mapping[str, FileResult]) -> dict[str, Any]:
+    """What the release says of one language."""
+    splits: dict[str, Counter[str]] = {}
+    sources: dict[str, Counter[str]] = {}
+    left_out: Counter[str] = Counter()
+    pii: Counter[str] = Counter()
+    for name, result in results.items():
+        split = name.rpartition("/")[2].partition("-")[0]
+        counts = {"rows": result.written.rows, "text_bytes": result.written.text_bytes, "bytes": result.written.bytes}
+        splits.setdefault(split, Counter()).update({**counts, "characters": result.written.characters})
+        for source, part in result.sources.items():
+            sources.setdefault(source, Counter()).update(part)
+        left_out.update(result.left_out)
+        pii.update(result.pii)
+    return {
+        "code": code,
+        "name": made["language"]["name"],
+        "made_by": made["made_by"],
+        "inputs": made["inputs"],
+        "stages": made["stages"],
+        "dedup": _dedup(work, code),
+        "words": _words(work, code),
+        "splits": {split: dict(sorted(counts.items())) for split, counts in sorted(splits.items())},
+        "sources": {source: dict(sorted(counts.items())) for source, counts in sorted(sources.items())},
+        "left_out": dict(sorted(left_out.items())),
+        "pii": dict(sorted(pii.items())),
+    }
+
+
+def _dedup(work: Path, code: str) -> dict[str, Any]:
+    """Settings of dedup by value, and what its audit found at and above the threshold; nothing where it was off."""
+    path = folders.dedup_report(work, code)
+    if not path.is_file():
+        return {}
+    report = json.loads(path.read_text(encoding="utf-8"))
+    pairs = [
+        {"from": each["from"], "to": each["to"], "pairs": each["pairs"], "resolved": each["resolved"]["share"]}
+        for each in report.get("sample", {}).get("intervals", ())
+        if each["pairs"] and each["from"] >= report["settings"]["jaccard"]
+    ]
+    return {"settings": report["settings"], "pairs": pairs}
+
+
+def _words(work: Path, code: str) -> int:
+    """Words of all documents that passed every stage, as `measure` counted them."""
+    total = 0
+    for name in sorted(read_manifest(folders.folder(work, code, "redact"))["shards"]):
+        for batch in shards.read_kept(folders.chain(work, code, name, "shard"), ["words"]):
+            total += pc.sum(batch["words"]).as_py() or 0
+    return int(total)
+
+
+def _remove_others(target: Path, files: Mapping[str, Any]) -> None:
+    """Remove files of an earlier cut of the same release: a reader of the folder would count them twice."""
+    for path in sorted([*target.glob("data/*/*.parquet"), *target.glob("clusters/*.parquet")]):
+        if path.relative_to(target).as_posix() not in files:
+            path.unlink()
+    for folder in sorted(target.glob("data/*")):
+        if not any(folder.iterdir()):
+            folder.rmdir()

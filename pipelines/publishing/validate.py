@@ -1,0 +1,105 @@
+"""validate: would the Hub take this release, and does `datasets` load it, whole and as a stream?
+
+The Hub's own check of a card is a question to its server. What can be known without it is checked here: the card is
+read by huggingface_hub and its configs, features and splits by `datasets`, as their loaders do; then the values for
+which the Hub has closed lists or forms.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module, resources
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from pipelines import release
+from pipelines.publishing.files import NOTES
+from roots.errors import SettingsError
+
+LOOKED_AT = 100  # rows that the stream and the whole must have in common, a split
+LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]*")  # as the Hub spells them: cc-by-4.0
+LICENSE_LINK = re.compile(r"LICENSE(?:\.md)?|https?://\S+")
+
+
+def validate(target: Path) -> Iterator[str]:
+    """Yield one sentence for everything that is wrong with a release folder as the Hub and `datasets` see it.
+
+    Needs the `datasets` extra; raises SettingsError without it.
+    """
+    try:
+        datasets, hub = import_module("datasets"), import_module("huggingface_hub")
+    except ImportError:
+        raise SettingsError(
+            "validating a release needs the library datasets: pip install 'roots-corpus[datasets]'"
+        ) from None
+    manifest = release.read_manifest(target)
+    yield from release.check_files(target)
+    yield from check_card(hub, datasets, (target / "README.md").read_text(encoding="utf-8"), manifest)
+    with _quiet(datasets):
+        for tag, language in sorted(manifest["languages"].items()):
+            yield from _check_loading(datasets, target, tag, language["splits"])
+
+
+def check_card(hub: Any, datasets: Any, text: str, manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the metadata of a card: read by the two libraries, then held against the Hub's lists."""
+    module = import_module("datasets.utils.metadata")
+    try:
+        data = hub.DatasetCard(text).data
+        configs = module.MetadataConfigs.from_dataset_card_data(data)
+        infos = import_module("datasets.info").DatasetInfosDict.from_dataset_card_data(data)
+    except (ValueError, TypeError, KeyError, import_module("yaml").YAMLError) as error:
+        yield f"README.md: its metadata cannot be read: {error}"
+        return
+    values = data.to_dict()
+    yield from _check_license(values)
+    for key, list_ in (("size_categories", "size_categories"), ("multilinguality", "multilingualities")):
+        known = json.loads(resources.files("datasets.utils.resources").joinpath(f"{list_}.json").read_text("utf-8"))
+        yield from (f"README.md: {key} {value!r} is unknown to the Hub" for value in set(values[key]) - set(known))
+    for code in values.get("language", []):
+        if not re.fullmatch(r"[a-z]{2,3}", code):
+            yield f"README.md: language {code!r} is no code of ISO 639"
+    languages = manifest["languages"]
+    if set(configs) != set(languages) or set(infos) != set(languages):
+        yield f"README.md: configs {sorted(configs)}, the manifest has {sorted(languages)}"
+    for tag in sorted(set(infos) & set(languages)):
+        found = {split: info.num_examples for split, info in infos[tag].splits.items()}
+        if found != {split: counts["rows"] for split, counts in languages[tag]["splits"].items()}:
+            yield f"README.md: splits of {tag} are not those of the manifest"
+
+
+def _check_license(values: Mapping[str, Any]) -> Iterator[str]:
+    if not LICENSE.fullmatch(str(values.get("license"))):
+        yield f"README.md: license {values.get('license')!r} is not spelt as the Hub does, such as cc-by-4.0"
+    if values.get("license") == "other" and not values.get("license_name"):
+        yield "README.md: a license that is `other` needs a license_name"
+    if "license_link" in values and not LICENSE_LINK.fullmatch(str(values["license_link"])):
+        yield f"README.md: license_link {values['license_link']!r} is neither LICENSE, LICENSE.md nor an address"
+
+
+def _check_loading(datasets: Any, target: Path, tag: str, splits: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """Load one language whole and as a stream; the two must begin with the same documents."""
+    (target / NOTES).mkdir(exist_ok=True)
+    with TemporaryDirectory(dir=target / NOTES) as cache:
+        whole = datasets.load_dataset(str(target), tag, cache_dir=cache)
+        stream = datasets.load_dataset(str(target), tag, streaming=True, cache_dir=cache)
+        for split, counts in splits.items():
+            if split not in whole or whole[split].num_rows != counts["rows"]:
+                found = whole[split].num_rows if split in whole else 0
+                yield f"{tag}, {split}: datasets loads {found} rows, the manifest has {counts['rows']}"
+            elif list(islice(stream[split], LOOKED_AT)) != list(islice(whole[split], LOOKED_AT)):
+                yield f"{tag}, {split}: the stream begins with other rows than the whole"
+
+
+@contextmanager
+def _quiet(datasets: Any) -> Iterator[None]:
+    """Without the progress bars of `datasets`, one a split."""
+    shown = datasets.are_progress_bars_disabled() is False
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            datasets.enable_progress_bars()

@@ -1,0 +1,1 @@
+"""How far a run is: status of a work folder, progress of a command."""

@@ -1,0 +1,279 @@
+"""How far a run is, seen from anywhere that sees its folder: receipts and names of files, nothing else.
+
+Nobody is asked: the machines that work need not be reachable, nor run. A shard that has a receipt is done; when it came
+is the time of its file; a hidden temporary file is a shard in the making, and its name says on which machine; a note of
+failure (roots.stage.failure_note) says why one could not be made.
+"""
+
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipelines import work as folders
+from pipelines.watching.progress import append_line, clock
+from roots import shards
+from roots.errors import InputError
+from roots.shards import Receipt
+from roots.stage import read_manifest
+
+RECENT_SECONDS = 900.0  # rates are of the shards that came in this time before the last one
+SHOWN = 5  # failures named, of a stage
+WORD_CHARS = 300  # of a failure
+OF = re.compile(r"(.*)-\d+-of-(\d+)\.(?:parquet|arrow)")
+TEMPORARY = re.compile(r"\..+?\.(?:parquet|arrow)\.(?P<host>.+)-\d+\.tmp")
+PSEUDOCRAWL = ("lookup", "select", "fetch")
+
+
+@dataclass(frozen=True)
+class StageState:
+    """How far one stage of one language is."""
+
+    language: str  # "" for the stages that all languages share
+    stage: str
+    done: int  # shards
+    total: int | None  # None where nobody can know yet
+    rows: int = 0  # documents read
+    kept: int = 0
+    size: int = 0  # bytes of the shards
+    drops: Mapping[str, int] = field(default_factory=dict)
+    failures: Mapping[str, str] = field(default_factory=dict)  # shard -> why
+    making: Mapping[str, int] = field(default_factory=dict)  # machine -> shards in the making
+    newest: float | None = None  # seconds since 1970, when the last shard came
+    per_second: float | None = None  # documents, of late
+    seconds_left: float | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether all shards are there."""
+        return self.total is not None and self.done >= self.total
+
+
+class Watcher:
+    """Looks at a work folder again and again; a shard that did not change is not read again."""
+
+    def __init__(self, work: Path) -> None:
+        self._work = work
+        self._known: dict[Path, tuple[tuple[int, int], Receipt | None]] = {}
+
+    def look(self) -> list[StageState]:
+        """All stages of all languages, in order. Raises InputError where there is no work folder."""
+        home = self._work / "pseudocrawl"
+        try:
+            archives: int | None = len(folders.known_inputs(self._work))
+        except InputError:
+            if not home.is_dir():
+                raise
+            archives = None
+        states = [self._state("", stage, home / stage, None) for stage in PSEUDOCRAWL if (home / stage).is_dir()]
+        if archives is not None:
+            states.append(self._state("", "index", self._work / "index", archives))
+        for code in folders.languages(self._work):
+            for stage in folders.CHAIN[1:]:
+                place = folders.folder(self._work, code, stage)
+                state = self._state(code, stage, place, archives)
+                if stage == "dedup" and not state.finished:
+                    states += [self._state(code, f"dedup.{step.name}", step, None) for step in _steps(place)]
+                states.append(state)
+            states.append(self._state(code, "shard", folders.folder(self._work, code, "shard"), None))
+        return states
+
+    def _state(self, language: str, stage: str, place: Path, total: int | None) -> StageState:
+        """What the files of one folder say."""
+        found = sorted(self._shards(place, "*/*.arrow" if stage == "shard" else "*.parquet"))
+        receipts = [receipt for _, _, receipt in found]
+        drops: dict[str, int] = {}
+        for receipt in receipts:
+            for reason, rows in receipt.drops.items():
+                drops[reason] = drops.get(reason, 0) + rows
+        if total is None:
+            total = _total(stage, [path for _, path, _ in found]) or _listed(place)
+        rate = _rate([(at, receipt.rows) for at, _, receipt in found])
+        left = None if total is None else max(0, total - len(found))
+        made = {path.name for _, path, _ in found}
+        return StageState(
+            language, stage, len(found), total,
+            rows=sum(receipt.rows for receipt in receipts),
+            kept=sum(receipt.kept for receipt in receipts),
+            size=sum(receipt.body_bytes for receipt in receipts),
+            drops=dict(sorted(drops.items(), key=lambda item: (-item[1], item[0]))),
+            failures={name: why for name, why in _failures(place).items() if name not in made},
+            making=_making(place),
+            newest=found[-1][0] if found else None,
+            per_second=rate[1] if rate and left else None,
+            seconds_left=left / rate[0] if rate and left else None,
+        )  # fmt: skip
+
+    def _shards(self, place: Path, pattern: str) -> Iterator[tuple[float, Path, Receipt]]:
+        """When each shard came, and its receipt."""
+        for path in place.glob(pattern):
+            try:
+                stat = path.stat()
+            except OSError:
+                continue  # gone since it was listed
+            mark = (stat.st_mtime_ns, stat.st_size)
+            if self._known.get(path, (None, None))[0] != mark:
+                self._known[path] = (mark, shards.read_receipt(path))
+            receipt = self._known[path][1]
+            if receipt is not None and not path.name.startswith("."):
+                yield stat.st_mtime, path, receipt
+
+
+def _steps(place: Path) -> list[Path]:
+    """The folders of dedup's sub-steps, in the order in which they were begun."""
+    return sorted(
+        (path for path in place.glob("*") if path.is_dir()), key=lambda path: (path.stat().st_ctime, path.name)
+    )
+
+
+def _total(stage: str, paths: Sequence[Path]) -> int | None:
+    """How many shards there will be, where their names tell ("data-00000-of-00012.arrow")."""
+    if stage == "select":
+        return 1
+    series = {(str(path.parent), found[1]): int(found[2]) for path in paths if (found := OF.fullmatch(path.name))}
+    return sum(series.values()) if series and (stage != "shard" or len(series) > 1) else None
+
+
+def _listed(place: Path) -> int | None:
+    """How many shards a stage that has ended says it has."""
+    try:
+        return len(read_manifest(place)["shards"])
+    except (InputError, KeyError):
+        return None
+
+
+def _rate(found: Sequence[tuple[float, int]]) -> tuple[float, float] | None:
+    """Shards and documents a second, of those that came of late; None for fewer than two."""
+    recent = [each for each in found if each[0] > found[-1][0] - RECENT_SECONDS]
+    seconds = recent[-1][0] - recent[0][0] if recent else 0.0
+    if seconds <= 0:
+        return None
+    return (len(recent) - 1) / seconds, sum(rows for _, rows in recent[1:]) / seconds
+
+
+def _failures(place: Path) -> dict[str, str]:
+    """Why shards could not be made, by name."""
+    found = {}
+    for path in sorted(place.glob(".*.failed")):
+        try:
+            why = path.read_text(encoding="utf-8", errors="replace")[:WORD_CHARS].strip()
+        except OSError:
+            continue
+        found[path.name[1:].removesuffix(".failed")] = why
+    return found
+
+
+def _making(place: Path) -> dict[str, int]:
+    """On which machines shards are in the making."""
+    hosts: dict[str, int] = {}
+    for path in [*place.glob(".*.tmp"), *place.glob("*/.*.arrow.*.tmp")]:
+        if found := TEMPORARY.fullmatch(path.name):
+            hosts[found["host"]] = hosts.get(found["host"], 0) + 1
+    return dict(sorted(hosts.items()))
+
+
+def is_finished(states: Sequence[StageState]) -> bool:
+    """Whether nothing is left to be done of what was begun."""
+    return bool(states) and all(state.finished and not state.failures for state in states)
+
+
+def printable(text: str) -> str:
+    """A text of others on one line, without what a terminal would obey."""
+    return "".join(char if char.isprintable() else " " for char in " ".join(text.split()))
+
+
+def screen(work: Path, states: Sequence[StageState], now: float) -> Iterator[str]:
+    """What a person sees, line by line."""
+    failed = sum(len(state.failures) for state in states)
+    yield f"{work}  {datetime.fromtimestamp(now):%H:%M:%S}  " + (f"{failed} shards failed" if failed else "no failures")
+    yield f"{'':<3}{'stage':<15}{'shards':>15}{'documents':>14}{'kept':>14}{'docs/s':>10}  left"
+    for state in states:
+        total = "?" if state.total is None else f"{state.total:,}"
+        rate = f"{state.per_second:,.0f}" if state.per_second else ""
+        line = f"{state.language:<3}{state.stage:<15}{f'{state.done:,}/{total}':>15}{state.rows:>14,}{state.kept:>14,}"
+        yield f"{line}{rate:>10}  {_left(state, now)}"
+        for name, why in list(state.failures.items())[:SHOWN]:
+            yield f"      failed: {printable(name)}: {printable(why)}"
+        if len(state.failures) > SHOWN:
+            yield f"      and {len(state.failures) - SHOWN} more failed"
+
+
+def _left(state: StageState, now: float) -> str:
+    """How long a stage will still take, and who is at it."""
+    if state.finished:
+        return "done"
+    parts = [clock(state.seconds_left)] if state.seconds_left is not None else []
+    if state.making:
+        parts.append(
+            "in the making: " + ", ".join(f"{printable(host)} {count}" for host, count in state.making.items())
+        )
+    elif state.newest is not None and now - state.newest > 1:
+        parts.append(f"nobody is at it, the last shard came {clock(now - state.newest)} ago")
+    return "  ".join(parts) or ("not begun" if not state.done else "")
+
+
+def as_json(work: Path, states: Sequence[StageState], now: float) -> str:
+    """One look as one line of JSON."""
+    stamp = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
+    stages = [asdict(state) | {"finished": state.finished} for state in states]
+    return json.dumps({"time": stamp, "event": "status", "work": str(work), "stages": stages}, ensure_ascii=False)
+
+
+# name, kind, what it is, and how it is read off a stage; None leaves the sample out
+METRICS = (
+    ("roots_shards_done", "gauge", "Shards that are done.", lambda s: s.done),
+    ("roots_shards", "gauge", "Shards in all.", lambda s: s.total),
+    ("roots_shards_failed", "gauge", "Shards that could not be made.", lambda s: len(s.failures)),
+    ("roots_shards_in_the_making", "gauge", "Temporary files of shards.", lambda s: sum(s.making.values())),
+    ("roots_documents", "gauge", "Documents read.", lambda s: s.rows),
+    ("roots_documents_kept", "gauge", "Documents kept.", lambda s: s.kept),
+    ("roots_shard_bytes", "gauge", "Bytes of the shards.", lambda s: s.size),
+    ("roots_documents_per_second", "gauge", "Documents a second, of late.", lambda s: s.per_second),
+    ("roots_seconds_left", "gauge", "Seconds until the stage is done, at this rate.", lambda s: s.seconds_left),
+    ("roots_last_shard_timestamp_seconds", "gauge", "When the last shard came.", lambda s: s.newest),
+)
+
+
+def as_prometheus(states: Sequence[StageState]) -> str:
+    """One look as a text file for Prometheus's node exporter. Source: Prometheus, text exposition format 0.0.4."""
+    lines: list[str] = []
+    for name, kind, what, read in METRICS:
+        lines += [f"# HELP {name} {what}", f"# TYPE {name} {kind}"]
+        for state in states:
+            if (value := read(state)) is not None:
+                lines.append(f"{name}{{{_labels(language=state.language, stage=state.stage)}}} {value}")
+    lines += ["# HELP roots_documents_dropped Documents dropped, by reason.", "# TYPE roots_documents_dropped gauge"]
+    for state in states:
+        for reason, rows in state.drops.items():
+            labels = _labels(language=state.language, stage=state.stage, reason=reason)
+            lines.append(f"roots_documents_dropped{{{labels}}} {rows}")
+    return "\n".join(lines) + "\n"
+
+
+def _labels(**labels: str) -> str:
+    escaped = {key: text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n") for key, text in labels.items()}
+    return ",".join(f'{key}="{text}"' for key, text in escaped.items())
+
+
+def watch(
+    work: Path, every: float | None, log: Path | None = None, prometheus: Path | None = None
+) -> Iterator[tuple[list[StageState], float]]:
+    """Look at a work folder every so many seconds until all is done (or once, where `every` is None).
+
+    Appends each look to `log`, one JSON line, and writes it to `prometheus`, whole or not at all.
+    """
+    watcher = Watcher(work)
+    while True:
+        now = time.time()
+        states = watcher.look()
+        if log is not None:
+            append_line(log, as_json(work, states, now))
+        if prometheus is not None:
+            shards.write_text(prometheus, as_prometheus(states))
+        yield states, now
+        if every is None or is_finished(states):
+            return
+        time.sleep(every)

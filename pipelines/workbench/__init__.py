@@ -1,0 +1,1 @@
+"""The threshold workbench: `roots report` writes it as one HTML file."""

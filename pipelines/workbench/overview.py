@@ -1,0 +1,94 @@
+"""What a report says of the work folder as a whole: stages, languages, and how signals go together."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from filters.language import known_codes, load_language
+from pipelines import work as folders
+from roots import shards
+from roots.errors import InputError
+from roots.stage import read_manifest
+
+STAGES = (*folders.CHAIN, "shard")
+
+
+def stages_of(work: Path, language: str, words: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What each stage was given, kept and dropped for which reason, in plain words; stages not run are left out."""
+    found: list[dict[str, Any]] = []
+    for stage in STAGES:
+        manifest = _manifest(work, language, stage)
+        if manifest is None:
+            break
+        drops = sorted(manifest["drops"].items(), key=lambda item: (-item[1], item[0]))
+        found.append(
+            {
+                "stage": stage,
+                "what": words["stages"][stage],
+                "rows": manifest["rows"],
+                "kept": manifest["kept"],
+                "drops": [{"reason": name, "rows": rows, "what": _reason(name, words)} for name, rows in drops],
+            }
+        )
+    return found
+
+
+def _reason(name: str, words: Mapping[str, Mapping[str, Any]]) -> str:
+    """A reason in plain words: a signal's title for what the filter drops."""
+    stage, _, signal = name.partition(".")
+    if stage == "filter" and signal in words["signals"]:
+        return f"{words['signals'][signal]['title']}: out of bounds"
+    return str(words["reasons"].get(name, name))
+
+
+def _manifest(work: Path, language: str, stage: str) -> dict[str, Any] | None:
+    try:
+        return read_manifest(folders.folder(work, language, stage))
+    except InputError:
+        return None  # the stage has not been run: said by leaving it out
+
+
+def languages_of(work: Path) -> list[dict[str, Any]]:
+    """Every language of the work folder: pages looked at, documents kept so far, and the size of the dataset."""
+    found: list[dict[str, Any]] = []
+    for code in folders.languages(work):
+        manifests = {stage: _manifest(work, code, stage) for stage in STAGES[1:]}
+        done = [stage for stage, manifest in manifests.items() if manifest]
+        receipts = [shards.read_receipt(path) for path in sorted(folders.folder(work, code, "shard").glob("*/*.arrow"))]
+        extract = manifests["extract"] or {"rows": 0, "kept": 0}
+        last = manifests[done[-1]] if done else None
+        found.append(
+            {
+                "code": code,
+                "name": load_language(code).name if code in known_codes() else code,
+                "pages": extract["rows"],
+                "extracted": extract["kept"],
+                "documents": last["kept"] if last else 0,
+                "stage": done[-1] if done else "",
+                "bytes": sum(receipt.text_bytes for receipt in receipts if receipt),
+            }
+        )
+    return found
+
+
+def correlation(signals: Mapping[str, npt.NDArray[np.float64]]) -> dict[str, Any]:
+    """Rank correlation (Spearman) of all pairs of signals that vary: names, and rows of numbers from -1 to 1.
+
+    `signals` holds float64 (documents,) without NaN.
+    """
+    names = [name for name, values in signals.items() if len(values) > 2 and values.min() < values.max()]
+    if len(names) < 2:
+        return {"names": [], "rows": []}
+    ranks = np.stack([_ranks(signals[name]) for name in names])
+    return {"names": names, "rows": np.corrcoef(ranks).round(2).tolist()}
+
+
+def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Ranks, equal values sharing the middle one."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    middle: npt.NDArray[np.float64] = ends - (counts - 1) / 2
+    return middle[inverse]

@@ -1,0 +1,227 @@
+"""report: the threshold workbench, one HTML file in which a person who speaks a language sets its bounds.
+
+The file holds all it needs: style, program, numbers and texts. It opens from a disk without a server, loads nothing and
+sends nothing. What comes from the crawl is packed (zlib, base64) and put on the page as text only; a content security
+policy lets no program run but ours.
+"""
+
+import base64
+import hashlib
+import json
+import re
+import tomllib
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from filters.language import DEFAULT, Bound, Language, bound_sets, load_language
+from filters.signals.measures import MEASURES
+from filters.signals.rules import SIGNALS, Rule, rules_of
+from pipelines import work as folders
+from pipelines.workbench.overview import correlation, languages_of, stages_of
+from pipelines.workbench.sample import Numbers, Sample, Shown, Texts, choose_whole, cut, read_sample, read_texts
+from roots.errors import InputError
+from roots.shards import write_text
+from roots.stage import read_manifest
+
+STYLE = ("base.css", "bounds.css", "reader.css", "overview.css")
+PROGRAM = ("dom.js", "data.js", "bounds.js", "plot.js", "cards.js", "labels.js", "reader.js", "overview.js", "main.js")
+BLOCK = 64  # whole texts are packed by so many, so that the page unpacks only what is read
+
+
+@dataclass(frozen=True)
+class Report:
+    """How much of the corpus is in the page."""
+
+    documents: int = 20_000  # sampled documents that can be read
+    numbers: int = 40_000  # sampled documents that are counted: the same ones, and more
+    excerpt: int = 280  # characters of each document
+    longest: int = 40_000  # characters of a document that is shown whole
+    whole: int = 8_000  # documents shown whole, at most
+    file_bytes: int = 14_000_000  # of the page; whole texts take what is left
+    redact: bool = True  # replace personal data in what is shown
+    bounds: str = ""  # a bound set or TOML file to begin with; empty: what the filter stage judged by
+
+    def __post_init__(self) -> None:
+        for name in ("documents", "numbers", "longest"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)}: 1 or more is needed")
+        for name in ("excerpt", "whole", "file_bytes"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} = {getattr(self, name)}: 0 or more is needed")
+        if not self.documents <= self.numbers <= 60_000:
+            raise ValueError(f"numbers = {self.numbers}: from {self.documents} (documents) to 60000 are possible")
+
+
+def write_report(work: Path, language_code: str, target: Path, settings: Report | None = None) -> Path:
+    """Write the workbench of one language of a work folder to `target`, an HTML file; returns its path.
+
+    The same work folder gives the same bytes. Raises InputError where the language has not been measured, SettingsError
+    for an unknown language or bound set.
+    """
+    settings = settings or Report()
+    language = load_language(language_code)
+    read_manifest(folders.folder(work, language.code, "measure"))  # says what is missing
+    names = sorted(folders.known_inputs(work))
+    chains = [folders.chain(work, language.code, name, "filter") for name in names]
+    sample = read_sample(chains, settings.numbers, [folders.folder(work, language.code, "filter") / n for n in names])
+    if not sample.total:
+        raise InputError(f"{work} holds no document in {language.name}: there is nothing to report")
+    begin = _begin(work, language, settings.bounds)
+    readable = min(settings.documents, len(sample.ids))
+    whole = choose_whole(sample, rules_of(begin[1].bounds), readable, settings.whole)
+    shown = Shown(settings.excerpt, settings.longest, settings.redact)
+    texts = read_texts(chains, sample, readable, whole, shown)
+    values = _values(work, begin, sample, settings) | {"readable": readable, "lengths": texts.lengths, "whole": whole}
+    packed = {"numbers": _pack(sample.packed())}
+    packed["excerpts"] = _pack_excerpts(texts, settings.file_bytes // 2)
+    room = settings.file_bytes - sum(map(len, packed.values())) - len(_page(language, values, {}).encode())
+    blocks, held = _pack_texts(texts.whole, whole, room)
+    packed |= {f"texts-{number}": block for number, block in enumerate(blocks)}
+    values["whole"] = held
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_text(target, _page(language, values, packed))
+    return target
+
+
+def _begin(work: Path, language: Language, bounds: str) -> tuple[str, Language]:
+    """The bounds that the page begins with, and what they are called."""
+    if bounds:
+        return bounds, load_language(language.code, bounds)
+    try:
+        settings = read_manifest(folders.folder(work, language.code, "filter"))["settings"]
+    except InputError:  # it has been measured, not judged yet
+        return DEFAULT, language
+    rules = tuple(Rule(**rule) for rule in settings["rules"])
+    for name in (DEFAULT, *bound_sets(language.code)):
+        known = load_language(language.code, name)
+        if rules_of(known.bounds) == rules:
+            return name, known
+    note = "as the corpus was filtered"
+    own = {rule.signal: Bound(rule.min, rule.max, note) for rule in rules}
+    return "as filtered", Language(language.code, language.iso639_3, language.name, language.reading, bounds=own)
+
+
+def _values(work: Path, begin: tuple[str, Language], sample: Sample, settings: Report) -> dict[str, Any]:
+    """All that the page's program is told, but for numbers and texts."""
+    name, language = begin
+    words = plain_words()
+    sets = {each: _bounds(load_language(language.code, each)) for each in bound_sets(language.code)}
+    sets[name] = _bounds(language)
+    numbers = sample.numbers
+    return {
+        "language": {"code": language.code, "name": language.name, "tag": load_language(language.code).tag},
+        "total": sample.total,
+        "counted": len(sample.ids),
+        "redacted": settings.redact,
+        "key": hashlib.sha256("\n".join([language.code, str(sample.total), *sample.ids]).encode()).hexdigest()[:16],
+        "begin": name,
+        "standard": DEFAULT,
+        "sets": sets,
+        "groups": words["groups"],
+        "signals": [_signal(signal, words["signals"].get(signal), numbers.get(signal)) for signal in SIGNALS],
+        "ids": sample.layout(),
+        "stages": stages_of(work, language.code, words),
+        "languages": languages_of(work),
+        "domains": sample.domains,
+        "correlation": correlation({key: each.values for key, each in numbers.items() if each.whole}),
+    }
+
+
+def _bounds(language: Language) -> dict[str, dict[str, Any]]:
+    return {key: {"min": b.min, "max": b.max, "source": b.source} for key, b in language.bounds.items()}
+
+
+def _signal(name: str, words: Mapping[str, str] | None, numbers: Numbers | None) -> dict[str, Any]:
+    """One signal in plain words, and where its numbers lie; `column` is null for one not measured in this language."""
+    ceiling = MEASURES[name].high if name in MEASURES else 1  # sureness is a share
+    if words is None:  # new: what its docstring says will do until someone writes it plainly
+        words = {
+            "title": name.replace("_", " ").capitalize(),
+            "what": MEASURES[name].meaning,
+            "high": "",
+            "low": "",
+            "bad": "both",
+            "axis": "share" if ceiling == 1 else "number",
+            "group": "meaning",
+        }
+    return {"name": name, **words, "ceiling": ceiling, "column": numbers.column() if numbers else None}
+
+
+def plain_words() -> dict[str, dict[str, Any]]:
+    """What the page calls signals, stages and reasons."""
+    return tomllib.loads(_part("words.toml"))
+
+
+def _part(name: str) -> str:
+    return (resources.files("pipelines") / "workbench" / name).read_text(encoding="utf-8")
+
+
+def _pack(data: bytes) -> str:
+    """Bytes as the page unpacks them. No letter of base64 can end a script element."""
+    return base64.b64encode(zlib.compress(data, 9)).decode("ascii")
+
+
+def _pack_json(values: Any) -> str:
+    return _pack(json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
+
+
+def _pack_excerpts(texts: Texts, limit: int) -> str:
+    """Pack the addresses and the beginnings of documents, shorter ones where they do not fit into `limit` bytes."""
+    excerpts = texts.excerpts
+    packed = _pack_json([texts.urls, excerpts])
+    while len(packed) > limit and any(excerpts):
+        excerpts = [cut(excerpt, len(excerpt) // 2) for excerpt in excerpts]
+        packed = _pack_json([texts.urls, excerpts])
+    return packed
+
+
+def _pack_texts(texts: Mapping[int, str], order: list[int], limit: int) -> tuple[list[str], list[int]]:
+    """Pack whole texts in order until `limit` bytes are full; returns the blocks and the documents that are in them."""
+    blocks: list[str] = []
+    held: list[int] = []
+    size = 0
+    for start in range(0, len(order), BLOCK):
+        part = order[start : start + BLOCK]
+        block = _pack_json([texts[place] for place in part])
+        size += len(block)
+        if size > limit:
+            break
+        blocks.append(block)
+        held += part
+    return blocks, held
+
+
+def safe_json(values: Any) -> str:
+    """JSON that may stand in a script element: nothing in it can end the element or begin a comment."""
+    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for letter in ("<", ">", "&", "\u2028", "\u2029"):
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate cannot be written
+
+
+def _page(language: Language, values: Mapping[str, Any], packed: Mapping[str, str]) -> str:
+    """The whole file."""
+    style = "\n".join(_part(name) for name in STYLE)
+    program = '"use strict";\n(() => {\n' + "\n".join(_part(name) for name in PROGRAM) + "\n})();\n"
+    data = "\n".join(
+        f'<script type="application/octet-stream" id="data-{name}">{block}</script>' for name, block in packed.items()
+    )
+    parts = {
+        "POLICY": "default-src 'none'; base-uri 'none'; form-action 'none'; "
+        f"style-src 'sha256-{_digest(style)}'; script-src 'sha256-{_digest(program)}'",
+        "TITLE": f"{language.name} ({language.code}): threshold workbench",
+        "STYLE": style,
+        "VALUES": safe_json(values),
+        "DATA": data,
+        "PROGRAM": program,
+    }
+    # One pass, so that nothing in a part is taken for the name of another.
+    return re.sub(r"\{\{([A-Z]+)\}\}", lambda found: parts[found[1]], _part("page.html"))
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")

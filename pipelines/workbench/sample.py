@@ -1,0 +1,260 @@
+"""The documents that a report shows: which ones, their numbers, their texts.
+
+Which ones is decided by a digest of the id, so that the sample is the same whatever the order of archives, and a
+smaller sample is a part of a larger one.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unicodedata import category
+from urllib.parse import urlsplit
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from filters.personal_data import as_shown, redact_url
+from filters.signals.rules import SIGNALS, Rule
+from roots.errors import ShardError
+from roots.shards import open_shard, read, read_kept
+
+MISSING = 0xFFFF  # the rank of a document that has no number
+DOMAINS = 25  # listed
+NEAR = 60  # documents on each side of a bound that are shown whole before all others
+MARGIN = 400  # characters read past the end of what is shown
+STEPS = 48  # places along a signal near which documents are shown whole
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is shown of a text."""
+
+    excerpt: int  # characters of every document
+    longest: int  # characters of one that is shown whole
+    redact: bool  # whether personal data are replaced by tags
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """One signal of the sampled documents."""
+
+    values: npt.NDArray[np.float64]  # (documents,); NaN where there is no number
+    kind: str  # "float32" or "int32": as it is stored and judged
+    place: int  # of its column among the packed ones
+
+    @property
+    def whole(self) -> bool:
+        """Whether every document has a number."""
+        return not bool(np.isnan(self.values).any())
+
+    def ranks(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint16]]:
+        """The different values in order, and which one each document has; MISSING for none."""
+        known = ~np.isnan(self.values)
+        table, inverse = np.unique(self.values[known], return_inverse=True)
+        ranks = np.full(len(self.values), MISSING, np.uint16)
+        ranks[known] = inverse
+        return table, ranks
+
+    def column(self) -> dict[str, Any]:
+        """How the page finds the column."""
+        return {"kind": self.kind, "place": self.place, "different": len(self.ranks()[0])}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The sampled documents in the order of their digests."""
+
+    total: int  # documents that were measured
+    ids: list[str]
+    rows: npt.NDArray[np.int64]  # where each stands among all measured documents
+    numbers: dict[str, Numbers]  # signals that have numbers
+    domains: list[dict[str, Any]] = field(default_factory=list)
+
+    def packed(self) -> bytes:
+        """All columns, then the ids. A column: its table (float32 or int32), then low and high bytes of the ranks."""
+        parts: list[bytes] = []
+        for numbers in self.numbers.values():
+            table, ranks = numbers.ranks()
+            parts.append(table.astype("<f4" if numbers.kind == "float32" else "<i4").tobytes())
+            parts += [(ranks & 0xFF).astype(np.uint8).tobytes(), (ranks >> 8).astype(np.uint8).tobytes()]
+        return b"".join([*parts, "\n".join(self.ids).encode("utf-8", "replace")])
+
+    def layout(self) -> int:
+        """Bytes of the ids, which stand last."""
+        return len("\n".join(self.ids).encode("utf-8", "replace"))
+
+
+def read_sample(chains: Sequence[Sequence[Path]], size: int, verdicts: Sequence[Path]) -> Sample:
+    """Sample at most `size` of the documents that `chains` ([index, extract, measure] each) keep.
+
+    `verdicts` are the shards of the filter stage, for the domains' share of drops; those that are missing are left out.
+    """
+    digests: list[int] = []
+    domains: Counter[str] = Counter()
+    dropped: Counter[str] = Counter()
+    for chain, verdict in zip(chains, verdicts, strict=True):
+        hosts: list[str] = []
+        for batch in read_kept(chain, ["id", "url"]):
+            digests += [_digest(name) for name in batch["id"].to_pylist()]
+            hosts += [_host(url) for url in batch["url"].to_pylist()]
+        domains.update(hosts)
+        dropped.update(_dropped(hosts, verdict))
+    order = np.argsort(np.array(digests, np.uint64), kind="stable")[:size]
+    ids, columns = _read_numbers(chains, order)
+    numbers: dict[str, Numbers] = {}
+    for signal, column in columns.items():
+        if column.null_count < len(column):
+            kind = "float32" if pa.types.is_float32(column.type) else "int32"
+            values = np.array(column.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+            numbers[signal] = Numbers(values, kind, len(numbers))
+    listed = [
+        {"domain": host, "documents": count, "dropped": dropped[host]}
+        for host, count in sorted(domains.items(), key=lambda item: (-item[1], item[0]))[:DOMAINS]
+    ]
+    return Sample(len(digests), ids, order.astype(np.int64), numbers, listed)
+
+
+def _digest(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=8).digest(), "big")
+
+
+def _host(url: str | None) -> str:
+    """The host of a URL without "www."; hosts are ASCII, so that nothing in one looks like what it is not."""
+    try:
+        host = urlsplit(url or "").hostname or ""
+    except ValueError:
+        return "(no address)"
+    return host.removeprefix("www.")[:100] or "(no address)"
+
+
+def _dropped(hosts: Sequence[str], verdict: Path) -> Iterator[str]:
+    """Hosts of the documents that the filter stage dropped; none where it has not judged these documents."""
+    if not verdict.is_file():
+        return
+    kept = [drop is None for batch in read(verdict, ["drop"]) for drop in batch["drop"].to_pylist()]
+    if len(kept) != len(hosts):
+        raise ShardError(f"{verdict} judges {len(kept)} documents of {len(hosts)}: run `roots filter` again")
+    yield from (host for host, keep in zip(hosts, kept, strict=True) if not keep)
+
+
+def _pick(
+    chains: Sequence[Sequence[Path]], wanted: npt.NDArray[np.int64], columns: Sequence[str]
+) -> Iterator[tuple[npt.NDArray[np.int64], pa.RecordBatch]]:
+    """The rows `wanted` of all chains' kept rows, batch by batch: (their places in `wanted`, columns)."""
+    order = np.argsort(wanted, kind="stable")
+    rows = wanted[order]
+    start = 0
+    for chain in chains:
+        for batch in read_kept(chain, columns):
+            low, high = np.searchsorted(rows, [start, start + batch.num_rows])
+            if high > low:
+                yield order[low:high], batch.take(pa.array((rows[low:high] - start).tolist(), pa.int64()))
+            start += batch.num_rows
+
+
+def _read_numbers(
+    chains: Sequence[Sequence[Path]], order: npt.NDArray[np.intp]
+) -> tuple[list[str], dict[str, pa.Array]]:
+    """Ids and signals of the rows `order`, in that order."""
+    if not len(order):
+        return [], {}
+    stored = {name for path in chains[0] for name in open_shard(path).schema_arrow.names}
+    signals = [signal for signal in SIGNALS if signal in stored]  # a signal may be younger than the work folder
+    found = list(_pick(chains, order.astype(np.int64), ["id", *signals]))
+    table = pa.Table.from_batches([batch for _, batch in found]).combine_chunks()
+    places = np.concatenate([place for place, _ in found])
+    table = table.take(pa.array(np.argsort(places).tolist(), pa.int64())).combine_chunks()
+    columns = {signal: table[signal].chunk(0) for signal in signals}
+    return table["id"].to_pylist(), columns
+
+
+def choose_whole(sample: Sample, rules: Sequence[Rule], readable: int, count: int) -> list[int]:
+    """Which of the first `readable` documents are shown whole, most wanted first; at most `count`.
+
+    First those nearest to a bound on either side of it, then some near every place to which a bound could be moved,
+    then any.
+    """
+    chosen: dict[int, None] = {}
+    limits = [(rule.signal, limit) for rule in rules for limit in (rule.min, rule.max) if limit is not None]
+    for signal, limit in limits:
+        if signal in sample.numbers:
+            chosen |= dict.fromkeys(_nearest(sample.numbers[signal].values[:readable], limit, NEAR))
+    spread: list[int] = []
+    for numbers in sample.numbers.values():
+        values = numbers.values[:readable]
+        known = values[~np.isnan(values)]
+        if len(known):
+            low, high = np.quantile(known, [0.001, 0.999])
+            steps = np.concatenate([np.linspace(low, high, STEPS), np.quantile(known, np.linspace(0, 1, STEPS))])
+            for step in steps.tolist():
+                spread += _nearest(values, step, 1)
+    chosen |= dict.fromkeys(spread)
+    chosen |= dict.fromkeys(range(readable))
+    return list(chosen)[:count]
+
+
+def _nearest(values: npt.NDArray[np.float64], limit: float, count: int) -> list[int]:
+    """The `count` documents below and the `count` at or above a limit that are nearest to it."""
+    found: list[int] = []
+    for side in (values < limit, values >= limit):
+        places = np.flatnonzero(side)
+        far = np.abs(values[places] - limit)
+        if len(places) > count:
+            edge = np.partition(far, count - 1)[count - 1]
+            places, far = places[far <= edge], far[far <= edge]
+        found += places[np.argsort(far, kind="stable")][:count].tolist()
+    return found
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What can be read of the first documents of a sample."""
+
+    urls: list[str]
+    excerpts: list[str]
+    lengths: list[int]  # characters of the whole text
+    whole: Mapping[int, str]
+
+
+def read_texts(
+    chains: Sequence[Sequence[Path]], sample: Sample, readable: int, whole: Sequence[int], shown: Shown
+) -> Texts:
+    """Read the texts of the first `readable` documents: the beginning of each, and all of those in `whole`."""
+    urls, excerpts, lengths = [""] * readable, [""] * readable, [0] * readable
+    wanted = set(whole)
+    found: dict[int, str] = {}
+    for places, batch in _pick(chains, sample.rows[:readable], ["url", "text", "language"]):
+        for place, row in zip(places.tolist(), batch.to_pylist(), strict=True):
+            text = row["text"] or ""
+            urls[place] = _clean(redact_url(row["url"] or ""), row["language"], shown)[:200]
+            lengths[place] = len(text)
+            # More is read than is shown, so that an address at the cut is seen whole and replaced.
+            limit = shown.longest if place in wanted else shown.excerpt
+            clean = _clean(text[: limit + MARGIN], row["language"], shown)
+            excerpts[place] = cut(clean, shown.excerpt)
+            if place in wanted:
+                found[place] = cut(clean, limit)
+    return Texts(urls, excerpts, lengths, found)
+
+
+def cut(text: str, limit: int) -> str:
+    """At most `limit` characters, ending after a word or, where words are not spaced, before no combining mark."""
+    if len(text) <= limit:
+        return text
+    for end in range(limit, max(limit - 40, 0), -1):
+        if text[end].isspace():
+            return text[:end]
+    while limit and (category(text[limit])[0] == "M" or "\u200d" in text[limit - 1 : limit + 1]):
+        limit -= 1
+    return text[:limit]
+
+
+def _clean(text: str, language: str | None, shown: Shown) -> str:
+    """A text with personal data replaced by tags, as the dataset has it."""
+    if not shown.redact or not text:
+        return text
+    return as_shown(text, language)

@@ -1,0 +1,253 @@
+"""Languages and scripts of texts, labels of models, and the gate."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from filters.language import known_codes, load_language
+from filters.language_id import identify as language_id
+from filters.language_id.arbiter import Arbiter, Pair
+from filters.language_id.identify import (
+    SAMPLE,
+    WIDE,
+    WIDE_SHA256,
+    WIKIPEDIAS,
+    gate,
+    label_of,
+    load_model,
+    sample,
+    sha256_of_model,
+    split_label,
+    wide_path,
+)
+from filters.language_id.samples import normal
+from filters.language_id.scripts import han_form, identify, identify_page, script_counts, script_of
+from filters.text.quick_text import SAMPLE as PAGE_SAMPLE
+from filters.text.quick_text import quick_text, sample_of
+from roots.errors import InputError, SettingsError
+
+TEXTS = {
+    "fra_Latn": "Le chat dort sur la table pendant que les enfants jouent dans le jardin de la maison.",
+    "arb_Arab": "القط ينام على الطاولة والأطفال يلعبون في حديقة البيت تحت أشعة الشمس الدافئة.",
+    "hin_Deva": "बिल्ली मेज़ पर सो रही है और बच्चे घर के बगीचे में खेल रहे हैं, सूरज चमक रहा है।",
+    "ben_Beng": "বিড়ালটি টেবিলের উপর ঘুমাচ্ছে এবং শিশুরা বাড়ির বাগানে খেলা করছে।",
+    "tam_Taml": "பூனை மேசையின் மீது தூங்குகிறது, குழந்தைகள் தோட்டத்தில் விளையாடுகிறார்கள்.",
+    "tha_Thai": "แมวนอนอยู่บนโต๊ะ เด็กๆ กำลังเล่นอยู่ในสวนหน้าบ้าน",
+    "zho_Hans": "猫在桌子上睡觉,孩子们在院子里玩耍,太阳照着这间房子,妈妈在厨房里做饭。",
+    "zho_Hant": "貓在桌子上睡覺,孩子們在院子裡玩耍,太陽照著這間房子,媽媽在廚房裡做飯。",
+    "jpn_Jpan": "猫はテーブルの上で眠り、子どもたちは庭で遊んでいます。天気がいいですね。",
+    "kor_Hang": "고양이는 탁자 위에서 자고 아이들은 마당에서 놀고 있습니다.",
+    "vie_Latn": "Con mèo ngủ trên bàn trong khi trẻ em chơi đùa ngoài vườn trước nhà.",
+    "swh_Latn": "Paka amelala juu ya meza na watoto wanacheza katika bustani ya nyumba yetu leo asubuhi.",
+    "npi_Deva": "बिरालो टेबुलमा सुतिरहेको छ र बालबालिकाहरू घरको बगैंचामा खेलिरहेका छन्।",
+    "srp_Cyrl": "Мачка спава на столу док се деца играју у башти испред куће.",
+}
+
+
+@pytest.mark.parametrize("label", TEXTS)
+def test_identify(label: str) -> None:
+    found = identify(TEXTS[label], load_model())
+    assert found[0][0] == label
+    assert 1 <= len(found) <= 3
+    assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
+    assert all(0 <= score <= 1 for _, score in found)
+
+
+def test_serbian_in_latin_letters_is_said_to_be() -> None:
+    labels = [
+        label for label, _ in identify("Mačka spava na stolu dok se deca igraju u bašti ispred kuće.", load_model())
+    ]
+    assert all(label.endswith("_Latn") for label in labels)
+
+
+@pytest.mark.parametrize("text", ["", " \n ", "1234 ... !!", "🙂🙂"])
+def test_a_text_without_letters_has_no_language(text: str) -> None:
+    assert identify(text, load_model()) == []
+    assert script_of(text) == "Zzzz"
+
+
+def test_lines_and_surrogates_are_no_harm() -> None:
+    model = load_model()
+    text = TEXTS["fra_Latn"]
+    assert identify(text.replace(" ", "\n"), model) == identify(text, model)
+    assert identify(text + "\ud800", model)[0][0] == "fra_Latn"
+
+
+def test_labels_of_other_models() -> None:
+    for raw, label in {
+        "__label__fr": "fra_Latn",
+        "__label__fra_Latn": "fra_Latn",
+        "__label__cmn_Hani": "zho_Hani",
+        "__label__zho_Hant": "zho_Hant",
+        "__label__swa_Latn": "swh_Latn",
+        "__label__yor_Latn": "yor_Latn",
+        "__label__tum": "tum_Zzzz",
+        "__label__als": "gsw_Latn",
+        "__label__als_Latn": "als_Latn",
+    }.items():
+        assert label_of(raw) == label, raw
+
+
+def test_a_missing_wheel_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(language_id, "find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match="is not installed: install roots-corpus again"):
+        wide_path()
+
+
+def test_every_label_of_the_wide_model_is_mapped() -> None:
+    model = load_model(WIDE)
+    assert model.labels == set(WIKIPEDIAS.values())
+    assert len(model.labels) == len(WIKIPEDIAS) == 176
+    assert all(len(code) == 3 and len(script) == 4 for code, script in map(split_label, model.labels))
+
+
+def test_labels_agree_with_the_language_files() -> None:
+    by_code = {code: load_language(code) for code in known_codes()}
+    shared = [code for code in by_code if code in WIKIPEDIAS]
+    assert len(shared) >= 20
+    for code in shared:
+        assert WIKIPEDIAS[code] == f"{by_code[code].iso639_3}_{by_code[code].script}"
+
+
+def test_a_model_is_what_its_digest_says() -> None:
+    assert load_model(WIDE).sha256 == sha256_of_model(WIDE) == WIDE_SHA256
+    assert load_model(wide_path()).sha256 == WIDE_SHA256
+    assert load_model().sha256 == sha256_of_model() != WIDE_SHA256
+    assert load_model(WIDE).knows("yor")
+    assert not load_model(WIDE).knows("wol")
+
+
+def test_the_default_knows_every_language_that_has_a_file() -> None:
+    model = load_model()
+    assert all(model.knows(load_language(code).iso639_3) for code in known_codes())
+    assert model.knows("hun")
+
+
+@pytest.mark.parametrize("content", [b"", b"no model", b"\xba\x16\x4f\x2f" + bytes(100)])
+def test_what_is_no_model_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_bytes(content)
+    with pytest.raises(InputError, match="no fastText model"):
+        load_model(str(tmp_path / "model.bin"))
+
+
+def test_a_missing_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot read the language model"):
+        load_model(str(tmp_path / "absent.bin"))
+    with pytest.raises(InputError, match="cannot read the language model"):
+        load_model(str(tmp_path))
+
+
+@pytest.mark.parametrize("cut", [sample, sample_of])
+def test_a_sample_is_bounded_and_holds_both_ends(cut: Callable[[str], str]) -> None:
+    text = "a" * 5000 + "\n" + "m" * 5000 + "\n" + "z" * 5000
+    part = cut(text)
+    assert len(part) <= max(SAMPLE, PAGE_SAMPLE) + 20
+    assert {"a", "m", "z"} <= set(part)
+    assert cut("short") == "short"
+
+
+def test_scripts() -> None:
+    assert script_counts("abc где 12")["Latn"] == 3
+    assert list(script_counts("abcd где")) == ["Latn", "Cyrl"]
+    assert script_of("የኢትዮጵያ") == "Ethi"
+    assert script_of("漢字かな") == "Jpan"
+    assert han_form(TEXTS["zho_Hant"]) == "Hant"
+    assert han_form(TEXTS["zho_Hans"]) == "Hans"
+    assert script_of("é".encode().decode()) == "Latn"
+
+
+PAGES = [
+    [{"label": "fra_Latn", "score": 0.9}, {"label": "eng_Latn", "score": 0.03}],
+    [{"label": "eng_Latn", "score": 0.9}, {"label": "fra_Latn", "score": 0.04}],
+    [],
+    None,
+    [{"label": "arz_Arab", "score": 0.6}],
+]
+
+
+def test_gate() -> None:
+    known = load_model().labels
+    assert gate(PAGES, "fra", 0.05, known) == [True, False, False, False, False]
+    assert gate(PAGES, "fra", 0.01, known) == [True, True, False, False, False]
+    assert gate(PAGES, "arb", 0.05, known) == [False, False, False, False, True]
+
+
+def test_the_gate_is_open_for_languages_that_the_model_does_not_know() -> None:
+    assert gate(PAGES, "wol", 0.05, load_model(WIDE).labels) == [True] * 5
+
+
+@pytest.mark.parametrize("before", [20, 60, 100])
+def test_the_gate_sees_a_second_language_in_a_part_of_a_page(before: int) -> None:
+    # the part is longer than glances lie apart
+    most, part = TEXTS["srp_Cyrl"] + "\n", (TEXTS["fra_Latn"] + "\n") * 12
+    page = most * before + part + most * (120 - before)
+    model = load_model()
+    plain, looked = identify(sample_of(page), model), identify_page(page, model)
+    rows = [[{"label": label, "score": score} for label, score in found] for found in (plain, looked)]
+    assert looked[0][0] == "srp_Cyrl"
+    assert gate(rows, "fra", 0.05, model.labels) == [False, True]
+
+
+# page -> its quick text
+QUICK = {
+    b"<p>a</p><p>b</p>": b"a\nb",
+    b"a<b>b</b> c": b"a b c",
+    b"<script>x < y</script>a": b"a",
+    b"<SCRIPT type='a'>if (a</b>)</ScRiPt >a": b"a",
+    b"a<!-- <p>x</p> -->b": b"a b",
+    b"a<!-- x": b"a",
+    b"a<!---->b": b"a b",
+    b"<style>p{}</style\n>a": b"a",
+    b"1 < 2 <3 > 0": b"1 < 2 <3 > 0",
+    b"<?xml version='1'?><!doctype html>a": b"a",
+    b"a <": b"a <",
+    b"a <p": b"a",
+    b"": b"",
+    b"<": b"<",
+    b"<!": b"",
+    b"<!-": b"",
+    b"</": b"",
+    b"<scripted>a</scripted>": b"a",
+    b"<svg><text>x</text></svg>a": b"a",
+    "<p>été\u3000日本</p>".encode(): "été\u3000日本".encode(),
+}
+
+
+@pytest.mark.parametrize("page", QUICK)
+def test_quick_text(page: bytes) -> None:
+    assert quick_text(page) == QUICK[page]
+
+
+def test_the_sample_of_a_page_knows_character_references() -> None:
+    assert sample_of("&eacute;t&eacute; &amp; hiver") == "été & hiver"
+
+
+class Told:
+    """A model that keeps what it was asked, and is as sure as it is told."""
+
+    def __init__(self, label: str, score: float) -> None:
+        self.label, self.score = label, score
+        self.asked: list[str] = []
+
+    def predict(self, lines: Sequence[str], k: int) -> list[list[tuple[float, str]]]:
+        self.asked += lines
+        return [[(self.score, f"__label__{self.label}")] for _ in lines]
+
+
+@pytest.mark.parametrize(
+    ("line", "score", "readings"),
+    [
+        ("word " * 100, 0.95, ["pieces"]),
+        ("word " * 100, 0.85, ["pieces", "whole"]),  # in doubt
+        ("12.50 x 9 " * 50, 0.95, ["whole"]),  # pieces of a price list hold few letters
+        ("word " * 20, 0.95, ["whole"]),
+    ],
+)
+def test_the_whole_of_a_long_line_is_read_only_where_its_pieces_leave_doubt(
+    line: str, score: float, readings: list[str]
+) -> None:
+    own, wide = Told("wol_Latn", score), Told("fr", 0.5)
+    Pair(own, wide, Arbiter({"wol_Latn": (1.0,) * 6}, frozenset()), {"__label__fr": "fra_Latn"}).predict(line, 3)
+    whole = len(normal(line).strip())
+    assert ["whole" if len(asked) == whole else "pieces" for asked in own.asked] == readings

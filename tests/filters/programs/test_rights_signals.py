@@ -1,0 +1,66 @@
+import time
+
+import pytest
+
+from filters.programs.rights_signals import SIGNALS, signals_of
+from pipelines.index import Index
+
+
+@pytest.mark.parametrize(
+    ("headers", "signals"),
+    [
+        ([("X-Robots-Tag", "noindex, NoAI")], ["noai", "noindex"]),
+        ([("x-robots-tag", "none")], ["noindex"]),
+        ([("x-robots-tag", "googlebot: noindex")], []),
+        ([("x-robots-tag", "max-snippet: 10, noarchive")], ["noarchive"]),
+        ([("x-robots-tag", "all")], []),
+        ([("TDM-Reservation", " 1 ")], ["tdm-reservation"]),
+        ([("tdm-reservation", "0")], []),
+        ([("Content-Usage", "search=y, train-ai=n")], ["no-train-ai"]),
+        ([("content-usage", "train-ai=y")], []),
+        ([("server", "noai")], []),
+        ([("x-robots-tag", "noai"), ("x-robots-tag", "noimageai")], ["noai", "noimageai"]),
+        ([], []),
+    ],
+)
+def test_headers(headers, signals):
+    assert signals_of(headers, b"") == signals
+    assert set(signals) <= SIGNALS
+
+
+@pytest.mark.parametrize(
+    ("page", "signals"),
+    [
+        (b'<meta name="robots" content="noindex,nofollow,noai">', ["noai", "noindex"]),
+        (b"<META CONTENT='noai, noimageai' NAME=robots>", ["noai", "noimageai"]),
+        (b"<meta name=robots content=noai/>", []),
+        (b"<meta name=robots content=noai >", ["noai"]),
+        (b'<meta name="tdm-reservation" content="1"/>', ["tdm-reservation"]),
+        (b'<meta name="googlebot" content="noai">', []),
+        (b'<meta name="description" content="robots noai">', []),
+        (b"<p>robots noai</p>", []),
+        (b'<meta name="robots">', []),
+        ('<meta name="robots" content="нет, noai">'.encode(), ["noai"]),
+        (b" " * 70_000 + b'<meta name="robots" content="noai">', []),
+    ],
+)
+def test_pages(page, signals):
+    assert signals_of([], page) == signals
+
+
+@pytest.mark.parametrize("piece", [b"<meta ", b"<meta name=robots content=", b"<meta name='", b"<" * 9, b'content="'])
+def test_no_page_makes_it_slow(piece):
+    start = time.process_time()
+    signals_of([], piece * 20_000)
+    assert time.process_time() - start < 1
+
+
+def test_signals_travel_from_the_archive_to_the_index(tmp_path):
+    page = b"<html><head><meta name=robots content='noai'></head><body><p>Une phrase en clair.</p></body></html>"
+    http = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTDM-Reservation: 1\r\n\r\n" + page
+    head = "WARC/1.0\r\nWARC-Type: response\r\nWARC-Record-ID: <urn:uuid:1>\r\nWARC-Target-URI: http://a.example/\r\n"
+    kind = f"Content-Type: application/http; msgtype=response\r\nContent-Length: {len(http)}\r\n\r\n"
+    path = tmp_path / "a.warc"
+    path.write_bytes(head.encode() + kind.encode() + http + b"\r\n\r\n")
+    (batch,) = Index().make("a.parquet", [path])
+    assert batch["signals"].to_pylist() == [["noai", "tdm-reservation"]]

@@ -1,0 +1,104 @@
+"""The classifier of good and bad text: trained by one command, asked by the filter stage, measured on unseen text."""
+
+import json
+from pathlib import Path
+from random import Random
+
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner
+
+from filters.language import Reading, load_language
+from filters.signals.measures import MEASURES, measure
+from filters.signals.quality import CHARACTERS, normal, quality
+from pipelines.cli.main import main
+from pipelines.filter import Filter, Measure
+from pipelines.models.quality import QualityTraining, report, train
+from roots.errors import InputError, SettingsError
+from roots.stage import settings_of
+from tests.support.paths import ROOT
+
+pytest.importorskip("floret", reason="floret is not installed: pip install 'roots-corpus[lid]'")
+
+GOOD = ["the river bends past the mill", "a farmer brings wheat", "children fish from the bridge", "the flood was high"]
+BAD = ["buy now cheap", "click here to win", "best price casino", "hot deal free shipping"]
+SMALL = QualityTraining(dim=8, bucket=1000, epochs=20)
+
+
+def write(path: Path, phrases: list[str], count: int = 120) -> Path:
+    random = Random(len(phrases[0]))
+    texts = [" and ".join(random.choices(phrases, k=6)) + f" {number}" for number in range(count)]
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("quality")
+    good, bad = write(folder / "good.jsonl", GOOD), write(folder / "bad.jsonl", BAD)
+    options = ["--set", "quality.dim=8", "--set", "quality.bucket=1000", "--set", "quality.epochs=20"]
+    target = folder / "model.bin"
+    done = CliRunner().invoke(
+        main, ["quality", "train", "--good", str(good), "--bad", str(bad), "--to", str(target), *options]
+    )
+    assert done.exit_code == 0, done.output
+    assert "area under ROC 1.000" in done.output
+    return target
+
+
+def test_good_and_bad_text_are_told_apart(trained: Path) -> None:
+    found = quality(["The mill by the river.\nA farmer.", "BUY NOW! Free shipping, casino", ""], str(trained))
+    assert found[0] > 0.9
+    assert found[1] < 0.1
+    assert 0 <= found[2] <= 1
+    signal = measure(pa.array(["the river and the mill"]), Reading("Latn", quality_model=str(trained)))["quality"]
+    assert signal.type == MEASURES["quality"].type == pa.float32()
+    assert signal[0].as_py() > 0.9
+
+
+def test_the_card_says_what_it_was_made_of(trained: Path) -> None:
+    card = json.loads(trained.with_suffix(".json").read_text())
+    assert card["documents"] == {"good": 120, "bad": 120, "of each": 120}
+    assert card["held out"]["documents"] == 24
+    assert sorted(card["files"]["good"]) == ["good.jsonl"]
+
+
+def test_the_same_text_in_another_order_gives_the_same_model(trained: Path, tmp_path: Path) -> None:
+    folder = trained.parent
+    lines = (folder / "good.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "good.jsonl").write_text("".join(reversed(lines)))
+    train([tmp_path / "good.jsonl"], [folder / "bad.jsonl"], tmp_path / "model.bin", SMALL)
+    assert (tmp_path / "model.bin").read_bytes() == trained.read_bytes()
+
+
+def test_without_a_model_it_is_null_and_with_one_its_digest_decides(trained: Path, tmp_path: Path) -> None:
+    french = load_language("fr")
+    assert measure(pa.array(["le moulin"]), french.reading)["quality"].null_count == 1
+    (tmp_path / "fr.bin").write_bytes(trained.read_bytes())
+    named = Filter(quality_model=str(tmp_path / "{code}.bin")).models(french)
+    assert named.reading.quality_model == str(tmp_path / "fr.bin")
+    settings = settings_of(Measure.of(named))
+    assert settings != settings_of(Measure.of(french))
+    assert str(tmp_path) not in str(settings)
+
+
+def test_what_is_no_such_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "broken").write_text("no model")
+    for name in ("absent", "broken"):
+        with pytest.raises(SettingsError, match=name):
+            quality(["a"], str(tmp_path / name))
+    with pytest.raises(SettingsError, match="roots quality train"):
+        quality(["a"], str(ROOT / "filters" / "models" / "roots46.ftz"))
+
+
+def test_too_little_text_and_text_of_one_kind_are_refused(tmp_path: Path) -> None:
+    good, few = write(tmp_path / "good.jsonl", GOOD), write(tmp_path / "few.jsonl", BAD, 40)
+    with pytest.raises(InputError, match="40 documents are too few"):
+        train([good], [few], tmp_path / "model.bin", SMALL)
+    with pytest.raises(SettingsError, match="cannot tell"):
+        report(train([good], [good], tmp_path / "model.bin", SMALL))
+
+
+def test_a_text_is_read_the_same_in_training_and_after() -> None:
+    assert normal(" Ab\n12\t__label__bad\ud800 ") == "ab 00 bad?"
+    assert len(normal("x" * CHARACTERS * 2)) == CHARACTERS

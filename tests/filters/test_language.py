@@ -1,0 +1,134 @@
+"""Every language file is whole, names its sources, and judges its own examples as it says."""
+
+import tomllib
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from filters.language import Bound, Example, bound_sets, find_code, known_codes, load_language
+from filters.signals.measures import measure
+from filters.signals.rules import LANGUAGE_SCORE, judge, rules_of
+from filters.text.characters import SCRIPTS
+from filters.text.words import SEGMENTERS, read_texts
+from roots.errors import InputError, SettingsError
+from tests.support.paths import ROOT
+
+ROOTS_LANGUAGES = [
+    "ak", "ar", "as", "bm", "bn", "ca", "en", "es", "eu", "fon", "fr", "gu", "hi", "id", "ig", "ki", "kn", "lg", "ln",
+    "ml", "mr", "ne", "nso", "ny", "or", "pa", "pt", "rn", "rw", "sn", "st", "sw", "ta", "te", "tn", "ts", "tum", "tw",
+    "ur", "vi", "wo", "xh", "yo", "zh", "zht", "zu",
+]  # fmt: skip
+WITH_BOUNDS_OF_ROOTS = ["ar", "bn", "ca", "en", "es", "eu", "fr", "hi", "id", "pt", "ur", "vi", "zh"]
+
+
+def test_there_is_a_file_for_each_of_the_46_languages_of_roots() -> None:
+    assert len(ROOTS_LANGUAGES) == 46
+    assert list(known_codes()) == ROOTS_LANGUAGES
+
+
+@pytest.mark.parametrize("code", ROOTS_LANGUAGES)
+def test_a_language_file_is_whole(code: str) -> None:
+    language = load_language(code)
+    assert language.code == code
+    assert len(language.iso639_3) == 3
+    assert language.tag == f"{language.iso639_3}_{language.script}"
+    assert language.script in SCRIPTS
+    assert language.reading.segmenter in SEGMENTERS
+    assert language.reading.flagged_words
+    for name in bound_sets(code):
+        bounds = load_language(code, name).bounds
+        assert rules_of(bounds)
+        assert all(bound.source for bound in bounds.values())
+    for words in (language.reading.function_words, language.reading.flagged_words):
+        assert all(word == word.strip().lower() and word for word in words)
+
+
+EXAMPLES = [
+    (code, example)
+    for code in ROOTS_LANGUAGES
+    for language in [load_language(code)]
+    for example in (*language.kept, *language.dropped)
+]
+
+
+@pytest.mark.parametrize(("code", "example"), EXAMPLES, ids=[f"{c}-{e.reason or 'kept'}" for c, e in EXAMPLES])
+def test_a_language_judges_its_examples_as_its_file_says(code: str, example: Example) -> None:
+    language = load_language(code)
+    bounds = {signal: bound for signal, bound in language.bounds.items() if signal != LANGUAGE_SCORE}
+    _, failed = judge(measure(pa.array([example.text]), language.reading), rules_of(bounds))
+    reason = example.reason
+    assert (reason in failed[0].as_py()) if reason else failed[0].as_py() == []
+
+
+@pytest.mark.parametrize("code", ROOTS_LANGUAGES)
+def test_every_language_shows_documents_kept_and_dropped(code: str) -> None:
+    language = load_language(code)
+    assert language.kept
+    assert language.dropped
+
+
+WORDS = tomllib.loads((ROOT / "tests/fixtures" / "words.toml").read_text(encoding="utf-8"))
+NOT_YET = {"zht": {"來的"}}  # what is known to be cut otherwise than by a person
+
+
+@pytest.mark.parametrize("code", ROOTS_LANGUAGES)
+def test_words_are_cut_as_a_person_does(code: str) -> None:
+    text = pa.array([WORDS[code]["text"]], pa.large_string())
+    batch = read_texts(text, load_language(code).reading.segmenter)
+    spans = zip(batch.words.starts.tolist(), batch.words.ends.tolist(), strict=True)
+    found = ["".join(map(chr, batch.codes[start:end])) for start, end in spans]
+    assert set(found) - set(WORDS[code]["words"]) == NOT_YET.get(code, set())
+    assert code in NOT_YET or found == WORDS[code]["words"]
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("fr", "fr"), ("fra", "fr"), ("fra_Latn", "fr"), ("French", "fr"), ("FR", "fr"), ("zh", "zh"), ("zhs", "zh"),
+     ("zh-Hant", "zht"), ("zho_Hant", "zht"), ("zho", "zh"), ("cmn_Hani", "zh"), ("swa", "sw"), ("swh_Latn", "sw")],
+)  # fmt: skip
+def test_a_language_answers_to_its_names(name: str, code: str) -> None:
+    assert find_code(name) == code
+
+
+def test_an_unknown_language_names_the_nearest() -> None:
+    with pytest.raises(SettingsError, match="unknown language 'eus_Latin'"):
+        load_language("eus_Latin")
+    with pytest.raises(SettingsError, match="Did you mean 'nso'"):
+        load_language("nsoo")
+    with pytest.raises(SettingsError, match="Did you mean 'roots'"):
+        load_language("fr", "rots")
+
+
+def test_the_bounds_of_roots_are_as_published() -> None:
+    french = load_language("fr", "roots").bounds
+    assert (french["words"].min, french["words"].max) == (13, 100_000)
+    assert french["word_repetition"].max == 0.13
+    assert french["function_words"].min == 0.27
+    assert load_language("ur").reading.word_ngram == 7
+    assert load_language("zh").reading.character_ngram == 3
+    assert load_language("sw", "roots").bounds["special_characters"].max == 0.4  # ROOTS's default row
+
+
+def test_bounds_from_a_file_lie_over_the_default(tmp_path: Path) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text('[bounds.words]\nmin = 3\nsource = "mine"\n[bounds.digits]\nmax = "none"\n', encoding="utf-8")
+    language = load_language("fr", path)
+    assert language.bounds["words"] == Bound(3, 100_000, "mine")
+    assert language.bounds["digits"].max is None
+    assert language.bounds["signs"] == load_language("fr").bounds["signs"]
+    with pytest.raises(InputError, match="no file"):
+        load_language("fr", tmp_path / "absent.toml")
+    path.write_text("[bounds.words]\nmin = 3\nmax = 2\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"min 3.0 is above max 2.0"):
+        load_language("fr", path)
+    path.write_text("[bounds.words]\nleast = 3\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match="unknown setting 'least'"):
+        load_language("fr", path)
+
+
+def test_fidelity_mode_reads_as_roots_did() -> None:
+    assert load_language("fr", "roots", "roots").reading.segmenter == "roots"
+    assert load_language("fr", "roots", "roots").reading.longest_word == 45
+    with pytest.raises(SettingsError, match="neither"):
+        load_language("fr", "roots", "other")

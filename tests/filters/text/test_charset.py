@@ -1,0 +1,125 @@
+"""The charset of a page, by evidence."""
+
+import csv
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filters.text.charset import codec_of, decode
+from pipelines.archives.records import Limits, read_records
+from tests.support.paths import ROOT
+
+BUILT = ROOT.parent / "shared" / "data" / "warc" / "built"
+FRENCH = "Les élèves français étudient à l'école où l'été dernier ils ont gagné le prix de la ville de Nîmes. " * 4
+RUSSIAN = "Кошка спит на столе, а дети играют в саду возле дома, пока светит солнце. " * 4
+ARABIC = "القط ينام على الطاولة والأطفال يلعبون في حديقة البيت تحت الشمس. " * 4
+CHINESE = "猫在桌子上睡觉,孩子们在院子里玩耍,太阳照着房子。" * 8
+TAIWAN = "貓在桌子上睡覺,孩子們在院子裡玩耍,太陽照著房子。" * 8
+JAPANESE = "猫はテーブルの上で眠り、子どもたちは庭で遊んでいます。" * 8
+KOREAN = (
+    "고양이는 탁자 위에서 자고 아이들은 마당에서 놀고 있습니다. 오늘은 날씨가 맑아서 많은 사람들이 공원에 나왔습니다. "
+    "우리 가족은 저녁에 함께 밥을 먹고 이야기를 나누었습니다. 내일은 비가 온다고 하니 우산을 가지고 가야 합니다."
+)
+POLISH = "Kot śpi na stole, a dzieci bawią się w ogrodzie, gdy świeci słońce i żółte liście spadają. " * 4
+
+# text, how it is stored, HTTP label, meta label -> charset, evidence
+EVIDENCE = [
+    (FRENCH, "utf-8", "utf-8", "", "utf-8", "http"),
+    (FRENCH, "utf-8", "", "utf-8", "utf-8", "meta"),
+    (FRENCH, "utf-8", "", "", "utf-8", "utf-8"),
+    (FRENCH, "utf-8", "iso-8859-1", "", "utf-8", "utf-8"),
+    (FRENCH, "utf-8", "gb2312", "big5", "utf-8", "utf-8"),
+    (FRENCH, "utf-8", "klingon", "", "utf-8", "utf-8"),
+    (FRENCH, "utf-8-sig", "iso-8859-1", "", "utf-8", "bom"),
+    (FRENCH, "utf-16", "utf-8", "utf-8", "utf-16le", "bom"),
+    (FRENCH, "utf-16-le", "", "", "utf-16le", "detector"),
+    (FRENCH, "utf-16-be", "iso-8859-1", "", "utf-16be", "detector"),
+    (FRENCH, "cp1252", "iso-8859-1", "", "windows-1252", "http"),
+    (FRENCH, "cp1252", "", "latin1", "windows-1252", "meta"),
+    (FRENCH, "cp1252", "utf-8", "windows-1252", "windows-1252", "meta"),
+    (FRENCH, "cp1252", "", "", "windows-1252", "detector"),
+    (FRENCH, "cp1252", "", "utf-8", "windows-1252", "detector"),
+    (RUSSIAN, "cp1251", "windows-1251", "", "windows-1251", "http"),
+    (RUSSIAN, "cp1251", "iso-8859-1", "windows-1251", "windows-1251", "meta"),
+    (RUSSIAN, "koi8-r", "iso-8859-1", "", "koi8-r", "detector"),
+    (ARABIC, "cp1256", "iso-8859-1", "", "windows-1256", "detector"),
+    (ARABIC, "iso8859-6", "", "", "iso-8859-6", "detector"),
+    (CHINESE, "gb2312", "gb2312", "", "gb18030", "http"),
+    (CHINESE, "gb18030", "", "", "gb18030", "detector"),
+    (CHINESE, "gb18030", "iso-8859-1", "utf-8", "gb18030", "detector"),
+    (TAIWAN, "big5", "", "big5", "big5", "meta"),
+    (TAIWAN, "big5", "", "", "big5", "detector"),
+    (JAPANESE, "shift_jis", "x-sjis", "", "shift_jis", "http"),
+    (JAPANESE, "euc-jp", "", "", "euc-jp", "detector"),
+    (JAPANESE, "iso2022_jp", "iso-2022-jp", "", "iso-2022-jp", "http"),
+    (KOREAN, "euc-kr", "ks_c_5601-1987", "", "euc-kr", "http"),
+    (KOREAN, "euc-kr", "", "", "euc-kr", "detector"),
+    (POLISH, "iso8859-2", "iso-8859-2", "", "iso-8859-2", "http"),
+    ("plain ASCII only", "ascii", "", "", "utf-8", "utf-8"),
+]
+
+
+@pytest.mark.parametrize(("text", "stored", "http", "meta", "charset", "evidence"), EVIDENCE)
+def test_evidence(text: str, stored: str, http: str, meta: str, charset: str, evidence: str) -> None:
+    head = f'<html><head><meta charset="{meta}"></head>' if meta else "<html><head></head>"
+    page = f"{head}<body><p>{text}</p></body></html>"
+    decoded = decode(page.encode(stored), http or None)
+    assert decoded == (page, charset, evidence)
+
+
+def test_a_few_bad_bytes_do_not_change_the_charset() -> None:
+    body = (FRENCH * 9).encode().replace(b"prix", b"pr\xffix", 1)
+    decoded = decode(body, "utf-8")
+    assert (decoded.charset, decoded.charset_from) == ("utf-8", "http")
+    assert decoded.text.count("�") == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"\0", b"\xff", b"\xff\xfe", b"\xef\xbb\xbf", b"\xed\xa0\x80", bytes(5000)])
+def test_odd_bodies(body: bytes) -> None:
+    text = decode(body, "utf-8").text
+    assert "\0" not in text
+    text.encode()
+
+
+@given(st.binary(max_size=300), st.one_of(st.none(), st.text(max_size=20), st.sampled_from(["utf-16", "gbk", "utf-7"])))
+def test_never_fails_and_gives_text_that_can_be_written(body: bytes, label: str | None) -> None:
+    text = decode(body, label).text
+    text.encode()
+    assert "\0" not in text
+
+
+@pytest.mark.parametrize(
+    ("label", "codec"),
+    [
+        ("ISO-8859-1", "cp1252"),
+        (" 'latin1' ", "cp1252"),
+        ("us-ascii", "cp1252"),
+        ("GB2312", "gb18030"),
+        ("shift-jis", "cp932"),
+        ("ks_c_5601-1987", "cp949"),
+        ("tis-620", "cp874"),
+        ("utf8", "utf-8"),
+        ("klingon", None),
+        ("", None),
+        (None, None),
+        ("rot13", None),
+        ("zip", None),
+    ],
+)
+def test_labels_mean_what_browsers_take_them_for(label: str | None, codec: str | None) -> None:
+    assert codec_of(label) == codec
+
+
+@pytest.mark.skipif(not BUILT.is_dir(), reason="the shared test data are not here")
+def test_odd_charset_pages() -> None:
+    csv.field_size_limit(1 << 24)
+    with (BUILT / "odd-charsets-bundle.manifest.tsv").open(encoding="utf-8", newline="") as file:
+        truth = {row["url"]: row["charset"] for row in csv.DictReader(file, delimiter="\t")}
+    wrong = []
+    for record in read_records(BUILT / "odd-charsets-bundle.warc.gz", Limits()):
+        wanted = record.body.decode(truth[str(record.url)], "replace").removeprefix("\ufeff")
+        if decode(record.body, record.header_charset).text != wanted:
+            wrong.append(record.url)
+    assert len(truth) == 57
+    assert wrong == []

@@ -1,0 +1,30 @@
+"""The one long task of dedup tells how far it is."""
+
+from pathlib import Path
+
+from pipelines.dedup.groups import Groups
+from pipelines.dedup.steps import Steps
+from roots.executors import Local, Serial, Threads
+from roots.shards import Receipt
+from tests.pipelines.dedup.test_stars import chain, laid
+
+
+def test_grouping_in_one_task_tells_what_share_is_done(tmp_path: Path) -> None:
+    told: list[tuple[str, float, int]] = []
+
+    def progress(stage: str, done: float, total: int, receipt: Receipt | None) -> None:
+        told.append((stage, done, total))
+
+    found = laid(tmp_path, 31, chain)
+    for executor in (Serial(), Threads(2)):
+        told.clear()
+        steps = Steps(tmp_path / type(executor).__name__, executor, progress)
+        steps.run(Groups(300, steps.advance_of(Groups.name)), {"groups.parquet": found}, "groups")
+        shares = [done for _, done, _ in told]
+        assert {(stage, total) for stage, _, total in told} == {("dedup.groups", 1)}
+        assert shares == sorted(shares)
+        assert (shares[0], shares[-1]) == (0, 1)
+        assert sum(0 < share < 1 for share in shares) >= 5
+    before = len(told)
+    Steps(tmp_path, Local(2), progress).advance_of("dedup.groups")(0.5)  # a task in another process cannot tell
+    assert len(told) == before

@@ -1,0 +1,174 @@
+"""Groups found by many tasks are those that one task finds, for any number of parts and of workers."""
+
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from pipelines.dedup import space as dedup_space
+from pipelines.dedup.candidates import Exact, Pairs, Urls
+from pipelines.dedup.groups import Groups
+from pipelines.dedup.scratch import Scratch, read_batches
+from pipelines.dedup.stars import PartOfGroups, Stars, Totals, Weigh, spread_groups
+from pipelines.dedup.steps import Steps
+from roots import shards
+from roots.executors import Executor, Serial, Threads
+from roots.stage import run
+
+SIGN = pa.schema([("shingles", pa.int32())])
+Edge = tuple[int, int, int]  # two documents; of urls, exact or pairs
+
+
+def lay(folder: Path, schema: pa.Schema, columns: Sequence[Any]) -> Path:
+    """A finished sub-step of two shards."""
+    table = pa.table(
+        [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)], schema=schema
+    )
+    folder.mkdir(parents=True)
+    half = table.num_rows // 2
+    rows = {}
+    for name, part in (("a.parquet", table.slice(0, half)), ("b.parquet", table.slice(half))):
+        rows[name] = vars(shards.write(folder / name, schema, part.to_batches(), folder.name, 1, str(part.to_pydict())))
+    (folder / "manifest.json").write_text(json.dumps({"shards": rows}))
+    return folder / "manifest.json"
+
+
+def laid(folder: Path, documents: int, edges: Sequence[Edge]) -> list[Path]:
+    """Manifests of sign, urls, exact and pairs."""
+    ends = [[(one, other) for one, other, kind in edges if kind == wanted and one != other] for wanted in range(3)]
+    sides = [([one for one, _ in some], [other for _, other in some]) for some in ends]
+    same = [number % 2 == 0 for number in range(len(ends[1]))]
+
+    return [
+        lay(folder / "sign", SIGN, [np.arange(documents) % 7 + 1]),
+        lay(folder / "urls", Urls.schema, [sides[0][1], sides[0][0]]),
+        lay(folder / "exact", Exact.schema, [sides[1][1], sides[1][0], same]),
+        lay(folder / "pairs", Pairs.schema, sides[2]),
+    ]
+
+
+def grouped(found: list[Path], folder: Path, group_bytes: int, parts: int, executor: Executor) -> list[dict[str, Any]]:
+    """What is grouped, by one task or by many."""
+    steps = Steps(folder, executor, None)
+    if parts == 1:
+        manifest = steps.run(Groups(group_bytes), {"groups.parquet": found}, "groups")
+    else:
+        manifest = spread_groups(steps, found, group_bytes, parts)
+    return [
+        row for path in Scratch.of(manifest).paths() for batch in read_batches(path, NAMES) for row in batch.to_pylist()
+    ]
+
+
+NAMES = ["document", "group", "shingles"]
+documents = st.integers(0, 30)
+chain = [
+    (number * 7 % 23, (number + 1) * 7 % 23, number % 3) for number in range(20)
+]  # 7 is prime to 23: one long path
+
+
+@settings(max_examples=5, deadline=None, derandomize=True)
+@given(
+    edges=st.lists(st.tuples(documents, documents, st.integers(0, 2)), max_size=40),
+    parts=st.integers(2, 5),
+    group_bytes=st.sampled_from([1, 300, 1000, 1 << 30]),
+)
+@example(edges=chain, parts=3, group_bytes=1)
+@example(edges=[], parts=2, group_bytes=1)
+def test_many_tasks_group_as_one_does(edges: list[Edge], parts: int, group_bytes: int) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        found = laid(Path(scratch), 31, edges)
+        alone = grouped(found, Path(scratch) / "alone", group_bytes, 1, Serial())
+        assert {row["document"] for row in alone} == {
+            end for one, other, _ in edges for end in (one, other) if one != other
+        }
+        assert grouped(found, Path(scratch) / "spread", group_bytes, parts, Serial()) == alone
+
+
+def test_the_number_of_workers_changes_no_byte(tmp_path: Path) -> None:
+    found = laid(tmp_path, 31, chain)
+    for name, executor in (("one", Serial()), ("two", Threads(2))):
+        grouped(found, tmp_path / name, 300, 4, executor)
+    files = [
+        {path.name: path.read_bytes() for path in (tmp_path / name / "groups").glob("part-*")}
+        for name in ("one", "two")
+    ]
+    assert files[0] == files[1]
+    assert len(files[0]) == 4
+
+
+@pytest.mark.parametrize("dies", [1, 4, 7, 14])
+def test_a_turn_that_is_killed_is_taken_up_again(dies: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = laid(tmp_path, 31, chain)
+    asked: list[str] = []
+    make = Stars.make
+
+    def counted(stars: Stars, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+        asked.append(f"{sources[-1].parent.name} {name}")
+        yield from make(stars, name, sources)
+        if len(asked) == dies:  # all its rows are given, the file is not finished
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Stars, "make", counted)
+    with pytest.raises(KeyboardInterrupt):
+        grouped(found, tmp_path / "killed", 300, 3, Serial())
+    assert not (tmp_path / "killed/groups").exists()
+    grouped(found, tmp_path / "killed", 300, 3, Serial())
+    killed = asked.copy()
+    assert killed[dies] == killed[dies - 1]
+    asked.clear()
+    dies = 0  # the undisturbed run
+    grouped(found, tmp_path / "whole", 300, 3, Serial())
+    assert len(asked) > 14  # so each of those that die is in a turn
+    assert len(killed) == len(asked) + 1  # what was finished is not made again
+    whole, again = (
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("[!.]*.*")}
+        for folder in (tmp_path / "whole", tmp_path / "killed")
+    )
+    assert again == whole
+    assert len(again) > len(asked)
+
+
+def test_a_task_that_can_hold_all_is_not_spread() -> None:
+    cuts = dedup_space.cut(10**9, 10**11, 64 << 30, 1)
+    assert dedup_space.group_parts(10**9, 10**10, cuts) == 1
+    assert cuts.nodes < 2 * 10**9
+    cuts = dedup_space.cut(10**9, 10**11, 8 << 30, 1)
+    assert dedup_space.group_parts(10**9, 10**10, cuts) > 100
+
+
+@pytest.mark.parametrize("group_bytes", [4 << 20, 248 << 20])
+def test_row_groups_stay_small_however_much_is_settled_together(tmp_path: Path, group_bytes: int) -> None:
+    numbers = np.arange(1_500_000)
+    weigh = pa.table([numbers, numbers, numbers, numbers], schema=Weigh.schema)
+    shards.write(tmp_path / "weigh.parquet", Weigh.schema, weigh.to_batches(), Weigh.name, 1, "")
+    totals = lay(tmp_path / "totals", Totals.schema, [[0, 1], [100, 100]])
+    stage = PartOfGroups(group_bytes)
+    run(stage, {"part-0000.parquet": [tmp_path / "weigh.parquet", totals]}, tmp_path / "groups", Serial())
+    footer = shards.open_shard(tmp_path / "groups" / "part-0000.parquet").metadata
+    rows = [footer.row_group(number).num_rows for number in range(footer.num_row_groups)]
+    assert rows == [1 << 20, numbers.size - (1 << 20)]
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+@pytest.mark.parametrize("group_bytes", [1, 1 << 30])
+def test_groups_are_written_in_row_groups_of_their_own_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: int, group_bytes: int
+) -> None:
+    written: list[tuple[str, int]] = []
+    write = shards.write
+
+    def note(*values: Any) -> shards.Receipt:
+        written.append((values[3], values[6]))
+        return write(*values)
+
+    found = laid(tmp_path / "found", 23, chain)
+    monkeypatch.setattr(shards, "write", note)
+    grouped(found, tmp_path / "work", group_bytes, parts, Serial())
+    assert {size for name, size in written if name == "dedup.groups"} == {16 << 20}

@@ -1,0 +1,129 @@
+import random
+
+import pytest
+
+from pipelines.extraction.engines import main_text, tidy
+from pipelines.extraction.extractors import DEFAULT, EXTRACTORS, QUICK
+from pipelines.extraction.page import find_engine
+from pipelines.extraction.tree_engines import ENGINES, JOINERS
+from roots.errors import SettingsError
+
+SENTENCES = {
+    "ar": "يَذهَبُ الأولاد إلى المدرسة كل صباح، ثم يعودون إلى البيت عند الظهر.",
+    "fa": "می‌خواهم کتاب‌های تازه‌ای بخوانم و آن‌ها را به دوستانم بدهم.",
+    "hi": "बच्चे हर सुबह विद्यालय जाते हैं और क्‍षमा माँगकर दोपहर को घर लौटते हैं।",
+    "bn": "ছেলেমেয়েরা রোজ সকালে স্কুলে যায়, র‍্যাব তাদের পথ দেখায়।",
+    "ta": "குழந்தைகள் தினமும் காலையில் பள்ளிக்குச் சென்று மதியம் வீடு திரும்புகிறார்கள்.",
+    "ml": "കുട്ടികൾ എല്ലാ ദിവസവും രാവിലെ സ്കൂളിൽ പോകുന്നു, അവന്‍ വരുന്നു.",
+    "th": "เด็กๆ ไปโรงเรียนทุกเช้า และกลับบ้านตอนเที่ยงวันของทุกวัน",
+    "km": "កុមារ​ទៅ​សាលា​រៀន​រាល់​ព្រឹក ហើយ​ត្រឡប់​មក​ផ្ទះ​វិញ​នៅ​ពេល​ថ្ងៃត្រង់។",
+    "zh": "孩子们每天早上去学校上课，中午回家吃饭，下午再去图书馆看书。",
+    "vi": "Trẻ em đến trường mỗi buổi sáng và trở về nhà vào buổi trưa mỗi ngày.",
+    "yo": "Àwọn ọmọ máa ń lọ sí ilé-ìwé ní òwúrọ̀, wọ́n sì máa ń padà sílé ní ọ̀sán.",
+    "fr": "Les enfants vont à l’école chaque matin et rentrent à la maison vers midi.",
+    "sw": "Watoto huenda shuleni kila asubuhi na kurudi nyumbani saa sita mchana.",
+}
+
+
+def page(paragraphs):
+    body = "".join(f"<p>{text}</p>" for text in paragraphs)
+    return (
+        "<!DOCTYPE html><html><head><title>Title</title><script>var hidden = 1;</script></head><body><nav><ul>"
+        '<li><a href="/">Home</a></li><li><a href="/a">About us</a></li></ul></nav>'
+        f"<article><h1>Headline</h1>{body}</article><footer><p>Imprint and contact</p></footer></body></html>"
+    )
+
+
+@pytest.mark.parametrize("name", EXTRACTORS)
+@pytest.mark.parametrize("language", SENTENCES)
+def test_every_engine_keeps_every_character_of_every_script(name, language):
+    sentences = [f"{SENTENCES[language]} {number}" for number in range(8)]
+    text = main_text(page(sentences), find_engine(name))
+    assert [line for line in text.split("\n") if line and line != "Headline"] == sentences
+    assert "hidden" not in text
+    assert "About us" not in text
+    assert "Imprint" not in text
+
+
+@pytest.mark.parametrize("name", EXTRACTORS)
+def test_joiners_written_as_entities_are_kept(name):
+    spelled = [
+        f"می{entity}خواهم کتاب‌های تازه‌ای بخوانم و بدهم {number}" for number in range(8) for entity in ("&zwnj;",)
+    ]
+    text = main_text(page([*spelled, "ന&#8205;&#x200c;&#X200D;ന " * 20]), find_engine(name))
+    assert text.count("می\u200cخواهم") == 8
+    assert text.count("ന\u200d\u200c\u200dന") == 20
+
+
+@pytest.mark.parametrize("name", EXTRACTORS)
+def test_joiners_survive_on_a_page_of_hieroglyphs(name):
+    glyphs = "".join(map(chr, range(0x13000, 0x13010)))
+    text = main_text(page([f"{glyphs} می‌خواهم {number} " * 8 for number in range(4)]), find_engine(name))
+    assert text.count(f"{glyphs} می\u200cخواهم") == 32
+
+
+@pytest.mark.parametrize("name", EXTRACTORS)
+def test_forbidden_characters_do_no_harm(name):
+    bad = "\x00 \x01 \x0b \x0c \x1b \x7f \x80 \x9f \ud800 \udfff \ufeff &#0; &#xd800; &#x110000; \ufffe \U0010ffff"
+    text = main_text(page([f"{SENTENCES['fr']} {bad} {number}" for number in range(8)]), find_engine(name))
+    assert text.count("rentrent à la maison") == 8
+    assert text.encode("utf-8").decode("utf-8") == text
+    assert not any(ch < " " and ch != "\n" for ch in text)
+
+
+@pytest.mark.parametrize("name", EXTRACTORS)
+@pytest.mark.parametrize("html", ["", " ", "\x00", "<html>", "<!-- ", "<html><body></body></html>", "\ud800"])
+def test_nothing_is_none(name, html):
+    assert main_text(html, find_engine(name)) is None
+
+
+@pytest.mark.parametrize("name", EXTRACTORS)
+def test_a_page_gives_the_same_text_whatever_came_before(name):
+    pages = [page([f"{SENTENCES[language]} {number}" for number in range(5)] * 2) for language in SENTENCES]
+    engine = find_engine(name)
+    first = {html: main_text(html, engine) for html in pages}
+    shuffled = pages * 3
+    random.Random(5).shuffle(shuffled)
+    assert all(main_text(html, engine) == first[html] for html in shuffled)
+
+
+def test_the_cascade_takes_what_the_precise_setting_misses():
+    items = "".join(f"<div><span>{SENTENCES['sw']} {number}</span></div>" for number in range(20))
+    html = f"<html><body><div id='list'>{items}</div></body></html>"
+    assert len(main_text(html, find_engine("cascade")) or "") >= 20 * len(SENTENCES["sw"])
+
+
+def test_tidy_changes_only_lines_and_controls():
+    assert tidy("a \r\nb\rc\u2028d\x85e\n\n\n\nf\t\n") == "a\nb\nc\nd\ne\n\nf"
+    assert tidy("  indented\n\tcode") == "  indented\n\tcode"
+    assert tidy("\x00a\x1fb\x7fc\ud800d\ufeff") == "abcd"
+    kept = "e\u0301 ﬁ ½ Ａ " + JOINERS + " \u00ad\u202b\u200f ก็ क़"
+    assert tidy(kept) == kept
+    assert tidy(tidy("x \n\n \n\n y")) == tidy("x \n\n \n\n y")
+
+
+def test_an_unknown_engine_names_the_known_ones():
+    with pytest.raises(SettingsError, match="Did you mean 'resiliparse'"):
+        find_engine("resiliparce")
+    assert DEFAULT in EXTRACTORS
+    assert all(callable(find_engine(name)) for name in EXTRACTORS)
+    assert {QUICK, *ENGINES} == set(EXTRACTORS)
+
+
+def test_layout_is_no_text():
+    cells = "".join(f"<tr><td>\n\t\t{SENTENCES['fr']} {number}</td></tr>" for number in range(6))
+    table = "<tr><th>Ville</th><th>Habitants</th></tr><tr><td>Lyon</td><td>520 000</td></tr><tr><td></td><td></td></tr>"
+    html = page([f"\n\t\t\t{SENTENCES['fr']}\n\t\t\t{number}" for number in range(6)]).replace(
+        "</article>", f"<table>{cells}</table><table>{table}</table></article>"
+    )
+    text = main_text(html, find_engine("trafilatura-recall"))
+    assert not any(line != line.strip() for line in text.split("\n"))
+    assert f"\n{SENTENCES['fr']} 5\n" in text
+    assert "| Lyon | 520 000 |" in text
+    assert "| |" not in text
+
+
+def test_indented_code_stays():
+    code = "<pre>def f():\n    return 1\n</pre>"
+    html = page([f"{SENTENCES['fr']} {number}" for number in range(8)]).replace("</article>", f"{code}</article>")
+    assert "\n    return 1" in main_text(html, find_engine("trafilatura"))

@@ -1,0 +1,156 @@
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines import release
+from pipelines.catalogue import Rights
+from pipelines.extract import Extract
+from pipelines.pipeline import COMMANDS, plan_jobs, run_stages
+from pipelines.publishing.pointers import Rebuild, make_pointers, rebuild
+from pipelines.publishing.publish import Publish, publish
+from pipelines.publishing.takedown import Takedown, takedown
+from pipelines.publishing.takedown_list import Requests
+from pipelines.verify import verify
+from pipelines.work import find_archives
+from roots.errors import InputError, StageFailed
+from roots.executors import Local, Serial
+from tests.support.paths import ROOT
+
+CRAWL = str(ROOT / "tests/fixtures/crawl/*.gz")
+
+
+@pytest.fixture(scope="module", params=["roots", "synthetic"])
+def released(request, tmp_path_factory) -> tuple[Path, Path]:
+    """A release of the example crawl and its secret, redacted with tags and with stand-ins."""
+    folder = tmp_path_factory.mktemp("pointers")
+    (folder / "secret").write_bytes(b"thirty-two bytes of our own here")
+    redact = {"style": request.param, "secret_file": str(folder / "secret") if request.param == "synthetic" else ""}
+    settings = {
+        "redact": redact,
+        "dedup": {"lines": ["newspaper"], "every_copy": True},
+        "shard": {"shard_bytes": 16000, "validation_share": 0.2, "rehydrate": ["2:2"]},
+    }
+    (job,) = plan_jobs(folder / "work", ["fr"], find_archives([CRAWL]), settings)
+    run_stages(job, COMMANDS["run"], Serial())
+    assert list(verify(folder / "work", "fr")) == []
+    publish(folder / "work", folder / "release", ["fr"], Publish(contact="x", file_bytes=16000), Rights(), Serial())
+    return folder / "release", folder / "secret" if request.param == "synthetic" else Path()
+
+
+@pytest.fixture
+def pointers(released, tmp_path) -> tuple[Path, Rebuild]:
+    make_pointers(released[0], tmp_path / "pointers", Serial())
+    return tmp_path / "pointers", Rebuild(str(released[1]) if released[1].name else "")
+
+
+def state(folder: Path) -> dict[str, bytes]:
+    paths = [path for path in folder.rglob("*") if path.is_file() and ".publish" not in path.parts]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def test_pointers_hold_no_text_and_no_replaced_value(released, pointers):
+    folder, _ = pointers
+    paths = sorted(folder.glob("pointers/*/*.parquet"))
+    rows = [row for path in paths for row in pq.read_table(path).to_pylist()]
+    originals = [r for p in sorted(released[0].glob("data/*/*.parquet")) for r in pq.read_table(p).to_pylist()]
+    assert len(rows) == len(originals)
+    assert all("text" not in row and len(row["text_sha256"]) == 64 for row in rows)
+    everything = b"".join(state(folder).values())
+    assert not any(row["text"][:60].encode() in everything for row in originals)
+    assert not list(folder.glob("data"))
+
+
+def test_the_edits_that_pointers_carry_are_of_both_kinds(released):
+    rows = [row for path in released[0].glob("data/*/*.parquet") for row in pq.read_table(path).to_pylist()]
+    assert any(row["lines"] for row in rows)
+    assert any(row["pii"] for row in rows)
+
+
+def test_the_release_is_made_again_byte_for_byte(released, pointers, tmp_path):
+    folder, settings = pointers
+    made: list[str] = []
+    rebuild(folder, tmp_path / "again", [CRAWL], settings, Local(2), lambda name, done, total: made.append(name))
+    assert state(tmp_path / "again") == state(released[0])
+    assert made
+    made.clear()
+    rebuild(folder, tmp_path / "again", [CRAWL], settings, Serial(), lambda name, done, total: made.append(name))
+    assert made == []
+
+
+def test_lines_that_were_cut_out_are_cut_out_of_what_is_made_again(released, pointers, tmp_path):
+    folder, settings = pointers
+    rows = [row for path in sorted(released[0].glob("data/*/*.parquet")) for row in pq.read_table(path).to_pylist()]
+    cut = [row for row in rows if row["lines"]]
+    assert len(cut) > 5
+    assert not [row for row in cut if "Sommaire" in row["text"].split("\n")]
+    assert len({row["id"] for row in rows}) < len(rows)  # those that stand for a copy are there twice
+    spans = pq.read_table(next(folder.glob("pointers/*/train*.parquet"))).to_pylist()
+    path = next(folder.glob("pointers/*/train*.parquet"))
+    table = pq.read_table(path)
+    broken = [{**row, "lines": []} for row in spans]
+    assert broken != spans
+    pq.write_table(table.from_pylist(broken, table.schema), path)
+    with pytest.raises(StageFailed, match="is another than it was"):
+        rebuild(folder, tmp_path / "again", [CRAWL], settings, Serial())
+
+
+def test_archives_that_are_missing_or_others_are_refused(pointers, tmp_path):
+    folder, settings = pointers
+    with pytest.raises(InputError, match="3 of the 4 archives"):
+        rebuild(folder, tmp_path / "a", [CRAWL.replace("*", "example-2024-00000.warc")], settings, Serial())
+    other = tmp_path / "example-2024-00000.warc.gz"
+    other.write_bytes(Path(CRAWL.replace("*", "example-2024-00001.warc")).read_bytes()[:-1])
+    with pytest.raises(InputError, match="sha256"):
+        rebuild(folder, tmp_path / "a", [str(other)], settings, Serial())
+
+
+def test_a_text_that_comes_out_otherwise_is_an_error(pointers, tmp_path):
+    folder, settings = pointers
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["languages"]["fra_Latn"]["stages"]["extract"]["settings"]["html_chars"] = 10
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(StageFailed, match="is another than it was"):
+        rebuild(folder, tmp_path / "a", [CRAWL], settings, Serial())
+
+
+def test_another_version_of_our_own_stages_is_refused(pointers, tmp_path, monkeypatch):
+    monkeypatch.setattr(Extract, "version", 999)
+    with pytest.raises(InputError, match="version 999"):
+        rebuild(pointers[0], tmp_path / "a", [CRAWL], pointers[1], Serial())
+
+
+def test_another_secret_is_refused(released, pointers, tmp_path):
+    if not released[1].name:
+        pytest.skip("tags need no secret")
+    (tmp_path / "other").write_bytes(b"another secret of enough bytes")
+    with pytest.raises(StageFailed, match="not the secret"):
+        rebuild(pointers[0], tmp_path / "a", [CRAWL], Rebuild(str(tmp_path / "other")), Serial())
+
+
+def test_a_release_is_no_pointer_release_and_must_be_whole(released, tmp_path):
+    with pytest.raises(InputError, match="no pointer release"):
+        rebuild(released[0], tmp_path / "a", [CRAWL], Rebuild(), Serial())
+    import shutil
+
+    broken = tmp_path / "broken"
+    shutil.copytree(released[0], broken)
+    next(broken.glob("data/*/*.parquet")).unlink()
+    with pytest.raises(InputError, match="missing"):
+        make_pointers(broken, tmp_path / "p", Serial())
+
+
+def test_what_was_taken_down_does_not_come_back(released, tmp_path):
+    import shutil
+
+    folder = tmp_path / "release"
+    shutil.copytree(released[0], folder)
+    row = pq.read_table(next(folder.glob("data/*/train*.parquet"))).to_pylist()[0]
+    takedown(folder, Requests(ids=frozenset([row["id"]])), Takedown(signed_off_by="A"), Serial())
+    make_pointers(folder, tmp_path / "p", Serial())
+    secret = str(released[1]) if released[1].name else ""
+    rebuild(tmp_path / "p", tmp_path / "again", [CRAWL], Rebuild(secret), Serial())
+    assert list(release.check_files(tmp_path / "again")) == []
+    ids = {r["id"] for p in (tmp_path / "again").glob("data/*/*.parquet") for r in pq.read_table(p).to_pylist()}
+    assert row["id"] not in ids

@@ -1,0 +1,348 @@
+import json
+import re
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from filters.personal_data import find
+from pipelines import release
+from pipelines.catalogue import Catalogue, Rights, Source, check_rights, load_catalogue, refusal
+from pipelines.pipeline import COMMANDS, plan_jobs, run_stages
+from pipelines.publishing.card import make_card
+from pipelines.publishing.markdown import Code, code, escape, table
+from pipelines.publishing.publish import Publish, PublishError, publish
+from pipelines.publishing.validate import check_card, validate
+from pipelines.work import chain, find_archives
+from roots.errors import InputError, SettingsError
+from roots.executors import Local, Serial
+from roots.settings import build
+from roots.shards import read_kept
+from tests.support.paths import ROOT
+
+CRAWL = ROOT / "tests/fixtures/crawl"
+SETTINGS = Publish(contact="takedown@example.org", date="2026-11-21", name="Ours <b>| x")
+CATALOGUE = """
+[news]
+name = "A | paper"
+license = "CC-BY-4.0"
+custodian = "<script>"
+addresses = ["{host}"]
+[rest]
+name = "Rest"
+license = "all rights reserved"
+files = ["example-2024-0000[1-3].*"]
+"""
+
+
+@pytest.fixture(scope="session")
+def work(tmp_path_factory) -> Path:
+    """The work folder of the example crawl, French and Arabic."""
+    folder = tmp_path_factory.mktemp("publish") / "work"
+    archives = find_archives([str(CRAWL / "*.gz")])
+    for job in plan_jobs(folder, ["fr", "ar"], archives, {"shard": {"shard_bytes": 8000, "validation_share": 0.2}}):
+        run_stages(job, COMMANDS["run"], Serial())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def released(work, tmp_path_factory) -> Path:
+    """A release of it."""
+    folder = tmp_path_factory.mktemp("released") / "release"
+    publish(work, folder, [], build_settings(file_bytes=16000), Rights(), Serial())
+    return folder
+
+
+def build_settings(**values) -> Publish:
+    return build(Publish, {"contact": "takedown@example.org", "date": "2026-11-21", **values}, "publish")
+
+
+def documents(folder: Path, tag: str = "fra_Latn") -> list[dict]:
+    return [row for path in sorted(folder.glob(f"data/{tag}/*.parquet")) for row in pq.read_table(path).to_pylist()]
+
+
+def originals(work: Path, code: str = "fr") -> list[dict]:
+    paths = sorted((work / code / "shards").glob("*/*.arrow"))
+    return [row for path in paths for row in pa.ipc.open_stream(path).read_all().to_pylist()]
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    paths = [path for path in folder.rglob("*") if path.is_file() and ".publish" not in path.parts]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def test_every_document_is_released_once_with_its_columns(work, released):
+    kept = {row["id"]: row for row in originals(work)}
+    rows = documents(released)
+    assert len(rows) == len(kept) > 10
+    for row in rows:
+        assert {key: value for key, value in row.items() if key in kept[row["id"]]} == kept[row["id"]]
+        assert row["source"] == "unlisted"
+    names = [path.name for path in sorted((released / "data/fra_Latn").iterdir())]
+    assert all(re.fullmatch(r"(train|validation)-\d{5}-of-\d{5}\.parquet", name) for name in names)
+    assert sum(name.startswith("train") for name in names) > 1
+
+
+def test_files_have_page_index_checksums_and_row_groups_of_a_size(released, monkeypatch, tmp_path):
+    path = next(released.glob("data/fra_Latn/train*.parquet"))
+    column = pq.read_metadata(path).row_group(0).column(0)
+    assert column.has_offset_index
+    assert column.has_column_index
+    assert column.compression == "ZSTD"
+    monkeypatch.setattr(release, "GROUP_BYTES", 3000)
+    batches = list(release.read_parquet(path))
+    written = release.write_parquet(tmp_path / "a.parquet", release.RELEASED, batches)
+    single = [batch.slice(n, 1) for batch in batches for n in range(batch.num_rows)]
+    assert release.write_parquet(tmp_path / "b.parquet", release.RELEASED, single) == written
+    assert pq.read_metadata(tmp_path / "a.parquet").num_row_groups > 1
+
+
+def test_any_executor_makes_the_same_bytes_and_a_second_run_makes_nothing(work, released, tmp_path):
+    settings = build_settings(file_bytes=16000)
+    made: list[str] = []
+    publish(work, tmp_path / "r", [], settings, Rights(), Local(2), lambda name, done, total: made.append(name))
+    assert bytes_of(tmp_path / "r") == bytes_of(released)
+    assert made
+    made.clear()
+    publish(work, tmp_path / "r", [], settings, Rights(), Serial(), lambda name, done, total: made.append(name))
+    assert made == []
+    assert bytes_of(tmp_path / "r") == bytes_of(released)
+
+
+def test_a_damaged_file_is_named_and_made_again(work, tmp_path):
+    folder = tmp_path / "r"
+    publish(work, folder, ["fr"], build_settings(), Rights(), Serial())
+    assert list(release.check_files(folder)) == []
+    path = next(folder.glob("data/fra_Latn/train*.parquet"))
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    (folder / "data/fra_Latn/other.parquet").write_bytes(b"")
+    problems = list(release.check_files(folder))
+    assert any("not the file of the manifest" in each for each in problems)
+    assert any("other.parquet" in each for each in problems)
+    publish(work, folder, ["fr"], build_settings(), Rights(), Serial())
+    assert list(release.check_files(folder)) == []
+
+
+def test_another_cut_leaves_no_file_of_the_old_one(work, tmp_path):
+    publish(work, tmp_path / "r", ["fr"], build_settings(file_bytes=8000), Rights(), Serial())
+    publish(work, tmp_path / "r", ["fr"], build_settings(), Rights(), Serial())
+    assert len(list((tmp_path / "r").glob("data/fra_Latn/train*.parquet"))) == 1
+
+
+def test_datasets_loads_it_whole_and_as_a_stream(released, monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert list(validate(released)) == []
+
+
+def test_the_card_has_valid_metadata_and_the_sections_people_expect(released):
+    text = (released / "README.md").read_text(encoding="utf-8")
+    head = yaml.safe_load(text.split("---")[1])
+    manifest = release.read_manifest(released)
+    assert {config["config_name"] for config in head["configs"]} == {"fra_Latn", "arb_Arab"}
+    assert head["language"] == ["ar", "fr"]
+    french = next(info for info in head["dataset_info"] if info["config_name"] == "fra_Latn")
+    assert sum(split["num_examples"] for split in french["splits"]) == len(documents(released))
+    for title in (
+        "How to load",
+        "How it was made",
+        "dropped",
+        "Personal",
+        "limits",
+        "licences",
+        "Takedown",
+        "Versions",
+        "Citation",
+    ):
+        assert re.search(rf"^#+ .*{title}", text, re.MULTILINE), title
+    assert "takedown@example.org" in text.replace("\\", "")
+    for reason, rows in manifest["languages"]["fra_Latn"]["stages"]["filter"]["drops"].items():
+        assert f"| `{reason}` | {rows} |" in text
+
+
+def problems_of(text: str, manifest: dict) -> list[str]:
+    import datasets
+    import huggingface_hub
+
+    return list(check_card(huggingface_hub, datasets, text, manifest))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("", "", None),
+        ('license: "other"', 'license: "CC BY"', "license 'CC BY'"),
+        ('license_name: "see-sources"\n', "", "license_name"),
+        ('"LICENSE.md"', '"README.md"', "license_link"),
+        ('"n<1K"', '"small"', "size_categories 'small'"),
+        ('"multilingual"', '"many"', "multilinguality 'many'"),
+        ('- "fr"', '- "French"', "language 'French'"),
+        ('config_name: "fra_Latn"\n  data', 'config_name: "fr"\n  data', "configs"),
+        ("num_examples: ", "num_examples: 9", "splits of"),
+        ('split: "train"', 'split: "no-hyphens"', "cannot be read"),
+        ('dtype: "int64"', 'dtype: "long"', "cannot be read"),
+        ("pretty_name:", "pretty_name: [", "cannot be read"),
+    ],
+)
+def test_the_card_is_read_by_the_libraries_and_held_against_the_hubs_lists(released, old, new, problem):
+    text = (released / "README.md").read_text(encoding="utf-8")
+    assert old in text
+    found = problems_of(text.replace(old, new), release.read_manifest(released))
+    assert [problem in each for each in found[:1]] == [True] if problem else found == []
+
+
+def test_a_licence_that_has_no_name_is_told_in_a_file_of_its_own(released):
+    text = (released / "LICENSE.md").read_text(encoding="utf-8")
+    assert "takedown@example.org" in text
+    assert "sources" in text
+
+
+def test_cells_are_escaped_and_numbers_stand_to_the_right():
+    lines = list(table(("A", "B"), [(Code("x|`y"), 1000), ("<b>|*", 2)]))
+    assert lines[1:] == ["| --- | ---: |", "| `xy` | 1,000 |", "| &lt;b&gt;\\|\\* | 2 |"]
+    assert list(table(("A",), [])) == ["None."]
+    assert code("a\nb") == "`a b`"
+    assert escape("a\nb_c") == "a b\\_c"
+
+
+def test_what_comes_from_outside_is_escaped(work, tmp_path):
+    host = next(row["url"] for row in originals(work)).split("/")[2]
+    path = tmp_path / "sources.toml"
+    path.write_text(CATALOGUE.format(host=host))
+    manifest = publish(work, tmp_path / "r", ["fr"], SETTINGS, Rights(catalogue=str(path)), Serial())
+    text = make_card(manifest).split("---", 2)[2]
+    assert "<script>" not in text
+    assert "<b>" not in text
+    assert "A \\| paper" in text
+
+
+def test_documents_keep_source_and_licence_and_a_release_can_leave_some_out(work, tmp_path):
+    host = next(row["url"] for row in originals(work)).split("/")[2]
+    path = tmp_path / "sources.toml"
+    path.write_text(CATALOGUE.format(host=host))
+    all_ = publish(work, tmp_path / "all", ["fr"], SETTINGS, Rights(catalogue=str(path)), Serial())
+    rows = documents(tmp_path / "all")
+    assert {row["source"] for row in rows if row["url"].split("/")[2] == host} == {"news"}
+    assert {row["license"] for row in rows if row["source"] == "news"} == {"CC-BY-4.0"}
+    counts = all_["languages"]["fra_Latn"]["sources"]
+    assert sum(each["rows"] for each in counts.values()) == len(rows)
+    rights = Rights(catalogue=str(path), licenses=("CC-BY-4.0",), unlisted="drop")
+    open_ = publish(work, tmp_path / "open", ["fr"], SETTINGS, rights, Serial())
+    assert {row["license"] for row in documents(tmp_path / "open")} == {"CC-BY-4.0"}
+    left = open_["languages"]["fra_Latn"]["left_out"]
+    assert sum(left.values()) + len(documents(tmp_path / "open")) == len(rows)
+    without = publish(
+        work, tmp_path / "w", ["fr"], SETTINGS, Rights(catalogue=str(path), leave_out=("news",)), Serial()
+    )
+    assert without["languages"]["fra_Latn"]["left_out"] == {"publish.source": counts["news"]["rows"]}
+
+
+@pytest.mark.parametrize(
+    ("signals", "reason"),
+    [
+        (["noai"], "publish.signals"),
+        (["noindex", "tdm-reservation"], "publish.signals"),
+        (["no-train-ai"], "publish.signals"),
+        (["noindex", "noarchive"], None),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_a_page_that_says_it_must_not_train_models_is_left_out_unless_told_otherwise(signals, reason):
+    assert refusal(Rights(), "unlisted", None, signals) == reason
+    assert refusal(Rights(refuse_signals=()), "unlisted", None, signals) is None
+
+
+def test_an_unknown_signal_is_refused():
+    with pytest.raises(SettingsError, match="noai"):
+        build(Rights, {"refuse_signals": ["noia"]}, "rights")
+
+
+@pytest.mark.parametrize(
+    ("url", "source"),
+    [
+        ("https://www.press.example/news/1", "news"),
+        ("http://press.example/sport/1", "press"),
+        ("https://blog.press.example/x", "press"),
+        ("https://PRESS.example/", "press"),
+        ("https://notpress.example/", "unlisted"),
+        ("https://press.example.evil.org/", "unlisted"),
+        ("https://press.example/newsroom", "press"),
+        ("http://[", "unlisted"),
+        (None, "unlisted"),
+    ],
+)
+def test_the_longest_matching_address_decides_the_source(url, source):
+    sources = {
+        "press": Source("Press", "x", addresses=("press.example",)),
+        "news": Source("News", "y", addresses=("https://press.example/news/",)),
+    }
+    assert Catalogue(sources).source_of(url, "f") == source
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x = 1", "[a]\nname='n'", "[a]\nname='n'\nlicense='l'", "[a]\nname='n'\nlicense='l'\nfiles=['f']\nlicence='l'",
+     "[", "[a]\nname='n'\nlicense='l'\nfiles=['f']\navailability='maybe'"],
+)  # fmt: skip
+def test_a_bad_catalogue_is_refused(text, tmp_path):
+    (tmp_path / "c.toml").write_text(text)
+    with pytest.raises((InputError, SettingsError), match=r"c\.toml"):
+        load_catalogue(str(tmp_path / "c.toml"))
+
+
+def test_a_source_or_licence_that_is_not_in_the_catalogue_is_refused():
+    catalogue = Catalogue({"a": Source("A", "CC0-1.0", files=("f",))})
+    with pytest.raises(SettingsError, match="no source 'b'"):
+        check_rights(Rights(leave_out=("b",)), catalogue)
+    with pytest.raises(SettingsError, match="CC-0"):
+        check_rights(Rights(licenses=("CC-0",), unlisted="drop"), catalogue)
+
+
+def test_text_that_did_not_pass_redact_or_verify_is_refused_unless_told_otherwise(work, tmp_path):
+    import shutil
+
+    broken = tmp_path / "work"
+    shutil.copytree(work, broken)
+    path = next((broken / "fr/redact").glob("*.parquet"))
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(PublishError, match="verify"):
+        publish(broken, tmp_path / "a", ["fr"], build_settings(), Rights(), Serial())
+    shutil.rmtree(broken)
+    shutil.copytree(work, broken)
+    manifest = json.loads((broken / "fr/manifest.json").read_text())
+    manifest["stages"]["redact"]["settings"]["kinds"] = []
+    (broken / "fr/manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(PublishError, match="redact"):
+        publish(broken, tmp_path / "b", ["fr"], build_settings(), Rights(), Serial())
+    publish(broken, tmp_path / "b", ["fr"], build_settings(unredacted=True), Rights(), Serial())
+    assert documents(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"contact": ""}, {"version": "1"}, {"file_bytes": 0}, {"license": "CC BY 4.0"}, {"license_link": "LICENCE"}],
+)
+def test_a_bad_setting_is_refused(values):
+    with pytest.raises(SettingsError):
+        build(Publish, {"contact": "x", **values}, "publish")
+
+
+def test_a_folder_without_a_dataset_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no dataset"):
+        publish(tmp_path, tmp_path / "r", [], build_settings(), Rights(), Serial())
+    with pytest.raises(InputError, match="no release"):
+        release.read_manifest(tmp_path)
+
+
+def test_no_address_that_was_replaced_is_anywhere_in_the_release(work, released):
+    addresses = set()
+    for path in sorted((work / "fr/redact").glob("*.parquet")):
+        for batch in read_kept(chain(work, "fr", path.name, "redact"), ["text"]):
+            for text in batch["text"].to_pylist():
+                addresses |= {text[span.start : span.end] for span in find(text, ["email", "phone", "iban"])}
+    assert addresses
+    readable = [(released / name).read_text() for name in ("README.md", "manifest.json")]
+    readable += [str(row) for row in documents(released)]
+    assert not [place for place in readable if any(address in place for address in addresses)]

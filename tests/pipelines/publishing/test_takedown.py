@@ -1,0 +1,261 @@
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines import release
+from pipelines.catalogue import Rights
+from pipelines.pipeline import COMMANDS, plan_jobs, run_stages
+from pipelines.publishing import takedown as module
+from pipelines.publishing.publish import Publish, PublishError, publish
+from pipelines.publishing.takedown import Takedown, TakedownError, takedown
+from pipelines.publishing.takedown_list import Requests, digest, plain_url, read_requests
+from pipelines.work import find_archives
+from roots.errors import InputError, SettingsError, StageFailed
+from roots.executors import Local, Serial
+from roots.settings import build
+from tests.support.paths import ROOT
+
+CRAWL = ROOT / "tests/fixtures/crawl"
+SIGNED = Takedown(signed_off_by="A. Person", date="2026-12-01")
+
+
+@pytest.fixture(scope="session")
+def work(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("takedown") / "work"
+    (job,) = plan_jobs(folder, ["fr"], find_archives([str(CRAWL / "*.gz")]), {"shard": {"shard_bytes": 4000}})
+    run_stages(job, COMMANDS["run"], Serial())
+    return folder
+
+
+@pytest.fixture
+def folder(work, tmp_path) -> Path:
+    """A fresh release of several files."""
+    settings = Publish(contact="takedown@example.org", date="2026-11-21", file_bytes=8000)
+    publish(work, tmp_path / "release", ["fr"], settings, Rights(), Serial())
+    return tmp_path / "release"
+
+
+def rows_of(folder: Path) -> list[dict]:
+    return [row for path in sorted(folder.glob("data/*/*.parquet")) for row in pq.read_table(path).to_pylist()]
+
+
+def copies_of(folder: Path) -> list[dict]:
+    return pq.read_table(folder / "clusters/fra_Latn.parquet").to_pylist()
+
+
+def state(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def ask(tmp_path: Path, *lines: str) -> Requests:
+    path = tmp_path / "list.txt"
+    path.write_text("\n".join(["# asked for in December", "", *lines]))
+    return read_requests(path)
+
+
+def single(folder: Path) -> dict:
+    """A released document without copies."""
+    of = {row["duplicate_of"] for row in copies_of(folder)}
+    return next(row for row in rows_of(folder) if row["id"] not in of)
+
+
+@pytest.mark.parametrize("by", ["url", "id", "sha256"])
+def test_what_is_asked_for_goes_and_other_files_stay_as_they_are(folder, tmp_path, by):
+    row = single(folder)
+    line = {"url": row["url"] + "#top", "id": f"id:{row['id']}", "sha256": f"sha256:{digest(row['text'])}"}[by]
+    before, rows = state(folder), rows_of(folder)
+    diff = takedown(folder, ask(tmp_path, line), SIGNED, Serial())
+    assert rows_of(folder) == [each for each in rows if each["id"] != row["id"]]
+    after = state(folder)
+    changed = {name for name in before if before[name] != after[name]}
+    assert len([name for name in changed if name.startswith("data/")]) == 1 < len([n for n in before if "data/" in n])
+    assert changed <= {*diff["files"], "manifest.json", "README.md"}
+    assert list(release.check_files(folder)) == []
+    assert diff["removed"] == [digest(row["id"])]
+    assert diff["proof"]["found"] == 0
+    assert diff["proof"]["rows"] >= len(rows) - 1
+
+
+def test_a_takedown_makes_a_version_signed_and_told_in_the_card(folder, tmp_path):
+    row = single(folder)
+    takedown(folder, ask(tmp_path, row["url"]), SIGNED, Serial())
+    manifest = release.read_manifest(folder)
+    assert manifest["version"] == "1.0.1"
+    assert [each["version"] for each in manifest["history"]] == ["1.0.0", "1.0.1"]
+    diff = json.loads((folder / "takedowns/1.0.1.json").read_text())
+    assert (diff["signed_off_by"], diff["from"], diff["to"]) == ("A. Person", "1.0.0", "1.0.1")
+    assert "1.0.1" in (folder / "README.md").read_text()
+    splits = manifest["languages"]["fra_Latn"]["splits"]
+    assert sum(each["rows"] for each in splits.values()) == len(rows_of(folder))
+    assert row["url"] not in (folder / "takedowns/1.0.1.json").read_text()
+
+
+def test_doing_it_again_changes_nothing(folder, tmp_path):
+    requests = ask(tmp_path, single(folder)["url"])
+    assert takedown(folder, requests, SIGNED, Serial())
+    before = state(folder)
+    assert takedown(folder, requests, SIGNED, Serial()) is None
+    assert state(folder) == before
+
+
+def test_a_domain_takes_all_its_pages_and_those_of_its_subdomains(folder, tmp_path):
+    host = single(folder)["url"].split("/")[2]
+    domain = ".".join(host.split(".")[-2:])
+    takedown(folder, ask(tmp_path, f"domain:*.{domain.upper()}"), SIGNED, Local(2))
+    assert not any(domain in row["url"].split("/")[2] for row in rows_of(folder))
+    assert not any(domain in row["url"].split("/")[2] for row in copies_of(folder))
+    assert rows_of(folder)
+
+
+def test_a_page_that_was_dropped_as_a_copy_takes_the_document_that_has_its_text(folder, tmp_path):
+    copy = copies_of(folder)[0]
+    assert copy["url"] not in {row["url"] for row in rows_of(folder)}
+    takedown(folder, ask(tmp_path, f"id:{copy['id']}"), SIGNED, Serial())
+    assert copy["duplicate_of"] not in {row["id"] for row in rows_of(folder)}
+    assert copy["duplicate_of"] not in {row["duplicate_of"] for row in copies_of(folder)}
+
+
+def test_by_promotion_an_innocent_document_stays(folder, work, tmp_path):
+    copy = copies_of(folder)[0]
+    settings = Takedown(signed_off_by="A", policy="promote", work=str(work))
+    takedown(folder, ask(tmp_path, f"id:{copy['id']}"), settings, Serial())
+    assert copy["duplicate_of"] in {row["id"] for row in rows_of(folder)}
+    assert copy["id"] not in {row["id"] for row in copies_of(folder)}
+
+
+def test_by_promotion_the_best_copy_takes_the_place_redacted_like_all(folder, work, tmp_path):
+    copies = copies_of(folder)
+    kept = copies[0]["duplicate_of"]
+    group = [copy for copy in copies if copy["duplicate_of"] == kept]
+    best = max(group, key=lambda copy: (copy["jaccard"], copy["id"]))
+    position = [row["id"] for row in rows_of(folder)].index(kept)
+    settings = Takedown(signed_off_by="A", policy="promote", work=str(work))
+    takedown(folder, ask(tmp_path, f"id:{kept}"), settings, Serial())
+    row = rows_of(folder)[position]
+    assert row["id"] == best["id"]
+    assert row["text"]
+    assert row["url"] == best["url"]
+    assert kept not in {row["id"] for row in rows_of(folder)}
+    left = {copy["id"]: copy["duplicate_of"] for copy in copies_of(folder)}
+    assert best["id"] not in left
+    assert all(left[copy["id"]] == best["id"] for copy in group if copy["id"] != best["id"])
+
+
+def test_promotion_from_another_work_folder_is_refused_and_leaves_the_release(folder, work, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(work, other)
+    manifest = json.loads((other / "fr/manifest.json").read_text())
+    manifest["inputs"] = {}
+    (other / "fr/manifest.json").write_text(json.dumps(manifest))
+    before = state(folder)
+    kept = copies_of(folder)[0]["duplicate_of"]
+    settings = Takedown(signed_off_by="A", policy="promote", work=str(other))
+    with pytest.raises(StageFailed, match="not the work folder"):
+        takedown(folder, ask(tmp_path, f"id:{kept}"), settings, Serial())
+    module.finish(folder)
+    assert state(folder) == before
+
+
+def test_a_break_before_the_manifest_leaves_the_release_and_one_after_it_is_gone_on_from(folder, tmp_path, monkeypatch):
+    row = single(folder)
+    before = state(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "prove_absence", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            takedown(folder, ask(tmp_path, row["url"]), SIGNED, Serial())
+    assert {name: data for name, data in state(folder).items() if ".takedown" not in name} == before
+    with monkeypatch.context() as patch:
+        patch.setattr(module.release, "write_manifest", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            takedown(folder, ask(tmp_path, row["url"]), SIGNED, Serial())
+    assert takedown(folder, ask(tmp_path, row["url"]), SIGNED, Serial()) is None
+    assert release.read_manifest(folder)["version"] == "1.0.1"
+    assert list(release.check_files(folder)) == []
+    assert row["id"] not in {each["id"] for each in rows_of(folder)}
+    assert not (folder / ".takedown").exists()
+
+
+def test_what_is_still_there_is_an_error_and_leaves_the_release(folder, tmp_path, monkeypatch):
+    before = state(folder)
+    monkeypatch.setattr(module, "_changed", lambda batches, change, promoted: batches)
+    with pytest.raises(TakedownError, match="still has"):
+        takedown(folder, ask(tmp_path, single(folder)["url"]), SIGNED, Serial())
+    module.finish(folder)
+    assert state(folder) == before
+
+
+def test_a_split_that_becomes_empty_is_no_split_any_more(folder, tmp_path):
+    path = next(folder.glob("data/fra_Latn/validation*.parquet"), None)
+    if path is None:
+        pytest.skip("the example has no validation document")
+    ids = [row["id"] for row in pq.read_table(path).to_pylist()]
+    takedown(folder, ask(tmp_path, *(f"id:{id_}" for id_ in ids)), SIGNED, Serial())
+    assert not path.exists()
+    assert "validation" not in release.read_manifest(folder)["languages"]["fra_Latn"]["splits"]
+    assert list(release.check_files(folder)) == []
+
+
+def test_what_the_card_counts_follows_the_documents(folder, tmp_path):
+    rows = rows_of(folder)
+    row = next(row for row in rows if row["pii"])
+    takedown(folder, ask(tmp_path, f"id:{row['id']}"), SIGNED, Serial())
+    language = release.read_manifest(folder)["languages"]["fra_Latn"]
+    left = rows_of(folder)
+    kinds = [span["kind"] for each in left for span in each["pii"]]
+    assert language["pii"] == {kind: kinds.count(kind) for kind in sorted(set(kinds))}
+    size = sum(len(each["text"].encode()) for each in left)
+    assert language["sources"] == {"unlisted": {"rows": len(left), "text_bytes": size}}
+    assert f"| {len(left)} | {size:,} |" in (folder / "README.md").read_text()
+
+
+def test_a_release_may_end_empty(folder, tmp_path):
+    takedown(folder, ask(tmp_path, *(f"id:{row['id']}" for row in rows_of(folder))), SIGNED, Serial())
+    assert release.read_manifest(folder)["languages"] == {}
+    assert "Nothing is left" in (folder / "README.md").read_text()
+    assert not list(folder.glob("data/*/*"))
+
+
+def test_publishing_over_a_takedown_is_refused(folder, work, tmp_path):
+    takedown(folder, ask(tmp_path, single(folder)["url"]), SIGNED, Serial())
+    with pytest.raises(PublishError, match="bring back"):
+        publish(work, folder, ["fr"], Publish(contact="x"), Rights(), Serial())
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["example.org", "ftp://example.org/x", "domain:", "sha256:12", "http://", "urls: x", "id:", "domain:[", "url:x"],
+)
+def test_a_line_that_is_no_request_is_refused_by_its_number(line, tmp_path):
+    with pytest.raises(InputError, match="line 3"):
+        ask(tmp_path, line)
+
+
+def test_an_empty_or_missing_list_is_refused(tmp_path):
+    with pytest.raises(InputError, match="nothing"):
+        ask(tmp_path)
+    with pytest.raises(InputError, match="cannot read"):
+        read_requests(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("http://www.Example.org/a/", "https://example.org/a#x", True),
+        ("http://example.org/a?b=1", "https://example.org/a", False),
+        ("http://example.org/A", "http://example.org/a", False),
+        ("http://example.org", "http://example.org/", True),
+    ],
+)
+def test_addresses_are_compared_without_scheme_www_fragment_and_last_slash(one, other, same):
+    assert (plain_url(one) == plain_url(other)) == same
+
+
+@pytest.mark.parametrize(
+    "values", [{}, {"signed_off_by": "A", "policy": "keep"}, {"signed_off_by": "A", "policy": "promote"}]
+)
+def test_a_bad_setting_is_refused(values):
+    with pytest.raises(SettingsError):
+        build(Takedown, values, "takedown")

@@ -1,0 +1,27 @@
+"""What workers are forked from: all is loaded, and nothing that is left out."""
+
+import subprocess
+import sys
+
+SCRIPT = """
+import os, sys
+import pipelines.pipeline
+threads = len(os.listdir("/proc/self/task"))
+import pipelines.preload
+from filters.language_id import fasttext_model
+from filters.signals import counting, lines
+from filters.text import quick_text
+passes = (quick_text._strip, fasttext_model._predict, lines.count_lines, counting.count_characters)
+print([bool(made.signatures) for made in passes if hasattr(made, "signatures")])
+print([name for name in ("pandas", "cffi", "trafilatura", "fasttext", "torch") if name in sys.modules])
+print(len(os.listdir("/proc/self/task")) - threads)
+"""
+
+
+def test_passes_are_loaded_and_no_thread_is_started() -> None:
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
+    loaded, needless, threads = done.stdout.split("\n")[:3]
+    assert "True" in loaded
+    assert "False" not in loaded
+    assert needless == "[]"
+    assert threads == "0"

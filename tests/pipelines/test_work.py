@@ -1,0 +1,58 @@
+"""Names of shards, and inputs that are not there."""
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.work import chain, find_archives, known_inputs, remember_inputs
+from roots.errors import InputError
+
+
+def touch(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def test_a_shard_is_named_after_its_archive(tmp_path: Path) -> None:
+    touch(tmp_path / "a.warc.gz", tmp_path / "b.warc", tmp_path / "c.warc.wet.gz")
+    found = find_archives([str(tmp_path / "*"), str(tmp_path / "a.warc.gz")])
+    assert list(found) == ["a.parquet", "b.parquet", "c.parquet"]
+    assert found["a.parquet"] == tmp_path / "a.warc.gz"
+
+
+def test_equal_names_are_told_apart_by_folder_and_by_ending(tmp_path: Path) -> None:
+    touch(tmp_path / "x" / "a.warc.gz", tmp_path / "y" / "a.warc.gz", tmp_path / "b.warc", tmp_path / "b.warc.gz")
+    found = find_archives([str(tmp_path / "**" / "*.warc*")])
+    assert len(found) == 4
+    assert list(found) == ["b.warc.gz.parquet", "b.warc.parquet", "x__a.parquet", "y__a.parquet"]
+    assert set(found.values()) == set(tmp_path.rglob("*.warc*"))
+
+
+def test_names_do_not_depend_on_the_order_given(tmp_path: Path) -> None:
+    touch(tmp_path / "x" / "a.warc.gz", tmp_path / "y" / "a.warc.gz", tmp_path / "z.warc")
+    patterns = [str(tmp_path / "x" / "*"), str(tmp_path / "y" / "*"), str(tmp_path / "*.warc")]
+    assert list(find_archives(patterns).items()) == list(find_archives(patterns[::-1]).items())
+
+
+def test_what_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no file matches"):
+        find_archives([str(tmp_path / "*.warc.gz")])
+    with pytest.raises(InputError, match="is a folder"):
+        find_archives([str(tmp_path)])
+    with pytest.raises(InputError, match="roots index"):
+        known_inputs(tmp_path)
+    (tmp_path / "inputs.json").write_text("[1]")
+    with pytest.raises(InputError, match="damaged"):
+        known_inputs(tmp_path)
+
+
+def test_inputs_are_remembered(tmp_path: Path) -> None:
+    archives = {"a.parquet": tmp_path / "a.warc.gz"}
+    remember_inputs(tmp_path / "work", archives)
+    assert known_inputs(tmp_path / "work") == archives
+
+
+def test_a_chain_goes_from_the_archive_on(tmp_path: Path) -> None:
+    assert [p.parent.name for p in chain(tmp_path, "fr", "a.parquet", "filter")] == ["index", "extract", "measure"]
+    assert [p.parent.name for p in chain(tmp_path, "fr", "a.parquet", "shard")][-1] == "redact"

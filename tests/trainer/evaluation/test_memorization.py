@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed: pip install 'roots-corpus[train]'")
+
+import torch
+
+from roots.errors import SettingsError
+from roots.settings import build
+from trainer import corpus
+from trainer.data import tokens
+from trainer.evaluation import memorization
+from trainer.evaluation.memorization import MemorizationSettings
+from trainer.model import checkpoint
+from trainer.model.presets import PRESETS, Shape
+from trainer.tokenizer import byte_level_bpe as tok
+from trainer.training import train
+from trainer.training.recipe import Recipe
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 16, 48])
+def test_keys_are_equal_exactly_where_windows_are(size):
+    rng = np.random.default_rng(0)
+    stream = rng.integers(0, 3, 400, dtype=np.uint16)
+    stream[200:300] = stream[:100]
+    keys = memorization.window_keys(stream, size)
+    windows = [tuple(stream[i : i + size]) for i in range(len(stream) - size + 1)]
+    assert len(keys) == len(windows)
+    assert len(set(windows)) == len(set(keys.tolist()))
+    first, copies = memorization.copies_of(stream, size)
+    assert copies.sum() == len(windows)
+    for at, count in zip(first, copies, strict=True):
+        assert windows.count(windows[at]) == count
+    assert len(memorization.window_keys(stream, 401)) == 0
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory, write_shards):
+    """A model that saw some texts once and one forty times."""
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(0)
+    letters = list("abcdefghijklmnop")
+
+    def text():
+        return " ".join("".join(rng.choice(letters, 4)) for _ in range(30))
+
+    work = tmp_path_factory.mktemp("heart")
+    again = text()
+    texts = [text() for _ in range(60)] + [again] * 40
+    rng.shuffle(texts)
+    write_shards(work / "xx", texts, "train")
+    write_shards(work / "xx", [text() for _ in range(10)], "validation")
+    splits = {split: corpus.shards(work, "xx", split) for split in corpus.SPLITS}
+    settings = tok.TokenizerSettings(vocabulary=384, reserved=8, budget_mb=1)
+    tok.save(tok.train({"xx": splits["train"]}, settings), work / "tok")
+    tokens.write(splits, tok.load(work / "tok"), "xx", work / "tokens", tokens.TokensSettings())
+    recipe = Recipe(
+        length=64, tokens=150 * 1024, batch_tokens=1024, evaluate_every=0, save_every=10**6, attention="key_bias",
+        optimiser="muon", lr=5e-3, evaluate_bytes=100,
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainer.model.presets.PRESETS", {**PRESETS, "demo": Shape(2, 64, 4, 384)})
+        train.train(recipe, {"xx": work / "tokens"}, work / "tok", work / "model", lambda text: None)
+    return work
+
+
+def test_what_stood_often_is_known_and_the_unseen_is_not(learned):
+    model, _ = checkpoint.load_model(learned / "model")
+    shards = {split: tokens.TokenShards(learned / "tokens", split) for split in corpus.SPLITS}
+    settings = MemorizationSettings(prefix=16, suffix=8, windows=40)
+    groups = memorization.measure(model, shards["train"], shards["validation"], settings)
+    by_label = {group.copies: group for group in groups}
+    assert groups[0].copies == "0"
+    assert by_label["0"].asked == 40
+    assert by_label["32 to 63"].share > 0.5
+    assert by_label["0"].share == 0
+    assert by_label["1"].share < 0.2
+    table, svg = memorization.render({"before": groups, "after": groups[:2]})
+    assert table.count("\n") == len(groups) + 2
+    assert "| - |" in table
+    assert svg.startswith("<svg")
+    assert memorization.as_values(groups)[0]["known"] == 0
+
+
+def test_bad_settings_are_refused():
+    with pytest.raises(SettingsError, match="at least 1"):
+        build(MemorizationSettings, {"suffix": 0}, "memorization")

@@ -1,0 +1,98 @@
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed: pip install 'roots-corpus[train]'")
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from trainer.model import products
+from trainer.model.loss import linear_cross_entropy
+from trainer.model.products import Linear
+
+here = pytest.mark.skipif(
+    not products.fast(torch.ones(2, 2)), reason="torch has no right product of oneDNN on this machine"
+)
+
+
+def random(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def relative(a, b):
+    return float((a.detach().double() - b.detach()).norm() / b.detach().norm())
+
+
+@here
+@pytest.mark.parametrize(("wide", "narrow"), [(40, 24), (24, 40), (33, 1)])
+def test_a_layer_and_its_gradients_are_float64s(wide, narrow):
+    layer = Linear(narrow, wide)
+    x = random(3, 7, narrow).requires_grad_()
+    weight = random(3, 7, wide, seed=1)
+    out = layer(x)
+    found = (out, *torch.autograd.grad((out * weight).sum(), (x, layer.weight, layer.bias)))
+    leaves = [t.detach().double().requires_grad_() for t in (x, layer.weight, layer.bias)]
+    true = F.linear(*leaves)
+    wanted = (true, *torch.autograd.grad((true * weight.double()).sum(), leaves))
+    assert [t.shape for t in found] == [t.shape for t in wanted]
+    assert max(relative(a, b) for a, b in zip(found, wanted, strict=True)) < 1e-6
+
+
+@here
+def test_products_of_views_are_right_and_their_results_lie_in_order():
+    x, y = random(20, 50), random(20, 6, seed=1)
+    assert relative(products.product(x.t(), y.t()), x.t().double() @ y.double()) < 1e-6
+    assert relative(products.summed(x, y), x.t().double() @ y.double()) < 1e-6
+    assert relative(products.summed(y, x), y.t().double() @ x.double()) < 1e-6
+    assert products.summed(x, y).is_contiguous()
+    assert products.summed(y, x).is_contiguous()
+
+
+@here
+def test_it_can_be_turned_off_and_then_gives_torchs_own_bits(monkeypatch):
+    layer, x = Linear(64, 48), random(100, 64)
+    assert "_Linear" in type(layer(x).grad_fn).__name__
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+    off = layer(x)
+    assert "Addmm" in type(off.grad_fn).__name__
+    assert torch.equal(off, F.linear(x, layer.weight, layer.bias))
+
+
+def test_what_is_not_float32_on_a_cpu_is_left_to_torch():
+    x = random(4, 4)
+    assert not products.fast(x.bfloat16(), x.bfloat16())
+    assert not products.fast(x, x.to("meta"))
+    assert not products.fast(x[:0], x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not products.fast(x, x)
+        assert Linear(4, 4)(x).dtype == torch.bfloat16
+    assert products.product(x.double(), x.double()).dtype == torch.float64
+
+
+def test_a_wrong_product_is_found_and_not_used(monkeypatch):
+    true = products._onednn
+    monkeypatch.setattr(products, "_onednn", lambda x, weight, bias=None: true(x, weight, bias) * 1.001)
+    products._right.cache_clear()
+    try:
+        assert not products.fast(torch.ones(2, 2))
+    finally:
+        products._right.cache_clear()
+
+
+@pytest.mark.parametrize("scale", [1.0, 40.0], ids=["flat", "sure"])
+def test_the_loss_is_float64s_even_where_a_token_is_all_but_certain(scale):
+    hidden, head = random(50, 16) * scale, random(300, 16, seed=1)
+    targets = (hidden @ head.t()).argmax(1)
+    targets[::3] = torch.arange(len(targets[::3]))
+    targets[5] = -100
+    hidden.requires_grad_()
+    head.requires_grad_()
+    found = linear_cross_entropy(hidden, head, targets)
+    logits = hidden.detach().double() @ head.detach().double().t()
+    wanted = F.cross_entropy(logits, targets, reduction="sum")
+    assert relative(found, wanted) < 1e-6
+    slope = logits.softmax(1)
+    slope[torch.arange(50), targets.clamp(min=0)] -= 1
+    slope[5] = 0
+    gradients = torch.autograd.grad(found, (hidden, head))
+    assert relative(gradients[0], slope @ head.detach().double()) < 1e-5
+    assert relative(gradients[1], slope.t() @ hidden.detach().double()) < 1e-5

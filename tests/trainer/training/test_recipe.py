@@ -1,0 +1,69 @@
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from roots.errors import SettingsError
+from roots.settings import build
+from trainer.model.presets import PRESETS
+from trainer.training import recipe
+from trainer.training.recipe import Recipe
+
+
+def test_the_rate_is_a_function_of_tokens():
+    cosine = Recipe(tokens=1000, warmup=0.1, min_lr=0.1, batch_tokens=256)
+    assert recipe.rate(cosine, 50) == pytest.approx(0.5)
+    assert recipe.rate(cosine, 100) == pytest.approx(1.0)
+    assert recipe.rate(cosine, 550) == pytest.approx(0.55)
+    assert recipe.rate(cosine, 1000) == recipe.rate(cosine, 2000) == pytest.approx(0.1)
+    wsd = replace(cosine, schedule="wsd", decay=0.2)
+    assert [recipe.rate(wsd, t) for t in (400, 800, 900, 1000)] == pytest.approx([1, 1, 0.55, 0.1])
+    assert recipe.rate(replace(cosine, schedule="constant"), 999) == 1
+
+
+def test_the_batch_grows_as_blooms():
+    bloom = Recipe(
+        length=2048, batch_tokens=2048 * 2048, tokens=366 * 10**9, ramp_rows=192, ramp_by=16, ramp_tokens=20 * 10**9
+    )
+    assert recipe.batch_rows(bloom, 0) == 192
+    assert recipe.batch_rows(bloom, 20 * 10**9) == 2048
+    sizes = [recipe.batch_rows(bloom, t) for t in range(0, 20 * 10**9, 10**8)]
+    assert sizes == sorted(sizes)
+    assert {b - a for a, b in pairwise(sizes)} <= {0, 16}
+    small = Recipe(length=2, batch_tokens=16, tokens=100, ramp_rows=2, ramp_by=2, ramp_tokens=40)
+    assert list(recipe.updates(small))[:4] == [2, 2, 2, 4]
+    assert sum(recipe.updates(small)) * 2 >= 100
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_has_a_recipe_and_blooms_are_its_own(preset):
+    found = recipe.recipe_for({"preset": preset, "seed": 7})
+    assert (found.preset, found.seed) == (preset, 7)
+    if preset == "bloom":
+        assert (found.lr, found.rows, found.mask_documents) == (6e-5, 2048, False)
+        assert found.lr * found.min_lr == pytest.approx(6e-6)
+        assert found.warmup * 410e9 == pytest.approx(375e6)
+        assert recipe.batch_rows(found, 0) == 192
+
+
+def test_what_the_user_says_comes_before_the_preset():
+    assert recipe.recipe_for({"lr": 0.5}).lr == 0.5
+    assert recipe.recipe_for({}).optimiser == "muon"
+    with pytest.raises(SettingsError, match="Did you mean 'bloom-3b'"):
+        recipe.recipe_for({"preset": "bloom3b"})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"preset": "dmo"}, "Did you mean 'demo'"),
+        ({"batch_tokens": 1000}, "multiple of length"),
+        ({"optimiser": "muon", "shard": 2}, "whole matrices"),
+        ({"warmup": 2.0}, "shares between"),
+        ({"learning_rate": 1}, "unknown setting"),
+        ({"tokens": 0}, "at least 1"),
+    ],
+)
+def test_bad_settings_are_refused(values, message):
+    with pytest.raises(SettingsError, match=message):
+        build(Recipe, values, "train")

@@ -1,0 +1,364 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed: pip install 'roots-corpus[train]'")
+
+import numpy as np
+import torch
+
+from roots.errors import InputError, SettingsError, ShardError
+from trainer.data.feed import IGNORED
+from trainer.model import checkpoint
+from trainer.model.attention import layout_of
+from trainer.model.presets import PRESETS, Shape
+from trainer.training import parallel, recipe, train
+from trainer.training.guard import Guard
+from trainer.training.journal import read_log
+from trainer.training.recipe import Recipe
+
+TINY = Recipe(
+    length=32, tokens=20 * 256, batch_tokens=256, micro_rows=8, save_every=10, evaluate_every=0, evaluate_bytes=500,
+    attention="key_bias", lr=3e-3,
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch):
+    torch.set_num_threads(1)
+    monkeypatch.setattr("trainer.model.presets.PRESETS", {**PRESETS, "demo": Shape(2, 32, 4, 384)})
+
+
+def quiet(text):
+    pass
+
+
+def fit(world, target, settings=TINY, languages=("fr", "sw")):
+    sources = {language: world / "tokens" / language for language in languages}
+    return train.train(settings, sources, world / "tokenizer", target, quiet)
+
+
+def held(target):
+    return checkpoint.load(checkpoint.latest(target / "checkpoints"))
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def lines(target):
+    return [{k: v for k, v in line.items() if k != "speed"} for line in read_log(target)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"optimiser": "muon", "packing": "bestfit"},
+        {"precision": "bf16"},
+        {"dropout": 0.2},
+        {"precision": "bf16", "attention": "blocks", "mask_documents": False},
+    ],
+)
+def test_a_resumed_run_is_the_undisturbed_one_bit_for_bit(world, tmp_path, changes, monkeypatch):
+    monkeypatch.setattr("trainer.model.blocks.BLOCK", 16)
+    settings = replace(TINY, **changes)
+    whole = fit(world, tmp_path / "whole", settings)
+    assert whole.finished
+    assert whole.step == 20
+
+    seen = []
+    real = train.Run.update
+
+    def dies(self, batch):
+        if len(seen) == 14:  # four updates after the checkpoint
+            raise KeyboardInterrupt
+        seen.append(1)
+        return real(self, batch)
+
+    monkeypatch.setattr(train.Run, "update", dies)
+    with pytest.raises(KeyboardInterrupt):
+        fit(world, tmp_path / "parts", settings)
+    monkeypatch.setattr(train.Run, "update", real)
+    assert fit(world, tmp_path / "parts", settings).step == 20
+    a, b = held(tmp_path / "whole"), held(tmp_path / "parts")
+    assert same(a.weights, b.weights)
+    assert same(a.optimiser, b.optimiser)
+    assert a.state == b.state
+    assert lines(tmp_path / "whole") == lines(tmp_path / "parts")
+
+
+def test_micro_batches_change_nothing_but_rounding(world, tmp_path):
+    for name, rows in (("one", 8), ("eight", 1), ("three", 3)):
+        fit(world, tmp_path / name, replace(TINY, micro_rows=rows, tokens=5 * 256, packing="bestfit"))
+    losses = {
+        name: [line["loss"] for line in lines(tmp_path / name) if "loss" in line] for name in ("one", "eight", "three")
+    }
+    assert losses["one"] == pytest.approx(losses["eight"], abs=1e-5)
+    assert losses["one"] == pytest.approx(losses["three"], abs=1e-5)
+    a, b = held(tmp_path / "one"), held(tmp_path / "eight")
+    assert a.state["place"] == b.state["place"]
+    assert max((a.weights[k] - b.weights[k]).abs().max() for k in a.weights) < 1e-4
+
+
+def test_gradients_are_those_of_the_batch_however_it_is_cut(world):
+    settings = replace(TINY, packing="bestfit")
+    run = train.Run(settings, {"fr": world / "tokens" / "fr"}, world / "tokenizer", Path("unused"))
+    batch = run.feed.batch(np.arange(8))
+    for row, counted in enumerate((32, 1, 0, 17, 30, 2, 9, 25)):
+        batch.targets[row, counted:] = IGNORED
+    found = {}
+    for rows in (8, 1, 3):
+        run.recipe = replace(settings, micro_rows=rows)
+        loss = run.gradients(batch)
+        found[rows] = loss, {name: p.grad.clone() for name, p in run.model.named_parameters()}
+        run.optimiser.clear()
+    tokens, targets, docs = (torch.from_numpy(x) for x in (batch.tokens, batch.targets, batch.docs))
+    logits = run.model(tokens, layout=layout_of(docs))
+    plain = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+    plain.backward()
+    for loss, gradients in found.values():
+        assert loss == pytest.approx(plain.item(), abs=1e-6)
+        for name, parameter in run.model.named_parameters():
+            assert (gradients[name] - parameter.grad).abs().max() <= 1e-6, name
+
+
+def test_a_run_goes_on_with_another_micro_batch_over_the_same_rows(world, tmp_path, monkeypatch):
+    real, seen = train.Run.update, []
+
+    def watched(self, batch):
+        seen.append(batch.positions.tolist())
+        return real(self, batch)
+
+    monkeypatch.setattr(train.Run, "update", watched)
+    fit(world, tmp_path / "whole")
+    undisturbed = list(seen)
+    fit(world, tmp_path / "parts", replace(TINY, micro_rows=3))
+    shutil.rmtree(checkpoint.latest(tmp_path / "parts" / "checkpoints"))
+    seen.clear()
+    assert fit(world, tmp_path / "parts", replace(TINY, micro_rows=5)).step == 20
+    assert seen == undisturbed[10:]
+    a, b = held(tmp_path / "whole"), held(tmp_path / "parts")
+    assert a.state["place"] == b.state["place"]
+    losses = [[line["loss"] for line in lines(tmp_path / run) if "loss" in line] for run in ("whole", "parts")]
+    assert losses[0] == pytest.approx(losses[1], abs=2e-5)
+
+
+def test_sigterm_saves_and_the_same_command_goes_on(world, tmp_path):
+    script = (
+        "import sys,pathlib,torch;torch.set_num_threads(1);"
+        "from trainer.model import presets;from trainer.training import recipe,train;"
+        "presets.PRESETS={**presets.PRESETS,'demo':presets.Shape(2,32,4,384)};w=pathlib.Path(sys.argv[1]);"
+        "r=recipe.Recipe(length=32,tokens=40000*256,batch_tokens=256,save_every=10000,evaluate_every=0,attention='key_bias');"
+        "x=train.train(r,{'fr':w/'tokens'/'fr'},w/'tokenizer',pathlib.Path(sys.argv[2]));print('finished',x.finished)"
+    )
+    command = [sys.executable, "-c", script, str(world), str(tmp_path / "run")]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(Path.cwd())}
+    )
+    log = tmp_path / "run" / "log.jsonl"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (log.is_file() and log.stat().st_size > 500):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "finished False" in out
+    state = held(tmp_path / "run").state
+    assert 0 < state["step"] < 10000
+    assert lines(tmp_path / "run")[-1]["step"] == state["step"]
+
+
+def test_kill_in_mid_save_leaves_the_checkpoint_before(world, tmp_path):
+    fit(world, tmp_path, replace(TINY, tokens=10 * 256))
+    script = (
+        "import sys,os,pathlib,torch;from trainer.model import checkpoint as c;p=pathlib.Path(sys.argv[1]);"
+        "h=c.load(c.latest(p));real=c.save_file\n"
+        "def half(t,f,**k):\n real(t,f,**k);os.kill(os.getpid(),9)\n"
+        "c.save_file=half;c.save(p,99,h,2)"
+    )
+    folder = tmp_path / "checkpoints"
+    killed = subprocess.run(
+        [sys.executable, "-c", script, str(folder)], env={**os.environ, "PYTHONPATH": str(Path.cwd())}, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert list(folder.glob(".step_00000099.*.tmp"))
+    assert checkpoint.steps(folder) == [0, 10]
+    before = held(tmp_path)
+    checkpoint.save(folder, 11, before, 2)
+    assert not list(folder.glob(".*.tmp"))
+    assert checkpoint.steps(folder) == [10, 11]
+
+
+def test_a_checkpoint_appears_by_one_rename_of_a_whole_folder(world, tmp_path, monkeypatch):
+    fit(world, tmp_path, replace(TINY, tokens=2 * 256))
+    folder, before = tmp_path / "checkpoints", held(tmp_path)
+
+    def full(path, target):
+        assert not target.exists()
+        assert sorted(p.name for p in path.iterdir()) == sorted((*checkpoint.FILES, "manifest.json"))
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(ShardError, match="No space left"):
+        checkpoint.save(folder, 50, before, 2)
+    assert checkpoint.steps(folder) == [0, 2]
+    assert not list(folder.glob(".*"))
+
+
+def test_a_damaged_checkpoint_is_refused(world, tmp_path):
+    fit(world, tmp_path, replace(TINY, tokens=2 * 256))
+    path = checkpoint.latest(tmp_path / "checkpoints") / "model.safetensors"
+    raw = bytearray(path.read_bytes())
+    raw[-5] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(ShardError, match=r"model\.safetensors was changed"):
+        held(tmp_path)
+
+
+def test_a_folder_of_another_run_is_refused(world, tmp_path):
+    fit(world, tmp_path, replace(TINY, tokens=2 * 256))
+    with pytest.raises(SettingsError, match="another recipe"):
+        fit(world, tmp_path, replace(TINY, tokens=2 * 256, lr=1e-4))
+    with pytest.raises(SettingsError, match="another data"):
+        fit(world, tmp_path, replace(TINY, tokens=2 * 256), ("fr",))
+    with pytest.raises(InputError, match="roots tokens"):
+        fit(tmp_path, tmp_path / "x", TINY) if (tmp_path / "tokenizer").exists() else train.train(
+            TINY, {"fr": tmp_path / "none"}, world / "tokenizer", tmp_path / "x", quiet
+        )
+
+
+def test_a_loss_that_is_no_number_is_passed_over(world, tmp_path, monkeypatch):
+    real = train.Run.gradients
+
+    def poisoned(self, batch):
+        loss = real(self, batch)
+        if self.progress.step in (5, 6):
+            next(iter(self.model.parameters())).grad.fill_(float("nan"))
+            return float("nan") if self.progress.step == 5 else loss
+        return loss
+
+    monkeypatch.setattr(train.Run, "gradients", poisoned)
+    assert fit(world, tmp_path).finished
+    log = lines(tmp_path)
+    assert [line["step"] for line in log if "rows" in line] == [6, 7]
+    assert all(torch.isfinite(value).all() for value in held(tmp_path).weights.values())
+
+    monkeypatch.setattr(train.Run, "gradients", lambda self, batch: float("nan"))
+    with pytest.raises(train.TrainingFailed, match="no finite loss"):
+        fit(world, tmp_path / "never", replace(TINY, tokens=100 * 256))
+
+
+def test_a_spike_rolls_back_and_passes_over_its_rows(world, tmp_path, monkeypatch):
+    real = train.Run.gradients
+    bad = range(68 * 8, 70 * 8)
+
+    def spiky(self, batch):
+        loss = real(self, batch)
+        return loss * 50 if int(batch.positions[0]) in bad else loss
+
+    monkeypatch.setattr(train.Run, "gradients", spiky)
+    assert fit(world, tmp_path, replace(TINY, tokens=80 * 256)).finished
+    events = [line for line in lines(tmp_path) if line.get("event") == "rolled back"]
+    assert events == [{"step": 60, "event": "rolled back", "skipped": [bad[0], bad[-1] + 1]}]
+    state = held(tmp_path).state
+    assert state["place"] == {"position": 82 * 8, "skipped": [[bad[0], bad[-1] + 1]]}
+
+
+def test_the_guard_needs_two_in_a_row():
+    guard = Guard()
+    for _ in range(100):
+        assert not guard.spiked([3.0, 1.0], 6.0, 0)
+    assert not guard.spiked([60.0, 1.0], 6.0, 7)
+    assert not guard.spiked([3.0, 1.0], 6.0, 8)
+    assert not guard.spiked([60.0, 1.0], 6.0, 9)
+    assert guard.spiked([60.0, 1.0], 6.0, 10)
+    assert guard.since == 9
+    assert not Guard(seen=99).spiked([1e9, 1e9], 0, 1)
+
+
+def test_a_model_overfits_a_few_rows(world):
+    still = replace(TINY, lr=1e-2, warmup=0.0, schedule="constant", mask_documents=False)
+    settings = replace(still, batch_tokens=1024, micro_rows=32, tokens=10**6)
+    run = train.Run(settings, {"fr": world / "tokens" / "fr"}, world / "tokenizer", Path("unused"))
+    batch = run.feed.batch(np.arange(32))
+    losses = [run.update(batch)["loss"] for _ in range(250)]
+    assert losses[0] > 5
+    assert min(losses) < 0.05
+
+
+def test_the_log_is_drawn_and_holds_no_surprise(world, tmp_path):
+    said = []
+    settings = replace(TINY, evaluate_every=5)
+    sources = {"fr": world / "tokens" / "fr"}
+    result = train.train(settings, sources, world / "tokenizer", tmp_path, said.append)
+    assert "tokens/s" in said[1]
+    assert result.bits_per_byte["fr"] < 5
+    losses = [line["loss"] for line in lines(tmp_path) if "loss" in line]
+    assert losses[-1] < losses[0] - 0.5
+    assert (tmp_path / "loss.svg").read_text().count("<polyline") == 3
+    assert json.loads((tmp_path / "run.json").read_text())["shape"]["hidden"] == 32
+
+
+def test_the_world_must_fit(world, tmp_path):
+    with pytest.raises(SettingsError, match="torchrun"):
+        fit(world, tmp_path, replace(TINY, shard=2))
+
+
+@pytest.mark.parametrize(
+    ("ramp", "fits"), [({"ramp_rows": 3, "ramp_by": 2}, False), ({"ramp_rows": 2, "ramp_by": 2}, True)]
+)
+def test_a_ramp_whose_rows_no_rank_would_read_is_refused(ramp, fits, monkeypatch):
+    def opened(kind):
+        raise ConnectionError(kind)
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr("torch.distributed.init_process_group", opened)
+    with pytest.raises(ConnectionError if fits else SettingsError):
+        parallel.start(replace(TINY, ramp_tokens=512, **ramp))
+
+
+def test_a_run_whose_batch_grows_reads_every_row_once_and_resumes(world, tmp_path):
+    ramped = replace(TINY, ramp_rows=2, ramp_by=2, ramp_tokens=3 * 256, tokens=8 * 256, save_every=2)
+    assert fit(world, tmp_path / "whole", ramped).finished
+    sizes = [line["tokens"] for line in lines(tmp_path / "whole") if "loss" in line]
+    assert [b - a for a, b in pairwise([0, *sizes])] == [rows * 32 for rows in recipe.updates(ramped)]
+    fit(world, tmp_path / "parts", ramped)
+    for path in sorted((tmp_path / "parts" / "checkpoints").glob("step_*"))[-1:]:
+        shutil.rmtree(path)
+    assert fit(world, tmp_path / "parts", ramped).finished
+    assert same(held(tmp_path / "whole").weights, held(tmp_path / "parts").weights)
+
+
+def test_tensorboard_is_written_or_its_absence_said(world, tmp_path, monkeypatch):
+    written = []
+
+    class Writer:
+        def __init__(self, folder):
+            self.folder = folder
+
+        def add_scalar(self, *values):
+            written.append(values)
+
+        def close(self):
+            written.append("closed")
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Writer))
+    wanted = replace(TINY, tensorboard=True, tokens=3 * 256)
+    fit(world, tmp_path / "a", wanted)
+    losses = [(line["loss"], line["tokens"]) for line in lines(tmp_path / "a") if "loss" in line]
+    assert [(value, at) for key, value, at in written[:-1] if key == "loss"] == losses
+    assert written[-1] == "closed"
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(SettingsError, match="pip install tensorboard"):
+        fit(world, tmp_path / "b", wanted)

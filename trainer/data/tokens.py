@@ -1,0 +1,261 @@
+"""Token shards: the corpus as numbers, memory-mapped, with its documents, languages and bytes.
+
+A shard is an Arrow IPC file with the columns of `schema`; the list offsets are the document index. Every document
+begins with `</s>`, which so ends the one before (BLOOM's rule), and lets the first real token of a document be
+predicted. `tokens.json` beside the shards names the tokenizer by digest, the totals, and each file's sha256; it is
+written last, and a run that finds another tokenizer there refuses to start.
+"""
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from tokenizers import Tokenizer
+
+from roots.errors import InputError, ShardError
+from roots.shards import publish, temporary_name, write_text
+from roots.stage import sha256_of
+from trainer import corpus
+from trainer.tokenizer.byte_level_bpe import END, identity, padded
+from trainer.tokenizer.dropout import Merges
+
+SIDECAR = "tokens.json"
+CHUNK_BYTES = 4 << 20  # of text, encoded at once: bounds memory
+
+Ints = npt.NDArray[np.int64]
+Cut = Callable[[list[str], list[str]], list[list[int]]]  # ids and texts of documents -> their tokens
+
+
+def schema(width: int) -> pa.Schema:
+    """Columns of a token shard; `width` is 16 or 32 bits a token."""
+    return pa.schema(
+        [
+            pa.field("ids", pa.large_list(pa.uint16() if width == 16 else pa.uint32()), nullable=False),
+            pa.field("doc_id", pa.string(), nullable=False),
+            pa.field("lang", pa.string(), nullable=False),
+            pa.field("n_bytes", pa.uint32(), nullable=False),  # UTF-8 bytes of the text: what bits per byte divide by
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class TokensSettings:
+    """What decides token shards, besides the texts and the tokenizer."""
+
+    multiple: int = 128  # rows of the model's embedding are padded to a multiple of this
+    copies: int = 1  # of the training text, each cut in another way: for small corpora, which are read many times
+    dropout: float = (
+        0.0  # chance that a merge is passed over in the copies (trainer.tokenizer.dropout); held-out text never
+    )
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        if min(self.multiple, self.copies) < 1:
+            raise ValueError("multiple and copies must be at least 1")
+        if not 0 <= self.dropout < 1:
+            raise ValueError("dropout is a chance from 0 to below 1")
+        if self.copies > 1 and not self.dropout:
+            raise ValueError("copies without dropout would all be the same: set tokens.dropout, or train longer")
+
+
+def write(
+    sources: Mapping[str, Sequence[Path]], tokenizer: Tokenizer, language: str, target: Path, settings: TokensSettings
+) -> dict[str, Any]:
+    """Turn the shards of one language (`sources`: split -> shards) into token shards below `target`; give the sidecar.
+
+    A file that was made from the same bytes with the same tokenizer is kept. Equal input gives equal files.
+    """
+    rows = padded(tokenizer.get_vocab_size(), settings.multiple)
+    width = 16 if rows <= 1 << 16 else 32
+    known = _old_files(target, identity(tokenizer))
+    files: dict[str, dict[str, Any]] = {}
+    for split, paths in sorted(sources.items()):
+        cuts = _cuts(tokenizer, settings, split)
+        cut = [settings.copies, settings.dropout, settings.seed] if settings.dropout and split == "train" else []
+        for source in paths:
+            name = f"{split}/{source.name}"
+            digest = sha256_of(source)
+            old = known.get(name)
+            if (
+                old
+                and old["source"] == digest
+                and old.get("cut", []) == cut
+                and (target / name).is_file()
+                and old["sha256"] == sha256_of(target / name)
+            ):
+                files[name] = old
+            else:
+                made = _write_shard(source, cuts, language, target / name, width)
+                files[name] = {"source": digest, "cut": cut, **made}
+    sidecar = {
+        "language": language,
+        "tokenizer": identity(tokenizer),
+        "rows": rows,
+        "width": width,
+        "totals": {split: _totals(files, split) for split in sorted(sources)},
+        "files": files,
+    }
+    write_text(target / SIDECAR, json.dumps(sidecar, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    return sidecar
+
+
+def _totals(files: Mapping[str, Mapping[str, Any]], split: str) -> dict[str, int]:
+    mine = [made for name, made in files.items() if name.startswith(f"{split}/")]
+    return {key: sum(made[key] for made in mine) for key in ("documents", "tokens", "bytes")}
+
+
+def _old_files(target: Path, tokenizer: str) -> dict[str, Any]:
+    try:
+        old = read_sidecar(target)
+    except InputError:
+        return {}
+    return dict(old["files"]) if old["tokenizer"] == tokenizer else {}
+
+
+def _cuts(tokenizer: Tokenizer, settings: TokensSettings, split: str) -> list[Cut]:
+    """The ways in which the documents of a split become tokens: one, or for copies with dropout many."""
+
+    def plain(identities: list[str], texts: list[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+
+    if not settings.dropout or split != "train":
+        return [plain]
+    merges = Merges(tokenizer)
+
+    def varied(copy: int, identities: list[str], texts: list[str]) -> list[list[int]]:
+        key = f"{settings.seed} {copy} ".encode()
+        seeds = (hashlib.blake2b(key + name.encode(), digest_size=8).digest() for name in identities)
+        chances = (random.Random(int.from_bytes(seed, "little")) for seed in seeds)
+        return [merges.encode(text, settings.dropout, rng) for text, rng in zip(texts, chances, strict=True)]
+
+    return [partial(varied, copy) for copy in range(settings.copies)]
+
+
+def _write_shard(source: Path, cuts: Sequence[Cut], language: str, path: Path, width: int) -> dict[str, Any]:
+    """One shard of texts as one shard of tokens, whole or not at all; with several cuts, all of it once for each."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_name(path)
+    made = {"documents": 0, "tokens": 0, "bytes": 0}
+    columns = schema(width)
+    try:
+        with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, columns) as writer:
+            for cut, (identities, texts) in ((cut, chunk) for cut in cuts for chunk in _chunks(source)):
+                batch = _encode(identities, texts, cut, language, columns)
+                writer.write_batch(batch)
+                made["documents"] += batch.num_rows
+                made["tokens"] += len(batch["ids"].values)
+                made["bytes"] += int(batch["n_bytes"].to_numpy().astype(np.int64).sum())
+        publish(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return {**made, "sha256": sha256_of(path)}
+
+
+def _chunks(source: Path) -> Iterator[tuple[list[str], list[str]]]:
+    identities: list[str] = []
+    texts: list[str] = []
+    size = 0
+    for name, text in corpus.documents([source]):
+        identities.append(name)
+        texts.append(text)
+        size += len(text)
+        if size >= CHUNK_BYTES:
+            yield identities, texts
+            identities, texts, size = [], [], 0
+    if texts:
+        yield identities, texts
+
+
+def _encode(identities: list[str], texts: list[str], cut: Cut, language: str, columns: pa.Schema) -> pa.RecordBatch:
+    dtype = columns.field("ids").type.value_type.to_pandas_dtype()
+    parts = [np.fromiter((END, *ids), dtype=dtype) for ids in cut(identities, texts)]
+    offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
+    sizes = np.array([len(text.encode()) for text in texts], dtype=np.uint32)
+    ids = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(np.concatenate(parts)))
+    return pa.RecordBatch.from_arrays(
+        [ids, pa.array(identities), pa.array([language] * len(texts)), pa.array(sizes)], schema=columns
+    )
+
+
+def read_sidecar(folder: Path) -> dict[str, Any]:
+    """What token shards say of themselves. Raises InputError where there are none."""
+    path = folder / SIDECAR
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"no token shards in {folder}: run `roots tokens` first") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
+    return found
+
+
+class TokenShards:
+    """All token shards of one language and split as one long stream, memory-mapped and never copied as a whole.
+
+    tokens: length of the stream.  starts: int64 (documents + 1,), where each document begins, and the end.
+    n_bytes: int64 (documents,), UTF-8 bytes of each text.
+    """
+
+    def __init__(self, folder: Path, split: str, tokenizer: str | None = None) -> None:
+        sidecar = read_sidecar(folder)
+        if tokenizer is not None and sidecar["tokenizer"] != tokenizer:
+            raise InputError(
+                f"{folder} was made with another tokenizer: run `roots tokens` again, or name that tokenizer"
+            )
+        self.language: str = sidecar["language"]
+        self.tokenizer: str = sidecar["tokenizer"]
+        self.rows: int = sidecar["rows"]
+        self._pieces: list[npt.NDArray[Any]] = []
+        starts: list[Ints] = [np.zeros(1, dtype=np.int64)]
+        sizes: list[Ints] = []
+        end = 0
+        names = sorted(name for name in sidecar["files"] if name.startswith(f"{split}/"))
+        if not names:
+            raise InputError(f"{folder} holds no {split} tokens")
+        for name in names:
+            for batch in _open(folder / name):
+                offsets = batch["ids"].offsets.to_numpy()
+                self._pieces.append(batch["ids"].values.to_numpy()[offsets[0] : offsets[-1]])
+                starts.append(offsets[1:] - offsets[0] + end)
+                end = int(starts[-1][-1])
+                sizes.append(batch["n_bytes"].to_numpy().astype(np.int64))
+        self.tokens = end
+        self.starts: Ints = np.concatenate(starts)
+        self.n_bytes: Ints = np.concatenate(sizes) if sizes else np.zeros(0, dtype=np.int64)
+        self._ends: Ints = np.cumsum([len(piece) for piece in self._pieces]).astype(np.int64)
+        self.fingerprint = [f"{name}:{sidecar['files'][name]['sha256']}" for name in names]
+
+    def read(self, start: int, length: int) -> npt.NDArray[Any]:
+        """Tokens start to start + length of the stream; a view where they lie in one batch."""
+        at = int(np.searchsorted(self._ends, start, side="right"))
+        first = start - (int(self._ends[at - 1]) if at else 0)
+        piece = self._pieces[at]
+        if first + length <= len(piece):
+            return piece[first : first + length]
+        parts = [piece[first:]]
+        left = length - len(parts[0])
+        while left > 0:
+            at += 1
+            parts.append(self._pieces[at][:left])
+            left -= len(parts[-1])
+        return np.concatenate(parts)
+
+    def document(self, index: int) -> npt.NDArray[Any]:
+        """Tokens of one document, its leading `</s>` included."""
+        return self.read(int(self.starts[index]), int(self.starts[index + 1] - self.starts[index]))
+
+
+def _open(path: Path) -> Iterator[pa.RecordBatch]:
+    try:
+        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        yield from (reader.get_batch(index) for index in range(reader.num_record_batches))
+    except (pa.ArrowException, OSError) as error:
+        raise ShardError(f"{path} is damaged: {error}. Delete it and run `roots tokens` again") from error

@@ -1,0 +1,206 @@
+"""How well a model predicts held-out text: bits per byte, which no tokenizer can flatter.
+
+bits per byte = sum of -ln p over the tokens of the text / (ln 2 x UTF-8 bytes of the text). The cost of `</s>`, which
+ends a document and has no bytes, stands beside it. Documents are read one by one, in windows that overlap by half.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - everyone's name for it
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from roots.errors import InputError
+from trainer.data.feed import IGNORED
+from trainer.data.tokens import TokenShards
+from trainer.model.decoder import AlibiLM, Sampling
+from trainer.model.loss import token_losses
+from trainer.tokenizer import byte_level_bpe as tok
+
+Window = tuple[list[int], list[int]]  # inputs and targets of one row
+
+
+@dataclass(frozen=True)
+class Bits:
+    """What held-out text of one language costs."""
+
+    bits_per_byte: float
+    nats_per_token: float
+    end_nats: float  # mean cost of a document's end
+    bytes: int
+    tokens: int
+    documents: int
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """What is evaluated, and how."""
+
+    bytes: int = 1_000_000  # of held-out text, a language
+    length: int = 0  # tokens a window; 0 is the length of training
+    curve: tuple[int, ...] = (1, 2, 4)  # multiples of that length, for the extrapolation curve
+    samples: int = 3  # continuations shown
+    sample_tokens: int = 80
+    temperature: float = 0.8
+    top_k: int = 50
+    seed: int = 0
+
+
+def windows(document: Sequence[int], length: int) -> Iterator[Window]:
+    """Cut one document (its `</s>` first) into rows of at most `length` inputs, each target counted exactly once.
+
+    Every target but those of the first row has at least half a row before it. The last target is the `</s>` after it.
+    """
+    tokens = [*document, tok.END]
+    stride = max(1, length // 2)
+    done = 0
+    while done < len(tokens) - 1:
+        stop = min(len(tokens) - 1, length if not done else done + stride)
+        start = max(0, stop - length)
+        targets = [IGNORED] * (done - start) + tokens[done + 1 : stop + 1]
+        yield tokens[start:stop], targets
+        done = stop
+
+
+def chosen(shards: TokenShards, budget: int) -> list[int]:
+    """The first documents that together hold about `budget` bytes, at least one.
+
+    Raises InputError where there is none.
+    """
+    if not len(shards.n_bytes):
+        raise InputError(f"no held-out text of {shards.language!r}: make shards with a larger validation share")
+    ends = np.cumsum(shards.n_bytes)
+    return list(range(min(len(ends), int(np.searchsorted(ends, budget)) + 1)))
+
+
+@torch.no_grad()
+def bits_per_byte(model: AlibiLM, shards: TokenShards, length: int, budget: int, rows: int = 16) -> Bits:
+    """Measure a model on held-out token shards of one language, about `budget` bytes of them."""
+    device = model.head.device
+    wanted = chosen(shards, budget)
+    text = ends = 0.0
+    text_tokens = 0
+    pending: list[Window] = []
+
+    def flush() -> tuple[float, float, int]:
+        inputs, targets = padded_rows(pending, device)
+        hidden = model.hidden(inputs)
+        losses = token_losses(hidden.flatten(0, 1), model.head, targets.flatten()).double()
+        flat = targets.flatten()
+        end = flat == tok.END
+        counted = (flat != IGNORED) & ~end
+        pending.clear()
+        return float(losses[counted].sum()), float(losses[end].sum()), int(counted.sum())
+
+    queue = sorted((w for i in wanted for w in windows(shards.document(i).tolist(), length)), key=lambda w: len(w[0]))
+    for window in queue:
+        pending.append(window)
+        if len(pending) == rows or window is queue[-1]:
+            some, end, count = flush()
+            text, ends, text_tokens = text + some, ends + end, text_tokens + count
+    size = int(shards.n_bytes[wanted].sum())
+    return Bits(
+        text / (math.log(2) * max(1, size)),
+        text / max(1, text_tokens),
+        ends / len(wanted),
+        size,
+        text_tokens,
+        len(wanted),
+    )
+
+
+def padded_rows(rows: Sequence[Window], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Rows of unequal length side by side; padding stands at the right, where no token sees it."""
+    longest = max(len(inputs) for inputs, _ in rows)
+    inputs = torch.full((len(rows), longest), tok.PAD)
+    targets = torch.full((len(rows), longest), IGNORED)
+    for at, (left, right) in enumerate(rows):
+        inputs[at, : len(left)] = torch.tensor(left)
+        targets[at, : len(right)] = torch.tensor(right)
+    return inputs.to(device), targets.to(device)
+
+
+@torch.no_grad()
+def extrapolation(model: AlibiLM, shards: TokenShards, lengths: Sequence[int], budget: int) -> dict[int, float]:
+    """Bits per byte of one stream of held-out text in windows of each length: length -> bits per byte.
+
+    The same tokens are judged at every length. With ALiBi longer windows than in training cost nothing, and should help
+    (Press et al. 2022, figure 1). Lengths beyond the text are left out.
+    """
+    wanted = chosen(shards, budget)
+    stop = int(shards.starts[wanted[-1] + 1])
+    lengths = [length for length in lengths if length < stop]
+    if not lengths:
+        return {}
+    count = (stop - 1) // max(lengths) * max(lengths)
+    stream = torch.from_numpy(shards.read(0, count + 1).astype(np.int64)).to(model.head.device)
+    share = float(shards.n_bytes[wanted].sum()) / (stop - len(wanted)) * float((stream[1:] != tok.END).sum())
+    found = {}
+    for length in lengths:
+        total = 0.0
+        for row in range(0, count, length):
+            targets = stream[row + 1 : row + length + 1].masked_fill(
+                stream[row + 1 : row + length + 1] == tok.END, IGNORED
+            )
+            hidden = model.hidden(stream[None, row : row + length])
+            total += float(token_losses(hidden[0], model.head, targets).double().sum())
+        found[length] = total / (math.log(2) * share)
+    return found
+
+
+def sample(model: AlibiLM, tokenizer: Tokenizer, prompt: str, count: int, sampling: Sampling, seed: int = 0) -> str:
+    """The prompt and how the model goes on, until it ends the document or `count` tokens are drawn."""
+    ids = [tok.END, *tokenizer.encode(prompt, add_special_tokens=False).ids]
+    tokens = torch.tensor([ids], device=model.head.device)
+    made = model.generate(tokens, count, sampling, seed, lambda newest: int(newest[0]) == tok.END)
+    return prompt + tokenizer.decode([i for i in made[0].tolist() if i != tok.END], skip_special_tokens=True)
+
+
+def prompts(shards: TokenShards, tokenizer: Tokenizer, count: int, length: int = 12) -> list[str]:
+    """The first words of held-out documents that are long enough, spread over all of them."""
+    long = [i for i, size in enumerate(np.diff(shards.starts)) if size > 2 * length] or list(range(len(shards.n_bytes)))
+    picked = [long[int(at)] for at in np.linspace(0, len(long) - 1, count)]
+    return [tokenizer.decode(shards.document(i)[1 : length + 1].tolist()) for i in picked]
+
+
+def reserved_tokens(tokenizer: Tokenizer, rows: int) -> tuple[int, ...]:
+    """Ids that are never to be drawn: special ones but `</s>`, reserved ones, and rows that only pad the embedding."""
+    plain = set(tokenizer.get_vocab(with_added_tokens=False).values()) - set(range(len(tok.SPECIAL)))
+    return tuple(i for i in range(rows) if i != tok.END and i not in plain)
+
+
+def evaluate(
+    model: AlibiLM,
+    tokenizer: Tokenizer,
+    held_out: Mapping[str, TokenShards],
+    trained_length: int,
+    settings: EvaluateSettings,
+) -> dict[str, Any]:
+    """Bits per byte, extrapolation and samples for each language, and the mean over languages; plain values."""
+    length = settings.length or trained_length
+    drawn = Sampling(settings.temperature, settings.top_k, reserved_tokens(tokenizer, model.shape.vocabulary))
+    found: dict[str, Any] = {}
+    for language, shards in sorted(held_out.items()):
+        bits = bits_per_byte(model, shards, length, settings.bytes)
+        lengths = [length * times for times in settings.curve]
+        starts = prompts(shards, tokenizer, settings.samples) if settings.samples else []
+        found[language] = {
+            **bits.__dict__,
+            "extrapolation": {str(k): v for k, v in extrapolation(model, shards, lengths, settings.bytes).items()},
+            "samples": [
+                sample(model, tokenizer, text, settings.sample_tokens, drawn, settings.seed + i)
+                for i, text in enumerate(starts)
+            ],
+        }
+    values = [entry["bits_per_byte"] for entry in found.values()]
+    return {"length": length, "mean_bits_per_byte": float(np.mean(values)), "languages": found}
+
+
+def uniform_bits(rows: int) -> float:
+    """Bits of a token that is drawn evenly from `rows`: 8 for bytes."""
+    return float(F.cross_entropy(torch.zeros(1, rows), torch.zeros(1, dtype=torch.long)) / math.log(2))

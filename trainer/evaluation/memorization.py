@@ -1,0 +1,151 @@
+"""How much of its training text a model knows by heart, by how often the text stood in the corpus.
+
+A window of prefix + suffix tokens is known when the model, given the prefix, continues with exactly the suffix,
+greedily (Carlini et al. 2023, arXiv 2202.07646, definition 3.1). Windows are drawn at random, by the number of times
+they stand in the training tokens; windows of held-out text, which stood there zero times, show what can be guessed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from trainer import picture
+from trainer.data.tokens import Ints, TokenShards
+from trainer.model.decoder import AlibiLM, Sampling
+
+EDGES = (1, 2, 4, 8, 16, 32, 64, 128)  # a group is from one edge to below the next
+
+
+@dataclass(frozen=True)
+class MemorizationSettings:
+    """What is asked of the model."""
+
+    prefix: int = 32  # tokens given
+    suffix: int = 16  # tokens it must continue with
+    windows: int = 200  # asked, a group
+    tokens: int = 20_000_000  # of the training stream that are counted
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.prefix, self.suffix, self.windows, self.tokens) < 1:
+            raise ValueError("prefix, suffix, windows and tokens must be at least 1")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Windows that stood about equally often."""
+
+    copies: str
+    asked: int
+    known: int
+
+    @property
+    def share(self) -> float:
+        """Share of windows the model knows by heart."""
+        return self.known / self.asked if self.asked else 0.0
+
+
+def window_keys(stream: npt.NDArray[Any], size: int) -> npt.NDArray[np.uint64]:
+    """A 64-bit key of the `size` tokens that begin at each position; equal windows have equal keys.
+
+    Made by doubling: keys of 2 k tokens from those of k. Two different windows share a key with a chance of 2 ** -64
+    a pair.
+    """
+    if len(stream) < size:
+        return np.zeros(0, np.uint64)
+    power, length = _scrambled(stream.astype(np.uint64)), 1
+    key, done = np.zeros(len(stream) + 1, np.uint64), 0
+    left = size
+    while left:
+        if left & 1:
+            stop = len(stream) - done - length + 1
+            key = _scrambled(key[:stop] * np.uint64(0x9E3779B97F4A7C15) + power[done : done + stop])
+            done += length
+        left >>= 1
+        if left:
+            count = len(power) - length
+            power = _scrambled(power[:count] * np.uint64(0x9E3779B97F4A7C15) + power[length : length + count])
+            length *= 2
+    return key[: len(stream) - size + 1]
+
+
+def _scrambled(value: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+def copies_of(stream: npt.NDArray[Any], size: int) -> tuple[Ints, Ints]:
+    """(first position, copies) of every different window of a stream."""
+    _, first, counts = np.unique(window_keys(stream, size), return_index=True, return_counts=True)
+    return first.astype(np.int64), counts.astype(np.int64)
+
+
+@torch.no_grad()
+def known(model: AlibiLM, windows: Ints, prefix: int, rows: int = 32) -> int:
+    """How many windows (N, prefix + suffix) the model completes exactly."""
+    found = 0
+    for start in range(0, len(windows), rows):
+        part = torch.from_numpy(windows[start : start + rows]).to(model.head.device)
+        made = model.generate(part[:, :prefix], part.shape[1] - prefix, Sampling(temperature=0))
+        found += int((made == part[:, prefix:]).all(1).sum())
+    return found
+
+
+def measure(model: AlibiLM, train: TokenShards, held_out: TokenShards, settings: MemorizationSettings) -> list[Group]:
+    """Ask a model for windows of its training text, by how often they stood there; the first group is held-out text."""
+    size = settings.prefix + settings.suffix
+    stream = train.read(0, min(train.tokens, settings.tokens))
+    first, copies = copies_of(stream, size)
+    other = held_out.read(0, min(held_out.tokens, settings.tokens))
+    keys = window_keys(other, size)
+    unseen = np.flatnonzero(~np.isin(keys, window_keys(stream, size)))
+    rng = np.random.default_rng(settings.seed)
+    groups = [_ask(model, other, unseen, "0", settings, rng)]
+    for low, high in zip(EDGES, [*EDGES[1:], 1 << 62], strict=True):
+        inside = first[(copies >= low) & (copies < high)]
+        label = str(low) if high == low + 1 else f"{low} to {high - 1}" if high < 1 << 62 else f"{low} or more"
+        if len(inside):
+            groups.append(_ask(model, stream, inside, label, settings, rng))
+    return groups
+
+
+def _ask(
+    model: AlibiLM,
+    stream: npt.NDArray[Any],
+    starts: Ints,
+    label: str,
+    settings: MemorizationSettings,
+    rng: np.random.Generator,
+) -> Group:
+    count = min(settings.windows, len(starts))
+    drawn = np.sort(rng.choice(starts, count, replace=False)) if count else starts
+    size = settings.prefix + settings.suffix
+    windows = (
+        np.stack([stream[at : at + size] for at in drawn]).astype(np.int64) if count else np.zeros((0, size), np.int64)
+    )
+    return Group(label, count, known(model, windows, settings.prefix))
+
+
+def render(results: Mapping[str, Sequence[Group]]) -> tuple[str, str]:
+    """A table and a picture of one or more measurements (name -> groups), such as before and after dedup."""
+    labels = list(dict.fromkeys(group.copies for groups in results.values() for group in groups))
+    labels.sort(key=lambda label: int(label.split()[0]))
+    by_name = {name: {group.copies: group for group in groups} for name, groups in results.items()}
+    head = ["copies in training", *(f"known, {name}" for name in results), *(f"asked, {name}" for name in results)]
+    rows = [
+        [label, *(by_name[n][label].share if label in by_name[n] else None for n in results),
+         *(by_name[n][label].asked if label in by_name[n] else None for n in results)]
+        for label in labels
+    ]  # fmt: skip
+    bars = {label: {n: by_name[n][label].share for n in results if label in by_name[n]} for label in labels}
+    return picture.table(head, rows), picture.bars("Training text known by heart", "share of windows", bars)
+
+
+def as_values(groups: Sequence[Group]) -> list[dict[str, Any]]:
+    """Groups as plain values."""
+    return [{**asdict(group), "share": group.share} for group in groups]

@@ -1,0 +1,113 @@
+"""What a run is worth, in one folder: evaluation.json, a table, the extrapolation curve, samples.
+
+Beside the model's bits per byte stand those of counting (a byte unigram and byte 5-grams, by the usual rule and by the
+best one, fitted on the same training text), so that a number by itself never has to be believed.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from roots.settings import as_values
+from roots.shards import write_text
+from trainer import corpus, picture
+from trainer.data import tokens
+from trainer.evaluation import baselines, evaluate, memorization
+from trainer.evaluation.evaluate import EvaluateSettings
+from trainer.evaluation.memorization import Group, MemorizationSettings
+from trainer.model import checkpoint
+from trainer.tokenizer import byte_level_bpe as tok
+
+
+def evaluate_run(
+    run: Path, work: Path, languages: Sequence[str], settings: EvaluateSettings, tokenizer: Path | None = None
+) -> dict[str, Any]:
+    """Judge the newest checkpoint of a run on the held-out text of `work`; write and give the result.
+
+    Raises InputError for a foreign tokenizer or missing tokens.
+    """
+    places = corpus.places(work, languages)
+    model, state = checkpoint.load_model(run, _device())
+    held_out = {k: tokens.TokenShards(places.tokens / k, "validation", state["tokenizer"]) for k in languages}
+    loaded = tok.load(tokenizer or places.tokenizer)
+    found = evaluate.evaluate(model, loaded, held_out, state["length"], settings)
+    for language in languages:
+        train, validation = (corpus.shards(work, language, split) for split in corpus.SPLITS)
+        counted = baselines.measure(train, validation, held_limit=settings.bytes)
+        found["languages"][language] |= {"baselines": asdict(counted), "shared_documents": shared(train, validation)}
+    found |= {"settings": as_values(settings), "step": state["step"], "tokens": state["tokens"]}
+    write_text(run / "evaluation.json", json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    table, curve = render(found)
+    write_text(run / "evaluation.md", table)
+    write_text(run / "extrapolation.svg", curve)
+    return {**found, "table": table}
+
+
+def shared(train: Sequence[Path], validation: Sequence[Path]) -> int:
+    """How many held-out documents stand in the training shards too, by id: 0, or the numbers mean nothing."""
+    held = {identity for identity, _ in corpus.documents(validation)}
+    return sum(identity in held for identity, _ in corpus.documents(train))
+
+
+def render(found: Mapping[str, Any]) -> tuple[str, str]:
+    """Table with samples (Markdown), and the extrapolation curve (SVG)."""
+    rows, curves, samples = [], {}, []
+    for language, entry in sorted(found["languages"].items()):
+        counted = entry["baselines"]
+        rows.append([language, entry["bits_per_byte"], counted["unigram"], counted["ngram"], counted["kneser_ney"],
+                     entry["bytes"], entry["documents"], entry["shared_documents"]])  # fmt: skip
+        curves[language] = [(float(length), bits) for length, bits in entry["extrapolation"].items()]
+        samples += [f"**{language}**: {' '.join(text.split())}\n" for text in entry["samples"]]
+    head = [
+        "language",
+        "model",
+        "unigram",
+        "5-gram, Witten-Bell",
+        "5-gram, Kneser-Ney",
+        "bytes",
+        "documents",
+        "of them in training",
+    ]
+    title = "Bits per byte of held-out text; unigram and 5-grams are counts of bytes in the same training text\n"
+    verdicts = [f"{row[0]}: {_verdict(row[1], dict(zip(head[2:5], row[2:5], strict=True)))}\n" for row in rows]
+    verdicts += [
+        f"{k}: too little held-out text for a curve over window lengths\n" for k, v in curves.items() if len(v) < 2
+    ]
+    curve = picture.curves("Reading beyond the length of training", "tokens a window", "bits per byte", curves)
+    return "\n".join([title, picture.table(head, rows), *verdicts, *samples]), curve
+
+
+def _verdict(model: float, counted: Mapping[str, float]) -> str:
+    """Which counts the model beats and which not, in words."""
+    beaten = [f"{bits - model:.3f} fewer than {name}" for name, bits in counted.items() if model < bits]
+    others = [f"{model - bits:.3f} MORE than {name}" for name, bits in counted.items() if model >= bits]
+    return f"the model needs, in bits a byte, {', '.join([*beaten, *others])}"
+
+
+def memorization_of(
+    runs: Mapping[str, tuple[Path, Path]], language: str, target: Path, settings: MemorizationSettings
+) -> dict[str, Any]:
+    """Ask models what they know by heart (`runs`: name -> run folder, token folder); write and give the result.
+
+    Two runs, before and after dedup, stand side by side in table and picture.
+    """
+    results: dict[str, Sequence[Group]] = {}
+    for name, (run, folder) in runs.items():
+        model, state = checkpoint.load_model(run, _device())
+        train, held_out = (tokens.TokenShards(folder / language, split, state["tokenizer"]) for split in corpus.SPLITS)
+        results[name] = memorization.measure(model, train, held_out, settings)
+    table, svg = memorization.render(results)
+    target.mkdir(parents=True, exist_ok=True)
+    found = {"settings": as_values(settings), "groups": {k: memorization.as_values(v) for k, v in results.items()}}
+    write_text(target / "memorization.json", json.dumps(found, indent=1, sort_keys=True) + "\n")
+    write_text(target / "memorization.md", table)
+    write_text(target / "memorization.svg", svg)
+    return {**found, "table": table}
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

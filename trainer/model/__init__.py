@@ -1,0 +1,1 @@
+"""The decoder: attention, products, loss, shapes, checkpoints."""

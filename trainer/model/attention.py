@@ -1,0 +1,335 @@
+"""Causal attention with ALiBi, on the fastest kernel that gives the right answer.
+
+Within one causal row, -m (i - j) and +m j differ by a constant that softmax ignores: ALiBi is a bias of the key alone.
+That makes it free on kernels that know nothing of it. Two traps, both measured and tested: the key bias must stay
+float32 (slope x j reaches 1,400 at 2,048 tokens, where bfloat16 steps by 8: the output is then wrong by 37 %), and a
+single folded bfloat16 column is as wrong.
+
+Names of shapes: B rows, H heads, T tokens, D width of a head. Source: Press, Smith, Lewis 2022, arXiv 2108.12409.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - everyone's name for it
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from roots.errors import SettingsError, unknown_name
+from trainer.model import blocks
+from trainer.model.products import available
+
+APART = 64.0  # added to scores per document of distance: earlier documents vanish (32 leaks 2e-3, 64 nothing)
+SHORT = 512  # tokens: rows up to this take a mask of documents
+THREADS = 2  # above this, `blocks` is `key_bias`
+FEATURES = 8  # columns that the fold adds to q and k
+
+
+def alibi_slopes(heads: int) -> Tensor:
+    """Rate at which each head's attention falls with distance.
+
+    Returns float32 (heads,). For a power of two, slope h is 2 ** (-8 (h + 1) / heads); otherwise the slopes of the next
+    lower power, then every other slope of the next higher one.
+    Raises ValueError for heads < 1. Source: Press, Smith, Lewis 2022, arXiv 2108.12409, section 3.
+    """
+    if heads < 1:
+        raise ValueError("at least one head is needed")
+    lower = 1 << (heads.bit_length() - 1)
+    slopes = [2.0 ** (-8.0 * (h + 1) / lower) for h in range(lower)]
+    slopes += [2.0 ** (-8.0 * (h + 1) / (2 * lower)) for h in range(0, 2 * (heads - lower), 2)]
+    return torch.tensor(slopes, dtype=torch.float32)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which document each token of a batch belongs to.
+
+    docs: int64 (B, T), equal within a document; spans: for each row, (start, stop) of its documents; masks: the full
+    bias, or in bool which tokens are of two documents, made once for all layers.
+    """
+
+    docs: Tensor
+    spans: tuple[tuple[tuple[int, int], ...], ...]
+    masks: dict[torch.dtype, Tensor] = field(default_factory=dict, compare=False)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every row is one document."""
+        return all(len(row) == 1 for row in self.spans)
+
+
+def layout_of(docs: Tensor) -> Layout:
+    """The layout of document numbers (B, T); a new document begins wherever the number changes."""
+    cuts = (docs[:, 1:] != docs[:, :-1]).cpu()
+    length = docs.shape[1]
+    spans = []
+    for row in cuts:
+        edges = [0, *(torch.nonzero(row).flatten() + 1).tolist(), length]
+        spans.append(tuple(pairwise(edges)))
+    return Layout(docs, tuple(spans))
+
+
+Attend = Callable[[Tensor, Tensor, Tensor, Tensor, Layout | None], Tensor]
+
+
+def additive(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None) -> Tensor:
+    """The plain way: a full (H, T, T) bias. q, k, v (B, H, T, D); slopes (H,). The reference, and the last resort.
+
+    Relative distances are small where they matter, so this form is right in bfloat16 too.
+    """
+    known = layout.masks if layout is not None else {}
+    if q.dtype not in known:
+        known[q.dtype] = full_bias(q.shape[2], slopes, layout, q.dtype)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=known[q.dtype])
+
+
+def full_bias(length: int, slopes: Tensor, layout: Layout | None, dtype: torch.dtype) -> Tensor:
+    """-slope x distance, and -inf for later tokens and other documents: (1 or B, H, T, T)."""
+    at = torch.arange(length, device=slopes.device)
+    distance = at[None, :] - at[:, None]
+    bias = (slopes[:, None, None] * distance).masked_fill(distance > 0, -torch.inf)[None]
+    if layout is not None and not layout.whole:
+        other = layout.docs[:, :, None] != layout.docs[:, None, :]
+        bias = bias.masked_fill(other[:, None], -torch.inf)
+    return bias.to(dtype)
+
+
+@lru_cache(maxsize=8)
+def _positions(length: int, device: torch.device) -> Tensor:
+    return torch.arange(length, dtype=torch.float32, device=device)
+
+
+def key_bias(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None) -> Tensor:
+    """Causal kernel plus a float32 bias of the key: 1.01 to 1.02 times plain causal attention on a CPU, measured.
+
+    Documents are attended one by one: at 2,048 tokens 130 ms against 485 ms with a mask. In short rows the mask costs
+    nothing (1.05 times at 512 tokens) and the many small calls would.
+    """
+    if layout is not None and not layout.whole:
+        if q.shape[2] <= SHORT:
+            return additive(q, k, v, slopes, layout)
+        return _by_document(key_bias, q, k, v, slopes, layout)
+    bias = (slopes.float()[:, None] * _positions(q.shape[2], q.device))[None, :, None, :]
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, is_causal=True)
+
+
+def blockwise(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None) -> Tensor:
+    """Large matrix products, a block of queries at a time (trainer/model/blocks.py); short rows as `key_bias`.
+
+    Forward and backward, measured against `key_bias` on one thread: at 512 tokens .6 of its time in float32 and .5 in
+    bfloat16, at 2,048 .6 and .55, at 256 as long. On two threads .95, .87, .83 and .81: torch's kernel shares heads
+    out among threads, this one parts of a product. So more threads leave it to `key_bias`, unmeasured. On MKL's
+    products it is no faster, and without oneDNN's bfloat16 ones slower: there it is `key_bias` too.
+    """
+    length, threads = q.shape[2], torch.get_num_threads()
+    if threads > THREADS or length <= blocks.BLOCK * threads or not available():
+        return key_bias(q, k, v, slopes, layout)
+    if layout is None or layout.whole:
+        return blocks.attend(q, k, v, slopes)
+    if length > SHORT:
+        return _by_document(blockwise, q, k, v, slopes, layout)
+    if torch.bool not in layout.masks:
+        layout.masks[torch.bool] = layout.docs[:, :, None] != layout.docs[:, None, :]
+    return blocks.attend(q, k, v, slopes, layout.masks[torch.bool])
+
+
+def _by_document(attend: Attend, q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout) -> Tensor:
+    rows = []
+    for row, spans in enumerate(layout.spans):
+        at = slice(row, row + 1)
+        parts = [attend(q[at, :, a:b], k[at, :, a:b], v[at, :, a:b], slopes, None) for a, b in spans]
+        rows.append(torch.cat(parts, dim=2))
+    return torch.cat(rows)
+
+
+def fold(
+    q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None, pad_value: bool = True
+) -> Tensor:
+    """ALiBi inside q and k: eight columns more, then any plain causal kernel.
+
+    A position j is 256 a + b, both exact in bfloat16 up to 65,536; slope x sqrt(D) is two bfloat16 pieces. Their four
+    products are exact in the kernel's float32 sums, so the error is the kernel's own (1.9e-3 relative), measured.
+    A fifth column lowers earlier documents by 64 each; exact for up to 256 documents a row.
+    """
+    width = q.shape[-1]
+    queries, keys = _features(q.shape[2], width, slopes, q.device)
+    if layout is not None and not layout.whole:
+        number = (layout.docs[:, 1:] != layout.docs[:, :-1]).cumsum(1)
+        keys = keys.expand(q.shape[0], -1, -1).clone()
+        keys[:, 1:, 4] = number.float()
+    rows, heads, length, _ = q.shape
+    wide_q = torch.cat([q, queries[None, :, None, :].expand(rows, heads, length, -1).to(q.dtype)], dim=-1)
+    wide_k = torch.cat([k, keys[:, None].expand(rows, heads, length, -1).to(k.dtype)], dim=-1)
+    wide_v = F.pad(v, (0, FEATURES)) if pad_value else v
+    out = F.scaled_dot_product_attention(wide_q, wide_k, wide_v, is_causal=True, scale=1 / math.sqrt(width))
+    return out[..., :width] if pad_value else out
+
+
+def _features(length: int, width: int, slopes: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Columns for q (H, 8) and for k (1, T, 8), float32 values that bfloat16 holds exactly."""
+    wanted = slopes.float() * math.sqrt(width)
+    high = wanted.bfloat16().float()
+    low = (wanted - high).bfloat16().float()
+    queries = torch.zeros(len(slopes), FEATURES, device=device)
+    queries[:, :4] = torch.stack([256 * high, 256 * low, high, low], dim=-1)
+    queries[:, 4] = APART * math.sqrt(width)
+    at = torch.arange(length, device=device)
+    keys = torch.zeros(1, length, FEATURES, device=device)
+    keys[0, :, 0] = keys[0, :, 1] = at // 256
+    keys[0, :, 2] = keys[0, :, 3] = at % 256
+    return queries, keys
+
+
+def fold_cudnn(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None) -> Tensor:
+    """The fold on cuDNN's kernel, which takes a narrower v."""
+    with sdpa_kernel([SDPBackend.CUDNN_ATTENTION]):
+        return fold(q, k, v, slopes, layout, pad_value=False)
+
+
+def fold_flash(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None) -> Tensor:
+    """The fold on the Flash kernel, which wants v as wide as q."""
+    with sdpa_kernel([SDPBackend.FLASH_ATTENTION]):
+        return fold(q, k, v, slopes, layout)
+
+
+def flex(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None) -> Tensor:
+    """Flex attention: the bias as code, blocks of other documents skipped. Has no backward on a CPU (torch 2.13)."""
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    docs = None if layout is None or layout.whole else layout.docs
+
+    def visible(b: Tensor, h: Tensor, i: Tensor, j: Tensor) -> Tensor:
+        return i >= j if docs is None else (i >= j) & (docs[b, i] == docs[b, j])
+
+    def biased(score: Tensor, b: Tensor, h: Tensor, i: Tensor, j: Tensor) -> Tensor:
+        return score + slopes[h] * (j - i)
+
+    rows = None if docs is None else q.shape[0]
+    mask = create_block_mask(visible, rows, None, q.shape[2], k.shape[2], device=str(q.device))
+    out = _flex(q.is_cuda)(q, k, v, score_mod=biased, block_mask=mask)
+    assert isinstance(out, Tensor)
+    return out
+
+
+@lru_cache(maxsize=2)
+def _flex(compiled: bool) -> Callable[..., Any]:
+    from torch.nn.attention.flex_attention import flex_attention
+
+    return cast(Callable[..., Any], torch.compile(flex_attention) if compiled else flex_attention)
+
+
+KERNELS: Mapping[str, Attend] = {
+    "blocks": blockwise,
+    "key_bias": key_bias,
+    "additive": additive,
+    "fold": fold,
+    "fold_cudnn": fold_cudnn,
+    "fold_flash": fold_flash,
+    "flex": flex,
+}
+CANDIDATES = {
+    "cpu": ("blocks", "key_bias", "additive"),
+    "cuda": ("fold_cudnn", "fold_flash", "flex", "fold", "additive"),
+}
+TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}  # relative, against float64
+
+
+def reference(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None) -> Tensor:
+    """Attention in float64, written out: what every kernel is held against."""
+    q, k, v = q.double(), k.double(), v.double()
+    scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+    return (scores + full_bias(q.shape[2], slopes.double(), layout, torch.float64)).softmax(-1) @ v
+
+
+def error_of(attend: Attend, q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None) -> float:
+    """Largest relative error of output and gradients against float64: max over (o, dq, dk, dv) of |x - y| / |y|."""
+    mine = _with_gradients(attend, q, k, v, slopes, layout)
+    true = _with_gradients(reference, q.double(), k.double(), v.double(), slopes, layout)
+    return max(float((a.double() - b).norm() / b.norm()) for a, b in zip(mine, true, strict=True))
+
+
+def _with_gradients(
+    attend: Attend, q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None
+) -> tuple[Tensor, ...]:
+    """Output, and gradients of q, k and v of a weighted sum of it."""
+    leaves = (q.detach().requires_grad_(), k.detach().requires_grad_(), v.detach().requires_grad_())
+    out = attend(*leaves, slopes, layout)
+    weight = torch.linspace(-1, 1, out.numel(), device=q.device, dtype=torch.float64).reshape(out.shape)
+    return (out.detach(), *torch.autograd.grad((out.double() * weight).sum(), leaves))
+
+
+def probe(
+    device: torch.device, dtype: torch.dtype, heads: int, head_dim: int, length: int = 640
+) -> dict[str, tuple[float, float]]:
+    """Try every candidate of a device: name -> (error against float64, milliseconds of forward and backward).
+
+    A kernel that the device refuses is (inf, inf). Documents are part of the trial.
+    """
+    generator = torch.Generator(device="cpu").manual_seed(0)
+    q, k, v = (torch.randn(2, heads, length, head_dim, generator=generator).to(device, dtype) for _ in range(3))
+    slopes = alibi_slopes(heads).to(device)
+    docs = (torch.arange(length, device=device) >= length // 3).long().expand(2, -1)
+    found: dict[str, tuple[float, float]] = {}
+    for name in CANDIDATES[device.type]:
+        try:
+            error = max(error_of(KERNELS[name], q, k, v, slopes, layout) for layout in (None, layout_of(docs)))
+            found[name] = (error, milliseconds(KERNELS[name], q, k, v, slopes))
+        except (RuntimeError, NotImplementedError):
+            found[name] = (math.inf, math.inf)
+    return found
+
+
+def milliseconds(attend: Attend, q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, calls: int = 3) -> float:
+    """Shortest of a few timings of forward and backward."""
+    best = math.inf
+    for _ in range(calls):
+        _wait(q.device)
+        start = time.perf_counter()
+        _with_gradients(attend, q, k, v, slopes, None)
+        _wait(q.device)
+        best = min(best, 1e3 * (time.perf_counter() - start))
+    return best
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def choose(name: str, device: torch.device, dtype: torch.dtype, heads: int, head_dim: int) -> str:
+    """The kernel to use: the one named, or for "auto" the best of the device that passes the float64 check.
+
+    On a CPU the first that passes (the same on every machine, so that a run resumes exactly), on a GPU the fastest.
+    Raises SettingsError for an unknown name, RuntimeError where none passes.
+    """
+    if name != "auto":
+        if name not in KERNELS:
+            raise SettingsError(unknown_name("attention", name, [*KERNELS, "auto"]))
+        return name
+    found = probe(device, dtype, heads, head_dim)
+    right = {kernel: ms for kernel, (error, ms) in found.items() if error <= TOLERANCE[dtype]}
+    if not right:
+        raise RuntimeError(f"no attention kernel is right on {device} in {dtype}: {found}")
+    return next(iter(right)) if device.type == "cpu" else min(right, key=lambda kernel: right[kernel])
+
+
+def decode(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, seen: Sequence[int] | None = None) -> Tensor:
+    """Attention of the last tokens over a cache: q (B, H, N, D) stand at the end of k and v (B, H, T, D).
+
+    `seen` gives, per row, how many leading keys are padding and not looked at.
+    """
+    total, new = k.shape[2], q.shape[2]
+    at = torch.arange(total, device=q.device)
+    query = at[total - new :]
+    bias = slopes.float()[:, None, None] * (at[None, :] - query[:, None]).float()
+    bias = bias.masked_fill(at[None, :] > query[:, None], -torch.inf)[None]
+    if seen is not None:
+        padding = at[None, :] < torch.tensor(seen, device=q.device)[:, None]
+        bias = bias.masked_fill(padding[:, None, None, :], -torch.inf)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))

@@ -1,0 +1,240 @@
+"""The decoder: BLOOM's architecture with BLOOM's parameter names, so that its state dict is a checkpoint of either.
+
+Embedding, LayerNorm, then blocks of [LayerNorm, attention with ALiBi, residual; LayerNorm, 4h, tanh-GELU, h, residual],
+LayerNorm, and the embedding again as head. Names of shapes: B rows, T tokens, H heads, D width of a head, d hidden.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - everyone's name for it
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from trainer.model.attention import KERNELS, Layout, alibi_slopes, decode
+from trainer.model.loss import linear_cross_entropy
+from trainer.model.presets import Shape
+from trainer.model.products import Linear
+
+
+@dataclass
+class Cache:
+    """Keys and values of what was read, a pair a layer, each (B, H, T, D); and how many leading tokens are padding."""
+
+    layers: list[tuple[Tensor, Tensor] | None]
+    padding: Sequence[int] | None = None
+
+
+class Attention(nn.Module):
+    """Self-attention; query, key and value are one matrix whose rows are ordered (head, which, width)."""
+
+    slopes: Tensor
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.head_dim = shape.head_dim
+        self.query_key_value = Linear(shape.hidden, 3 * shape.hidden)
+        self.dense = Linear(shape.hidden, shape.hidden)
+        self.register_buffer("slopes", alibi_slopes(shape.heads), persistent=False)
+        self.kernel = "key_bias"
+        self.part = (0, 1)  # this rank and all ranks that share the heads
+
+    def forward(self, x: Tensor, layout: Layout | None, cache: Cache | None = None, layer: int = 0) -> Tensor:
+        """x (B, T, d) -> (B, T, d); with a cache, x are the tokens that follow it."""
+        rows, length, _ = x.shape
+        mixed = self.query_key_value(x).view(rows, length, -1, 3, self.head_dim)
+        q, k, v = (each.transpose(1, 2) for each in mixed.unbind(3))
+        rank, ranks = self.part
+        slopes = self.slopes.chunk(ranks)[rank]
+        if cache is None:
+            out = KERNELS[self.kernel](q, k, v, slopes, layout)
+        else:
+            before = cache.layers[layer]
+            if before is not None:
+                k, v = torch.cat([before[0], k], dim=2), torch.cat([before[1], v], dim=2)
+            cache.layers[layer] = (k, v)
+            out = decode(q, k, v, slopes, cache.padding)
+        attended: Tensor = self.dense(out.transpose(1, 2).reshape(rows, length, -1))
+        return attended
+
+
+class MLP(nn.Module):
+    """Two matrices with a tanh-GELU between."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.dense_h_to_4h = Linear(shape.hidden, 4 * shape.hidden)
+        self.dense_4h_to_h = Linear(4 * shape.hidden, shape.hidden)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, T, d) -> (B, T, d)."""
+        out: Tensor = self.dense_4h_to_h(F.gelu(self.dense_h_to_4h(x), approximate="tanh"))
+        return out
+
+
+class Block(nn.Module):
+    """One layer."""
+
+    def __init__(self, shape: Shape, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.input_layernorm = nn.LayerNorm(shape.hidden, eps=shape.epsilon)
+        self.self_attention = Attention(shape)
+        self.post_attention_layernorm = nn.LayerNorm(shape.hidden, eps=shape.epsilon)
+        self.mlp = MLP(shape)
+
+    def forward(self, x: Tensor, layout: Layout | None = None, cache: Cache | None = None, layer: int = 0) -> Tensor:
+        """x (B, T, d) -> (B, T, d)."""
+        x = x + self._dropped(self.self_attention(self.input_layernorm(x), layout, cache, layer))
+        out: Tensor = x + self._dropped(self.mlp(self.post_attention_layernorm(x)))
+        return out
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout) if self.dropout and self.training else x
+
+
+class Transformer(nn.Module):
+    """Embedding, blocks and last LayerNorm: all of the parameters."""
+
+    def __init__(self, shape: Shape, dropout: float) -> None:
+        super().__init__()
+        self.word_embeddings = nn.Embedding(shape.vocabulary, shape.hidden)
+        self.word_embeddings_layernorm = nn.LayerNorm(shape.hidden, eps=shape.epsilon)
+        self.h = nn.ModuleList([Block(shape, dropout) for _ in range(shape.layers)])
+        self.ln_f = nn.LayerNorm(shape.hidden, eps=shape.epsilon)
+
+
+@dataclass
+class Sampling:
+    """How the next token is drawn."""
+
+    temperature: float = 0.8  # 0 takes the likeliest
+    top_k: int = 50  # 0 is all
+    banned: tuple[int, ...] = field(default=())  # never drawn
+
+
+class AlibiLM(nn.Module):
+    """The language model. Called with targets it gives the summed loss, without them the logits."""
+
+    def __init__(self, shape: Shape, kernel: str = "key_bias", recompute: bool = False, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.shape = shape
+        self.recompute = recompute
+        self.dropout = dropout  # of embeddings and of what a block adds, as BLOOM's hidden_dropout; in training only
+        self.transformer = Transformer(shape, dropout)
+        self.set_kernel(kernel)
+
+    def set_kernel(self, name: str) -> None:
+        """Use an attention kernel of `trainer.model.attention.KERNELS` in all layers."""
+        for block in self.blocks:
+            block.self_attention.kernel = name
+
+    @property
+    def blocks(self) -> list[Block]:
+        """The layers, from the input on."""
+        return list(self.transformer.h)  # type: ignore[arg-type]
+
+    @property
+    def head(self) -> Tensor:
+        """The output matrix (V, d): the embedding."""
+        return self.transformer.word_embeddings.weight
+
+    def hidden(self, tokens: Tensor, layout: Layout | None = None, cache: Cache | None = None) -> Tensor:
+        """tokens (B, T) -> last hidden states (B, T, d)."""
+        body = self.transformer
+        x = body.word_embeddings_layernorm(body.word_embeddings(tokens))
+        if self.dropout and self.training:
+            x = F.dropout(x, self.dropout)
+        for number, block in enumerate(body.h):
+            if self.recompute and self.training:
+                x = checkpoint(block, x, layout, use_reentrant=False)
+            else:
+                x = block(x, layout, cache, number)
+        out: Tensor = body.ln_f(x)
+        return out
+
+    def forward(self, tokens: Tensor, targets: Tensor | None = None, layout: Layout | None = None) -> Tensor:
+        """tokens, targets (B, T). Logits (B, T, V), or the summed loss of all targets that are not -100."""
+        x = self.hidden(tokens, layout)
+        if targets is None:
+            return F.linear(x, self.head)
+        return linear_cross_entropy(x.flatten(0, 1), self.head, targets.flatten())
+
+    @torch.no_grad()
+    def init_weights(self, seed: int) -> None:
+        """First values: normal, std `init_std`; for the two matrices that write to the residual stream / sqrt(2 L).
+
+        Biases 0, LayerNorms 1 and 0. Equal seeds give equal values on any device.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        narrow = self.shape.init_std / math.sqrt(2 * self.shape.layers)
+        for name, parameter in self.named_parameters():
+            if parameter.dim() == 2:
+                written = name.endswith(("self_attention.dense.weight", "mlp.dense_4h_to_h.weight"))
+                std = narrow if written else self.shape.init_std
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * std)
+            else:
+                parameter.fill_(1.0 if name.endswith("weight") else 0.0)
+        for block in self.blocks:
+            block.self_attention.slopes.copy_(alibi_slopes(self.shape.heads))
+
+    @torch.no_grad()
+    def step(self, tokens: Tensor, cache: Cache) -> Tensor:
+        """Read more tokens (B, N) after what the cache holds; logits of the last one (B, V)."""
+        return F.linear(self.hidden(tokens, cache=cache)[:, -1], self.head)
+
+    def new_cache(self, padding: Sequence[int] | None = None) -> Cache:
+        """An empty cache; `padding` is the number of leading pad tokens of each row."""
+        return Cache([None] * self.shape.layers, padding)
+
+    @torch.no_grad()
+    def generate(
+        self,
+        prompt: Tensor,
+        count: int,
+        sampling: Sampling,
+        seed: int = 0,
+        stop: Callable[[Tensor], bool] | None = None,
+    ) -> Tensor:
+        """Continue prompts (B, T) by `count` tokens (B, count); `stop` sees the newest tokens (B,) and may end it."""
+        generator = torch.Generator(device=prompt.device).manual_seed(seed)
+        cache = self.new_cache()
+        made: list[Tensor] = []
+        tokens = prompt
+        for _ in range(count):
+            logits = self.step(tokens, cache).float()
+            if sampling.banned:
+                logits[:, list(sampling.banned)] = -torch.inf
+            tokens = _draw(logits, sampling, generator)
+            made.append(tokens)
+            if stop is not None and stop(tokens[:, 0]):
+                break
+        return torch.cat(made, dim=1) if made else prompt[:, :0]
+
+
+def _draw(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> Tensor:
+    """One token a row, (B, 1)."""
+    if sampling.temperature == 0:
+        return logits.argmax(-1, keepdim=True)
+    if sampling.top_k:
+        kept = logits.topk(min(sampling.top_k, logits.shape[-1])).values[:, -1:]
+        logits = logits.masked_fill(logits < kept, -torch.inf)
+    return torch.multinomial((logits / sampling.temperature).softmax(-1), 1, generator=generator)
+
+
+def empty(
+    shape: Shape,
+    kernel: str = "key_bias",
+    device: torch.device | None = None,
+    recompute: bool = False,
+    dropout: float = 0.0,
+) -> AlibiLM:
+    """A model with room for its parameters and no values yet; nothing is computed twice."""
+    with torch.device("meta"):
+        model = AlibiLM(shape, kernel, recompute, dropout)
+    model.to_empty(device=device or torch.device("cpu"))
+    for block in model.blocks:
+        block.self_attention.slopes.copy_(alibi_slopes(shape.heads))
+    return model

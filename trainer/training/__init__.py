@@ -1,0 +1,1 @@
+"""The training loop: recipe, optimiser, parallel processes, journal."""

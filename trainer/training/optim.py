@@ -1,0 +1,133 @@
+"""The optimiser: AdamW or Muon, on float32 masters where the model computes in bfloat16."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from trainer.training.parallel import clip, fill, whole
+from trainer.training.recipe import Recipe, rate
+
+
+def by_mesh(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups of one weight decay; a group's parameters lie on one mesh, as fused updates need."""
+    found: dict[Any, list[nn.Parameter]] = {}
+    for parameter in parameters:
+        found.setdefault(parameter.device_mesh if isinstance(parameter, DTensor) else None, []).append(parameter)
+    return [{"params": some, "weight_decay": weight_decay} for some in found.values()]
+
+
+class Optimiser:
+    """One update rule for all parameters of a model, with its state by name.
+
+    With `masters`, the model holds bfloat16 copies of its matrices and vectors; gradients of every micro-batch are
+    added up in float32, the update is made there, and the copies are renewed once an update.
+    """
+
+    def __init__(self, model: nn.Module, recipe: Recipe, masters: bool) -> None:
+        self.recipe = recipe
+        self.compute = dict(model.named_parameters())
+        self.masters: dict[str, nn.Parameter] = self.compute
+        if masters:
+            self.masters = {name: nn.Parameter(p.detach().clone().float()) for name, p in self.compute.items()}
+            for parameter in self.compute.values():
+                parameter.data = parameter.data.bfloat16()
+        self._rules = list(self._make())
+        self._peaks = [[float(group["lr"]) for group in rule.param_groups] for rule in self._rules]
+
+    @property
+    def copied(self) -> bool:
+        """Whether the model computes on copies."""
+        return self.masters is not self.compute
+
+    def _make(self) -> Iterator[torch.optim.Optimizer]:
+        recipe = self.recipe
+        matrices = [p for name, p in self.masters.items() if p.dim() == 2 and "embeddings" not in name]
+        others = [p for name, p in self.masters.items() if p.dim() != 2 or "embeddings" in name]
+        groups = by_mesh(others, 0.0)
+        if recipe.optimiser == "muon":
+            yield torch.optim.Muon(matrices, lr=recipe.muon_lr, weight_decay=recipe.weight_decay)
+        else:
+            groups += by_mesh(matrices, recipe.weight_decay)
+        betas = (recipe.beta1, recipe.beta2)
+        yield torch.optim.AdamW(groups, lr=recipe.lr, betas=betas, eps=recipe.epsilon, fused=True)
+
+    def collect(self) -> None:
+        """After a backward pass: add the gradients to the masters'."""
+        if not self.copied:
+            return
+        for name, parameter in self.compute.items():
+            if parameter.grad is not None:
+                master = self.masters[name]
+                if master.grad is None:
+                    master.grad = parameter.grad.float()
+                else:
+                    master.grad += parameter.grad
+                parameter.grad = None
+
+    def clip(self) -> float:
+        """Clip the gradients; give their norm before."""
+        return clip(self.masters.values(), self.recipe.clip)
+
+    def step(self, tokens: int) -> float:
+        """Update the parameters at the learning rate of `tokens`; give that rate."""
+        share = rate(self.recipe, tokens)
+        for rule, peaks in zip(self._rules, self._peaks, strict=True):
+            for group, peak in zip(rule.param_groups, peaks, strict=True):
+                group["lr"] = peak * share
+            rule.step()
+        self.renew()
+        self.clear()
+        return self.recipe.lr * share
+
+    def renew(self) -> None:
+        """Bring the model's copies up to date with the masters."""
+        if self.copied:
+            with torch.no_grad():
+                torch._foreach_copy_(list(self.compute.values()), list(self.masters.values()))
+
+    def clear(self) -> None:
+        """Forget all gradients."""
+        for parameter in (*self.masters.values(), *self.compute.values()):
+            parameter.grad = None
+
+    def weights(self) -> dict[str, Tensor]:
+        """All parameters, whole, float32, on the CPU. All ranks must call it."""
+        return {name: whole(p.detach()).float().cpu().contiguous() for name, p in self.masters.items()}
+
+    def state(self) -> dict[str, Tensor]:
+        """All state of the update rule, whole, on the CPU, as `parameter/quantity`. All ranks must call it."""
+        found = {}
+        for name, parameter in self.masters.items():
+            for rule in self._rules:
+                for key, value in rule.state.get(parameter, {}).items():
+                    found[f"{name}/{key}"] = whole(torch.as_tensor(value)).detach().cpu().contiguous().clone()
+        return found
+
+    def load(self, weights: dict[str, Tensor], state: dict[str, Tensor]) -> None:
+        """Take up parameters and state as `weights` and `state` gave them."""
+        for name, parameter in self.masters.items():
+            fill(parameter, weights[name].to(parameter.device))
+        self.renew()
+        self.clear()
+        if not state:
+            for rule in self._rules:
+                rule.state.clear()
+            return
+        for rule in self._rules:
+            for group in rule.param_groups:
+                for parameter in group["params"]:
+                    self._restore(rule, parameter, state)
+
+    def _restore(self, rule: torch.optim.Optimizer, parameter: nn.Parameter, state: dict[str, Tensor]) -> None:
+        name = next(known for known, p in self.masters.items() if p is parameter)
+        for full, value in state.items():
+            if full.rpartition("/")[0] == name:
+                key = full.rpartition("/")[2]
+                if value.shape == parameter.shape:
+                    rule.state[parameter][key] = torch.zeros_like(parameter, memory_format=torch.contiguous_format)
+                    fill(rule.state[parameter][key], value.to(parameter.device))
+                else:
+                    rule.state[parameter][key] = value.clone().to(parameter.device)

@@ -1,0 +1,184 @@
+"""One model on many processes: data, shards of parameters, and parts of matrices, all by torch's own DeviceMesh.
+
+`torchrun --nproc-per-node N -m trainer ...` sets the ranks; without it there is one process and nothing here is used.
+The mesh has three axes, (replicate, shard, tensor). Only replicas: DDP. Shards: FSDP2 (HSDP with replicas too). Tensor:
+column- and row-wise matrices; the fused query-key-value matrix is ordered by head, so cutting its rows cuts heads.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+from torch.nn.parallel import DistributedDataParallel
+
+from roots.errors import SettingsError
+from trainer.model.decoder import AlibiLM
+from trainer.training.recipe import Recipe
+
+AXES = ("replicate", "shard", "tensor")
+
+
+@dataclass(frozen=True)
+class World:
+    """Where this process stands among all."""
+
+    device: torch.device
+    mesh: DeviceMesh | None = None
+    rank: int = 0
+    size: int = 1
+    data_rank: int = 0  # which part of every batch is ours
+    data_size: int = 1
+    started: bool = False  # whether we opened the process group
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes files and prints."""
+        return self.rank == 0
+
+    def total(self, values: list[float]) -> list[float]:
+        """Sums over all data ranks."""
+        if self.mesh is None or self.data_size == 1:
+            return values
+        tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
+        for axis in AXES[:2]:
+            dist.all_reduce(tensor, group=self.mesh.get_group(axis))
+        return [float(value) for value in tensor]
+
+    def agreed(self, value: int) -> int:
+        """The first process's value: where it looks at files that it may write, the others must not look too."""
+        if self.size > 1:
+            held = [value]
+            dist.broadcast_object_list(held, src=0, device=self.device)
+            return held[0]
+        return value
+
+    def barrier(self) -> None:
+        """Wait for all."""
+        if self.size > 1:
+            dist.barrier()
+
+
+def start(recipe: Recipe) -> World:
+    """Join the other processes, if torchrun started several.
+
+    Raises SettingsError where replicate x shard x tensor is not their number, or a batch cannot be divided.
+    """
+    cuda = torch.cuda.is_available()
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    device = torch.device("cuda", local) if cuda else torch.device("cpu")
+    if cuda:
+        torch.cuda.set_device(device)
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    replicate = recipe.replicate or max(1, size // (recipe.shard * recipe.tensor))
+    if replicate * recipe.shard * recipe.tensor != size:
+        raise SettingsError(
+            f"train: replicate {replicate} x shard {recipe.shard} x tensor {recipe.tensor} is not the number of "
+            f"processes, {size}: start them with torchrun --nproc-per-node"
+        )
+    ranks = replicate * recipe.shard
+    ramp = (recipe.ramp_rows, recipe.ramp_by) if recipe.ramp_rows else ()
+    for rows in (recipe.rows, *ramp):  # rows that no rank reads would be lost unsaid
+        if rows % ranks:
+            raise SettingsError(f"train: {rows} rows a batch (or of its ramp) cannot be divided by {ranks} ranks")
+    if size == 1:
+        return World(device)
+    opened = not dist.is_initialized()
+    if opened:
+        dist.init_process_group("nccl" if cuda else "gloo")
+    mesh = init_device_mesh(device.type, (replicate, recipe.shard, recipe.tensor), mesh_dim_names=AXES)
+    at = mesh.get_coordinate()
+    assert at is not None
+    return World(device, mesh, dist.get_rank(), size, at[0] * recipe.shard + at[1], replicate * recipe.shard, opened)
+
+
+def stop(world: World) -> None:
+    """Leave the other processes."""
+    if world.started:
+        dist.destroy_process_group()
+
+
+def spread(model: AlibiLM, world: World, recipe: Recipe, bf16: bool) -> nn.Module:
+    """Lay a model over the processes; what is given back is called in its stead. The model itself keeps its names."""
+    mesh = world.mesh
+    if mesh is not None and recipe.tensor > 1:
+        _cut_matrices(model, mesh["tensor"])
+    if recipe.compile:
+        for block in model.blocks:
+            block.compile()
+    if mesh is None or world.data_size == 1:
+        return model
+    if recipe.shard == 1 and recipe.tensor == 1:
+        return DistributedDataParallel(model, device_ids=[world.device.index] if world.device.type == "cuda" else None)
+    policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32) if bf16 else MixedPrecisionPolicy()
+    data = mesh[AXES[:2]] if mesh["replicate"].size() > 1 else mesh["shard"]
+    for block in model.blocks:
+        fully_shard(block, mesh=data, mp_policy=policy)
+    fully_shard(model, mesh=data, mp_policy=policy)
+    return model
+
+
+def _cut_matrices(model: AlibiLM, mesh: DeviceMesh) -> None:
+    if model.shape.heads % mesh.size():
+        raise SettingsError(f"train.tensor = {mesh.size()}: {model.shape.heads} heads cannot be divided by it")
+    for block in model.blocks:
+        parallelize_module(
+            block,
+            mesh,
+            {
+                "self_attention.query_key_value": ColwiseParallel(),
+                "self_attention.dense": RowwiseParallel(),
+                "mlp.dense_h_to_4h": ColwiseParallel(),
+                "mlp.dense_4h_to_h": RowwiseParallel(),
+            },
+        )
+        block.self_attention.part = (mesh.get_local_rank(), mesh.size())
+
+
+@contextlib.contextmanager
+def gathering(wrapped: nn.Module, last: bool) -> Iterator[None]:
+    """Gradients are exchanged with the last micro-batch of an update only."""
+    if isinstance(wrapped, DistributedDataParallel) and not last:
+        with wrapped.no_sync():
+            yield
+    else:
+        if isinstance(wrapped, FSDPModule):
+            wrapped.set_requires_gradient_sync(last)
+        yield
+
+
+def clip(parameters: Iterable[nn.Parameter], limit: float) -> float:
+    """Scale all gradients so that their common norm is at most `limit`; give the norm before.
+
+    Parameters may lie on different meshes: the norms are summed mesh by mesh.
+    """
+    groups: dict[object, list[Tensor]] = {}
+    for parameter in parameters:
+        if parameter.grad is not None:
+            mesh = parameter.grad.device_mesh if isinstance(parameter.grad, DTensor) else None
+            groups.setdefault(mesh, []).append(parameter.grad)
+    norms = [whole(torch.nn.utils.get_total_norm(grads)) for grads in groups.values()]
+    norm = torch.stack(norms).norm()
+    for grads in groups.values():
+        torch._foreach_mul_(grads, float((limit / (norm + 1e-6)).clamp(max=1.0)))
+    return float(norm)
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """A tensor that may lie in parts on many ranks, in one piece. All ranks must call it."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def fill(target: Tensor, values: Tensor) -> None:
+    """Write whole values into a tensor that may lie in parts."""
+    with torch.no_grad():
+        if isinstance(target, DTensor):
+            values = distribute_tensor(values.to(target.device), target.device_mesh, target.placements)
+        target.copy_(values)

@@ -1,0 +1,177 @@
+"""How a model is trained: the settings, and the learning rate and batch size as functions of what was read.
+
+Loads no torch. Everything here depends on tokens read alone, so a resumed run goes on exactly.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from roots.errors import unknown_name
+from roots.settings import build
+from trainer.model.presets import PRESETS
+
+SCHEDULES = ("cosine", "wsd", "constant")
+OPTIMISERS = ("adamw", "muon")
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides a training run, besides the tokens. What a preset is usually trained with stands in RECIPES."""
+
+    preset: str = "demo"  # a key of trainer.model.presets.PRESETS; its vocabulary is the tokenizer's
+    length: int = 256  # tokens a row
+    tokens: int = 1_500_000  # to train on
+    batch_tokens: int = 4_096  # an update
+    micro_rows: int = 16  # rows computed at once, a rank
+    packing: str = "concat"  # a key of trainer.data.feed.PACKINGS
+    mask_documents: bool = True  # a token sees its own document only (BLOOM: false)
+    weights: tuple[str, ...] = ()  # "fr=0.7", "sw=0.3"; none: by size
+    optimiser: str = "adamw"  # or muon, for the matrices of the blocks
+    lr: float = 2e-3
+    muon_lr: float = 0.02
+    min_lr: float = 0.1  # of the peak, at the end
+    schedule: str = "cosine"
+    warmup: float = 0.05  # share of all tokens
+    decay: float = 0.2  # share of all tokens; of wsd: the way down
+    beta1: float = 0.9
+    beta2: float = 0.95
+    epsilon: float = 1e-8
+    weight_decay: float = 0.1  # of matrices that are no embedding
+    dropout: float = 0.0  # of embeddings and of what a block adds: for text that is read many times (BLOOM: 0)
+    clip: float = 1.0  # of the gradient's norm
+    ramp_rows: int = 0  # rows of the first update, growing to the full batch (BLOOM: 192); 0 is no ramp
+    ramp_by: int = 16  # rows a rise (BLOOM: 16)
+    ramp_tokens: int = 0  # over which the batch grows (BLOOM: 20e9)
+    precision: str = "auto"  # bf16 with float32 masters on a GPU, fp32 on a CPU
+    attention: str = "auto"  # a key of trainer.model.attention.KERNELS
+    recompute: bool = False  # activations in the backward pass: less memory, a third more work
+    compile: bool = False  # torch.compile, a block at a time (GPU)
+    seed: int = 42
+    save_every: int = 100  # updates
+    keep: int = 2  # checkpoints
+    evaluate_every: int = 100  # updates; 0 is only at the end
+    evaluate_bytes: int = 200_000  # of held-out text, a language
+    spike: float = 6.0  # standard deviations of loss or gradient norm; twice in a row is a spike; 0 is no guard
+    threads: int = 0  # of the CPU; 0 is torch's choice
+    tensorboard: bool = False
+    replicate: int = 0  # data-parallel copies; 0 is what the other two leave
+    shard: int = 1  # ranks that share parameters (FSDP2)
+    tensor: int = 1  # ranks that share heads and feed-forward width
+
+    def __post_init__(self) -> None:
+        choices = (("preset", PRESETS), ("schedule", SCHEDULES), ("optimiser", OPTIMISERS), ("precision", PRECISIONS))
+        for name, known in choices:
+            if getattr(self, name) not in known:
+                raise ValueError(unknown_name(name, getattr(self, name), known))
+        if self.batch_tokens % self.length:
+            raise ValueError(f"batch_tokens {self.batch_tokens} is no multiple of length {self.length}")
+        if min(self.length, self.tokens, self.batch_tokens, self.micro_rows, self.keep, self.save_every) < 1:
+            raise ValueError("length, tokens, batch_tokens, micro_rows, keep and save_every must be at least 1")
+        if not (0 <= self.warmup < 1 and 0 < self.decay <= 1 and 0 <= self.min_lr <= 1):
+            raise ValueError("warmup, decay and min_lr are shares between 0 and 1")
+        if not 0 <= self.dropout < 1:
+            raise ValueError("dropout is a chance from 0 to below 1")
+        if self.optimiser == "muon" and self.shard * self.tensor > 1:
+            raise ValueError("muon needs whole matrices: use shard=1 and tensor=1, or optimiser=adamw")
+
+    @property
+    def rows(self) -> int:
+        """Rows of a full batch."""
+        return self.batch_tokens // self.length
+
+    def mixture(self) -> dict[str, float] | None:
+        """The weights as numbers; None for the natural ones. Raises ValueError for what is no language=weight."""
+        found: dict[str, float] = {}
+        for pair in self.weights:
+            language, _, weight = pair.partition("=")
+            try:
+                found[language] = float(weight)
+            except ValueError:
+                raise ValueError(f"weights: {pair!r} is not language=weight, as fr=0.7") from None
+        return found or None
+
+
+_BLOOM = {
+    "length": 2048, "tokens": 341_000_000_000, "mask_documents": False, "beta2": 0.95, "weight_decay": 0.1, "clip": 1.0,
+    "warmup": 375 / 410_000, "precision": "bf16", "micro_rows": 1, "save_every": 1000, "evaluate_every": 1000,
+}  # fmt: skip
+_WORKING = {
+    "length": 2048,
+    "batch_tokens": 524_288,
+    "precision": "bf16",
+    "compile": True,
+    "warmup": 0.02,
+    "save_every": 500,
+}
+
+
+def _bloom(lr: float, rows: int, floor: float = 1e-5, **more: Any) -> dict[str, Any]:
+    return {**_BLOOM, "lr": lr, "batch_tokens": 2048 * rows, "min_lr": floor / lr, **more}
+
+
+# What each preset is trained with where the user says nothing else. BLOOM's: Workshop 2022, table 3 and section 3.4.
+RECIPES: Mapping[str, Mapping[str, Any]] = {
+    "demo": {
+        "tokens": 800_000,
+        "batch_tokens": 2_048,
+        "micro_rows": 8,
+        "optimiser": "muon",
+        "lr": 4e-3,
+        "min_lr": 0.0,
+        "evaluate_every": 50,
+    },
+    "small": {"length": 512, "tokens": 20_000_000, "batch_tokens": 16_384, "micro_rows": 8},
+    "125m": {**_WORKING, "tokens": 2_500_000_000, "lr": 6e-4, "micro_rows": 32},
+    "350m": {**_WORKING, "tokens": 7_000_000_000, "lr": 4e-4, "micro_rows": 16},
+    "1b": {**_WORKING, "tokens": 20_000_000_000, "lr": 2.5e-4, "micro_rows": 8},
+    "bloom-560m": _bloom(3.0e-4, 256),
+    "bloom-1b1": _bloom(2.5e-4, 256),
+    "bloom-1b7": _bloom(2.0e-4, 512),
+    "bloom-3b": _bloom(1.6e-4, 512),
+    "bloom-7b1": _bloom(1.2e-4, 512),
+    "bloom": _bloom(6.0e-5, 2048, 6e-6, ramp_rows=192, ramp_by=16, ramp_tokens=20_000_000_000, recompute=True),
+}
+
+
+def recipe_for(values: Mapping[str, Any]) -> Recipe:
+    """The recipe of the preset that `values` names (or of the demo), changed by the other values.
+
+    Raises SettingsError for an unknown name or a value that cannot be used.
+    """
+    usual = RECIPES.get(str(values.get("preset", "demo")), {})
+    return build(Recipe, {**usual, **values}, "train")
+
+
+def rate(recipe: Recipe, tokens: int) -> float:
+    """The learning rate after so many tokens, as a share of the peak.
+
+    Linear warm-up; then cosine to `min_lr`, or constant and a linear way down (warm-up, stable, decay; Hu et al. 2024).
+    """
+    done = tokens / recipe.tokens
+    if done < recipe.warmup:
+        return done / recipe.warmup
+    if recipe.schedule == "cosine":
+        along = min(1.0, (done - recipe.warmup) / (1 - recipe.warmup))
+        return recipe.min_lr + (1 - recipe.min_lr) * 0.5 * (1 + math.cos(math.pi * along))
+    if recipe.schedule == "wsd" and done > 1 - recipe.decay:
+        return recipe.min_lr + (1 - recipe.min_lr) * max(0.0, (1 - done) / recipe.decay)
+    return 1.0
+
+
+def batch_rows(recipe: Recipe, tokens: int) -> int:
+    """Rows of the next update after so many tokens: BLOOM's ramp, from `ramp_rows` up in equal steps."""
+    if not recipe.ramp_rows or tokens >= recipe.ramp_tokens or recipe.ramp_rows >= recipe.rows:
+        return recipe.rows
+    rises = (recipe.rows - recipe.ramp_rows) // recipe.ramp_by
+    return recipe.ramp_rows + recipe.ramp_by * int((rises + 1) * tokens / recipe.ramp_tokens)
+
+
+def updates(recipe: Recipe, tokens: int = 0) -> Iterator[int]:
+    """Rows of every update that is left after so many tokens."""
+    while tokens < recipe.tokens:
+        rows = batch_rows(recipe, tokens)
+        yield rows
+        tokens += rows * recipe.length
