@@ -67,7 +67,7 @@ class Batch:
     def lines(self) -> Counts:
         """Lines of each text by kind: see `lines.count_lines`."""
         tables = lines.Tables(
-            characters.classes(), characters.lower(), characters.same(), *lines.PHRASES, *lines.CITATION_PHRASES
+            characters.classes(), characters.lower(), characters.same(), lines.PHRASES, lines.CITATION_PHRASES
         )
         return lines.count_lines(self.texts.codes, self.texts.offsets, tables)
 

@@ -34,9 +34,20 @@ LOREM = "lorem ipsum"
 CITATIONS = ("[edit]", "[citation needed]")
 
 
-def _pack(phrases: tuple[str, ...]) -> tuple[Codes, Places]:
+class Phrases(NamedTuple):
+    """Some phrases, each of two characters or more."""
+
+    codes: Codes  # of all phrases
+    offsets: Places  # where each phrase begins in `codes`, and the end of the last
+    begins: npt.NDArray[np.bool_]  # (65536,): whether any begins with a pair of characters, by the pair's low 16 bits
+
+
+def _pack(phrases: tuple[str, ...]) -> Phrases:
     codes = np.array([ord(character) for phrase in phrases for character in phrase], np.int32)
-    return codes, np.cumsum([0, *map(len, phrases)]).astype(np.int64)
+    offsets = np.cumsum([0, *map(len, phrases)]).astype(np.int64)
+    begins = np.zeros(1 << 16, np.bool_)
+    begins[(codes[offsets[:-1]] * 256 + codes[offsets[:-1] + 1]).astype(np.uint16)] = True
+    return Phrases(codes, offsets, begins)
 
 
 PHRASES = _pack((LOREM, *C4_PHRASES))  # the first ends a document, the second a line before its brackets count
@@ -49,10 +60,8 @@ class Tables(NamedTuple):
     classes: Table
     lower: Codes
     same: Codes  # every code point as itself, in the place of `lower`
-    phrases: Codes
-    phrase_offsets: Places
-    citations: Codes
-    citation_offsets: Places
+    phrases: Phrases
+    citations: Phrases
 
 
 @compiled
@@ -79,26 +88,28 @@ def _matches(codes: Codes, at: int, end: int, phrase: Codes, lower: Codes) -> bo
 
 
 @compiled
-def _phrase_in(codes: Codes, start: int, end: int, phrases: Codes, offsets: Places, lower: Codes) -> int:
-    """Bits of the phrases found in a line: 1 for the first, 2 for the second, 4 for any other."""
+def _phrase_in(codes: Codes, start: int, end: int, phrases: Phrases, lower: Codes) -> int:
+    """Bits of the phrases found in a line that is not empty: 1 for the first, 2 for the second, 4 for any other."""
     found = 0
-    before = 0
-    for at in range(start, end):
+    packed, offsets, begins = phrases
+    before = lower[codes[start]]
+    for at in range(start + 1, end):
         small = lower[codes[at]]
-        pair = before * 256 + small if small < 256 else 0
+        pair = np.uint16(before * 256 + small)
         before = small
-        # Every phrase begins with one of lo, ja, te, pr, co, us: two letters rule out nearly all places.
-        if pair != 27759 and pair != 27233 and pair != 29797 and pair != 28786 and pair != 25455 and pair != 30067:
+        if not begins[pair]:  # two letters rule out nearly all places
             continue
         for phrase in range(len(offsets) - 1):
-            if _matches(codes, at - 1, end, phrases[offsets[phrase] : offsets[phrase + 1]], lower):
+            wanted = packed[offsets[phrase] : offsets[phrase + 1]]
+            if _matches(codes, at - 1, end, wanted, lower):
                 found |= 1 if phrase == 0 else 2 if phrase == 1 else 4
     return found
 
 
 @compiled
-def _without_citations(codes: Codes, start: int, end: int, phrases: Codes, offsets: Places, same: Codes) -> int:
+def _without_citations(codes: Codes, start: int, end: int, citations: Phrases, same: Codes) -> int:
     """Where a line ends when citations such as [12], [] and [edit] are taken off its end."""
+    packed, offsets, _ = citations
     while end > start and codes[end - 1] == 93:
         at = end - 2
         while at >= start and 48 <= codes[at] <= 57:
@@ -108,11 +119,9 @@ def _without_citations(codes: Codes, start: int, end: int, phrases: Codes, offse
             continue
         cut = -1
         for phrase in range(len(offsets) - 1):
-            length = offsets[phrase + 1] - offsets[phrase]
-            if end - length >= start and _matches(
-                codes, end - length, end, phrases[offsets[phrase] : offsets[phrase + 1]], same
-            ):
-                cut = end - length
+            wanted = packed[offsets[phrase] : offsets[phrase + 1]]
+            if end - len(wanted) >= start and _matches(codes, end - len(wanted), end, wanted, same):
+                cut = end - len(wanted)
         if cut < 0:
             return end
         end = cut
@@ -159,7 +168,7 @@ def _c4_line(codes: Codes, start: int, end: int, tables: Tables, row: Counts) ->
             if stop - at > LONG_WORD:
                 return
         at = stop + 1
-    last = _without_citations(codes, start, end, tables.citations, tables.citation_offsets, tables.same)
+    last = _without_citations(codes, start, end, tables.citations, tables.same)
     if last == start:
         return
     mark = codes[last - 1]
@@ -169,7 +178,7 @@ def _c4_line(codes: Codes, start: int, end: int, tables: Tables, row: Counts) ->
         return
     if words < C4_WORDS:
         return
-    found = _phrase_in(codes, start, last, tables.phrases, tables.phrase_offsets, tables.lower)
+    found = _phrase_in(codes, start, last, tables.phrases, tables.lower)
     if found & 1:
         row[C4_LOREM] += 1
         return

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filters.language import Reading
-from filters.signals import counting
+from filters.signals import counting, lines
 from filters.signals.measures import MEASURES, Batch, measure, prepare
 from filters.text.words import decode
 
@@ -248,3 +248,12 @@ VIEWS = [
 def test_the_view_of_roots(text: str, seen: str) -> None:
     batch = Batch.of(pa.array([text]), reading(definitions="roots", segmenter="roots", longest_word=10))
     assert "".join(map(chr, batch.texts.codes)) == seen
+
+
+@pytest.mark.parametrize("phrase", [*lines.C4_PHRASES, "enable scripts", "включите скрипты", "请启用脚本"])
+def test_a_phrase_added_to_the_table_is_found(monkeypatch: pytest.MonkeyPatch, phrase: str) -> None:
+    text = f"This is a line.\nPlease do {phrase} now."
+    monkeypatch.setattr(lines, "PHRASES", lines._pack((lines.LOREM, "another phrase")))
+    assert value("c4_lines", text) == 1
+    monkeypatch.setattr(lines, "PHRASES", lines._pack((lines.LOREM, "another phrase", phrase)))
+    assert value("c4_lines", text) == 1 / 2
