@@ -155,10 +155,10 @@ def load_language(name: str, bounds: str | Path = DEFAULT, definitions: str = "r
         kept=tuple(Example(item["text"]) for item in file.get("kept", ())),
         dropped=tuple(Example(item["text"], item["reason"]) for item in file.get("dropped", ())),
     )
-    return with_bounds(language, bounds)
+    return _with_bounds(language, bounds)
 
 
-def with_bounds(language: Language, bounds: str | Path) -> Language:
+def _with_bounds(language: Language, bounds: str | Path) -> Language:
     """The same language judged by another bound set."""
     sets = _file(language.code).get("bounds", {})
     general = _file(DEFAULT)["bounds"]

@@ -27,8 +27,8 @@ from roots.errors import InputError, SettingsError, unknown_name
 from roots.settings import build, read_toml
 
 UNLISTED = "unlisted"
-AVAILABILITY = ("direct", "after agreement", "contact known", "no contact", "unknown")
-PERSONAL_INFORMATION = ("yes", "author names", "no", "unclear")
+_AVAILABILITY = ("direct", "after agreement", "contact known", "no contact", "unknown")
+_PERSONAL_INFORMATION = ("yes", "author names", "no", "unclear")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Source:
     files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for value, known in ((self.availability, AVAILABILITY), (self.personal_information, PERSONAL_INFORMATION)):
+        for value, known in ((self.availability, _AVAILABILITY), (self.personal_information, _PERSONAL_INFORMATION)):
             if value not in known:
                 raise ValueError(f"{value!r} is none of {', '.join(known)}")
         if not (self.addresses or self.files):

@@ -20,22 +20,22 @@ from roots import shards
 from roots.executors import Serial
 from roots.schema import EXTRACT, INDEX, VERDICT
 
-TEXTS = tuple(f"one two three four five six {word}\nmenu\nmenu" for word in ("seven", "seven", "eight"))
+_TEXTS = tuple(f"one two three four five six {word}\nmenu\nmenu" for word in ("seven", "seven", "eight"))
 
 
-def prepare_measures() -> None:
+def _prepare_measures() -> None:
     """The passes of index and measure."""
     quick_text(b"<p>text</p>")
     identify_page("text", load_model())
     measures.prepare()
 
 
-def prepare_dedup() -> None:
+def _prepare_dedup() -> None:
     """The passes of dedup: three documents through all of its sub-steps."""
-    ids = [f"document-{number}" for number in range(len(TEXTS))]
+    ids = [f"document-{number}" for number in range(len(_TEXTS))]
     rows = {
         "index": (INDEX, [{"id": id_, "file_path": "", "offset": 0} for id_ in ids]),
-        "extract": (EXTRACT, [{"id": id_, "text": text} for id_, text in zip(ids, TEXTS, strict=True)]),
+        "extract": (EXTRACT, [{"id": id_, "text": text} for id_, text in zip(ids, _TEXTS, strict=True)]),
         "filter": (VERDICT, [{"id": id_} for id_ in ids]),
     }
     with tempfile.TemporaryDirectory(prefix="roots-") as folder:
@@ -51,7 +51,7 @@ def prepare_dedup() -> None:
 def main() -> None:
     """Compile both halves at once."""
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-        for half in [pool.submit(prepare_measures), pool.submit(prepare_dedup)]:
+        for half in [pool.submit(_prepare_measures), pool.submit(_prepare_dedup)]:
             half.result()
 
 

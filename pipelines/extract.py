@@ -22,9 +22,9 @@ from roots.schema import EXTRACT
 from roots.shards import BATCH_ROWS, open_shard, read_kept
 from roots.stage import ASIDE, Stage
 
-TOP = 3  # languages that are stored with a text
+_TOP = 3  # languages that are stored with a text
 BATCH_CHARS = 8 << 20
-DENSE = 0.8  # share of an archive's records from which on it is quicker to read on than to enter it for each
+_DENSE = 0.8  # share of an archive's records from which on it is quicker to read on than to enter it for each
 
 # Why a page has no text, or its text is not wanted.
 REASONS: dict[str, str] = {
@@ -92,7 +92,7 @@ class Extract(Stage):
         rows: list[dict[str, Any]] = []
         chars = 0
         with on_this_machine(archive, wanted, index) as place:
-            texts = self._texts(place, wanted, dense=len(wanted) > DENSE * open_shard(index).metadata.num_rows)
+            texts = self._texts(place, wanted, dense=len(wanted) > _DENSE * open_shard(index).metadata.num_rows)
             for key, yes in zip(ids, passed, strict=True):
                 row = {"id": key} | (next(texts) if yes else {"drop": "extract.other_language"})
                 rows.append(row)
@@ -117,7 +117,7 @@ class Extract(Stage):
 
     def _identify(self, text: str) -> dict[str, Any]:
         """The language columns of a text, and whether the language is the wanted one."""
-        labels = identify(text, load_model(self.model), TOP)
+        labels = identify(text, load_model(self.model), _TOP)
         if not labels:
             return {"drop": "extract.empty"}
         label, score = labels[0]

@@ -18,7 +18,7 @@ from roots.settings import as_values
 from roots.shards import read_kept
 from roots.stage import ASIDE, Stage, sha256_of
 
-MEASURED = pa.schema(
+_MEASURED = pa.schema(
     [schema.ID, *(pa.field(name, kind.type) for name, kind in MEASURES.items()), schema.DROP],
 )
 
@@ -55,7 +55,7 @@ class Measure(Stage):
 
     name: ClassVar[str] = "measure"
     version: ClassVar[int] = 2
-    schema: ClassVar[pa.Schema] = MEASURED
+    schema: ClassVar[pa.Schema] = _MEASURED
 
     reading: Reading = field(metadata=ASIDE)
     decided_by: Mapping[str, Any] = field(
@@ -82,7 +82,7 @@ class Measure(Stage):
         for batch in read_kept(sources, ["id", "text"]):
             signals = measure(batch["text"], self.reading)
             drop = pa.nulls(batch.num_rows, pa.string())
-            yield pa.RecordBatch.from_arrays([batch["id"], *signals.values(), drop], schema=MEASURED)
+            yield pa.RecordBatch.from_arrays([batch["id"], *signals.values(), drop], schema=_MEASURED)
 
 
 @dataclass(frozen=True)

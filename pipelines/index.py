@@ -24,13 +24,13 @@ from roots.schema import INDEX
 from roots.shards import BATCH_ROWS
 from roots.stage import ASIDE, Stage
 
-TOP = 3  # languages that are stored with a record
-PLAIN = frozenset({"text/plain"})
-WANTED = frozenset({"text/html", "application/xhtml+xml"}) | PLAIN
-UNDECODABLE = 0.1  # share of undecodable characters above which a page is none; half of it for control characters
-LOOK = 4096  # bytes that are looked at for them
-CONTROLS = bytes({*range(1, 9), 11, *range(14, 27), *range(28, 32), 127})  # not NUL (UTF-16), not escape (ISO 2022)
-FOREIGN = (b"%PDF-", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"PK\x03\x04", b"RIFF", b"\x1f\x8b\x08", b"%!PS", b"ID3")
+_TOP = 3  # languages that are stored with a record
+_PLAIN = frozenset({"text/plain"})
+_WANTED = frozenset({"text/html", "application/xhtml+xml"}) | _PLAIN
+_UNDECODABLE = 0.1  # share of undecodable characters above which a page is none; half of it for control characters
+_LOOK = 4096  # bytes that are looked at for them
+_CONTROLS = bytes({*range(1, 9), 11, *range(14, 27), *range(28, 32), 127})  # not NUL (UTF-16), not escape (ISO 2022)
+_FOREIGN = (b"%PDF-", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"PK\x03\x04", b"RIFF", b"\x1f\x8b\x08", b"%!PS", b"ID3")
 
 # Why a record is dropped. A problem of a record (pipelines.archives.records) comes first, then these in order.
 REASONS: dict[str, str] = {
@@ -92,10 +92,10 @@ def _rows_of(source: Path, limits: Limits, model: LanguageModel) -> Iterator[dic
     """The rows of a source tree, or of an archive of pages."""
     if is_source_tree(source):
         return index_tree(source, limits)
-    return (index_record(record, source.name, model) for record in read_records(source, limits))
+    return (_index_record(record, source.name, model) for record in read_records(source, limits))
 
 
-def index_record(record: Record, file_path: str, model: LanguageModel) -> dict[str, Any]:
+def _index_record(record: Record, file_path: str, model: LanguageModel) -> dict[str, Any]:
     """The row of one record."""
     row: dict[str, Any] = {
         "id": record.id,
@@ -124,7 +124,7 @@ def _refusal(record: Record) -> str | None:
         return "index.robots"
     if not record.body or record.body.isspace():
         return "index.empty"
-    if record.content_type not in WANTED or record.body.startswith(FOREIGN):
+    if record.content_type not in _WANTED or record.body.startswith(_FOREIGN):
         return "index.not_html"
     return None
 
@@ -134,24 +134,24 @@ def _look(record: Record, model: LanguageModel) -> dict[str, Any]:
     decoded = decode(record.body, record.header_charset)
     row: dict[str, Any] = {"charset": decoded.charset, "charset_from": decoded.charset_from}
     undecodable = decoded.text.count("�") if "�" in decoded.text else 0  # to find is quicker than to count
-    if undecodable > UNDECODABLE * len(decoded.text) or _is_noise(record.body):
+    if undecodable > _UNDECODABLE * len(decoded.text) or _is_noise(record.body):
         return row | {"drop": "index.undecodable"}
-    text = decoded.text if is_plain(record) else _text_of(record, decoded, not undecodable)
-    labels = identify_page(text, model, TOP)
-    row["signals"] = signals_of(record.rights, b"" if is_plain(record) else record.body)
+    text = decoded.text if _is_plain(record) else _text_of(record, decoded, not undecodable)
+    labels = identify_page(text, model, _TOP)
+    row["signals"] = signals_of(record.rights, b"" if _is_plain(record) else record.body)
     row |= {"quick_chars": len(text), "languages": [{"label": label, "score": score} for label, score in labels]}
     return row if labels else row | {"drop": "index.empty"}
 
 
 def _is_noise(body: bytes) -> bool:
     """Whether a body is full of control characters, which no text is."""
-    head = body[:LOOK]
-    return len(head) - len(head.translate(None, CONTROLS)) > UNDECODABLE / 2 * len(head)
+    head = body[:_LOOK]
+    return len(head) - len(head.translate(None, _CONTROLS)) > _UNDECODABLE / 2 * len(head)
 
 
-def is_plain(record: Record) -> bool:
+def _is_plain(record: Record) -> bool:
     """Whether a record is text as it stands."""
-    return record.kind == "wet" or record.content_type in PLAIN
+    return record.kind == "wet" or record.content_type in _PLAIN
 
 
 def _text_of(record: Record, decoded: Decoded, clean: bool) -> str:

@@ -58,7 +58,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class LanguageId:
+class _LanguageId:
     """Which model names languages, in index and in extract."""
 
     model: str = ""  # a fastText model by path, or lid.176; empty: ours with lid.176 (filters.language_id.identify)
@@ -115,7 +115,7 @@ def plan_jobs(
         if group not in groups:
             raise SettingsError(unknown_name("group of settings", group, groups))
     settings = {group: dict(values.get(group, {})) for group in groups}
-    path = build(LanguageId, settings["language_id"], "language_id").model
+    path = build(_LanguageId, settings["language_id"], "language_id").model
     model = {"model": path, "model_sha256": load_model(path).sha256}
     for group in ("index", "extract"):
         settings[group].update(model)
@@ -159,7 +159,7 @@ def run_stages(
     """
     if "index" in stages:
         folders.remember_inputs(job.work, dict(job.archives))
-    manifests = [STAGES[name](job, executor, progress, share) for name in stages]
+    manifests = [_STAGES[name](job, executor, progress, share) for name in stages]
     if "shard" in stages:
         _write_manifest(job)
     return manifests
@@ -209,7 +209,7 @@ def _run_shard(job: Job, executor: Executor, progress: Progress | None, share: S
     return run_shard(job.chains("shard"), job.dataset, job.shard, executor, progress, share, shard_of(job.code))
 
 
-STAGES: dict[str, Callable[[Job, Executor, Progress | None, Share], Manifest]] = {
+_STAGES: dict[str, Callable[[Job, Executor, Progress | None, Share], Manifest]] = {
     "index": _run_map("index"),
     "extract": _run_map("extract"),
     "measure": _run_map("measure"),

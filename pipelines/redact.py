@@ -22,7 +22,7 @@ from roots.shards import open_shard, read_kept
 from roots.stage import ASIDE, Stage
 
 BATCH_BYTES = 8 << 20  # of text after redaction
-SECRET_BYTES = 16  # fewer could be guessed
+_SECRET_BYTES = 16  # fewer could be guessed
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,9 @@ class Redact(Stage):
             secret = Path(self.secret_file).read_bytes()
         except OSError as error:
             raise ValueError(f"cannot read secret_file {self.secret_file}: {error.strerror}") from None
-        if len(secret) < SECRET_BYTES:
+        if len(secret) < _SECRET_BYTES:
             raise ValueError(
-                f"secret_file {self.secret_file} has {len(secret)} bytes: {SECRET_BYTES} or more are needed"
+                f"secret_file {self.secret_file} has {len(secret)} bytes: {_SECRET_BYTES} or more are needed"
             )
         return secret
 

@@ -28,7 +28,7 @@ from roots.schema import DOCUMENT, ID
 from roots.stage import sha256_of
 
 GROUP_BYTES = 64 << 20  # of text in a row group: a reader that streams holds one
-GROUP_ROWS = 10_000
+_GROUP_ROWS = 10_000
 RELEASED = pa.schema([*DOCUMENT, pa.field("source", pa.string()), pa.field("license", pa.string())])
 CLUSTERS = pa.schema(
     [
@@ -112,7 +112,7 @@ def write_parquet(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatc
 
 
 def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
-    """Cut rows into row groups of at most GROUP_ROWS rows, closed by the row that fills GROUP_BYTES of text."""
+    """Cut rows into row groups of at most _GROUP_ROWS rows, closed by the row that fills GROUP_BYTES of text."""
     held: list[pa.RecordBatch] = []
     rows = size = 0
     for batch in batches:
@@ -120,7 +120,7 @@ def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa
         start = 0
         for position, bytes_ in enumerate(sizes):
             rows, size = rows + 1, size + (bytes_ or 0)
-            if rows == GROUP_ROWS or size >= GROUP_BYTES:
+            if rows == _GROUP_ROWS or size >= GROUP_BYTES:
                 held.append(batch.slice(start, position + 1 - start))
                 yield pa.Table.from_batches(held, schema)
                 held, start, rows, size = [], position + 1, 0, 0

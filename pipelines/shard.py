@@ -28,7 +28,7 @@ from roots.shards import Receipt
 from roots.stage import ALONE, Manifest, Progress, Share, Stage, run
 
 SPLITS = ("train", "validation")
-MOST_TIMES = 100  # that a document may be in a dataset
+_MOST_TIMES = 100  # that a document may be in a dataset
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class Shard:
                 found[int(size)] = float(times)
             except ValueError:
                 raise ValueError(f"rehydrate = {text!r}: write SIZE:TIMES, as in 2:2,5:3.5,100:1") from None
-            if int(size) < 2 or not 1 <= found[int(size)] <= MOST_TIMES:
-                raise ValueError(f"rehydrate = {text!r}: a size of 2 or more, and 1 to {MOST_TIMES} times")
+            if int(size) < 2 or not 1 <= found[int(size)] <= _MOST_TIMES:
+                raise ValueError(f"rehydrate = {text!r}: a size of 2 or more, and 1 to {_MOST_TIMES} times")
         return sorted(found.items())
 
 
@@ -147,7 +147,7 @@ def _cut(total: int, number: int, count: int) -> int:
     return total * number // count if number < count else total + 1
 
 
-def plan_shards(
+def _plan_shards(
     chains: Mapping[str, Sequence[Path]], settings: Shard, made_by: type[ShardStage] = ShardStage
 ) -> tuple[ShardStage, dict[str, list[Path]]]:
     """Decide how many shards each split has and which archives each spans, from receipts alone."""
@@ -182,7 +182,7 @@ def run_shard(
     made_by: type[ShardStage] = ShardStage,
 ) -> Manifest:
     """Write the final shards of one language, and the files by which `datasets` knows the folder."""
-    stage, plan = plan_shards(chains, settings, made_by)
+    stage, plan = _plan_shards(chains, settings, made_by)
     manifest = run(stage, plan, target, executor, progress, share)
     for path in sorted(target.glob("*/data-*.arrow")):
         if path.relative_to(target).as_posix() not in plan:

@@ -23,7 +23,7 @@ from roots.errors import InputError
 from roots.stage import read_manifest
 
 Row = dict[str, Any]
-PASSAGES = 6  # shown of two texts that differ, of each
+_PASSAGES = 6  # shown of two texts that differ, of each
 
 
 def find(work: Path, wanted: str) -> Iterator[tuple[str, Row]]:
@@ -49,7 +49,7 @@ def _set(values: set[str]) -> Any:
     return pa.array(sorted(values))
 
 
-def path_of(work: Path, language: str, name: str, index_row: Row) -> Iterator[tuple[str, Row | None]]:
+def _path_of(work: Path, language: str, name: str, index_row: Row) -> Iterator[tuple[str, Row | None]]:
     """What each stage of one language stored about a record, as (stage, row); row is None where it never came."""
     yield "index", index_row
     dropped = index_row["drop"] is not None
@@ -106,7 +106,7 @@ def _explain_language(work: Path, code: str, name: str, index_row: Row) -> Itera
     known: dict[str, Any] = {}  # signals so far, and the rules they are judged by
     if storage.is_file(folder(work, code, "filter") / "manifest.json"):
         known["rules"] = read_manifest(folder(work, code, "filter"))["settings"]["rules"]
-    for stage, row in path_of(work, code, name, index_row):
+    for stage, row in _path_of(work, code, name, index_row):
         if stage == "index":
             continue
         yield from _lines(stage, row, known)
@@ -123,7 +123,7 @@ def _lines(stage: str, row: Row | None, known: Mapping[str, Any]) -> Iterator[st
         return
     verdict = "" if "drop" not in row else "kept" if row["drop"] is None else f"DROPPED: {row['drop']}"
     yield f"  {stage:<8} {verdict}".rstrip()
-    yield from (f"           {detail}" for detail in SAY[stage](row, known) if detail)
+    yield from (f"           {detail}" for detail in _SAY[stage](row, known) if detail)
 
 
 def _differences(work: Path, code: str, row: Row) -> Iterator[str]:
@@ -145,10 +145,10 @@ def _differences(work: Path, code: str, row: Row) -> Iterator[str]:
     if one == other:
         yield "the texts are equal, personal data taken out"
     found = list(differing(one, other))
-    for here, there in found[:PASSAGES]:
+    for here, there in found[:_PASSAGES]:
         yield from (f"only {where}: {for_terminal(text)}" for where, text in (("here", here), ("there", there)) if text)
-    if len(found) > PASSAGES:
-        yield f"and {len(found) - PASSAGES} passages more"
+    if len(found) > _PASSAGES:
+        yield f"and {len(found) - _PASSAGES} passages more"
 
 
 def _split(text: str | None, language: str) -> list[str]:
@@ -201,11 +201,11 @@ def _say_dedup(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
     elif row["minhash_cluster_size"] and row["minhash_cluster_size"] > 1:
         yield f"kept for {row['minhash_cluster_size']} copies, itself among them"
     lines = (row["lines"] or []) if row["drop"] in (None, "dedup.lines") else []
-    for line in lines[:PASSAGES]:
+    for line in lines[:_PASSAGES]:
         text = as_shown(known.get("text", "")[line["start"] : line["end"]].strip(), known.get("language"))
         yield f"line cut out ({line['rule']}, {line['times']} times in its source): {for_terminal(beginning(text))}"
-    if len(lines) > PASSAGES:
-        yield f"and {len(lines) - PASSAGES} lines more"
+    if len(lines) > _PASSAGES:
+        yield f"and {len(lines) - _PASSAGES} lines more"
 
 
 def _say_redact(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
@@ -219,7 +219,7 @@ def _say_shard(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
     yield f"row {row['row']} of {row['file']}"
 
 
-SAY = {
+_SAY = {
     "index": _say_index,
     "extract": _say_extract,
     "measure": _say_measure,

@@ -21,7 +21,7 @@ from roots.stage import read_manifest
 # The stages of one archive's chain, in the order data flows. What a stage's shard says, its successors build on.
 CHAIN = ("index", "extract", "measure", "filter", "dedup", "redact")
 
-ENDINGS = (".gz", ".zst", ".lz4", ".warc", ".wet", ".arc", ".open", ".zip", ".tar", ".tgz", ".bz2", ".xz")
+_ENDINGS = (".gz", ".zst", ".lz4", ".warc", ".wet", ".arc", ".open", ".zip", ".tar", ".tgz", ".bz2", ".xz")
 PAGES = re.compile(r"\.(warc|wet|wat|arc)(\.open)?(\.(gz|zst|lz4))?$", re.IGNORECASE)  # names of archives of pages
 
 
@@ -93,7 +93,7 @@ def _names(path: Path) -> list[str]:
 
 def _stem(name: str) -> str:
     """A file name without the endings of archives."""
-    while name.lower().endswith(ENDINGS):
+    while name.lower().endswith(_ENDINGS):
         name = name.rpartition(".")[0]
     return name or "archive"
 

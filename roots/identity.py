@@ -8,7 +8,7 @@ from pathlib import Path
 from roots.errors import InputError
 
 # Of what Git keeps, only what says which commit is checked out and where it comes from decides anything.
-GIT = frozenset({"HEAD", "config", "packed-refs"})
+_GIT = frozenset({"HEAD", "config", "packed-refs"})
 
 
 def sha256_of_folder(root: Path) -> str:
@@ -30,7 +30,7 @@ def sha256_of_folder(root: Path) -> str:
                 if entry.is_dir(follow_symlinks=False):
                     if not in_git or entry.name == "refs":
                         waiting.append(Path(entry.path))
-                elif not in_git or entry.name in GIT:
+                elif not in_git or entry.name in _GIT:
                     name = os.fsencode(os.path.relpath(entry.path, root))
                     content = _content(Path(entry.path))
                     digest.update(b"%d:%s%d:%s" % (len(name), name, len(content), content))

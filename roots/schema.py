@@ -10,7 +10,7 @@ import pyarrow as pa
 ID = pa.field("id", pa.string(), nullable=False)
 DROP = pa.field("drop", pa.string())
 
-LABELS = pa.list_(pa.struct([pa.field("label", pa.string()), pa.field("score", pa.float32())]))
+_LABELS = pa.list_(pa.struct([pa.field("label", pa.string()), pa.field("score", pa.float32())]))
 
 INDEX = pa.schema(
     [
@@ -29,7 +29,7 @@ INDEX = pa.schema(
         pa.field(
             "signals", pa.list_(pa.string())
         ),  # what the page says of its use: see filters.programs.rights_signals
-        pa.field("languages", LABELS),  # top 3 of the quick plain text
+        pa.field("languages", _LABELS),  # top 3 of the quick plain text
         pa.field("path", pa.string()),  # of a file of a source tree: where it lies in it
         pa.field("license", pa.string()),  # of such a file: an SPDX expression
         DROP,
@@ -44,7 +44,7 @@ EXTRACT = pa.schema(
         pa.field("language", pa.string()),  # ISO 639-3
         pa.field("language_script", pa.string()),  # ISO 15924
         pa.field("language_score", pa.float32()),
-        pa.field("top_langs", LABELS),
+        pa.field("top_langs", _LABELS),
         DROP,
     ]
 )
@@ -83,14 +83,16 @@ DEDUP = pa.schema(
     ]
 )
 
-SPANS = pa.list_(pa.struct([pa.field("kind", pa.string()), pa.field("start", pa.int32()), pa.field("end", pa.int32())]))
+_SPANS = pa.list_(
+    pa.struct([pa.field("kind", pa.string()), pa.field("start", pa.int32()), pa.field("end", pa.int32())])
+)
 
 REDACT = pa.schema(
     [
         ID,
         pa.field("text", pa.string()),  # without repeated lines, after redaction
         pa.field("url", pa.string()),  # without e-mail addresses in it
-        pa.field("pii", SPANS),  # characters of the text before redaction, lines cut out; never the value itself
+        pa.field("pii", _SPANS),  # characters of the text before redaction, lines cut out; never the value itself
         DROP,
     ]
 )
@@ -107,9 +109,9 @@ DOCUMENT = pa.schema(
         pa.field("language_script", pa.string()),
         pa.field("language_score", pa.float32()),
         pa.field("minhash_cluster_size", pa.int32()),
-        pa.field("top_langs", LABELS),
+        pa.field("top_langs", _LABELS),
         pa.field("lines", LINES),
-        pa.field("pii", SPANS),
+        pa.field("pii", _SPANS),
         pa.field("signals", pa.list_(pa.string())),
     ]
 )

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from roots.errors import InputError, SettingsError, unknown_name
 
 T = TypeVar("T")
-Values = Mapping[str, Any]
+_Values = Mapping[str, Any]
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def _read_value(text: str) -> Any:
         return text
 
 
-def build(cls: type[T], values: Values, where: str) -> T:
+def build(cls: type[T], values: _Values, where: str) -> T:
     """Make the frozen dataclass `cls` from plain values.
 
     `where` names the group in messages ("extract"). Raises SettingsError for an unknown key, a value of another

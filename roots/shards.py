@@ -34,15 +34,15 @@ from roots.atomic import temporary_name as temporary_name
 from roots.atomic import write_text as write_text
 from roots.errors import ShardError
 
-RECEIPT = b"roots.receipt"
-BLANK_SEAL = "0" * 16
-SEAL = re.compile(rb'"seal": "([0-9a-f]{16})"')
-TRAILER = struct.Struct("<q8s")  # bytes of the receipt before it, and a mark
-MARK = b"ROOTSRCP"
-PARQUET_END = struct.Struct("<I4s")  # bytes of the footer before it, and PAR1
+_RECEIPT = b"roots.receipt"
+_BLANK_SEAL = "0" * 16
+_SEAL = re.compile(rb'"seal": "([0-9a-f]{16})"')
+_TRAILER = struct.Struct("<q8s")  # bytes of the receipt before it, and a mark
+_MARK = b"ROOTSRCP"
+_PARQUET_END = struct.Struct("<I4s")  # bytes of the footer before it, and PAR1
 GROUP_BYTES = 16 << 20  # a row group is closed past this: it bounds what a reader must hold
 BATCH_ROWS = 1024
-READ_BYTES = 1 << 18  # of a column read from a disk at once; Arrow's own way holds all of a row group's column
+_READ_BYTES = 1 << 18  # of a column read from a disk at once; Arrow's own way holds all of a row group's column
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Receipt:
 
     def to_json(self) -> str:
         """The receipt as it stands in the footer, its seal still blank."""
-        return json.dumps(asdict(self) | {"seal": BLANK_SEAL}, sort_keys=True, ensure_ascii=False)
+        return json.dumps(asdict(self) | {"seal": _BLANK_SEAL}, sort_keys=True, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: bytes) -> "Receipt":
@@ -77,9 +77,9 @@ def _sealed(tail: bytes) -> bytes:
     No other checksum covers a Parquet footer, and some changed bytes in it end the process that reads it. What is found
     last is the receipt's: bounds of texts, which a stranger wrote, stand before it.
     """
-    *_, found = SEAL.finditer(tail)
+    *_, found = _SEAL.finditer(tail)
     start, end = found.span(1)
-    digest = hashlib.sha256(tail[:start] + BLANK_SEAL.encode() + tail[end:]).hexdigest()[: len(BLANK_SEAL)]
+    digest = hashlib.sha256(tail[:start] + _BLANK_SEAL.encode() + tail[end:]).hexdigest()[: len(_BLANK_SEAL)]
     return tail[:start] + digest.encode() + tail[end:]
 
 
@@ -154,7 +154,7 @@ def _write_parquet(file: _HashingFile, schema: pa.Schema, tables: Iterable[pa.Ta
             tally.add(table)
             writer.write_table(table, row_group_size=max(1, table.num_rows))
         receipt = tally.fill(blank, file)
-        writer.add_key_value_metadata({RECEIPT: receipt.to_json()})
+        writer.add_key_value_metadata({_RECEIPT: receipt.to_json()})
         file.begin_tail()
     finally:
         file.abandoned = receipt is None  # the writer ends its file when closed, and there may be no room left
@@ -173,7 +173,7 @@ def _write_stream(file: _HashingFile, schema: pa.Schema, tables: Iterable[pa.Tab
     receipt = tally.fill(blank, file)
     text = receipt.to_json().encode()
     file.begin_tail()
-    file.write(text + TRAILER.pack(len(text), MARK))
+    file.write(text + _TRAILER.pack(len(text), _MARK))
     file.end_tail()
     return receipt
 
@@ -232,9 +232,9 @@ def open_shard(path: Path) -> pq.ParquetFile:
     try:
         if storage.is_remote(path):
             return pq.ParquetFile(storage.open_binary(path), page_checksum_verification=True, pre_buffer=True)
-        if RECEIPT in (tail := _tail(path)) and not _is_sealed(tail):  # in others' files there is none
+        if _RECEIPT in (tail := _tail(path)) and not _is_sealed(tail):  # in others' files there is none
             raise ShardError(f"{path} is damaged: its footer was changed. Delete it and run its stage again")
-        return pq.ParquetFile(path, page_checksum_verification=True, buffer_size=READ_BYTES, pre_buffer=False)
+        return pq.ParquetFile(path, page_checksum_verification=True, buffer_size=_READ_BYTES, pre_buffer=False)
     except FileNotFoundError:
         raise ShardError(f"no shard {path}: run the stage that makes it") from None
     except (pa.ArrowException, OSError) as error:
@@ -242,7 +242,7 @@ def open_shard(path: Path) -> pq.ParquetFile:
 
 
 def _is_sealed(tail: bytes) -> bool:
-    return SEAL.search(tail) is not None and _sealed(tail) == tail
+    return _SEAL.search(tail) is not None and _sealed(tail) == tail
 
 
 def read_receipt(path: Path) -> Receipt | None:
@@ -254,8 +254,8 @@ def read_receipt(path: Path) -> Receipt | None:
         if not _is_sealed(tail):
             return None
         if path.suffix == ".arrow":
-            return Receipt.from_json(tail[: -TRAILER.size])
-        found = (pq.read_metadata(pa.BufferReader(b"PAR1" + tail)).metadata or {}).get(RECEIPT)
+            return Receipt.from_json(tail[: -_TRAILER.size])
+        found = (pq.read_metadata(pa.BufferReader(b"PAR1" + tail)).metadata or {}).get(_RECEIPT)
         return Receipt.from_json(found) if found else None
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError):
         return None
@@ -263,7 +263,7 @@ def read_receipt(path: Path) -> Receipt | None:
 
 def _tail(path: Path) -> bytes:
     """What stands behind the body of a shard: a Parquet footer, or a receipt and its length; b"" where nothing does."""
-    last, mark = (TRAILER, MARK) if path.suffix == ".arrow" else (PARQUET_END, b"PAR1")
+    last, mark = (_TRAILER, _MARK) if path.suffix == ".arrow" else (_PARQUET_END, b"PAR1")
     with storage.open_binary(path) as file:
         end = file.seek(0, os.SEEK_END)
         file.seek(max(0, end - last.size))

@@ -55,7 +55,7 @@ class Stage(Protocol):
 
 ASIDE = {"decides_rows": False}
 SMALL_BYTES = 16 << 20  # a file up to this is digested at once where it is named: sending it away takes as long
-DIGEST_BYTES = 256 << 20  # what digesting another takes, all of a worker
+_DIGEST_BYTES = 256 << 20  # what digesting another takes, all of a worker
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,11 @@ class Share:
 
 
 ALONE = Share()
-POLL_SECONDS = (0.1, 10.0)  # between two looks for the shards of others: at first, and at most
+_POLL_SECONDS = (0.1, 10.0)  # between two looks for the shards of others: at first, and at most
 
 
 @dataclass(frozen=True)
-class Task:
+class _Task:
     """One shard to make."""
 
     name: str
@@ -240,7 +240,7 @@ class Identities:
         new = self._unknown(stamps)
         large = [path for path in new if stamps[path][1][0] > SMALL_BYTES]
         small = [path for path in new if stamps[path][1][0] <= SMALL_BYTES]
-        needs = Needs("digest", memory=DIGEST_BYTES)
+        needs = Needs("digest", memory=_DIGEST_BYTES)
         for path, digest in chain(Threads().map(sha256_of, small), executor.map(sha256_of, large, needs)):
             if isinstance(digest, Exception):
                 raise digest
@@ -273,11 +273,11 @@ def read_manifest(target: Path) -> dict[str, Any]:
 
 def tasks_of(
     stage: Stage, plan: Plan, target: Path, memory: str = ALONE.memory, executor: Executor | None = None
-) -> tuple[list[Task], dict[str, Receipt], dict[str, str]]:
+) -> tuple[list[_Task], dict[str, Receipt], dict[str, str]]:
     """What is still to make, what is done, and the digests of raw sources; without an executor they are made here."""
     identities = Identities(target / memory)
     identities.know((source for sources in plan.values() for source in sources), executor or Threads())
-    missing: list[Task] = []
+    missing: list[_Task] = []
     done: dict[str, Receipt] = {}
     names = sorted(plan)
     receipts = storage.at_once(shards.read_receipt, [target / name for name in names])
@@ -287,7 +287,7 @@ def tasks_of(
         if receipt is not None and receipt.fingerprint == wanted:
             done[name] = receipt
         else:
-            missing.append(Task(name, sources, wanted))
+            missing.append(_Task(name, sources, wanted))
     if identities.raw and storage.is_folder(target):
         identities.save()
     return missing, done, identities.raw
@@ -303,7 +303,7 @@ def failure_note(path: Path) -> Path:
     return path.with_name(f".{path.name}.failed")
 
 
-def make_shard(stage: Stage, target: Path, task: Task) -> Receipt:
+def _make_shard(stage: Stage, target: Path, task: _Task) -> Receipt:
     """Make one shard: what an executor runs."""
     path = target / task.name
     storage.make_folder(path.parent)
@@ -339,7 +339,7 @@ def run(
     failures: dict[str, str] = {}
     if progress:
         progress(stage.name, len(done), len(mine), None)
-    for task, result in executor.map(partial(make_shard, stage, target), missing, needs_of(stage)):
+    for task, result in executor.map(partial(_make_shard, stage, target), missing, needs_of(stage)):
         if isinstance(result, Exception):
             failures[task.name] = f"{type(result).__name__}: {result}"
             with suppress(ShardError):  # a full disk fails the shard and the note alike
@@ -374,7 +374,7 @@ def _with_others(
     Where the whole is needed they are waited for, then NotReady is raised.
     """
     end = time.monotonic() + share.wait
-    pause, longest = POLL_SECONDS
+    pause, longest = _POLL_SECONDS
     waiting = sorted(plan)
     while True:
         # A look at the names comes first: what is not there need not be compared with its sources.

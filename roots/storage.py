@@ -32,21 +32,21 @@ T = TypeVar("T")
 
 ATTEMPTS = 10
 FIRST_WAIT, LONGEST_WAIT = 0.2, 30.0  # seconds; each wait is twice the one before, and varied by half
-BUFFER_BYTES = 1 << 20  # read at once where little is asked for
-BLOCK_BYTES = 16 << 20  # asked for at once of what is fetched as a whole
-ASKED_AT_ONCE = 32
-READ_ONLY = ("http", "https")
+_BUFFER_BYTES = 1 << 20  # read at once where little is asked for
+_BLOCK_BYTES = 16 << 20  # asked for at once of what is fetched as a whole
+_ASKED_AT_ONCE = 32
+_READ_ONLY = ("http", "https")
 # What their libraries raise that is no OSError, and of it what says that nobody named any credentials.
-FAILURES = (
+_FAILURES = (
     ("aiohttp", "ClientError"),
     ("botocore.exceptions", "BotoCoreError"),
     ("gcsfs.retry", "HttpError"),
     ("google.auth.exceptions", "GoogleAuthError"),
     ("httpx", "HTTPError"),
 )
-NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError")
+_NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError")
 # What stores say of an object that changes with its contents, the surest first.
-MARKS = (
+_MARKS = (
     "ETag", "etag", "md5Hash", "blob_id", "Content-MD5", "Digest",
     "LastModified", "Last-Modified", "last_modified", "mtime",
 )  # fmt: skip
@@ -69,7 +69,7 @@ def path_of(text: str) -> Path:
         return Path(parts.path)
     if "@" in parts.netloc and parts.scheme != "hf":
         raise SettingsError(f"{parts.scheme}://...@{parts.hostname}: no credentials in a URL, only in the environment")
-    if parts.scheme in READ_ONLY and parts.query:
+    if parts.scheme in _READ_ONLY and parts.query:
         raise SettingsError(
             f"{parts.scheme}://{parts.netloc}{parts.path}?...: what follows the ? may be a secret, and URLs are "
             "written to manifests. Name the file without it"
@@ -102,7 +102,7 @@ def find_files(pattern: str) -> list[Path]:
     """The files that a URL or a URL with wildcards names, in no order; none where nothing is there."""
     path: Any = path_of(pattern)
     scheme = pattern.partition("://")[0]
-    if scheme not in READ_ONLY and any(mark in pattern for mark in "*?["):
+    if scheme not in _READ_ONLY and any(mark in pattern for mark in "*?["):
         found = patiently(pattern, lambda: path.fs.glob(path.path))
         return [path_of(f"{scheme}://{name}") for name in found]
     try:
@@ -140,7 +140,7 @@ def make_folder(path: Path) -> None:
     """Make a folder and those above it; at a URL there is nothing to make. Raises SettingsError where none can be."""
     if not is_remote(path):
         path.mkdir(parents=True, exist_ok=True)
-    elif cast(Any, path).protocol in READ_ONLY:
+    elif cast(Any, path).protocol in _READ_ONLY:
         raise SettingsError(f"{path}: nothing can be written there. Name a folder, or a URL of an object store")
 
 
@@ -149,8 +149,8 @@ def open_binary(path: Path) -> IO[bytes]:
     if not is_remote(path):
         return path.open("rb")
     file = RangedUrl(path)
-    small = file.size <= BUFFER_BYTES  # then one request is enough, wherever it is read
-    return io.BytesIO(file.range(0, file.size)) if small else io.BufferedReader(file, BUFFER_BYTES)
+    small = file.size <= _BUFFER_BYTES  # then one request is enough, wherever it is read
+    return io.BytesIO(file.range(0, file.size)) if small else io.BufferedReader(file, _BUFFER_BYTES)
 
 
 def read_text(path: Path) -> str:
@@ -207,12 +207,12 @@ def identity(path: Path) -> str:
         info = patiently(str(path), lambda: there.fs.info(there.path))
     except FileNotFoundError:
         raise InputError(f"no file {path}") from None
-    for name in MARKS:
+    for name in _MARKS:
         if info.get(name):
             return f"{name}:{str(info[name]).strip(chr(34))}:{info['size']}"
     held = hashlib.sha256()
     with open_binary(path) as file:
-        while block := file.read(BLOCK_BYTES):
+        while block := file.read(_BLOCK_BYTES):
             held.update(block)
     return held.hexdigest()
 
@@ -230,18 +230,18 @@ def fetch(path: Path, local: Path, ranges: Iterable[tuple[int, int]] | None = No
     with local.open("r+b" if local.exists() else "w+b") as file:
         file.truncate(source.size)
         for low, high in wanted:
-            for start in range(low, min(high, source.size), BLOCK_BYTES):
+            for start in range(low, min(high, source.size), _BLOCK_BYTES):
                 file.seek(start)
-                file.write(source.range(start, min(start + BLOCK_BYTES, high, source.size)))
+                file.write(source.range(start, min(start + _BLOCK_BYTES, high, source.size)))
     if RangedUrl(path).stamp != source.stamp:
         raise ShardError(f"{path} was changed while it was read: run the same command again")
 
 
 def at_once(call: Callable[[Path], T], paths: Sequence[Path]) -> list[T]:
-    """What a call gives for each path, in order; of paths at URLs ASKED_AT_ONCE are asked for at a time."""
+    """What a call gives for each path, in order; of paths at URLs _ASKED_AT_ONCE are asked for at a time."""
     if not any(is_remote(path) for path in paths):
         return [call(path) for path in paths]
-    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
         return list(pool.map(call, paths))
 
 
@@ -339,7 +339,7 @@ def patiently(name: str, call: Callable[[], T]) -> T:
             status = getattr(error, "status", getattr(error, "code", None))
             forbidden = isinstance(error, PermissionError) or str(error).startswith("Forbidden: ")  # so says gcsfs
             refused = forbidden or status in (401, 403)
-            if refused or type(error).__name__ in NO_CREDENTIALS:
+            if refused or type(error).__name__ in _NO_CREDENTIALS:
                 raise InputError(
                     f"{name}: access is refused ({_plain(error)}). Credentials are read from the environment, as the "
                     "store's own tools read them"
@@ -355,7 +355,7 @@ def patiently(name: str, call: Callable[[], T]) -> T:
 def _failures() -> tuple[type[BaseException], ...]:
     """What the libraries of the stores raise when a request fails, as far as they are imported."""
     kinds: list[type[BaseException]] = [OSError]
-    for module, name in FAILURES:
+    for module, name in _FAILURES:
         if module in sys.modules:
             kinds.append(getattr(sys.modules[module], name))
     return tuple(kinds)

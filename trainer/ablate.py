@@ -34,12 +34,12 @@ from trainer.training.recipe import Recipe
 from trainer.training.train import TrainingFailed, train
 
 # Two-sided 95 % quantiles of Student's t, by degrees of freedom from 1; beyond the table the normal's.
-STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
+_STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
 
-WINDOW = 50  # bytes, without blanks and capitals: what a near-copy of a held-out text shares with it
-SHARED = 0.2  # share of a text's windows that stand in held-out text, from which on it is barred from training
+_WINDOW = 50  # bytes, without blanks and capitals: what a near-copy of a held-out text shares with it
+_SHARED = 0.2  # share of a text's windows that stand in held-out text, from which on it is barred from training
 
-Keys = npt.NDArray[np.uint64]
+_Keys = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class AblateSettings:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class _Comparison:
     """Bits per byte of both corpora in one language, and their difference (second less first) with its interval."""
 
     first: tuple[float, ...]  # a value a seed
@@ -75,27 +75,27 @@ class Comparison:
         return "first" if self.low > 0 else "no difference shown"
 
 
-def compare(first: Sequence[float], second: Sequence[float]) -> Comparison:
+def compare(first: Sequence[float], second: Sequence[float]) -> _Comparison:
     """Compare paired runs by Student's t, 95 %. Raises ValueError for fewer than two pairs."""
     if len(first) < 2 or len(first) != len(second):
         raise ValueError("at least two pairs of runs are needed")
     gaps = [b - a for a, b in zip(first, second, strict=True)]
-    quantile = STUDENT[len(gaps) - 2] if len(gaps) - 2 < len(STUDENT) else 1.96
+    quantile = _STUDENT[len(gaps) - 2] if len(gaps) - 2 < len(_STUDENT) else 1.96
     half = quantile * stdev(gaps) / math.sqrt(len(gaps))
-    return Comparison(tuple(first), tuple(second), mean(gaps), mean(gaps) - half, mean(gaps) + half)
+    return _Comparison(tuple(first), tuple(second), mean(gaps), mean(gaps) - half, mean(gaps) + half)
 
 
-def windows(text: str) -> Keys:
-    """A key of every WINDOW bytes of a text, blanks and capitals left out; of a shorter text one key of it all."""
+def windows(text: str) -> _Keys:
+    """A key of every _WINDOW bytes of a text, blanks and capitals left out; of a shorter text one key of it all."""
     squeezed = np.frombuffer("".join(text.lower().split()).encode(), dtype=np.uint8)
-    return window_keys(squeezed, max(1, min(WINDOW, len(squeezed))))
+    return window_keys(squeezed, max(1, min(_WINDOW, len(squeezed))))
 
 
 @dataclass(frozen=True)
 class Barred:
     """What held-out texts are made of: a text that shares a fifth of its windows with them is not trained on."""
 
-    keys: Keys  # sorted
+    keys: _Keys  # sorted
 
     @staticmethod
     def of(texts: Sequence[str]) -> "Barred":
@@ -108,7 +108,7 @@ class Barred:
         if not len(mine) or not len(self.keys):
             return False
         at = np.minimum(np.searchsorted(self.keys, mine), len(self.keys) - 1)
-        return float((self.keys[at] == mine).mean()) >= SHARED
+        return float((self.keys[at] == mine).mean()) >= _SHARED
 
     def with_text(self, text: str) -> "Barred":
         """These windows and those of one text more."""
@@ -195,7 +195,7 @@ def ablate(
         "settings": as_values(settings), "held_out_documents": {k: len(v) for k, v in judged.items()},
         "languages": {k: {**asdict(c), "verdict": c.verdict} for k, c in found.items()},
     }  # fmt: skip
-    markdown, svg = render(found)
+    markdown, svg = _render(found)
     write_text(target / "ablation.md", markdown)
     write_text(target / "ablation.svg", svg)
     write_text(target / "result.json", json.dumps(result, indent=1, sort_keys=True) + "\n")
@@ -248,7 +248,7 @@ def _one_run(work: Path, languages: Sequence[str], tokenizer: Path, recipe: Reci
     }
 
 
-def render(found: Mapping[str, Comparison]) -> tuple[str, str]:
+def _render(found: Mapping[str, _Comparison]) -> tuple[str, str]:
     """A table and a picture of a comparison."""
     rows = [
         [k, mean(c.first), mean(c.second), c.difference, f"[{c.low:+.4f}, {c.high:+.4f}]", len(c.first), c.verdict]

@@ -18,7 +18,7 @@ SPLITS = ("train", "validation")
 
 
 @dataclass(frozen=True)
-class Places:
+class _Places:
     """Where the trainer reads and writes for one run."""
 
     tokenizer: Path
@@ -26,12 +26,12 @@ class Places:
     model: Path
 
 
-def places(work: Path, languages: Sequence[str]) -> Places:
+def places(work: Path, languages: Sequence[str]) -> _Places:
     """The folders of a run: below the language for one language, below `work` for several."""
     if not languages:
         raise InputError("no language named")
     home = work / languages[0] if len(set(languages)) == 1 else work
-    return Places(home / "tokenizer", home / "tokens", home / "model")
+    return _Places(home / "tokenizer", home / "tokens", home / "model")
 
 
 def shards(work: Path, language: str, split: str) -> list[Path]:
@@ -45,12 +45,12 @@ def shards(work: Path, language: str, split: str) -> list[Path]:
     return found
 
 
-def has_shards(work: Path, language: str) -> bool:
+def _has_shards(work: Path, language: str) -> bool:
     """Whether the pipeline was run for a language here."""
     return any((work / language / "shards" / "train").glob("data-*.arrow"))
 
 
-def batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def _batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """The rows of one Arrow IPC stream file, memory-mapped. Raises ShardError for a damaged or foreign file."""
     try:
         with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as stream:
@@ -68,12 +68,12 @@ def batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
 def text_bytes(paths: Sequence[Path]) -> int:
     """UTF-8 bytes of all texts in these shards."""
     return sum(
-        pc.sum(pc.binary_length(batch["text"])).as_py() or 0 for path in paths for batch in batches(path, ["text"])
+        pc.sum(pc.binary_length(batch["text"])).as_py() or 0 for path in paths for batch in _batches(path, ["text"])
     )
 
 
 def documents(paths: Sequence[Path]) -> Iterator[tuple[str, str]]:
     """(id, text) of every document, in the order of the shards."""
     for path in paths:
-        for batch in batches(path, ["id", "text"]):
+        for batch in _batches(path, ["id", "text"]):
             yield from zip(batch["id"].to_pylist(), batch["text"].to_pylist(), strict=True)

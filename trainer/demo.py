@@ -14,7 +14,7 @@ from trainer import corpus
 
 
 @dataclass(frozen=True)
-class Fit:
+class _Fit:
     """What the demo takes for training text of up to so many bytes."""
 
     limit: float  # bytes
@@ -26,13 +26,13 @@ class Fit:
 
 
 FITS = (
-    Fit(150_000, 1_024, 24, 0.2, 0.25, 400_000),
-    Fit(1_000_000, 2_048, 4, 0.1, 0.1, 600_000),
-    Fit(float("inf"), 4_096, 1, 0.0, 0.0, 800_000),
+    _Fit(150_000, 1_024, 24, 0.2, 0.25, 400_000),
+    _Fit(1_000_000, 2_048, 4, 0.1, 0.1, 600_000),
+    _Fit(float("inf"), 4_096, 1, 0.0, 0.0, 800_000),
 )
 
 
-def fit_of(size: int) -> Fit:
+def _fit_of(size: int) -> _Fit:
     """What fits training text of `size` bytes."""
     return next(fit for fit in FITS if size <= fit.limit)
 
@@ -42,7 +42,7 @@ def fitted(work: Path, languages: Sequence[str]) -> Mapping[str, dict[str, Any]]
 
     Raises InputError where a language has no shards.
     """
-    fit = fit_of(sum(corpus.text_bytes(corpus.shards(work, language, "train")) for language in languages))
+    fit = _fit_of(sum(corpus.text_bytes(corpus.shards(work, language, "train")) for language in languages))
     return {
         "tokenizer": {"vocabulary": fit.vocabulary},
         "tokens": {"copies": fit.copies, "dropout": fit.merges},

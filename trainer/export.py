@@ -20,7 +20,7 @@ from trainer import picture
 from trainer.model import checkpoint
 from trainer.tokenizer import byte_level_bpe as tok
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class ExportSettings:
     licence_file: str = ""  # a file to take its text from; none: this project's, which is Apache-2.0
 
 
-def configuration(shape: Mapping[str, Any], length: int) -> dict[str, Any]:
+def _configuration(shape: Mapping[str, Any], length: int) -> dict[str, Any]:
     """config.json as transformers' BloomConfig reads it."""
     return {
         "architectures": ["BloomForCausalLM"],
@@ -69,11 +69,11 @@ def export(
     if tok.identity(tok.load(tokenizer)) != state["tokenizer"]:
         raise InputError(f"{tokenizer} is not the tokenizer of {run}")
     target.mkdir(parents=True, exist_ok=True)
-    for name in TOKENIZER_FILES:
+    for name in _TOKENIZER_FILES:
         temporary = temporary_name(target / name)
         shutil.copyfile(tokenizer / name, temporary)
         publish(temporary, target / name)
-    write_text(target / "config.json", json.dumps(configuration(state["shape"], state["length"]), indent=1) + "\n")
+    write_text(target / "config.json", json.dumps(_configuration(state["shape"], state["length"]), indent=1) + "\n")
     ids = {"bos_token_id": tok.BEGIN, "eos_token_id": tok.END, "pad_token_id": tok.PAD}
     write_text(target / "generation_config.json", json.dumps(ids, indent=1) + "\n")
     write_text(target / "LICENSE", licence_text(settings))

@@ -9,12 +9,12 @@ from html import escape
 
 Point = tuple[float, float]
 
-COLOURS = ("#1b6ca8", "#d1495b", "#3a7d44", "#edae49", "#6a4c93", "#00798c", "#8d5b4c", "#555555")
+_COLOURS = ("#1b6ca8", "#d1495b", "#3a7d44", "#edae49", "#6a4c93", "#00798c", "#8d5b4c", "#555555")
 WIDTH, HEIGHT = 760, 420
-LEFT, RIGHT, TOP, BOTTOM = 70, 20, 40, 50
+_LEFT, RIGHT, TOP, BOTTOM = 70, 20, 40, 50
 
 
-def ticks(low: float, high: float, wanted: int = 6) -> list[float]:
+def _ticks(low: float, high: float, wanted: int = 6) -> list[float]:
     """Round values that cover low to high, about `wanted` of them."""
     if high <= low:
         return [low]
@@ -26,7 +26,7 @@ def ticks(low: float, high: float, wanted: int = 6) -> list[float]:
 
 
 def _frame(title: str, x_label: str, y_label: str, width: int, height: int) -> list[str]:
-    middle = (LEFT + width - RIGHT) / 2
+    middle = (_LEFT + width - RIGHT) / 2
     return [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         'font-family="sans-serif" font-size="12">',
@@ -47,20 +47,20 @@ def curves(title: str, x_label: str, y_label: str, lines: Mapping[str, Sequence[
 
     def place(x: float, y: float) -> tuple[float, float]:
         return (
-            LEFT + (x - x_low) / x_span * (WIDTH - LEFT - RIGHT),
+            _LEFT + (x - x_low) / x_span * (WIDTH - _LEFT - RIGHT),
             HEIGHT - BOTTOM - (y - y_low) / y_span * (HEIGHT - TOP - BOTTOM),
         )
 
     parts = _frame(title, x_label, y_label, WIDTH, HEIGHT)
-    for value in ticks(y_low, y_high):
+    for value in _ticks(y_low, y_high):
         _, y = place(x_low, value)
-        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:g}</text>')
-    for value in ticks(x_low, x_high):
+        parts.append(f'<line x1="{_LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>')
+        parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:g}</text>')
+    for value in _ticks(x_low, x_high):
         x, _ = place(value, y_low)
         parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{value:g}</text>')
     for index, (name, line) in enumerate(clean.items()):
-        colour = COLOURS[index % len(COLOURS)]
+        colour = _COLOURS[index % len(_COLOURS)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in line))
         parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="1.6" points="{path}"/>')
         parts.append(
@@ -81,26 +81,26 @@ def bars(title: str, x_label: str, rows: Mapping[str, Mapping[str, float]]) -> s
         or 1.0
     )
     parts = _frame(title, x_label, "", WIDTH, height)
-    scale = (WIDTH - LEFT - RIGHT - 40) / top
-    for value in ticks(0.0, top):
-        x = LEFT + value * scale
+    scale = (WIDTH - _LEFT - RIGHT - 40) / top
+    for value in _ticks(0.0, top):
+        x = _LEFT + value * scale
         parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{height - BOTTOM}" stroke="#ddd"/>')
         parts.append(f'<text x="{x:.1f}" y="{height - BOTTOM + 16}" text-anchor="middle">{value:g}</text>')
     for at, name in enumerate(series):
         line = TOP + 12 + 14 * at
-        colour = COLOURS[at % len(COLOURS)]
+        colour = _COLOURS[at % len(_COLOURS)]
         parts.append(f'<text x="{WIDTH - RIGHT}" y="{line}" text-anchor="end" fill="{colour}">{escape(name)}</text>')
     y = float(TOP + 14 * len(series))
     for row, values in rows.items():
-        parts.append(f'<text x="{LEFT - 6}" y="{y + group / 2:.1f}" text-anchor="end">{escape(row)}</text>')
+        parts.append(f'<text x="{_LEFT - 6}" y="{y + group / 2:.1f}" text-anchor="end">{escape(row)}</text>')
         for at, name in enumerate(series):
             value = values.get(name, 0.0)
             if math.isfinite(value):
                 parts.append(
-                    f'<rect x="{LEFT}" y="{y + thick * at:.1f}" width="{max(0.0, value) * scale:.1f}" '
-                    f'height="{thick - 1}" fill="{COLOURS[at % len(COLOURS)]}"/>'
+                    f'<rect x="{_LEFT}" y="{y + thick * at:.1f}" width="{max(0.0, value) * scale:.1f}" '
+                    f'height="{thick - 1}" fill="{_COLOURS[at % len(_COLOURS)]}"/>'
                 )
-                x = LEFT + max(0.0, value) * scale + 4
+                x = _LEFT + max(0.0, value) * scale + 4
                 parts.append(f'<text x="{x:.1f}" y="{y + thick * (at + 1) - 1:.1f}" font-size="9">{value:.3g}</text>')
         y += group
     return "\n".join([*parts, "</svg>", ""])

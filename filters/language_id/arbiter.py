@@ -18,33 +18,33 @@ import numpy.typing as npt
 from filters.language_id.fasttext_model import FastTextModel, Found
 from filters.language_id.samples import normal
 
-Label = tuple[str, float]
-PREFIX = "__label__"
+_Label = tuple[str, float]
+_PREFIX = "__label__"
 # Signs that no text of a language is without: Chinese names full of rare characters were taken for Japanese, and
 # English pages full of codes and curly quotes for Chinese.
 _HAN = re.compile("[\u3400-\u9fff\U00020000-\U000323af]")
-WRITTEN = {"jpn_Jpan": re.compile("[\u3040-\u30ff]"), "zho_Hans": _HAN, "zho_Hant": _HAN}
-WITHIN = 0.5  # power of the wide model's score where it knows a wanted language, to choose among the wanted
-UNASKED = 0.3  # its score where it does not know one
-LEAST = 0.01  # its score where it knows one, and does not name it
-SURE = 0.999  # logits are of numbers no nearer to 0 and 1
-SHARED_RIDGE, OWN_RIDGE, BIAS_RIDGE = 0.01, 10.0, 1.0  # how strongly shared weights, and departures, are held to 0
-OWN_LOOK, WIDE_LOOK = 6, 4  # likeliest labels of each model that are looked at
+_WRITTEN = {"jpn_Jpan": re.compile("[\u3040-\u30ff]"), "zho_Hans": _HAN, "zho_Hant": _HAN}
+_WITHIN = 0.5  # power of the wide model's score where it knows a wanted language, to choose among the wanted
+_UNASKED = 0.3  # its score where it does not know one
+_LEAST = 0.01  # its score where it knows one, and does not name it
+_SURE = 0.999  # logits are of numbers no nearer to 0 and 1
+_SHARED_RIDGE, OWN_RIDGE, BIAS_RIDGE = 0.01, 10.0, 1.0  # how strongly shared weights, and departures, are held to 0
+_OWN_LOOK, WIDE_LOOK = 6, 4  # likeliest labels of each model that are looked at
 # The wide model is the dearer one (its vectors lie in a hash map), so it reads two pieces of a line, and is not asked
 # where ours is as sure of a wanted language as this, on a line as long as this. Of 909 texts in 88 languages that ours
 # had never met, it was so sure of none; of 8,600 in languages that it had, the wide model would have put 3 right.
-SURE_ALONE, LONG_ALONE = 0.95, 100
-NEVER = 2.0  # no score is as high
+_SURE_ALONE, LONG_ALONE = 0.95, 100
+_NEVER = 2.0  # no score is as high
 # Of a language that both know ours may be less sure: of FLORES's sentences in 200 languages 4 of 20,000 were taken for
 # one of those with so much, and English, with a little of it in every language's training text, seldom has more. Of a
 # foreign language that both know it must be as sure.
-SURE_KNOWN = 0.85
-WIDE_PIECE = 80
+_SURE_KNOWN = 0.85
+_WIDE_PIECE = 80
 # Of a line as long as this ours reads so many pieces, and the whole only where they hold few letters (a price list) or
 # leave it less sure than this: one line in six. Asked of 2 and of 4 sentences of FLORES at once: 98.5 % right, whole
 # lines always 98.5 %, longer pieces alone (5 of 60) 98.4 %. Of 1,772 main texts of pages 17 get another label than the
 # whole would, mixed pages nearly all.
-LONG_LOOK, LOOKS, LOOK_PIECE, LEAST_LETTERS, SURE_LOOK = 330, 5, 27, 100, 0.9
+_LONG_LOOK, LOOKS, LOOK_PIECE, LEAST_LETTERS, SURE_LOOK = 330, 5, 27, 100, 0.9
 FEATURES = ("score", "share among the wanted", "score of the wide model", "foreign score of the wide model",
             "foreign score of ours", "bias")  # fmt: skip
 
@@ -56,14 +56,14 @@ class Arbiter:
     weights: Mapping[str, tuple[float, ...]]
     wide: frozenset[str]
 
-    def judge(self, own: Sequence[Label], wide: Sequence[Label]) -> list[Label]:
+    def judge(self, own: Sequence[_Label], wide: Sequence[_Label]) -> list[_Label]:
         """Labels with calibrated scores from what both models say of a text, best first; they sum to 1 at most.
 
         Where the models disagree, what each says is among the first three.
         """
         among = self.among(own, wide)
         foreign = self._foreign(own, wide)
-        best: list[Label] = []
+        best: list[_Label] = []
         left = 1.0
         if among:
             first = max(among, key=among.__getitem__)
@@ -75,17 +75,17 @@ class Arbiter:
         best += [(label, left * score / whole) for label, score in foreign]
         return sorted(best, key=_best_first)
 
-    def among(self, own: Sequence[Label], wide: Sequence[Label]) -> dict[str, float]:
+    def among(self, own: Sequence[_Label], wide: Sequence[_Label]) -> dict[str, float]:
         """The wanted labels that ours names, with scores that the wide model's opinion is in, where it has one."""
         said = dict(wide)
         return {
-            label: score * (max(said.get(label, 0.0), LEAST) if label in self.wide else UNASKED) ** WITHIN
+            label: score * (max(said.get(label, 0.0), _LEAST) if label in self.wide else _UNASKED) ** _WITHIN
             for label, score in own
             if label in self.weights
         }
 
     def features(
-        self, label: str, among: Mapping[str, float], own: Sequence[Label], wide: Sequence[Label]
+        self, label: str, among: Mapping[str, float], own: Sequence[_Label], wide: Sequence[_Label]
     ) -> tuple[float, ...]:
         """What speaks for and against a wanted label, in the order of FEATURES."""
         weights = self.weights
@@ -98,7 +98,7 @@ class Arbiter:
             1.0,
         )
 
-    def _foreign(self, own: Sequence[Label], wide: Sequence[Label]) -> list[Label]:
+    def _foreign(self, own: Sequence[_Label], wide: Sequence[_Label]) -> list[_Label]:
         """Languages that are not wanted: the wide model's word for those it knows, ours for the others."""
         named = [found for found in wide if found[0] not in self.weights]
         return named + [found for found in own if found[0] not in self.weights and found[0] not in self.wide]
@@ -113,13 +113,13 @@ class Pair:
     arbiter: Arbiter
     names: Mapping[str, str]  # the wide model's labels -> ours
 
-    def ask(self, line: str) -> tuple[list[Label], list[Label]]:
+    def ask(self, line: str) -> tuple[list[_Label], list[_Label]]:
         """The likeliest labels of a line by ours and by the wide model."""
         return self._ask_wide(line, self._ask_own(line))
 
-    def _ask_own(self, line: str) -> list[Label]:
+    def _ask_own(self, line: str) -> list[_Label]:
         """The likeliest labels by ours: of pieces of a line that has many letters."""
-        if len(line) >= LONG_LOOK:
+        if len(line) >= _LONG_LOOK:
             letters = " ".join(normal(_pieces(line, LOOKS, LOOK_PIECE)).split())
             if len(letters) >= LEAST_LETTERS:
                 found = self._read(letters, line)
@@ -127,17 +127,17 @@ class Pair:
                     return found
         return self._read(normal(line), line)
 
-    def _read(self, letters: str, line: str) -> list[Label]:
-        (found,) = self.own.predict([letters.strip()], OWN_LOOK)
-        return _possible([(raw.removeprefix(PREFIX), min(1.0, score)) for score, raw in found], line)
+    def _read(self, letters: str, line: str) -> list[_Label]:
+        (found,) = self.own.predict([letters.strip()], _OWN_LOOK)
+        return _possible([(raw.removeprefix(_PREFIX), min(1.0, score)) for score, raw in found], line)
 
     def _sure_of(self, label: str) -> float:
         """The score from which on ours needs no more."""
         if label in self.arbiter.wide:
-            return SURE_KNOWN
-        return SURE_ALONE if label in self.arbiter.weights else NEVER
+            return _SURE_KNOWN
+        return _SURE_ALONE if label in self.arbiter.weights else _NEVER
 
-    def _ask_wide(self, line: str, own: list[Label]) -> tuple[list[Label], list[Label]]:
+    def _ask_wide(self, line: str, own: list[_Label]) -> tuple[list[_Label], list[_Label]]:
         said: dict[str, float] = {}
         for score, raw in self.wide.predict([_two_pieces(line)], WIDE_LOOK)[0]:
             said[self.names[raw]] = min(1.0, said.get(self.names[raw], 0.0) + score)  # two of its labels may be one
@@ -147,7 +147,7 @@ class Pair:
         """What ours alone says of each of some short pieces: its likeliest label, with a score of at least `least`."""
         return self.own.predict([normal(piece) for piece in pieces], 1, least)
 
-    def predict(self, line: str, k: int) -> list[Label]:
+    def predict(self, line: str, k: int) -> list[_Label]:
         """The k best labels of a line."""
         own = self._ask_own(line)
         first, score = own[0] if own else ("", 0.0)
@@ -156,7 +156,7 @@ class Pair:
         return self.arbiter.judge(*self._ask_wide(line, own))[:k]
 
 
-Example = tuple[Sequence[Label], Sequence[Label], str]  # what ours says, what the wide model says, and the truth
+Example = tuple[Sequence[_Label], Sequence[_Label], str]  # what ours says, what the wide model says, and the truth
 
 
 def learn(wanted: Sequence[str], wide: frozenset[str], examples: Sequence[Example]) -> Arbiter:
@@ -224,7 +224,7 @@ def _regress(
     own[np.arange(len(rows)), places] = shared
     table = np.hstack([shared, own.reshape(len(rows), -1)])
     ridge = np.concatenate(
-        [np.full(width, SHARED_RIDGE), np.tile([OWN_RIDGE] * (width - 1) + [BIAS_RIDGE], len(labels))]
+        [np.full(width, _SHARED_RIDGE), np.tile([OWN_RIDGE] * (width - 1) + [BIAS_RIDGE], len(labels))]
     )
     found: npt.NDArray[np.float64] = np.zeros(table.shape[1])
     for _ in range(30):
@@ -239,16 +239,16 @@ def _regress(
     }
 
 
-def _possible(found: list[Label], line: str) -> list[Label]:
+def _possible(found: list[_Label], line: str) -> list[_Label]:
     """What of some labels is left when those are out whose letters a line has none of."""
-    if all(label not in WRITTEN for label, _ in found):
+    if all(label not in _WRITTEN for label, _ in found):
         return found
-    return [(label, score) for label, score in found if label not in WRITTEN or WRITTEN[label].search(line)]
+    return [(label, score) for label, score in found if label not in _WRITTEN or _WRITTEN[label].search(line)]
 
 
 def _two_pieces(line: str) -> str:
     """The beginning and the middle of a long line."""
-    return line if len(line) <= 2 * WIDE_PIECE else _pieces(line, 2, WIDE_PIECE)
+    return line if len(line) <= 2 * _WIDE_PIECE else _pieces(line, 2, _WIDE_PIECE)
 
 
 def _pieces(line: str, count: int, size: int) -> str:
@@ -256,10 +256,10 @@ def _pieces(line: str, count: int, size: int) -> str:
     return " ".join(line[at : at + size] for at in range(0, len(line) - size, len(line) // count))
 
 
-def _best_first(found: Label) -> tuple[float, str]:
+def _best_first(found: _Label) -> tuple[float, str]:
     return -found[1], found[0]
 
 
 def _logit(share: float) -> float:
-    bounded = SURE if share > SURE else share if share > 1 - SURE else 1 - SURE
+    bounded = _SURE if share > _SURE else share if share > 1 - _SURE else 1 - _SURE
     return log(bounded / (1 - bounded))

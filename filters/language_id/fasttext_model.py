@@ -20,42 +20,42 @@ from filters.text.compiled import compiled, inlined
 from roots.errors import InputError
 
 Bytes = npt.NDArray[np.uint8]
-Int32s = npt.NDArray[np.int32]
-Int64s = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
-Rownumbers = npt.NDArray[np.uint32]
+_Int32s = npt.NDArray[np.int32]
+_Int64s = npt.NDArray[np.int64]
+_Floats = npt.NDArray[np.float32]
+_Rownumbers = npt.NDArray[np.uint32]
 Found = tuple[float, str]  # chance, label
 
-MAGIC, VERSION = 793712314, 12
-SUPERVISED = 3
-HIERARCHICAL, NEGATIVE, SOFTMAX, ONE_VS_ALL = 1, 2, 3, 4  # losses
-FNV_OFFSET, FNV_PRIME = np.uint32(2166136261), np.uint32(16777619)
-WORD_NGRAM_FACTOR = np.uint64(116049371)
-LINE_END = np.uint8(10)
+_MAGIC, VERSION = 793712314, 12
+_SUPERVISED = 3
+_HIERARCHICAL, NEGATIVE, SOFTMAX, ONE_VS_ALL = 1, 2, 3, 4  # losses
+_FNV_OFFSET, FNV_PRIME = np.uint32(2166136261), np.uint32(16777619)
+_WORD_NGRAM_FACTOR = np.uint64(116049371)
+_LINE_END = np.uint8(10)
 BEGIN, END = np.uint8(60), np.uint8(62)  # "<" and ">" around a word, when it is cut into n-grams
 EOS = b"</s>"  # the word that stands for the end of a line
 PREFIX = b"__label__"
-NEAR_ZERO = np.float32(1e-5)  # is added to chances, as fastText adds it before it takes their logarithm
+_NEAR_ZERO = np.float32(1e-5)  # is added to chances, as fastText adds it before it takes their logarithm
 HELD = 4096  # rows that are added at once
-MOST_NGRAM = 100  # characters, or words, of an n-gram; no model has a tenth of it
+_MOST_NGRAM = 100  # characters, or words, of an n-gram; no model has a tenth of it
 
 
 class Rows(NamedTuple):
     """A matrix, of float32 or quantised; the other's arrays are empty."""
 
-    dense: Floats  # (rows, width)
+    dense: _Floats  # (rows, width)
     codes: Bytes  # (rows, parts)
-    centroids: Floats  # (parts, 256, size of a part); a narrower last part is filled up with 0
-    norms: Floats  # (rows,)
+    centroids: _Floats  # (parts, 256, size of a part); a narrower last part is filled up with 0
+    norms: _Floats  # (rows,)
 
 
 class Words(NamedTuple):
     """The dictionary: words, then labels."""
 
     letters: Bytes  # of all, one after the other
-    ends: Int64s  # (words + labels + 1,) where each ends; the first is 0
-    table: Int32s  # open addressing by hash, its length a power of two; -1 where there is none
-    pruned: Int32s  # (buckets,) row of an n-gram behind the words, or -1; empty where none was pruned
+    ends: _Int64s  # (words + labels + 1,) where each ends; the first is 0
+    table: _Int32s  # open addressing by hash, its length a power of two; -1 where there is none
+    pruned: _Int32s  # (buckets,) row of an n-gram behind the words, or -1; empty where none was pruned
 
 
 class Cut(NamedTuple):
@@ -94,7 +94,7 @@ def _find(text: Bytes, value: np.uint32, words: Words) -> int:
 
 
 @compiled
-def _add_rows(total: Floats, rows: Rows, chosen: Rownumbers) -> None:
+def _add_rows(total: _Floats, rows: Rows, chosen: _Rownumbers) -> None:
     """Add some rows to `total`, float32 (width,)."""
     if rows.dense.shape[0]:
         for row in chosen:
@@ -122,7 +122,7 @@ def _bucket_row(bucket: int, words: Words, cut: Cut) -> int:
 
 
 @inlined
-def _ngram_rows(word: Bytes, words: Words, cut: Cut, chosen: Rownumbers, count: int) -> int:
+def _ngram_rows(word: Bytes, words: Words, cut: Cut, chosen: _Rownumbers, count: int) -> int:
     """Put the rows of a word's n-grams behind the first `count`; gives how many there are then.
 
     The word stands between BEGIN and END.
@@ -132,7 +132,7 @@ def _ngram_rows(word: Bytes, words: Words, cut: Cut, chosen: Rownumbers, count: 
     for start in range(size):
         if word[start] & 0xC0 == 0x80:
             continue
-        value = FNV_OFFSET
+        value = _FNV_OFFSET
         at = start
         length = 0
         while at < size and length < cut.longest:
@@ -170,7 +170,7 @@ def _begins(text: Bytes, known: Bytes) -> bool:
 
 @compiled
 def _add_line(
-    total: Floats, text: Bytes, rows: Rows, words: Words, cut: Cut, eos: Bytes, prefix: Bytes, chosen: Rownumbers,
+    total: _Floats, text: Bytes, rows: Rows, words: Words, cut: Cut, eos: Bytes, prefix: Bytes, chosen: _Rownumbers,
     padded: Bytes,
 ) -> int:  # fmt: skip
     """Add the words and n-grams of one line to `total`, float32 (width,); gives how many rows those were.
@@ -188,7 +188,7 @@ def _add_line(
         while at < size and not _is_space(text[at]):
             at += 1
         word = text[start:at] if at > start else eos
-        value = FNV_OFFSET
+        value = _FNV_OFFSET
         for byte in word:
             value = _grown(value, byte)
         ended = word.size == eos.size and _begins(word, eos)
@@ -217,7 +217,7 @@ def _add_line(
     for first in range(seen):
         joined = np.uint64(np.int64(hashes[first]))
         for other in range(first + 1, min(seen, first + cut.word_ngrams)):
-            joined = joined * WORD_NGRAM_FACTOR + np.uint64(np.int64(hashes[other]))
+            joined = joined * _WORD_NGRAM_FACTOR + np.uint64(np.int64(hashes[other]))
             row = _bucket_row(int(joined % np.uint64(cut.buckets)), words, cut)
             if row >= 0:
                 chosen[0] = row
@@ -227,7 +227,7 @@ def _add_line(
 
 
 @compiled
-def _products(output: Floats, vector: Floats) -> Floats:
+def _products(output: _Floats, vector: _Floats) -> _Floats:
     """The inner product of a vector with every label's; float32 (labels,)."""
     found = np.zeros(output.shape[1], dtype=np.float32)
     for place in range(output.shape[0]):  # so that the inner loop goes over labels, many at once
@@ -238,16 +238,16 @@ def _products(output: Floats, vector: Floats) -> Floats:
 
 
 @compiled
-def _chances(products: Floats, loss: int, children: Int32s) -> Floats:
+def _chances(products: _Floats, loss: int, children: _Int32s) -> _Floats:
     """The chance of every label from the output's products, as fastText gives it; float32 (labels,)."""
     labels = products.size
-    if loss == HIERARCHICAL:
+    if loss == _HIERARCHICAL:
         chances = np.zeros(2 * labels - 1, dtype=np.float32)
         chances[2 * labels - 2] = 1
         for node in range(2 * labels - 2, labels - 1, -1):
             right = np.float32(1) / (np.float32(1) + np.exp(-products[node - labels]))
-            chances[children[node - labels, 0]] = chances[node] * (np.float32(1) - right + NEAR_ZERO)
-            chances[children[node - labels, 1]] = chances[node] * (right + NEAR_ZERO)
+            chances[children[node - labels, 0]] = chances[node] * (np.float32(1) - right + _NEAR_ZERO)
+            chances[children[node - labels, 1]] = chances[node] * (right + _NEAR_ZERO)
         return chances[:labels]
     chances = np.empty(labels, dtype=np.float32)
     if loss == SOFTMAX:
@@ -258,11 +258,11 @@ def _chances(products: Floats, loss: int, children: Int32s) -> Floats:
             # fastText looks a logistic function up in a table of 32 steps to 1, from -8 to 8
             at = np.floor((products[label] + np.float32(8)) * np.float32(32)) / np.float32(32) - np.float32(8)
             chances[label] = np.float32(1) / (np.float32(1) + np.exp(-at)) if abs(at) <= 8 else np.float32(at > 0)
-    return chances + NEAR_ZERO
+    return chances + _NEAR_ZERO
 
 
 @compiled
-def _best(chances: Floats, least: np.float32, best: Int64s) -> int:
+def _best(chances: _Floats, least: np.float32, best: _Int64s) -> int:
     """Put the likeliest labels of at least that chance into `best`, the likeliest first; gives how many there are."""
     found = 0
     for label in range(chances.size):
@@ -280,16 +280,16 @@ def _best(chances: Floats, least: np.float32, best: Int64s) -> int:
 
 @compiled
 def _predict(
-    text: Bytes, k: int, threshold: float, rows: Rows, output: Floats, words: Words, cut: Cut, loss: int,
-    children: Int32s, eos: Bytes, prefix: Bytes,
-) -> tuple[Int64s, Floats]:  # fmt: skip
+    text: Bytes, k: int, threshold: float, rows: Rows, output: _Floats, words: Words, cut: Cut, loss: int,
+    children: _Int32s, eos: Bytes, prefix: Bytes,
+) -> tuple[_Int64s, _Floats]:  # fmt: skip
     """Of every line the k likeliest labels whose chance is at least `threshold`, best first, and their chances.
 
     Both (lines, k), with -1 for no label.
     """
     lines = 0
     for byte in text:
-        lines += byte == LINE_END
+        lines += byte == _LINE_END
     width = rows.dense.shape[1] if rows.dense.shape[0] else rows.codes.shape[1] * rows.centroids.shape[2]
     vector = np.empty(width, dtype=np.float32)  # of a quantiser whose last part is narrower, somewhat wider
     chosen, padded = np.empty(HELD, dtype=np.uint32), np.empty(HELD, dtype=np.uint8)
@@ -298,7 +298,7 @@ def _predict(
     start = 0
     for line in range(lines):
         end = start
-        while text[end] != LINE_END:
+        while text[end] != _LINE_END:
             end += 1
         vector[:] = 0
         count = _add_line(vector, text[start:end], rows, words, cut, eos, prefix, chosen, padded)
@@ -306,7 +306,7 @@ def _predict(
         if count:
             vector /= np.float32(count)
             chances = _chances(_products(output, vector), loss, children)
-            found = _best(chances, np.float32(threshold) + NEAR_ZERO, labels[line])
+            found = _best(chances, np.float32(threshold) + _NEAR_ZERO, labels[line])
             scores[line, :found] = chances[labels[line, :found]]
     return labels, scores
 
@@ -320,11 +320,11 @@ class FastTextModel:
 
     labels: tuple[str, ...]
     _rows: Rows
-    _output: Floats  # (width, rows) of labels, or of the inner nodes of the tree
+    _output: _Floats  # (width, rows) of labels, or of the inner nodes of the tree
     _words: Words
     _cut: Cut
     _loss: int
-    _children: Int32s  # (labels - 1, 2) of the inner nodes of the tree; empty for other losses
+    _children: _Int32s  # (labels - 1, 2) of the inner nodes of the tree; empty for other losses
 
     def predict(self, lines: Sequence[str], k: int = 1, threshold: float = 0.0) -> list[list[Found]]:
         """The likeliest labels of every line, at most k, best first, with chances of at least `threshold`.
@@ -386,7 +386,7 @@ class _Reader:
 
 
 @compiled
-def _entries(data: Bytes, at: int, ends: Int64s, counts: Int64s, kinds: Bytes, letters: Bytes) -> int:
+def _entries(data: Bytes, at: int, ends: _Int64s, counts: _Int64s, kinds: Bytes, letters: Bytes) -> int:
     """Read the dictionary's entries at `at`; gives where they end, or -1 where the file does before."""
     length = 0
     for entry in range(counts.size):
@@ -405,11 +405,11 @@ def _entries(data: Bytes, at: int, ends: Int64s, counts: Int64s, kinds: Bytes, l
 
 
 @compiled
-def _fill(table: Int32s, letters: Bytes, ends: Int64s) -> None:
+def _fill(table: _Int32s, letters: Bytes, ends: _Int64s) -> None:
     """Put the numbers of all words into the table."""
     mask = table.size - 1
     for number in range(ends.size - 1):
-        value = FNV_OFFSET
+        value = _FNV_OFFSET
         for place in range(ends[number], ends[number + 1]):
             value = _grown(value, letters[place])
         slot = np.int64(value) & mask
@@ -418,7 +418,7 @@ def _fill(table: Int32s, letters: Bytes, ends: Int64s) -> None:
         table[slot] = number
 
 
-def _huffman(counts: Int64s) -> Int32s:
+def _huffman(counts: _Int64s) -> _Int32s:
     """The children of the inner nodes of fastText's tree, leaves numbered first; int32 (labels - 1, 2).
 
     Counts are falling, as the dictionary is sorted by them.
@@ -454,7 +454,7 @@ def _quantised(reader: _Reader, width: int) -> Rows:
     return Rows(np.zeros((0, 0), dtype=np.float32), codes.reshape(rows, parts).copy(), centroids, norms)
 
 
-def _centroids(reader: _Reader, width: int) -> Floats:
+def _centroids(reader: _Reader, width: int) -> _Floats:
     """The centroids of a product quantiser; float32 (parts, 256, size of a part)."""
     dim, parts, size, last = reader.numbers("iiii")
     values = reader.array(np.float32, 256 * max(dim, 0))
@@ -476,7 +476,7 @@ def _dense(reader: _Reader, width: int) -> Rows:
     return Rows(dense, np.zeros((0, 0), dtype=np.uint8), nothing.reshape(0, 256, 0), nothing)
 
 
-def _whole(rows: Rows, width: int) -> Floats:
+def _whole(rows: Rows, width: int) -> _Floats:
     """All rows of a matrix as float32 (rows, width)."""
     if rows.dense.size:
         return rows.dense
@@ -487,9 +487,9 @@ def _whole(rows: Rows, width: int) -> Floats:
 class _Dictionary(NamedTuple):
     words: int
     labels: tuple[str, ...]
-    label_counts: Int64s
+    label_counts: _Int64s
     letters: Bytes
-    ends: Int64s
+    ends: _Int64s
     pruned: dict[int, int] | None  # bucket -> row behind the words
 
 
@@ -524,13 +524,13 @@ def read_model(path: Path) -> FastTextModel:
     """Read a supervised fastText model, .bin or .ftz. Raises InputError where the file is none, or is damaged."""
     reader = _Reader(path)
     magic, version = reader.numbers("ii")
-    if magic != MAGIC or not 11 <= version <= VERSION:
+    if magic != _MAGIC or not 11 <= version <= VERSION:
         raise reader.error("it begins otherwise")
     width, _, _, _, _, word_ngrams, loss, kind, buckets, shortest, longest, _ = reader.numbers("12i")
     reader.numbers("d")
-    if kind != SUPERVISED or loss not in (HIERARCHICAL, NEGATIVE, SOFTMAX, ONE_VS_ALL):
+    if kind != _SUPERVISED or loss not in (_HIERARCHICAL, NEGATIVE, SOFTMAX, ONE_VS_ALL):
         raise reader.error("it is no classifier")
-    if width < 1 or not (0 <= longest <= MOST_NGRAM and 0 <= word_ngrams <= MOST_NGRAM) or buckets < 0:
+    if width < 1 or not (0 <= longest <= _MOST_NGRAM and 0 <= word_ngrams <= _MOST_NGRAM) or buckets < 0:
         raise reader.error("its settings are none")
     longest = 0 if version == 11 else longest  # classifiers of that version know no n-grams of letters
     has_ngrams = longest > 0 or word_ngrams > 1
@@ -558,5 +558,5 @@ def read_model(path: Path) -> FastTextModel:
     _fill(table, found.letters, found.ends)
     words = Words(found.letters, found.ends, table, targets)
     cut = Cut(found.words, word_ngrams, buckets, shortest, longest)
-    children = _huffman(found.label_counts) if loss == HIERARCHICAL else np.zeros((0, 2), dtype=np.int32)
+    children = _huffman(found.label_counts) if loss == _HIERARCHICAL else np.zeros((0, 2), dtype=np.int32)
     return FastTextModel(found.labels, rows, np.ascontiguousarray(output.T), words, cut, loss, children)

@@ -59,13 +59,13 @@ _WIKIPEDIAS = """
 """
 WIKIPEDIAS: dict[str, str] = dict(pair.split(":") for pair in _WIKIPEDIAS.split())
 # A code for a group of languages, or another code for the same -> the one that is used here
-SINGLE: dict[str, str] = {
+_SINGLE: dict[str, str] = {
     "ara": "arb", "aze": "azj", "cmn": "zho", "est": "ekk", "fas": "pes", "kur": "kmr", "lav": "lvs", "mlg": "plt",
     "mon": "khk", "msa": "zsm", "nep": "npi", "nor": "nob", "ori": "ory", "pus": "pbt", "que": "quy", "sqi": "als",
     "swa": "swh", "uzb": "uzn", "yid": "ydd", "fil": "tgl",
 }  # fmt: skip
 # Languages that models and people tell apart, and texts do not: the gate takes one for the other.
-NEAR: dict[str, tuple[str, ...]] = {
+_NEAR: dict[str, tuple[str, ...]] = {
     "arb": ("arz",),
     "aka": ("twi", "fat"),
     "twi": ("aka", "fat"),
@@ -196,7 +196,7 @@ def label_of(raw: str) -> str:
     code, _, script = name.partition("_")
     if not script and code in WIKIPEDIAS:
         return WIKIPEDIAS[code]
-    code = SINGLE.get(code, code)
+    code = _SINGLE.get(code, code)
     default = next((label for label in WIKIPEDIAS.values() if label.startswith(code + "_")), f"{code}_{UNKNOWN_SCRIPT}")
     return f"{code}_{script}" if script else default
 
@@ -224,7 +224,7 @@ def gate(
     Yes where the language, or one that is near it, is among a page's labels with a score of at least `floor`. `known`
     are all labels of the model: a page may be in any language that is not among them, for nothing can speak against it.
     """
-    wanted = {iso639_3, *NEAR.get(iso639_3, ())}
+    wanted = {iso639_3, *_NEAR.get(iso639_3, ())}
     if not any(split_label(label)[0] in wanted for label in known):
         return [True for _ in languages]
     return [

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from filters.language_id.identify import Label, LanguageModel, split_label
 from filters.language_id.scripts import identify
 
-SHORTEST = 20  # characters of a line whose language can be told: of so short ones every sixth is told wrong
-SURE = 0.5  # score of a line that counts
+_SHORTEST = 20  # characters of a line whose language can be told: of so short ones every sixth is told wrong
+_SURE = 0.5  # score of a line that counts
 
 
 def line_languages(text: str, model: LanguageModel) -> list[Label | None]:
@@ -20,12 +20,12 @@ def line_languages(text: str, model: LanguageModel) -> list[Label | None]:
 
 def share_in(languages: Sequence[Label | None], iso639_3: str) -> float:
     """Share of the lines that are surely in some language that are in the wanted one, 0 to 1; 0 for no such line."""
-    sure = [split_label(found[0])[0] for found in languages if found is not None and found[1] >= SURE]
+    sure = [split_label(found[0])[0] for found in languages if found is not None and found[1] >= _SURE]
     return sum(code == iso639_3 for code in sure) / len(sure) if sure else 0.0
 
 
 def _language(line: str, model: LanguageModel) -> Label | None:
-    if len(line) < SHORTEST:
+    if len(line) < _SHORTEST:
         return None
     labels = identify(line, model, 1)
     return labels[0] if labels else None

@@ -11,11 +11,11 @@ from filters.text.quick_text import glances_of, sample_of
 from filters.text.tables import kept
 
 HAN = ("Hans", "Hant", "Hani")
-OWN = 0.1
-PARTS = {"Jpan": ("Hira", "Kana", "Hani"), "Kore": ("Hang", "Hani"), "Hrkt": ("Hira", "Kana")}
-SURE_GLANCE = 0.4  # score of a piece that is in a language
-GLANCED = 0.1  # score of a language that only such a piece of a page is in
-CHINESE = ("zho", "yue", "wuu", "lzh", "hak", "nan")
+_OWN = 0.1
+_PARTS = {"Jpan": ("Hira", "Kana", "Hani"), "Kore": ("Hang", "Hani"), "Hrkt": ("Hira", "Kana")}
+_SURE_GLANCE = 0.4  # score of a piece that is in a language
+_GLANCED = 0.1  # score of a language that only such a piece of a page is in
+_CHINESE = ("zho", "yue", "wuu", "lzh", "hak", "nan")
 
 
 def identify(text: str, model: LanguageModel, k: int = 3) -> list[Label]:
@@ -35,23 +35,23 @@ def identify(text: str, model: LanguageModel, k: int = 3) -> list[Label]:
 def identify_page(text: str, model: LanguageModel, k: int = 3) -> list[Label]:
     """The k likeliest languages of a page by its quick text, and others that a piece of it is surely in.
 
-    Such a language has at least the score GLANCED.
+    Such a language has at least the score _GLANCED.
     """
     labels = identify(sample_of(text), model, k)
     if labels:
         found = dict(labels)
-        for label in model.glances(glances_of(text), SURE_GLANCE):
-            found[label] = max(found.get(label, 0.0), GLANCED)
+        for label in model.glances(glances_of(text), _SURE_GLANCE):
+            found[label] = max(found.get(label, 0.0), _GLANCED)
         labels = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
     return labels
 
 
 def _in_script(label: str, counts: dict[str, int], letters: int, text: str) -> str:
     code, usual = split_label(label)
-    if usual in HAN and code in CHINESE:
+    if usual in HAN and code in _CHINESE:
         return f"{code}_{han_form(text)}"
-    own = sum(counts.get(part, 0) for part in PARTS[usual]) if usual in PARTS else counts.get(usual, 0)
-    return label if own >= OWN * letters else f"{code}_{script_of(text)}"
+    own = sum(counts.get(part, 0) for part in _PARTS[usual]) if usual in _PARTS else counts.get(usual, 0)
+    return label if own >= _OWN * letters else f"{code}_{script_of(text)}"
 
 
 def script_of(text: str) -> str:

@@ -14,7 +14,7 @@ from filters.near_duplicates.shingles import Array
 from filters.near_duplicates.signatures import Int64s, Sets
 from filters.text.compiled import compiled, inlined
 
-MARKS = 8  # bits for every key: one in nine shingles that no chosen document has is looked up all the same
+_MARKS = 8  # bits for every key: one in nine shingles that no chosen document has is looked up all the same
 
 
 class Index(NamedTuple):
@@ -40,7 +40,7 @@ def index_sets(chosen: Sets) -> Index:
     bits = max(1, int(keys.size).bit_length())
     shift = np.uint64(64 - bits)
     counts = np.bincount((keys >> shift).astype(np.int64), minlength=1 << bits)
-    marks = np.zeros(max(1, (MARKS << bits) // 64), dtype=np.uint64)
+    marks = np.zeros(max(1, (_MARKS << bits) // 64), dtype=np.uint64)
     _mark(keys, marks)
     starts = np.r_[0, np.cumsum(counts), keys.size]
     return Index(keys, starts, shift, np.r_[first, order.size], holders, sizes, marks)

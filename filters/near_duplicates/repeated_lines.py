@@ -29,7 +29,7 @@ from filters.text.compiled import compiled
 from filters.text.words import Codes, Places, decode, hash_spans
 from roots.errors import unknown_name
 
-Keys = npt.NDArray[np.int64]
+_Keys = npt.NDArray[np.int64]
 NONE = -1  # no rule
 
 
@@ -85,7 +85,7 @@ class Lines(NamedTuple):
     text: Places  # row of the text
     start: Places  # in characters of the text
     end: Places
-    key: Keys  # equal for equal lines of one source; 0 or more
+    key: _Keys  # equal for equal lines of one source; 0 or more
     again: npt.NDArray[np.bool_]  # whether the same text has had it before
 
 

@@ -23,8 +23,8 @@ SCRIPTS_WITHOUT_SPACES: dict[str, tuple[float, tuple[tuple[int, int], ...]]] = {
     "Mymr": (2.4, ((0x1000, 0x10A0), (0xA9E0, 0xAA00), (0xAA60, 0xAA80))),
     "Tibt": (2.6, ((0x0F00, 0x1000),)),
 }
-STACKERS = (0x17D2, 0x1039)  # Khmer coeng, Burmese virama: the letter after them is written below the one before
-JOINS = (0x200C, 0x200D)  # may tell words apart (Persian, Sinhala, Malayalam); other format characters are left out
+_STACKERS = (0x17D2, 0x1039)  # Khmer coeng, Burmese virama: the letter after them is written below the one before
+_JOINS = (0x200C, 0x200D)  # may tell words apart (Persian, Sinhala, Malayalam); other format characters are left out
 
 Uint64s = npt.NDArray[np.uint64]
 
@@ -69,7 +69,7 @@ def tables(words: int, digest: str = "roots") -> Tables:
     spaces = [code for code in range(0x3001) if chr(code).isspace()]
     alphabet = {*range(0x41, 0x5B), *range(0x61, 0x7B)}
     points[sorted({*spaces, *range(0x21, 0x7F), *_digits()} - alphabet) if digest == "roots" else spaces] |= BARE
-    lengths = reach(words)
+    lengths = _reach(words)
     powers = np.array([pow(int(BASE), int(length), 1 << 64) for length in lengths], dtype=np.uint64)
     return Tables(points, orders, pairs, expansions, lengths, powers)
 
@@ -96,8 +96,8 @@ def _unicode() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint16], Uint64s,
     points[(kinds & MARK) != 0] |= EXTENDS
     points[[0x0E33, 0x0EB3]] |= EXTENDS  # SARA AM: a letter by category, part of the grapheme before it (UAX #29)
     points[(kinds & JOINER) != 0] |= IGNORED
-    points[list(JOINS)] = (points[list(JOINS)] & ~np.uint32(IGNORED)) | np.uint32(EXTENDS | 1 << KIND)
-    points[list(STACKERS)] |= STACKER
+    points[list(_JOINS)] = (points[list(_JOINS)] & ~np.uint32(IGNORED)) | np.uint32(EXTENDS | 1 << KIND)
+    points[list(_STACKERS)] |= STACKER
     expansions = _fold(points)
     orders, pairs = _compositions(points)
     return points, orders, pairs, np.concatenate([expansions, _part(points, len(expansions))])
@@ -162,7 +162,7 @@ def _part(points: npt.NDArray[np.uint32], rows: int) -> npt.NDArray[np.int32]:
     return np.array(parts, dtype=np.int32)
 
 
-def reach(words: int) -> npt.NDArray[np.int64]:
+def _reach(words: int) -> npt.NDArray[np.int64]:
     """Units in a shingle, by the kind of its first unit; int64 (8,)."""
     graphemes = [max(1, round(words * share)) for share, _ in SCRIPTS_WITHOUT_SPACES.values()]
     return np.array([words, words, *graphemes], dtype=np.int64)

@@ -72,7 +72,7 @@ class Buffers(NamedTuple):
     data: npt.NDArray[np.uint8]
 
 
-class Room(NamedTuple):
+class _Room(NamedTuple):
     """Where the units and shingles of one text at a time are put."""
 
     units: Uint64s  # digests
@@ -82,13 +82,13 @@ class Room(NamedTuple):
 
 
 @compiled
-def room_for(held: Buffers) -> Room:
+def room_for(held: Buffers) -> _Room:
     """Room for the longest of some texts."""
     longest = np.int64(0)
     for place in range(held.offsets.size - 1):
         longest = max(longest, held.offsets[place + 1] - held.offsets[place])
     most = longest // 2 + 2
-    return Room(
+    return _Room(
         np.empty(most, dtype=np.uint64),
         np.empty(most, dtype=np.uint8),
         np.empty(most + 1, dtype=np.uint64),
@@ -169,7 +169,7 @@ def _close(units: Array, kinds: Array, count: int, value: np.uint64, kind: np.in
 
 
 @compiled
-def cut(held: Buffers, place: int, tables: Tables, trusted: bool, room: Room, digest: Array) -> int:
+def cut(held: Buffers, place: int, tables: Tables, trusted: bool, room: _Room, digest: Array) -> int:
     """Cut the text `place` into units.
 
     Fills `room.units` and `room.kinds`, and `digest` (uint64 (2,)): 128 bits of the text without what the tables call
@@ -222,7 +222,7 @@ def cut(held: Buffers, place: int, tables: Tables, trusted: bool, room: Room, di
 
 
 @compiled
-def run_together(room: Room, count: int, tables: Tables) -> int:
+def run_together(room: _Room, count: int, tables: Tables) -> int:
     """Hash every shingle of a text of so many units.
 
     A shingle is the polynomial of its unit hashes, from running sums, then mixed. Fills `room.shingles` and

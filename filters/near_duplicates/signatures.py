@@ -65,7 +65,7 @@ def probability(jaccard: float, bands: int, rows: int) -> float:
     return float(1 - (1 - jaccard**rows) ** bands)
 
 
-class Functions(NamedTuple):
+class _Functions(NamedTuple):
     """Hash functions x -> (a x + b mod 2^64) >> 32 on 32-bit x."""
 
     a: Uint64s  # (hashes,)
@@ -73,7 +73,7 @@ class Functions(NamedTuple):
 
 
 @cache
-def hash_functions(hashes: int, seed: int) -> Functions:
+def hash_functions(hashes: int, seed: int) -> _Functions:
     """So many hash functions.
 
     Strongly universal for a and b drawn from all of [0, 2^64) (Thorup 2015, arXiv 1504.06804, section 3.3). The
@@ -81,7 +81,7 @@ def hash_functions(hashes: int, seed: int) -> Functions:
     """
     numbers = (seed * 0x632BE59BD9B4E019 + _GOLDEN * np.arange(1, 2 * hashes + 1, dtype=object)) % (1 << 64)
     drawn = mix_all(numbers.astype(np.uint64))
-    return Functions(drawn[:hashes].copy(), drawn[hashes:].copy())
+    return _Functions(drawn[:hashes].copy(), drawn[hashes:].copy())
 
 
 @compiled
@@ -94,7 +94,7 @@ def mix_all(numbers: Uint64s) -> Uint64s:
 
 
 @compiled
-def _least(shingles: Uint64s, total: int, functions: Functions, least: Uint64s) -> None:
+def _least(shingles: Uint64s, total: int, functions: _Functions, least: Uint64s) -> None:
     """The least value of each hash function over the first `total` shingles.
 
     Eight shingles at a time: what a function is and the least so far are then read and written an eighth as often,
@@ -120,7 +120,7 @@ def _least(shingles: Uint64s, total: int, functions: Functions, least: Uint64s) 
 
 
 @compiled
-def _sign(held: Buffers, rows: Array, tables: Tables, trusted: bool, functions: Functions, signs: Signs) -> None:
+def _sign(held: Buffers, rows: Array, tables: Tables, trusted: bool, functions: _Functions, signs: Signs) -> None:
     """Sign texts into `rows` of `signs`; `shingles` becomes -1 for a text that may not be in NFC, unless `trusted`."""
     room = room_for(held)
     least = np.empty(functions.a.size, dtype=np.uint64)

@@ -42,7 +42,7 @@ def seen_in(pattern: str) -> Callable[[str], bool]:
     return lambda text: search(text.encode("utf-8", "surrogatepass")) is not None
 
 
-Check = Callable[[Candidate], tuple[int, int] | None]
+_Check = Callable[[Candidate], tuple[int, int] | None]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Kind:
     words: str  # what is looked for, in words
     gate: str
     pattern: str
-    check: Check
+    check: _Check
     finds: tuple[str, ...]
     spares: tuple[str, ...]
     context: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # words that speak for it, by language
@@ -73,7 +73,7 @@ def whole(candidate: Candidate) -> tuple[int, int] | None:
     return 0, len(candidate.text)
 
 
-def stands_alone(candidate: Candidate) -> bool:
+def _stands_alone(candidate: Candidate) -> bool:
     """Whether no letter, digit or underscore of a spaced script touches the candidate: it is not part of a word.
 
     Han, kana and the scripts of South-East Asia write no spaces, so their letters may touch.

@@ -16,20 +16,20 @@ _CODE = """media import charset keyframes font-face supports namespace page laye
     abstractmethod todo link inheritdoc var type template interface implementation end class selector objc protocol
     synthesize if else while for foreach switch case isset unless end yield setter getter deleter font-face font
     viewport property host hostname command define"""
-CODE_WORDS = frozenset(_CODE.split())
+_CODE_WORDS = frozenset(_CODE.split())
 
 
 _HANDLE = re.compile(r"(?:[^\W]|[.\u0300-\u036f\u0900-\u0dff\u064b-\u065f])*")
 
 
-def check_user(candidate: Candidate) -> tuple[int, int] | None:
+def _check_user(candidate: Candidate) -> tuple[int, int] | None:
     """A handle of three characters or more after an at sign that follows no word; code and addresses are spared."""
     before = candidate.before[-1:]
     if is_word(before) or before in ("/", "@", "\\", ".", "-", "+", "=", "＠"):
         return None
     name = _HANDLE.match(candidate.text, 1)[0].rstrip(".")  # type: ignore[index]  # it matches the empty string
     after = (candidate.text + candidate.after)[1 + len(name) :][:1]
-    code = name.lower().rpartition(".")[2] in CODE_WORDS or name.lower() in CODE_WORDS
+    code = name.lower().rpartition(".")[2] in _CODE_WORDS or name.lower() in _CODE_WORDS
     if code or after in ("/", "(", "@", "{", "\\", "=") or not 3 <= len(name) <= 30:
         return None
     if any(is_unspaced(char) for char in name) or not any(char.isalpha() for char in name):
@@ -43,7 +43,7 @@ USER = Kind(
     words="a handle: at sign after no letter, then 3 to 30 letters, digits, dots and underscores of a spaced script",
     gate=r"[@＠]",
     pattern=r"[@＠][^\x00-\x2d\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\x{bf}\x{2000}-\x{206f}\x{3000}-\x{303f}\x{ff00}-\x{ff0f}]{3,40}",
-    check=check_user,
+    check=_check_user,
     finds=(
         "follow ⟪@ana_lopez92⟫ and (⟪@bo.lee⟫).",
         "تابع ⟪@ahmad_1⟫",
@@ -65,7 +65,7 @@ USER = Kind(
 )
 
 
-def check_mac(candidate: Candidate) -> tuple[int, int] | None:
+def _check_mac(candidate: Candidate) -> tuple[int, int] | None:
     """Six pairs with one separator: of a device, not broadcast, not a date or a time, not part of a fingerprint."""
     text, before, after = candidate.text, candidate.before[-1:], candidate.after
     if (
@@ -87,7 +87,7 @@ MAC_ADDRESS = Kind(
     words="the hardware address of one device: six pairs of hexadecimal digits with colons or hyphens",
     gate=r"[0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-]",
     pattern=r"[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}",
-    check=check_mac,
+    check=_check_mac,
     finds=("MAC ⟪00:1A:2B:3C:4D:5E⟫.", "⟪a4-83-e7-2f-19-0b⟫", "设备⟪00:1a:2b:3c:4d:5e⟫。"),
     spares=(
         "ff:ff:ff:ff:ff:ff",
@@ -102,7 +102,7 @@ _IN_LIST = re.compile(r"\d\s{0,2}[,;]\s{0,2}$")
 _SIGNED = re.compile(r"[-−+]?\d{1,3}[.,]\d+")
 
 
-def check_coordinates(candidate: Candidate) -> tuple[int, int] | None:
+def _check_coordinates(candidate: Candidate) -> tuple[int, int] | None:
     """Latitude and longitude within their ranges, to four decimals (11 metres) or to the second of arc."""
     before, after = candidate.before, candidate.after
     if is_word(before[-1:]) or is_word(after[:1]) or (before[-1:] in tuple(".,") and before[-2:-1].isdigit()):
@@ -129,7 +129,7 @@ COORDINATES = Kind(
         rf"{_DECIMAL} ?[,;/] ?{_DECIMAL}|{_DECIMAL} ?[NS][ ,;/]{{1,3}}{_DECIMAL} ?[EWO]|"
         rf"{_ARC}[NSns] ?[,;/ ]? ?{_ARC}[EWOewo]"
     ),
-    check=check_coordinates,
+    check=_check_coordinates,
     finds=(
         "at ⟪48.85837, 2.29448⟫.",
         "(⟪-33.8567844,151.2152967⟫)",
@@ -151,7 +151,7 @@ _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _VERSIONS = {"1": 0, "3": 5, "L": 48, "M": 50, "D": 30, "X": 76, "T": 65}  # Bitcoin, Litecoin, Dogecoin, Dash, Tron
 
 
-def base58check(text: str) -> bytes | None:
+def _base58check(text: str) -> bytes | None:
     """Version byte and payload of a Base58Check string, or None when its checksum is wrong."""
     number = 0
     for char in text:
@@ -165,7 +165,7 @@ def base58check(text: str) -> bytes | None:
     return body if hashlib.sha256(hashlib.sha256(body).digest()).digest()[:4] == check else None
 
 
-def check_wallet(candidate: Candidate) -> tuple[int, int] | None:
+def _check_wallet(candidate: Candidate) -> tuple[int, int] | None:
     """An address of a crypto currency whose checksum is right; Ethereum's 40 hexadecimal digits by their form."""
     if is_word(candidate.before[-1:]) or is_word(candidate.after[:1]):
         return None
@@ -175,7 +175,7 @@ def check_wallet(candidate: Candidate) -> tuple[int, int] | None:
     elif text.startswith("bc1"):
         fit = bitcoin.is_valid(text)
     else:
-        body = base58check(text)
+        body = _base58check(text)
         fit = body is not None and len(body) == 21 and body[0] == _VERSIONS.get(text[0])
     return (0, len(text)) if fit else None
 
@@ -186,7 +186,7 @@ WALLET = Kind(
     words="Bitcoin (Base58Check, Bech32), Litecoin, Dogecoin, Dash, Tron, with right checksums; Ethereum's form",
     gate=r"[13LMDXT][1-9A-HJ-NP-Za-km-z]{25}|bc1[0-9a-z]{11}|0x[0-9a-fA-F]{40}",
     pattern=r"[13LMDXT][1-9A-HJ-NP-Za-km-z]{25,34}|bc1[02-9ac-hj-np-z]{11,71}|0x[0-9a-fA-F]{40}",
-    check=check_wallet,
+    check=_check_wallet,
     finds=(
         "⟪1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2⟫ or ⟪3J98t1WpEZ73CNmQviecrnyiWrnqRhWNLy⟫",
         "⟪bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq⟫.",
@@ -201,7 +201,7 @@ WALLET = Kind(
 )
 
 
-def check_plate(candidate: Candidate) -> tuple[int, int] | None:
+def _check_plate(candidate: Candidate) -> tuple[int, int] | None:
     """A plate's form behind a word for plates."""
     if is_word(candidate.before[-1:]) or is_word(candidate.after[:1]) or not plate_before(candidate.before[-40:]):
         return None
@@ -218,7 +218,7 @@ PLATE = Kind(
         r"[A-Z]{2}[ -]?[0-9]{1,2}[ -]?[A-Z]{1,3}[ -]?[0-9]{4}|[\x{4e00}-\x{9fff}][A-Z][· ]?[A-Z0-9]{5,6}|"
         r"[A-Z]{1,2} [0-9]{1,4} [A-Z]{1,3}|K[A-Z]{2} ?[0-9]{3}[A-Z]|[A-Z]{2}[0-9]{2} ?[A-Z]{3}"
     ),
-    check=check_plate,
+    check=_check_plate,
     context=PLATE_CUES,
     finds=(
         "immatriculée ⟪AB-123-CD⟫ à",

@@ -35,14 +35,14 @@ ISSUED = (
     r"\$2[abxy]\$[0-9]{2}\$[./A-Za-z0-9]{53}",  # a password's bcrypt
 )
 # Prefixes that nothing else has: a key behind them may happen to hold no digit.
-SIGNED = ("AKIA", "ASIA", "ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat_", "hf_", "npm_", "glpat-", "AIza")
+_SIGNED = ("AKIA", "ASIA", "ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat_", "hf_", "npm_", "glpat-", "AIza")
 
 # A name that says what follows is a secret, then the secret.
-NAMED = (
+_NAMED = (
     rf"(?i:{any_of(KEY_CUES, '[ _-]?')})"
     r"[\"']?\s{0,3}(?:=>|:=|[:=：]|\s|is|es|est|é|是)\s{0,3}[\"']?[A-Za-z0-9+/_.=-]{16,256}"
 )
-BARE = r"[A-Za-z0-9][A-Za-z0-9_+/=-]{31,255}"
+_BARE = r"[A-Za-z0-9][A-Za-z0-9_+/=-]{31,255}"
 
 _ISSUED = re.compile("|".join(f"(?:{pattern})" for pattern in ISSUED))
 _VALUE = re.compile(r"[A-Za-z0-9+/_.=-]{16,256}$")
@@ -58,7 +58,7 @@ def entropy(text: str) -> float:
     return -sum(n / len(text) * math.log2(n / len(text)) for n in Counter(text).values())
 
 
-def check_key(candidate: Candidate) -> tuple[int, int] | None:
+def _check_key(candidate: Candidate) -> tuple[int, int] | None:
     """A secret of a known issuer, behind a name that says so, or of letters and digits drawn at random."""
     text = candidate.text
     if (is_word(candidate.before[-1:]) and candidate.before[-1:].isascii()) or is_word(candidate.after[:1]):
@@ -66,7 +66,7 @@ def check_key(candidate: Candidate) -> tuple[int, int] | None:
     issued = _ISSUED.match(text)
     if issued:
         fit = entropy(issued.group()) > 2.5 and (
-            issued.group().startswith(SIGNED) or any(map(str.isdigit, issued.group()))
+            issued.group().startswith(_SIGNED) or any(map(str.isdigit, issued.group()))
         )
         return (0, issued.end()) if fit else None
     value = _VALUE.search(text)
@@ -79,7 +79,7 @@ def check_key(candidate: Candidate) -> tuple[int, int] | None:
     return (0, len(text)) if _random(text, named=False) else None
 
 
-def check_private_key(candidate: Candidate) -> tuple[int, int]:
+def _check_private_key(candidate: Candidate) -> tuple[int, int]:
     """From the first line of a private key to its last, or to the end of its body where the last is missing."""
     body = _TO_LAST_LINE.match(candidate.after) or _BODY_LINES.match(candidate.after)
     return 0, len(candidate.text) + (body.end() if body else 0)
@@ -112,9 +112,9 @@ KEY = Kind(
     name="key",
     tag="KEY",
     words="secrets with a published prefix, values behind `api_key =`, and long strings of high entropy",
-    gate="|".join([r"[0-9][A-Za-z0-9_+/=.-]{8}|[A-Za-z0-9_+/=.-]{8}[0-9]", *SIGNED]),
-    pattern="|".join([*ISSUED, NAMED, BARE]),
-    check=check_key,
+    gate="|".join([r"[0-9][A-Za-z0-9_+/=.-]{8}|[A-Za-z0-9_+/=.-]{8}[0-9]", *_SIGNED]),
+    pattern="|".join([*ISSUED, _NAMED, _BARE]),
+    check=_check_key,
     context=KEY_CUES,
     finds=(
         "aws ⟪AKIAQ3EGRTL7PX2ZKMNB⟫ ok",
@@ -151,7 +151,7 @@ PRIVATE_KEY = Kind(
     words="a private key in PEM or OpenPGP armour, whole",
     gate=r"-----BEGIN",
     pattern=r"-----BEGIN [A-Z0-9 ]{0,24}PRIVATE KEY(?: BLOCK)?-----",
-    check=check_private_key,
+    check=_check_private_key,
     reach=8192,  # bytes: an RSA key of 8192 bits takes 6400
     finds=(
         "⟪-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----⟫\nbye",

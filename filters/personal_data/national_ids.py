@@ -30,14 +30,14 @@ from filters.personal_data.cues import ID_CUES, id_before
 from filters.personal_data.network import fold
 from filters.personal_data.numbers import LONG_NUMBER, digits_of, follows_group, other_number_before, touches_number
 
-ALWAYS, REGION, CUE = "always", "region", "cue"
+_ALWAYS, REGION, CUE = "always", "region", "cue"
 
 
 @dataclass(frozen=True)
-class NationalId:
+class _NationalId:
     """An identity number: how it is written, its check, and what else must speak for it.
 
-    `needs` is ALWAYS where form and check digits make chance matches rare; REGION where the language of the text must
+    `needs` is _ALWAYS where form and check digits make chance matches rare; REGION where the language of the text must
     point at the country; CUE where only a word before it can tell.
     """
 
@@ -67,35 +67,35 @@ _ROWS = (
     ("Aadhaar", "IN", r"[2-9]\d{3}([ -])\d{4}\1\d{4}", aadhaar.is_valid, REGION),
     ("Aadhaar, solid", "IN", r"[2-9]\d{11}", aadhaar.is_valid, REGION),
     ("PAN", "IN", r"[A-Z]{3}[ABCFGHJLPT][A-Z]\d{4}[A-Z]", pan.is_valid, REGION),
-    ("RIC", "CN", r"\d{17}[\dXx]", _is_ric, ALWAYS),
-    ("CPF", "BR", r"\d{3}\.\d{3}\.\d{3}-\d{2}", cpf.is_valid, ALWAYS),
+    ("RIC", "CN", r"\d{17}[\dXx]", _is_ric, _ALWAYS),
+    ("CPF", "BR", r"\d{3}\.\d{3}\.\d{3}-\d{2}", cpf.is_valid, _ALWAYS),
     ("CPF, solid", "BR", r"\d{11}", cpf.is_valid, CUE),
-    ("DNI", "ES", r"\d{8}[- ]?[A-HJ-NP-TV-Z]", dni.is_valid, ALWAYS),
-    ("NIE", "ES", r"[XYZ][- ]?\d{7}[- ]?[A-HJ-NP-TV-Z]", nie.is_valid, ALWAYS),
-    ("NIR", "FR", r"[12] ?\d{2} ?\d{2} ?\d[\dAB] ?\d{3} ?\d{3} ?\d{2}", nir.is_valid, ALWAYS),
+    ("DNI", "ES", r"\d{8}[- ]?[A-HJ-NP-TV-Z]", dni.is_valid, _ALWAYS),
+    ("NIE", "ES", r"[XYZ][- ]?\d{7}[- ]?[A-HJ-NP-TV-Z]", nie.is_valid, _ALWAYS),
+    ("NIR", "FR", r"[12] ?\d{2} ?\d{2} ?\d[\dAB] ?\d{3} ?\d{3} ?\d{2}", nir.is_valid, _ALWAYS),
     ("CC", "PT", r"\d{8}[ -]?\d[ -]?[A-Z0-9]{2}\d", cc.is_valid, REGION),
-    ("SSN", "US", r"\d{3}-\d{2}-\d{4}", ssn.is_valid, ALWAYS),
+    ("SSN", "US", r"\d{3}-\d{2}-\d{4}", ssn.is_valid, _ALWAYS),
     ("SIN", "CA", r"\d{3}([ -])\d{3}\1\d{3}", sin.is_valid, CUE),
     ("NHS number", "GB", r"\d{3}([ -])\d{3}\1\d{4}", nhs.is_valid, CUE),
-    ("CURP", "MX", r"[A-Z]{4}\d{6}[HMX][A-Z]{5}[A-Z0-9]\d", curp.is_valid, ALWAYS),
+    ("CURP", "MX", r"[A-Z]{4}\d{6}[HMX][A-Z]{5}[A-Z0-9]\d", curp.is_valid, _ALWAYS),
     ("RFC", "MX", r"[A-ZÑ&]{4}\d{6}[A-Z0-9]{3}", rfc.is_valid, REGION),
-    ("CUIT", "AR", r"\d{2}-\d{8}-\d", cuit.is_valid, ALWAYS),
-    ("RUT", "CL", r"\d{1,2}\.\d{3}\.\d{3}-[\dKk]", rut.is_valid, ALWAYS),
+    ("CUIT", "AR", r"\d{2}-\d{8}-\d", cuit.is_valid, _ALWAYS),
+    ("RUT", "CL", r"\d{1,2}\.\d{3}\.\d{3}-[\dKk]", rut.is_valid, _ALWAYS),
     ("CI", "EC", r"\d{10}", ci.is_valid, CUE),
     ("DNI", "PE", r"\d{8}-\d", cui.is_valid, CUE),
     ("identity number", "ZA", r"\d{6} ?\d{4} ?\d{3}", idnr.is_valid, REGION),
-    ("CNIC", "PK", r"\d{5}-\d{7}-\d", cnic.is_valid, ALWAYS),
+    ("CNIC", "PK", r"\d{5}-\d{7}-\d", cnic.is_valid, _ALWAYS),
     ("NIK", "ID", r"\d{16}", _is_nik, REGION),
-    ("NRIC", "MY", r"\d{6}-\d{2}-\d{4}", nric.is_valid, ALWAYS),
+    ("NRIC", "MY", r"\d{6}-\d{2}-\d{4}", nric.is_valid, _ALWAYS),
     ("national identity", "SA", r"[12]\d{9}", luhn.is_valid, REGION),
 )
-NATIONAL_IDS: tuple[NationalId, ...] = tuple(
-    NationalId(name, country, re.compile(form), valid, needs) for name, country, form, valid, needs in _ROWS
+_NATIONAL_IDS: tuple[_NationalId, ...] = tuple(
+    _NationalId(name, country, re.compile(form), valid, needs) for name, country, form, valid, needs in _ROWS
 )
 _YEARS = re.compile(r"(?:(?:19|20)\d{2}[ -]?)+")
 
 
-def check_national_id(candidate: Candidate) -> tuple[int, int] | None:
+def _check_national_id(candidate: Candidate) -> tuple[int, int] | None:
     """Form and check digits of some country, and what the form needs besides."""
     if touches_number(candidate):
         return None
@@ -110,11 +110,11 @@ def check_national_id(candidate: Candidate) -> tuple[int, int] | None:
     sign = re.search(r"[ -]", text)
     if sign and re.match(rf"{sign[0]}(?!19|20)\d{{4}}(?![\d/-])", candidate.after):
         return None  # one more group of four: a card, or no number of this kind
-    for row in NATIONAL_IDS:
+    for row in _NATIONAL_IDS:
         if not row.form.fullmatch(text) or not row.valid(text):
             continue
         cue = id_before(before[-60:])
-        here = row.needs == ALWAYS or cue or (row.needs == REGION and row.country in candidate.regions)
+        here = row.needs == _ALWAYS or cue or (row.needs == REGION and row.country in candidate.regions)
         if here and (cue or not other_number_before(before[-24:])):
             return 0, len(text)
     return None
@@ -147,7 +147,7 @@ NATIONAL_ID = Kind(
     words="an identity number of a person with right check digits; where those are weak, in its country or after a cue",
     gate=rf"{LONG_NUMBER}|[A-Z]{{5}}{_D}{{4}}[A-Z]",
     pattern="|".join(_FORMS),
-    check=check_national_id,
+    check=_check_national_id,
     context=ID_CUES,
     finds=(
         "Aadhaar ⟪2287 2400 6498⟫.",

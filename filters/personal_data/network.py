@@ -7,25 +7,25 @@ import unicodedata
 from filters.personal_data.candidate import Candidate, Kind, is_unspaced, is_word, seen_in
 
 # What cannot stand in an unquoted address (RFC 5322, atext), with the punctuation of other scripts. The check trims.
-STOP = (
+_STOP = (
     r"\x00-\x20\x{7f}-\x{a0}@＠<>()\[\]{},;:\\|\"“”„«»‹›`´=!?…،؛؟।॥、，；：（）「」『』【】《》〈〉！？"
     r"\x{2000}-\x{200f}\x{2028}-\x{202f}\x{3000}\x{feff}"
 )
-EMAIL_PATTERN = (
-    rf"[^{STOP}]{{1,64}}[@＠](?:[^{STOP}./／。．]{{1,63}}[.．。]){{1,8}}[^{STOP}./／。．]{{2,63}}"
+_EMAIL_PATTERN = (
+    rf"[^{_STOP}]{{1,64}}[@＠](?:[^{_STOP}./／。．]{{1,63}}[.．。]){{1,8}}[^{_STOP}./／。．]{{2,63}}"
     r"|[A-Za-z0-9][A-Za-z0-9._%+-]{0,63} ?[\[({] ?(?:at|AT|arroba|chez|@) ?[\])}] ?"
     r"(?:[A-Za-z0-9-]{1,63} ?(?:\.|[\[({] ?(?:dot|DOT|punto|ponto|point|punt|titik|\.) ?[\])}]) ?){1,6}[A-Za-z]{2,24}"
 )
 # A picture for dense screens is `name@2x.png`; code has `user@host.local` and `@scope/name@1.js`.
 _ENDINGS = """png jpg jpeg gif svg webp avif ico bmp css scss js mjs ts jsx tsx json html htm php asp aspx jsp xml pdf
     mp3 mp4 webm woff woff2 ttf map zip gz local localhost internal lan"""
-FILE_ENDINGS = frozenset(_ENDINGS.split())
-SERVICE_NAMES = frozenset(["git", "hg", "svn"])  # git@github.com is an address of a machine
+_FILE_ENDINGS = frozenset(_ENDINGS.split())
+_SERVICE_NAMES = frozenset(["git", "hg", "svn"])  # git@github.com is an address of a machine
 _OBFUSCATED = re.compile(r"[\[({]")
 _TOP_LEVEL = re.compile(r"(?:xn--[a-z0-9-]+|[a-z]{2,24})(?=[^a-z0-9-]|-|$)", re.ASCII | re.IGNORECASE)
 
 
-def check_email(candidate: Candidate) -> tuple[int, int] | None:
+def _check_email(candidate: Candidate) -> tuple[int, int] | None:
     """Trim an address to what belongs to it; spare file names, machines and bare host names."""
     text = candidate.text
     if "@" not in text.replace("＠", "@") or _OBFUSCATED.search(text):
@@ -36,7 +36,7 @@ def check_email(candidate: Candidate) -> tuple[int, int] | None:
     if start is None or end is None:
         return None
     local, top = text[start:at].lower(), re.split(r"[.．。]", text[at + 1 : end])[-1].lower()
-    if top in FILE_ENDINGS or local in SERVICE_NAMES or len(text[at + 1 : end]) > 255:
+    if top in _FILE_ENDINGS or local in _SERVICE_NAMES or len(text[at + 1 : end]) > 255:
         return None
     return start, end
 
@@ -102,8 +102,8 @@ EMAIL = Kind(
     tag="EMAIL",
     words="local part, at sign, domain name; letters of any script; also `ana [at] example [dot] org`",
     gate=r"[@＠]|[\[({] ?(?:at|AT|arroba|chez) ?[\])}]",
-    pattern=EMAIL_PATTERN,
-    check=check_email,
+    pattern=_EMAIL_PATTERN,
+    check=_check_email,
     finds=(
         "Write to ⟪ana.lopez+news@mail.example.org⟫.",
         "<⟪o'neil_7@example.co.uk⟫>, mailto:⟪x@example.com⟫?subject=hi",
@@ -129,7 +129,7 @@ EMAIL = Kind(
     ),
 )
 
-IPV4_PATTERN = r"\p{Nd}{1,3}(?:\.\p{Nd}{1,3}){3}"
+_IPV4_PATTERN = r"\p{Nd}{1,3}(?:\.\p{Nd}{1,3}){3}"
 # Public resolvers are in manuals everywhere and point at nobody.
 _RESOLVERS = """8.8.8.8 8.8.4.4 1.1.1.1 1.0.0.1 9.9.9.9 149.112.112.112 208.67.222.222 208.67.220.220 4.2.2.1 4.2.2.2
     2001:4860:4860::8888 2001:4860:4860::8844 2606:4700:4700::1111 2606:4700:4700::1001 2620:fe::fe"""
@@ -165,7 +165,7 @@ def _fold_char(char: str) -> str:
     return " " if unicodedata.category(char) == "Zs" else char
 
 
-def check_ipv4(candidate: Candidate) -> tuple[int, int] | None:
+def _check_ipv4(candidate: Candidate) -> tuple[int, int] | None:
     """Four octets of a public address, not a version, a section number, a grouped amount or part of a longer run."""
     text = fold(candidate.text)
     before, after = candidate.before, candidate.after
@@ -185,11 +185,11 @@ def check_ipv4(candidate: Candidate) -> tuple[int, int] | None:
     return 0, len(text)
 
 
-IPV6_PATTERN = r"[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:\.[0-9]{1,3}){0,3}"
+_IPV6_PATTERN = r"[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:\.[0-9]{1,3}){0,3}"
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 
 
-def check_ipv6(candidate: Candidate) -> tuple[int, int] | None:
+def _check_ipv6(candidate: Candidate) -> tuple[int, int] | None:
     """A public IPv6 address; a shortened one must lie in 2000::/3, where all assigned ones are (RFC 4291)."""
     text, after = candidate.text, candidate.after
     if (
@@ -214,9 +214,9 @@ def check_ipv6(candidate: Candidate) -> tuple[int, int] | None:
     return (0, len(text)) if fit and address.is_global else None
 
 
-def check_ip(candidate: Candidate) -> tuple[int, int] | None:
+def _check_ip(candidate: Candidate) -> tuple[int, int] | None:
     """IPv4 or IPv6."""
-    return check_ipv6(candidate) if ":" in candidate.text else check_ipv4(candidate)
+    return _check_ipv6(candidate) if ":" in candidate.text else _check_ipv4(candidate)
 
 
 IP_ADDRESS = Kind(
@@ -224,8 +224,8 @@ IP_ADDRESS = Kind(
     tag="IP_ADDRESS",
     words="IPv4 (digits of any script) or IPv6, public addresses only",
     gate=r"\p{Nd}\.\p{Nd}{1,3}\.\p{Nd}{1,3}\.\p{Nd}|:[0-9A-Fa-f]{0,4}:",
-    pattern=f"{IPV4_PATTERN}|{IPV6_PATTERN}",
-    check=check_ip,
+    pattern=f"{_IPV4_PATTERN}|{_IPV6_PATTERN}",
+    check=_check_ip,
     finds=(
         "from ⟪93.184.215.14⟫ at noon",
         "(⟪203.0.114.77⟫:8080)",

@@ -9,8 +9,8 @@ from filters.personal_data.candidate import Candidate, Kind, is_word, seen_in
 from filters.personal_data.cues import CARD_CUES, card_before
 from filters.personal_data.network import fold
 
-DASH = r"[-‐‑‒–−－]"
-SPACE = r"[ \x{a0}\x{2009}\x{202f}]"
+_DASH = r"[-‐‑‒–−－]"
+_SPACE = r"[ \x{a0}\x{2009}\x{202f}]"
 _D = r"\p{Nd}"
 # Six digits with signs between them: the gate of every kind of long number.
 LONG_NUMBER = rf"{_D}(?:[ \x{{a0}}\x{{2009}}\x{{202f}}./()‐‑‒–−－-]{{0,3}}{_D}){{5}}"
@@ -71,7 +71,7 @@ ISSUERS: tuple[tuple[str, frozenset[int]], ...] = (
 _ISSUERS = tuple((re.compile(pattern), lengths) for pattern, lengths in ISSUERS)
 
 
-def check_card(candidate: Candidate) -> tuple[int, int] | None:
+def _check_card(candidate: Candidate) -> tuple[int, int] | None:
     """An issuer's range and length, or a word for cards before it, and the Luhn check digit (ISO/IEC 7812-1)."""
     if goes_on_before(candidate.before):
         return None
@@ -103,12 +103,12 @@ PAYMENT_CARD = Kind(
     gate=LONG_NUMBER,
     pattern="|".join(
         [
-            *(f"{_D}{{4}}{sep}{_D}{{4}}{sep}{_D}{{4}}{sep}{_D}{{1,4}}(?:{sep}{_D}{{3}})?" for sep in (SPACE, DASH)),
-            *(f"{_D}{{4}}{sep}{_D}{{6}}{sep}{_D}{{4,5}}" for sep in (SPACE, DASH)),
+            *(f"{_D}{{4}}{sep}{_D}{{4}}{sep}{_D}{{4}}{sep}{_D}{{1,4}}(?:{sep}{_D}{{3}})?" for sep in (_SPACE, _DASH)),
+            *(f"{_D}{{4}}{sep}{_D}{{6}}{sep}{_D}{{4,5}}" for sep in (_SPACE, _DASH)),
             f"{_D}{{12,19}}",
         ]
     ),
-    check=check_card,
+    check=_check_card,
     context=CARD_CUES,
     finds=(
         "card ⟪4111 1111 1111 1111⟫ exp",
@@ -138,7 +138,7 @@ PAYMENT_CARD = Kind(
 )
 
 
-def check_iban(candidate: Candidate) -> tuple[int, int] | None:
+def _check_iban(candidate: Candidate) -> tuple[int, int] | None:
     """Country, length and check digits of an IBAN (ISO 13616, mod 97). Words behind it are left."""
     if is_word(candidate.before[-1:]) and candidate.before[-1:].isascii():
         return None
@@ -159,14 +159,14 @@ def _mod_97(number: str) -> int:
     return int("".join(str(int(char, 36)) for char in compact[4:] + compact[:4])) % 97
 
 
-_IBAN_FORM = rf"[A-Z]{{2}}{_D}{{2}}(?:{SPACE}?[A-Z0-9{_D}]{{4}}){{2,7}}(?:{SPACE}?[A-Z0-9{_D}]{{1,4}})?"
+_IBAN_FORM = rf"[A-Z]{{2}}{_D}{{2}}(?:{_SPACE}?[A-Z0-9{_D}]{{4}}){{2,7}}(?:{_SPACE}?[A-Z0-9{_D}]{{1,4}})?"
 IBAN = Kind(
     name="iban",
     tag="IBAN",
     words="an international bank account number, whole or in groups of four, of its country's form, mod 97 = 1",
-    gate=rf"[A-Za-z]{{2}}{_D}{{2}}{SPACE}?[A-Za-z0-9{_D}]{{4}}",
+    gate=rf"[A-Za-z]{{2}}{_D}{{2}}{_SPACE}?[A-Za-z0-9{_D}]{{4}}",
     pattern=rf"{_IBAN_FORM}|{_IBAN_FORM.replace('A-Z', 'a-z')}",
-    check=check_iban,
+    check=_check_iban,
     finds=(
         "IBAN ⟪DE89370400440532013000⟫.",
         "⟪GB82 WEST 1234 5698 7654 32⟫ is it",

@@ -31,7 +31,7 @@ _TRUNK = re.compile(r"\( ?0 ?\)")  # "+41 (0)44": dialled inside the country onl
 _YEARS = re.compile(r"(?:19|20)\d{2}(?:[-/ –](?:19|20)?\d{2})+")
 
 
-def check_phone(candidate: Candidate) -> tuple[int, int] | None:
+def _check_phone(candidate: Candidate) -> tuple[int, int] | None:
     """A number that can be called: with country code and valid; or valid in a likely country and written or named so.
 
     Validity is libphonenumber's. A cue right before the digits ("Tel.") is enough by itself for 7 digits and more.
@@ -89,7 +89,7 @@ def _is_number(text: str, regions: Sequence[str], near: bool) -> bool:
     groups = len(re.findall(r"\d+", text))
     told_apart = near or (groups >= 3 and not _GROUPED.fullmatch(text)) or text[0] in "0("
     return told_apart and any(
-        (whole or written_forms(region).fullmatch(text)) and _valid(text, region)
+        (whole or _written_forms(region).fullmatch(text)) and _valid(text, region)
         for region in regions[: 8 if near else 3]
     )
 
@@ -112,7 +112,7 @@ def _valid(text: str, region: str | None) -> bool:
 
 
 @lru_cache(maxsize=256)
-def written_forms(region: str) -> re.Pattern[str]:
+def _written_forms(region: str) -> re.Pattern[str]:
     """All ways in which a country groups its numbers inside the country, trunk prefix included where it is written.
 
     Between groups any one sign may stand. Made from libphonenumber's formats.
@@ -150,7 +150,7 @@ PHONE = Kind(
     words="a telephone number: international and valid, or national with a cue word or in its country's grouping",
     gate=LONG_NUMBER,
     pattern=rf"[+＋(]{{0,2}}{_D}(?:(?:[ \x{{a0}}\x{{202f}}./‐‑‒–−－-]|[-. ]?\(|\)[-. ]?| - )?{_D}){{6,16}}",
-    check=check_phone,
+    check=_check_phone,
     context=PHONE_CUES,
     finds=(
         "call ⟪+33 1 23 45 67 89⟫ now",

@@ -15,7 +15,7 @@ from filters.personal_data.network import WELL_KNOWN
 
 
 @dataclass(frozen=True)
-class Preset:
+class _Preset:
     """Some kinds, and how they are replaced unless told otherwise."""
 
     kinds: Mapping[str, Kind]
@@ -158,9 +158,9 @@ _BIGCODE = (
           f"{_IPV4}|{_IPV6}", _bigcode_ip),
 )  # fmt: skip
 
-PRESETS: Mapping[str, Preset] = {
-    "ours": Preset(KINDS, "roots"),
-    "roots": Preset({kind.name: kind for kind in _ROOTS}, "roots"),
-    "fineweb": Preset({kind.name: kind for kind in _FINEWEB}, "fineweb"),
-    "bigcode": Preset({kind.name: kind for kind in _BIGCODE}, "starcoder"),
+PRESETS: Mapping[str, _Preset] = {
+    "ours": _Preset(KINDS, "roots"),
+    "roots": _Preset({kind.name: kind for kind in _ROOTS}, "roots"),
+    "fineweb": _Preset({kind.name: kind for kind in _FINEWEB}, "fineweb"),
+    "bigcode": _Preset({kind.name: kind for kind in _BIGCODE}, "starcoder"),
 }

@@ -118,7 +118,7 @@ def _in_characters(found: Sequence[tuple[int, int, str]], data: bytes, text: str
 
 
 @lru_cache(maxsize=16)
-def finder(names: tuple[str, ...], preset: str = "ours") -> Finder:
+def _finder(names: tuple[str, ...], preset: str = "ours") -> Finder:
     """The compiled finder of those kinds of a preset. Raises SettingsError for an unknown name."""
     if preset not in PRESETS:
         raise SettingsError(unknown_name("preset", preset, PRESETS))
@@ -134,7 +134,7 @@ def find(text: str, kinds: Iterable[str], regions: Sequence[str] = (), preset: s
 
     Raises SettingsError for an unknown kind or preset.
     """
-    return finder(tuple(kinds), preset).find(text, regions)
+    return _finder(tuple(kinds), preset).find(text, regions)
 
 
 def as_shown(text: str, language: str | None = None) -> str:

@@ -10,33 +10,33 @@ from filters.personal_data.candidate import Kind
 # kind, value, how many of its kind came before in the document, the document's secret -> what is written
 Write = Callable[[Kind, str, int, bytes], str]
 
-FINEWEB_EMAILS = ("email@example.com", "firstname.lastname@example.org")
+_FINEWEB_EMAILS = ("email@example.com", "firstname.lastname@example.org")
 # Addresses that answered to nobody when FineWeb chose them (FineWeb's data card).
-FINEWEB_IPS = (
+_FINEWEB_IPS = (
     "22.214.171.124", "126.96.36.199", "188.8.131.52", "184.108.40.206", "220.127.116.11", "18.104.22.168",
 )  # fmt: skip
 
 
-def roots_tag(kind: Kind, value: str, ordinal: int, secret: bytes) -> str:
+def _roots_tag(kind: Kind, value: str, ordinal: int, secret: bytes) -> str:
     """`PI:EMAIL`, as in ROOTS."""
     return f"PI:{kind.tag}"
 
 
-def starcoder_tag(kind: Kind, value: str, ordinal: int, secret: bytes) -> str:
+def _starcoder_tag(kind: Kind, value: str, ordinal: int, secret: bytes) -> str:
     """`<EMAIL>`, as in the data of StarCoder."""
     return f"<{kind.tag}>"
 
 
-def fineweb_stand_in(kind: Kind, value: str, ordinal: int, secret: bytes) -> str:
+def _fineweb_stand_in(kind: Kind, value: str, ordinal: int, secret: bytes) -> str:
     """One of a few fixed addresses in rotation, as in FineWeb; kinds that FineWeb does not know get their tag."""
     if kind.tag == "EMAIL":
-        return FINEWEB_EMAILS[ordinal % len(FINEWEB_EMAILS)]
+        return _FINEWEB_EMAILS[ordinal % len(_FINEWEB_EMAILS)]
     if kind.tag == "IP_ADDRESS":
-        return FINEWEB_IPS[ordinal % len(FINEWEB_IPS)]
-    return roots_tag(kind, value, ordinal, secret)
+        return _FINEWEB_IPS[ordinal % len(_FINEWEB_IPS)]
+    return _roots_tag(kind, value, ordinal, secret)
 
 
-def stand_in(kind: Kind, value: str, ordinal: int, secret: bytes) -> str:
+def _stand_in(kind: Kind, value: str, ordinal: int, secret: bytes) -> str:
     """Something of the same look that is nobody's: the same for the same value under the same secret.
 
     Names, hosts and numbers are those that standards set aside (RFC 2606, 5737, 3849; country code 999); other values
@@ -80,8 +80,8 @@ def _like(char: str, draw: Callable[[int], int]) -> str:
 
 
 STYLES: Mapping[str, Write] = {
-    "roots": roots_tag,
-    "starcoder": starcoder_tag,
-    "fineweb": fineweb_stand_in,
-    "synthetic": stand_in,
+    "roots": _roots_tag,
+    "starcoder": _starcoder_tag,
+    "fineweb": _fineweb_stand_in,
+    "synthetic": _stand_in,
 }

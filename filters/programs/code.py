@@ -28,13 +28,13 @@ from roots.errors import SettingsError, unknown_name
 from roots.settings import build, read_toml
 
 HEAD = 8192  # characters that content is recognised by
-LONGEST_EXPRESSION = 200  # characters of an SPDX expression that is read: a file may hold anything after its name
-# Columns of `count_code`.
-CHARACTERS, WORD_CHARACTERS, LETTERS, LINES, LONGEST_LINE, TOKENS, TOKEN_SUM, TOKEN_SQUARES = range(8)
+_LONGEST_EXPRESSION = 200  # characters of an SPDX expression that is read: a file may hold anything after its name
+# Columns of `_count_code`.
+_CHARACTERS, WORD_CHARACTERS, LETTERS, LINES, LONGEST_LINE, TOKENS, TOKEN_SUM, TOKEN_SQUARES = range(8)
 
 
 @dataclass(frozen=True)
-class CodeLanguage:
+class _CodeLanguage:
     """A programming language: what its files are called, and what they must or must not hold."""
 
     code: str  # as it is named on the command line and in folders: "cpp"
@@ -61,13 +61,13 @@ def _tables() -> dict[str, Any]:
 
 
 @cache
-def code_languages() -> tuple[CodeLanguage, ...]:
+def code_languages() -> tuple[_CodeLanguage, ...]:
     """The 13 programming languages of ROOTS, by name."""
     found = []
     for name, table in sorted(_tables()["languages"].items()):
         claims = table.get("claims", {})
         found.append(
-            CodeLanguage(
+            _CodeLanguage(
                 table["code"], name, tuple(table["extensions"]), tuple(table.get("interpreters", ())),
                 table.get("must", ""), table.get("not", ""), tuple(claims.get("extensions", ())),
                 claims.get("must", ""),
@@ -142,7 +142,7 @@ def licence_allowed(expression: str | None) -> bool:
 
     None and what cannot be parsed is not allowed. A WITH exception changes nothing: only the licence before it counts.
     """
-    if not expression or len(expression) > LONGEST_EXPRESSION:
+    if not expression or len(expression) > _LONGEST_EXPRESSION:
         return False
     tokens = re.findall(r"[()]|[^\s()]+", expression)
     allowed, rest = _either(tokens)
@@ -179,7 +179,7 @@ def _one(tokens: list[str]) -> tuple[bool, list[str]]:
 
 
 @compiled
-def count_code(codes: Codes, offsets: Places, table: Table) -> Counts:
+def _count_code(codes: Codes, offsets: Places, table: Table) -> Counts:
     """Characters, lines and tokens of each text; int64 (texts, 8), columns as named above.
 
     A word character is a letter, number or underscore (`\\w`), a token what stands between white space.
@@ -209,14 +209,14 @@ def count_code(codes: Codes, offsets: Places, table: Table) -> Counts:
             if inside:
                 word += (bits & (LETTER | NUMBER | CONNECTOR)) != 0
                 letters += (bits & LETTER) != 0
-        row[CHARACTERS] = offsets[text + 1] - offsets[text]
+        row[_CHARACTERS] = offsets[text + 1] - offsets[text]
         row[WORD_CHARACTERS], row[LETTERS], row[LONGEST_LINE] = word, letters, longest
         row[TOKENS], row[TOKEN_SUM], row[TOKEN_SQUARES] = tokens, total, squares
     return counts
 
 
 @dataclass(frozen=True)
-class CodeMeasure:
+class _CodeMeasure:
     """A signal of code: its type, unit and meaning."""
 
     type: pa.DataType
@@ -224,20 +224,20 @@ class CodeMeasure:
     meaning: str
 
 
-CODE_MEASURES: dict[str, CodeMeasure] = {
-    "vendored": CodeMeasure(pa.int8(), "0 or 1", "Whether others wrote the file, and the project carries it along."),
-    "generated": CodeMeasure(pa.int8(), "0 or 1", "Whether a program wrote the file."),
-    "licensed": CodeMeasure(pa.int8(), "0 or 1", "Whether its licence allows use without copyleft."),
-    "characters": CodeMeasure(pa.int32(), "characters", "Characters of the file."),
-    "longest_line": CodeMeasure(pa.int32(), "characters", "Characters of the longest line."),
-    "mean_line": CodeMeasure(pa.float32(), "characters / lines", "Characters of a line on average."),
-    "token_length_deviation": CodeMeasure(
+CODE_MEASURES: dict[str, _CodeMeasure] = {
+    "vendored": _CodeMeasure(pa.int8(), "0 or 1", "Whether others wrote the file, and the project carries it along."),
+    "generated": _CodeMeasure(pa.int8(), "0 or 1", "Whether a program wrote the file."),
+    "licensed": _CodeMeasure(pa.int8(), "0 or 1", "Whether its licence allows use without copyleft."),
+    "characters": _CodeMeasure(pa.int32(), "characters", "Characters of the file."),
+    "longest_line": _CodeMeasure(pa.int32(), "characters", "Characters of the longest line."),
+    "mean_line": _CodeMeasure(pa.float32(), "characters / lines", "Characters of a line on average."),
+    "token_length_deviation": _CodeMeasure(
         pa.float32(), "characters / token", "Standard deviation of the lengths of what stands between white space."
     ),
-    "non_word_characters": CodeMeasure(
+    "non_word_characters": _CodeMeasure(
         pa.float32(), "characters / characters", "Share of characters that are no letter, number or underscore."
     ),
-    "letters": CodeMeasure(pa.float32(), "characters / characters", "Share of characters that are letters."),
+    "letters": _CodeMeasure(pa.float32(), "characters / characters", "Share of characters that are letters."),
 }
 
 
@@ -247,8 +247,8 @@ def measure_code(texts: pa.Array, paths: Sequence[str], licences: Sequence[str |
     An empty text has 0 for all that is measured of text.
     """
     codes, offsets = decode(texts)
-    counts = count_code(codes, offsets, characters.classes())
-    total = counts[:, CHARACTERS]
+    counts = _count_code(codes, offsets, characters.classes())
+    total = counts[:, _CHARACTERS]
     mean = share(counts[:, TOKEN_SUM], counts[:, TOKENS])
     variance = np.maximum(share(counts[:, TOKEN_SQUARES], counts[:, TOKENS]) - mean**2, 0)
     strings = texts.to_pylist()

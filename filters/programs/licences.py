@@ -15,23 +15,23 @@ from typing import Any
 from identify.vendor.licenses import LICENSES
 
 LONGEST = 200_000  # characters of a licence file that are looked at: the longest licence known has 35,129
-ENOUGH = 0.8  # share of a licence's word triples that a file must hold: names in its clauses cost up to 0.15
-NAMED = 0.5  # share of the file's that must be explained: of a list of many licences, one that is known says nothing
-COVERED = 0.7  # share of them that another licence found explains: MIT-0 lies within MIT, two clauses within three
+_ENOUGH = 0.8  # share of a licence's word triples that a file must hold: names in its clauses cost up to 0.15
+_NAMED = 0.5  # share of the file's that must be explained: of a list of many licences, one that is known says nothing
+_COVERED = 0.7  # share of them that another licence found explains: MIT-0 lies within MIT, two clauses within three
 FILES = re.compile(r"^(un)?(licen[cs]e|copying|copyright)([-._].*)?$", re.IGNORECASE)
 _WORD = re.compile(r"[a-z0-9]+")
 _SPDX = re.compile(r"[A-Za-z0-9.+-]+( (AND|OR|WITH) [A-Za-z0-9.+-]+)*")
 
-Triples = frozenset[tuple[str, ...]]
+_Triples = frozenset[tuple[str, ...]]
 
 
-def _triples(text: str) -> Triples:
+def _triples(text: str) -> _Triples:
     words = _WORD.findall(text[:LONGEST].lower())
     return frozenset(zip(words, words[1:], words[2:], strict=False))
 
 
 @cache
-def _known() -> tuple[tuple[str, Triples], ...]:
+def _known() -> tuple[tuple[str, _Triples], ...]:
     return tuple((name, _triples(text)) for name, text in sorted(LICENSES))
 
 
@@ -41,15 +41,15 @@ def licence_of_text(text: str) -> str | None:
     AND, for what two texts in one place mean is not said: all must allow what is done then.
     """
     held = _triples(text)
-    known = [(name, triples) for name, triples in _known() if len(triples & held) >= ENOUGH * len(triples)]
+    known = [(name, triples) for name, triples in _known() if len(triples & held) >= _ENOUGH * len(triples)]
     explained: set[tuple[str, ...]] = set()
     names = []
     # The likest first, so that of a licence and its variants the right one explains the others.
     for name, triples in sorted(known, key=lambda item: -len(item[1] & held) / len(item[1] | held)):
-        if len(triples & explained) < COVERED * len(triples):
+        if len(triples & explained) < _COVERED * len(triples):
             names.append(name)
             explained |= triples
-    return " AND ".join(sorted(names)) if names and len(explained & held) >= NAMED * len(held) else None
+    return " AND ".join(sorted(names)) if names and len(explained & held) >= _NAMED * len(held) else None
 
 
 def licence_of_manifest(name: str, text: str) -> str | None:

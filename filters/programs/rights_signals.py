@@ -13,12 +13,12 @@ A directive for one named crawler is not recorded: it says nothing to others.
 import re
 from collections.abc import Iterable, Iterator
 
-DIRECTIVES = frozenset({"noindex", "nosnippet", "noarchive", "noai", "noimageai"})
-RESERVED = "tdm-reservation"
+_DIRECTIVES = frozenset({"noindex", "nosnippet", "noarchive", "noai", "noimageai"})
+_RESERVED = "tdm-reservation"
 NO_TRAINING = "no-train-ai"
-SIGNALS = DIRECTIVES | {RESERVED, NO_TRAINING}
-HEADERS = ("x-robots-tag", "tdm-reservation", "content-usage")
-HEAD_BYTES = 64 << 10  # of a page, in which its meta elements are looked for
+SIGNALS = _DIRECTIVES | {_RESERVED, NO_TRAINING}
+_HEADERS = ("x-robots-tag", "tdm-reservation", "content-usage")
+_HEAD_BYTES = 64 << 10  # of a page, in which its meta elements are looked for
 
 _META = re.compile(rb"<meta\s([^<>]{1,600})>", re.IGNORECASE)
 _NAME = re.compile(rb"\bname\s*=\s*[\"']?\s*(robots|tdm-reservation|content-usage)\s*(?:[\"'\s/]|$)", re.IGNORECASE)
@@ -29,16 +29,16 @@ _WITH_VALUE = ("max-snippet", "max-image-preview", "max-video-preview", "unavail
 
 
 def signals_of(headers: Iterable[tuple[str, str]], body: bytes) -> list[str]:
-    """All signals of a page, sorted: from its HTTP headers (name, value) and from its first HEAD_BYTES."""
+    """All signals of a page, sorted: from its HTTP headers (name, value) and from its first _HEAD_BYTES."""
     found = set[str]()
     for name, value in headers:
-        found.update(read_signal(name, value))
-    for name, value in _metas(body[:HEAD_BYTES]):
-        found.update(read_signal("x-robots-tag" if name == "robots" else name, value))
+        found.update(_read_signal(name, value))
+    for name, value in _metas(body[:_HEAD_BYTES]):
+        found.update(_read_signal("x-robots-tag" if name == "robots" else name, value))
     return sorted(found)
 
 
-def read_signal(name: str, value: str) -> Iterator[str]:
+def _read_signal(name: str, value: str) -> Iterator[str]:
     """The signals that one header makes."""
     match name.lower():
         case "x-robots-tag":
@@ -46,12 +46,12 @@ def read_signal(name: str, value: str) -> Iterator[str]:
             if named and not value.strip().lower().startswith(_WITH_VALUE):
                 return
             words = {word.strip().lower() for word in value.split(",")}
-            yield from words & DIRECTIVES
+            yield from words & _DIRECTIVES
             if "none" in words:
                 yield "noindex"
         case "tdm-reservation":
             if value.strip() == "1":
-                yield RESERVED
+                yield _RESERVED
         case "content-usage":
             if _NO_TRAINING.search(value):
                 yield NO_TRAINING

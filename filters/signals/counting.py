@@ -11,13 +11,13 @@ from filters.text.compiled import compiled
 from filters.text.words import Codes, Hashes, Places, close, fold
 
 Counts = npt.NDArray[np.int64]
-Ratios = npt.NDArray[np.float64]
+_Ratios = npt.NDArray[np.float64]
 Table = npt.NDArray[np.uint16]
 
 # Columns of `count_characters`.
 ALL, ROOTS_SPECIALS, SPECIALS, LETTERS, NUMBERS, SIGNS, SPACES, IN_SCRIPT = range(8)
 
-GRAMS_AT_ONCE = 1 << 21  # n-grams that a hash table holds; longer texts are counted in several passes
+_GRAMS_AT_ONCE = 1 << 21  # n-grams that a hash table holds; longer texts are counted in several passes
 SMALL = 4096  # counts below this are tallied by value
 
 
@@ -48,7 +48,7 @@ def count_characters(
 
 
 # Columns of `count_word_shapes`.
-CHARACTERS_OF_WORDS, WITH_LETTER, NOT_SIGNS, CHARACTERS_OF_NOT_SIGNS = range(4)
+_CHARACTERS_OF_WORDS, WITH_LETTER, NOT_SIGNS, CHARACTERS_OF_NOT_SIGNS = range(4)
 
 
 @compiled
@@ -64,7 +64,7 @@ def count_word_shapes(codes: Codes, starts: Places, ends: Places, offsets: Place
                 own = table[codes[at]]
                 bits |= own
                 all_signs = all_signs and (own & (PUNCTUATION | SYMBOL | SPACE)) != 0
-            row[CHARACTERS_OF_WORDS] += length
+            row[_CHARACTERS_OF_WORDS] += length
             row[WITH_LETTER] += (bits & LETTER) != 0
             if not all_signs:
                 row[NOT_SIGNS] += 1
@@ -140,7 +140,7 @@ def _power(base: np.uint64, n: int) -> np.uint64:
 
 
 @compiled
-def character_repetition(codes: Codes, offsets: Places, n: int, capped: bool) -> Ratios:
+def character_repetition(codes: Codes, offsets: Places, n: int, capped: bool) -> _Ratios:
     """Share of each text's character n-grams that are among its k most frequent ones; float64 (texts,).
 
     k = floor(sqrt(N)) for N different n-grams; `capped` also keeps it to those that occur more than once.
@@ -149,7 +149,7 @@ def character_repetition(codes: Codes, offsets: Places, n: int, capped: bool) ->
     longest = 0
     for text in range(len(offsets) - 1):
         longest = max(longest, offsets[text + 1] - offsets[text])
-    size = size_for(min(longest, GRAMS_AT_ONCE))
+    size = size_for(min(longest, _GRAMS_AT_ONCE))
     keys, counts = np.empty(size, np.uint64), np.empty(size, np.int32)
     large = np.empty(longest // SMALL + 2, np.int64)
     tally = np.empty(SMALL, np.int64)
@@ -159,8 +159,8 @@ def character_repetition(codes: Codes, offsets: Places, n: int, capped: bool) ->
         first, total = offsets[text], offsets[text + 1] - offsets[text] - n + 1
         if total <= 0:
             continue
-        passes = (total + GRAMS_AT_ONCE - 1) // GRAMS_AT_ONCE
-        slots = size_for(min(total, GRAMS_AT_ONCE)) if passes == 1 else size
+        passes = (total + _GRAMS_AT_ONCE - 1) // _GRAMS_AT_ONCE
+        slots = size_for(min(total, _GRAMS_AT_ONCE)) if passes == 1 else size
         mask = np.uint64(slots - 1)
         tally[:] = 0
         larges, distinct, frequent = 0, 0, False
@@ -193,7 +193,7 @@ def character_repetition(codes: Codes, offsets: Places, n: int, capped: bool) ->
 
 
 @compiled
-def word_repetition(hashes: Hashes, offsets: Places, n: int) -> Ratios:
+def word_repetition(hashes: Hashes, offsets: Places, n: int) -> _Ratios:
     """Share of each text's word n-grams that occur more than once in it; float64 (texts,)."""
     ratios = np.zeros(len(offsets) - 1, np.float64)
     longest = 0
@@ -210,14 +210,14 @@ def word_repetition(hashes: Hashes, offsets: Places, n: int) -> Ratios:
         counts[:slots] = 0
         repeated = 0
         for at in range(total):
-            count = counts[_add(keys, counts, mask, gram_of(hashes, first + at, n))]
+            count = counts[_add(keys, counts, mask, _gram_of(hashes, first + at, n))]
             repeated += 2 if count == 2 else count > 2
         ratios[text] = repeated / total
     return ratios
 
 
 @compiled
-def gram_of(hashes: Hashes, at: int, n: int) -> np.uint64:
+def _gram_of(hashes: Hashes, at: int, n: int) -> np.uint64:
     """64-bit digest of the n words from `at` on."""
     value = np.uint64(0)
     for place in range(at, at + n):

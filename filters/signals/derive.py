@@ -19,12 +19,12 @@ from filters.text import characters
 from filters.text.words import read_texts
 from roots.errors import InputError, SettingsError, unknown_name
 
-LEAST_DOCUMENTS = 50  # a quantile of fewer says little
-WARN_SHARE = 0.4  # a set that drops more than this of a sample is looked at by a person first
+_LEAST_DOCUMENTS = 50  # a quantile of fewer says little
+_WARN_SHARE = 0.4  # a set that drops more than this of a sample is looked at by a person first
 
 
 @dataclass(frozen=True)
-class Limit:
+class _Limit:
     """How far a derived bound may go: never stricter than `strictest`, never laxer than `laxest`.
 
     `of_median` draws the lax end in: at least that part of the sample's median. `by_labels` says that good text alone
@@ -39,22 +39,22 @@ class Limit:
 
 
 # From ROOTS's 13 languages, FineWeb-2's 44 and the running text of shared corpora: what a speaker would still accept.
-LIMITS: dict[str, Limit] = {
-    "character_repetition": Limit("max", 0.20, 0.40),
-    "word_repetition": Limit("max", 0.40, 0.60),
-    "special_characters": Limit("max", 0.33, 0.45),
-    "function_words": Limit("min", 0.25, 0.01, of_median=0.2),
-    "script": Limit("min", 0.30, 0.20),
-    "digits": Limit("max", 0.15, 0.30),
-    "signs": Limit("max", 0.15, 0.30),
-    "mean_word_length": Limit("max", 10.0, 25.0),
-    "repeated_lines": Limit("max", 0.30, 0.50),
-    "top_2_gram": Limit("max", 0.20, 0.40),
-    "top_3_gram": Limit("max", 0.18, 0.35),
+LIMITS: dict[str, _Limit] = {
+    "character_repetition": _Limit("max", 0.20, 0.40),
+    "word_repetition": _Limit("max", 0.40, 0.60),
+    "special_characters": _Limit("max", 0.33, 0.45),
+    "function_words": _Limit("min", 0.25, 0.01, of_median=0.2),
+    "script": _Limit("min", 0.30, 0.20),
+    "digits": _Limit("max", 0.15, 0.30),
+    "signs": _Limit("max", 0.15, 0.30),
+    "mean_word_length": _Limit("max", 10.0, 25.0),
+    "repeated_lines": _Limit("max", 0.30, 0.50),
+    "top_2_gram": _Limit("max", 0.20, 0.40),
+    "top_3_gram": _Limit("max", 0.18, 0.35),
     # Lines of picture books and of verse are all short: a fifth of the stories in English and French went by a bound of
     # 0.95, and of 430 real pages in eight languages it alone caught two tables of contents.
-    "short_lines": Limit("max", 0.67, 0.95, by_labels=True),
-    "line_feeds": Limit("max", 0.40, 0.50),  # three words a line in verse; one or two in a menu
+    "short_lines": _Limit("max", 0.67, 0.95, by_labels=True),
+    "line_feeds": _Limit("max", 0.40, 0.50),  # three words a line in verse; one or two in a menu
 }
 
 
@@ -120,13 +120,13 @@ def derive_bounds(signals: Mapping[str, pa.Array], source: str, quantile: float 
     """Bounds that each leave out the outer `quantile` of a trusted sample, or less of a small one, within LIMITS.
 
     `signals` are the measures of the sample; a signal without numbers gets no bound. Raises InputError for a sample
-    smaller than LEAST_DOCUMENTS, SettingsError for a quantile that is none.
+    smaller than _LEAST_DOCUMENTS, SettingsError for a quantile that is none.
     """
     if not 0 < quantile < 0.5:
         raise SettingsError(f"quantile {quantile}: give a number between 0 and 0.5, such as 0.01")
     documents = len(next(iter(signals.values()), []))
-    if documents < LEAST_DOCUMENTS:
-        raise InputError(f"{documents} documents are too few to derive bounds from: at least {LEAST_DOCUMENTS}")
+    if documents < _LEAST_DOCUMENTS:
+        raise InputError(f"{documents} documents are too few to derive bounds from: at least {_LEAST_DOCUMENTS}")
     bounds: dict[str, Bound] = {}
     failed = np.zeros(documents, np.bool_)
     for signal, limit in LIMITS.items():
@@ -198,7 +198,7 @@ def _numbers(signals: Mapping[str, pa.Array], signal: str) -> npt.NDArray[np.flo
 
 def _with_warnings(bounds: dict[str, Bound], documents: int, dropped: float) -> Derived:
     warnings: tuple[str, ...] = ()
-    if dropped > WARN_SHARE:
+    if dropped > _WARN_SHARE:
         warnings = (
             f"the bounds drop {dropped:.0%} of the {documents} documents they were derived from: look at these",
         )

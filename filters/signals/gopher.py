@@ -10,7 +10,7 @@ from collections.abc import Callable
 from filters.signals import counting, lines, repetition
 from filters.signals.batch import Batch, Measure, Numbers, share
 
-SOURCE = "Gopher: Rae et al. 2021, arXiv 2112.11446, table A1"
+_SOURCE = "Gopher: Rae et al. 2021, arXiv 2112.11446, table A1"
 
 
 def mean_word_length(batch: Batch) -> Numbers:
@@ -79,33 +79,33 @@ def _gram_share(column: int, meaning: str) -> Callable[[Batch], Numbers]:
     return gram_share
 
 
-TOP_GRAMS = {
+_TOP_GRAMS = {
     f"top_{n}_gram": Measure(
         _gram_share(n - 2, f"The most frequent {n}-gram of words: its length times its count, per character."),
-        "characters / characters", 0, None, SOURCE,
+        "characters / characters", 0, None, _SOURCE,
     )
     for n in repetition.TOP
 }  # fmt: skip
-REPEATED_GRAMS = {
+_REPEATED_GRAMS = {
     f"repeated_{n}_grams": Measure(
         _gram_share(n - 2, f"Share of the characters that are in {n}-grams of words that stood before."),
-        "characters / characters", 0, 1, SOURCE,
+        "characters / characters", 0, 1, _SOURCE,
     )
     for n in repetition.REPEATED
 }  # fmt: skip
 
 MEASURES = {
-    "mean_word_length": Measure(mean_word_length, "characters / words", 0, None, SOURCE),
-    "alphabetic_words": Measure(alphabetic_words, "words / words", 0, 1, SOURCE),
-    "hash_signs": Measure(hash_signs, "signs / words", 0, None, SOURCE),
-    "ellipses": Measure(ellipses, "ellipses / words", 0, None, SOURCE),
-    "bullet_lines": Measure(bullet_lines, "lines / lines", 0, 1, SOURCE),
-    "ellipsis_lines": Measure(ellipsis_lines, "lines / lines", 0, 1, SOURCE),
-    "different_function_words": Measure(different_function_words, "words", 0, None, SOURCE + " (stop words)"),
-    "repeated_lines": Measure(repeated_lines, "lines / lines", 0, 1, SOURCE),
-    "repeated_paragraphs": Measure(repeated_paragraphs, "paragraphs / paragraphs", 0, 1, SOURCE),
-    "repeated_line_characters": Measure(repeated_line_characters, "characters / characters", 0, 1, SOURCE),
-    "repeated_paragraph_characters": Measure(repeated_paragraph_characters, "characters / characters", 0, 1, SOURCE),
-    **TOP_GRAMS,
-    **REPEATED_GRAMS,
+    "mean_word_length": Measure(mean_word_length, "characters / words", 0, None, _SOURCE),
+    "alphabetic_words": Measure(alphabetic_words, "words / words", 0, 1, _SOURCE),
+    "hash_signs": Measure(hash_signs, "signs / words", 0, None, _SOURCE),
+    "ellipses": Measure(ellipses, "ellipses / words", 0, None, _SOURCE),
+    "bullet_lines": Measure(bullet_lines, "lines / lines", 0, 1, _SOURCE),
+    "ellipsis_lines": Measure(ellipsis_lines, "lines / lines", 0, 1, _SOURCE),
+    "different_function_words": Measure(different_function_words, "words", 0, None, _SOURCE + " (stop words)"),
+    "repeated_lines": Measure(repeated_lines, "lines / lines", 0, 1, _SOURCE),
+    "repeated_paragraphs": Measure(repeated_paragraphs, "paragraphs / paragraphs", 0, 1, _SOURCE),
+    "repeated_line_characters": Measure(repeated_line_characters, "characters / characters", 0, 1, _SOURCE),
+    "repeated_paragraph_characters": Measure(repeated_paragraph_characters, "characters / characters", 0, 1, _SOURCE),
+    **_TOP_GRAMS,
+    **_REPEATED_GRAMS,
 }

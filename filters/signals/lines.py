@@ -14,7 +14,7 @@ from filters.text.characters import LETTER, NUMBER, SPACE, TERMINAL
 from filters.text.compiled import compiled
 from filters.text.words import Codes, Places
 
-Table = npt.NDArray[np.uint16]
+_Table = npt.NDArray[np.uint16]
 
 # Columns of `count_lines`.
 (
@@ -22,16 +22,16 @@ Table = npt.NDArray[np.uint16]
     HASHES, ELLIPSES, C4_LINES, C4_SENTENCES, C4_LOREM, C4_BRACKETS,
 ) = range(15)  # fmt: skip
 
-SHORT_LINE = 30  # FineWeb: characters of a short line
-LONG_WORD = 1000  # C4: a line with a longer word is no text
-C4_WORDS = 3  # C4: words of the shortest line
+_SHORT_LINE = 30  # FineWeb: characters of a short line
+_LONG_WORD = 1000  # C4: a line with a longer word is no text
+_C4_WORDS = 3  # C4: words of the shortest line
 
 # C4: a line with one of these is no text of the page. In lower case.
-C4_PHRASES = (
+_C4_PHRASES = (
     "javascript", "terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies",
 )  # fmt: skip
-LOREM = "lorem ipsum"
-CITATIONS = ("[edit]", "[citation needed]")
+_LOREM = "lorem ipsum"
+_CITATIONS = ("[edit]", "[citation needed]")
 
 
 class Phrases(NamedTuple):
@@ -50,14 +50,14 @@ def _pack(phrases: tuple[str, ...]) -> Phrases:
     return Phrases(codes, offsets, begins)
 
 
-PHRASES = _pack((LOREM, *C4_PHRASES))  # the first ends a document, the second a line before its brackets count
-CITATION_PHRASES = _pack(CITATIONS)
+PHRASES = _pack((_LOREM, *_C4_PHRASES))  # the first ends a document, the second a line before its brackets count
+CITATION_PHRASES = _pack(_CITATIONS)
 
 
 class Tables(NamedTuple):
     """What a pass over lines looks up: classes and lower forms of code points, and the phrases of C4."""
 
-    classes: Table
+    classes: _Table
     lower: Codes
     same: Codes  # every code point as itself, in the place of `lower`
     phrases: Phrases
@@ -129,7 +129,7 @@ def _without_citations(codes: Codes, start: int, end: int, citations: Phrases, s
 
 
 @compiled
-def _sentences(codes: Codes, start: int, end: int, table: Table, lower: Codes) -> int:
+def _sentences(codes: Codes, start: int, end: int, table: _Table, lower: Codes) -> int:
     """Sentences of a line: it ends in one, and so does what stands before a terminal mark inside it.
 
     A mark counts before white space, before a capital that follows a small letter ("end.Begin"), and in scripts that
@@ -165,7 +165,7 @@ def _c4_line(codes: Codes, start: int, end: int, tables: Tables, row: Counts) ->
             stop += 1
         if stop > at:
             words += 1
-            if stop - at > LONG_WORD:
+            if stop - at > _LONG_WORD:
                 return
         at = stop + 1
     last = _without_citations(codes, start, end, tables.citations, tables.same)
@@ -176,7 +176,7 @@ def _c4_line(codes: Codes, start: int, end: int, tables: Tables, row: Counts) ->
         return
     if mark == 46 and _ends_with_ellipsis(codes, start, last):
         return
-    if words < C4_WORDS:
+    if words < _C4_WORDS:
         return
     found = _phrase_in(codes, start, last, tables.phrases, tables.lower)
     if found & 1:
@@ -195,7 +195,7 @@ def _c4_line(codes: Codes, start: int, end: int, tables: Tables, row: Counts) ->
 
 
 @compiled
-def _questionable(codes: Codes, start: int, end: int, table: Table, lower: Codes) -> bool:
+def _questionable(codes: Codes, start: int, end: int, table: _Table, lower: Codes) -> bool:
     """MADLAD-400's rules for one sentence, here a line: too short, too long, technical, or a list in title case."""
     length = end - start
     if length < 20 or length > 500:
@@ -284,7 +284,7 @@ def _fed_lines(codes: Codes, start: int, end: int, tables: Tables, row: Counts, 
         if not blank_line:
             row[LINES] += 1
             row[PUNCTUATED] += (tables.classes[codes[stop - 1]] & TERMINAL) != 0
-            row[SHORT] += stop - at <= SHORT_LINE
+            row[SHORT] += stop - at <= _SHORT_LINE
             row[QUESTIONABLE] += _questionable(codes, at, stop, tables.classes, tables.lower)
             if seen(held, mask, stamp, finish(value)):
                 row[REPEATED_CHARACTERS] += stop - at

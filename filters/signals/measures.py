@@ -128,7 +128,7 @@ MEASURES: dict[str, Measure] = {
     **line_rules.MEASURES,
 }
 
-PIECE_CHARACTERS = 1 << 20  # measured at once: what then stands in memory is some 50 MB, and mostly in cache
+_PIECE_CHARACTERS = 1 << 20  # measured at once: what then stands in memory is some 50 MB, and mostly in cache
 
 
 def measure(texts: pa.Array, reading: Reading) -> dict[str, pa.Array]:
@@ -143,11 +143,11 @@ def measure(texts: pa.Array, reading: Reading) -> dict[str, pa.Array]:
 
 
 def _pieces(texts: pa.Array) -> list[pa.Array]:
-    """Cut a batch where PIECE_CHARACTERS bytes are full; a longer text is a piece of its own."""
+    """Cut a batch where _PIECE_CHARACTERS bytes are full; a longer text is a piece of its own."""
     sizes = pc.binary_length(texts).fill_null(0)
     cuts, held = [0], 0
     for row, size in enumerate(sizes.to_pylist()):
-        if held and held + size > PIECE_CHARACTERS:
+        if held and held + size > _PIECE_CHARACTERS:
             cuts.append(row)
             held = 0
         held += size

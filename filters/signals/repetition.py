@@ -24,14 +24,14 @@ LINES, REPEATED_LINES, REPEATED_LINE_CHARACTERS, PARAGRAPHS, REPEATED_PARAGRAPHS
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 
 
-class Grams(NamedTuple):
+class _Grams(NamedTuple):
     """The words of one text, so that any n-gram's digest and length are a difference: sums up to each word."""
 
     digests: Hashes  # of all words before, rolled
     lengths: Places  # characters of all words before
 
 
-class Tally(NamedTuple):
+class _Tally(NamedTuple):
     """How often each n-gram was met, and where first, in the slots of a `Seen`."""
 
     counts: Places
@@ -50,8 +50,8 @@ def count_repeated_words(starts: Places, ends: Places, hashes: Hashes, offsets: 
     for text in range(len(offsets) - 1):
         longest = max(longest, offsets[text + 1] - offsets[text])
     held = blank(longest)
-    tally = Tally(np.empty(len(held.keys), np.int64), np.empty(len(held.keys), np.int64))
-    grams = Grams(np.zeros(longest + 1, np.uint64), np.zeros(longest + 1, np.int64))
+    tally = _Tally(np.empty(len(held.keys), np.int64), np.empty(len(held.keys), np.int64))
+    grams = _Grams(np.zeros(longest + 1, np.uint64), np.zeros(longest + 1, np.int64))
     found = np.zeros((len(offsets) - 1, 9), np.int64)
     stamp = 0
     for text in range(len(offsets) - 1):
@@ -73,7 +73,7 @@ def count_repeated_words(starts: Places, ends: Places, hashes: Hashes, offsets: 
 
 
 @compiled
-def _top_gram(grams: Grams, words: int, n: int, power: np.uint64, held: Seen, tally: Tally, stamp: int) -> np.int64:
+def _top_gram(grams: _Grams, words: int, n: int, power: np.uint64, held: Seen, tally: _Tally, stamp: int) -> np.int64:
     """Characters of the most frequent n-gram times how often it occurs; the first one of several."""
     mask = np.uint64(size_for(words) - 1)  # of a short text few slots are used, which stay in cache
     most = 0
@@ -94,7 +94,7 @@ def _top_gram(grams: Grams, words: int, n: int, power: np.uint64, held: Seen, ta
 
 
 @compiled
-def _repeated_grams(grams: Grams, words: int, n: int, power: np.uint64, held: Seen, stamp: int) -> int:
+def _repeated_grams(grams: _Grams, words: int, n: int, power: np.uint64, held: Seen, stamp: int) -> int:
     """Characters of all n-grams that occurred before, from left to right, none counted twice."""
     mask = np.uint64(size_for(words) - 1)
     repeated, at = 0, 0

@@ -13,8 +13,8 @@ from filters.text.compiled import compiled
 from filters.text.words import Codes, Places
 
 # The twelve characters that ROOTS made plain spaces: U+0084 and the object replacement sign among them.
-SPACES = (0x20, 0x84, 0xA0, 0x2002, 0x2003, 0x2005, 0x2008, 0x2009, 0x200A, 0x202F, 0x3000, 0xFFFC)
-ADDRESS_PARTS = ("http", "www", ".com", "href", "//")
+_SPACES = (0x20, 0x84, 0xA0, 0x2002, 0x2003, 0x2005, 0x2008, 0x2009, 0x200A, 0x202F, 0x3000, 0xFFFC)
+_ADDRESS_PARTS = ("http", "www", ".com", "href", "//")
 
 
 def _packed(parts: tuple[str, ...]) -> tuple[Codes, Places]:
@@ -28,8 +28,8 @@ def view(codes: Codes, offsets: Places, longest_word: int) -> tuple[Codes, Place
     `longest_word` is the length in characters above which a word is left out; 0 leaves all words in, those that look
     like addresses too, as ROOTS did for Chinese.
     """
-    spaces = np.array(SPACES, np.int32)
-    parts, part_offsets = _packed(ADDRESS_PARTS)
+    spaces = np.array(_SPACES, np.int32)
+    parts, part_offsets = _packed(_ADDRESS_PARTS)
     return _view(codes, offsets, longest_word, spaces, parts, part_offsets, characters.classes())
 
 

@@ -102,7 +102,7 @@ def classes() -> npt.NDArray[np.uint16]:
         for character in characters:
             table[ord(character)] |= bit
     table[_codes_in(_TERMINAL)] |= TERMINAL
-    special = roots_special()
+    special = _roots_special()
     table[special] |= ROOTS_SPECIAL
     table[special[(table[special] & (LETTER | MARK)) == 0]] |= SPECIAL
     return table
@@ -222,7 +222,7 @@ _EMOJI = """
 
 
 @cache
-def roots_special() -> npt.NDArray[np.int64]:
+def _roots_special() -> npt.NDArray[np.int64]:
     """Code points of ROOTS's "special characters": ASCII punctuation, digits and white space, a list of its own, emoji.
 
     Laurençon et al. 2022, the filtering code's `special_characters`. Digits and spaces count as special there, and so

@@ -11,15 +11,15 @@ from typing import NamedTuple
 import cchardet
 from resiliparse.parse.encoding import map_encoding_to_html5
 
-META_BYTES = 8192  # the standard says 1024; real pages put scripts before their meta element
-DETECT_BYTES = 1 << 18
-TOLERANCE = 0.01  # share of the characters outside ASCII that may be undecodable before a label is refused
+_META_BYTES = 8192  # the standard says 1024; real pages put scripts before their meta element
+_DETECT_BYTES = 1 << 18
+_TOLERANCE = 0.01  # share of the characters outside ASCII that may be undecodable before a label is refused
 
-BOMS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
-META = re.compile(rb"<meta\s[^>]{0,512}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})", re.IGNORECASE)
+_BOMS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+_META = re.compile(rb"<meta\s[^>]{0,512}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})", re.IGNORECASE)
 XML = re.compile(rb"\s*<\?xml[^>]{0,256}?encoding\s*=\s*[\"']([\w.:-]{2,40})", re.IGNORECASE)
 # What browsers decode with: the superset that pages so labelled are really written in.
-WIDER = {
+_WIDER = {
     "gbk": "gb18030",
     "shift_jis": "cp932",
     "euc_kr": "cp949",
@@ -28,7 +28,7 @@ WIDER = {
     "iso8859-11": "cp874",
 }
 # Python's name -> the WHATWG name, where they differ
-NAMES = (
+_NAMES = (
     {f"cp{number}": f"windows-{number}" for number in (874, *range(1250, 1259))}
     | {
         "utf-16-le": "utf-16le",
@@ -44,9 +44,9 @@ NAMES = (
     | {f"iso8859-{part}": f"iso-8859-{part}" for part in range(2, 17)}
 )
 LATIN = frozenset({"cp1252", "cp1254", "iso8859-15", "iso8859-3", "iso8859-10", "iso8859-14", "mac-roman"})
-MULTIBYTE = frozenset({"utf-8", "gb18030", "cp932", "cp949", "big5hkscs", "euc_jp", "iso2022_jp"})
-HIGH = bytes(range(128, 256))
-HIGH_RUN = re.compile(rb"[\x80-\xff]{2,}")
+_MULTIBYTE = frozenset({"utf-8", "gb18030", "cp932", "cp949", "big5hkscs", "euc_jp", "iso2022_jp"})
+_HIGH = bytes(range(128, 256))
+_HIGH_RUN = re.compile(rb"[\x80-\xff]{2,}")
 
 
 class Decoded(NamedTuple):
@@ -62,7 +62,7 @@ def decode(body: bytes, header_charset: str | None = None) -> Decoded:
 
     NUL characters are left out; undecodable bytes become U+FFFD; there are no lone surrogates in the text.
     """
-    for mark, codec in BOMS.items():
+    for mark, codec in _BOMS.items():
         if body.startswith(mark):
             return _decoded(body[len(mark) :], codec, "bom")
     wide = _utf16_without_mark(body)
@@ -86,12 +86,12 @@ def codec_of(label: str | None) -> str | None:
         return None
     name = label.strip().strip("\"'").lower()
     mapped = "uhc" if name in ("uhc", "cp949") else map_encoding_to_html5(name, fallback_utf8=False)
-    return WIDER.get(mapped, mapped) if mapped else None
+    return _WIDER.get(mapped, mapped) if mapped else None
 
 
 def _meta(body: bytes) -> str | None:
     """The label in a meta element or an XML declaration; one that says UTF-16 can only be wrong, as it was read."""
-    found = XML.match(body, 0, META_BYTES) or META.search(body, 0, META_BYTES)
+    found = XML.match(body, 0, _META_BYTES) or _META.search(body, 0, _META_BYTES)
     if found is None:
         return None
     label = found[1].decode("ascii", "ignore")
@@ -100,14 +100,14 @@ def _meta(body: bytes) -> str | None:
 
 def _by_evidence(body: bytes, header: str | None, meta: str | None) -> Decoded:
     """Decode bytes that are not wholly UTF-8: by the first label that they do not contradict, else by a detector."""
-    outside = len(body) - len(body.translate(None, HIGH))  # bytes outside ASCII
+    outside = len(body) - len(body.translate(None, _HIGH))  # bytes outside ASCII
     tried = [(header, "http"), (meta, "meta"), ("utf-8", "utf-8")]
     for codec, evidence in tried:
         if codec is not None and not codec.startswith("utf-16"):
             decoded = _decoded(body, codec, evidence)
             if _fits(decoded.text, body, codec, outside):
                 return decoded
-    guess = codec_of(cchardet.detect(body[:DETECT_BYTES])["encoding"])
+    guess = codec_of(cchardet.detect(body[:_DETECT_BYTES])["encoding"])
     if guess in (None, "utf-8", "utf-16-le", "utf-16-be"):
         guess = "cp1252"
     return _decoded(body, str(guess), "detector")
@@ -118,10 +118,10 @@ def _fits(text: str, body: bytes, codec: str, outside: int) -> bool:
 
     In Latin text few letters outside ASCII have another beside them; in Cyrillic, Arabic or Chinese nearly all do.
     """
-    characters = outside / (2 if codec in MULTIBYTE else 1)
-    if text.count("�") > TOLERANCE * characters + body.count(b"\xef\xbf\xbd"):
+    characters = outside / (2 if codec in _MULTIBYTE else 1)
+    if text.count("�") > _TOLERANCE * characters + body.count(b"\xef\xbf\xbd"):
         return False
-    return codec not in LATIN or 2 * sum(map(len, HIGH_RUN.findall(body))) <= outside
+    return codec not in LATIN or 2 * sum(map(len, _HIGH_RUN.findall(body))) <= outside
 
 
 def _utf16_without_mark(body: bytes) -> str | None:
@@ -137,4 +137,4 @@ def _utf16_without_mark(body: bytes) -> str | None:
 
 def _decoded(body: bytes, codec: str, evidence: str) -> Decoded:
     text = codecs.decode(body, codec, "replace").replace("\0", "")
-    return Decoded(text, NAMES.get(codec, codec), evidence)
+    return Decoded(text, _NAMES.get(codec, codec), evidence)

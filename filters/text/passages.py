@@ -86,7 +86,7 @@ def cut(text: str, start: int, end: int) -> str:
     return text[start:end]
 
 
-ISOLATE, POP = "\u2068", "\u2069"  # UAX #9: what stands between them does not order what stands around
+_ISOLATE, POP = "\u2068", "\u2069"  # UAX #9: what stands between them does not order what stands around
 _STEERING = {"\u061c", "\u200e", "\u200f", *map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A)))}
 
 
@@ -101,4 +101,4 @@ def for_terminal(text: str) -> str:
         if sign not in _STEERING
     )
     rtl = any(unicodedata.bidirectional(sign) in ("R", "AL", "AN") for sign in clean)
-    return f"{ISOLATE}{clean}{POP}" if rtl else clean
+    return f"{_ISOLATE}{clean}{POP}" if rtl else clean

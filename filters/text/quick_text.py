@@ -13,8 +13,8 @@ import numpy.typing as npt
 from filters.text.compiled import compiled
 
 Bytes = npt.NDArray[np.uint8]
-Keys = npt.NDArray[np.uint64]
-LINE, SPACE = 10, 32
+_Keys = npt.NDArray[np.uint64]
+_LINE, SPACE = 10, 32
 # Elements whose content is no text of the page. `title` and `option` are text, but in no language that counts.
 SILENT = ("script", "style", "template", "svg", "textarea", "noscript", "select", "iframe", "math")
 
@@ -31,10 +31,10 @@ INLINE = (
 # (1), Spanish 1 and 0.
 PIECES = 4  # places a long text is read at
 SAMPLE = 500
-LINE_CHARS = 200  # of one line
-LINES = 64  # a page of short lines has no longest
-GLANCES = 8
-GLANCE_CHARS = 80
+_LINE_CHARS = 200  # of one line
+_LINES = 64  # a page of short lines has no longest
+_GLANCES = 8
+_GLANCE_CHARS = 80
 
 
 def _key(name: str) -> int:
@@ -58,10 +58,10 @@ def sample_of(text: str) -> str:
     if len(text) > SAMPLE:
         parts = []
         left = SAMPLE // 2
-        for line in sorted(text.split("\n"), key=len, reverse=True)[:LINES]:
+        for line in sorted(text.split("\n"), key=len, reverse=True)[:_LINES]:
             if left <= 0:
                 break
-            parts.append(line[: min(left, LINE_CHARS)])
+            parts.append(line[: min(left, _LINE_CHARS)])
             left -= len(parts[-1]) + 1
         size = SAMPLE // 2 // PIECES
         last = len(text) - size
@@ -74,8 +74,8 @@ def glances_of(text: str) -> list[str]:
     """Short pieces of a page's text, evenly spread, each as one line; none of a text that is read as a whole."""
     if len(text) <= SAMPLE:
         return []
-    step = len(text) // (GLANCES + 1)
-    return [_as_line(text[at : at + GLANCE_CHARS]) for at in range(step, step * GLANCES + 1, step)]
+    step = len(text) // (_GLANCES + 1)
+    return [_as_line(text[at : at + _GLANCE_CHARS]) for at in range(step, step * _GLANCES + 1, step)]
 
 
 def _as_line(text: str) -> str:
@@ -127,7 +127,7 @@ def _after_tag(source: Bytes, at: int) -> int:
 
 
 @compiled
-def _has(keys: Keys, key: np.uint64) -> bool:
+def _has(keys: _Keys, key: np.uint64) -> bool:
     for known in keys:  # noqa: SIM110 - compiled
         if known == key:
             return True
@@ -135,20 +135,20 @@ def _has(keys: Keys, key: np.uint64) -> bool:
 
 
 @compiled
-def _after_markup(source: Bytes, at: int, silent: Keys, inline: Keys) -> tuple[int, int]:
-    """Where the mark-up that begins at `at` ends, and what it leaves: SPACE or LINE; `at` where it is no mark-up."""
+def _after_markup(source: Bytes, at: int, silent: _Keys, inline: _Keys) -> tuple[int, int]:
+    """Where the mark-up that begins at `at` ends, and what it leaves: SPACE or _LINE; `at` where it is no mark-up."""
     following = source[at + 1]
     letter = following | 32
     if 97 <= letter <= 122:
         key = _name_at(source, at + 1)
         end = _after_tag(source, at + 1)
         if _has(silent, key):
-            return _after_element(source, end, key), LINE
-        return end, SPACE if _has(inline, key) else LINE
+            return _after_element(source, end, key), _LINE
+        return end, SPACE if _has(inline, key) else _LINE
     if following == 47:  # /
-        return _after_tag(source, at + 1), SPACE if _has(inline, _name_at(source, at + 2)) else LINE
+        return _after_tag(source, at + 1), SPACE if _has(inline, _name_at(source, at + 2)) else _LINE
     if following == 63:  # ?
-        return _after_tag(source, at + 1), LINE
+        return _after_tag(source, at + 1), _LINE
     if following == 33:  # !
         is_comment = at + 3 < len(source) and source[at + 2] == 45 and source[at + 3] == 45
         return (_after_comment(source, at + 4) if is_comment else _after_tag(source, at + 1)), SPACE
@@ -156,7 +156,7 @@ def _after_markup(source: Bytes, at: int, silent: Keys, inline: Keys) -> tuple[i
 
 
 @compiled
-def _strip(source: Bytes, target: Bytes, silent: Keys, inline: Keys) -> int:
+def _strip(source: Bytes, target: Bytes, silent: _Keys, inline: _Keys) -> int:
     """Write the text of `source` to `target`; gives its length."""
     size = len(source)
     at = 0
@@ -167,7 +167,7 @@ def _strip(source: Bytes, target: Bytes, silent: Keys, inline: Keys) -> int:
         if byte == 60 and at + 1 < size:  # <
             end, left = _after_markup(source, at, silent, inline)
             if end > at:
-                gap = left if gap != LINE else gap
+                gap = left if gap != _LINE else gap
                 at = end
                 continue
         if byte <= 32:

@@ -22,7 +22,7 @@ from filters.text.compiled import digest_of
 
 Arrays = tuple[npt.NDArray[Any], ...]
 T = TypeVar("T", bound=npt.NDArray[Any] | tuple[npt.NDArray[Any], ...])
-BROKEN = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
+_BROKEN = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
 
 
 def kept(build: Callable[[], T]) -> Callable[[], T]:
@@ -54,7 +54,7 @@ def _read(path: Path) -> Arrays | None:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
             return tuple(held[f"arr_{number}"] for number in range(len(held.files)))
-    except BROKEN:
+    except _BROKEN:
         return None
 
 

@@ -40,9 +40,9 @@ Places = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
 Folding = tuple[Codes, Hashes]  # what makes words equal: see characters.folding
 
-WORD = LETTER | NUMBER
-EXTENDS = MARK | JOINER
-INSIDE = WORD | EXTENDS | CONNECTOR
+_WORD = LETTER | NUMBER
+_EXTENDS = MARK | JOINER
+_INSIDE = _WORD | _EXTENDS | CONNECTOR
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def _is_elided(codes: Codes, start: int, at: int, end: int, table: npt.NDArray[n
     """Whether the apostrophe at `at` ends the word that began at `start`: one of the two parts is short, or is "qu"."""
     if at - start < 3 or codes[at - 1] == 117 or codes[at - 1] == 85 or end - at < 4:
         return True
-    return not (table[codes[at + 2]] & WORD and table[codes[at + 3]] & WORD)
+    return not (table[codes[at + 2]] & _WORD and table[codes[at + 3]] & _WORD)
 
 
 @compiled
@@ -179,12 +179,12 @@ def _word_end(codes: Codes, at: int, end: int, table: npt.NDArray[np.uint16], el
     at += 1
     while at < end:
         bits = table[codes[at]]
-        if bits & EXTENDS:
+        if bits & _EXTENDS:
             at += 1
             continue
         if ideograph or bits & IDEOGRAPH:
             return at
-        if bits & (WORD | CONNECTOR):
+        if bits & (_WORD | CONNECTOR):
             last = bits
             at += 1
             continue
@@ -211,7 +211,7 @@ def _unicode_words(
         firsts[text] = count
         at, end = offsets[text], offsets[text + 1]
         while at < end:
-            if not table[codes[at]] & WORD:
+            if not table[codes[at]] & _WORD:
                 at += 1
                 continue
             starts[count] = at
@@ -265,7 +265,7 @@ def _words_of_pieces(
         for _ in range(counts[text]):
             end = at + pieces[piece]
             for place in range(at, end):
-                if table[codes[place]] & WORD:
+                if table[codes[place]] & _WORD:
                     starts[count] = at
                     ends[count] = end
                     count += 1
@@ -276,22 +276,22 @@ def _words_of_pieces(
     return starts[:count].copy(), ends[:count].copy(), firsts
 
 
-Spans = tuple[Places, Places, Places]
+_Spans = tuple[Places, Places, Places]
 
 
-def _cut_unicode(codes: Codes, offsets: Places) -> Spans:
+def _cut_unicode(codes: Codes, offsets: Places) -> _Spans:
     return _unicode_words(codes, offsets, characters.classes(), False)
 
 
-def _cut_elision(codes: Codes, offsets: Places) -> Spans:
+def _cut_elision(codes: Codes, offsets: Places) -> _Spans:
     return _unicode_words(codes, offsets, characters.classes(), True)
 
 
-def _cut_roots(codes: Codes, offsets: Places) -> Spans:
+def _cut_roots(codes: Codes, offsets: Places) -> _Spans:
     return _roots_words(codes, offsets, characters.classes(), characters.ROOTS_SPECIAL)
 
 
-def _cut_icu(codes: Codes, offsets: Places) -> Spans:
+def _cut_icu(codes: Codes, offsets: Places) -> _Spans:
     from icu4py.breakers import WordBreaker  # 20 ms to load: only languages written without spaces pay it
 
     pieces: list[int] = []
@@ -304,7 +304,7 @@ def _cut_icu(codes: Codes, offsets: Places) -> Spans:
     return _words_of_pieces(codes, np.array(pieces, np.int64), counts, characters.classes())
 
 
-SEGMENTERS: dict[str, Callable[[Codes, Places], Spans]] = {
+SEGMENTERS: dict[str, Callable[[Codes, Places], _Spans]] = {
     "unicode": _cut_unicode,
     "elision": _cut_elision,
     "icu": _cut_icu,

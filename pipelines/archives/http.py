@@ -13,16 +13,16 @@ from typing import Any, NamedTuple
 from fastwarc.stream_io import BrotliReader, GzipReader, ZstdReader
 
 STEP = 1 << 20  # bytes asked of a decompressor at once
-STATUS = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)")
-FIELD = re.compile(
+_STATUS = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)")
+_FIELD = re.compile(
     rb"^(content-type|content-encoding|transfer-encoding|x-robots-tag|tdm-reservation|content-usage)[ \t]*:"
     rb"[ \t]*([^\r\n]*)",
     re.IGNORECASE | re.MULTILINE,
 )
-CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([^\s\"';,]+)", re.IGNORECASE)
-MIME = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+")
-BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a]")
-CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
+_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([^\s\"';,]+)", re.IGNORECASE)
+_MIME = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+")
+_BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a]")
+_CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
 
 
 class Response(NamedTuple):
@@ -39,7 +39,7 @@ class Response(NamedTuple):
 
 
 # coding -> (first bytes that a body so coded may have, or none to tell it by; how to open it)
-CODINGS: dict[str, tuple[tuple[bytes, ...], Callable[[io.BytesIO], Any]]] = {
+_CODINGS: dict[str, tuple[tuple[bytes, ...], Callable[[io.BytesIO], Any]]] = {
     "gzip": ((b"\x1f\x8b",), GzipReader),
     "x-gzip": ((b"\x1f\x8b",), GzipReader),
     "deflate": ((), lambda stream: GzipReader(stream, zlib=True)),
@@ -53,13 +53,13 @@ def parse_response(head: bytes, body: bytes, body_bytes: int) -> Response:
 
     The body is cut at `body_bytes`, which makes it "too_large".
     """
-    status = STATUS.match(head)
+    status = _STATUS.match(head)
     if status is None or not head.endswith((b"\n\r\n", b"\n\n")):
         return Response(None, None, None, b"", "bad_http")
     content_type = charset = None
     encoding = transfer = ""
     rights: list[tuple[str, str]] = []
-    for name, value in FIELD.findall(head):
+    for name, value in _FIELD.findall(head):
         text = value.decode("latin-1")
         match name.lower():
             case b"content-type":
@@ -75,7 +75,7 @@ def parse_response(head: bytes, body: bytes, body_bytes: int) -> Response:
         response = _unchunk(response)
     if encoding:
         for coding in reversed(encoding.lower().replace(" ", "").split(",")):
-            if coding in CODINGS and response.body:
+            if coding in _CODINGS and response.body:
                 response = _undo(response, coding, body_bytes)
     if len(response.body) > body_bytes:
         return response._replace(body=response.body[:body_bytes], problem="too_large")
@@ -85,8 +85,8 @@ def parse_response(head: bytes, body: bytes, body_bytes: int) -> Response:
 @lru_cache(256)
 def split_content_type(value: str) -> tuple[str | None, str | None]:
     """Split "Text/HTML; charset=X" into ("text/html", "X"); None for what is not there."""
-    mime = MIME.match(value.strip().lower())
-    charset = CHARSET.search(value)
+    mime = _MIME.match(value.strip().lower())
+    charset = _CHARSET.search(value)
     return (mime[0] if mime else None), (charset[1] if charset else None)
 
 
@@ -96,7 +96,7 @@ def _unchunk(response: Response) -> Response:
     parts: list[bytes] = []
     at = 0
     while True:
-        size = CHUNK_SIZE.match(body, at)
+        size = _CHUNK_SIZE.match(body, at)
         if size is None:
             if not parts:
                 return response
@@ -119,14 +119,14 @@ def _undo(response: Response, coding: str, bound: int) -> Response:
     A body that is not so coded is left as it is: crawlers that decode often keep the header. A gzip body that stops
     short gives what came, as in a browser; one that is damaged is "truncated".
     """
-    magics, opener = CODINGS[coding]
+    magics, opener = _CODINGS[coding]
     if magics and not response.body.startswith(magics):
         return response
     body, whole = inflate(opener(io.BytesIO(response.body)), bound)
     if not body and not whole and coding == "deflate":  # some servers mean raw deflate: give it gzip's head
         body, _ = inflate(GzipReader(io.BytesIO(b"\x1f\x8b\x08" + bytes(6) + b"\xff" + response.body)), bound)
         whole = bool(body)  # there is no trailer to check it by
-    if not body and not whole and not magics and not BINARY.search(response.body, 0, 512):
+    if not body and not whole and not magics and not _BINARY.search(response.body, 0, 512):
         return response
     return response._replace(body=body, problem=response.problem if whole else "truncated")
 

@@ -21,32 +21,32 @@ from roots.errors import InputError
 
 STEP = 1 << 20  # bytes read at once
 LOOK = 4096  # bytes that must do to see that a member holds a record
-NIP = 4  # bytes read at once in a head: no record is shorter than its head and the empty lines behind it
-SIP = 512  # bytes read at once where damage may come: what a failing read would have given is lost
-PEEK = 4 << 20  # bytes of a first record read to see what follows it
+_NIP = 4  # bytes read at once in a head: no record is shorter than its head and the empty lines behind it
+_SIP = 512  # bytes read at once where damage may come: what a failing read would have given is lost
+_PEEK = 4 << 20  # bytes of a first record read to see what follows it
 HEAD = 64 << 10  # bytes that a WARC head may have
-VERSION = re.compile(rb"(?:\A|(?<=\n))WARC/\d\.\d+[ \t\r]*\n")
-HEAD_END = re.compile(rb"\r?\n\r?\n")
-LENGTH = re.compile(rb"^content-length[ \t]*:[ \t]*(\d{1,18})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+_VERSION = re.compile(rb"(?:\A|(?<=\n))WARC/\d\.\d+[ \t\r]*\n")
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_LENGTH = re.compile(rb"^content-length[ \t]*:[ \t]*(\d{1,18})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Form:
+class _Form:
     """One way of packing. `start` finds what may be the first bytes of a record or a member."""
 
     start: re.Pattern[bytes]
     unpack: Callable[..., Any] | None  # a file -> a reader of what it holds; None for an archive that is not packed
 
 
-FORMS: dict[str, Form] = {
-    "plain": Form(VERSION, None),
-    "gzip": Form(re.compile(rb"\x1f\x8b\x08"), GzipReader),
-    "zstd": Form(re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"), ZstdReader),
-    "lz4": Form(re.compile(rb"\x04\x22\x4d\x18"), Lz4Reader),
+_FORMS: dict[str, _Form] = {
+    "plain": _Form(_VERSION, None),
+    "gzip": _Form(re.compile(rb"\x1f\x8b\x08"), GzipReader),
+    "zstd": _Form(re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"), ZstdReader),
+    "lz4": _Form(re.compile(rb"\x04\x22\x4d\x18"), Lz4Reader),
 }
 
 # first bytes -> what the file is and what to do with it
-REFUSED: dict[bytes, str] = {
+_REFUSED: dict[bytes, str] = {
     b"filedesc://": "is an ARC file, the form before WARC: convert it with `warcio recompress IN.arc.gz OUT.warc.gz`",
     b"PK\x03\x04": "is a zip or WACZ: unpack it and name the WARC files in it (a WACZ has them in archive/)",
     b"BZh": "is packed with bzip2: unpack it, or pack it with gzip record by record (`warcio recompress`)",
@@ -54,7 +54,7 @@ REFUSED: dict[bytes, str] = {
     b"PAR1": "is a Parquet file, no web archive",
     b"ARROW1": "is an Arrow file, no web archive",
 }
-WANTED = "Name WARC or WET files: plain, or packed with gzip, zstd or lz4"
+_WANTED = "Name WARC or WET files: plain, or packed with gzip, zstd or lz4"
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Archive:
 
     def unpack(self, file: Any, buffer: int = 1 << 16) -> Any:
         """A reader of what `file` holds from where it stands; the file itself where it is not packed."""
-        opener = FORMS[self.form].unpack
+        opener = _FORMS[self.form].unpack
         if opener is None:
             return file
         if self.dictionary:
@@ -80,14 +80,14 @@ class Archive:
         with self.path.open("rb") as file:
             file.seek(offset)
             held = file.read(LOOK)
-        return FORMS[self.form].start.match(held) is not None and self._is_record(held, 0)
+        return _FORMS[self.form].start.match(held) is not None and self._is_record(held, 0)
 
     def find(self, start: int) -> int | None:
         """Offset of the first record at or after `start`; None where there is none.
 
         A candidate counts only when what it unpacks to begins as a WARC record does.
         """
-        pattern = FORMS[self.form].start
+        pattern = _FORMS[self.form].start
         with self.path.open("rb") as file:
             at, held = max(0, start - 1), b""  # a record of a plain archive is known by the line end before it
             file.seek(at)
@@ -127,10 +127,10 @@ class Archive:
             reader = self.unpack(file)
             try:
                 held, end = b"", None
-                while end is None and len(held) < HEAD and (part := reader.read(NIP)):
+                while end is None and len(held) < HEAD and (part := reader.read(_NIP)):
                     held += part
-                    end = HEAD_END.search(held, max(0, len(held) - 2 * NIP))
-                length = LENGTH.search(held, 0, end.start() + 1) if end else None
+                    end = _HEAD_END.search(held, max(0, len(held) - 2 * _NIP))
+                length = _LENGTH.search(held, 0, end.start() + 1) if end else None
                 if end is None or length is None:
                     return False, None
                 rest = held[end.end() :]
@@ -186,23 +186,23 @@ def recognise(path: Path) -> Archive:
         with path.open("rb") as file:
             head = file.read(STEP)
     except FileNotFoundError:
-        raise InputError(f"no file {path}. {WANTED}") from None
+        raise InputError(f"no file {path}. {_WANTED}") from None
     except IsADirectoryError:
         raise InputError(f"{path} is a folder: name files, or quote a pattern such as '{path}/*.warc.gz'") from None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
     if not head:
         raise InputError(f"{path} is empty: fetch it again, or leave it out")
-    form = next((name for name, form in FORMS.items() if form.unpack and form.start.match(head)), "plain")
+    form = next((name for name, form in _FORMS.items() if form.unpack and form.start.match(head)), "plain")
     archive = Archive(path, path.name, form, _dictionary(path, head) if form == "zstd" else b"")
     inside, whole = _peek(archive)
-    for first, advice in REFUSED.items():
+    for first, advice in _REFUSED.items():
         if head.startswith(first) or inside.startswith(first):
             raise InputError(f"{path} {advice}")
     if whole and not inside and (form != "gzip" or _ends(head)):
         return archive  # packed, whole and empty: an archive of no records
-    if not VERSION.search(inside) and archive.find(0) is None:
-        raise InputError(f"{path} holds no WARC record. {WANTED}")
+    if not _VERSION.search(inside) and archive.find(0) is None:
+        raise InputError(f"{path} holds no WARC record. {_WANTED}")
     return archive
 
 
@@ -256,7 +256,7 @@ def _is_solid(archive: Archive) -> bool:
         try:
             first = next(records, None)
             start = reader.frame_start_position()
-            if first is None or first.content_length > PEEK:
+            if first is None or first.content_length > _PEEK:
                 return False
             first.reader.consume(first.content_length)
             crossed = reader.frame_start_position() != start
@@ -272,7 +272,7 @@ def _unpack(archive: Archive, spool: IO[bytes], bound: int) -> None:
     with archive.path.open("rb") as file:
         reader = archive.unpack(file)
         try:
-            while left > 0 and (part := reader.read(min(SIP, left))):
+            while left > 0 and (part := reader.read(min(_SIP, left))):
                 spool.write(part)
                 left -= len(part)
             broken = left <= 0 and bool(reader.read(1))

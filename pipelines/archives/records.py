@@ -20,12 +20,12 @@ from fastwarc.warc import ArchiveIterator, WarcRecordType
 from pipelines.archives.http import Response, parse_response, split_content_type
 from pipelines.archives.packing import STEP, Archive, open_archive
 
-DATE = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z?")
-SNIFF_BYTES = 1445  # as many as browsers look at: WHATWG MIME Sniffing Standard, section 5.2
-BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
-WIDE = (b"\xff\xfe", b"\xfe\xff")
-MARKUP = re.compile(rb"<(?:!doctype|html|head|body|title|meta|script|div|h1|p|a|table|br|!--)[\s>/-]", re.IGNORECASE)
-TYPES = {
+_DATE = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z?")
+_SNIFF_BYTES = 1445  # as many as browsers look at: WHATWG MIME Sniffing Standard, section 5.2
+_BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
+_WIDE = (b"\xff\xfe", b"\xfe\xff")
+_MARKUP = re.compile(rb"<(?:!doctype|html|head|body|title|meta|script|div|h1|p|a|table|br|!--)[\s>/-]", re.IGNORECASE)
+_TYPES = {
     int(getattr(WarcRecordType, name)): name
     for name in ("warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation")
 }
@@ -63,7 +63,7 @@ class Record:
     rights: tuple[tuple[str, str], ...] = ()  # HTTP headers that say how the page may be used
 
 
-class Block(NamedTuple):
+class _Block(NamedTuple):
     """A record as it lies in the archive: its WARC head (None where there is none), and what follows it."""
 
     offset: int
@@ -91,7 +91,7 @@ def read_at(path: Path, offsets: Sequence[int], limits: Limits, dense: bool = Fa
     read here. Raises InputError as `read_records` does.
     """
     with open_archive(path, limits.unpacked_bytes) as archive:
-        following: Iterator[Block] = iter(())
+        following: Iterator[_Block] = iter(())
         for position, offset in enumerate(offsets):
             block = next((block for block in following if block.offset >= offset), None) if dense else None
             if block is not None and block.offset == offset:
@@ -103,7 +103,7 @@ def read_at(path: Path, offsets: Sequence[int], limits: Limits, dense: bool = Fa
                 yield from (record for record in _records(archive, limits) if record.offset in wanted)
                 return
             following = iter(_Run(archive, offset, limits, buffer=1 << 18 if dense else 1 << 15))
-            block = next(following, None) or Block(offset, "unknown", None, b"", b"", "broken")
+            block = next(following, None) or _Block(offset, "unknown", None, b"", b"", "broken")
             yield _record(archive, block, limits)
 
 
@@ -117,7 +117,7 @@ class _Run:
         self._limits = limits
         self.broken = False
 
-    def __iter__(self) -> Iterator[Block]:
+    def __iter__(self) -> Iterator[_Block]:
         with self._archive.path.open("rb") as file:
             file.seek(self._position)
             reader = self._archive.unpack(file, self._buffer)
@@ -131,11 +131,11 @@ class _Run:
                         start = reader.frame_start_position()
                         shared = shared + 1 if start == member else 0
                         member, offset = start, start + shared
-                    kind = TYPES.get(int(record.record_type), "unknown")
+                    kind = _TYPES.get(int(record.record_type), "unknown")
                     http, data, problem = self._read(record, kind)
                     if packed and reader.frame_start_position() != member:
                         problem = "bad_length"
-                    yield Block(offset, kind, record.headers, http, data, problem)
+                    yield _Block(offset, kind, record.headers, http, data, problem)
                     if problem is not None:
                         self.broken = True
                         return
@@ -178,7 +178,7 @@ def _records(archive: Archive, limits: Limits) -> Iterator[Record]:
     """Read all records that could hold text, over every break: one record with a problem, where it lies."""
     position: int | None = 0
     while position is not None:
-        last: Block | None = None
+        last: _Block | None = None
         held: Record | None = None
         run = _Run(archive, position, limits)
         for block in run:
@@ -189,7 +189,7 @@ def _records(archive: Archive, limits: Limits) -> Iterator[Record]:
             held = _record(archive, block, limits) if block.kind not in TEXTLESS or block.problem else None
         if last is None:
             if run.broken:
-                yield _record(archive, Block(position, "unknown", None, b"", b"", "broken"), limits)
+                yield _record(archive, _Block(position, "unknown", None, b"", b"", "broken"), limits)
             position = archive.find(position + 1) if run.broken else None
             continue
         following = None
@@ -201,12 +201,12 @@ def _records(archive: Archive, limits: Limits) -> Iterator[Record]:
         if not run.broken:
             return
         if following is not None and following <= last.offset:  # more of this very member, and it cannot be read
-            yield _record(archive, Block(last.offset + 1, "unknown", None, b"", b"", "broken"), limits)
+            yield _record(archive, _Block(last.offset + 1, "unknown", None, b"", b"", "broken"), limits)
             following = None
         position = archive.find(last.offset + 1) if following is None else following
 
 
-def _record(archive: Archive, block: Block, limits: Limits) -> Record:
+def _record(archive: Archive, block: _Block, limits: Limits) -> Record:
     """Read what a block says of itself and, by its type, what it holds."""
     head = block.head
     if head is None:
@@ -214,8 +214,8 @@ def _record(archive: Archive, block: Block, limits: Limits) -> Record:
             _urn(archive, block.offset), None, None, block.offset, block.kind, None, None, None, b"", block.problem
         )
     declared = head.get("Content-Type") or ""
-    held = SOURCES.get(block.kind, _foreign)(block, declared, limits)
-    date = DATE.match(head.get("WARC-Date") or "")
+    held = _SOURCES.get(block.kind, _foreign)(block, declared, limits)
+    date = _DATE.match(head.get("WARC-Date") or "")
     url = (head.get("WARC-Target-URI") or "").strip().removeprefix("<").removesuffix(">")
     return Record(
         id=(head.get("WARC-Record-ID") or "").strip() or _urn(archive, block.offset),
@@ -234,42 +234,42 @@ def _record(archive: Archive, block: Block, limits: Limits) -> Record:
 
 def _sniff(body: bytes) -> str | None:
     """What a body without a declared type is: HTML or plain text; None where it is neither."""
-    head = body[:SNIFF_BYTES]
-    if not head.strip() or (BINARY.search(head) and not head.startswith(WIDE)):
+    head = body[:_SNIFF_BYTES]
+    if not head.strip() or (_BINARY.search(head) and not head.startswith(_WIDE)):
         return None
-    return "text/html" if MARKUP.search(head) else "text/plain"
+    return "text/html" if _MARKUP.search(head) else "text/plain"
 
 
 def _urn(archive: Archive, offset: int) -> str:
     return f"<urn:sha1:{hashlib.sha1(f'{archive.name}:{offset}'.encode()).hexdigest()}>"
 
 
-def _response(block: Block, declared: str, limits: Limits) -> Response:
+def _response(block: _Block, declared: str, limits: Limits) -> Response:
     """What an HTTP server answered; an answer by another protocol (dns, ftp) is "not_http"."""
     if not declared.lower().startswith("application/http"):
         return _foreign(block, declared, limits)
     return parse_response(block.http, block.data, limits.body_bytes)
 
 
-def _resource(block: Block, declared: str, limits: Limits) -> Response:
+def _resource(block: _Block, declared: str, limits: Limits) -> Response:
     """A page or a text without an HTTP head: the record's own Content-Type tells what it is."""
     content_type, charset = split_content_type(declared)
     return Response(None, content_type, charset, block.data[: limits.body_bytes], None)
 
 
-def _revisit(block: Block, declared: str, limits: Limits) -> Response:
+def _revisit(block: _Block, declared: str, limits: Limits) -> Response:
     """A page that was the same as one fetched before, and is not stored again."""
     head = parse_response(block.http, b"", limits.body_bytes)
     return Response(head.status, head.content_type, head.charset, b"", "revisit")
 
 
-def _foreign(block: Block, declared: str, limits: Limits) -> Response:
+def _foreign(block: _Block, declared: str, limits: Limits) -> Response:
     """What is neither HTTP nor text: a DNS answer, a segment of a record, a type that is not known."""
     return Response(None, split_content_type(declared)[0], None, b"", "not_http")
 
 
 # WARC record type -> what its block holds. A conversion is the plain text of a page: what a WET file is made of.
-SOURCES: dict[str, Callable[[Block, str, Limits], Response]] = {
+_SOURCES: dict[str, Callable[[_Block, str, Limits], Response]] = {
     "response": _response,
     "resource": _resource,
     "conversion": _resource,

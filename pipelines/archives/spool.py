@@ -18,7 +18,7 @@ from roots import shards, storage
 from roots.errors import InputError
 
 GAP_BYTES = 256 << 10  # a hole smaller than this is fetched too: a request costs as much
-WHOLE_SHARE = 0.6  # of an archive; where more is wanted, all of it is fetched
+_WHOLE_SHARE = 0.6  # of an archive; where more is wanted, all of it is fetched
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def _fetch_records(archive: Path, local: Path, wanted: Sequence[int], index: Pat
     size = storage.size_of(archive)
     offsets = [offset for batch in shards.read(index, ["offset"]) for offset in batch["offset"].to_pylist()]
     ranges = ranges_of(wanted, offsets, size)
-    if sum(high - low for low, high in ranges) > WHOLE_SHARE * size:
+    if sum(high - low for low, high in ranges) > _WHOLE_SHARE * size:
         return False
     storage.fetch(archive, local, [(0, STEP)])
     try:

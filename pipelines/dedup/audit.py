@@ -28,10 +28,10 @@ from pipelines.dedup.sources import Sources
 from roots import shards
 from roots.stage import ASIDE, Stage
 
-LEAST = 0.5  # pairs below are not reported
-EDGES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-SAMPLE_ROWS = 128  # compared at once
-EXAMPLES = 10
+_LEAST = 0.5  # pairs below are not reported
+_EDGES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+_SAMPLE_ROWS = 128  # compared at once
+_EXAMPLES = 10
 
 
 def sampled(ties: Uint64s, share: float, salt: int) -> npt.NDArray[np.bool_]:
@@ -61,7 +61,7 @@ class Queries(Stage):
         chosen = _choose(sources[0], self.share, 1)
         keys = _columns(sources[0], chosen, columns_of_bands(self.scheme.bands))
         (source,) = _columns(sources[0], chosen, ["source"]).T
-        for rows, texts, languages in _texts(sources[1:], chosen, SAMPLE_ROWS):
+        for rows, texts, languages in _texts(sources[1:], chosen, _SAMPLE_ROWS):
             sets = shingle_sets(texts, self.scheme)
             lists = pa.LargeListArray.from_arrays(pa.array(sets.offsets), pa.array(sets.values))
             place = np.searchsorted(chosen, rows)
@@ -96,7 +96,7 @@ def _texts(chain: Sequence[Path], rows: Int64s, most: int) -> Iterator[tuple[Int
     """Texts of some rows of a chain, a few at a time: (rows, texts, languages, null where they are not known)."""
     at = 0
     known = [name for name in ("language",) if any(name in columns_of(path) for path in chain)]
-    for batch in shards.read_kept(chain, ["id", "text", *known], 2 * SAMPLE_ROWS) if rows.size else ():
+    for batch in shards.read_kept(chain, ["id", "text", *known], 2 * _SAMPLE_ROWS) if rows.size else ():
         spoken = batch["language"] if known else pa.nulls(batch.num_rows, pa.string())
         low, high = np.searchsorted(rows, [at, at + batch.num_rows])
         for first in range(low, high, most):
@@ -108,7 +108,7 @@ def _texts(chain: Sequence[Path], rows: Int64s, most: int) -> Iterator[tuple[Int
 
 @dataclass(frozen=True)
 class Compare(Stage):
-    """Every pair of a query and another document of the sample whose Jaccard is at least LEAST."""
+    """Every pair of a query and another document of the sample whose Jaccard is at least _LEAST."""
 
     name: ClassVar[str] = "dedup.compare"
     version: ClassVar[int] = 2  # 2: texts as they may be shown
@@ -140,8 +140,8 @@ class Compare(Stage):
         keys = _columns(sources[2], both, columns_of_bands(self.scheme.bands))
         (of,) = _columns(sources[2], both, ["source"]).T
         index = index_sets(sets)
-        for some, batch, languages in _texts(sources[3:], both, SAMPLE_ROWS):
-            document, query, jaccard = similar(index, shingle_sets(batch, self.scheme), LEAST)
+        for some, batch, languages in _texts(sources[3:], both, _SAMPLE_ROWS):
+            document, query, jaccard = similar(index, shingle_sets(batch, self.scheme), _LEAST)
             other = some[document] + start != numbers[query]
             if self.within:
                 other &= of[np.searchsorted(both, some[document])] == source[query]
@@ -221,7 +221,7 @@ def measure(compared: Scratch, settled: Scratch, scheme: Scheme, threshold: floa
     once = np.intersect1d(first, np.flatnonzero(in_sample))
     resolved = np.array([a in gone or b in gone for a, b in pair[once].tolist()], dtype=np.bool_)
     intervals = []
-    for low, high in pairwise(EDGES):
+    for low, high in pairwise(_EDGES):
         inside = (jaccard[once] >= low) & ((jaccard[once] < high) | (high == 1))
         expected = np.mean(
             [probability(float(each), scheme.bands, scheme.rows) for each in jaccard[once][inside]] or [0]
@@ -267,7 +267,7 @@ def _removed(settled: Scratch, documents: Int64s) -> dict[int, int]:
 def _nearest(table: pa.Table, rows: Int64s, threshold: float, gone: Mapping[int, int]) -> list[dict[str, Any]]:
     """The pairs nearest to the threshold, with the passages where they part, personal data taken out."""
     jaccard = table["jaccard"].to_numpy()
-    order = rows[np.argsort(np.abs(jaccard[rows] - threshold), kind="stable")][:EXAMPLES]
+    order = rows[np.argsort(np.abs(jaccard[rows] - threshold), kind="stable")][:_EXAMPLES]
     nearest = []
     for row in table.take(pa.array(order)).to_pylist():
         if row["text"] is None or row["query_text"] is None:

@@ -61,7 +61,7 @@ class Sign(Stage):
             [
                 pa.field("id", pa.string(), nullable=False),
                 pa.field("shingles", pa.int32()),
-                *(pa.field(name, U64) for name in [*DIGESTS, *columns_of_bands(self.scheme.bands)]),
+                *(pa.field(name, U64) for name in [*_DIGESTS, *columns_of_bands(self.scheme.bands)]),
             ]
         )
 
@@ -83,9 +83,9 @@ class Sign(Stage):
             source = self.sources.digests(batch)
             salt = mix_all(source) if self.within else zeros
             numbers = [
-                signs.content[:, 0], salted(signs.content[:, 1], salt), signs.units, rank,
-                text_digests(batch["id"]), url_high, salted(url_low, salt), age * np.uint64(not released), source,
-                *(salted(keys, salt) for keys in band_keys(signs, self.scheme).T),
+                signs.content[:, 0], _salted(signs.content[:, 1], salt), signs.units, rank,
+                text_digests(batch["id"]), url_high, _salted(url_low, salt), age * np.uint64(not released), source,
+                *(_salted(keys, salt) for keys in band_keys(signs, self.scheme).T),
             ]  # fmt: skip
             columns = [pa.array(np.ascontiguousarray(column)) for column in numbers]
             yield pa.RecordBatch.from_arrays([batch["id"], pa.array(signs.shingles), *columns], schema=schema)
@@ -98,10 +98,10 @@ class Sign(Stage):
         return high, low, (np.int64(1 << 62) - dates(batch)).astype(np.uint64)
 
 
-DIGESTS = ("content_high", "content_low", "units", "rank", "tie", "url_high", "url_low", "age", "source")
+_DIGESTS = ("content_high", "content_low", "units", "rank", "tie", "url_high", "url_low", "age", "source")
 
 
-def salted(keys: Uint64s, salt: Uint64s) -> Uint64s:
+def _salted(keys: Uint64s, salt: Uint64s) -> Uint64s:
     """Keys that are equal only for an equal salt. 0 stands for no key and stays 0; a salt of 0 changes nothing."""
     return np.where(keys == 0, keys, np.maximum(keys ^ salt, np.uint64(1)))
 
@@ -142,7 +142,7 @@ class Urls(Stage):
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Compare one part of all URLs; `name` is "part-0003.parquet"."""
         signed = Scratch.of(sources[0])
-        documents = alike(signed, "url_low", int(name[5:9]), self.parts)
+        documents = _alike(signed, "url_low", int(name[5:9]), self.parts)
         if documents.size:
             low, high, age, rank, tie = take(signed, documents, ["url_low", "url_high", "age", "rank", "tie"])
             order = best_first(low, high, age, rank, tie, documents)
@@ -167,7 +167,7 @@ class Exact(Stage):
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Compare one part of all digests; `name` is "part-0003.parquet"; sources are sign and urls."""
         signed, urls = (Scratch.of(source) for source in sources)
-        documents = alike(signed, "content_low", int(name[5:9]), self.parts)
+        documents = _alike(signed, "content_low", int(name[5:9]), self.parts)
         for _, piece in urls.stream(["document"]):
             documents = documents[~rows_of(np.sort(piece["document"]), documents)[1]]
         if not documents.size:
@@ -181,7 +181,7 @@ class Exact(Stage):
         yield from in_batches(self.schema, documents[copies], np.where(same, twin, head)[copies], same[copies])
 
 
-def alike(signed: Scratch, column: str, part: int, parts: int) -> Int64s:
+def _alike(signed: Scratch, column: str, part: int, parts: int) -> Int64s:
     """Documents that share a value of `column` other than 0, in one part of all values; their numbers ascend."""
     keys: list[Uint64s] = []
     numbers: list[Int64s] = []
@@ -231,7 +231,7 @@ class Pairs(Stage):
         band, part = int(name[5:8]), int(name[14:18])
         column = columns_of_bands(self.bands)[band]
         signed = Scratch.of(sources[0])
-        copy = settled_already(Scratch.of(sources[1]), Scratch.of(sources[2]), signed.total)
+        copy = _settled_already(Scratch.of(sources[1]), Scratch.of(sources[2]), signed.total)
         keys: list[Uint64s] = []
         numbers: list[Int64s] = []
         for start, piece in signed.stream([column]):
@@ -279,7 +279,7 @@ def unique_pairs(better: Int64s, worse: Int64s) -> tuple[Int64s, Int64s]:
     return better[fresh], worse[fresh]
 
 
-def settled_already(urls: Scratch, exact: Scratch, total: int) -> npt.NDArray[np.bool_]:
+def _settled_already(urls: Scratch, exact: Scratch, total: int) -> npt.NDArray[np.bool_]:
     """Which documents share another's fate, by URL or by the same units: bool (total,). They are never candidates."""
     copy = np.zeros(total, dtype=np.bool_)
     for _, piece in urls.stream(["document"]):

@@ -41,11 +41,11 @@ class Groups(Stage):
         state = np.zeros(signed.total, dtype=np.uint8)  # 1: has a copy or is one, 2: has a candidate
         weights = np.zeros(signed.total, dtype=np.int64)
         edges = urls.total + exact.total + pairs.total
-        work, done = EDGE_WORK * edges + 2 * signed.total, 0
+        work, done = _EDGE_WORK * edges + 2 * signed.total, 0
         for one, other, candidates in edges_of(urls, exact, pairs):
             for ends in (one, other):
                 np.bitwise_or.at(state, ends, 1 + 2 * candidates)
-            done += EDGE_WORK * len(one)
+            done += _EDGE_WORK * len(one)
             self.advance(done / work)
             components(parents, one, other)
             np.add.at(weights, one, PAIR_BYTES)
@@ -90,10 +90,10 @@ def edges_of(urls: Scratch, exact: Scratch, pairs: Scratch) -> Iterator[tuple[In
         yield piece["better"], piece["worse"], np.ones(len(piece["worse"]), dtype=np.uint8)
 
 
-EDGE_WORK = 3  # passes over a document that reading and joining an edge takes as long as
+_EDGE_WORK = 3  # passes over a document that reading and joining an edge takes as long as
 PAIR_BYTES = 48  # of a candidate while it is sorted
 DOCUMENT_BYTES = 160
-SET_ROWS = 256  # cut at once: room for sets is made for four times the bytes of the text
+_SET_ROWS = 256  # cut at once: room for sets is made for four times the bytes of the text
 
 
 @dataclass(frozen=True)
@@ -129,10 +129,10 @@ class ShingleSets(Stage):
         documents = wanted["document"].to_numpy()
         held: list[pa.RecordBatch] = []
         size, at = 0, start
-        for texts in read_documents(chain, ["id", "text"], SET_ROWS):
+        for texts in read_documents(chain, ["id", "text"], _SET_ROWS):
             low, high = np.searchsorted(documents, [at, at + texts.num_rows])
-            for some in range(low, high, SET_ROWS):
-                rows = slice(some, min(high, some + SET_ROWS))
+            for some in range(low, high, _SET_ROWS):
+                rows = slice(some, min(high, some + _SET_ROWS))
                 mine = wanted.slice(some, rows.stop - some)
                 held.append(self._rows(mine, texts.take(pa.array(documents[rows] - at))))
                 size += held[-1].nbytes
@@ -176,5 +176,5 @@ def _by_group(held: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         together = pa.concat_batches(held)
         held.clear()
         order = np.argsort(together["group"].to_numpy(), kind="stable")
-        for low in range(0, order.size, SET_ROWS):
-            yield together.take(pa.array(order[low : low + SET_ROWS]))
+        for low in range(0, order.size, _SET_ROWS):
+            yield together.take(pa.array(order[low : low + _SET_ROWS]))

@@ -18,35 +18,35 @@ import pyarrow.compute as pc
 
 from roots.errors import unknown_name
 
-Ranks = npt.NDArray[np.uint64]
+_Ranks = npt.NDArray[np.uint64]
 _LAST = (1 << 62) - 1
 
 
 @dataclass(frozen=True)
-class Keep:
+class _Keep:
     """A policy: what it reads besides id and text, and how it ranks."""
 
     columns: tuple[str, ...]
-    rank: Callable[[pa.RecordBatch], Ranks]
+    rank: Callable[[pa.RecordBatch], _Ranks]
 
 
-def parse_keep(text: str) -> Keep:
+def parse_keep(text: str) -> _Keep:
     """The policy of that name. Raises ValueError for what is none."""
     name, _, rest = text.partition(":")
-    if name not in KEEP:
-        raise ValueError(unknown_name("policy for keep", name, KEEP))
-    return KEEP[name](rest)
+    if name not in _KEEP:
+        raise ValueError(unknown_name("policy for keep", name, _KEEP))
+    return _KEEP[name](rest)
 
 
-def longest(_: str) -> Keep:
+def longest(_: str) -> _Keep:
     """Rank the longer text, in bytes of UTF-8, first."""
 
-    def rank(batch: pa.RecordBatch) -> Ranks:
+    def rank(batch: pa.RecordBatch) -> _Ranks:
         sizes = pc.binary_length(batch["text"]).fill_null(0).to_numpy(zero_copy_only=False)
-        ranks: Ranks = (_LAST - sizes.astype(np.int64)).astype(np.uint64)
+        ranks: _Ranks = (_LAST - sizes.astype(np.int64)).astype(np.uint64)
         return ranks
 
-    return Keep((), rank)
+    return _Keep((), rank)
 
 
 def dates(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
@@ -57,52 +57,52 @@ def dates(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
     return np.where(pc.equal(digits, "").to_numpy(zero_copy_only=False), -1, numbers)
 
 
-def oldest(_: str) -> Keep:
+def oldest(_: str) -> _Keep:
     """Rank the earlier date first; documents without one last."""
 
-    def rank(batch: pa.RecordBatch) -> Ranks:
+    def rank(batch: pa.RecordBatch) -> _Ranks:
         known = dates(batch)
         return np.where(known < 0, _LAST, known).astype(np.uint64)
 
-    return Keep(("date",), rank)
+    return _Keep(("date",), rank)
 
 
-def newest(_: str) -> Keep:
+def newest(_: str) -> _Keep:
     """Rank the later date first; documents without one last."""
-    return Keep(("date",), lambda batch: (_LAST - np.maximum(dates(batch), 0)).astype(np.uint64))
+    return _Keep(("date",), lambda batch: (_LAST - np.maximum(dates(batch), 0)).astype(np.uint64))
 
 
-def _by_number(column: str, sign: int) -> Keep:
+def _by_number(column: str, sign: int) -> _Keep:
     if not column:
         raise ValueError("keep: name a column, as in highest:stopword_ratio")
 
-    def rank(batch: pa.RecordBatch) -> Ranks:
+    def rank(batch: pa.RecordBatch) -> _Ranks:
         values = sign * batch[column].cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
         # The bits of a float64, with the sign's turned, order as the numbers do; what is no number comes last.
         bits = (values + 0.0).view(np.int64)
         ordered = np.where(bits < 0, ~bits, bits | np.int64(-1 << 63)).view(np.uint64)
-        ranks: Ranks = np.where(np.isnan(values), np.uint64((1 << 64) - 1), ordered)
+        ranks: _Ranks = np.where(np.isnan(values), np.uint64((1 << 64) - 1), ordered)
         return ranks
 
-    return Keep((column,), rank)
+    return _Keep((column,), rank)
 
 
-def prefer(rest: str) -> Keep:
+def prefer(rest: str) -> _Keep:
     """Rank by where a column's value stands in a list; values not in it last."""
     column, equals, listed = rest.partition("=")
     values = listed.split("|")
     if not (column and equals and listed):
         raise ValueError("keep: write a column and its values, as in prefer:license=cc0|cc-by")
 
-    def rank(batch: pa.RecordBatch) -> Ranks:
+    def rank(batch: pa.RecordBatch) -> _Ranks:
         found = pc.index_in(batch[column].cast(pa.string()), pa.array(values, pa.string()))
-        ranks: Ranks = found.fill_null(len(values)).to_numpy(zero_copy_only=False).astype(np.uint64)
+        ranks: _Ranks = found.fill_null(len(values)).to_numpy(zero_copy_only=False).astype(np.uint64)
         return ranks
 
-    return Keep((column,), rank)
+    return _Keep((column,), rank)
 
 
-KEEP: dict[str, Callable[[str], Keep]] = {
+_KEEP: dict[str, Callable[[str], _Keep]] = {
     "longest": longest,
     "oldest": oldest,
     "newest": newest,

@@ -12,8 +12,8 @@ from pipelines.dedup.lines import signed_columns
 from pipelines.dedup.scratch import Scratch, columns_of, read_batches, read_documents, read_pieces
 from pipelines.dedup.sources import Sources
 
-MOST = 20  # lines shown
-SHOWN = 120  # characters of each
+_MOST = 20  # lines shown
+_SHOWN = 120  # characters of each
 
 
 def line_report(
@@ -28,7 +28,7 @@ def line_report(
     """
     edits, repeats, signs = scratch
     wanted = most_repeated(repeats)
-    found = texts_of_lines(wanted, signs, chains, min(rule.characters for rule in rules), sources)
+    found = _texts_of_lines(wanted, signs, chains, min(rule.characters for rule in rules), sources)
     shown = [
         {"times": times, "rule": rules[rule].name, "source": found[key][0], "line": found[key][1]}
         for times, key, rule, _ in wanted
@@ -56,7 +56,7 @@ def count_lines(edits: Scratch) -> dict[str, Any]:
     return {"documents": documents, "emptied": empty, "rules": dict(sorted(rules.items()))}
 
 
-def most_repeated(repeats: Scratch, most: int = MOST) -> list[tuple[int, int, int, int]]:
+def most_repeated(repeats: Scratch, most: int = _MOST) -> list[tuple[int, int, int, int]]:
     """The lines that stood most often: (times, key, rule, holder), most first."""
     best: set[tuple[int, int, int, int]] = set()
     for path in repeats.paths():
@@ -69,7 +69,7 @@ def most_repeated(repeats: Scratch, most: int = MOST) -> list[tuple[int, int, in
     return sorted(best, key=lambda row: (-row[0], row[1:]))
 
 
-def texts_of_lines(
+def _texts_of_lines(
     wanted: Sequence[tuple[int, int, int, int]],
     signs: Scratch,
     chains: Mapping[str, Sequence[Path]],
@@ -99,6 +99,6 @@ def texts_of_lines(
                     place = int(np.flatnonzero(lines.key == key)[0])
                     line = text[0].as_py()[lines.start[place] : lines.end[place]]
                     spoken = batch["language"][row - at].as_py() if language else None
-                    found[key] = of, as_shown(line, spoken)[:SHOWN]
+                    found[key] = of, as_shown(line, spoken)[:_SHOWN]
             at += batch.num_rows
     return found

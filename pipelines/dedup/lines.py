@@ -30,15 +30,15 @@ from pipelines.dedup.scratch import Scratch, joined, read_batches, read_between,
 from roots.schema import LINES
 from roots.stage import ASIDE, Stage
 
-Uint64s = npt.NDArray[np.uint64]
+_Uint64s = npt.NDArray[np.uint64]
 STRETCH = 1 << 17  # lines held at once; what is written depends on it, so it is no setting
-KEYS = 1 << 63  # keys are below
+_KEYS = 1 << 63  # keys are below
 
 
-Ranges = tuple[tuple[int, int], ...]  # numbers of documents: the first, and the one after the last
+_Ranges = tuple[tuple[int, int], ...]  # numbers of documents: the first, and the one after the last
 
 
-def kept_instead(settled: Scratch, start: int, rows: int, marked: Ranges) -> Int64s:
+def _kept_instead(settled: Scratch, start: int, rows: int, marked: _Ranges) -> Int64s:
     """For each of `rows` documents from number `start` on, the one that is kept for it: itself, where it is kept.
 
     Copies of the documents `marked` stay: they are only marked.
@@ -54,7 +54,7 @@ def kept_instead(settled: Scratch, start: int, rows: int, marked: Ranges) -> Int
     return kept
 
 
-class Stretch(NamedTuple):
+class _Stretch(NamedTuple):
     """Some documents of a shard, in a few batches, with their lines."""
 
     first: int  # row of the first in the shard
@@ -62,9 +62,9 @@ class Stretch(NamedTuple):
     lines: list[Lines]  # of each batch; `text` counts from the batch's first row
 
 
-def stretches(chain: Sequence[Path], sources: Uint64s, least: int) -> Iterator[Stretch]:
+def _stretches(chain: Sequence[Path], sources: _Uint64s, least: int) -> Iterator[_Stretch]:
     """A shard's documents, cut where STRETCH lines are held."""
-    held = Stretch(0, [], [])
+    held = _Stretch(0, [], [])
     at = count = 0
     for batch in read_documents(chain, ["id", "text"]):
         texts = batch["text"].fill_null("")
@@ -74,7 +74,7 @@ def stretches(chain: Sequence[Path], sources: Uint64s, least: int) -> Iterator[S
         count += held.lines[-1].key.size
         if count >= STRETCH:
             yield held
-            held, count = Stretch(at, [], []), 0
+            held, count = _Stretch(at, [], []), 0
     if held.texts:
         yield held
 
@@ -101,7 +101,7 @@ class Count(Stage):
         ]
     )  # fmt: skip
     least: int  # characters of a line that a rule may take
-    marked: Ranges  # released documents whose copies are only marked
+    marked: _Ranges  # released documents whose copies are only marked
     signed: Path = field(metadata=ASIDE)
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
@@ -109,9 +109,9 @@ class Count(Stage):
         settled, signs, *chain = sources
         start = Scratch.of(self.signed).start(name)
         source, rank, tie = signed_columns(signs, ["source", "rank", "tie"])
-        instead = kept_instead(Scratch.of(settled), start, source.size, self.marked)
+        instead = _kept_instead(Scratch.of(settled), start, source.size, self.marked)
         live = instead == np.arange(start, start + source.size)
-        for stretch in stretches(chain, source, self.least):
+        for stretch in _stretches(chain, source, self.least):
             firsts = np.cumsum([stretch.first, *(len(texts) for texts in stretch.texts)])
             row = joined([first + part.text for first, part in zip(firsts, stretch.lines, strict=False)], np.int64)
             key = joined([part.key for part in stretch.lines], np.int64)
@@ -140,7 +140,7 @@ class Sizes(Stage):
     schema: ClassVar[pa.Schema] = pa.schema([pa.field("source", U64), pa.field("documents", pa.int64())])
     rules: tuple[LineRule, ...]
     parts: int
-    marked: Ranges
+    marked: _Ranges
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Count one part of all sources; `name` is "part-0003.parquet"; sources are sign and settle."""
@@ -157,7 +157,7 @@ class Sizes(Stage):
         for shard, rows in signed.rows.items():  # released documents are no part of the corpus
             if shard.startswith(RELEASED):
                 gone[signed.start(shard) : signed.start(shard) + rows] = True
-        found: Uint64s = np.zeros(0, dtype=np.uint64)
+        found: _Uint64s = np.zeros(0, dtype=np.uint64)
         counts: Int64s = np.zeros(0, dtype=np.int64)
         for start, piece in signed.stream(["source"]):
             mine = piece["source"] % np.uint64(self.parts) == int(name[5:9])
@@ -190,8 +190,8 @@ class Repeats(Stage):
         """Judge one part; `name` is "part-0003.parquet"; sources are lines and sizes."""
         lines, sizes = (Scratch.of(source) for source in sources)
         part = int(name[5:9])
-        low, high = KEYS * part // self.parts, min(KEYS * (part + 1) // self.parts, KEYS - 1)
-        table = read_part(lines, low, high)
+        low, high = _KEYS * part // self.parts, min(_KEYS * (part + 1) // self.parts, _KEYS - 1)
+        table = _read_part(lines, low, high)
         if not table["key"].size:
             return
         order = best_first(*(table[column] for column in ("key", "no_pages", "rank", "tie", "holder")))
@@ -201,7 +201,7 @@ class Repeats(Stage):
         fresh = starts_of_runs(table["key"])
         run, line = np.flatnonzero(fresh), np.cumsum(fresh) - 1
         times, pages = (np.add.reduceat(table[column].astype(np.int64), run) for column in ("times", "pages"))
-        source, of = size_table(sizes)
+        source, of = _size_table(sizes)
         place = np.searchsorted(source, table["source"][run])
         place[place == source.size] = 0
         known = source[place] == table["source"][run] if source.size else np.zeros(run.size, np.bool_)
@@ -216,7 +216,7 @@ class Repeats(Stage):
         )  # fmt: skip
 
 
-def read_part(lines: Scratch, low: int, high: int) -> dict[str, npt.NDArray[Any]]:
+def _read_part(lines: Scratch, low: int, high: int) -> dict[str, npt.NDArray[Any]]:
     """All lines with low <= key < high."""
     columns: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in Count.schema.names}
     for path in lines.paths():
@@ -227,7 +227,7 @@ def read_part(lines: Scratch, low: int, high: int) -> dict[str, npt.NDArray[Any]
     return {**table, "no_pages": table["pages"] == 0}
 
 
-def size_table(sizes: Scratch) -> tuple[Uint64s, Int64s]:
+def _size_table(sizes: Scratch) -> tuple[_Uint64s, Int64s]:
     """Sources in order, and how many documents each has."""
     pieces = [piece for _, piece in sizes.stream(["source", "documents"])]
     source = joined([piece["source"] for piece in pieces], np.uint64)
@@ -253,7 +253,7 @@ class Edits(Stage):
     rules: tuple[str, ...]
     least: int
     every_copy: bool
-    marked: Ranges
+    marked: _Ranges
     signed: Path = field(metadata=ASIDE)
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
@@ -261,9 +261,9 @@ class Edits(Stage):
         repeats, settled = (Scratch.of(source) for source in sources[:2])
         start = Scratch.of(self.signed).start(name)
         (source,) = signed_columns(sources[2], ["source"])
-        instead = kept_instead(settled, start, source.size, self.marked)
-        for stretch in stretches(sources[3:], source, self.least):
-            decided = read_decided(repeats, start + stretch.first)
+        instead = _kept_instead(settled, start, source.size, self.marked)
+        for stretch in _stretches(sources[3:], source, self.least):
+            decided = _read_decided(repeats, start + stretch.first)
             first = stretch.first
             for texts, lines in zip(stretch.texts, stretch.lines, strict=True):
                 yield from self._edited(texts, lines, decided, instead, first, start)
@@ -309,7 +309,7 @@ class Edits(Stage):
         return not without(text, list(zip(starts.tolist(), ends.tolist(), strict=True))).strip()
 
 
-def read_decided(repeats: Scratch, stretch: int) -> dict[str, Int64s]:
+def _read_decided(repeats: Scratch, stretch: int) -> dict[str, Int64s]:
     """What was decided on the lines of one stretch, by key."""
     names = ["key", "rule", "times", "holder"]
     columns: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in names}

@@ -41,9 +41,9 @@ from roots.executors import Executor
 from roots.stage import Manifest, Progress, Stage, fingerprint, run
 
 FOLDER = "signatures"
-AGAINST = "against.json"  # which releases a dedup folder was compared with, and where they are
+_AGAINST = "against.json"  # which releases a dedup folder was compared with, and where they are
 RELEASED = "released--"  # opens the name of a shard of documents that were released before, in the scratch of dedup
-COLUMNS = ("content_high", "content_low", "units")
+_COLUMNS = ("content_high", "content_low", "units")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Signatures(Stage):
             [
                 pa.field("id", pa.string(), nullable=False),
                 pa.field("shingles", pa.int32()),
-                *(pa.field(name, pa.uint64()) for name in COLUMNS),
+                *(pa.field(name, pa.uint64()) for name in _COLUMNS),
                 pa.field("signature", pa.list_(pa.uint32(), self.scheme.hashes)),
             ]
         )
@@ -107,7 +107,7 @@ def _documents(manifest: Mapping[str, object]) -> list[str]:
     return sorted(name for name in files if name.startswith("data/"))
 
 
-class Released(NamedTuple):
+class _Released(NamedTuple):
     """One release that new documents are compared with."""
 
     label: str  # its name and version, as rows name it
@@ -116,7 +116,7 @@ class Released(NamedTuple):
     signed: int  # files with signatures
 
 
-def read_release(folder: Path, tags: Sequence[str], scheme: Scheme) -> Released:
+def read_release(folder: Path, tags: Sequence[str], scheme: Scheme) -> _Released:
     """What dedup takes of a release: its documents of the languages `tags` (fra_Latn).
 
     Raises InputError for what is no release.
@@ -133,10 +133,10 @@ def read_release(folder: Path, tags: Sequence[str], scheme: Scheme) -> Released:
         receipt = shards.read_receipt(stored)
         fresh = receipt is not None and receipt.fingerprint == wanted
         chains[f"{label}--{tag}--{file.removesuffix('.parquet')}"] = [folder / name, *([stored] if fresh else [])]
-    return Released(label, folder, chains, sum(len(chain) > 1 for chain in chains.values()))
+    return _Released(label, folder, chains, sum(len(chain) > 1 for chain in chains.values()))
 
 
-def read_releases(folders: Sequence[str], tags: Sequence[str], scheme: Scheme) -> list[Released]:
+def read_releases(folders: Sequence[str], tags: Sequence[str], scheme: Scheme) -> list[_Released]:
     """Several releases. Raises SettingsError where two have one name and version."""
     found = [read_release(Path(folder), tags, scheme) for folder in folders]
     labels = [each.label for each in found]
@@ -146,9 +146,9 @@ def read_releases(folders: Sequence[str], tags: Sequence[str], scheme: Scheme) -
     return found
 
 
-def write_against(target: Path, releases: Sequence[Released]) -> None:
+def write_against(target: Path, releases: Sequence[_Released]) -> None:
     """Note beside the shards of dedup which releases they were compared with, and where those are; or that none was."""
-    path = target / AGAINST
+    path = target / _AGAINST
     if not releases:
         path.unlink(missing_ok=True)
         return
@@ -162,7 +162,7 @@ def write_against(target: Path, releases: Sequence[Released]) -> None:
 
 def read_text(target: Path, label: str, id_: str) -> str | None:
     """The text of a released document that dedup in `target` was compared with; None where it is not at hand."""
-    path = target / AGAINST
+    path = target / _AGAINST
     known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     folder = Path(known.get(label, {}).get("folder", ""))
     if label not in known or not (folder / "manifest.json").is_file():
@@ -215,6 +215,6 @@ def read_signed(
     for batch, known in shards.align([shards.read(documents, names), shards.read(stored)]):
         if not batch["id"].equals(known["id"]):
             raise ShardError(f"{stored} is of other documents than {documents}: run `roots signatures` again")
-        content = np.stack([known[name].to_numpy() for name in COLUMNS[:2]], axis=1)
+        content = np.stack([known[name].to_numpy() for name in _COLUMNS[:2]], axis=1)
         values = known["signature"].flatten().to_numpy().reshape(-1, scheme.hashes)
         yield batch, Signs(content, known["units"].to_numpy(), known["shingles"].to_numpy(), values)

@@ -16,8 +16,8 @@ from roots import shards
 from roots.errors import StageFailed
 from roots.stage import Manifest
 
-AUDITED = 10_000  # compared with the looked up; at 35,000 documents this is a fifth of the whole job's time
-LEAST = 100  # documents of a source that an alarm may be about
+_AUDITED = 10_000  # compared with the looked up; at 35,000 documents this is a fifth of the whole job's time
+_LEAST = 100  # documents of a source that an alarm may be about
 
 
 class Evidence(NamedTuple):
@@ -36,7 +36,7 @@ def report(steps: Steps, places: Places, settings: Dedup, manifests: Sequence[Ma
     losses = Scratch.of(
         steps.run(Losses(settings.sources), {name: [at.shard, *at.chain] for name, at in places.items()}, "losses")
     )
-    alarms = losses_above(losses, settings.alarm, LEAST)
+    alarms = losses_above(losses, settings.alarm, _LEAST)
     drops: dict[str, int] = {}
     for reason, rows in (item for manifest in manifests for item in manifest.drops.items()):
         drops[reason] = drops.get(reason, 0) + rows
@@ -66,7 +66,7 @@ def sample(steps: Steps, places: Places, settings: Dedup, found: Evidence, total
     plan = {name: [sign.with_name(name), *at.chain] for name, at in places.items()}
     queries = steps.run(Queries(settings.scheme, settings.audit / max(1, total), sign), plan, "queries")
     within = settings.scope == "source"
-    comparing = Compare(settings.scheme, AUDITED / max(1, total), settings.jaccard, within, sign)
+    comparing = Compare(settings.scheme, _AUDITED / max(1, total), settings.jaccard, within, sign)
     compared = steps.run(comparing, {name: [queries, settled, *plan[name]] for name in plan}, "compare")
     measured = measure(Scratch.of(compared), Scratch.of(settled), settings.scheme, settings.jaccard)
     return {"looked_up": Scratch.of(queries).total, **measured}

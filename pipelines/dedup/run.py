@@ -70,13 +70,15 @@ def run_together(
     cut(0, 0, memory, workers)
     places = places_of(corpora)
     chains = {name: place.chain for name, place in places.items()}
-    check_columns(chains, settings)
+    _check_columns(chains, settings)
     everything = {**chains, **{RELEASED + name + ".parquet": chain for name, chain in (against or {}).items()}}
     if steps.share.rank == 0:
         check_space(everything, steps.target, settings)
     steps = replace(steps, executor=Roomy(steps.executor, memory))
     sign, settled, cuts = find(steps, dict(sorted(everything.items())), settings, workers)
-    repeats, edits = edit_lines(steps, places, settings, cuts, sign, settled) if settings.lines else clear_lines(steps)
+    repeats, edits = (
+        _edit_lines(steps, places, settings, cuts, sign, settled) if settings.lines else _clear_lines(steps)
+    )
     found = Evidence(sign, settled, repeats, edits)
     manifests = {folder: mark(steps, folder, places, settings, found) for folder in corpora}
     for folder in corpora:
@@ -87,7 +89,7 @@ def run_together(
     return manifests
 
 
-def check_columns(chains: Chains, settings: Dedup) -> None:
+def _check_columns(chains: Chains, settings: Dedup) -> None:
     """Refuse a policy that asks for a column no stage before has made. Raises SettingsError."""
     for chain in list(chains.values())[:1]:
         known = {column for path in chain for column in columns_of(path)}
@@ -100,8 +102,8 @@ def check_columns(chains: Chains, settings: Dedup) -> None:
 
 def mark(steps: Steps, folder: Path, places: Places, settings: Dedup, found: Evidence) -> Manifest:
     """Make the shards of one folder."""
-    releases = releases_of(Scratch.of(found.sign))
-    stage = Mark(settings.as_values(), digest_of(Scratch.of(found.settled)), releases, found.sign, found.settled)
+    releases = _releases_of(Scratch.of(found.sign))
+    stage = Mark(settings.as_values(), _digest_of(Scratch.of(found.settled)), releases, found.sign, found.settled)
     edits = [found.edits] if found.edits else []
     plan = {
         place.name: [path.with_name(name) for path in (found.sign, *edits)]
@@ -111,7 +113,7 @@ def mark(steps: Steps, folder: Path, places: Places, settings: Dedup, found: Evi
     return run(stage, plan, folder, steps.executor, steps.progress, steps.share)
 
 
-def releases_of(signed: Scratch) -> tuple[tuple[str, int, int], ...]:
+def _releases_of(signed: Scratch) -> tuple[tuple[str, int, int], ...]:
     """The shards of documents released before: their release, first document, and the one after the last."""
     found = [(label_of(name), signed.start(name), rows) for name, rows in signed.rows.items()]
     return tuple((label, first, first + rows) for label, first, rows in found if label)
@@ -145,10 +147,10 @@ def find(steps: Steps, everything: Chains, settings: Dedup, workers: int) -> tup
         {f"band-{band:03d}-part-{part:04d}.parquet": [sign, urls, exact] for band, part in cells},
         "pairs",
     )
-    return sign, verify_pairs(steps, everything, settings, cuts, Found(sign, urls, exact, pairs)), cuts
+    return sign, _verify_pairs(steps, everything, settings, cuts, Found(sign, urls, exact, pairs)), cuts
 
 
-def verify_pairs(steps: Steps, everything: Chains, settings: Dedup, cuts: Cuts, found: Found) -> Path:
+def _verify_pairs(steps: Steps, everything: Chains, settings: Dedup, cuts: Cuts, found: Found) -> Path:
     """Verify candidates group by group, and decide. Gives back the manifest of settle."""
     sign, urls, exact, pairs = found
     edges = sum(Scratch.of(each).total for each in (urls, exact, pairs))
@@ -167,18 +169,18 @@ def verify_pairs(steps: Steps, everything: Chains, settings: Dedup, cuts: Cuts, 
     )
     return steps.run(
         Settle(settings.jaccard, settings.exact != "roots", cuts.set_bytes),
-        {f"group-{group:06d}.parquet": [urls, exact, pairs, sets] for group in range(count_groups(groups))},
+        {f"group-{group:06d}.parquet": [urls, exact, pairs, sets] for group in range(_count_groups(groups))},
         "settle",
     )
 
 
-def edit_lines(
+def _edit_lines(
     steps: Steps, places: Places, settings: Dedup, cuts: Cuts, sign: Path, settled: Path
 ) -> tuple[Path, Path]:
     """Find the lines that go of what is left. Gives back the manifests of repeats and of edits."""
     rules = tuple(parse_rule(rule) for rule in settings.lines)
     least = min(rule.characters for rule in rules)
-    releases = releases_of(Scratch.of(sign)) if settings.released == "mark" else ()
+    releases = _releases_of(Scratch.of(sign)) if settings.released == "mark" else ()
     marked = tuple((first, end) for _, first, end in releases)
     inputs = {name: [sign.with_name(name), *place.chain] for name, place in places.items()}
     lines = steps.run(Count(least, marked, sign), {name: [settled, *paths] for name, paths in inputs.items()}, "lines")
@@ -192,14 +194,14 @@ def edit_lines(
     return repeats, steps.run(editing, plan, "edits")
 
 
-def clear_lines(steps: Steps) -> tuple[None, None]:
+def _clear_lines(steps: Steps) -> tuple[None, None]:
     """Remove what an earlier run with other settings left of line removal."""
     for folder in ("lines", "sizes", "repeats", "edits"):
         steps.clear(folder)
     return None, None
 
 
-def count_groups(groups: Sequence[Path]) -> int:
+def _count_groups(groups: Sequence[Path]) -> int:
     """How many groups there are."""
     batches = (batch for path in groups for batch in read_batches(path, ["group"]))
     most = [pc.max(batch["group"]).as_py() for batch in batches if batch.num_rows]
@@ -209,7 +211,7 @@ def count_groups(groups: Sequence[Path]) -> int:
 _ODD = np.uint64(0xD1342543DE82EF95)
 
 
-def digest_of(settled: Scratch) -> str:
+def _digest_of(settled: Scratch) -> str:
     """Digest of all that was settled, the same for any cut into groups."""
     total = 0
     for path in settled.paths():

@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 from roots import shards, storage
 from roots.errors import ShardError
 
-Column = npt.NDArray[Any]
-READ_ROWS = 65_536
+_Column = npt.NDArray[Any]
+_READ_ROWS = 65_536
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Scratch:
         """Its shards."""
         return [self.folder / name for name in self.rows]
 
-    def stream(self, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Column]]]:
+    def stream(self, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, _Column]]]:
         """Columns of all shards in pieces: (number of the first row, {column: values})."""
         at = 0
         for path in self.paths():
@@ -60,7 +60,7 @@ class Scratch:
                 at += len(piece[columns[0]])
 
 
-def read_pieces(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Column]]:
+def read_pieces(path: Path, columns: Sequence[str]) -> Iterator[dict[str, _Column]]:
     """Columns of numbers of one shard, as NumPy arrays, piece by piece."""
     for batch in read_batches(path, columns):
         yield {name: batch[name].to_numpy(zero_copy_only=False) for name in columns}
@@ -70,7 +70,7 @@ def read_batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]
     """Columns of one shard in larger batches than documents are read in."""
     shard = shards.open_shard(path)
     try:
-        yield from shard.iter_batches(READ_ROWS, columns=list(columns), use_threads=False)
+        yield from shard.iter_batches(_READ_ROWS, columns=list(columns), use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise ShardError(f"{path} is damaged: {error}. Delete it and run dedup again") from error
 
@@ -105,7 +105,7 @@ def read_documents(
 
 
 def read_between(
-    path: Path, column: str, low: int, high: int, columns: Sequence[str], rows: int = READ_ROWS
+    path: Path, column: str, low: int, high: int, columns: Sequence[str], rows: int = _READ_ROWS
 ) -> Iterator[pa.RecordBatch]:
     """Rows of one shard with low <= `column` < high, at most `rows` at once; row groups without any are not read."""
     shard = shards.open_shard(path)
@@ -127,12 +127,12 @@ def read_between(
         raise ShardError(f"{path} is damaged: {error}. Delete it and run dedup again") from error
 
 
-def joined(pieces: Sequence[Column], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+def joined(pieces: Sequence[_Column], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Several arrays as one; an empty one of that type where there are none."""
     return np.concatenate(pieces) if pieces else np.zeros(0, dtype=dtype)
 
 
-def rows_of(column: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]) -> tuple[Column, npt.NDArray[np.bool_]]:
+def rows_of(column: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]) -> tuple[_Column, npt.NDArray[np.bool_]]:
     """Where the sorted array `column` holds each number `wanted`: (places, whether it is there)."""
     places = np.searchsorted(column, wanted)
     places[places == column.size] = 0

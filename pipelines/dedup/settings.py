@@ -12,9 +12,9 @@ from pipelines.dedup.sources import Sources
 from roots.errors import SettingsError, unknown_name
 from roots.settings import as_values
 
-EXACT = ("verified", "roots", "code")
-RELEASED = ("remove", "mark")
-SCOPES = ("source", "language", "global")
+_EXACT = ("verified", "roots", "code")
+_RELEASED = ("remove", "mark")
+_SCOPES = ("source", "language", "global")
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,14 @@ class Dedup:
                 raise ValueError(f"{name} = {getattr(self, name)} is not in (0, 1]")
         if self.audit < 0:
             raise ValueError(f"audit = {self.audit} is below 0")
-        if self.exact not in EXACT:
-            raise ValueError(unknown_name("rule for exact", self.exact, EXACT))
+        if self.exact not in _EXACT:
+            raise ValueError(unknown_name("rule for exact", self.exact, _EXACT))
         if self.url not in URLS:
             raise ValueError(unknown_name("rule for url", self.url, URLS))
-        if self.scope not in SCOPES:
-            raise ValueError(unknown_name("scope", self.scope, SCOPES))
-        if self.released not in RELEASED:
-            raise ValueError(unknown_name("rule for released", self.released, RELEASED))
+        if self.scope not in _SCOPES:
+            raise ValueError(unknown_name("scope", self.scope, _SCOPES))
+        if self.released not in _RELEASED:
+            raise ValueError(unknown_name("rule for released", self.released, _RELEASED))
         for rule in self.lines:
             parse_rule(rule)
         parse_keep(self.keep)

@@ -21,7 +21,7 @@ from roots.stage import ASIDE, Stage
 REASONS = ("url", "exact", "near")  # after "dedup."
 
 
-class Members(NamedTuple):
+class _Members(NamedTuple):
     """The documents of a group, best first; a document's place here is its right to be kept."""
 
     documents: Int64s  # their numbers
@@ -36,7 +36,7 @@ class Members(NamedTuple):
         return self.by_number[rows] if self.by_number.size else rows, there
 
 
-class Edges(NamedTuple):
+class _Edges(NamedTuple):
     """Pairs of members, ordered by `worse`, then `better`."""
 
     better: Int64s
@@ -68,11 +68,11 @@ class Settle(Stage):
         """Settle one group; `name` is "group-000007.parquet"; sources are urls, exact, pairs and sets."""
         group = int(name[6:12])
         urls, exact, pairs, sets = (Scratch.of(source) for source in sources)
-        members = read_members(sets, group)
-        edges = read_edges(members, exact, pairs, self.verify_copies)
+        members = _read_members(sets, group)
+        edges = _read_edges(members, exact, pairs, self.verify_copies)
         loaded = Sets(np.zeros(members.documents.size + 1, np.int64), np.zeros(1, np.uint64))
         if 8 * int(members.sizes.sum()) <= self.set_bytes:
-            loaded = read_sets(sets, group, members, np.ones(members.documents.size, np.bool_))
+            loaded = _read_sets(sets, group, members, np.ones(members.documents.size, np.bool_))
         else:
             self._verify_all(sets, group, members, edges)
         evidence = np.empty(members.documents.size, dtype=np.int64)
@@ -85,19 +85,19 @@ class Settle(Stage):
         reason = np.full(evidence.size, REASONS.index("exact"), dtype=np.int8)
         reason[gone] = np.where(edges.copies[evidence[gone]], REASONS.index("exact"), REASONS.index("near"))
         # A twin has its head's units, so its head's shingles: the same evidence holds for it.
-        twin, head = read_copies(members, exact, same=True)
+        twin, head = _read_copies(members, exact, same=True)
         kept[twin] = kept[head]
         found[twin] = np.where(gone[head], found[head], 1)
         reason[twin] = reason[head]
         # An older fetch of a page is that page: it goes for the newer one, or for what that one went for.
-        twin, head = read_copies(members, urls)
+        twin, head = _read_copies(members, urls)
         kept[twin] = kept[head]
         found[twin] = np.nan
         reason[twin] = REASONS.index("url")
         yield from self._rows(members, kept, found, reason)
 
     def _rows(
-        self, members: Members, kept: Int64s, found: npt.NDArray[np.float32], reason: npt.NDArray[np.int8]
+        self, members: _Members, kept: Int64s, found: npt.NDArray[np.float32], reason: npt.NDArray[np.int8]
     ) -> Iterator[pa.RecordBatch]:
         cluster = np.bincount(kept, minlength=kept.size)
         removed = kept != np.arange(kept.size)
@@ -115,7 +115,7 @@ class Settle(Stage):
                 schema=self.schema,
             )  # fmt: skip
 
-    def _verify_all(self, sets: Scratch, group: int, members: Members, edges: Edges) -> None:
+    def _verify_all(self, sets: Scratch, group: int, members: _Members, edges: _Edges) -> None:
         """Fill in all similarities of a group whose sets do not fit, two blocks of documents at a time.
 
         Documents that are the better one of many pairs come first, so that most pairs have one end in few blocks.
@@ -133,11 +133,11 @@ class Settle(Stage):
             mine = np.flatnonzero(cell == wanted_cell)
             needed = np.zeros(wanted.size, dtype=np.bool_)
             needed[edges.better[mine]] = needed[edges.worse[mine]] = True
-            loaded = read_sets(sets, group, members, needed & ((block == first) | (block == second)))
+            loaded = _read_sets(sets, group, members, needed & ((block == first) | (block == second)))
             edges.known[mine] = jaccards(*loaded, edges.better[mine], edges.worse[mine])
 
 
-def read_members(sets: Scratch, group: int) -> Members:
+def _read_members(sets: Scratch, group: int) -> _Members:
     """The documents of one group."""
     names = ["document", "rank", "tie", "size"]
     columns: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in names}
@@ -151,10 +151,10 @@ def read_members(sets: Scratch, group: int) -> Members:
     order = best_first(rank, tie, documents)
     held = pa.chunked_array(ids, pa.string()).take(pa.array(order)).combine_chunks()
     documents = documents[order].astype(np.int64)
-    return Members(documents, np.argsort(documents), held, size[order].astype(np.int64), rank[order] == 0)
+    return _Members(documents, np.argsort(documents), held, size[order].astype(np.int64), rank[order] == 0)
 
 
-def read_copies(members: Members, copies: Scratch, same: bool | None = None) -> tuple[Int64s, Int64s]:
+def _read_copies(members: _Members, copies: Scratch, same: bool | None = None) -> tuple[Int64s, Int64s]:
     """The copies in a group and their heads, as places; of those by digest, only the ones with that `same`."""
     columns = ["document", "head"] if same is None else ["document", "head", "same"]
     found: tuple[list[Int64s], list[Int64s]] = ([], [])
@@ -170,10 +170,10 @@ def read_copies(members: Members, copies: Scratch, same: bool | None = None) -> 
     return copy[loose], head[loose]
 
 
-def read_edges(members: Members, exact: Scratch, pairs: Scratch, verify_copies: bool) -> Edges:
+def _read_edges(members: _Members, exact: Scratch, pairs: Scratch, verify_copies: bool) -> _Edges:
     """The pairs of a group, each once: candidates, and copies by digest whose shingles differ."""
     width = max(1, members.documents.size)
-    copy, head = read_copies(members, exact, same=False)
+    copy, head = _read_copies(members, exact, same=False)
     copies = np.unique(copy * width + head)
     found = np.zeros(0, dtype=np.int64)
     held: list[Int64s] = []
@@ -189,10 +189,10 @@ def read_edges(members: Members, exact: Scratch, pairs: Scratch, verify_copies: 
     by_digest = np.isin(found, copies, assume_unique=True)
     worse, better = np.divmod(found, width)
     known = np.full(found.size, -1.0) if verify_copies else np.where(by_digest, 1.0, -1.0)
-    return Edges(better, worse, known, by_digest)
+    return _Edges(better, worse, known, by_digest)
 
 
-def read_sets(sets: Scratch, group: int, members: Members, needed: npt.NDArray[np.bool_]) -> Sets:
+def _read_sets(sets: Scratch, group: int, members: _Members, needed: npt.NDArray[np.bool_]) -> Sets:
     """The sets of the members that are needed, by place; the others' are empty."""
     offsets = np.zeros(needed.size + 1, dtype=np.int64)
     np.cumsum(np.where(needed, members.sizes, 0), out=offsets[1:])

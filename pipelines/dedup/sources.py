@@ -19,10 +19,10 @@ from pipelines.catalogue import UNLISTED, Catalogue, load_catalogue
 from roots.errors import unknown_name
 from roots.settings import as_values
 
-Uint64s = npt.NDArray[np.uint64]
-SOURCES = ("host", "file", "catalogue")
-HOST = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?P<host>[^/?#:]*)"
-READ = ("url", "file_path")  # what a source is found from
+_Uint64s = npt.NDArray[np.uint64]
+_SOURCES = ("host", "file", "catalogue")
+_HOST = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?P<host>[^/?#:]*)"
+_READ = ("url", "file_path")  # what a source is found from
 FOUND = ("source", "license")  # what a catalogue adds, unless a stage before has it
 
 
@@ -36,8 +36,8 @@ class Sources:
     @classmethod
     def read(cls, rule: str, catalogue: str) -> "Sources":
         """Read the catalogue at a path; "" for none. Raises ValueError for an unknown rule or one without it."""
-        if rule not in SOURCES:
-            raise ValueError(unknown_name("rule for source", rule, SOURCES))
+        if rule not in _SOURCES:
+            raise ValueError(unknown_name("rule for source", rule, _SOURCES))
         if rule == "catalogue" and not catalogue:
             raise ValueError("source = catalogue: name one with dedup.catalogue=PATH")
         sources = load_catalogue(catalogue).sources
@@ -45,7 +45,7 @@ class Sources:
 
     def columns(self, known: Collection[str]) -> list[str]:
         """What is read of a document to find its source."""
-        return [name for name in READ if name in known]
+        return [name for name in _READ if name in known]
 
     def names(self, batch: pa.RecordBatch) -> pa.Array:
         """The source of each document; "" where nothing tells."""
@@ -53,14 +53,14 @@ class Sources:
         if self.rule == "file":
             return files
         urls = batch["url"].fill_null("") if "url" in batch.schema.names else empty(batch)
-        hosts = pc.utf8_lower(pc.struct_field(pc.extract_regex(urls, HOST), [0]).fill_null(""))
+        hosts = pc.utf8_lower(pc.struct_field(pc.extract_regex(urls, _HOST), [0]).fill_null(""))
         hosts = pc.if_else(pc.equal(hosts, ""), files, hosts)
         if self.rule == "host":
             return hosts
         found = self._catalogued(batch)
         return pc.if_else(pc.equal(found, UNLISTED), hosts, found)
 
-    def digests(self, batch: pa.RecordBatch) -> Uint64s:
+    def digests(self, batch: pa.RecordBatch) -> _Uint64s:
         """A number of each document's source, equal for one source, never 0; uint64 (rows,)."""
         return np.maximum(text_digests(self.names(batch), 3), np.uint64(1))
 
@@ -82,7 +82,7 @@ class Sources:
     def _catalogued(self, batch: pa.RecordBatch) -> pa.Array:
         catalogue = Catalogue.of_values(self.catalogue)
         urls, files = (
-            batch[name].to_pylist() if name in batch.schema.names else [None] * batch.num_rows for name in READ
+            batch[name].to_pylist() if name in batch.schema.names else [None] * batch.num_rows for name in _READ
         )
         return pa.array([catalogue.source_of(*each) for each in zip(urls, files, strict=True)], pa.string())
 

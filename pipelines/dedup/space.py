@@ -9,8 +9,8 @@ from pipelines.dedup.settings import Dedup
 from roots import shards, storage
 from roots.errors import SettingsError
 
-PROCESS_BYTES = 130 << 20  # of a Python process with Arrow and Numba before it holds anything; measured 125 to 132
-LEAST_BYTES = 48 << 20  # a worker needs this for batches of text and for writing
+_PROCESS_BYTES = 130 << 20  # of a Python process with Arrow and Numba before it holds anything; measured 125 to 132
+_LEAST_BYTES = 48 << 20  # a worker needs this for batches of text and for writing
 
 
 @dataclass(frozen=True)
@@ -26,44 +26,44 @@ class Cuts:
 
 
 EXACT_BYTES = 100  # a document in a part, at the worst moment (all digests equal)
-BAND_BYTES = 72
-GROUP_NODE_BYTES = 40
-GROUP_BYTES_EACH = GROUP_NODE_BYTES + 1  # a document in groups, where that is one task; measured 37
+_BAND_BYTES = 72
+_GROUP_NODE_BYTES = 40
+GROUP_BYTES_EACH = _GROUP_NODE_BYTES + 1  # a document in groups, where that is one task; measured 37
 
 
 def cut(documents: int, shingles: int, memory: int, workers: int) -> Cuts:
     """Cut the work of so many documents. Raises SettingsError where memory cannot hold the processes themselves."""
-    budget = (memory - PROCESS_BYTES) // workers - PROCESS_BYTES
-    alone = memory - 2 * PROCESS_BYTES - documents
-    if min(budget, alone) < LEAST_BYTES:
+    budget = (memory - _PROCESS_BYTES) // workers - _PROCESS_BYTES
+    alone = memory - 2 * _PROCESS_BYTES - documents
+    if min(budget, alone) < _LEAST_BYTES:
         least = max(
-            (PROCESS_BYTES + LEAST_BYTES) * workers + PROCESS_BYTES, 2 * PROCESS_BYTES + documents + LEAST_BYTES
+            (_PROCESS_BYTES + _LEAST_BYTES) * workers + _PROCESS_BYTES, 2 * _PROCESS_BYTES + documents + _LEAST_BYTES
         )
         raise SettingsError(
             f"dedup.memory is too little for {workers} workers and {documents} documents: "
             f"at least {-(-least >> 20)}M is needed, or fewer workers"
         )
-    held = budget - LEAST_BYTES // 2 - documents
-    held = max(held, LEAST_BYTES // 2)
+    held = budget - _LEAST_BYTES // 2 - documents
+    held = max(held, _LEAST_BYTES // 2)
     return Cuts(
         exact_parts=max(1, -(-documents * EXACT_BYTES // held)),
-        pair_parts=max(1, -(-documents * BAND_BYTES // held)),
-        nodes=max(1, alone // GROUP_NODE_BYTES),
+        pair_parts=max(1, -(-documents * _BAND_BYTES // held)),
+        nodes=max(1, alone // _GROUP_NODE_BYTES),
         group_bytes=max(4 << 20, min(held // 3, shingles // workers)),
         set_bytes=held // 2,
         stretch_bytes=min(32 << 20, max(8 << 20, shingles // (2 * workers)), held // 4),
     )
 
 
-STRETCH_BYTES = 64  # a document in a part of weigh
-END_BYTES = 64  # an end of an edge in a part of stars, while it is sorted
+_STRETCH_BYTES = 64  # a document in a part of weigh
+_END_BYTES = 64  # an end of an edge in a part of stars, while it is sorted
 
 
 def group_parts(documents: int, edges: int, cuts: Cuts) -> int:
     """How many tasks group so many documents, which hang together by so many edges: one, where it can hold all."""
     if documents <= cuts.nodes:
         return 1
-    return max(2, -(-(documents * STRETCH_BYTES + 2 * edges * END_BYTES) // (2 * cuts.set_bytes)))
+    return max(2, -(-(documents * _STRETCH_BYTES + 2 * edges * _END_BYTES) // (2 * cuts.set_bytes)))
 
 
 LINE_BYTES = 130  # a line in a part of repeats, while it is sorted
@@ -74,9 +74,9 @@ def line_parts(lines: int, cuts: Cuts) -> int:
     return max(1, -(-lines * LINE_BYTES // (2 * cuts.set_bytes)))  # sets are not held then
 
 
-SIGN_BYTES = 10 * 8 + 60  # a document in sign, and 8 more a band
-LINE_SCRATCH = 1.0  # a byte of text, in lines and what follows: a line is 20 to 45 bytes there
-PAIR_SCRATCH = 24  # a document and band, in pairs: measured 4 to 16
+_SIGN_BYTES = 10 * 8 + 60  # a document in sign, and 8 more a band
+_LINE_SCRATCH = 1.0  # a byte of text, in lines and what follows: a line is 20 to 45 bytes there
+_PAIR_SCRATCH = 24  # a document and band, in pairs: measured 4 to 16
 
 
 def estimate_scratch(chains: Mapping[str, Sequence[Path]], settings: Dedup) -> int:
@@ -91,8 +91,8 @@ def estimate_scratch(chains: Mapping[str, Sequence[Path]], settings: Dedup) -> i
         rows, size = released_size(chain[0])
         documents += receipts[-1].kept if receipts else rows
         text += max(size, *(receipt.text_bytes for receipt in receipts), 0)
-    lines = text * LINE_SCRATCH if settings.lines else 0
-    return documents * (SIGN_BYTES + settings.bands * (8 + PAIR_SCRATCH)) + text + int(lines)
+    lines = text * _LINE_SCRATCH if settings.lines else 0
+    return documents * (_SIGN_BYTES + settings.bands * (8 + _PAIR_SCRATCH)) + text + int(lines)
 
 
 def released_size(path: Path) -> tuple[int, int]:

@@ -25,7 +25,7 @@ from pipelines.dedup.steps import Steps
 from roots import shards
 from roots.stage import Stage
 
-UNIQUE_ROWS = 1 << 20  # neighbours that are gathered before they are freed of repetitions
+_UNIQUE_ROWS = 1 << 20  # neighbours that are gathered before they are freed of repetitions
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Stars(Stage):
                     mine &= neighbour < center
                 held.append((center[mine], neighbour[mine]))
                 size += held[-1][0].size
-            if size > max(UNIQUE_ROWS, found[0].size):
+            if size > max(_UNIQUE_ROWS, found[0].size):
                 found, held, size = _once(found, held), [], 0
         return _once(found, held)
 

@@ -37,22 +37,22 @@ from roots.errors import RootsError
 from roots.process import collect_seldom, keep_spare
 
 Row = dict[str, Any]
-Prepare = Callable[..., Callable[[Sequence[Any]], Iterator[Row]]]
+_Prepare = Callable[..., Callable[[Sequence[Any]], Iterator[Row]]]
 
-RETRIES = 2  # a child killed from outside is no fault of its page; the third time is the machine's
-PIPE_BYTES = 1 << 20  # the pipe's buffer, so that child and parent seldom wait for each other
+_RETRIES = 2  # a child killed from outside is no fault of its page; the third time is the machine's
+_PIPE_BYTES = 1 << 20  # the pipe's buffer, so that child and parent seldom wait for each other
 # Seconds that rows gather in the pipe before they are taken, once a child has given SOME: where both share a core, a
 # parent that takes each row as it comes throws the child out of the processor, and out of its caches, at every page.
 # Measured, CPU of extract with resiliparse on one core: 20 ms 3 to 5 % less, 50 ms 2 to 7 %, 100 ms 8 to 10 %; of the
 # whole main job on two cores 100 ms take 2 to 4 % less than 50, and 200 no less.
-GATHER_SECONDS = 0.1
+_GATHER_SECONDS = 0.1
 SOME = 64
-ROW_BYTES = 256 << 20  # a row beyond this is refused: it would be the parent's memory
-EXIT_MEMORY, EXIT_REFUSED = 77, 78
-ERROR_CHARS = 1000
-PR_SET_PDEATHSIG = 1
-HEADER = struct.Struct(">I")
-NUMBER = struct.Struct(">q")
+_ROW_BYTES = 256 << 20  # a row beyond this is refused: it would be the parent's memory
+_EXIT_MEMORY, EXIT_REFUSED = 77, 78
+_ERROR_CHARS = 1000
+_PR_SET_PDEATHSIG = 1
+_HEADER = struct.Struct(">I")
+_NUMBER = struct.Struct(">q")
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class GuardError(RootsError):
 
 
 def guarded(
-    prepare: Prepare | str,
+    prepare: _Prepare | str,
     arguments: Mapping[str, Any],
     items: Sequence[Any],
     limits: Limits,
@@ -117,7 +117,7 @@ def guarded(
         deaths = 0 if done > before else deaths
         if reason == "killed":
             deaths += 1
-            if deaths > RETRIES:
+            if deaths > _RETRIES:
                 raise GuardError("the process that reads pages was killed three times at one page: out of memory?")
         elif reason in ("unprepared", "refused"):
             raise GuardError(f"{function} {reason}: {child.error or 'it crashed'}")
@@ -129,7 +129,7 @@ def guarded(
 
 
 class _Server:
-    """The process that forks children: see `serve`."""
+    """The process that forks children: see `_serve`."""
 
     def __init__(self, preload: tuple[str, ...]) -> None:
         self.owner = os.getpid()
@@ -190,10 +190,10 @@ class _Child:
         self.verdict = ""  # ours, where we had to end it
         self.pipe, theirs = os.pipe()
         with suppress(OSError):  # a user has so much for pipes and no more: then it stays as it is
-            fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+            fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         body = json.dumps(job).encode()
         with suppress(OSError):  # a dead server shows as a pipe that ends, and as no pid
-            socket.send_fds(server.socket, [NUMBER.pack(len(body))], [theirs])
+            socket.send_fds(server.socket, [_NUMBER.pack(len(body))], [theirs])
             server.socket.sendall(body)
         os.close(theirs)
         self.pid = self._number()
@@ -202,9 +202,9 @@ class _Child:
         """A number from the server; -1 from a dead one."""
         data = b""
         with suppress(OSError):
-            while len(data) < NUMBER.size and (more := self.server.socket.recv(NUMBER.size - len(data))):
+            while len(data) < _NUMBER.size and (more := self.server.socket.recv(_NUMBER.size - len(data))):
                 data += more
-        return int(NUMBER.unpack(data)[0]) if len(data) == NUMBER.size else -1
+        return int(_NUMBER.unpack(data)[0]) if len(data) == _NUMBER.size else -1
 
     def rows(self) -> Iterator[Row]:
         """The rows, until the child ends, for whatever reason."""
@@ -217,22 +217,22 @@ class _Child:
                 self.verdict = "timeout"
                 return
             if given >= SOME:
-                time.sleep(GATHER_SECONDS)
-            block = os.read(self.pipe, PIPE_BYTES)
+                time.sleep(_GATHER_SECONDS)
+            block = os.read(self.pipe, _PIPE_BYTES)
             if not block:
                 self.ended = True
                 return
             held += block
             start = 0
-            while len(held) - start >= HEADER.size:
-                (length,) = HEADER.unpack_from(held, start)
-                if length > ROW_BYTES:
+            while len(held) - start >= _HEADER.size:
+                (length,) = _HEADER.unpack_from(held, start)
+                if length > _ROW_BYTES:
                     self.verdict = "memory"
                     return
-                end = start + HEADER.size + length
+                end = start + _HEADER.size + length
                 if len(held) < end:
                     break
-                frame = _unpacked(held[start + HEADER.size : end])
+                frame = _unpacked(held[start + _HEADER.size : end])
                 start = end
                 if isinstance(frame, str):
                     self.error = frame
@@ -261,7 +261,7 @@ class _Child:
 def _cause(status: int) -> str:
     """What a wait status says of the item in flight."""
     if not os.WIFSIGNALED(status):
-        return {0: "done", EXIT_MEMORY: "memory", EXIT_REFUSED: "refused"}.get(os.WEXITSTATUS(status), "crash")
+        return {0: "done", _EXIT_MEMORY: "memory", EXIT_REFUSED: "refused"}.get(os.WEXITSTATUS(status), "crash")
     number = os.WTERMSIG(status)
     if number in (signal.SIGPROF, signal.SIGXCPU):
         return "timeout"
@@ -271,7 +271,7 @@ def _cause(status: int) -> str:
     return "crash" if number in faults else "killed"
 
 
-def serve(control: int, preload: tuple[str, ...]) -> None:
+def _serve(control: int, preload: tuple[str, ...]) -> None:
     """Fork one child after another as the parent asks: the main of the server process."""
     parent = os.getppid()
     _die_with_parent(parent)
@@ -281,23 +281,23 @@ def serve(control: int, preload: tuple[str, ...]) -> None:
     keep_spare()
     link = socket.socket(fileno=control)
     while True:
-        head, files, _, _ = socket.recv_fds(link, NUMBER.size, 1)
-        if len(head) < NUMBER.size:
+        head, files, _, _ = socket.recv_fds(link, _NUMBER.size, 1)
+        if len(head) < _NUMBER.size:
             return
-        job = link.recv(NUMBER.unpack(head)[0], socket.MSG_WAITALL)
+        job = link.recv(_NUMBER.unpack(head)[0], socket.MSG_WAITALL)
         me = os.getpid()
         pid = os.fork()
         if pid == 0:
             _be_child(link, me, job, files[0])
         os.close(files[0])
-        link.sendall(NUMBER.pack(pid))
+        link.sendall(_NUMBER.pack(pid))
         _, status = os.waitpid(pid, 0)
-        link.sendall(NUMBER.pack(status))
+        link.sendall(_NUMBER.pack(status))
 
 
 def _die_with_parent(parent: int) -> None:
     """Be killed by the kernel when the process that started us ends, however it ends (Linux, prctl(2))."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before we asked
         os._exit(1)
 
@@ -314,7 +314,7 @@ def _be_child(link: socket.socket, server: int, job: bytes, pipe: int) -> NoRetu
         _work(json.loads(job), pipe)
         code = 0
     except MemoryError:
-        code = EXIT_MEMORY
+        code = _EXIT_MEMORY
     except RootsError:
         code = EXIT_REFUSED
         raise
@@ -330,7 +330,7 @@ def _report(pipe: int, error: BaseException | None) -> None:
     """Tell the parent what Python raised: one frame that is a text and no row."""
     if error is not None:
         last = "".join(traceback.format_exception_only(error)).strip()
-        _send(pipe, json.dumps(last[:ERROR_CHARS]).encode())
+        _send(pipe, json.dumps(last[:_ERROR_CHARS]).encode())
 
 
 def _work(job: Row, pipe: int) -> None:
@@ -368,7 +368,7 @@ def _unpacked(frame: bytearray) -> Any:
 
 
 def _send(pipe: int, frame: bytes) -> None:
-    data = memoryview(HEADER.pack(len(frame)) + frame)
+    data = memoryview(_HEADER.pack(len(frame)) + frame)
     while data:
         data = data[os.write(pipe, data) :]
 

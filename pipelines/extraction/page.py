@@ -13,11 +13,11 @@ from pipelines.extraction.engines import Engine, resiliparse, tidy
 from pipelines.extraction.extractors import QUICK, Bounds, check_extractor
 from pipelines.extraction.guard import Row
 
-IDENTITY = "plain"  # the name of no engine: the text as it stands, for plain text and WET
-PLAIN = frozenset({"text/plain", "text/markdown", "text/x-rst"})
+_IDENTITY = "plain"  # the name of no engine: the text as it stands, for plain text and WET
+_PLAIN = frozenset({"text/plain", "text/markdown", "text/x-rst"})
 
 # What engines raise over bad pages; anything else ends the child, which is a crash too, but costs a new child.
-ENGINE_ERRORS = (
+_ENGINE_ERRORS = (
     ArithmeticError,
     AssertionError,
     AttributeError,
@@ -33,7 +33,7 @@ _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)[^<>]*?(/?)>")
 _OPEN_ENDED = frozenset(
     {"area", "base", "br", "col", "dd", "dt", "embed", "hr", "img", "input", "li", "link", "meta", "p"}
 )
-MANY_TAGS = 10_000  # with fewer, even a quadratic parser needs no more than three seconds
+_MANY_TAGS = 10_000  # with fewer, even a quadratic parser needs no more than three seconds
 
 
 def find_engine(name: str) -> Engine:
@@ -71,16 +71,16 @@ def extract_page(record: Record, engine: Engine, name: str, bounds: Bounds) -> t
     if not record.body:
         return None, name, "extract.unreadable" if record.problem else "extract.empty"
     html = decode(record.body, record.header_charset).text  # without NUL and lone surrogates, as engines need it
-    if record.kind == "wet" or record.content_type in PLAIN:
+    if record.kind == "wet" or record.content_type in _PLAIN:
         plain = tidy(html)
-        return (plain, IDENTITY, None) if plain.strip() else (None, IDENTITY, "extract.empty")
+        return (plain, _IDENTITY, None) if plain.strip() else (None, _IDENTITY, "extract.empty")
     if len(html) > bounds.html_chars:
         return None, name, "extract.too_large"
     if is_deeper(html, bounds.depth):
         return None, name, "extract.too_deep"
     try:
         text = tidy(engine(html) or "")
-    except ENGINE_ERRORS:
+    except _ENGINE_ERRORS:
         return None, name, "extract.crash"
     return (text, name, None) if text else (None, name, "extract.empty")
 
@@ -90,7 +90,7 @@ def is_deeper(html: str, depth: int) -> bool:
 
     Elements whose end tag may be left out are not counted. Only pages with many tags are looked at.
     """
-    if html.count("<") < MANY_TAGS:
+    if html.count("<") < _MANY_TAGS:
         return False
     deep = 0
     for end, name, empty in (found.groups() for found in _TAG.finditer(html)):

@@ -123,41 +123,41 @@ def _cascade(html: str) -> str | None:
     page = _parse(html)
     if page is None:
         return yardstick
-    text = _ask(page, PRECISE)
-    if len(text) >= ENOUGH * len(yardstick):
+    text = _ask(page, _PRECISE)
+    if len(text) >= _ENOUGH * len(yardstick):
         return text
-    text = max(text, _ask(page, RECALL), key=len)
-    return text if len(text) >= LITTLE * len(yardstick) else yardstick
+    text = max(text, _ask(page, _RECALL), key=len)
+    return text if len(text) >= _LITTLE * len(yardstick) else yardstick
 
 
 def _long_text(text: str) -> str:
     """From the line before the first long line (a heading) to the last one; nothing where they are few."""
     lines = [line for line in text.split("\n") if line.strip()]
-    long = [place for place, line in enumerate(lines) if len(line) > LONG_LINE]
-    return "\n".join(lines[max(0, long[0] - 1) : long[-1] + 1]) if len(long) >= MANY_LONG_LINES else ""
+    long = [place for place, line in enumerate(lines) if len(line) > _LONG_LINE]
+    return "\n".join(lines[max(0, long[0] - 1) : long[-1] + 1]) if len(long) >= _MANY_LONG_LINES else ""
 
 
 def _has_comments(html: str) -> bool:
     lowered = html.lower()
-    return lowered.count("comment") + lowered.count("kommentar") > FEW_COMMENTS
+    return lowered.count("comment") + lowered.count("kommentar") > _FEW_COMMENTS
 
 
 # Chosen on the gold pages, 506 whole and 131 with snippets: full F1, snippets F1, ms a page (English pages); neighbours
-# differ by .005.  never the quick text .8816 .9335 20.0 (20.7); ENOUGH 0.6, 10 comments .8831 .9288 17.2 (15.1);
+# differ by .005.  never the quick text .8816 .9335 20.0 (20.7); _ENOUGH 0.6, 10 comments .8831 .9288 17.2 (15.1);
 # as it is here .8842 .9239 15.8 (13.6), and .8850 .9239 since the yardstick has no lines of authors and dates.
 # datatrove's trafilatura: .8619 .9325 23
-LONG_LINE = 100  # characters
-MANY_LONG_LINES = 20
-FEW_COMMENTS = 20  # times that a page's source says the word, in scripts and styles mostly
-ENOUGH = 0.4
-LITTLE = 0.1
-PRECISE = TrafilaturaOptions(precision=True, fast=True, comments=False)
-RECALL = TrafilaturaOptions(recall=True)
+_LONG_LINE = 100  # characters
+_MANY_LONG_LINES = 20
+_FEW_COMMENTS = 20  # times that a page's source says the word, in scripts and styles mostly
+_ENOUGH = 0.4
+_LITTLE = 0.1
+_PRECISE = TrafilaturaOptions(precision=True, fast=True, comments=False)
+_RECALL = TrafilaturaOptions(recall=True)
 
 ENGINES: dict[str, Engine] = {
     "cascade": _cascade,
     "trafilatura": _trafilatura(TrafilaturaOptions()),
     "trafilatura-precision": _trafilatura(TrafilaturaOptions(precision=True)),
-    "trafilatura-recall": _trafilatura(RECALL),
+    "trafilatura-recall": _trafilatura(_RECALL),
     "trafilatura-fast": _trafilatura(TrafilaturaOptions(fast=True)),
 }

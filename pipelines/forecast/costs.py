@@ -18,10 +18,10 @@ from roots.executors import Needs
 
 T = TypeVar("T")
 R = TypeVar("R")
-TICKS = os.sysconf("SC_CLK_TCK")
-PAGE = os.sysconf("SC_PAGE_SIZE")
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 LOOK_SECONDS = 0.02
-LIST_SECONDS = 0.25
+_LIST_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def cpu_seconds() -> float:
     below = [fields for pid, fields in tree().items() if pid != os.getpid()]
     ended = os.times()
     mine = time.process_time() + ended.children_user + ended.children_system
-    return mine + sum(sum(int(ticks) for ticks in fields[11:15]) for fields in below) / TICKS
+    return mine + sum(sum(int(ticks) for ticks in fields[11:15]) for fields in below) / _TICKS
 
 
 @dataclass
@@ -79,7 +79,7 @@ def memory_peak() -> Iterator[Peak]:
         pids: list[int] = []
         listed = 0.0
         while True:
-            if time.monotonic() - listed > LIST_SECONDS:
+            if time.monotonic() - listed > _LIST_SECONDS:
                 pids, listed = list(tree()), time.monotonic()
             peak.bytes = max(peak.bytes, sum(_resident(pid) for pid in pids))
             if ended.wait(LOOK_SECONDS):
@@ -97,7 +97,7 @@ def memory_peak() -> Iterator[Peak]:
 
 def _resident(pid: int) -> int:
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
     except (OSError, IndexError):
         return 0
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from pipelines.archives.packing import STEP, Archive, open_archive
 from roots.errors import InputError
 
-UNPACKED_BYTES = 8 << 30  # of an archive packed as one stream, which must be unpacked to be cut
-LONGEST = 16  # times the bytes wanted: a piece may be longer by one record, but not without end
-LONGEST_RECORD = 32 << 20  # bytes, of a piece of one record
+_UNPACKED_BYTES = 8 << 30  # of an archive packed as one stream, which must be unpacked to be cut
+_LONGEST = 16  # times the bytes wanted: a piece may be longer by one record, but not without end
+_LONGEST_RECORD = 32 << 20  # bytes, of a piece of one record
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def _ending(path: Path) -> str:
 
 def _cut(path: Path, at: int, size: int, ends: dict[Path, int], target: Path) -> Piece | None:
     """Cut the records from `at` on out of an archive; None where an earlier piece holds them, or there is none."""
-    with open_archive(path, UNPACKED_BYTES) as archive:
+    with open_archive(path, _UNPACKED_BYTES) as archive:
         stored, readable = path.stat().st_size, archive.path.stat().st_size
         scale = stored / readable  # 1 but for archives packed as one stream, which are read unpacked
         start = archive.find(max(ends.get(path, 0), int(at / scale)))
@@ -66,7 +66,7 @@ def _cut(path: Path, at: int, size: int, ends: dict[Path, int], target: Path) ->
         if start is None:
             return None
         end = archive.find(start + int(size / scale))
-        end = min(readable if end is None else end, start + max(LONGEST_RECORD, LONGEST * int(size / scale)))
+        end = min(readable if end is None else end, start + max(_LONGEST_RECORD, _LONGEST * int(size / scale)))
         ends[path] = end
         _copy(archive, start, end, target)
     return Piece(target, (end - start) * scale)

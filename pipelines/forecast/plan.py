@@ -22,14 +22,14 @@ from pipelines.forecast.estimates import LEAST_PIECES, NOTHING, Interval, elapse
 from pipelines.forecast.pieces import Piece, draw_pieces
 from roots.stage import Manifest, sha256_of
 
-GROWTH = 1.5  # times the cost of a document, for ten times the documents: the bound of tests/benchmarks/dedup_scale.py
-ALONE = ("dedup.groups",)  # sub-steps of dedup that are one task, where its memory holds something of each document
-SPREAD = 8  # times the CPU seconds of that task, where many share it: measured on 4 million documents
-ENOUGH = 1000  # documents in dedup's sample; with fewer its cost is a guess
+_GROWTH = 1.5  # times the cost of a document, for ten times the documents: the bound of tests/benchmarks/dedup_scale.py
+_ALONE = ("dedup.groups",)  # sub-steps of dedup that are one task, where its memory holds something of each document
+_SPREAD = 8  # times the CPU seconds of that task, where many share it: measured on 4 million documents
+_ENOUGH = 1000  # documents in dedup's sample; with fewer its cost is a guess
 GROUP_BYTES = 64 << 20  # a shard's row group in the making, its copy and its packed form: small pieces never fill one
-ROW_BYTES = 600  # what a worker holds of each record of an archive while it works on it
-LEAST_DRIVER_SECONDS = 0.0005  # a shard: reading a receipt and handing out a task are never less
-TINY = 7  # pieces of one record
+_ROW_BYTES = 600  # what a worker holds of each record of an archive while it works on it
+_LEAST_DRIVER_SECONDS = 0.0005  # a shard: reading a receipt and handing out a task are never less
+_TINY = 7  # pieces of one record
 DIGESTED = "index"  # the stage whose workers digest the archives, before they read them
 
 
@@ -106,10 +106,10 @@ class Forecast:
     @property
     def warnings(self) -> list[str]:
         """What makes the forecast worth little."""
-        few = {one.language: sum(one.rows) for one in self.measured if one.stage == "dedup" and sum(one.rows) < ENOUGH}
+        few = {one.language: sum(one.rows) for one in self.measured if one.stage == "dedup" and sum(one.rows) < _ENOUGH}
         return [
             f"{language}: only {rows} documents of the sample came as far as dedup, so its cost is a guess; draw more: "
-            f"--set plan.pieces={len(self.sizes) * min(100, math.ceil(ENOUGH / max(1, rows)))}"
+            f"--set plan.pieces={len(self.sizes) * min(100, math.ceil(_ENOUGH / max(1, rows)))}"
             for language, rows in few.items()
         ]
 
@@ -155,7 +155,7 @@ def forecast(
     named = {f"{piece.path.name.partition('.')[0]}.parquet": piece.path for piece in pieces}
     meter = Metered()
     _measure(scratch / "warm", codes, dict([min(named.items())]), values, meter)  # models are loaded, passes compiled
-    tiny = draw_pieces(paths, scratch / "tiny", TINY, 1, settings.seed)
+    tiny = draw_pieces(paths, scratch / "tiny", _TINY, 1, settings.seed)
     least = _measure(
         scratch / "least", codes, {f"{piece.path.stem}.parquet": piece.path for piece in tiny}, values, meter
     )
@@ -206,7 +206,7 @@ def _measured(
     if stage in ("dedup", "shard"):
         held = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         cpu, written = (sum(cpu),), (float(held),)
-    alone = sum(cost.cpu_seconds for cost in costs if cost.stage in ALONE)
+    alone = sum(cost.cpu_seconds for cost in costs if cost.stage in _ALONE)
     peak = max((cost.peak_bytes for cost in costs), default=0)
     return Measured(language, stage, cpu, alone, rows, kept, written, peak, driver)
 
@@ -218,7 +218,7 @@ def _beside(one: Measured, least: Measured, pieces: int, tiny: int) -> Measured:
     )  # a run of its own costs something, whatever it does
     return replace(
         one,
-        driver_seconds=max(LEAST_DRIVER_SECONDS, more / max(1, pieces - tiny)),
+        driver_seconds=max(_LEAST_DRIVER_SECONDS, more / max(1, pieces - tiny)),
         fixed_seconds=median(least.cpu_seconds),
         fixed_bytes=median(least.written),
         fixed_alone=least.alone_seconds,
@@ -270,18 +270,18 @@ class _Scale:
             unsure = (1.0, 1.0)
             if rows.middle:
                 unsure = (max(0.0, rows.low / rows.middle - few), rows.high / rows.middle + few)
-            up = GROWTH ** max(0.0, math.log10(self.whole / sum(self.sizes))) if one.stage == "dedup" else 1.0
+            up = _GROWTH ** max(0.0, math.log10(self.whole / sum(self.sizes))) if one.stage == "dedup" else 1.0
             cpu = Interval(cpu.middle * unsure[0], cpu.middle, cpu.middle * unsure[1] * up)
             disk = Interval(disk.middle * unsure[0], disk.middle, disk.middle * unsure[1])
         driver = self.archives * one.driver_seconds
         if one.stage == DIGESTED:  # pieces are small, and were digested by the driver
             measured = sum(self.sizes) / len(self.sizes) * self.hash_seconds
-            driver = self.archives * max(LEAST_DRIVER_SECONDS, one.driver_seconds - measured)
+            driver = self.archives * max(_LEAST_DRIVER_SECONDS, one.driver_seconds - measured)
             digests = self.whole * self.hash_seconds
             cpu = cpu.plus(Interval(digests, digests, digests))
         memory = self._memory(one, rows.middle)
         if one.stage == "dedup" and rows.middle * GROUP_BYTES_EACH > memory[1]:
-            more = alone * (SPREAD - 1)
+            more = alone * (_SPREAD - 1)
             cpu, alone = cpu.plus(Interval(more, more, more)), 0.0
         tasks = self._final_shards(disk.middle) if one.stage == "shard" else self.archives
         return Stage(one.language, one.stage, tasks, rows, kept, cpu, disk, memory, driver, alone)
@@ -303,7 +303,7 @@ class _Scale:
         """Of one worker; dedup's processes share what its setting allows."""
         if one.stage == "dedup":
             return float(one.peak_bytes), float(parse_bytes(str(self.values.get("dedup", {}).get("memory", "2G"))))
-        return float(one.peak_bytes), one.peak_bytes + GROUP_BYTES + ROW_BYTES * rows / self.archives
+        return float(one.peak_bytes), one.peak_bytes + GROUP_BYTES + _ROW_BYTES * rows / self.archives
 
     def _final_shards(self, size: float) -> int:
         packed = float(self.values.get("shard", {}).get("shard_bytes", 256_000_000)) / 2.5  # measured: bench of formats

@@ -29,7 +29,7 @@ from filters.signals.measures import MEASURES
 from roots.errors import InputError
 from roots.shards import read_kept, write_text
 
-LABELS = {"fine": True, "good": True, "junk": False, "bad": False}
+_LABELS = {"fine": True, "good": True, "junk": False, "bad": False}
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,13 @@ def read_labels(path: Path) -> dict[str, bool]:
     try:
         held: Any = json.loads(path.read_text(encoding="utf-8"))
         labels = held.get("labels", held)
-        return {str(key): LABELS[str(value).lower()] for key, value in labels.items()}
+        return {str(key): _LABELS[str(value).lower()] for key, value in labels.items()}
     except FileNotFoundError:
         raise InputError(f"no file {path}") from None
     except (ValueError, AttributeError) as error:
         raise InputError(f"{path} is no file of labels: {error}") from None
     except KeyError as error:
-        raise InputError(f"{path}: a label is {error}; known are {', '.join(LABELS)}") from None
+        raise InputError(f"{path}: a label is {error}; known are {', '.join(_LABELS)}") from None
 
 
 def derive_labelled(language: Language, labels: Path, chains: Sequence[Sequence[Path]], target: Path) -> Derived:

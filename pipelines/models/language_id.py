@@ -97,7 +97,7 @@ def _parts(text: str, count: int) -> Iterator[str]:
     return (text[at : at + size] for at in range(0, len(text), size))
 
 
-def write_samples(texts: Texts, wanted: Collection[str], settings: Training, path: Path) -> None:
+def _write_samples(texts: Texts, wanted: Collection[str], settings: Training, path: Path) -> None:
     """Write the file a model is trained from: one sample a line, in an order that the seed alone decides."""
     lines = []
     for label, sources in sorted(texts.items()):
@@ -164,7 +164,7 @@ class Inputs:
     sentences: Mapping[str, Path] = field(default_factory=dict)  # label -> one more file, a sentence a line
 
 
-def gather(inputs: Inputs, settings: Training) -> Texts:
+def _gather(inputs: Inputs, settings: Training) -> Texts:
     """All text to learn from, by label."""
     free = _joined(read_folder(folder) for folder in inputs.open)
     if inputs.declarations:
@@ -194,7 +194,7 @@ def train(inputs: Inputs, target: Path, settings: Training | None = None) -> dic
     """
     settings = settings or Training()
     wanted = sorted(set(wanted_labels().values()))
-    texts = gather(inputs, settings)
+    texts = _gather(inputs, settings)
     lacking = [label for label in wanted if label not in texts]
     if lacking:
         raise InputError(f"no text of {', '.join(lacking)}")
@@ -207,22 +207,22 @@ def train(inputs: Inputs, target: Path, settings: Training | None = None) -> dic
         lines, first = Path(folder) / "samples.txt", Path(folder) / "first.ftz"
         unmet = set(poor[::2])  # the wide model knows these, so the arbiter can do something about them
         met = {label: found for label, found in learnt.items() if label not in unmet}
-        write_samples(met, wanted, settings, lines)
+        _write_samples(met, wanted, settings, lines)
         fit(lines, settings, first)
         arbiter = _teach(first, {**kept, **{label: texts[label] for label in unmet}}, wanted, settings)
         left_out, without = _strange(texts, met, settings)
         if left_out:
-            write_samples(without, wanted, settings, lines)
+            _write_samples(without, wanted, settings, lines)
             fit(lines, settings, first)
             asked = {**{label: kept[label] for label in wanted}, **left_out}
             examples = _examples(first, asked, wanted, settings)
             arbiter = with_doubt(arbiter, examples, left_out, settings.passing, settings.lost)
-        write_samples(learnt, wanted, settings, lines)
+        _write_samples(learnt, wanted, settings, lines)
         fit(lines, settings, target)
     card = {
         "sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
         "training": asdict(settings),
-        "sources": {label: described(sources) for label, sources in sorted(texts.items())},
+        "sources": {label: _described(sources) for label, sources in sorted(texts.items())},
         "wide": sorted(arbiter.wide),
         "weights": {label: list(weights) for label, weights in sorted(arbiter.weights.items())},
     }
@@ -230,7 +230,7 @@ def train(inputs: Inputs, target: Path, settings: Training | None = None) -> dic
     return card
 
 
-def described(sources: Sequence[Source]) -> dict[str, list[str | int]]:
+def _described(sources: Sequence[Source]) -> dict[str, list[str | int]]:
     """Licence and characters of every source, by name: what the card says of a language."""
     found: dict[str, list[str | int]] = {}
     for source in sources:

@@ -9,15 +9,15 @@ from filters.language_id.identify import LanguageModel, load_model, split_label
 from filters.language_id.scripts import identify
 from pipelines.models.language_id_text import Texts, read_folder, wanted_labels
 
-FLOOR = 0.5  # score below which a text counts as in none of the wanted languages: filters/languages/default.toml
+_FLOOR = 0.5  # score below which a text counts as in none of the wanted languages: filters/languages/default.toml
 # Codes that are one language here: Twi is Akan, and FLORES has it under both names
-ONE = {"aka": "twi", "fat": "twi"}
+_ONE = {"aka": "twi", "fat": "twi"}
 
-Answer = tuple[str, float]  # language, its score
+_Answer = tuple[str, float]  # language, its score
 
 
 @dataclass(frozen=True)
-class Score:
+class _Score:
     """How texts of one language were told. Shares are of its texts, but for `precision`."""
 
     language: str
@@ -25,7 +25,7 @@ class Score:
     recall: float
     precision: float  # of texts told to be in it, over the texts of wanted languages
     f1: float
-    passing: float  # told right, with a score of at least FLOOR
+    passing: float  # told right, with a score of at least _FLOOR
     median: float  # of the scores of texts told right
     others: tuple[tuple[str, int], ...]  # what the others were taken for, most first
 
@@ -34,8 +34,10 @@ class Score:
 class Report:
     """Scores of the wanted languages, and how many texts of each other language passed for one of them."""
 
-    wanted: tuple[Score, ...]
-    taken: Mapping[str, float]  # foreign language -> share of its texts told to be in a wanted one, at least FLOOR sure
+    wanted: tuple[_Score, ...]
+    taken: Mapping[
+        str, float
+    ]  # foreign language -> share of its texts told to be in a wanted one, at least _FLOOR sure
     texts: Mapping[str, int]  # foreign language -> texts
 
     @property
@@ -73,7 +75,7 @@ def evaluate(folder: Path, model: str = "") -> Report:
 def measure(texts: Texts, model: LanguageModel) -> Report:
     """Tell the language of every text, and compare with the label it lies under."""
     wanted = {one_of(label) for label in wanted_labels().values()}
-    told: dict[str, list[Answer]] = defaultdict(list)
+    told: dict[str, list[_Answer]] = defaultdict(list)
     for label, sources in texts.items():
         for source in sources:
             told[one_of(label)] += (answer(text, model) for text in source.documents)
@@ -81,12 +83,12 @@ def measure(texts: Texts, model: LanguageModel) -> Report:
     foreign = {code: answers for code, answers in told.items() if code not in wanted}
     return Report(
         tuple(_score(code, told[code], named[code]) for code in sorted(told) if code in wanted),
-        {code: _share(lang in wanted and sure >= FLOOR for lang, sure in found) for code, found in foreign.items()},
+        {code: _share(lang in wanted and sure >= _FLOOR for lang, sure in found) for code, found in foreign.items()},
         {code: len(found) for code, found in foreign.items()},
     )
 
 
-def answer(text: str, model: LanguageModel) -> Answer:
+def answer(text: str, model: LanguageModel) -> _Answer:
     """The language of a text and how sure it is; ("und", 0) for a text of no letter."""
     labels = identify(text, model, 1)
     return (one_of(labels[0][0]), labels[0][1]) if labels else ("und", 0.0)
@@ -95,16 +97,16 @@ def answer(text: str, model: LanguageModel) -> Answer:
 def one_of(label: str) -> str:
     """The language of a label, with names of the same language as one."""
     code = split_label(label)[0]
-    return ONE.get(code, code)
+    return _ONE.get(code, code)
 
 
-def _score(code: str, answers: Sequence[Answer], named: int) -> Score:
+def _score(code: str, answers: Sequence[_Answer], named: int) -> _Score:
     right = sorted(sure for language, sure in answers if language == code)
     recall, precision = len(right) / len(answers), len(right) / max(1, named)
-    return Score(
+    return _Score(
         code, len(answers), recall, precision,
         2 * recall * precision / (recall + precision) if right else 0.0,
-        sum(sure >= FLOOR for sure in right) / len(answers),
+        sum(sure >= _FLOOR for sure in right) / len(answers),
         right[len(right) // 2] if right else 0.0,
         tuple(Counter(language for language, _ in answers if language != code).most_common(3)),
     )  # fmt: skip

@@ -21,8 +21,8 @@ from filters.language_id.scripts import HAN, script_of
 from roots.errors import InputError
 
 Texts = dict[str, list[Source]]  # by label
-CHINESE = "zho_Hans"  # one label for both forms of it: filters.language_id.scripts tells them apart
-SHORTEST = 1000  # characters of a declaration: shorter ones are torn
+_CHINESE = "zho_Hans"  # one label for both forms of it: filters.language_id.scripts tells them apart
+_SHORTEST = 1000  # characters of a declaration: shorter ones are torn
 _PARAGRAPH = re.compile(r"<(?:p|h1|h2|h3|li)[^>]*>(.*?)</", re.S)
 _LANGUAGE = re.compile(r'data-iso6393="([a-z]{3})"')
 # Codes of the package -> ours, where a dialect counts to a language that models know
@@ -33,7 +33,7 @@ def wanted_labels() -> dict[str, str]:
     """Code -> label of all languages that have a file: "fr" -> "fra_Latn"; the two forms of Chinese are one label."""
     found = {code: load_language(code) for code in known_codes()}
     return {
-        code: CHINESE if language.iso639_3 == "zho" else f"{language.iso639_3}_{language.script}"
+        code: _CHINESE if language.iso639_3 == "zho" else f"{language.iso639_3}_{language.script}"
         for code, language in found.items()
     }
 
@@ -50,7 +50,7 @@ def read_folder(folder: Path) -> Texts:
             code, script = split_label(labels.get(name) or label_of(name))
             if script == UNKNOWN_SCRIPT and sources:
                 script = script_of(" ".join(sources[0].documents)[:10_000])
-            texts.setdefault(CHINESE if code == "zho" else f"{code}_{script}", []).extend(sources)
+            texts.setdefault(_CHINESE if code == "zho" else f"{code}_{script}", []).extend(sources)
     if not texts:
         raise InputError(
             f"no text in {folder}: a file a language is expected, such as fr.jsonl.gz, fr.txt, fra_Latn.dev"
@@ -97,7 +97,7 @@ def read_declarations(folder: Path) -> Texts:
         page = path.read_text(encoding="utf-8")
         code = _LANGUAGE.search(page)
         text = _one_line(html.unescape(" ".join(_PARAGRAPH.findall(page))))
-        if code and len(text) > SHORTEST:
+        if code and len(text) > _SHORTEST:
             texts[_declared(path.stem, code[1], text, wanted)].append(text)
     texts.pop("", None)
     if not texts:
@@ -113,7 +113,7 @@ def _declared(name: str, code: str, text: str, wanted: Collection[str]) -> str:
     """
     code = split_label(label_of(_CODES.get(code, code)))[0]
     script = script_of(text)
-    label = CHINESE if code == "zho" else f"{code}_{script}"
+    label = _CHINESE if code == "zho" else f"{code}_{script}"
     is_wanted = any(split_label(known)[0] == code for known in wanted)
     spoken = script in HAN and code not in ("zho", "yue")
     old = is_wanted and label not in wanted

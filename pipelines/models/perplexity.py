@@ -17,9 +17,9 @@ from pipelines.models.bounds import read_reference
 from roots.errors import InputError, SettingsError
 from roots.stage import sha256_of
 
-TRAINER, PACKER = "lmplz", "build_binary"
+_TRAINER, PACKER = "lmplz", "build_binary"
 GET = (
-    f"training needs KenLM's {TRAINER} on the PATH: build it from https://github.com/kpu/kenlm (cmake, Boost) "
+    f"training needs KenLM's {_TRAINER} on the PATH: build it from https://github.com/kpu/kenlm (cmake, Boost) "
     "or install it with conda (package kenlm)"
 )
 
@@ -48,7 +48,7 @@ def train(
     perplexity of what was held out. Raises SettingsError where the tool is not there, InputError where it fails.
     """
     how = how or ModelTraining()
-    if shutil.which(TRAINER) is None:
+    if shutil.which(_TRAINER) is None:
         raise SettingsError(GET)
     kept: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -57,7 +57,7 @@ def train(
             _write_lines(_documents(references), file, kept, how, pieces)
         prune = ["--prune", *map(str, how.prune)] if any(how.prune) else []
         _run(
-            [TRAINER, "-o", str(how.order), "-S", how.memory, "-T", folder, "--discount_fallback", "--skip_symbols",
+            [_TRAINER, "-o", str(how.order), "-S", how.memory, "-T", folder, "--discount_fallback", "--skip_symbols",
              *prune, "--text", str(lines), "--arpa", str(arpa)]
         )  # fmt: skip
         if shutil.which(PACKER):

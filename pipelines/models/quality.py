@@ -15,7 +15,7 @@ from pipelines.models.language_id import fit_file
 from roots.errors import InputError, SettingsError
 from roots.stage import sha256_of
 
-LEAST = 50  # documents of each kind: of fewer, a classifier learns the documents by heart
+_LEAST = 50  # documents of each kind: of fewer, a classifier learns the documents by heart
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ def train(
     how = how or QualityTraining()
     kinds = {GOOD: _documents(good, how), BAD: _documents(bad, how)}
     least = min(len(texts) for texts in kinds.values())
-    if least < LEAST:
-        raise InputError(f"{least} documents are too few to learn from: at least {LEAST} good and {LEAST} bad ones")
+    if least < _LEAST:
+        raise InputError(f"{least} documents are too few to learn from: at least {_LEAST} good and {_LEAST} bad ones")
     learnt: list[str] = []
     kept: dict[str, list[str]] = {}
     for label, texts in kinds.items():

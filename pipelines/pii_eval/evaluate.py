@@ -23,7 +23,7 @@ from pipelines.pii_eval.scores import Counts, FalsePositive, Report
 from roots.errors import InputError, SettingsError, unknown_name
 
 # Names of kinds in published sets -> ours. What is not here is an identity number of some country, or not judged.
-LABELS: Mapping[str, str] = {
+_LABELS: Mapping[str, str] = {
     "EMAIL": "email", "EMAIL_ADDRESS": "email", "PHONE": "phone", "PHONE_NUMBER": "phone", "IP_ADDRESS": "ip_address",
     "CREDIT_CARD": "payment_card", "IBAN": "iban", "IBAN_CODE": "iban", "KEY": "key", "US_SSN": "national_id",
     "IN_AADHAAR": "national_id", "SA_ID": "national_id", "CN_ID": "national_id", "FR_NIR": "national_id",
@@ -55,7 +55,7 @@ def read_labelled(path: Path) -> Iterator[Labelled]:
         with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
             for number, line in enumerate(file):
                 row = json.loads(line)
-                spans = [Span(LABELS[s["type"]], s["start"], s["end"]) for s in row["spans"] if s["type"] in LABELS]
+                spans = [Span(_LABELS[s["type"]], s["start"], s["end"]) for s in row["spans"] if s["type"] in _LABELS]
                 spans.sort(key=lambda span: span.start)
                 apart = [span for span in spans if _leads_to_nobody(row["text"], span)]
                 judged = tuple(span for span in spans if span not in apart)

@@ -23,7 +23,7 @@ from stdnum.fr import nir
 from filters.personal_data import Span, regions_of
 from filters.personal_data.devices import _BASE58
 
-Draw = Callable[[random.Random, str], str]  # language -> value
+_Draw = Callable[[random.Random, str], str]  # language -> value
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ def _wallet(rng: random.Random, language: str) -> str:
     return "1" * (len(data) - len(data.lstrip(b"\0"))) + text
 
 
-VALUES: dict[str, Draw] = {
+VALUES: dict[str, _Draw] = {
     "email": _email, "phone": _phone, "ip_address": _ip, "payment_card": _card, "iban": _iban,
     "national_id": _national_id, "key": _key, "user": _user, "mac_address": _mac, "coordinates": _coordinates,
     "crypto_address": _wallet,
@@ -262,8 +262,8 @@ LOOK_ALIKES: tuple[Callable[[random.Random], str], ...] = (
 )
 
 # Languages whose texts have digits of their own: the first of the ten.
-NATIVE_ZERO = {"ar": 0x660, "ur": 0x6F0, "hi": 0x966, "ne": 0x966, "bn": 0x9E6, "ta": 0xBE6}
-NUMBERS = frozenset(["phone", "payment_card", "national_id", "ip_address"])
+_NATIVE_ZERO = {"ar": 0x660, "ur": 0x6F0, "hi": 0x966, "ne": 0x966, "bn": 0x9E6, "ta": 0xBE6}
+_NUMBERS = frozenset(["phone", "payment_card", "national_id", "ip_address"])
 
 
 def sentences() -> dict[str, dict[str, str]]:
@@ -290,8 +290,8 @@ def _document(id_: str, language: str, kind: str, sentence: str, other: str, rng
     parts: list[tuple[str, str, str]] = [(other, rng.choice(LOOK_ALIKES)(rng), "") for _ in range(rng.randint(1, 2))]
     if kind != "other":
         value = VALUES[kind](rng, language)
-        if kind in NUMBERS and language in NATIVE_ZERO and ":" not in value and rng.random() < 0.25:
-            value = "".join(chr(NATIVE_ZERO[language] + int(char)) if char.isdigit() else char for char in value)
+        if kind in _NUMBERS and language in _NATIVE_ZERO and ":" not in value and rng.random() < 0.25:
+            value = "".join(chr(_NATIVE_ZERO[language] + int(char)) if char.isdigit() else char for char in value)
         parts.insert(rng.randint(0, len(parts)), (sentence, value, kind))
     text, spans = "", list[Span]()
     for carrier, value, name in parts:

@@ -31,7 +31,7 @@ def of_preset(name: str) -> Contender:
     return Contender(lambda text, language: finder.find(text, regions_of(language)), frozenset(k.name for k in chosen))
 
 
-PRESIDIO_KINDS: Mapping[str, str] = {
+_PRESIDIO_KINDS: Mapping[str, str] = {
     "EMAIL_ADDRESS": "email", "IP_ADDRESS": "ip_address", "PHONE_NUMBER": "phone", "CREDIT_CARD": "payment_card",
     "IBAN_CODE": "iban", "CRYPTO": "crypto_address", "MAC_ADDRESS": "mac_address", "US_SSN": "national_id",
     "IN_AADHAAR": "national_id", "ES_NIF": "national_id", "ES_NIE": "national_id",
@@ -46,7 +46,7 @@ def presidio() -> Contender:
     patterns = [
         each
         for each in registry.get_recognizers(language="en", all_fields=True)
-        if set(each.supported_entities) & set(PRESIDIO_KINDS)
+        if set(each.supported_entities) & set(_PRESIDIO_KINDS)
         and (isinstance(each, module.PatternRecognizer) or type(each).__name__ == "PhoneRecognizer")
     ]
 
@@ -54,14 +54,14 @@ def presidio() -> Contender:
         found: list[Any] = []
         for recognizer in patterns:
             found += recognizer.analyze(text, recognizer.supported_entities, None) or []
-        found = [each for each in found if each.entity_type in PRESIDIO_KINDS]
+        found = [each for each in found if each.entity_type in _PRESIDIO_KINDS]
         found.sort(key=lambda each: (-each.score, each.start - each.end, each.start))
-        return _apart([Span(PRESIDIO_KINDS[each.entity_type], each.start, each.end) for each in found])
+        return _apart([Span(_PRESIDIO_KINDS[each.entity_type], each.start, each.end) for each in found])
 
-    return Contender(find, frozenset(PRESIDIO_KINDS.values()))
+    return Contender(find, frozenset(_PRESIDIO_KINDS.values()))
 
 
-SCRUBADUB_KINDS: Mapping[str, str] = {
+_SCRUBADUB_KINDS: Mapping[str, str] = {
     "email": "email", "phone": "phone", "credit_card": "payment_card", "twitter": "user",
     "social_security_number": "national_id", "national_insurance_number": "national_id",
 }  # fmt: skip
@@ -72,10 +72,10 @@ def scrubadub() -> Contender:
     scrubber = import_module("scrubadub").Scrubber()
 
     def find(text: str, language: str) -> list[Span]:
-        found = [each for each in scrubber.iter_filth(text) if each.type in SCRUBADUB_KINDS]
-        return _apart([Span(SCRUBADUB_KINDS[each.type], each.beg, each.end) for each in found])
+        found = [each for each in scrubber.iter_filth(text) if each.type in _SCRUBADUB_KINDS]
+        return _apart([Span(_SCRUBADUB_KINDS[each.type], each.beg, each.end) for each in found])
 
-    return Contender(find, frozenset(SCRUBADUB_KINDS.values()))
+    return Contender(find, frozenset(_SCRUBADUB_KINDS.values()))
 
 
 def datatrove() -> Contender:

@@ -14,9 +14,9 @@ from pipelines.archives.records import Limits
 from pipelines.programs.trees import SourceFile, origin, read_tree, url_of
 
 KIND = "source"  # of a record of the index that is a file of a source tree
-CHARSET = "utf-8"
-UNDECODABLE = 0.1  # share of undecodable characters above which a file is no text
-UNKNOWN = "LicenseRef-unknown"  # SPDX's name for a licence that is not on its list
+_CHARSET = "utf-8"
+_UNDECODABLE = 0.1  # share of undecodable characters above which a file is no text
+_UNKNOWN = "LicenseRef-unknown"  # SPDX's name for a licence that is not on its list
 
 # Why a file of a source tree is dropped; those that a record of a web archive can have too are in pipelines.index.
 REASONS: dict[str, str] = {
@@ -59,7 +59,7 @@ def _look(file: SourceFile, licences: Mapping[str, str]) -> dict[str, Any]:
     if not file.data.strip():
         return {"drop": "index.empty"}
     text, charset, told_by = source_text(file.data)
-    if b"\0" in file.data or text.count("�") > UNDECODABLE * len(text):
+    if b"\0" in file.data or text.count("�") > _UNDECODABLE * len(text):
         return {"drop": "index.undecodable"}
     row: dict[str, Any] = {"charset": charset, "charset_from": told_by, "quick_chars": len(text), "signals": []}
     code = code_language(file.path, text)
@@ -72,7 +72,7 @@ def _look(file: SourceFile, licences: Mapping[str, str]) -> dict[str, Any]:
 def source_text(data: bytes) -> tuple[str, str, str]:
     """A program's text with line feeds alone, its charset, and what told it: nearly all are UTF-8."""
     try:
-        text, charset, told_by = data.decode("utf-8-sig"), CHARSET, CHARSET
+        text, charset, told_by = data.decode("utf-8-sig"), _CHARSET, _CHARSET
     except UnicodeDecodeError:
         found = decode(data, None)
         text, charset, told_by = found.text, found.charset, found.charset_from
@@ -94,7 +94,7 @@ def _licences(source: Path, limits: Limits) -> dict[str, str]:
                 said.setdefault(folder, expression)
         else:
             # One that is not known stands as such, so that nothing below takes the licence of a folder above.
-            texts.setdefault(folder, set()).add(licence_of_text(text) or UNKNOWN)
+            texts.setdefault(folder, set()).add(licence_of_text(text) or _UNKNOWN)
     return {folder: " AND ".join(sorted(found)) for folder, found in texts.items()} | said
 
 

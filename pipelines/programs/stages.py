@@ -31,10 +31,10 @@ from roots.settings import build
 from roots.shards import BATCH_ROWS, read_kept
 from roots.stage import Stage
 
-ENGINE = "source"  # in the place of an extractor: the text as it stands
+_ENGINE = "source"  # in the place of an extractor: the text as it stands
 BATCH_CHARS = 8 << 20
 
-MEASURED = pa.schema([schema.ID, *(pa.field(name, kind.type) for name, kind in CODE_MEASURES.items()), schema.DROP])
+_MEASURED = pa.schema([schema.ID, *(pa.field(name, kind.type) for name, kind in CODE_MEASURES.items()), schema.DROP])
 PROGRAM = pa.schema([*DOCUMENT, pa.field("path", pa.string()), pa.field("license", pa.string())])
 
 
@@ -121,7 +121,7 @@ class ExtractPrograms(Stage):
             if file.place == place and file.data:
                 return {
                     "text": source_text(file.data)[0],
-                    "extractor": ENGINE,
+                    "extractor": _ENGINE,
                     "language": self.language,
                     "language_score": 1.0,
                     "top_langs": [{"label": self.language, "score": 1.0}],
@@ -132,12 +132,12 @@ class ExtractPrograms(Stage):
 
 
 @dataclass(frozen=True)
-class MeasurePrograms(Stage):
+class _MeasurePrograms(Stage):
     """Measures every file that extract kept; drops none."""
 
     name: ClassVar[str] = "measure"
     version: ClassVar[int] = 1
-    schema: ClassVar[pa.Schema] = MEASURED
+    schema: ClassVar[pa.Schema] = _MEASURED
 
     signals: tuple[str, ...] = tuple(CODE_MEASURES)
 
@@ -146,11 +146,11 @@ class MeasurePrograms(Stage):
         for batch in read_kept(sources, ["id", "text", "path", "license"]):
             signals = measure_code(batch["text"], batch["path"].to_pylist(), batch["license"].to_pylist())
             drop = pa.nulls(batch.num_rows, pa.string())
-            yield pa.RecordBatch.from_arrays([batch["id"], *signals.values(), drop], schema=MEASURED)
+            yield pa.RecordBatch.from_arrays([batch["id"], *signals.values(), drop], schema=_MEASURED)
 
 
 @dataclass(frozen=True)
-class ShardPrograms(ShardStage):
+class _ShardPrograms(ShardStage):
     """The dataset of a programming language, with where each file lay and under which licence."""
 
     schema: ClassVar[pa.Schema] = PROGRAM
@@ -169,9 +169,9 @@ def extract_of(language: Language, values: Mapping[str, Any]) -> Extract | Extra
     return build(ExtractPrograms, {**kept, "language": language.code}, "extract")
 
 
-def measure_of(language: Language) -> Measure | MeasurePrograms:
+def measure_of(language: Language) -> Measure | _MeasurePrograms:
     """The measure stage of a language."""
-    return MeasurePrograms() if is_program(language.code) else Measure.of(language)
+    return _MeasurePrograms() if is_program(language.code) else Measure.of(language)
 
 
 def judge_of(language: Language) -> Judge:
@@ -181,4 +181,4 @@ def judge_of(language: Language) -> Judge:
 
 def shard_of(code: str) -> type[ShardStage]:
     """The stage that writes the dataset of a language."""
-    return ShardPrograms if is_program(code) else ShardStage
+    return _ShardPrograms if is_program(code) else ShardStage

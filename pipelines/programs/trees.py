@@ -28,21 +28,21 @@ from pipelines.archives.records import Limits
 from pipelines.work import holds_source
 from roots.errors import InputError
 
-SKIPPED = frozenset({".git", ".hg", ".svn", ".bzr"})  # folders of version control: no file of theirs is the project's
-RATIO = 200  # an archive is believed to unpack to so many times its size; programs packed by xz reach 20
+_SKIPPED = frozenset({".git", ".hg", ".svn", ".bzr"})  # folders of version control: no file of theirs is the project's
+_RATIO = 200  # an archive is believed to unpack to so many times its size; programs packed by xz reach 20
 FREE_BYTES = 64 << 20  # that every archive may unpack to, however small it is
-HEADER_BYTES = 16 << 10  # of an extended tar header: regular expressions in the standard library are slow on long ones
+_HEADER_BYTES = 16 << 10  # of an extended tar header: regular expressions in the standard library are slow on long ones
 DIRECTORY_BYTES = 128 << 20  # of a zip's directory, which is read whole: some million files
 BLOCK = 512
 STEP = 1 << 20
 _END = struct.Struct("<4s4H2LH")  # of a zip: PKWARE APPNOTE 6.3, section 4.3.16
 _END64 = b"PK\x06\x06"
 # What the readers of the standard library raise over damaged archives
-BROKEN = (
+_BROKEN = (
     tarfile.TarError, zipfile.BadZipFile, OSError, EOFError, zlib.error, lzma.LZMAError, ValueError, OverflowError,
     LookupError, RuntimeError, struct.error,
 )  # fmt: skip
-PACKED: dict[bytes, Callable[[IO[bytes]], Any]] = {
+_PACKED: dict[bytes, Callable[[IO[bytes]], Any]] = {
     b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ": lzma.LZMAFile,
@@ -78,7 +78,7 @@ def is_source_tree(path: Path) -> bool:
             return b"datapackage.json" not in _directory(path)  # which every WACZ has
     except FileNotFoundError:
         raise InputError(f"no file {path}") from None
-    except BROKEN:
+    except _BROKEN:
         return False  # whatever else it is, the reader of web archives says
     return _is_tar(head)
 
@@ -146,7 +146,7 @@ def _read_folder(root: Path, limits: Limits) -> Iterator[Found]:
         waiting += [
             folder / entry.name
             for entry in reversed(entries)
-            if entry.is_dir(follow_symlinks=False) and entry.name not in SKIPPED
+            if entry.is_dir(follow_symlinks=False) and entry.name not in _SKIPPED
         ]
 
 
@@ -184,7 +184,7 @@ def _read_zip(path: Path, limits: Limits) -> Iterator[Found]:
                 if left < 0:
                     yield path.name, b"", 0, "too_large"
                     return
-    except BROKEN:
+    except _BROKEN:
         yield path.name, b"", 0, "broken"
 
 
@@ -199,7 +199,7 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limi
     try:
         with archive.open(member) as file:
             return file.read(limits.body_bytes), None
-    except BROKEN:
+    except _BROKEN:
         return b"", "broken"
 
 
@@ -230,7 +230,7 @@ def _read_tar(path: Path, limits: Limits) -> Iterator[Found]:
                     vars(archive)["members"] = []  # else the library holds all of a long archive in memory
                     if not member.isdir() and not _is_skipped(member.name):
                         yield _read_tar_member(archive, member, stream, limits)
-        except BROKEN:
+        except _BROKEN:
             yield path.name, b"", 0, "too_large" if stream.is_spent else "broken"
 
 
@@ -248,18 +248,18 @@ def _read_tar_member(archive: tarfile.TarFile, member: tarfile.TarInfo, stream: 
 
 
 def _is_skipped(name: str) -> bool:
-    return any(part in SKIPPED for part in name.split("/")[:-1])
+    return any(part in _SKIPPED for part in name.split("/")[:-1])
 
 
 def _allowance(path: Path, limits: Limits) -> int:
-    return min(limits.unpacked_bytes, max(FREE_BYTES, RATIO * path.stat().st_size))
+    return min(limits.unpacked_bytes, max(FREE_BYTES, _RATIO * path.stat().st_size))
 
 
 def _unpacked(file: IO[bytes]) -> IO[bytes]:
     """What a file holds, where it is packed as one stream; else the file itself."""
     head = file.read(6)
     file.seek(0)
-    return next((cast(IO[bytes], unpack(file)) for start, unpack in PACKED.items() if head.startswith(start)), file)
+    return next((cast(IO[bytes], unpack(file)) for start, unpack in _PACKED.items() if head.startswith(start)), file)
 
 
 class _Forward(io.RawIOBase):
@@ -274,7 +274,7 @@ class _Forward(io.RawIOBase):
         self._at = 0
         self._last = b""
         self._again = b""
-        self._longest = HEADER_BYTES
+        self._longest = _HEADER_BYTES
         self.is_spent = False
 
     def allowing(self, size: int) -> "_Allowing":
@@ -324,13 +324,13 @@ class _Allowing:
 
     def __init__(self, stream: _Forward, size: int) -> None:
         self._stream = stream
-        self._size = max(size, HEADER_BYTES)
+        self._size = max(size, _HEADER_BYTES)
 
     def __enter__(self) -> None:
         self._stream._longest = self._size
 
     def __exit__(self, *error: object) -> None:
-        self._stream._longest = HEADER_BYTES
+        self._stream._longest = _HEADER_BYTES
 
 
 def origin(root: Path) -> str | None:

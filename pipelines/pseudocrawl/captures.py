@@ -62,8 +62,8 @@ REASONS: dict[str, str] = {
 KEY = "url_surtkey"
 NEEDED = (KEY, "url", "fetch_time", "fetch_status", "content_mime_detected", "warc_filename", "warc_record_offset",
           "warc_record_length")  # fmt: skip
-OPTIONAL = ("content_mime_type", "content_languages")  # older indexes lack some
-PLACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.=-]*)*")
+_OPTIONAL = ("content_mime_type", "content_languages")  # older indexes lack some
+_PLACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.=-]*)*")
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,11 @@ class Lookup(Stage):
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Make the captures of one file of the index: a Parquet file, or a note of where one is on a server."""
         del name
-        file = open_index(sources[0], self.manners)
+        file = _open_index(sources[0], self.manners)
         known = set(file.schema_arrow.names)
         if missing := [column for column in NEEDED if column not in known]:
             raise ShardError(f"{sources[0].name} is no index of Common Crawl: it has no column {', '.join(missing)}")
-        columns = [column for column in (*NEEDED, *OPTIONAL) if column in known and column != KEY]
+        columns = [column for column in (*NEEDED, *_OPTIONAL) if column in known and column != KEY]
         finder = Finder(self.seeds)
         for group in finder.groups(file.metadata):
             keys = _read(file, group, [KEY], sources[0])[KEY].combine_chunks()
@@ -128,7 +128,7 @@ class Lookup(Stage):
             return "lookup.status"
         if (capture["content_type"] or "").partition(";")[0].strip().lower() not in self.content_types:
             return "lookup.not_html"
-        if not PLACE.fullmatch(capture["file_path"] or "") or offset is None or offset < 0 or not length or length < 0:
+        if not _PLACE.fullmatch(capture["file_path"] or "") or offset is None or offset < 0 or not length or length < 0:
             return "lookup.no_place"
         return "lookup.too_large" if length > self.record_bytes else None
 
@@ -169,7 +169,7 @@ class Finder:
         return seeds
 
 
-def open_index(source: Path, manners: Manners) -> pq.ParquetFile:
+def _open_index(source: Path, manners: Manners) -> pq.ParquetFile:
     """Open a file of the index. A note (`.url`) says where one is on a server: its columns are fetched by range.
 
     Raises ShardError for what is no Parquet file.

@@ -41,7 +41,7 @@ from roots.schema import DROP, ID
 from roots.shards import BATCH_ROWS
 from roots.stage import ASIDE, Plan, Progress, Stage, run, tasks_of
 
-FETCH = pa.schema(
+_FETCH = pa.schema(
     [
         ID,
         pa.field("url", pa.string()),
@@ -59,8 +59,8 @@ REASONS: dict[str, str] = {
     "fetch.no_record": "what lies there is not one whole packed record",
     "fetch.other_url": "the record that lies there is of another URL",
 }
-TARGET_URI = re.compile(rb"^WARC-Target-URI[ \t]*:[ \t]*<?([^\r\n]*?)>?[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
-HEAD_BYTES = 64 << 10
+_TARGET_URI = re.compile(rb"^WARC-Target-URI[ \t]*:[ \t]*<?([^\r\n]*?)>?[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+_HEAD_BYTES = 64 << 10
 STEP = 1 << 20
 
 
@@ -100,7 +100,7 @@ class Fetch(Stage):
 
     name: ClassVar[str] = "fetch"
     version: ClassVar[int] = 1
-    schema: ClassVar[pa.Schema] = FETCH
+    schema: ClassVar[pa.Schema] = _FETCH
 
     records: int
     unpacked_bytes: int
@@ -122,15 +122,15 @@ class Fetch(Stage):
             try:
                 with place.open("wb") as file:
                     for capture, data, drop in self._fetched(captures):
-                        row = {key: capture[key] for key in FETCH.names if key in capture} | {"drop": drop}
+                        row = {key: capture[key] for key in _FETCH.names if key in capture} | {"drop": drop}
                         row |= {} if drop else {"archive": path.name, "archive_offset": file.tell()}
                         file.write(data)
                         rows.append(row)
             except ShardError:
-                self.earlier.keep(name, FETCH, rows, place)
+                self.earlier.keep(name, _FETCH, rows, place)
                 raise
         for start in range(0, len(rows), BATCH_ROWS):
-            yield pa.RecordBatch.from_pylist(rows[start : start + BATCH_ROWS], schema=FETCH)
+            yield pa.RecordBatch.from_pylist(rows[start : start + BATCH_ROWS], schema=_FETCH)
 
     def _fetched(self, captures: Sequence[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], bytes, str | None]]:
         """Every capture with its record, or with the reason why there is none; in order, a few at a time."""
@@ -193,7 +193,7 @@ def record_url(data: bytes, bound: int) -> str | None:
     """
     member = zlib.decompressobj(zlib.MAX_WBITS | 16)
     try:
-        head = member.decompress(data, HEAD_BYTES)
+        head = member.decompress(data, _HEAD_BYTES)
         size = len(head)
         while not member.eof and size <= bound and (part := member.decompress(member.unconsumed_tail, STEP)):
             size += len(part)
@@ -201,7 +201,7 @@ def record_url(data: bytes, bound: int) -> str | None:
         return None
     if not member.eof or member.unused_data or size > bound or not head.startswith(b"WARC/"):
         return None
-    url = TARGET_URI.search(head.partition(b"\r\n\r\n")[0])
+    url = _TARGET_URI.search(head.partition(b"\r\n\r\n")[0])
     return url[1].decode("utf-8", "replace") if url else None
 
 
@@ -227,7 +227,7 @@ def fetch_archives(
     plan = {"captures.parquet": [home / "lookup" / name for name in sorted(sources)]}
     captures = run(Select(), plan, home / "select", Serial(), progress)
     if not captures.kept:
-        write_seed_table(home, seeds, [])
+        _write_seed_table(home, seeds, [])
         raise InputError(f"no seed has a page in this index: {home / 'seeds.tsv'} says what was found of each")
     count = -(-captures.rows // settings.records)
     names = [f"pseudocrawl-{number:05d}-of-{count:05d}.parquet" for number in range(count)]
@@ -240,7 +240,7 @@ def fetch_archives(
     _put_away(home, earlier, fetch, parts)
     run(fetch, parts, home / "fetch", Serial(), progress)
     earlier.clear()
-    write_seed_table(home, seeds, names)
+    _write_seed_table(home, seeds, names)
     return {name: _archive_of(home, name) for name in names}
 
 
@@ -263,7 +263,7 @@ def _put_away(home: Path, earlier: Earlier, fetch: Fetch, parts: Plan) -> None:
             earlier.retire(shard, _archive_of(home, shard.name))
 
 
-def write_seed_table(home: Path, seeds: Sequence[Seed], parts: Sequence[str]) -> dict[str, dict[str, int]]:
+def _write_seed_table(home: Path, seeds: Sequence[Seed], parts: Sequence[str]) -> dict[str, dict[str, int]]:
     """Write how much each seed gave: captures, pages among them, newest of each URL, fetched. Gives it back."""
     steps = ("captures", "pages", "newest", "fetched")
     table = {seed.site: dict.fromkeys(steps, 0) for seed in seeds}

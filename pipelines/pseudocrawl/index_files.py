@@ -11,8 +11,8 @@ from pipelines.pseudocrawl.ranges import CONNECTIONS, LIST_BYTES, Manners, is_ht
 from roots import shards, storage
 from roots.errors import InputError
 
-LISTS = (".paths.gz", ".paths")
-SUBSET = "subset=warc"  # of the three kinds of captures in a crawl: those that were answered with a page
+_LISTS = (".paths.gz", ".paths")
+_SUBSET = "subset=warc"  # of the three kinds of captures in a crawl: those that were answered with a page
 
 
 def find_index(places: Sequence[str], data: str, manners: Manners, notes: Path) -> dict[str, Path]:
@@ -23,7 +23,7 @@ def find_index(places: Sequence[str], data: str, manners: Manners, notes: Path) 
     """
     found: list[str] = []
     for place in map(_plain, places):
-        listed = _listed(place, data, manners) if place.endswith(LISTS) else _files(place)
+        listed = _listed(place, data, manners) if place.endswith(_LISTS) else _files(place)
         if not listed:
             raise InputError(f"--cc-index {place}: no Parquet file is there")
         found += listed
@@ -65,7 +65,7 @@ def _files(place: str) -> list[str]:
 def _of_pages(paths: Iterable[str]) -> list[str]:
     """Only the captures with pages, where an index is cut into subsets."""
     found = list(paths)
-    return [path for path in found if SUBSET in path] or found
+    return [path for path in found if _SUBSET in path] or found
 
 
 def _listed(place: str, data: str, manners: Manners) -> list[str]:

@@ -8,12 +8,12 @@ import pyarrow.compute as pc
 
 from roots import shards
 
-STEPS = ("lookup", "select", "fetch")
+_STEPS = ("lookup", "select", "fetch")
 
 
 def captures_of(work: Path, url: str) -> Iterator[tuple[str, bool]]:
     """What the steps of the pseudocrawl say of a URL: a line for each capture and step, and whether it was fetched."""
-    for step in STEPS:
+    for step in _STEPS:
         for path in sorted((work / "pseudocrawl" / step).glob("*.parquet")):
             for batch in shards.read(path, ["id", "url", "drop", "seed"]):
                 for row in batch.filter(pc.equal(batch["url"], pa.scalar(url))).to_pylist():

@@ -24,11 +24,11 @@ from roots.storage import Ranged, RangedUrl
 
 T = TypeVar("T")
 
-BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})  # asked again later
-MISSING = frozenset({404, 410, 416})  # there is no such file, or no such range in it
+_BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})  # asked again later
+_MISSING = frozenset({404, 410, 416})  # there is no such file, or no such range in it
 STEP = 1 << 18
 CONNECTIONS = 8  # kept open to one server at most
-KEPT_OPEN = 256
+_KEPT_OPEN = 256
 LIST_BYTES = 64 << 20  # of a whole small file, such as a list of paths
 
 
@@ -110,7 +110,7 @@ class StoreRanges:
 
     def __init__(self, root: str) -> None:
         self._root = root.rstrip("/") + "/" if root else ""
-        self._open = lru_cache(KEPT_OPEN)(self._ask)  # how long a file is, is asked once
+        self._open = lru_cache(_KEPT_OPEN)(self._ask)  # how long a file is, is asked once
 
     def read(self, name: str, start: int, length: int) -> bytes:
         """Exactly `length` bytes from `start` on."""
@@ -228,10 +228,10 @@ class ServerRanges:
         if response.status in (200, 206):
             return response
         response.close()  # the body of an error is never read, so nothing can take it for data
-        if response.status in BUSY:
+        if response.status in _BUSY:
             asked = self._http.Retry().get_retry_after(response) or 0.0
             raise _Again(f"the server answered {response.status}", asked, response.status in (429, 503))
-        if response.status in MISSING:
+        if response.status in _MISSING:
             raise MissingRange(f"{_shown(url)}: the server answered {response.status}")
         raise ShardError(f"{_shown(url)}: the server answered {response.status}: is this the right place?")
 
@@ -303,7 +303,7 @@ def is_http(place: str) -> bool:
 
 
 @lru_cache(16)
-def open_server(root: str, manners: Manners, connections: int = CONNECTIONS) -> ServerRanges:
+def _open_server(root: str, manners: Manners, connections: int = CONNECTIONS) -> ServerRanges:
     """The files below an address, or anywhere where that is empty; one for the whole process, so that all keep pace."""
     return ServerRanges(root, manners, connections)
 
@@ -311,14 +311,14 @@ def open_server(root: str, manners: Manners, connections: int = CONNECTIONS) -> 
 def open_ranges(root: str, manners: Manners, connections: int = CONNECTIONS) -> Ranges:
     """The files below a root: a folder, or a URL. Raises SettingsError for a URL that nothing installed can read."""
     if is_http(root):
-        return open_server(root, manners, connections)
+        return _open_server(root, manners, connections)
     place = storage.path_of(root)
     return StoreRanges(root) if storage.is_remote(place) else FolderRanges(place)
 
 
 def open_url(url: str, manners: Manners) -> ServerRanges | StoreRanges:
     """What reads a file of a whole URL as its name."""
-    return open_server("", manners) if is_http(url) else StoreRanges("")
+    return _open_server("", manners) if is_http(url) else StoreRanges("")
 
 
 class RangedFile(Ranged):

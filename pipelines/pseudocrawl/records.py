@@ -16,7 +16,7 @@ from roots import shards, storage
 from roots.errors import ShardError
 from roots.shards import BATCH_ROWS
 
-COLUMNS = ("id", "archive_offset", "length")
+_COLUMNS = ("id", "archive_offset", "length")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Earlier:
         wanted = pa.array(sorted(ids), pa.string())
         found: dict[str, tuple[Path, int, int]] = {}
         for shard in storage.files_in(self.folder, "*.parquet"):
-            for batch in shards.read_kept([shard], COLUMNS):
+            for batch in shards.read_kept([shard], _COLUMNS):
                 for row in batch.filter(pc.is_in(batch["id"], wanted)).to_pylist():
                     found[row["id"]] = (shard.with_suffix(".warc.gz"), row["archive_offset"], row["length"])
         return found

@@ -14,11 +14,11 @@ from urllib.parse import quote, unquote, urlsplit
 from filters.language import find_code
 from roots.errors import InputError, RootsError
 
-WWW = re.compile(r"www\d*\.")
+_WWW = re.compile(r"www\d*\.")
 LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
-PORTS = {"http": 80, "https": 443}
-SEEDS_BYTES = 16 << 20  # a list of seeds is not longer: ROOTS had 614
-SAFE = "/!$&'()*+,;=:@~-._%"  # characters that stand in a path as they are
+_PORTS = {"http": 80, "https": 443}
+_SEEDS_BYTES = 16 << 20  # a list of seeds is not longer: ROOTS had 614
+_SAFE = "/!$&'()*+,;=:@~-._%"  # characters that stand in a path as they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,13 @@ class Seed:
         """
         is_url = "://" in self.site or "/" in self.site
         parts = urlsplit(self.site if "://" in self.site else f"https://{self.site}")
-        if parts.scheme not in PORTS or parts.query or parts.fragment or parts.username:
+        if parts.scheme not in _PORTS or parts.query or parts.fragment or parts.username:
             raise ValueError("name a domain (example.org) or a prefix of URLs (https://example.org/news/)")
         host = _turned(parts.hostname or "")
         if not is_url:
             return tuple(_prefixed(host + end) for end in (")", ",", ":"))
-        port = "" if parts.port in (None, PORTS[parts.scheme]) else f":{parts.port}"
-        path = quote(unquote(parts.path), safe=SAFE).lower() or "/"
+        port = "" if parts.port in (None, _PORTS[parts.scheme]) else f":{parts.port}"
+        path = quote(unquote(parts.path), safe=_SAFE).lower() or "/"
         key = f"{host}{port}){path}"
         if path != "/" and path.endswith("/"):  # the key of the folder itself has no slash at its end
             bare = key.removesuffix("/")
@@ -54,7 +54,7 @@ class Seed:
 def _turned(host: str) -> str:
     """A host as SURT keys begin: "www.example.org" is "org,example". Raises ValueError for what is no host."""
     try:
-        name = WWW.sub("", host.encode("idna").decode().lower().strip("."), count=1) if host else ""
+        name = _WWW.sub("", host.encode("idna").decode().lower().strip("."), count=1) if host else ""
     except UnicodeError:
         raise ValueError(f"{host!r} is no name of a host") from None
     labels = name.split(".")
@@ -79,8 +79,8 @@ def read_seeds(path: Path) -> tuple[Seed, ...]:
     Raises InputError naming the line of a mistake.
     """
     try:
-        if path.stat().st_size > SEEDS_BYTES:
-            raise InputError(f"{path} is larger than {SEEDS_BYTES >> 20} MiB: it is no list of seeds")
+        if path.stat().st_size > _SEEDS_BYTES:
+            raise InputError(f"{path} is larger than {_SEEDS_BYTES >> 20} MiB: it is no list of seeds")
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise InputError(f"{path} is not UTF-8 text") from None

@@ -14,7 +14,7 @@ from pipelines.publishing.card_head import LICENSE_FILE, make_head
 from pipelines.publishing.markdown import Code, code, escape, table
 from roots import shards
 
-STAGES = {
+_STAGES = {
     "index": "read the archives, find charsets, name the languages of the quick plain text",
     "extract": "main text, and the language of the main text",
     "measure": "every signal of every document as a number",
@@ -29,12 +29,12 @@ def write_card(release: Path, manifest: Mapping[str, Any]) -> None:
     """Write README.md of a release, and LICENSE.md where its licence is none that has a name."""
     shards.write_text(release / "README.md", make_card(manifest))
     if manifest["settings"]["license"] == "other" and not manifest["settings"]["license_link"]:
-        shards.write_text(release / LICENSE_FILE, "\n".join(license_text(manifest)))
+        shards.write_text(release / LICENSE_FILE, "\n".join(_license_text(manifest)))
 
 
 def make_card(manifest: Mapping[str, Any]) -> str:
     """The card as text."""
-    body = "\n".join(line for section in SECTIONS for line in (*section(manifest), ""))
+    body = "\n".join(line for section in _SECTIONS for line in (*section(manifest), ""))
     return f"---\n{make_head(manifest)}\n---\n\n{body}"
 
 
@@ -50,7 +50,7 @@ def _share(part: int, whole: int) -> str:
     return f"{part / whole:.1%}" if whole else "-"
 
 
-def what_it_is(manifest: Mapping[str, Any]) -> Iterator[str]:
+def _what_it_is(manifest: Mapping[str, Any]) -> Iterator[str]:
     """Title and table of languages."""
     yield f"# {escape(manifest['name'])} {manifest['version']}"
     yield ""
@@ -75,7 +75,7 @@ def _dropped(language: Mapping[str, Any]) -> str:
     return _share(extracted - language["stages"]["redact"]["kept"], extracted)
 
 
-def how_to_load(manifest: Mapping[str, Any]) -> Iterator[str]:
+def _how_to_load(manifest: Mapping[str, Any]) -> Iterator[str]:
     """Code that loads and streams it, its columns and splits."""
     tag = next((tag for tag, _ in _languages(manifest)), None)
     yield "## How to load it"
@@ -109,11 +109,11 @@ def _plain(text: str) -> str:
     return re.sub(r"[^\w./-]", "-", text)
 
 
-def processing(manifest: Mapping[str, Any]) -> Iterator[str]:
+def _processing(manifest: Mapping[str, Any]) -> Iterator[str]:
     """Stages, how many documents each kept, and their settings by value."""
     yield "## How it was made"
     yield ""
-    for stage, words in STAGES.items():
+    for stage, words in _STAGES.items():
         yield f"- **{stage}**: {words}"
     yield ""
     yield "Documents that each stage kept (index: of all records of the archives):"
@@ -122,7 +122,7 @@ def processing(manifest: Mapping[str, Any]) -> Iterator[str]:
         (Code(tag), each["stages"].get("index", {}).get("rows", 0), *_kept(each["stages"]))
         for tag, each in _languages(manifest)
     )
-    yield from table(("Language", "Records", *STAGES), rows)
+    yield from table(("Language", "Records", *_STAGES), rows)
     yield ""
     yield "<details><summary>Settings by value</summary>"
     yield ""
@@ -141,14 +141,14 @@ def processing(manifest: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _kept(stages: Mapping[str, Any]) -> list[int]:
-    return [stages[stage]["kept"] if stage in stages else 0 for stage in STAGES]
+    return [stages[stage]["kept"] if stage in stages else 0 for stage in _STAGES]
 
 
 def _settings(manifest: Mapping[str, Any]) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
     """The settings that all languages share, and those in which they differ, as rows of tables."""
     shared: list[tuple[object, ...]] = []
     own: list[tuple[object, ...]] = []
-    for stage in STAGES:
+    for stage in _STAGES:
         values: dict[str, dict[str, str]] = {}
         for tag, each in _languages(manifest):
             known = each["stages"].get(stage, {}).get("settings", {})
@@ -160,7 +160,7 @@ def _settings(manifest: Mapping[str, Any]) -> tuple[list[tuple[object, ...]], li
                 shared.append((stage, Code(key), next(iter(by_language.values()))))
             else:
                 own += [(Code(tag), stage, Code(key), text) for tag, text in by_language.items()]
-    return shared, sorted(own, key=lambda row: (str(row[0]), list(STAGES).index(str(row[1]))))
+    return shared, sorted(own, key=lambda row: (str(row[0]), list(_STAGES).index(str(row[1]))))
 
 
 def _said(value: Any) -> str:
@@ -183,7 +183,7 @@ def drops(manifest: Mapping[str, Any]) -> Iterator[str]:
     rows = (
         (Code(tag), Code(reason), count)
         for tag, each in _languages(manifest)
-        for stage in STAGES
+        for stage in _STAGES
         if stage in each["stages"] and stage != "index"
         for reason, count in each["stages"][stage]["drops"].items()
         if reason != "extract.other_language"
@@ -233,7 +233,7 @@ def duplicates(manifest: Mapping[str, Any]) -> Iterator[str]:
         yield from table(("Language", "Jaccard", "Pairs", "Resolved"), pairs)
 
 
-def personal_data(manifest: Mapping[str, Any]) -> Iterator[str]:
+def _personal_data(manifest: Mapping[str, Any]) -> Iterator[str]:
     """What was replaced."""
     yield "## Personal and sensitive information"
     yield ""
@@ -301,7 +301,7 @@ def sources(manifest: Mapping[str, Any]) -> Iterator[str]:
     yield "(URLs), domains or ids. A takedown makes a new version of this release, without waiting for the next one."
 
 
-def license_text(manifest: Mapping[str, Any]) -> Iterator[str]:
+def _license_text(manifest: Mapping[str, Any]) -> Iterator[str]:
     """What holds for a collection whose licence has no name of its own."""
     yield f"# Licences of {escape(manifest['name'])}"
     yield ""
@@ -336,4 +336,4 @@ def history(manifest: Mapping[str, Any]) -> Iterator[str]:
     yield "```"
 
 
-SECTIONS = (what_it_is, how_to_load, processing, drops, duplicates, personal_data, limits, sources, history)
+_SECTIONS = (_what_it_is, _how_to_load, _processing, drops, duplicates, _personal_data, limits, sources, history)

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from pipelines.release import RELEASED
 
-SIZES = (
+_SIZES = (
     (10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"),
     (10**8, "10M<n<100M"), (10**9, "100M<n<1B"), (10**10, "1B<n<10B"), (10**11, "10B<n<100B"), (10**12, "100B<n<1T"),
 )  # fmt: skip
@@ -30,7 +30,7 @@ def metadata(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "language": sorted({each["code"] for each in languages.values()}),
         "multilinguality": ["multilingual" if len(languages) > 1 else "monolingual"],
         "task_categories": ["text-generation"],
-        "size_categories": [next((name for bound, name in SIZES if rows < bound), "n>1T")],
+        "size_categories": [next((name for bound, name in _SIZES if rows < bound), "n>1T")],
     }
     if settings["license"] == "other":
         known["license_name"] = "see-sources"

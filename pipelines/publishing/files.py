@@ -31,7 +31,7 @@ Progress = Callable[[str, int, int], None]  # what is done, how much of it, of h
 
 
 @dataclass(frozen=True)
-class FileTask:
+class _FileTask:
     """One file to make: its name in the release, and the shards it is made of."""
 
     name: str
@@ -51,7 +51,7 @@ class FileResult:
 
 def plan_files(
     work: Path, code: str, made: Mapping[str, Any], file_bytes: int, rights: Rights, catalogue: Catalogue
-) -> list[FileTask]:
+) -> list[_FileTask]:
     """Which file is made of which shards: neighbours together until `file_bytes` of text are reached."""
     tag = made["language"]["tag"]
     ways = [
@@ -59,7 +59,7 @@ def plan_files(
         {name: as_values(source) for name, source in catalogue.sources.items()},
         release.GROUP_BYTES,
     ]
-    tasks: list[FileTask] = []
+    tasks: list[_FileTask] = []
     for split in ("train", "validation"):
         groups: list[list[str]] = []
         size = file_bytes
@@ -74,14 +74,14 @@ def plan_files(
             fingerprint = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
             shards_ = tuple(folders.folder(work, code, "shard") / name for name in names)
             tasks.append(
-                FileTask(f"data/{tag}/{split}-{number:05d}-of-{len(groups):05d}.parquet", shards_, fingerprint)
+                _FileTask(f"data/{tag}/{split}-{number:05d}-of-{len(groups):05d}.parquet", shards_, fingerprint)
             )
     return tasks
 
 
 def make_files(
     target: Path,
-    tasks: Sequence[FileTask],
+    tasks: Sequence[_FileTask],
     rights: Rights,
     executor: Executor,
     progress: Progress | None,
@@ -96,7 +96,7 @@ def make_files(
             results[task.name] = known
     missing = [task for task in tasks if task.name not in results]
     failures: dict[str, str] = {}
-    for task, result in executor.map(partial(make_file, target, rights), missing):
+    for task, result in executor.map(partial(_make_file, target, rights), missing):
         if isinstance(result, Exception):
             failures[task.name] = f"{type(result).__name__}: {result}"
         else:
@@ -119,7 +119,7 @@ def _known(path: Path, note: Path) -> FileResult | None:
     return FileResult(written, **values) if same else None
 
 
-def make_file(target: Path, rights: Rights, task: FileTask) -> FileResult:
+def _make_file(target: Path, rights: Rights, task: _FileTask) -> FileResult:
     """Make one file of documents: what an executor runs."""
     catalogue = load_catalogue(rights.catalogue)
     tally = release.Tally()

@@ -32,12 +32,12 @@ from roots.settings import build
 from roots.stage import sha256_of
 
 Progress = Callable[[str, int, int], None]
-POINTERS = pa.schema(
+_POINTERS = pa.schema(
     [*(each for each in release.RELEASED if each.name != "text"), pa.field("text_sha256", pa.string())]
 )
 
 
-class RebuildError(RootsError):
+class _RebuildError(RootsError):
     """A text that cannot be made again as it was."""
 
 
@@ -73,14 +73,14 @@ def _pointer_name(name: str) -> str:
 
 
 def _point(folder: Path, target: Path, name: str) -> release.Written:
-    return release.write_parquet(target / _pointer_name(name), POINTERS, _without_text(folder / name))
+    return release.write_parquet(target / _pointer_name(name), _POINTERS, _without_text(folder / name))
 
 
 def _without_text(path: Path) -> Iterator[pa.RecordBatch]:
     for batch in release.read_parquet(path):
         digests = pa.array([digest(text) for text in batch["text"].to_pylist()], pa.string())
-        columns = [batch[name] for name in POINTERS.names if name != "text_sha256"]
-        yield pa.RecordBatch.from_arrays([*columns, digests], schema=POINTERS)
+        columns = [batch[name] for name in _POINTERS.names if name != "text_sha256"]
+        yield pa.RecordBatch.from_arrays([*columns, digests], schema=_POINTERS)
 
 
 def _readme(manifest: Mapping[str, Any]) -> str:
@@ -126,7 +126,7 @@ def rebuild(
     release.write_manifest(target, plain)
     write_card(target, plain)
     for problem in release.check_files(target):
-        raise RebuildError(
+        raise _RebuildError(
             f"{target}: {problem}: libraries of other versions write other bytes; see made_by in the manifest"
         )
     return plain
@@ -175,7 +175,7 @@ def _remake(
     rows = _with_text(folder / _pointer_name(name), stages["extract"]["settings"], archives, stage)
     written = release.write_parquet(target / name, release.RELEASED, rows)
     if written.sha256 != manifest["files"][name]["sha256"]:
-        raise RebuildError("its texts are right but its bytes are not: it was written by another version of pyarrow")
+        raise _RebuildError("its texts are right but its bytes are not: it was written by another version of pyarrow")
     return written
 
 
@@ -218,7 +218,7 @@ def _row(row: Mapping[str, Any], text: str | None, stage: Redact) -> dict[str, A
     spans = [Span(**span) for span in row["pii"]]
     clean = redact(edited(text, row["lines"]), spans, stage.style, stage.secret_of(row["id"]))
     if digest(clean) != row["text_sha256"]:
-        raise RebuildError(
+        raise _RebuildError(
             f"the text of {row['id']} is another than it was: extractors of other versions differ "
             "(see made_by in the manifest)"
         )

@@ -16,7 +16,7 @@ from pipelines.publishing.publish import PublishError
 from roots.errors import InputError, RootsError, SettingsError
 
 Progress = Callable[[str, int, int], None]  # what is done, bytes done, bytes in all
-OURS = ("data/", "clusters/", "pointers/", "takedowns/")  # folders of a repository that belong to the release
+_OURS = ("data/", "clusters/", "pointers/", "takedowns/")  # folders of a repository that belong to the release
 
 
 class PushError(RootsError):
@@ -110,7 +110,7 @@ def _send(
     small = [name for name in ("README.md", LICENSE_FILE, "manifest.json") if (folder / name).is_file()]
     small += sorted(f"takedowns/{path.name}" for path in folder.glob("takedowns/*.json"))
     operations = [hub.CommitOperationAdd(name, str(folder / name)) for name in small]
-    old = sorted(name for name in remote if name.startswith(OURS) and name not in entries and name not in small)
+    old = sorted(name for name in remote if name.startswith(_OURS) and name not in entries and name not in small)
     operations += [hub.CommitOperationDelete(name) for name in old]
     before = api.repo_info(settings.repo, repo_type="dataset").sha
     last = api.create_commit(

@@ -30,8 +30,8 @@ from roots.errors import RootsError, StageFailed
 from roots.executors import Executor
 
 Progress = Callable[[str, int, int], None]
-STAGING = ".takedown"  # new files, until all are there
-POLICIES = ("cluster", "promote")
+_STAGING = ".takedown"  # new files, until all are there
+_POLICIES = ("cluster", "promote")
 
 
 class TakedownError(RootsError):
@@ -48,8 +48,8 @@ class Takedown:
     work: str = ""  # the work folder of the release: where promoted copies have their text
 
     def __post_init__(self) -> None:
-        if self.policy not in POLICIES:
-            raise ValueError(f"policy = {self.policy!r}: {' or '.join(POLICIES)}")
+        if self.policy not in _POLICIES:
+            raise ValueError(f"policy = {self.policy!r}: {' or '.join(_POLICIES)}")
         if not self.signed_off_by:
             raise ValueError("a takedown needs someone who signs it off: takedown.signed_off_by=NAME")
         if self.policy == "promote" and not self.work:
@@ -83,15 +83,15 @@ def takedown(
     after = _next_manifest(folder, manifest, changes, written, settings)
     proof = prove_absence(folder, after, requests, changes, settings)
     diff = _diff(manifest, after, changes, proof, settings)
-    shards.write_text(folder / STAGING / "diff.json", json.dumps(diff))
-    shards.write_text(folder / STAGING / "manifest.json", json.dumps(after))  # from here on it will happen
+    shards.write_text(folder / _STAGING / "diff.json", json.dumps(diff))
+    shards.write_text(folder / _STAGING / "manifest.json", json.dumps(after))  # from here on it will happen
     finish(folder)
     return diff
 
 
 def _rewrite(folder: Path, manifest: Mapping[str, Any], settings: Takedown, change: Change) -> release.Written:
     """Write one file anew, beside the release: what an executor runs."""
-    old, new = release.read_parquet(folder / change.name), folder / STAGING / change.name
+    old, new = release.read_parquet(folder / change.name), folder / _STAGING / change.name
     if change.name.startswith("clusters/"):
         return release.write_parquet(new, release.CLUSTERS, _changed_copies(old, change))
     promoted: Mapping[str, dict[str, Any]] = {}
@@ -185,7 +185,7 @@ def _tallies(folder: Path, language: Mapping[str, Any], names: Sequence[str]) ->
     """Sources and personal data of a language: as they were, without the old files that change, with the new."""
     old, new = release.Tally(), release.Tally()
     for name in names:
-        for tally, path in ((old, folder / name), (new, folder / STAGING / name)):
+        for tally, path in ((old, folder / name), (new, folder / _STAGING / name)):
             for batch in release.read_parquet(path, ["text", "pii", "source"]):
                 tally.add(batch)
     sources: dict[str, dict[str, int]] = {}
@@ -216,7 +216,7 @@ def prove_absence(
     texts = _texts_gone(folder, changes, settings)
     counts = {"files": 0, "rows": 0, "texts": len(texts)}
     for name in sorted(after["files"]):
-        path = folder / STAGING / name if (folder / STAGING / name).is_file() else folder / name
+        path = folder / _STAGING / name if (folder / _STAGING / name).is_file() else folder / name
         counts["files"] += 1
         clusters = name.startswith("clusters/")
         for batch in release.read_parquet(path, None if clusters else ["id", "url", "text", "source"]):
@@ -275,7 +275,7 @@ def finish(folder: Path) -> None:
 
     Once the manifest is written a break does not stop it: the next run goes on from there.
     """
-    staging = folder / STAGING
+    staging = folder / _STAGING
     if not (staging / "manifest.json").is_file():
         shutil.rmtree(staging, ignore_errors=True)
         return

@@ -21,7 +21,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Copy:
+class _Copy:
     """A dropped copy of a released document."""
 
     id: str
@@ -46,7 +46,7 @@ def plan_changes(folder: Path, manifest: Mapping[str, Any], requests: Requests, 
 def _plan_clusters(
     changes: Sequence[Change],
     manifest: Mapping[str, Any],
-    copies: Mapping[str, Mapping[str, Sequence[Copy]]],
+    copies: Mapping[str, Mapping[str, Sequence[_Copy]]],
     requests: Requests,
 ) -> Iterator[Change]:
     """What happens to the tables of copies: those asked for go, with all of a document that goes without another."""
@@ -64,21 +64,21 @@ def _plan_clusters(
             yield Change(f"clusters/{tag}.parquet", gone, stead)
 
 
-def _copies(folder: Path, manifest: Mapping[str, Any], tag: str, catalogue: Catalogue) -> dict[str, list[Copy]]:
+def _copies(folder: Path, manifest: Mapping[str, Any], tag: str, catalogue: Catalogue) -> dict[str, list[_Copy]]:
     """The dropped copies of each released document of a language."""
     name = f"clusters/{tag}.parquet"
-    found: dict[str, list[Copy]] = {}
+    found: dict[str, list[_Copy]] = {}
     if name in manifest["files"]:
         for batch in release.read_parquet(folder / name):
             for row in batch.to_pylist():
                 source = catalogue.source_of(row["url"], row["file_path"])
-                copy = Copy(row["id"], row["url"], row["duplicate_of"], row["jaccard"] or 0.0, source)
+                copy = _Copy(row["id"], row["url"], row["duplicate_of"], row["jaccard"] or 0.0, source)
                 found.setdefault(copy.of, []).append(copy)
     return found
 
 
 def _plan_file(
-    path: Path, copies: Mapping[str, Sequence[Copy]], requests: Requests, policy: str
+    path: Path, copies: Mapping[str, Sequence[_Copy]], requests: Requests, policy: str
 ) -> tuple[set[str], dict[str, str]]:
     """Of one file of documents: the ids that go, and what takes their place."""
     columns = ["id", "url", "source", *(["text"] if requests.digests else [])]

@@ -19,9 +19,9 @@ from pipelines import release
 from pipelines.publishing.files import NOTES
 from roots.errors import SettingsError
 
-LOOKED_AT = 100  # rows that the stream and the whole must have in common, a split
+_LOOKED_AT = 100  # rows that the stream and the whole must have in common, a split
 LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]*")  # as the Hub spells them: cc-by-4.0
-LICENSE_LINK = re.compile(r"LICENSE(?:\.md)?|https?://\S+")
+_LICENSE_LINK = re.compile(r"LICENSE(?:\.md)?|https?://\S+")
 
 
 def validate(target: Path) -> Iterator[str]:
@@ -75,7 +75,7 @@ def _check_license(values: Mapping[str, Any]) -> Iterator[str]:
         yield f"README.md: license {values.get('license')!r} is not spelt as the Hub does, such as cc-by-4.0"
     if values.get("license") == "other" and not values.get("license_name"):
         yield "README.md: a license that is `other` needs a license_name"
-    if "license_link" in values and not LICENSE_LINK.fullmatch(str(values["license_link"])):
+    if "license_link" in values and not _LICENSE_LINK.fullmatch(str(values["license_link"])):
         yield f"README.md: license_link {values['license_link']!r} is neither LICENSE, LICENSE.md nor an address"
 
 
@@ -89,7 +89,7 @@ def _check_loading(datasets: Any, target: Path, tag: str, splits: Mapping[str, M
             if split not in whole or whole[split].num_rows != counts["rows"]:
                 found = whole[split].num_rows if split in whole else 0
                 yield f"{tag}, {split}: datasets loads {found} rows, the manifest has {counts['rows']}"
-            elif list(islice(stream[split], LOOKED_AT)) != list(islice(whole[split], LOOKED_AT)):
+            elif list(islice(stream[split], _LOOKED_AT)) != list(islice(whole[split], _LOOKED_AT)):
                 yield f"{tag}, {split}: the stream begins with other rows than the whole"
 
 

@@ -17,8 +17,8 @@ from roots.errors import InputError
 from roots.shards import Receipt
 from roots.stage import Manifest
 
-LOG_SECONDS = 10.0  # at most one log line in this time, but always the last
-DRAW_SECONDS = 0.5
+_LOG_SECONDS = 10.0  # at most one log line in this time, but always the last
+_DRAW_SECONDS = 0.5
 
 
 class EventLog:
@@ -73,13 +73,13 @@ class StageProgress:
             if stage != self._stage:
                 self._stage, self._before, self._rows = stage, done, 0
                 self._start = time.monotonic()
-                self._said = self._start - LOG_SECONDS + 1
+                self._said = self._start - _LOG_SECONDS + 1
             self._done, self._total = done, total
             self._rows += receipt.rows if receipt else 0
             self._write_event(receipt)
             now = time.monotonic()
             last = done == total
-            if self._quiet or (not self._terminal and not last and now - self._said < LOG_SECONDS):
+            if self._quiet or (not self._terminal and not last and now - self._said < _LOG_SECONDS):
                 return
             self._said = now
             self._write(end=last)
@@ -127,7 +127,7 @@ class StageProgress:
         self._stream.flush()
 
     def _redraw(self) -> None:
-        while not self._closed.wait(DRAW_SECONDS):
+        while not self._closed.wait(_DRAW_SECONDS):
             with self._lock:
                 if self._stage and self._done < self._total:
                     self._write(end=False)

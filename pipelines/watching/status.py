@@ -20,12 +20,12 @@ from roots.errors import InputError
 from roots.shards import Receipt
 from roots.stage import read_manifest
 
-RECENT_SECONDS = 900.0  # rates are of the shards that came in this time before the last one
-SHOWN = 5  # failures named, of a stage
-WORD_CHARS = 300  # of a failure
+_RECENT_SECONDS = 900.0  # rates are of the shards that came in this time before the last one
+_SHOWN = 5  # failures named, of a stage
+_WORD_CHARS = 300  # of a failure
 OF = re.compile(r"(.*)-\d+-of-(\d+)\.(?:parquet|arrow)")
-TEMPORARY = re.compile(r"\..+?\.(?:parquet|arrow)\.(?P<host>.+)-\d+\.tmp")
-PSEUDOCRAWL = ("lookup", "select", "fetch")
+_TEMPORARY = re.compile(r"\..+?\.(?:parquet|arrow)\.(?P<host>.+)-\d+\.tmp")
+_PSEUDOCRAWL = ("lookup", "select", "fetch")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Watcher:
             if not home.is_dir():
                 raise
             archives = None
-        states = [self._state("", stage, home / stage, None) for stage in PSEUDOCRAWL if (home / stage).is_dir()]
+        states = [self._state("", stage, home / stage, None) for stage in _PSEUDOCRAWL if (home / stage).is_dir()]
         if archives is not None:
             states.append(self._state("", "index", self._work / "index", archives))
         for code in folders.languages(self._work):
@@ -147,7 +147,7 @@ def _listed(place: Path) -> int | None:
 
 def _rate(found: Sequence[tuple[float, int]]) -> tuple[float, float] | None:
     """Shards and documents a second, of those that came of late; None for fewer than two."""
-    recent = [each for each in found if each[0] > found[-1][0] - RECENT_SECONDS]
+    recent = [each for each in found if each[0] > found[-1][0] - _RECENT_SECONDS]
     seconds = recent[-1][0] - recent[0][0] if recent else 0.0
     if seconds <= 0:
         return None
@@ -159,7 +159,7 @@ def _failures(place: Path) -> dict[str, str]:
     found = {}
     for path in sorted(place.glob(".*.failed")):
         try:
-            why = path.read_text(encoding="utf-8", errors="replace")[:WORD_CHARS].strip()
+            why = path.read_text(encoding="utf-8", errors="replace")[:_WORD_CHARS].strip()
         except OSError:
             continue
         found[path.name[1:].removesuffix(".failed")] = why
@@ -170,7 +170,7 @@ def _making(place: Path) -> dict[str, int]:
     """On which machines shards are in the making."""
     hosts: dict[str, int] = {}
     for path in [*place.glob(".*.tmp"), *place.glob("*/.*.arrow.*.tmp")]:
-        if found := TEMPORARY.fullmatch(path.name):
+        if found := _TEMPORARY.fullmatch(path.name):
             hosts[found["host"]] = hosts.get(found["host"], 0) + 1
     return dict(sorted(hosts.items()))
 
@@ -180,7 +180,7 @@ def is_finished(states: Sequence[StageState]) -> bool:
     return bool(states) and all(state.finished and not state.failures for state in states)
 
 
-def printable(text: str) -> str:
+def _printable(text: str) -> str:
     """A text of others on one line, without what a terminal would obey."""
     return "".join(char if char.isprintable() else " " for char in " ".join(text.split()))
 
@@ -195,10 +195,10 @@ def screen(work: Path, states: Sequence[StageState], now: float) -> Iterator[str
         rate = f"{state.per_second:,.0f}" if state.per_second else ""
         line = f"{state.language:<3}{state.stage:<15}{f'{state.done:,}/{total}':>15}{state.rows:>14,}{state.kept:>14,}"
         yield f"{line}{rate:>10}  {_left(state, now)}"
-        for name, why in list(state.failures.items())[:SHOWN]:
-            yield f"      failed: {printable(name)}: {printable(why)}"
-        if len(state.failures) > SHOWN:
-            yield f"      and {len(state.failures) - SHOWN} more failed"
+        for name, why in list(state.failures.items())[:_SHOWN]:
+            yield f"      failed: {_printable(name)}: {_printable(why)}"
+        if len(state.failures) > _SHOWN:
+            yield f"      and {len(state.failures) - _SHOWN} more failed"
 
 
 def _left(state: StageState, now: float) -> str:
@@ -208,14 +208,14 @@ def _left(state: StageState, now: float) -> str:
     parts = [clock(state.seconds_left)] if state.seconds_left is not None else []
     if state.making:
         parts.append(
-            "in the making: " + ", ".join(f"{printable(host)} {count}" for host, count in state.making.items())
+            "in the making: " + ", ".join(f"{_printable(host)} {count}" for host, count in state.making.items())
         )
     elif state.newest is not None and now - state.newest > 1:
         parts.append(f"nobody is at it, the last shard came {clock(now - state.newest)} ago")
     return "  ".join(parts) or ("not begun" if not state.done else "")
 
 
-def as_json(work: Path, states: Sequence[StageState], now: float) -> str:
+def _as_json(work: Path, states: Sequence[StageState], now: float) -> str:
     """One look as one line of JSON."""
     stamp = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
     stages = [asdict(state) | {"finished": state.finished} for state in states]
@@ -223,7 +223,7 @@ def as_json(work: Path, states: Sequence[StageState], now: float) -> str:
 
 
 # name, kind, what it is, and how it is read off a stage; None leaves the sample out
-METRICS = (
+_METRICS = (
     ("roots_shards_done", "gauge", "Shards that are done.", lambda s: s.done),
     ("roots_shards", "gauge", "Shards in all.", lambda s: s.total),
     ("roots_shards_failed", "gauge", "Shards that could not be made.", lambda s: len(s.failures)),
@@ -240,7 +240,7 @@ METRICS = (
 def as_prometheus(states: Sequence[StageState]) -> str:
     """One look as a text file for Prometheus's node exporter. Source: Prometheus, text exposition format 0.0.4."""
     lines: list[str] = []
-    for name, kind, what, read in METRICS:
+    for name, kind, what, read in _METRICS:
         lines += [f"# HELP {name} {what}", f"# TYPE {name} {kind}"]
         for state in states:
             if (value := read(state)) is not None:
@@ -270,7 +270,7 @@ def watch(
         now = time.time()
         states = watcher.look()
         if log is not None:
-            append_line(log, as_json(work, states, now))
+            append_line(log, _as_json(work, states, now))
         if prometheus is not None:
             shards.write_text(prometheus, as_prometheus(states))
         yield states, now

@@ -22,11 +22,11 @@ from filters.signals.rules import SIGNALS, Rule
 from roots.errors import ShardError
 from roots.shards import open_shard, read, read_kept
 
-MISSING = 0xFFFF  # the rank of a document that has no number
-DOMAINS = 25  # listed
-NEAR = 60  # documents on each side of a bound that are shown whole before all others
-MARGIN = 400  # characters read past the end of what is shown
-STEPS = 48  # places along a signal near which documents are shown whole
+_MISSING = 0xFFFF  # the rank of a document that has no number
+_DOMAINS = 25  # listed
+_NEAR = 60  # documents on each side of a bound that are shown whole before all others
+_MARGIN = 400  # characters read past the end of what is shown
+_STEPS = 48  # places along a signal near which documents are shown whole
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ class Numbers:
         return not bool(np.isnan(self.values).any())
 
     def ranks(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint16]]:
-        """The different values in order, and which one each document has; MISSING for none."""
+        """The different values in order, and which one each document has; _MISSING for none."""
         known = ~np.isnan(self.values)
         table, inverse = np.unique(self.values[known], return_inverse=True)
-        ranks = np.full(len(self.values), MISSING, np.uint16)
+        ranks = np.full(len(self.values), _MISSING, np.uint16)
         ranks[known] = inverse
         return table, ranks
 
@@ -113,7 +113,7 @@ def read_sample(chains: Sequence[Sequence[Path]], size: int, verdicts: Sequence[
             numbers[signal] = Numbers(values, kind, len(numbers))
     listed = [
         {"domain": host, "documents": count, "dropped": dropped[host]}
-        for host, count in sorted(domains.items(), key=lambda item: (-item[1], item[0]))[:DOMAINS]
+        for host, count in sorted(domains.items(), key=lambda item: (-item[1], item[0]))[:_DOMAINS]
     ]
     return Sample(len(digests), ids, order.astype(np.int64), numbers, listed)
 
@@ -182,14 +182,14 @@ def choose_whole(sample: Sample, rules: Sequence[Rule], readable: int, count: in
     limits = [(rule.signal, limit) for rule in rules for limit in (rule.min, rule.max) if limit is not None]
     for signal, limit in limits:
         if signal in sample.numbers:
-            chosen |= dict.fromkeys(_nearest(sample.numbers[signal].values[:readable], limit, NEAR))
+            chosen |= dict.fromkeys(_nearest(sample.numbers[signal].values[:readable], limit, _NEAR))
     spread: list[int] = []
     for numbers in sample.numbers.values():
         values = numbers.values[:readable]
         known = values[~np.isnan(values)]
         if len(known):
             low, high = np.quantile(known, [0.001, 0.999])
-            steps = np.concatenate([np.linspace(low, high, STEPS), np.quantile(known, np.linspace(0, 1, STEPS))])
+            steps = np.concatenate([np.linspace(low, high, _STEPS), np.quantile(known, np.linspace(0, 1, _STEPS))])
             for step in steps.tolist():
                 spread += _nearest(values, step, 1)
     chosen |= dict.fromkeys(spread)
@@ -234,7 +234,7 @@ def read_texts(
             lengths[place] = len(text)
             # More is read than is shown, so that an address at the cut is seen whole and replaced.
             limit = shown.longest if place in wanted else shown.excerpt
-            clean = _clean(text[: limit + MARGIN], row["language"], shown)
+            clean = _clean(text[: limit + _MARGIN], row["language"], shown)
             excerpts[place] = cut(clean, shown.excerpt)
             if place in wanted:
                 found[place] = cut(clean, limit)

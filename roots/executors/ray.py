@@ -23,8 +23,8 @@ from roots.process import collect_seldom
 T = TypeVar("T")
 R = TypeVar("R")
 
-DIED = "its worker process died three times (out of memory?)"
-MOVES = 20  # machines that one task may lose before it is given back: then it is no chance
+_DIED = "its worker process died three times (out of memory?)"
+_MOVES = 20  # machines that one task may lose before it is given back: then it is no chance
 AHEAD = 2  # tasks handed to the cluster for each that can run: none idles while the next is on its way
 CALL_SECONDS = 0.1  # tasks quicker than this go several in one call: a call costs 1.5 ms of all processes (measured)
 LOOK_SECONDS = 5.0  # between two looks at how large the cluster is: it may grow or shrink
@@ -87,9 +87,9 @@ class Ray:
         try:
             return ray.get(reference)
         except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError):
-            return _Failed("died", DIED)
+            return _Failed("died", _DIED)
         except (ray.exceptions.NodeDiedError, ray.exceptions.ObjectLostError) as error:
-            return _Failed("moved", f"{MOVES} machines were lost with it: {str(error).splitlines()[0]}")
+            return _Failed("moved", f"{_MOVES} machines were lost with it: {str(error).splitlines()[0]}")
         except ray.exceptions.RayTaskError as error:
             # What a task raises is given as a value; this is one that cannot be.
             return _Failed("raised", str(error.cause or error))
@@ -138,7 +138,7 @@ class _Failed:
         """Count it against a task of the call; its error where it is given back, None where it is tried again."""
         if self.how == "moved":
             entry.moves += 1
-            return RuntimeError(self.said) if entry.moves > MOVES else None
+            return RuntimeError(self.said) if entry.moves > _MOVES else None
         if not alone:
             entry.alone = True
             return None

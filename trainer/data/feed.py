@@ -24,9 +24,9 @@ from trainer.tokenizer.byte_level_bpe import END
 
 IGNORED = -100  # a target that is not counted
 BLOCK = 65_536  # documents packed together
-PERIOD = 4_096  # positions after which the languages' turns repeat
+_PERIOD = 4_096  # positions after which the languages' turns repeat
 
-Unsigned = npt.NDArray[np.uint64]
+_Unsigned = npt.NDArray[np.uint64]
 
 
 def permuted(index: Ints, size: int, key: int) -> Ints:
@@ -51,14 +51,14 @@ def permuted(index: Ints, size: int, key: int) -> Ints:
     return value.astype(np.int64)
 
 
-def _mixed(value: Unsigned) -> Unsigned:
+def _mixed(value: _Unsigned) -> _Unsigned:
     """Every output bit depends on every input bit (the finaliser of SplitMix64; Steele et al. 2014)."""
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))
 
 
-def turns(weights: Sequence[float], period: int = PERIOD) -> npt.NDArray[np.int16]:
+def turns(weights: Sequence[float], period: int = _PERIOD) -> npt.NDArray[np.int16]:
     """Whose turn it is at each position of a period: every prefix holds each share within one row.
 
     Source: Tijdeman 1980, the chairman assignment problem.
@@ -77,7 +77,7 @@ def turns(weights: Sequence[float], period: int = PERIOD) -> npt.NDArray[np.int1
     return order
 
 
-class Concatenated:
+class _Concatenated:
     """Rows cut from the stream of documents, T tokens each; a document may begin in one row and end in the next."""
 
     def __init__(self, shards: TokenShards, length: int) -> None:
@@ -174,7 +174,7 @@ def best_fit(sizes: Ints, capacity: int) -> Ints:
     return bins
 
 
-PACKINGS: Mapping[str, type[Concatenated] | type[BestFit]] = {"concat": Concatenated, "bestfit": BestFit}
+PACKINGS: Mapping[str, type[_Concatenated] | type[BestFit]] = {"concat": _Concatenated, "bestfit": BestFit}
 
 
 @dataclass(frozen=True)
@@ -230,8 +230,8 @@ class Feed:
 
     def rows_at(self, positions: Ints) -> list[tuple[int, int]]:
         """(language, row) at each position of the run."""
-        source = self._order[positions % PERIOD].astype(np.int64)
-        turn = (positions // PERIOD) * self._before[-1][source] + self._before[positions % PERIOD, source]
+        source = self._order[positions % _PERIOD].astype(np.int64)
+        turn = (positions // _PERIOD) * self._before[-1][source] + self._before[positions % _PERIOD, source]
         found = np.zeros(len(positions), dtype=np.int64)
         for at in range(len(self.packed)):
             size = self.packed[at].rows

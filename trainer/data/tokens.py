@@ -28,7 +28,7 @@ from trainer.tokenizer.byte_level_bpe import END, identity, padded
 from trainer.tokenizer.dropout import Merges
 
 SIDECAR = "tokens.json"
-CHUNK_BYTES = 4 << 20  # of text, encoded at once: bounds memory
+_CHUNK_BYTES = 4 << 20  # of text, encoded at once: bounds memory
 
 Ints = npt.NDArray[np.int64]
 Cut = Callable[[list[str], list[str]], list[list[int]]]  # ids and texts of documents -> their tokens
@@ -167,7 +167,7 @@ def _chunks(source: Path) -> Iterator[tuple[list[str], list[str]]]:
         identities.append(name)
         texts.append(text)
         size += len(text)
-        if size >= CHUNK_BYTES:
+        if size >= _CHUNK_BYTES:
             yield identities, texts
             identities, texts, size = [], [], 0
     if texts:

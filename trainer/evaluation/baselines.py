@@ -15,16 +15,16 @@ import numpy.typing as npt
 from trainer import corpus
 
 Bytes = npt.NDArray[np.uint8]
-Codes = npt.NDArray[np.uint64]
+_Codes = npt.NDArray[np.uint64]
 
 Counts = npt.NDArray[np.int64]
-Numbers = npt.NDArray[np.float64]
+_Numbers = npt.NDArray[np.float64]
 
-ORDER = 5  # bytes in the n-grams that a model is held against
-LONGEST = 8  # bytes in an n-gram: what 64 bits hold
+_ORDER = 5  # bytes in the n-grams that a model is held against
+_LONGEST = 8  # bytes in an n-gram: what 64 bits hold
 
 
-def text_of(paths: Iterable[Path], limit: int) -> Bytes:
+def _text_of(paths: Iterable[Path], limit: int) -> Bytes:
     """The first `limit` bytes of the documents, each followed by a zero byte."""
     parts: list[bytes] = []
     size = 0
@@ -43,7 +43,7 @@ def unigram(train: Bytes, held_out: Bytes) -> float:
     return float(-np.log2(counts / counts.sum())[held_out[held_out > 0]].mean())
 
 
-def _codes(data: Bytes, order: int) -> Codes:
+def _codes(data: Bytes, order: int) -> _Codes:
     """The `order` bytes that end at each position, as one number; positions before the start hold zero bytes."""
     padded = np.concatenate([np.zeros(order - 1, np.uint8), data]).astype(np.uint64)
     found = np.zeros(len(data), dtype=np.uint64)
@@ -52,7 +52,7 @@ def _codes(data: Bytes, order: int) -> Codes:
     return found
 
 
-def _count_of(codes: Codes, known: Codes, counts: Numbers) -> Numbers:
+def _count_of(codes: _Codes, known: _Codes, counts: _Numbers) -> _Numbers:
     at = np.minimum(np.searchsorted(known, codes), len(known) - 1)
     return np.where(known[at] == codes, counts[at], 0).astype(np.float64)
 
@@ -62,22 +62,22 @@ def ngram(train: Bytes, held_out: Bytes, order: int = 5, rule: str = "witten_bel
     return float(ngram_bits(train, held_out, order, rule)[held_out > 0].mean())
 
 
-Weights = tuple[Numbers, Numbers, Numbers]  # of each n-gram, its own; and what its context divides by, and spares
+_Weights = tuple[_Numbers, _Numbers, _Numbers]  # of each n-gram, its own; and what its context divides by, and spares
 
 
-def _witten_bell(counts: Counts, starts: Counts) -> Weights:
+def _witten_bell(counts: Counts, starts: Counts) -> _Weights:
     """A context that stood n times, with k kinds of bytes after it, spares k / (n + k) for the shorter one."""
     kinds = np.diff(np.concatenate([starts, [len(counts)]])).astype(np.float64)
     return counts.astype(np.float64), np.add.reduceat(counts, starts) + kinds, kinds
 
 
-def _kneser_ney(counts: Counts, starts: Counts) -> Weights:
+def _kneser_ney(counts: Counts, starts: Counts) -> _Weights:
     """Every n-gram gives up a part of a count, another one for what stood once, twice, and more often."""
     taken = _discounts(counts)[np.minimum(counts, 3)]
     return counts - taken, np.add.reduceat(counts, starts).astype(np.float64), np.add.reduceat(taken, starts)
 
 
-def _discounts(counts: Counts) -> Numbers:
+def _discounts(counts: Counts) -> _Numbers:
     """What n-grams that stood 0, 1, 2, and 3 or more times give up (Chen and Goodman 1999, equation 26).
 
     Half a count where the text is too small or too regular for the estimate.
@@ -93,10 +93,10 @@ def _discounts(counts: Counts) -> Numbers:
     return np.array(found)
 
 
-RULES: Mapping[str, Callable[[Counts, Counts], Weights]] = {"witten_bell": _witten_bell, "kneser_ney": _kneser_ney}
+RULES: Mapping[str, Callable[[Counts, Counts], _Weights]] = {"witten_bell": _witten_bell, "kneser_ney": _kneser_ney}
 
 
-def _counted(train: Bytes, order: int, rule: str) -> list[tuple[Codes, Counts]]:
+def _counted(train: Bytes, order: int, rule: str) -> list[tuple[_Codes, Counts]]:
     """The n-grams of every length from 1 to `order`, with how often they stood.
 
     By Kneser and Ney a shorter one counts the kinds of bytes that stood before it, not how often it stood.
@@ -109,13 +109,13 @@ def _counted(train: Bytes, order: int, rule: str) -> list[tuple[Codes, Counts]]:
     return found[::-1]
 
 
-def ngram_bits(train: Bytes, held_out: Bytes, order: int, rule: str = "witten_bell") -> Numbers:
+def ngram_bits(train: Bytes, held_out: Bytes, order: int, rule: str = "witten_bell") -> _Numbers:
     """Bits of each byte of `held_out` by n-grams of up to `order` bytes; `rule` is a key of RULES.
 
     Raises ValueError for an order beyond 8.
     """
-    if not 1 <= order <= LONGEST:
-        raise ValueError(f"order must lie between 1 and {LONGEST}")
+    if not 1 <= order <= _LONGEST:
+        raise ValueError(f"order must lie between 1 and {_LONGEST}")
     chance = np.full(len(held_out), 1 / 256)
     for length, (known, counts) in enumerate(_counted(train, order, rule), start=1):
         contexts = known >> np.uint64(8)
@@ -127,12 +127,12 @@ def ngram_bits(train: Bytes, held_out: Bytes, order: int, rule: str = "witten_be
         spare = _count_of(before, contexts[starts], spared)
         hits = _count_of(here, known, own)
         chance = np.where(divisor > 0, (hits + spare * chance) / np.where(divisor > 0, divisor, 1), chance)
-    bits: Numbers = -np.log2(chance)
+    bits: _Numbers = -np.log2(chance)
     return bits
 
 
 @dataclass(frozen=True)
-class Baselines:
+class _Baselines:
     """Bits per byte of counting."""
 
     unigram: float
@@ -145,8 +145,8 @@ class Baselines:
 
 def measure(
     train: Iterable[Path], held_out: Iterable[Path], limit: int = 20_000_000, held_limit: int = 200_000
-) -> Baselines:
+) -> _Baselines:
     """Fit on up to `limit` bytes of the training shards, judge on `held_limit` bytes of the held-out ones."""
-    fitted, judged = text_of(train, limit), text_of(held_out, held_limit)
-    witten_bell, kneser_ney = (ngram(fitted, judged, ORDER, rule) for rule in ("witten_bell", "kneser_ney"))
-    return Baselines(unigram(fitted, judged), witten_bell, kneser_ney, ORDER, len(fitted), len(judged))
+    fitted, judged = _text_of(train, limit), _text_of(held_out, held_limit)
+    witten_bell, kneser_ney = (ngram(fitted, judged, _ORDER, rule) for rule in ("witten_bell", "kneser_ney"))
+    return _Baselines(unigram(fitted, judged), witten_bell, kneser_ney, _ORDER, len(fitted), len(judged))

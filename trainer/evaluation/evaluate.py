@@ -22,11 +22,11 @@ from trainer.model.decoder import AlibiLM, Sampling
 from trainer.model.loss import token_losses
 from trainer.tokenizer import byte_level_bpe as tok
 
-Window = tuple[list[int], list[int]]  # inputs and targets of one row
+_Window = tuple[list[int], list[int]]  # inputs and targets of one row
 
 
 @dataclass(frozen=True)
-class Bits:
+class _Bits:
     """What held-out text of one language costs."""
 
     bits_per_byte: float
@@ -51,7 +51,7 @@ class EvaluateSettings:
     seed: int = 0
 
 
-def windows(document: Sequence[int], length: int) -> Iterator[Window]:
+def windows(document: Sequence[int], length: int) -> Iterator[_Window]:
     """Cut one document (its `</s>` first) into rows of at most `length` inputs, each target counted exactly once.
 
     Every target but those of the first row has at least half a row before it. The last target is the `</s>` after it.
@@ -79,16 +79,16 @@ def chosen(shards: TokenShards, budget: int) -> list[int]:
 
 
 @torch.no_grad()
-def bits_per_byte(model: AlibiLM, shards: TokenShards, length: int, budget: int, rows: int = 16) -> Bits:
+def bits_per_byte(model: AlibiLM, shards: TokenShards, length: int, budget: int, rows: int = 16) -> _Bits:
     """Measure a model on held-out token shards of one language, about `budget` bytes of them."""
     device = model.head.device
     wanted = chosen(shards, budget)
     text = ends = 0.0
     text_tokens = 0
-    pending: list[Window] = []
+    pending: list[_Window] = []
 
     def flush() -> tuple[float, float, int]:
-        inputs, targets = padded_rows(pending, device)
+        inputs, targets = _padded_rows(pending, device)
         hidden = model.hidden(inputs)
         losses = token_losses(hidden.flatten(0, 1), model.head, targets.flatten()).double()
         flat = targets.flatten()
@@ -104,7 +104,7 @@ def bits_per_byte(model: AlibiLM, shards: TokenShards, length: int, budget: int,
             some, end, count = flush()
             text, ends, text_tokens = text + some, ends + end, text_tokens + count
     size = int(shards.n_bytes[wanted].sum())
-    return Bits(
+    return _Bits(
         text / (math.log(2) * max(1, size)),
         text / max(1, text_tokens),
         ends / len(wanted),
@@ -114,7 +114,7 @@ def bits_per_byte(model: AlibiLM, shards: TokenShards, length: int, budget: int,
     )
 
 
-def padded_rows(rows: Sequence[Window], device: torch.device) -> tuple[Tensor, Tensor]:
+def _padded_rows(rows: Sequence[_Window], device: torch.device) -> tuple[Tensor, Tensor]:
     """Rows of unequal length side by side; padding stands at the right, where no token sees it."""
     longest = max(len(inputs) for inputs, _ in rows)
     inputs = torch.full((len(rows), longest), tok.PAD)
@@ -161,14 +161,14 @@ def sample(model: AlibiLM, tokenizer: Tokenizer, prompt: str, count: int, sampli
     return prompt + tokenizer.decode([i for i in made[0].tolist() if i != tok.END], skip_special_tokens=True)
 
 
-def prompts(shards: TokenShards, tokenizer: Tokenizer, count: int, length: int = 12) -> list[str]:
+def _prompts(shards: TokenShards, tokenizer: Tokenizer, count: int, length: int = 12) -> list[str]:
     """The first words of held-out documents that are long enough, spread over all of them."""
     long = [i for i, size in enumerate(np.diff(shards.starts)) if size > 2 * length] or list(range(len(shards.n_bytes)))
     picked = [long[int(at)] for at in np.linspace(0, len(long) - 1, count)]
     return [tokenizer.decode(shards.document(i)[1 : length + 1].tolist()) for i in picked]
 
 
-def reserved_tokens(tokenizer: Tokenizer, rows: int) -> tuple[int, ...]:
+def _reserved_tokens(tokenizer: Tokenizer, rows: int) -> tuple[int, ...]:
     """Ids that are never to be drawn: special ones but `</s>`, reserved ones, and rows that only pad the embedding."""
     plain = set(tokenizer.get_vocab(with_added_tokens=False).values()) - set(range(len(tok.SPECIAL)))
     return tuple(i for i in range(rows) if i != tok.END and i not in plain)
@@ -183,12 +183,12 @@ def evaluate(
 ) -> dict[str, Any]:
     """Bits per byte, extrapolation and samples for each language, and the mean over languages; plain values."""
     length = settings.length or trained_length
-    drawn = Sampling(settings.temperature, settings.top_k, reserved_tokens(tokenizer, model.shape.vocabulary))
+    drawn = Sampling(settings.temperature, settings.top_k, _reserved_tokens(tokenizer, model.shape.vocabulary))
     found: dict[str, Any] = {}
     for language, shards in sorted(held_out.items()):
         bits = bits_per_byte(model, shards, length, settings.bytes)
         lengths = [length * times for times in settings.curve]
-        starts = prompts(shards, tokenizer, settings.samples) if settings.samples else []
+        starts = _prompts(shards, tokenizer, settings.samples) if settings.samples else []
         found[language] = {
             **bits.__dict__,
             "extrapolation": {str(k): v for k, v in extrapolation(model, shards, lengths, settings.bytes).items()},

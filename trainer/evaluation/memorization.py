@@ -17,7 +17,7 @@ from trainer import picture
 from trainer.data.tokens import Ints, TokenShards
 from trainer.model.decoder import AlibiLM, Sampling
 
-EDGES = (1, 2, 4, 8, 16, 32, 64, 128)  # a group is from one edge to below the next
+_EDGES = (1, 2, 4, 8, 16, 32, 64, 128)  # a group is from one edge to below the next
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def measure(model: AlibiLM, train: TokenShards, held_out: TokenShards, settings:
     unseen = np.flatnonzero(~np.isin(keys, window_keys(stream, size)))
     rng = np.random.default_rng(settings.seed)
     groups = [_ask(model, other, unseen, "0", settings, rng)]
-    for low, high in zip(EDGES, [*EDGES[1:], 1 << 62], strict=True):
+    for low, high in zip(_EDGES, [*_EDGES[1:], 1 << 62], strict=True):
         inside = first[(copies >= low) & (copies < high)]
         label = str(low) if high == low + 1 else f"{low} to {high - 1}" if high < 1 << 62 else f"{low} or more"
         if len(inside):

@@ -41,7 +41,7 @@ def evaluate_run(
         found["languages"][language] |= {"baselines": asdict(counted), "shared_documents": shared(train, validation)}
     found |= {"settings": as_values(settings), "step": state["step"], "tokens": state["tokens"]}
     write_text(run / "evaluation.json", json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
-    table, curve = render(found)
+    table, curve = _render(found)
     write_text(run / "evaluation.md", table)
     write_text(run / "extrapolation.svg", curve)
     return {**found, "table": table}
@@ -53,7 +53,7 @@ def shared(train: Sequence[Path], validation: Sequence[Path]) -> int:
     return sum(identity in held for identity, _ in corpus.documents(train))
 
 
-def render(found: Mapping[str, Any]) -> tuple[str, str]:
+def _render(found: Mapping[str, Any]) -> tuple[str, str]:
     """Table with samples (Markdown), and the extrapolation curve (SVG)."""
     rows, curves, samples = [], {}, []
     for language, entry in sorted(found["languages"].items()):

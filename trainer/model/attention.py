@@ -25,10 +25,10 @@ from roots.errors import SettingsError, unknown_name
 from trainer.model import blocks
 from trainer.model.products import available
 
-APART = 64.0  # added to scores per document of distance: earlier documents vanish (32 leaks 2e-3, 64 nothing)
+_APART = 64.0  # added to scores per document of distance: earlier documents vanish (32 leaks 2e-3, 64 nothing)
 SHORT = 512  # tokens: rows up to this take a mask of documents
-THREADS = 2  # above this, `blocks` is `key_bias`
-FEATURES = 8  # columns that the fold adds to q and k
+_THREADS = 2  # above this, `blocks` is `key_bias`
+_FEATURES = 8  # columns that the fold adds to q and k
 
 
 def alibi_slopes(heads: int) -> Tensor:
@@ -75,7 +75,7 @@ def layout_of(docs: Tensor) -> Layout:
     return Layout(docs, tuple(spans))
 
 
-Attend = Callable[[Tensor, Tensor, Tensor, Tensor, Layout | None], Tensor]
+_Attend = Callable[[Tensor, Tensor, Tensor, Tensor, Layout | None], Tensor]
 
 
 def additive(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None) -> Tensor:
@@ -85,11 +85,11 @@ def additive(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | N
     """
     known = layout.masks if layout is not None else {}
     if q.dtype not in known:
-        known[q.dtype] = full_bias(q.shape[2], slopes, layout, q.dtype)
+        known[q.dtype] = _full_bias(q.shape[2], slopes, layout, q.dtype)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=known[q.dtype])
 
 
-def full_bias(length: int, slopes: Tensor, layout: Layout | None, dtype: torch.dtype) -> Tensor:
+def _full_bias(length: int, slopes: Tensor, layout: Layout | None, dtype: torch.dtype) -> Tensor:
     """-slope x distance, and -inf for later tokens and other documents: (1 or B, H, T, T)."""
     at = torch.arange(length, device=slopes.device)
     distance = at[None, :] - at[:, None]
@@ -128,7 +128,7 @@ def blockwise(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | 
     products it is no faster, and without oneDNN's bfloat16 ones slower: there it is `key_bias` too.
     """
     length, threads = q.shape[2], torch.get_num_threads()
-    if threads > THREADS or length <= blocks.BLOCK * threads or not available():
+    if threads > _THREADS or length <= blocks.BLOCK * threads or not available():
         return key_bias(q, k, v, slopes, layout)
     if layout is None or layout.whole:
         return blocks.attend(q, k, v, slopes)
@@ -139,7 +139,7 @@ def blockwise(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | 
     return blocks.attend(q, k, v, slopes, layout.masks[torch.bool])
 
 
-def _by_document(attend: Attend, q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout) -> Tensor:
+def _by_document(attend: _Attend, q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout) -> Tensor:
     rows = []
     for row, spans in enumerate(layout.spans):
         at = slice(row, row + 1)
@@ -166,7 +166,7 @@ def fold(
     rows, heads, length, _ = q.shape
     wide_q = torch.cat([q, queries[None, :, None, :].expand(rows, heads, length, -1).to(q.dtype)], dim=-1)
     wide_k = torch.cat([k, keys[:, None].expand(rows, heads, length, -1).to(k.dtype)], dim=-1)
-    wide_v = F.pad(v, (0, FEATURES)) if pad_value else v
+    wide_v = F.pad(v, (0, _FEATURES)) if pad_value else v
     out = F.scaled_dot_product_attention(wide_q, wide_k, wide_v, is_causal=True, scale=1 / math.sqrt(width))
     return out[..., :width] if pad_value else out
 
@@ -176,11 +176,11 @@ def _features(length: int, width: int, slopes: Tensor, device: torch.device) -> 
     wanted = slopes.float() * math.sqrt(width)
     high = wanted.bfloat16().float()
     low = (wanted - high).bfloat16().float()
-    queries = torch.zeros(len(slopes), FEATURES, device=device)
+    queries = torch.zeros(len(slopes), _FEATURES, device=device)
     queries[:, :4] = torch.stack([256 * high, 256 * low, high, low], dim=-1)
-    queries[:, 4] = APART * math.sqrt(width)
+    queries[:, 4] = _APART * math.sqrt(width)
     at = torch.arange(length, device=device)
-    keys = torch.zeros(1, length, FEATURES, device=device)
+    keys = torch.zeros(1, length, _FEATURES, device=device)
     keys[0, :, 0] = keys[0, :, 1] = at // 256
     keys[0, :, 2] = keys[0, :, 3] = at % 256
     return queries, keys
@@ -224,7 +224,7 @@ def _flex(compiled: bool) -> Callable[..., Any]:
     return cast(Callable[..., Any], torch.compile(flex_attention) if compiled else flex_attention)
 
 
-KERNELS: Mapping[str, Attend] = {
+KERNELS: Mapping[str, _Attend] = {
     "blocks": blockwise,
     "key_bias": key_bias,
     "additive": additive,
@@ -237,17 +237,17 @@ CANDIDATES = {
     "cpu": ("blocks", "key_bias", "additive"),
     "cuda": ("fold_cudnn", "fold_flash", "flex", "fold", "additive"),
 }
-TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}  # relative, against float64
+_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}  # relative, against float64
 
 
 def reference(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None) -> Tensor:
     """Attention in float64, written out: what every kernel is held against."""
     q, k, v = q.double(), k.double(), v.double()
     scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
-    return (scores + full_bias(q.shape[2], slopes.double(), layout, torch.float64)).softmax(-1) @ v
+    return (scores + _full_bias(q.shape[2], slopes.double(), layout, torch.float64)).softmax(-1) @ v
 
 
-def error_of(attend: Attend, q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None) -> float:
+def error_of(attend: _Attend, q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None) -> float:
     """Largest relative error of output and gradients against float64: max over (o, dq, dk, dv) of |x - y| / |y|."""
     mine = _with_gradients(attend, q, k, v, slopes, layout)
     true = _with_gradients(reference, q.double(), k.double(), v.double(), slopes, layout)
@@ -255,7 +255,7 @@ def error_of(attend: Attend, q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, la
 
 
 def _with_gradients(
-    attend: Attend, q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None
+    attend: _Attend, q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None
 ) -> tuple[Tensor, ...]:
     """Output, and gradients of q, k and v of a weighted sum of it."""
     leaves = (q.detach().requires_grad_(), k.detach().requires_grad_(), v.detach().requires_grad_())
@@ -285,7 +285,7 @@ def probe(
     return found
 
 
-def milliseconds(attend: Attend, q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, calls: int = 3) -> float:
+def milliseconds(attend: _Attend, q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, calls: int = 3) -> float:
     """Shortest of a few timings of forward and backward."""
     best = math.inf
     for _ in range(calls):
@@ -313,7 +313,7 @@ def choose(name: str, device: torch.device, dtype: torch.dtype, heads: int, head
             raise SettingsError(unknown_name("attention", name, [*KERNELS, "auto"]))
         return name
     found = probe(device, dtype, heads, head_dim)
-    right = {kernel: ms for kernel, (error, ms) in found.items() if error <= TOLERANCE[dtype]}
+    right = {kernel: ms for kernel, (error, ms) in found.items() if error <= _TOLERANCE[dtype]}
     if not right:
         raise RuntimeError(f"no attention kernel is right on {device} in {dtype}: {found}")
     return next(iter(right)) if device.type == "cpu" else min(right, key=lambda kernel: right[kernel])

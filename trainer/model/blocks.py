@@ -19,7 +19,7 @@ from trainer.model.products import product, summed
 
 BLOCK = 256  # queries; 128 and 512 are slower at 512 and at 2,048 tokens
 KEPT = 2048  # tokens: up to here bfloat16 weights stay for the backward pass; float32 ones, twice as large, never do
-BASE = math.log2(math.e)  # scores are powers of two: exp2 is 25 times as fast as exp on the processor above
+_BASE = math.log2(math.e)  # scores are powers of two: exp2 is 25 times as fast as exp on the processor above
 
 
 def _by_head(x: Tensor, dtype: torch.dtype, scale: float = 1.0) -> Tensor:
@@ -40,9 +40,9 @@ class _Scores:
 
     def __init__(self, q: Tensor, k: Tensor, slopes: Tensor, other: Tensor | None) -> None:
         self.heads, self.length, self.other = q.shape[1], q.shape[2], other
-        self.q = _by_head(q, torch.float32, BASE / math.sqrt(q.shape[3]))
+        self.q = _by_head(q, torch.float32, _BASE / math.sqrt(q.shape[3]))
         self.k = _by_head(k, torch.float32)
-        self.bias = BASE * slopes.float()[:, None] * torch.arange(-self.length, BLOCK, dtype=torch.float32)
+        self.bias = _BASE * slopes.float()[:, None] * torch.arange(-self.length, BLOCK, dtype=torch.float32)
         self.future = torch.full((BLOCK, BLOCK), -torch.inf).triu_(1)
 
     def of(self, head: int, start: int, stop: int) -> Tensor:

@@ -20,7 +20,7 @@ from trainer.model.products import Linear
 
 
 @dataclass
-class Cache:
+class _Cache:
     """Keys and values of what was read, a pair a layer, each (B, H, T, D); and how many leading tokens are padding."""
 
     layers: list[tuple[Tensor, Tensor] | None]
@@ -41,7 +41,7 @@ class Attention(nn.Module):
         self.kernel = "key_bias"
         self.part = (0, 1)  # this rank and all ranks that share the heads
 
-    def forward(self, x: Tensor, layout: Layout | None, cache: Cache | None = None, layer: int = 0) -> Tensor:
+    def forward(self, x: Tensor, layout: Layout | None, cache: _Cache | None = None, layer: int = 0) -> Tensor:
         """x (B, T, d) -> (B, T, d); with a cache, x are the tokens that follow it."""
         rows, length, _ = x.shape
         mixed = self.query_key_value(x).view(rows, length, -1, 3, self.head_dim)
@@ -60,7 +60,7 @@ class Attention(nn.Module):
         return attended
 
 
-class MLP(nn.Module):
+class _MLP(nn.Module):
     """Two matrices with a tanh-GELU between."""
 
     def __init__(self, shape: Shape) -> None:
@@ -74,7 +74,7 @@ class MLP(nn.Module):
         return out
 
 
-class Block(nn.Module):
+class _Block(nn.Module):
     """One layer."""
 
     def __init__(self, shape: Shape, dropout: float = 0.0) -> None:
@@ -83,9 +83,9 @@ class Block(nn.Module):
         self.input_layernorm = nn.LayerNorm(shape.hidden, eps=shape.epsilon)
         self.self_attention = Attention(shape)
         self.post_attention_layernorm = nn.LayerNorm(shape.hidden, eps=shape.epsilon)
-        self.mlp = MLP(shape)
+        self.mlp = _MLP(shape)
 
-    def forward(self, x: Tensor, layout: Layout | None = None, cache: Cache | None = None, layer: int = 0) -> Tensor:
+    def forward(self, x: Tensor, layout: Layout | None = None, cache: _Cache | None = None, layer: int = 0) -> Tensor:
         """x (B, T, d) -> (B, T, d)."""
         x = x + self._dropped(self.self_attention(self.input_layernorm(x), layout, cache, layer))
         out: Tensor = x + self._dropped(self.mlp(self.post_attention_layernorm(x)))
@@ -95,14 +95,14 @@ class Block(nn.Module):
         return F.dropout(x, self.dropout) if self.dropout and self.training else x
 
 
-class Transformer(nn.Module):
+class _Transformer(nn.Module):
     """Embedding, blocks and last LayerNorm: all of the parameters."""
 
     def __init__(self, shape: Shape, dropout: float) -> None:
         super().__init__()
         self.word_embeddings = nn.Embedding(shape.vocabulary, shape.hidden)
         self.word_embeddings_layernorm = nn.LayerNorm(shape.hidden, eps=shape.epsilon)
-        self.h = nn.ModuleList([Block(shape, dropout) for _ in range(shape.layers)])
+        self.h = nn.ModuleList([_Block(shape, dropout) for _ in range(shape.layers)])
         self.ln_f = nn.LayerNorm(shape.hidden, eps=shape.epsilon)
 
 
@@ -123,7 +123,7 @@ class AlibiLM(nn.Module):
         self.shape = shape
         self.recompute = recompute
         self.dropout = dropout  # of embeddings and of what a block adds, as BLOOM's hidden_dropout; in training only
-        self.transformer = Transformer(shape, dropout)
+        self.transformer = _Transformer(shape, dropout)
         self.set_kernel(kernel)
 
     def set_kernel(self, name: str) -> None:
@@ -132,7 +132,7 @@ class AlibiLM(nn.Module):
             block.self_attention.kernel = name
 
     @property
-    def blocks(self) -> list[Block]:
+    def blocks(self) -> list[_Block]:
         """The layers, from the input on."""
         return list(self.transformer.h)  # type: ignore[arg-type]
 
@@ -141,7 +141,7 @@ class AlibiLM(nn.Module):
         """The output matrix (V, d): the embedding."""
         return self.transformer.word_embeddings.weight
 
-    def hidden(self, tokens: Tensor, layout: Layout | None = None, cache: Cache | None = None) -> Tensor:
+    def hidden(self, tokens: Tensor, layout: Layout | None = None, cache: _Cache | None = None) -> Tensor:
         """tokens (B, T) -> last hidden states (B, T, d)."""
         body = self.transformer
         x = body.word_embeddings_layernorm(body.word_embeddings(tokens))
@@ -181,13 +181,13 @@ class AlibiLM(nn.Module):
             block.self_attention.slopes.copy_(alibi_slopes(self.shape.heads))
 
     @torch.no_grad()
-    def step(self, tokens: Tensor, cache: Cache) -> Tensor:
+    def step(self, tokens: Tensor, cache: _Cache) -> Tensor:
         """Read more tokens (B, N) after what the cache holds; logits of the last one (B, V)."""
         return F.linear(self.hidden(tokens, cache=cache)[:, -1], self.head)
 
-    def new_cache(self, padding: Sequence[int] | None = None) -> Cache:
+    def new_cache(self, padding: Sequence[int] | None = None) -> _Cache:
         """An empty cache; `padding` is the number of leading pad tokens of each row."""
-        return Cache([None] * self.shape.layers, padding)
+        return _Cache([None] * self.shape.layers, padding)
 
     @torch.no_grad()
     def generate(

@@ -13,7 +13,7 @@ from torch import Tensor
 from trainer.data.feed import IGNORED
 from trainer.model.products import product, summed
 
-COLUMN = 4096  # bytes of logits a row of the vocabulary: 1,024 tokens of float32 in a chunk, 2,048 of bfloat16
+_COLUMN = 4096  # bytes of logits a row of the vocabulary: 1,024 tokens of float32 in a chunk, 2,048 of bfloat16
 GROUP = 1 << 19  # logits that a CPU works on at once: 2 MB, which stay in its cache from one pass to the next
 
 
@@ -46,7 +46,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         wants_hidden, wants_weight = ctx.needs_input_grad[:2]
         hidden_grad = torch.empty_like(hidden) if wants_hidden else None
         weight_grad: Tensor | None = None
-        chunk = COLUMN // hidden.element_size()
+        chunk = _COLUMN // hidden.element_size()
         rows = max(1, GROUP // len(weight)) if hidden.device.type == "cpu" else chunk
         for start in range(0, len(hidden), chunk):
             part, wanted = hidden[start : start + chunk], targets[start : start + chunk]
@@ -87,7 +87,7 @@ def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Ten
 def token_losses(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
     """Loss of each token in nats, float32 (N,); 0 where the target is -100."""
     parts = []
-    chunk = COLUMN // hidden.element_size()
+    chunk = _COLUMN // hidden.element_size()
     for start in range(0, len(hidden), chunk):
         logits = (hidden[start : start + chunk] @ weight.t()).float()
         parts.append(torch.nn.functional.cross_entropy(logits, targets[start : start + chunk], reduction="none"))

@@ -49,7 +49,7 @@ class Shape:
         return 6.0 * matrices + (6.0 if causal else 12.0) * self.layers * self.hidden * length
 
 
-BLOOM_STD = 0.0048  # sqrt(1 / (3 x 14336)), used for all of BLOOM's sizes
+_BLOOM_STD = 0.0048  # sqrt(1 / (3 x 14336)), used for all of BLOOM's sizes
 BLOOM_ROWS = 250_880
 
 PRESETS: Mapping[str, Shape] = {
@@ -58,12 +58,12 @@ PRESETS: Mapping[str, Shape] = {
     "125m": Shape(12, 768, 12, 65_536),
     "350m": Shape(24, 1024, 16, 65_536),
     "1b": Shape(24, 1792, 14, 65_536),
-    "bloom-560m": Shape(24, 1024, 16, BLOOM_ROWS, init_std=BLOOM_STD),
-    "bloom-1b1": Shape(24, 1536, 16, BLOOM_ROWS, init_std=BLOOM_STD),
-    "bloom-1b7": Shape(24, 2048, 16, BLOOM_ROWS, init_std=BLOOM_STD),
-    "bloom-3b": Shape(30, 2560, 32, BLOOM_ROWS, init_std=BLOOM_STD),
-    "bloom-7b1": Shape(30, 4096, 32, BLOOM_ROWS, init_std=BLOOM_STD),
-    "bloom": Shape(70, 14336, 112, BLOOM_ROWS, init_std=BLOOM_STD),
+    "bloom-560m": Shape(24, 1024, 16, BLOOM_ROWS, init_std=_BLOOM_STD),
+    "bloom-1b1": Shape(24, 1536, 16, BLOOM_ROWS, init_std=_BLOOM_STD),
+    "bloom-1b7": Shape(24, 2048, 16, BLOOM_ROWS, init_std=_BLOOM_STD),
+    "bloom-3b": Shape(30, 2560, 32, BLOOM_ROWS, init_std=_BLOOM_STD),
+    "bloom-7b1": Shape(30, 4096, 32, BLOOM_ROWS, init_std=_BLOOM_STD),
+    "bloom": Shape(70, 14336, 112, BLOOM_ROWS, init_std=_BLOOM_STD),
 }
 
 

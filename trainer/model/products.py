@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - everyone's name for it
 from torch import Tensor, nn
 
-RIGHT = 1e-5  # relative error against float64, at most
+_RIGHT = 1e-5  # relative error against float64, at most
 
 
 def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -28,7 +28,7 @@ def _right() -> bool:
     try:
         for left, right in ((a, b), (a.t(), b), (a, b.t()), (a.t(), b.t())):
             true = left.double() @ right.double().t()
-            if float((_onednn(left, right).double() - true).norm() / true.norm()) > RIGHT:
+            if float((_onednn(left, right).double() - true).norm() / true.norm()) > _RIGHT:
                 return False
     except (AttributeError, RuntimeError, NotImplementedError):
         return False

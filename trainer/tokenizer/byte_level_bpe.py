@@ -29,7 +29,7 @@ SPECIAL = ("<unk>", "<s>", "</s>", "<pad>")
 UNKNOWN, BEGIN, END, PAD = range(4)
 
 PULL = 8.0  # measured: the cost of a language falls with its share to the power 0.08 (Hindi) to 0.15 (Arabic, Chinese)
-ALONE: dict[str, Any] = {"rounds": 0, "shares": (), "within": ()}  # settings that mean nothing for one language
+_ALONE: dict[str, Any] = {"rounds": 0, "shares": (), "within": ()}  # settings that mean nothing for one language
 
 _UNSPACED = r"\p{Han}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Hiragana}\p{Katakana}"
 _STOPS = r"\s()|.,!?…。，、।۔،"
@@ -37,7 +37,7 @@ _WORD = r"\p{L}\p{M}\x{200C}\x{200D}"  # joiners are letters' business: Persian,
 
 
 @dataclass(frozen=True)
-class Pattern:
+class _Pattern:
     """How text is cut before merging: as the tokenizer does it, and as the trainer counts it (`bpe.count`).
 
     The trainer's pieces are bounded: 8 characters in scripts without spaces, 32 in others. Clause-long pieces are what
@@ -63,12 +63,12 @@ def _roots(word: str, marks: str) -> str:
 
 PATTERNS = {
     # BLOOM's, written as one plain class: the released one nests a class, which only Oniguruma reads as meant.
-    "bloom": Pattern(
+    "bloom": _Pattern(
         rf" ?[^{_STOPS}]+",
         rf" ?(?:[{_UNSPACED}]{{1,8}}|[^{_STOPS}{_UNSPACED}]{{1,32}})|(?:(?! [^{_STOPS}])[{_STOPS}]){{1,32}}",
     ),
     # Ours: combining marks and joiners stay inside words, digits in twos, punctuation and line breaks apart.
-    "roots": Pattern(
+    "roots": _Pattern(
         _roots(rf" ?[{_WORD}]+(?:['’ʼ][{_WORD}]+)*", rf" ?[^\s\p{{N}}{_WORD}]+"),
         _roots(
             rf" ?(?:[{_UNSPACED}]{{1,8}}|[{_WORD}&&[^{_UNSPACED}]]{{1,32}}(?:['’ʼ][{_WORD}]{{1,32}})?)",
@@ -246,7 +246,7 @@ def _limits(
 ) -> tuple[dict[str, float], float]:
     """Tokens that each language of `within` is to have for its parallel text at most; bytes of text read to know it."""
     limits, seen_bytes = dict[str, float](), 0.0
-    bare = replace(settings, vocabulary=settings.own_rows, multiple=1, reserved=0, repeat=1, **ALONE)
+    bare = replace(settings, vocabulary=settings.own_rows, multiple=1, reserved=0, repeat=1, **_ALONE)
     for language, times in numbers("within", settings.within).items():
         if language in sources:
             own = train({language: sources[language]}, bare)
@@ -273,7 +273,7 @@ def _costs(seconds: float, cpu_seconds: float, text_bytes: float) -> dict[str, A
 
 def monolingual(sources: Mapping[str, Sequence[Path]], settings: TokenizerSettings) -> dict[str, Tokenizer]:
     """A tokenizer of each language alone, as large as the common one: what the BLOOM paper compares with."""
-    bare = replace(settings, **ALONE)
+    bare = replace(settings, **_ALONE)
     return {language: train({language: paths}, bare).tokenizer for language, paths in sorted(sources.items())}
 
 

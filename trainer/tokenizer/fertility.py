@@ -22,7 +22,7 @@ from roots.errors import InputError
 from trainer import picture
 from trainer.tokenizer.byte_level_bpe import SPECIAL, cost, gini
 
-THREE = {  # ISO 639-3 as FLORES names its files -> the two-letter code; a code without a row stands for itself
+_THREE = {  # ISO 639-3 as FLORES names its files -> the two-letter code; a code without a row stands for itself
     "arb": "ar", "eus": "eu", "cat": "ca", "zho": "zh", "eng": "en", "fra": "fr", "hin": "hi", "ben": "bn",
     "urd": "ur", "tam": "ta", "tel": "te", "mal": "ml", "mar": "mr", "guj": "gu", "pan": "pa", "kan": "kn",
     "npi": "ne", "ory": "or", "asm": "as", "ind": "id", "por": "pt", "spa": "es", "vie": "vi", "swh": "sw",
@@ -33,7 +33,7 @@ THREE = {  # ISO 639-3 as FLORES names its files -> the two-letter code; a code 
 
 
 @dataclass(frozen=True)
-class Fairness:
+class _Fairness:
     """Cost of the same content across languages, for one tokenizer."""
 
     tokens: Mapping[str, int]  # a language -> tokens of the parallel text
@@ -55,10 +55,10 @@ class Words:
     bytes_alone: float  # share of tokens that are one byte of a longer character
 
 
-def language_of(path: Path) -> str:
+def _language_of(path: Path) -> str:
     """The language a name begins with: `fra_Latn.dev` -> fr, `zho_Hant.dev` -> zh-Hant, `fr_gsd-ud.conllu` -> fr."""
     code, _, rest = re.split(r"[.\-]", path.name)[0].partition("_")
-    code = THREE.get(code, code)
+    code = _THREE.get(code, code)
     return f"{code}-Hant" if rest == "Hant" else code
 
 
@@ -74,7 +74,7 @@ def read_parallel(folder: Path, part: str = "all") -> dict[str, list[str]]:
         if path.suffix in (".json", ".md", "") or not path.is_file():
             continue
         lines = path.read_text(encoding="utf-8").splitlines()
-        found[language_of(path)] = lines[
+        found[_language_of(path)] = lines[
             {"all": slice(None), "even": slice(0, None, 2), "odd": slice(1, None, 2)}[part]
         ]
     lengths = {len(lines) for lines in found.values()}
@@ -83,7 +83,7 @@ def read_parallel(folder: Path, part: str = "all") -> dict[str, list[str]]:
     return found
 
 
-def fairness(tokenizer: Tokenizer, parallel: Mapping[str, Sequence[str]], base: str = "en") -> Fairness:
+def _fairness(tokenizer: Tokenizer, parallel: Mapping[str, Sequence[str]], base: str = "en") -> _Fairness:
     """Measure a tokenizer on parallel text. Raises InputError where the base language is missing."""
     if base not in parallel:
         raise InputError(f"the parallel text lacks {base!r}, over which premiums are counted")
@@ -91,7 +91,7 @@ def fairness(tokenizer: Tokenizer, parallel: Mapping[str, Sequence[str]], base: 
     size = {language: sum(len(line.encode()) for line in lines) for language, lines in parallel.items()}
     premium = {language: count / tokens[base] for language, count in tokens.items()}
     others = [value for language, value in premium.items() if language != base] or [1.0]
-    return Fairness(
+    return _Fairness(
         tokens, premium, {k: size[k] / tokens[k] for k in tokens}, gini(list(tokens.values())),
         mean(others), median(others), max(others),
     )  # fmt: skip
@@ -187,7 +187,7 @@ def evaluate(
     strange = random_texts(300, seed=1)
     found: dict[str, Any] = {}
     for name, tokenizer in tokenizers.items():
-        fair = fairness(tokenizer, parallel)
+        fair = _fairness(tokenizer, parallel)
         found[name] = {
             "size": tokenizer.get_vocab_size(),
             **asdict(fair),

@@ -25,7 +25,7 @@ from numba import types
 from numba.typed import Dict
 
 F = TypeVar("F", bound=Callable[..., object])
-Array = np.ndarray[Any, Any]
+_Array = np.ndarray[Any, Any]
 
 LONG = 1_000_000  # characters: the pieces of a longer text are not held at once; they take ten times its room
 
@@ -57,30 +57,30 @@ def count(texts: Iterable[str], pattern: str) -> Counter[str]:
 class _Words(NamedTuple):
     """Pieces as runs of ids, which grow shorter with every merge."""
 
-    ids: Array
-    starts: Array
-    ends: Array
-    counts: Array
+    ids: _Array
+    starts: _Array
+    ends: _Array
+    counts: _Array
 
 
 class _Chains(NamedTuple):
     """Linked lists of words, one for each pair in the heap: a list is the place of its last word."""
 
-    word: Array
-    before: Array  # the place of the word before; -1 is none
-    used: Array  # one number: places taken
+    word: _Array
+    before: _Array  # the place of the word before; -1 is none
+    used: _Array  # one number: places taken
 
 
 class _Around(NamedTuple):
     """What one merge does to pairs of its neighbours, by their id; row 0 is the left neighbour, row 1 the right one."""
 
-    lost: Array  # how often the pair with a part of the merged one went
-    won: Array  # how often the pair with the merged one came
-    chain: Array  # the words where it came
-    touched: Array  # ids with changes, in the order in which they were met
-    number: Array  # of them
-    lengths: Array  # bytes of each token
-    room: Array  # one number: a neighbour shorter than this may be merged again
+    lost: _Array  # how often the pair with a part of the merged one went
+    won: _Array  # how often the pair with the merged one came
+    chain: _Array  # the words where it came
+    touched: _Array  # ids with changes, in the order in which they were met
+    number: _Array  # of them
+    lengths: _Array  # bytes of each token
+    room: _Array  # one number: a neighbour shorter than this may be merged again
 
 
 def learn(
@@ -133,7 +133,7 @@ def _chained(chains: _Chains, chain: int, word: int) -> int:
 
 
 @_compiled
-def _first_pairs(words: _Words, chains: _Chains, size: int) -> tuple[Array, Array]:
+def _first_pairs(words: _Words, chains: _Chains, size: int) -> tuple[_Array, _Array]:
     """How often each pair of `size` ids stands, and the words where."""
     seen = np.zeros((size, size), np.int64)
     chain = np.full((size, size), -1, np.int64)

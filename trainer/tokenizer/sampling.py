@@ -11,8 +11,8 @@ from pathlib import Path
 
 from trainer import corpus
 
-SPARE = 1.3  # documents are drawn for this many times the quota, since repeated lines fall away
-CUT = 10_000  # characters; a line longer than this is cut, so that no single text can fill the memory
+_SPARE = 1.3  # documents are drawn for this many times the quota, since repeated lines fall away
+_CUT = 10_000  # characters; a line longer than this is cut, so that no single text can fill the memory
 
 
 def water_fill(sizes: Mapping[str, int], total: float) -> dict[str, float]:
@@ -70,7 +70,7 @@ def chosen(identity: str, seed: int, share: float) -> bool:
     return int.from_bytes(digest, "little") < share * 2**64
 
 
-def fresh_lines(text: str, seen: set[bytes]) -> str:
+def _fresh_lines(text: str, seen: set[bytes]) -> str:
     """The text without the lines that `seen` holds; adds the others to it."""
     lines = []
     for line in text.split("\n"):
@@ -80,7 +80,7 @@ def fresh_lines(text: str, seen: set[bytes]) -> str:
         digest = hashlib.blake2b(stripped.encode(), digest_size=8).digest()
         if digest not in seen:
             seen.add(digest)
-            lines += [line[start : start + CUT] for start in range(0, len(line), CUT)]
+            lines += [line[start : start + _CUT] for start in range(0, len(line), _CUT)]
     return "\n".join(lines)
 
 
@@ -90,14 +90,14 @@ def sample(paths: Sequence[Path], size: int, quota: float, seed: int) -> Iterato
     A quota beyond what the language has, starts again from its first text: the words of a small language then count
     more often. `size` is the bytes of all its texts.
     """
-    share = SPARE * quota / size if size else 1.0
+    share = _SPARE * quota / size if size else 1.0
     left = quota
     while left > 0:
         seen: set[bytes] = set()
         before = left
         for wanted in (True, False) if share < 1 else (True,):  # then the others, where too many lines were repeated
             for identity, text in corpus.documents(paths):
-                if chosen(identity, seed, share) is wanted and (fresh := fresh_lines(text, seen)):
+                if chosen(identity, seed, share) is wanted and (fresh := _fresh_lines(text, seen)):
                     yield fresh
                     left -= len(fresh.encode())
                     if left <= 0:

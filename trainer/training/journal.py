@@ -13,12 +13,12 @@ from roots.errors import SettingsError
 from roots.shards import write_text
 from trainer import picture
 
-LOG, PICTURE = "log.jsonl", "loss.svg"
+_LOG, PICTURE = "log.jsonl", "loss.svg"
 
 
 def read_log(run: Path) -> list[dict[str, Any]]:
     """The lines of a run's log."""
-    return [json.loads(line) for line in (run / LOG).read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in (run / _LOG).read_text(encoding="utf-8").splitlines()]
 
 
 class Journal:
@@ -35,7 +35,7 @@ class Journal:
             return
         self.run.mkdir(parents=True, exist_ok=True)
         write_text(self.run / "run.json", json.dumps(decisive, indent=1, sort_keys=True) + "\n")
-        path = self.run / LOG
+        path = self.run / _LOG
         if path.is_file():
             whole = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
             write_text(path, "".join(f"{line}\n" for line in whole if json.loads(line)["step"] <= step))

@@ -11,7 +11,7 @@ from trainer.training.parallel import clip, fill, whole
 from trainer.training.recipe import Recipe, rate
 
 
-def by_mesh(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+def _by_mesh(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
     """Parameter groups of one weight decay; a group's parameters lie on one mesh, as fused updates need."""
     found: dict[Any, list[nn.Parameter]] = {}
     for parameter in parameters:
@@ -46,11 +46,11 @@ class Optimiser:
         recipe = self.recipe
         matrices = [p for name, p in self.masters.items() if p.dim() == 2 and "embeddings" not in name]
         others = [p for name, p in self.masters.items() if p.dim() != 2 or "embeddings" in name]
-        groups = by_mesh(others, 0.0)
+        groups = _by_mesh(others, 0.0)
         if recipe.optimiser == "muon":
             yield torch.optim.Muon(matrices, lr=recipe.muon_lr, weight_decay=recipe.weight_decay)
         else:
-            groups += by_mesh(matrices, recipe.weight_decay)
+            groups += _by_mesh(matrices, recipe.weight_decay)
         betas = (recipe.beta1, recipe.beta2)
         yield torch.optim.AdamW(groups, lr=recipe.lr, betas=betas, eps=recipe.epsilon, fused=True)
 

@@ -23,7 +23,7 @@ from roots.errors import SettingsError
 from trainer.model.decoder import AlibiLM
 from trainer.training.recipe import Recipe
 
-AXES = ("replicate", "shard", "tensor")
+_AXES = ("replicate", "shard", "tensor")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class World:
         if self.mesh is None or self.data_size == 1:
             return values
         tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
-        for axis in AXES[:2]:
+        for axis in _AXES[:2]:
             dist.all_reduce(tensor, group=self.mesh.get_group(axis))
         return [float(value) for value in tensor]
 
@@ -93,7 +93,7 @@ def start(recipe: Recipe) -> World:
     opened = not dist.is_initialized()
     if opened:
         dist.init_process_group("nccl" if cuda else "gloo")
-    mesh = init_device_mesh(device.type, (replicate, recipe.shard, recipe.tensor), mesh_dim_names=AXES)
+    mesh = init_device_mesh(device.type, (replicate, recipe.shard, recipe.tensor), mesh_dim_names=_AXES)
     at = mesh.get_coordinate()
     assert at is not None
     return World(device, mesh, dist.get_rank(), size, at[0] * recipe.shard + at[1], replicate * recipe.shard, opened)
@@ -118,7 +118,7 @@ def spread(model: AlibiLM, world: World, recipe: Recipe, bf16: bool) -> nn.Modul
     if recipe.shard == 1 and recipe.tensor == 1:
         return DistributedDataParallel(model, device_ids=[world.device.index] if world.device.type == "cuda" else None)
     policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32) if bf16 else MixedPrecisionPolicy()
-    data = mesh[AXES[:2]] if mesh["replicate"].size() > 1 else mesh["shard"]
+    data = mesh[_AXES[:2]] if mesh["replicate"].size() > 1 else mesh["shard"]
     for block in model.blocks:
         fully_shard(block, mesh=data, mp_policy=policy)
     fully_shard(model, mesh=data, mp_policy=policy)

@@ -12,14 +12,14 @@ from roots.errors import unknown_name
 from roots.settings import build
 from trainer.model.presets import PRESETS
 
-SCHEDULES = ("cosine", "wsd", "constant")
-OPTIMISERS = ("adamw", "muon")
-PRECISIONS = ("auto", "fp32", "bf16")
+_SCHEDULES = ("cosine", "wsd", "constant")
+_OPTIMISERS = ("adamw", "muon")
+_PRECISIONS = ("auto", "fp32", "bf16")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides a training run, besides the tokens. What a preset is usually trained with stands in RECIPES."""
+    """All that decides a training run, besides the tokens. What a preset is usually trained with stands in _RECIPES."""
 
     preset: str = "demo"  # a key of trainer.model.presets.PRESETS; its vocabulary is the tokenizer's
     length: int = 256  # tokens a row
@@ -62,7 +62,12 @@ class Recipe:
     tensor: int = 1  # ranks that share heads and feed-forward width
 
     def __post_init__(self) -> None:
-        choices = (("preset", PRESETS), ("schedule", SCHEDULES), ("optimiser", OPTIMISERS), ("precision", PRECISIONS))
+        choices = (
+            ("preset", PRESETS),
+            ("schedule", _SCHEDULES),
+            ("optimiser", _OPTIMISERS),
+            ("precision", _PRECISIONS),
+        )
         for name, known in choices:
             if getattr(self, name) not in known:
                 raise ValueError(unknown_name(name, getattr(self, name), known))
@@ -113,7 +118,7 @@ def _bloom(lr: float, rows: int, floor: float = 1e-5, **more: Any) -> dict[str, 
 
 
 # What each preset is trained with where the user says nothing else. BLOOM's: Workshop 2022, table 3 and section 3.4.
-RECIPES: Mapping[str, Mapping[str, Any]] = {
+_RECIPES: Mapping[str, Mapping[str, Any]] = {
     "demo": {
         "tokens": 800_000,
         "batch_tokens": 2_048,
@@ -141,7 +146,7 @@ def recipe_for(values: Mapping[str, Any]) -> Recipe:
 
     Raises SettingsError for an unknown name or a value that cannot be used.
     """
-    usual = RECIPES.get(str(values.get("preset", "demo")), {})
+    usual = _RECIPES.get(str(values.get("preset", "demo")), {})
     return build(Recipe, {**usual, **values}, "train")
 
 

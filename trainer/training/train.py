@@ -37,9 +37,9 @@ from trainer.training.journal import Journal
 from trainer.training.optim import Optimiser
 from trainer.training.recipe import Recipe, updates
 
-ROLLBACKS = 3  # in one run; then a spike is only written down
-PASSED_OVER = 20  # batches without a finite loss in a row: then the run ends with an error
-PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "B200": 2250e12}  # dense bfloat16 operations a second
+_ROLLBACKS = 3  # in one run; then a spike is only written down
+_PASSED_OVER = 20  # batches without a finite loss in a row: then the run ends with an error
+_PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "B200": 2250e12}  # dense bfloat16 operations a second
 
 
 class TrainingFailed(RootsError):  # noqa: N818 - as roots.errors.StageFailed
@@ -178,7 +178,7 @@ class Run:
             return False
         values = [line["loss"], line["norm"]]
         high = self.progress.guard.spiked(values, self.recipe.spike, int(batch.positions[0]))
-        return high and self.progress.rollbacks < ROLLBACKS
+        return high and self.progress.rollbacks < _ROLLBACKS
 
     def gradients(self, batch: Batch) -> float:
         """Forward and backward of one whole batch; the mean loss of its counted tokens, in nats.
@@ -228,7 +228,7 @@ def train(
             run.save()
         with closing(journal), _signals() as asked:
             finished = _updates(run, asked, journal)
-            bits = held_out_bits(run, recipe.evaluate_bytes) if finished else {}
+            bits = _held_out_bits(run, recipe.evaluate_bytes) if finished else {}
             if finished:
                 last = {"step": run.progress.step, "tokens": run.progress.tokens, "bits_per_byte": bits}
                 journal.event({**last, "event": "finished"})
@@ -259,7 +259,7 @@ def _follow(run: Run, batches: Iterator[tuple[Batch, Place]], asked: Mapping[str
         waited = time.perf_counter() - began
         line = run.update(batch)
         passed = 0 if line["loss"] is not None else passed + 1
-        if passed >= PASSED_OVER:
+        if passed >= _PASSED_OVER:
             raise TrainingFailed(f"no finite loss in {passed} batches: lower train.lr, or look at rows {line['rows']}")
         if run.spiked(line, batch):
             _roll_back(run, place.position, journal)
@@ -292,7 +292,7 @@ def _speed(run: Run, tokens_per_second: float) -> dict[str, float]:
     found = {"tokens_per_second": tokens_per_second}
     if run.world.device.type == "cuda":
         name = torch.cuda.get_device_name(run.world.device)
-        peak = next((value for key, value in PEAKS.items() if key in name), None)
+        peak = next((value for key, value in _PEAKS.items() if key in name), None)
         if peak:
             each = tokens_per_second / run.world.size
             found["mfu"] = each * run.shape.flops_per_token(run.recipe.length) / peak
@@ -300,7 +300,7 @@ def _speed(run: Run, tokens_per_second: float) -> dict[str, float]:
     return found
 
 
-def held_out_bits(run: Run, budget: int) -> dict[str, float]:
+def _held_out_bits(run: Run, budget: int) -> dict[str, float]:
     """Bits per byte of each language, on the first rank's model; other ranks wait for it."""
     run.model.eval()
     model, world = run.model, run.world
@@ -323,7 +323,7 @@ def held_out_bits(run: Run, budget: int) -> dict[str, float]:
 
 def _report(run: Run, journal: Journal, seconds: float) -> None:
     """Judge the model on held-out text, and say how far the run is."""
-    bits = held_out_bits(run, run.recipe.evaluate_bytes)
+    bits = _held_out_bits(run, run.recipe.evaluate_bytes)
     progress, each = run.progress, run.recipe.batch_tokens / seconds
     journal.event({"step": progress.step, "tokens": progress.tokens, "bits_per_byte": bits})
     said = ", ".join(f"{language} {value:.3f}" for language, value in bits.items())
