@@ -27,6 +27,7 @@ import pyarrow.compute as pc
 from filters.near_duplicates.shingle_tables import Uint64s
 from filters.near_duplicates.signatures import ALL_PAIRS, Int64s, Scheme, band_keys, bucket_pairs, mix_all, text_digests
 from pipelines.dedup.keep import dates, parse_keep, url_keys
+from pipelines.dedup.parts import band_parts_of, parts_of
 from pipelines.dedup.released import RELEASED, read_signed
 from pipelines.dedup.scratch import Scratch, columns_of, joined, rows_of
 from pipelines.dedup.sources import FOUND, Sources
@@ -140,9 +141,9 @@ class Urls(Stage):
     parts: int
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Compare one part of all URLs; `name` is "part-0003.parquet"."""
+        """Compare one part of all URLs; the source is sign."""
         signed = Scratch.of(sources[0])
-        documents = _alike(signed, "url_low", int(name[5:9]), self.parts)
+        documents = _alike(signed, "url_low", parts_of(self.parts)[name], self.parts)
         if documents.size:
             low, high, age, rank, tie = take(signed, documents, ["url_low", "url_high", "age", "rank", "tie"])
             order = best_first(low, high, age, rank, tie, documents)
@@ -165,9 +166,9 @@ class Exact(Stage):
     parts: int
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Compare one part of all digests; `name` is "part-0003.parquet"; sources are sign and urls."""
+        """Compare one part of all digests; sources are sign and urls."""
         signed, urls = (Scratch.of(source) for source in sources)
-        documents = _alike(signed, "content_low", int(name[5:9]), self.parts)
+        documents = _alike(signed, "content_low", parts_of(self.parts)[name], self.parts)
         for _, piece in urls.stream(["document"]):
             documents = documents[~rows_of(np.sort(piece["document"]), documents)[1]]
         if not documents.size:
@@ -227,8 +228,8 @@ class Pairs(Stage):
     parts: int
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Pair one part of one band; `name` is "band-003-part-0001.parquet"."""
-        band, part = int(name[5:8]), int(name[14:18])
+        """Pair one part of one band; sources are sign, urls and exact."""
+        band, part = band_parts_of(self.bands, self.parts)[name]
         column = columns_of_bands(self.bands)[band]
         signed = Scratch.of(sources[0])
         copy = _settled_already(Scratch.of(sources[1]), Scratch.of(sources[2]), signed.total)

@@ -25,6 +25,7 @@ import pyarrow as pa
 from filters.near_duplicates.repeated_lines import NONE, LineRule, Lines, cut_spans, first_rule, lines_of, without
 from filters.near_duplicates.signatures import Int64s
 from pipelines.dedup.candidates import U64, best_first, in_batches, starts_of_runs
+from pipelines.dedup.parts import parts_of
 from pipelines.dedup.released import RELEASED
 from pipelines.dedup.scratch import Scratch, joined, read_batches, read_between, read_documents, read_pieces, rows_of
 from roots.schema import LINES
@@ -143,7 +144,7 @@ class Sizes(Stage):
     marked: _Ranges
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Count one part of all sources; `name` is "part-0003.parquet"; sources are sign and settle."""
+        """Count one part of all sources; sources are sign and settle."""
         signed, settled = (Scratch.of(source) for source in sources)
         gone = np.zeros(signed.total, dtype=np.bool_)
         for path in settled.paths():
@@ -160,7 +161,7 @@ class Sizes(Stage):
         found: _Uint64s = np.zeros(0, dtype=np.uint64)
         counts: Int64s = np.zeros(0, dtype=np.int64)
         for start, piece in signed.stream(["source"]):
-            mine = piece["source"] % np.uint64(self.parts) == int(name[5:9])
+            mine = piece["source"] % np.uint64(self.parts) == parts_of(self.parts)[name]
             here, of = np.unique(piece["source"][mine & ~gone[start : start + mine.size]], return_counts=True)
             found, place = np.unique(np.concatenate([found, here]), return_inverse=True)
             counts = np.bincount(place, np.concatenate([counts, of]), found.size).astype(np.int64)
@@ -187,9 +188,9 @@ class Repeats(Stage):
     parts: int
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Judge one part; `name` is "part-0003.parquet"; sources are lines and sizes."""
+        """Judge one part; sources are lines and sizes."""
         lines, sizes = (Scratch.of(source) for source in sources)
-        part = int(name[5:9])
+        part = parts_of(self.parts)[name]
         low, high = _KEYS * part // self.parts, min(_KEYS * (part + 1) // self.parts, _KEYS - 1)
         table = _read_part(lines, low, high)
         if not table["key"].size:

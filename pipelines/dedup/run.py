@@ -20,6 +20,7 @@ from pipelines.dedup.candidates import Exact, Pairs, Sign, Urls
 from pipelines.dedup.groups import Groups, ShingleSets
 from pipelines.dedup.keep import parse_keep
 from pipelines.dedup.lines import Count, Edits, Repeats, Sizes
+from pipelines.dedup.parts import band_parts_of, groups_of, parts_of
 from pipelines.dedup.released import RELEASED, label_of
 from pipelines.dedup.report import Evidence, report
 from pipelines.dedup.scratch import Scratch, columns_of, read_batches
@@ -138,13 +139,12 @@ def find(steps: Steps, everything: Chains, settings: Dedup, workers: int) -> tup
     signed = Scratch.of(sign)
     shingles = sum(int(piece["shingles"].sum()) for _, piece in signed.stream(["shingles"]))
     cuts = cut(signed.total, shingles, parse_bytes(settings.memory), workers)
-    parts = [f"part-{part:04d}.parquet" for part in range(cuts.exact_parts)]
+    parts = parts_of(cuts.exact_parts)
     urls = steps.run(Urls(cuts.exact_parts), {part: [sign] for part in parts}, "urls")
     exact = steps.run(Exact(cuts.exact_parts), {part: [sign, urls] for part in parts}, "exact")
-    cells = [(band, part) for band in range(settings.bands) for part in range(cuts.pair_parts)]
     pairs = steps.run(
         Pairs(settings.bands, cuts.pair_parts),
-        {f"band-{band:03d}-part-{part:04d}.parquet": [sign, urls, exact] for band, part in cells},
+        {part: [sign, urls, exact] for part in band_parts_of(settings.bands, cuts.pair_parts)},
         "pairs",
     )
     return sign, _verify_pairs(steps, everything, settings, cuts, Found(sign, urls, exact, pairs)), cuts
@@ -167,11 +167,9 @@ def _verify_pairs(steps: Steps, everything: Chains, settings: Dedup, cuts: Cuts,
         {name: [*groups, sign.with_name(name), *everything[name]] for name in everything},
         "sets",
     )
-    return steps.run(
-        Settle(settings.jaccard, settings.exact != "roots", cuts.set_bytes),
-        {f"group-{group:06d}.parquet": [urls, exact, pairs, sets] for group in range(_count_groups(groups))},
-        "settle",
-    )
+    count = _count_groups(groups)
+    settling = Settle(settings.jaccard, settings.exact != "roots", cuts.set_bytes, count)
+    return steps.run(settling, {group: [urls, exact, pairs, sets] for group in groups_of(count)}, "settle")
 
 
 def _edit_lines(
@@ -184,11 +182,10 @@ def _edit_lines(
     marked = tuple((first, end) for _, first, end in releases)
     inputs = {name: [sign.with_name(name), *place.chain] for name, place in places.items()}
     lines = steps.run(Count(least, marked, sign), {name: [settled, *paths] for name, paths in inputs.items()}, "lines")
-    parts = [f"part-{part:04d}.parquet" for part in range(cuts.exact_parts)]
+    parts = parts_of(cuts.exact_parts)
     sizes = steps.run(Sizes(rules, cuts.exact_parts, marked), {part: [sign, settled] for part in parts}, "sizes")
     count = line_parts(Scratch.of(lines).total, cuts)
-    parts = [f"part-{part:04d}.parquet" for part in range(count)]
-    repeats = steps.run(Repeats(rules, count), {part: [lines, sizes] for part in parts}, "repeats")
+    repeats = steps.run(Repeats(rules, count), {part: [lines, sizes] for part in parts_of(count)}, "repeats")
     editing = Edits(settings.lines, least, settings.every_copy, marked, sign)
     plan = {name: [repeats, settled, *paths] for name, paths in inputs.items()}
     return repeats, steps.run(editing, plan, "edits")

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from filters.near_duplicates.signatures import Int64s, Sets, jaccards, lay_out, settle
 from pipelines.dedup.candidates import NUMBER, best_first
 from pipelines.dedup.lines import Edits
+from pipelines.dedup.parts import groups_of
 from pipelines.dedup.scratch import Scratch, joined, read_between, rows_of
 from roots import shards
 from roots.schema import DEDUP, LINES
@@ -63,10 +64,11 @@ class Settle(Stage):
     jaccard: float
     verify_copies: bool  # whether copies by digest with other shingles (other digits) need the Jaccard too
     set_bytes: int = field(metadata=ASIDE)  # sets held at once
+    groups: int = field(metadata=ASIDE)  # how many there are
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Settle one group; `name` is "group-000007.parquet"; sources are urls, exact, pairs and sets."""
-        group = int(name[6:12])
+        """Settle one group; sources are urls, exact, pairs and sets."""
+        group = groups_of(self.groups)[name]
         urls, exact, pairs, sets = (Scratch.of(source) for source in sources)
         members = _read_members(sets, group)
         edges = _read_edges(members, exact, pairs, self.verify_copies)

@@ -20,6 +20,7 @@ import pyarrow as pa
 from filters.near_duplicates.signatures import Int64s
 from pipelines.dedup.candidates import NUMBER, in_batches, starts_of_runs, unique_pairs
 from pipelines.dedup.groups import DOCUMENT_BYTES, PAIR_BYTES, Groups, edges_of
+from pipelines.dedup.parts import parts_of
 from pipelines.dedup.scratch import Scratch, read_between, rows_of
 from pipelines.dedup.steps import Steps
 from roots import shards
@@ -39,8 +40,8 @@ class Stars(Stage):
     parts: int
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Tie one part, "part-0003.parquet"; sources are the manifest of the turn before, or urls, exact and pairs."""
-        center, other = self._neighbours(int(name[5:9]), [Scratch.of(source) for source in sources])
+        """Tie one part; sources are the manifest of the turn before, or urls, exact and pairs."""
+        center, other = self._neighbours(parts_of(self.parts)[name], [Scratch.of(source) for source in sources])
         fresh = starts_of_runs(center)
         least = np.minimum(center, other[fresh][np.cumsum(fresh) - 1])
         if self.larger:
@@ -97,9 +98,9 @@ class Weigh(Stage):
     parts: int
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Weigh one stretch; `name` is "part-0003.parquet", sources are sign, urls, exact, pairs and the last stars."""
+        """Weigh one stretch; sources are sign, urls, exact, pairs and the last stars."""
         signed, urls, exact, pairs, stars = (Scratch.of(source) for source in sources)
-        low, high = stretch(int(name[5:9]), self.parts, signed.total)
+        low, high = stretch(parts_of(self.parts)[name], self.parts, signed.total)
         state = np.zeros(high - low, dtype=np.uint8)  # 1: has a copy or is one, 2: has a candidate
         weights = np.zeros(high - low, dtype=np.int64)
         for one, other, candidates in edges_of(urls, exact, pairs):
@@ -141,8 +142,8 @@ class Totals(Stage):
     documents: int
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Add up one stretch; `name` is "part-0003.parquet", the source is weigh."""
-        low, high = stretch(int(name[5:9]), self.parts, self.documents)
+        """Add up one stretch; the source is weigh."""
+        low, high = stretch(parts_of(self.parts)[name], self.parts, self.documents)
         total = np.zeros(high - low, dtype=np.int64)
         for path in Scratch.of(sources[0]).paths():
             for batch in read_between(path, "first", low, high, ["first", "bytes"]):
@@ -180,7 +181,7 @@ def spread_groups(steps: Steps, found: Sequence[Path], group_bytes: int, parts: 
 
     Gives back the manifest of groups.
     """
-    names = [f"part-{part:04d}.parquet" for part in range(parts)]
+    names = parts_of(parts)
     turns, before = list(found[1:]), None
     for number in count():
         for larger in (True, False):

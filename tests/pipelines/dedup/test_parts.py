@@ -1,0 +1,88 @@
+"""Numbered parts: each does its own work, however many there are."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from filters.near_duplicates.repeated_lines import LineRule
+from pipelines.dedup.candidates import Exact, Pairs, Urls
+from pipelines.dedup.lines import Count, Repeats, Sizes
+from pipelines.dedup.parts import band_parts_of, groups_of, parts_of
+from pipelines.dedup.settle import Settle
+from pipelines.dedup.stars import Stars, Totals, Weigh
+from roots import shards
+from roots.stage import Stage, settings_of
+
+PARTS = 20_000
+OTHER, MINE = 1_000, 10_000  # the first digits of the two are the same
+KEYS = pa.array([OTHER, OTHER, MINE, MINE], pa.uint64())  # of documents 0 to 3
+COLUMNS = ("content_low", "content_high", "units", "url_low", "url_high", "age", "rank", "tie", "source", "band_000")
+RULES = (LineRule("common", pages=1, share=1.0),)
+LINES = [(1 << 63) * part // PARTS for part in (OTHER, MINE)]  # keys of lines
+SIGN = pa.table(dict.fromkeys(COLUMNS, KEYS))
+
+
+def lay(folder: Path, table: pa.Table) -> Path:
+    """The manifest of a finished sub-step of one shard."""
+    folder.mkdir()
+    shards.write(folder / "a.parquet", table.schema, table.to_batches(), folder.name, 1, "")
+    (folder / "manifest.json").write_text(json.dumps({"shards": {"a.parquet": {"rows": table.num_rows}}}))
+    return folder / "manifest.json"
+
+
+def rows_of(stage: Stage, name: str, sources: list[Path]) -> list[dict[str, Any]]:
+    return [row for batch in stage.make(name, sources) for row in batch.to_pylist()]
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> dict[str, Path]:
+    stars = pa.table([[OTHER, MINE], [OTHER + 1, MINE + 1]], schema=Stars.schema)
+    weigh = pa.table([[OTHER, MINE], [OTHER, MINE], [0, 0], [8, 8]], schema=Weigh.schema)
+    lines = pa.table([LINES, *([2, 2] for _ in Count.schema.names[1:])], schema=Count.schema)
+    tables = {
+        "sign": SIGN, "urls": Urls.schema.empty_table(), "exact": Exact.schema.empty_table(),
+        "settle": Settle.schema.empty_table(), "stars": stars, "weigh": weigh,
+        "lines": lines, "sizes": Sizes.schema.empty_table(),
+    }  # fmt: skip
+    return {name: lay(tmp_path / name, table) for name, table in tables.items()}
+
+
+@pytest.mark.parametrize(
+    ("stage", "sources", "column", "expected"),
+    [
+        (Urls(PARTS), ["sign"], "document", [3]),
+        (Exact(PARTS), ["sign", "urls"], "document", [3]),
+        (Sizes(RULES, PARTS, ()), ["sign", "settle"], "source", [MINE]),
+        (Repeats(RULES, PARTS), ["lines", "sizes"], "key", [LINES[1]]),
+        (Stars(True, PARTS), ["stars"], "document", [MINE + 1]),
+        (Totals(PARTS, PARTS), ["weigh"], "first", [MINE]),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_part_10000_does_its_own_work_and_not_that_of_part_1000(
+    found: Mapping[str, Path], stage: Stage, sources: list[str], column: str, expected: list[int]
+) -> None:
+    rows = rows_of(stage, "part-10000.parquet", [found[name] for name in sources])
+    assert [row[column] for row in rows] == expected
+
+
+def test_part_10000_of_a_band_does_its_own_work(found: Mapping[str, Path]) -> None:
+    sources = [found[name] for name in ("sign", "urls", "exact")]
+    assert rows_of(Pairs(1, PARTS), "band-000-part-10000.parquet", sources) == [{"better": 2, "worse": 3}]
+
+
+@pytest.mark.parametrize("count", [1, 10_000, 10_001, PARTS])
+def test_parts_are_in_the_order_of_their_names(count: int) -> None:
+    assert list(parts_of(count).values()) == list(range(count))
+    assert sorted(parts_of(count)) == list(parts_of(count))
+
+
+def test_names_of_parts_are_those_of_earlier_runs() -> None:
+    assert parts_of(10_000)["part-0003.parquet"] == 3
+    assert groups_of(9)["group-000007.parquet"] == 7
+    assert band_parts_of(14, 20)["band-003-part-0011.parquet"] == (3, 11)
+    assert set(settings_of(Settle(0.8, True, 1, 9))) == {"jaccard", "verify_copies"}
