@@ -7,7 +7,7 @@ again in every process, which is slow but right.
 
 Numba reuses a cached function as long as its own file is unchanged. But what it calls and the constants it uses are
 compiled into it, wherever they are: after a change in one file, the passes of another would go on with the old ones.
-So the stamp here is a digest of the source and of every module of ours that it imports, directly or through others.
+So the version here has a digest of the source and of every module of ours that it imports, directly or through others.
 """
 
 import hashlib
@@ -86,7 +86,8 @@ def compiled(function: F) -> F:
             raise
         return cast(F, numba.njit(nogil=True)(function))
     index = made._cache._cache_file  # no public name; tests/filters/text/test_compiled.py tells when Numba moves it
-    index._source_stamp = (index._source_stamp, digest_of(Path(function.__code__.co_filename)))
+    # Numba compares the version before it unpickles the rest, which may name a class that is gone.
+    index._version = f"{index._version} {digest_of(Path(function.__code__.co_filename))}"
     return cast(F, made)
 
 

@@ -46,6 +46,21 @@ def test_a_change_in_another_file_compiles_again(tmp_path: Path) -> None:
     assert run(tmp_path) == "3 0"
 
 
+PAIR = "from typing import NamedTuple\nclass {0}(NamedTuple):\n    low: int\nPAIR = {0}(2)\n"
+TAKER = (
+    IMPORT + "from work import pair\n@compiled\ndef inner(p):\n    return p.low\n"
+    "def caller(x):\n    return inner(pair.PAIR)\ncaller.stats = inner.stats\n"
+)
+
+
+def test_a_class_that_was_renamed_compiles_again(tmp_path: Path) -> None:
+    write(tmp_path, {"work.pair": PAIR.format("Pair"), "work.caller": TAKER})
+    assert run(tmp_path) == "2 0"
+    assert run(tmp_path) == "2 1"  # cached
+    write(tmp_path, {"work.pair": PAIR.format("Range")})
+    assert run(tmp_path) == "2 0"
+
+
 def test_where_nothing_may_be_written_it_compiles_all_the_same(tmp_path: Path) -> None:
     write(tmp_path, {"work.helper": HELPER.format(2), "work.caller": CALLER})
     (tmp_path / "work" / "__pycache__").write_text("a file, so that no folder of this name can be made")
