@@ -138,7 +138,7 @@ class _Server:
         # Interrupts are the parent's; so is standard output, whatever an engine prints.
         code = (
             "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
-            f"from pipelines.extraction.guard import serve; serve({theirs.fileno()}, {preload!r})"
+            f"from pipelines.extraction.guard import _serve; _serve({theirs.fileno()}, {preload!r})"
         )
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
