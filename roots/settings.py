@@ -30,30 +30,40 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def parse_pairs(pairs: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Turn `stage.key=value` pairs into {stage: {key: value}}; a value is read as TOML, or as text if it is not."""
+    """Turn `stage.key=value` pairs into {stage: {key: value}}.
+
+    A value is TOML (`20`, `[[2, 2], [5, 3.5]]`, `{en = 0.25}`); what is not TOML is text. Raises SettingsError for a
+    pair without its three parts, and for a list or table that is not valid TOML.
+    """
     found: dict[str, dict[str, Any]] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         stage, dot, key = name.strip().partition(".")
         if not (equals and dot and stage and key):
             raise SettingsError(f"--set {pair!r}: write it as stage.key=value, for example extract.cpu_seconds=20")
-        found.setdefault(stage, {})[key] = _read_value(text.strip())
+        found.setdefault(stage, {})[key] = _read_value(text.strip(), f"{stage}.{key}")
     return found
 
 
-def _read_value(text: str) -> Any:
-    """A TOML value, or the text itself where it is none."""
+def _read_value(text: str, where: str) -> object:
+    """Read a TOML value; text that is not TOML stays as it is, unless it begins a list or a table."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except tomllib.TOMLDecodeError as error:
+        if text[:1] in ("[", "{"):
+            raise SettingsError(
+                f"{where} = {text!r} is not valid TOML ({error}); write strings in quotes, as in ['a', 'b']"
+            ) from None
         return text
 
 
 def build(cls: type[T], values: _Values, where: str) -> T:
     """Make the frozen dataclass `cls` from plain values.
 
-    `where` names the group in messages ("extract"). Raises SettingsError for an unknown key, a value of another
-    type, or a value that the class itself refuses (a ValueError in its `__post_init__`).
+    A field may be a number, text, a Path, a tuple, a mapping with text keys, another dataclass, or a union of those; a
+    table fills a dataclass or a mapping, a list fills a tuple. `where` names the group in messages ("extract"). Raises
+    SettingsError for an unknown key, a value of another type, or a value that the class itself refuses (a ValueError
+    in its `__post_init__`).
     """
     fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, cls)) if field.init}
     hints = typing.get_type_hints(cls)
@@ -68,28 +78,71 @@ def build(cls: type[T], values: _Values, where: str) -> T:
         raise SettingsError(f"{where}: {error}") from None
 
 
-def _fit(value: Any, hint: Any, where: str) -> Any:
-    """Give back `value` as the type `hint` says, or raise SettingsError."""
+def _fit(value: object, hint: Any, where: str) -> object:
+    """Return `value` as the type `hint` says. Raises SettingsError, which names the setting."""
     origin = typing.get_origin(hint)
     if origin in (types.UnionType, typing.Union):
-        if value is None or value == "none":
-            return None
-        hint = next(choice for choice in typing.get_args(hint) if choice is not type(None))
-        return _fit(value, hint, where)
+        return _fit_union(value, typing.get_args(hint), where)
     if origin is tuple:
-        inner = typing.get_args(hint)[0]
-        if isinstance(value, str):
-            value = [_read_value(item.strip()) for item in value.split(",") if item.strip()]
-        items = value if isinstance(value, list | tuple) else [value]
-        return tuple(_fit(item, inner, where) for item in items)
+        return _fit_tuple(value, typing.get_args(hint), where)
+    if origin in (dict, Mapping):
+        inner = typing.get_args(hint)[1]
+        return {str(key): _fit(item, inner, f"{where}.{key}") for key, item in _as_table(value, where).items()}
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return value if isinstance(value, hint) else build(hint, _as_table(value, where), where)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint is str and isinstance(value, int | float | date | time) and not isinstance(value, bool):
         return str(value)  # TOML reads 2024-05-14 as a date
-    if origin is not None or not isinstance(hint, type):
+    if not isinstance(hint, type):
         return value
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise SettingsError(f"{where} = {value!r} is not {hint.__name__}")
+    return value
+
+
+def _fit_union(value: object, hints: tuple[Any, ...], where: str) -> object:
+    """Fit one type of a union: a table takes the dataclass or mapping, a list the tuple, else the first plain type."""
+    if type(None) in hints and (value is None or value == "none"):
+        return None
+    choices = [hint for hint in hints if hint is not type(None)]
+    fitting = [hint for hint in choices if _shape(value) is _hint_shape(hint)]
+    return _fit(value, (fitting or choices)[0], where)
+
+
+def _shape(value: object) -> type:
+    """Return dict for a table, list for a list, str for any other value."""
+    if isinstance(value, Mapping) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
+        return dict
+    return list if isinstance(value, list | tuple) else str
+
+
+def _hint_shape(hint: Any) -> type:
+    """Return what `_shape` gives for values of the type `hint`."""
+    origin = typing.get_origin(hint)
+    if origin in (dict, Mapping) or dataclasses.is_dataclass(hint):
+        return dict
+    return list if origin is tuple else str
+
+
+def _fit_tuple(value: object, inner: tuple[Any, ...], where: str) -> tuple[object, ...]:
+    """Fit the items of a list; text is split at commas, and any other single value is a list of one."""
+    many = inner[-1] is Ellipsis
+    if isinstance(value, str):
+        if _hint_shape(inner[0]) is list:
+            raise SettingsError(f"{where} = {value!r} is not a list of lists: write it as [[...], [...]]")
+        value = [_read_value(item.strip(), where) for item in value.split(",") if item.strip()]
+    items = value if isinstance(value, list | tuple) else [value]
+    hints = inner[:1] * len(items) if many else inner
+    if len(items) != len(hints):
+        raise SettingsError(f"{where} = {value!r} is not a list of {len(hints)} values")
+    return tuple(_fit(item, hint, f"{where}[{at}]") for at, (item, hint) in enumerate(zip(items, hints, strict=True)))
+
+
+def _as_table(value: object, where: str) -> _Values:
+    """Return `value`, a table. Raises SettingsError for anything else."""
+    if not isinstance(value, Mapping):
+        raise SettingsError(f"{where} = {value!r} is not a table: write it as {{key = value}}")
     return value
 
 
