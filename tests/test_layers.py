@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.support.paths import ROOT
+from tests.support.source import graph, loops, room_graph
+
 OURS = {
     "roots": set[str](),
     "filters": {"roots"},
@@ -46,6 +48,18 @@ def test_only_executors_catch_everything(path: Path) -> None:
         and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id == "Exception"))
     ]
     assert not broad or path == ROOT / "roots" / "executors" / "local.py", f"broad except in lines {broad}"
+
+
+def test_no_file_imports_itself_through_others() -> None:
+    assert loops(graph()) == []
+
+
+def test_no_room_imports_itself_through_others() -> None:
+    assert loops(room_graph()) == []
+
+
+def test_a_loop_is_found() -> None:
+    assert loops({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == [["b", "c"]]
 
 
 def test_no_data_is_unpickled() -> None:

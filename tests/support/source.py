@@ -1,0 +1,170 @@
+"""The source as tests read it: modules, what they import, what they define, which names others use."""
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from tests.support.paths import ROOT
+
+PACKAGES = ("roots", "filters", "pipelines", "trainer")
+
+
+@dataclass(frozen=True)
+class Module:
+    """One source file: its dotted name, path and syntax tree."""
+
+    name: str
+    path: Path
+    tree: ast.Module
+
+    @property
+    def place(self) -> str:
+        """The path below the checkout."""
+        return str(self.path.relative_to(ROOT))
+
+
+@cache
+def modules() -> Mapping[str, Module]:
+    """All modules of the four packages by dotted name."""
+    found = {}
+    for path in sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        found[name] = Module(name, path, _parse(path))
+    return found
+
+
+@cache
+def _parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(tree: ast.Module, known: Mapping[str, object]) -> set[str]:
+    """The known modules that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    # `from package.module import name` enters the module; `from package import module` enters that one alone
+    return {
+        name
+        for name in found
+        if name in known and not any(other.startswith(f"{name}.") for other in found & set(known))
+    }
+
+
+def graph() -> dict[str, set[str]]:
+    """Module -> the modules of ours that it imports."""
+    known = modules()
+    return {name: imported(module.tree, known) - {name} for name, module in known.items()}
+
+
+def room(module: str) -> str:
+    """The room of a module: `pipelines.dedup` for pipelines.dedup.run, the file itself for one on top of a package."""
+    return ".".join(module.split(".")[:2])
+
+
+def room_graph() -> dict[str, set[str]]:
+    """Room -> the rooms that it imports."""
+    rooms: dict[str, set[str]] = defaultdict(set)
+    for name, others in graph().items():
+        rooms[room(name)] |= {room(other) for other in others} - {room(name)}
+    return rooms
+
+
+def loops(edges: Mapping[str, set[str]]) -> list[list[str]]:
+    """Sets of nodes that reach each other, by Tarjan's algorithm (1972)."""
+    order: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(node: str) -> None:
+        order[node] = low[node] = len(order)
+        stack.append(node)
+        for other in sorted(edges.get(node, ())):
+            if other not in order:
+                visit(other)
+            if other in stack:
+                low[node] = min(low[node], low[other])
+        if low[node] == order[node]:
+            loop = []
+            while not loop or loop[-1] != node:
+                loop.append(stack.pop())
+            if len(loop) > 1:
+                found.append(sorted(loop))
+
+    for node in sorted(edges):
+        if node not in order:
+            visit(node)
+    return found
+
+
+def defined(module: Module) -> Iterator[str]:
+    """Names that a module defines on its top level, but for those of its imports."""
+    for node in module.tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Assign):
+            yield from (
+                name.id for target in node.targets for name in ast.walk(target)
+                if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
+            )  # fmt: skip
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            yield node.target.id
+
+
+def public(module: Module) -> set[str]:
+    """Names that a module defines for others."""
+    return {name for name in defined(module) if not name.startswith("_")}
+
+
+@cache
+def _test_files() -> tuple[Path, ...]:
+    return tuple(sorted((ROOT / "tests").rglob("*.py")))
+
+
+def used() -> set[tuple[str, str]]:
+    """(module, name) for every name that another file takes from a module, tests and benchmarks among them."""
+    known = modules()
+    found: set[tuple[str, str]] = set()
+    trees = [(module.tree, module.name) for module in known.values()] + [(_parse(path), "") for path in _test_files()]
+    for tree, own in trees:
+        aliases: dict[str, str] = {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                for alias in node.names:
+                    found.add((node.module, alias.name))
+                    if f"{node.module}.{alias.name}" in known:
+                        aliases[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+            elif isinstance(node, ast.Import):
+                aliases |= {alias.asname: alias.name for alias in node.names if alias.asname and alias.name in known}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute):
+                place, _, name = ast.unparse(node).rpartition(".")
+                if aliases.get(place, place) in known and aliases.get(place, place) != own:
+                    found.add((aliases.get(place, place), name))
+    return found
+
+
+def quoted() -> set[str]:
+    """Words inside the strings of tests and of settings files: names that are reached by text."""
+    found: set[str] = set()
+    for path in _test_files():
+        for node in ast.walk(_parse(path)):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found |= set(re.findall(r"\w+", node.value))
+    for module in modules().values():
+        for node in ast.walk(module.tree):
+            if (
+                isinstance(node, ast.Constant)
+                and isinstance(node.value, str)
+                and re.fullmatch(r"[\w.]+:\w+", node.value)
+            ):
+                found.add(node.value.rpartition(":")[2])
+    return found | set(re.findall(r"\w+", (ROOT / "pyproject.toml").read_text(encoding="utf-8")))
