@@ -1,7 +1,7 @@
 """Personal data: KINDS, one row each; `find` gives spans, `redact` replaces them."""
 
 from filters.personal_data.candidate import Kind, Span
-from filters.personal_data.kinds import DEFAULT_KINDS, KINDS
+from filters.personal_data.kinds import DEFAULT_KINDS, KINDS, describe_kinds
 from filters.personal_data.presets import PRESETS
 from filters.personal_data.regions import regions_of
 from filters.personal_data.search import Finder, as_shown, find, redact, redact_url
@@ -16,6 +16,7 @@ __all__ = [
     "Kind",
     "Span",
     "as_shown",
+    "describe_kinds",
     "find",
     "redact",
     "redact_url",

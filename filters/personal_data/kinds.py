@@ -1,5 +1,8 @@
 """KINDS: every kind of personal data, one row each. Where two overlap, the earlier row wins."""
 
+import textwrap
+from collections.abc import Iterator
+
 from filters.personal_data.candidate import Kind
 from filters.personal_data.devices import COORDINATES, MAC_ADDRESS, PLATE, USER, WALLET
 from filters.personal_data.keys import KEY, PRIVATE_KEY
@@ -14,3 +17,30 @@ _ROWS = (
 )  # fmt: skip
 KINDS: dict[str, Kind] = {kind.name: kind for kind in _ROWS}
 DEFAULT_KINDS: tuple[str, ...] = tuple(kind.name for kind in KINDS.values() if kind.by_default)
+_LINE_CHARACTERS = 110
+
+
+def describe_kinds() -> Iterator[str]:
+    """Lines of `roots pii kinds`: for each kind its rule, context words, texts it finds and texts it spares."""
+    for kind in KINDS.values():
+        off = "" if kind.by_default else "   (off by default)"
+        yield f"{kind.name}   PI:{kind.tag}{off}"
+        yield from _wrapped("", kind.words)
+        if kind.context:
+            count = sum(map(len, kind.context.values()))
+            yield from _wrapped("context: ", f"{count} words in {', '.join(sorted(kind.context))}")
+        yield from _wrapped("finds: ", " | ".join(map(_one_line, kind.finds)))
+        yield from _wrapped("spares: ", " | ".join(map(_one_line, kind.spares)))
+        yield ""
+
+
+def _one_line(text: str) -> str:
+    """A text without line breaks; the middle of a long one is left out."""
+    plain = " ".join(text.split())
+    return plain if len(plain) <= 76 else f"{plain[:40]} … {plain[-32:]}"
+
+
+def _wrapped(head: str, text: str) -> list[str]:
+    return textwrap.wrap(
+        head + text, _LINE_CHARACTERS, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
+    )

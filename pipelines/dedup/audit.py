@@ -4,7 +4,6 @@ A random sample of documents is compared by brute force with a larger one. A pai
 found it, and whether it was resolved (one of the two went), is what the run did. The intervals are Wilson's at 95 %.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -26,6 +25,7 @@ from pipelines.dedup.scratch import Scratch, columns_of, joined, read_batches, r
 from pipelines.dedup.settle import REASONS
 from pipelines.dedup.sources import Sources
 from roots import shards
+from roots.intervals import wilson
 from roots.stage import ASIDE, Stage
 
 _LEAST = 0.5  # pairs below are not reported
@@ -194,19 +194,10 @@ def _columns(signs: Path, rows: Int64s, names: Sequence[str]) -> Uint64s:
     return np.concatenate(found) if found else np.zeros((0, len(names)), dtype=np.uint64)
 
 
-def wilson(hits: int, tries: int) -> tuple[float | None, float, float]:
-    """A share and its 95 % interval (Wilson 1927); the share is None, and the interval all of it, without tries."""
-    if not tries:
-        return None, 0.0, 1.0
-    z, share = 1.959964, hits / tries
-    middle = (share + z * z / (2 * tries)) / (1 + z * z / tries)
-    half = z / (1 + z * z / tries) * math.sqrt(share * (1 - share) / tries + z * z / (4 * tries * tries))
-    return share, max(0.0, middle - half), min(1.0, middle + half)
-
-
 def _share(name: str, hits: int, tries: int) -> dict[str, Any]:
-    share, low, high = wilson(hits, tries)
-    return {name: None if share is None else round(share, 4), "low": round(low, 4), "high": round(high, 4), "of": tries}
+    low, high = wilson(hits, tries)
+    share = round(hits / tries, 4) if tries else None
+    return {name: share, "low": round(low, 4), "high": round(high, 4), "of": tries}
 
 
 def measure(compared: Scratch, settled: Scratch, scheme: Scheme, threshold: float) -> dict[str, Any]:

@@ -576,12 +576,6 @@ def test_a_host_that_loses_too_much_is_named_and_with_strict_an_error(tmp_path: 
         run_dedup(chains, tmp_path / "dedup", Dedup(strict=True), Serial())
 
 
-def test_intervals_are_wilsons() -> None:
-    share, low, high = dedup_audit.wilson(9, 10)  # Newcombe 1998 and any table
-    assert (share, round(low, 3), round(high, 3)) == (0.9, 0.596, 0.982)
-    assert dedup_audit.wilson(0, 0) == (None, 0.0, 1.0)
-
-
 def test_passages_part_between_graphemes() -> None:
     left, right = dedup_audit.passages("क" * 60 + "कि" + "x" * 200, "क" * 60 + "की" + "x" * 200)
     assert left.startswith("क")

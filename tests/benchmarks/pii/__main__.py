@@ -1,11 +1,11 @@
-"""Personal data: MB of text a CPU second, ours against datatrove's PIIFormatter and Presidio's pattern recognisers.
+"""Personal data: MB of text per CPU second, ours against datatrove's PIIFormatter and Presidio's pattern recognisers.
 
     python -m tests.benchmarks.pii --make-peer      makes the peers' virtual environment, once
     python -m tests.benchmarks.pii                  speed: contenders take turns, medians of rounds
     python -m tests.benchmarks.pii --quality        precision, recall and F1 of all of them on labelled and made text
 
-Text: documents of `../shared/data/text_open` in some 35 languages, one in twenty with a generated sentence that holds
-personal data. Every contender runs in a process of its own on one core; loading is not timed.
+Text: documents of `../shared/data/text_open` in about 35 languages; one in twenty has a generated sentence with
+personal data. Every contender runs in its own process on one core; loading is not timed.
 """
 
 import argparse
@@ -21,17 +21,17 @@ from pathlib import Path
 
 from tests.benchmarks.environments import make_peer, peer_folder
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SHARED = ROOT.parent / "shared" / "data"
 SHARED_KINDS = ("email", "ip_address")  # what datatrove's formatter knows
 
-# contender -> what it is held against, and how many times as fast ours must be
+# contender, kinds -> how many times as fast ours must be
 TARGETS = {"datatrove, shared kinds": 6.0, "datatrove, all kinds": 2.0, "presidio, all kinds": 20.0}
 
 
 def texts(megabytes: float) -> Iterator[tuple[str, str]]:
-    """(language, text): about so much, in equal parts of every language there is."""
-    from pipelines.pii_eval.generate import generate
+    """(language, text): about this much, in equal parts for every language."""
+    from tests.benchmarks.pii.generate import generate
 
     planted = [document.text for document in generate(5, 3)]
     paths = sorted(SHARED.glob("text_open/*.jsonl.gz"))
@@ -51,10 +51,10 @@ def texts(megabytes: float) -> Iterator[tuple[str, str]]:
 
 
 def worker(contender: str, path: Path) -> None:
-    """Run one contender over the texts of a file, twice; print the CPU seconds of the second pass and its hits."""
+    """Run one contender twice over the texts of a file; print the CPU seconds and the hits of the second pass."""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     run = CONTENDERS[contender]()
-    for language, text in rows:  # tables of 60 countries' telephone numbers are loaded when first needed
+    for language, text in rows:  # loads the telephone tables of 60 countries
         run(text, language)
     start = time.process_time()
     hits = sum(run(text, language) for language, text in rows)
@@ -83,7 +83,7 @@ def ours_all() -> Callable[[str, str], int]:
 
 
 def datatrove() -> Callable[[str, str], int]:
-    """datatrove's formatter as it comes: it finds and replaces."""
+    """datatrove's formatter with its default settings: it finds and replaces."""
     from datatrove.pipeline.formatters.pii import PIIFormatter
 
     formatter = PIIFormatter()
@@ -91,10 +91,10 @@ def datatrove() -> Callable[[str, str], int]:
 
 
 def presidio() -> Callable[[str, str], int]:
-    """Presidio's pattern recognisers for the kinds that we know too."""
-    from pipelines.pii_eval.peers import presidio as peer
+    """Presidio's pattern recognisers for the kinds that are ours too."""
+    from tests.benchmarks.pii.peers import presidio as presidio_detector
 
-    find = peer().find
+    find = presidio_detector().find
     return lambda text, language: len(find(text, language))
 
 
@@ -107,7 +107,7 @@ CONTENDERS: dict[str, Callable[[], Callable[[str, str], int]]] = {
 
 
 def measure(contender: str, path: Path, peer: Path) -> dict[str, float]:
-    """One run in a process of its own, on one core."""
+    """One run in its own process, on one core."""
     python = sys.executable if contender.startswith("ours") else str(peer / "bin" / "python")
     command = [python, "-m", "tests.benchmarks.pii", "--worker", contender, "--file", str(path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -149,14 +149,16 @@ def speed(megabytes: float, rounds: int, peer: Path) -> bool:
 
 
 def quality(peer: Path) -> bool:
-    """Print precision, recall and F1 of ours, the presets and the peers; returns whether every aim was met."""
+    """Print precision, recall and F1 of ours, the presets and the peers; returns whether every goal was met."""
     with tempfile.TemporaryDirectory() as folder:
         gold = [SHARED / "pii_gold" / "pii_multilingual.jsonl.gz", presidio_research(Path(folder))]
-        return _quality(peer, [str(path) for path in gold if path.is_file()])
+        command = [str(peer / "bin" / "python"), "-m", "tests.benchmarks.pii.quality"]
+        command += [str(path) for path in gold if path.is_file()]
+        return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
 
 
 def presidio_research(folder: Path) -> Path:
-    """The labelled English sentences that Presidio's makers publish, as our labelled text."""
+    """The labelled English sentences that Presidio's makers publish, in our form."""
     target = folder / "presidio_synth_v2_part1.jsonl"
     source = SHARED / "pii_gold" / "presidio_synth_v2_part1.json.gz"
     if source.is_file():
@@ -168,22 +170,6 @@ def presidio_research(folder: Path) -> Path:
                 ]
                 out.write(json.dumps({"id": number, "lang": "en", "text": row["full_text"], "spans": spans}) + "\n")
     return target
-
-
-def _quality(peer: Path, gold: Sequence[str]) -> bool:
-    """Measure on the files, and on generated text, in the peers' environment."""
-    code = (
-        "import logging; logging.disable(50)\n"
-        "from pipelines.pii_eval.evaluate import PiiEval, evaluate\n"
-        "missed = []\n"
-        f"reports = [evaluate(PiiEval(data=path, per_kind=0))[0] for path in {list(gold)!r}]\n"
-        "for report in [*reports, *evaluate(PiiEval(per_kind=20))]:\n"
-        "    print('\\n'.join(report.lines()))\n"
-        "    missed += [f'{report.source}: {each}' for each in report.shortfalls()]\n"
-        "print('\\n'.join(missed) or 'every aim is met: no preset or peer has a better F1 on any kind')\n"
-        "raise SystemExit(1 if missed else 0)\n"
-    )
-    return subprocess.run([str(peer / "bin" / "python"), "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def main() -> int:

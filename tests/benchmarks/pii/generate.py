@@ -1,7 +1,7 @@
-"""Labelled text made to measure the finding of personal data: sentences of ours, values drawn anew, look-alikes.
+"""Make labelled text with personal data: sentences of ours, random values, and look-alikes that are no personal data.
 
-Every value is drawn so that it is right in form and check digits and belongs to nobody we know of; a quarter of the
-numbers stand in the digits of the language's script. The same seed gives the same documents.
+Every value has the right form and check digits and belongs to nobody we know of. A quarter of the numbers use the
+digits of the language's script. The same seed makes the same documents.
 """
 
 import hashlib
@@ -9,8 +9,7 @@ import random
 import string
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from importlib.resources import files
+from pathlib import Path
 
 import phonenumbers
 from phonenumbers import PhoneNumberFormat, PhoneNumberType
@@ -21,20 +20,11 @@ from stdnum.es import dni
 from stdnum.fr import nir
 
 from filters.personal_data import Span, regions_of
-from filters.personal_data.devices import _BASE58
+from pipelines.models.personal_data_eval import Labelled
 
+_SENTENCES = Path(__file__).with_name("sentences.toml")
+_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _Draw = Callable[[random.Random, str], str]  # language -> value
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """A text whose personal data are known."""
-
-    id: str
-    language: str
-    text: str
-    spans: tuple[Span, ...]
-    unjudged: tuple[Span, ...] = ()  # finding these is neither right nor wrong
 
 
 def _digits(rng: random.Random, count: int) -> str:
@@ -83,7 +73,7 @@ def _card(rng: random.Random, language: str) -> str:
     return sign.join(number[n : n + 4] for n in range(0, 16, 4))
 
 
-# Country -> how its accounts are made: n digits, a capitals, c both (ISO 13616 registry).
+# Country -> form of its account numbers: n digits, a capitals, c both (ISO 13616 registry).
 _ACCOUNTS = {
     "DE": "18n",
     "FR": "10n11c2n",
@@ -221,7 +211,6 @@ def _wrong_card(rng: random.Random) -> str:
     return good[:-1] + str((int(good[-1]) + rng.randint(1, 9)) % 10)
 
 
-# What looks like personal data and is none.
 def _date(rng: random.Random) -> str:
     day, month, year = rng.randint(1, 28), rng.randint(1, 12), rng.randint(1950, 2025)
     time = f"{rng.randint(0, 23):02d}:{rng.randint(0, 59):02d}:{rng.randint(0, 59):02d}"
@@ -239,6 +228,7 @@ def _numbers(rng: random.Random, sign: str, low: int, high: int, count: int) -> 
     return sign.join(str(rng.randint(low, high)) for _ in range(count))
 
 
+# What looks like personal data and is none.
 LOOK_ALIKES: tuple[Callable[[random.Random], str], ...] = (
     _isbn,
     _wrong_card,
@@ -261,22 +251,18 @@ LOOK_ALIKES: tuple[Callable[[random.Random], str], ...] = (
     lambda rng: f"https://example.org/watch/{_text(rng, string.ascii_letters + string.digits, 36)}/",
 )
 
-# Languages whose texts have digits of their own: the first of the ten.
+# Zero of the script's own digits, by language.
 _NATIVE_ZERO = {"ar": 0x660, "ur": 0x6F0, "hi": 0x966, "ne": 0x966, "bn": 0x9E6, "ta": 0xBE6}
 _NUMBERS = frozenset(["phone", "payment_card", "national_id", "ip_address"])
 
 
 def sentences() -> dict[str, dict[str, str]]:
-    """The sentences of each language, by kind; `{}` is where the value goes."""
-    text = files("pipelines.pii_eval").joinpath("sentences.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    """The sentences of each language by kind; the value replaces `{}`."""
+    return tomllib.loads(_SENTENCES.read_text(encoding="utf-8"))
 
 
 def generate(seed: int, per_kind: int, languages: Sequence[str] = ()) -> Iterator[Labelled]:
-    """Make documents: for each language and kind `per_kind` of them, each with a look-alike or two besides.
-
-    No languages named: all there are.
-    """
+    """Make `per_kind` documents for each language and kind, with one or two look-alikes each; no languages: all."""
     table = sentences()
     for language in languages or sorted(table):
         for kind, sentence in sorted(table[language].items()):
@@ -286,7 +272,7 @@ def generate(seed: int, per_kind: int, languages: Sequence[str] = ()) -> Iterato
 
 
 def _document(id_: str, language: str, kind: str, sentence: str, other: str, rng: random.Random) -> Labelled:
-    """One document: the sentence with its value and one or two with look-alikes, in any order."""
+    """One document: the sentence with its value, and one or two with look-alikes, in random order."""
     parts: list[tuple[str, str, str]] = [(other, rng.choice(LOOK_ALIKES)(rng), "") for _ in range(rng.randint(1, 2))]
     if kind != "other":
         value = VALUES[kind](rng, language)

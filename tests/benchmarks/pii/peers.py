@@ -1,35 +1,16 @@
-"""PEERS: other people's finders of personal data, run as they come where they are installed.
+"""PEERS: other finders of personal data, run with their default settings.
 
-They are no dependencies: a name here is tried and left out where its package is missing. Each gives spans in our names;
-kinds that a peer does not know are not held against it.
+A peer whose package is not installed is left out. Each gives spans with our kind names; a kind that a peer does not
+know does not count against it.
 """
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from filters.personal_data import PRESETS, Finder, Span, regions_of
-
-Find = Callable[[str, str], list[Span]]  # text, language -> spans
-
-
-@dataclass(frozen=True)
-class Contender:
-    """A finder and the kinds it knows."""
-
-    find: Find
-    kinds: frozenset[str]
-
-
-def of_preset(name: str) -> Contender:
-    """One of our presets as a contender."""
-    preset = PRESETS[name]
-    chosen = [kind for kind in preset.kinds.values() if kind.by_default]
-    finder = Finder(chosen)
-    return Contender(lambda text, language: finder.find(text, regions_of(language)), frozenset(k.name for k in chosen))
-
+from filters.personal_data import PRESETS, Span
+from pipelines.models.personal_data_eval import Detector, detector_of
 
 _PRESIDIO_KINDS: Mapping[str, str] = {
     "EMAIL_ADDRESS": "email", "IP_ADDRESS": "ip_address", "PHONE_NUMBER": "phone", "CREDIT_CARD": "payment_card",
@@ -38,8 +19,8 @@ _PRESIDIO_KINDS: Mapping[str, str] = {
 }  # fmt: skip
 
 
-def presidio() -> Contender:
-    """Presidio's pattern recognisers for English, context words off: those are English too."""
+def presidio() -> Detector:
+    """Presidio's pattern recognisers for English, without context words, which are English only."""
     module = import_module("presidio_analyzer")
     registry = import_module("presidio_analyzer.recognizer_registry").RecognizerRegistry()
     registry.load_predefined_recognizers(languages=["en"])
@@ -58,7 +39,7 @@ def presidio() -> Contender:
         found.sort(key=lambda each: (-each.score, each.start - each.end, each.start))
         return _apart([Span(_PRESIDIO_KINDS[each.entity_type], each.start, each.end) for each in found])
 
-    return Contender(find, frozenset(_PRESIDIO_KINDS.values()))
+    return Detector(find, frozenset(_PRESIDIO_KINDS.values()))
 
 
 _SCRUBADUB_KINDS: Mapping[str, str] = {
@@ -67,35 +48,35 @@ _SCRUBADUB_KINDS: Mapping[str, str] = {
 }  # fmt: skip
 
 
-def scrubadub() -> Contender:
-    """scrubadub's detectors that are on by default."""
+def scrubadub() -> Detector:
+    """scrubadub's default detectors."""
     scrubber = import_module("scrubadub").Scrubber()
 
     def find(text: str, language: str) -> list[Span]:
         found = [each for each in scrubber.iter_filth(text) if each.type in _SCRUBADUB_KINDS]
         return _apart([Span(_SCRUBADUB_KINDS[each.type], each.beg, each.end) for each in found])
 
-    return Contender(find, frozenset(_SCRUBADUB_KINDS.values()))
+    return Detector(find, frozenset(_SCRUBADUB_KINDS.values()))
 
 
-def datatrove() -> Contender:
-    """datatrove's PIIFormatter: it replaces, so the spans are told from what it put in."""
+def datatrove() -> Detector:
+    """datatrove's PIIFormatter: it only replaces, so the spans are derived from its replacements."""
     module = import_module("datatrove.pipeline.formatters.pii")
     formatter = module.PIIFormatter(email_replacement="\ue000", ip_replacement="\ue001")
 
     def find(text: str, language: str) -> list[Span]:
         return _replaced(text, formatter.format(text), {"\ue000": "email", "\ue001": "ip_address"})
 
-    return Contender(find, frozenset(["email", "ip_address"]))
+    return Detector(find, frozenset(["email", "ip_address"]))
 
 
 def _replaced(text: str, clean: str, marks: Mapping[str, str]) -> list[Span]:
-    """Spans of the text that stand as marks in the clean one: what lies between marks is the same in both."""
+    """Spans of the text that are marks in the clean one; the text between marks is the same in both."""
     parts = re.split(f"([{''.join(marks)}])", clean)
     spans: list[Span] = []
     place = len(parts[0])
     for mark, rest in zip(parts[1::2], parts[2::2], strict=True):
-        # The rest up to the next mark is found again behind this place; an empty one lies at the end or at a mark.
+        # The text between two marks is searched behind the first; it is empty at the end or between adjacent marks.
         end = text.find(rest, place + 1) if rest else len(text)
         spans.append(Span(marks[mark], place, end))
         place = end + len(rest)
@@ -103,7 +84,7 @@ def _replaced(text: str, clean: str, marks: Mapping[str, str]) -> list[Span]:
 
 
 def _apart(spans: list[Span]) -> list[Span]:
-    """The spans, each of which overlaps none before it in the list, in order of the text."""
+    """The spans that overlap none before them in the list, ordered by position."""
     kept: list[Span] = []
     for span in spans:
         if all(span.end <= other.start or other.end <= span.start for other in kept):
@@ -111,13 +92,13 @@ def _apart(spans: list[Span]) -> list[Span]:
     return sorted(kept, key=lambda span: span.start)
 
 
-PEERS: Mapping[str, Callable[[], Contender]] = {"presidio": presidio, "scrubadub": scrubadub, "datatrove": datatrove}
+PEERS: Mapping[str, Callable[[], Detector]] = {"presidio": presidio, "scrubadub": scrubadub, "datatrove": datatrove}
 
 
-def contenders(names: tuple[str, ...]) -> dict[str, Contender]:
-    """The presets, and of the named peers those that are installed."""
-    found = {name: of_preset(name) for name in PRESETS}
-    for name in names:
+def installed_detectors() -> dict[str, Detector]:
+    """Our presets, and the peers that are installed."""
+    found = {name: detector_of(name) for name in PRESETS}
+    for name in PEERS:
         try:
             found[name] = PEERS[name]()
         except ImportError:

@@ -1,1 +1,0 @@
-"""How well personal data is found: `roots pii eval`."""
