@@ -34,7 +34,7 @@ _LOREM = "lorem ipsum"
 _CITATIONS = ("[edit]", "[citation needed]")
 
 
-class Phrases(NamedTuple):
+class _Phrases(NamedTuple):
     """Some phrases, each of two characters or more."""
 
     codes: Codes  # of all phrases
@@ -42,12 +42,12 @@ class Phrases(NamedTuple):
     begins: npt.NDArray[np.bool_]  # (65536,): whether any begins with a pair of characters, by the pair's low 16 bits
 
 
-def _pack(phrases: tuple[str, ...]) -> Phrases:
+def _pack(phrases: tuple[str, ...]) -> _Phrases:
     codes = np.array([ord(character) for phrase in phrases for character in phrase], np.int32)
     offsets = np.cumsum([0, *map(len, phrases)]).astype(np.int64)
     begins = np.zeros(1 << 16, np.bool_)
     begins[(codes[offsets[:-1]] * 256 + codes[offsets[:-1] + 1]).astype(np.uint16)] = True
-    return Phrases(codes, offsets, begins)
+    return _Phrases(codes, offsets, begins)
 
 
 PHRASES = _pack((_LOREM, *_C4_PHRASES))  # the first ends a document, the second a line before its brackets count
@@ -60,8 +60,8 @@ class Tables(NamedTuple):
     classes: _Table
     lower: Codes
     same: Codes  # every code point as itself, in the place of `lower`
-    phrases: Phrases
-    citations: Phrases
+    phrases: _Phrases
+    citations: _Phrases
 
 
 @compiled
@@ -88,7 +88,7 @@ def _matches(codes: Codes, at: int, end: int, phrase: Codes, lower: Codes) -> bo
 
 
 @compiled
-def _phrase_in(codes: Codes, start: int, end: int, phrases: Phrases, lower: Codes) -> int:
+def _phrase_in(codes: Codes, start: int, end: int, phrases: _Phrases, lower: Codes) -> int:
     """Bits of the phrases found in a line that is not empty: 1 for the first, 2 for the second, 4 for any other."""
     found = 0
     packed, offsets, begins = phrases
@@ -107,7 +107,7 @@ def _phrase_in(codes: Codes, start: int, end: int, phrases: Phrases, lower: Code
 
 
 @compiled
-def _without_citations(codes: Codes, start: int, end: int, citations: Phrases, same: Codes) -> int:
+def _without_citations(codes: Codes, start: int, end: int, citations: _Phrases, same: Codes) -> int:
     """Where a line ends when citations such as [12], [] and [edit] are taken off its end."""
     packed, offsets, _ = citations
     while end > start and codes[end - 1] == 93:

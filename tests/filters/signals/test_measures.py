@@ -250,10 +250,10 @@ def test_the_view_of_roots(text: str, seen: str) -> None:
     assert "".join(map(chr, batch.texts.codes)) == seen
 
 
-@pytest.mark.parametrize("phrase", [*lines.C4_PHRASES, "enable scripts", "включите скрипты", "请启用脚本"])
+@pytest.mark.parametrize("phrase", [*lines._C4_PHRASES, "enable scripts", "включите скрипты", "请启用脚本"])
 def test_a_phrase_added_to_the_table_is_found(monkeypatch: pytest.MonkeyPatch, phrase: str) -> None:
     text = f"This is a line.\nPlease do {phrase} now."
-    monkeypatch.setattr(lines, "PHRASES", lines._pack((lines.LOREM, "another phrase")))
+    monkeypatch.setattr(lines, "PHRASES", lines._pack((lines._LOREM, "another phrase")))
     assert value("c4_lines", text) == 1
-    monkeypatch.setattr(lines, "PHRASES", lines._pack((lines.LOREM, "another phrase", phrase)))
+    monkeypatch.setattr(lines, "PHRASES", lines._pack((lines._LOREM, "another phrase", phrase)))
     assert value("c4_lines", text) == 1 / 2
