@@ -24,7 +24,7 @@ from pipelines.publishing import pointers as pointers_
 from pipelines.publishing import publish as publish_
 from pipelines.publishing import push as push_
 from pipelines.publishing import takedown as takedown_
-from pipelines.publishing.takedown_list import read_requests
+from pipelines.publishing.takedown_plan import read_requests
 from pipelines.publishing.validate import validate
 from roots.settings import build
 

@@ -7,7 +7,7 @@
 
 Only documents that URL, exact and near-duplicates have left are counted: with lines first, an article that was crawled
 twice would lose all its lines (ROOTS lost 95 % of a newspaper so). A removed copy gets its edits too, as if it stood
-in the place of the document that was kept: it may have to (pipelines.promote).
+in the place of the document that was kept: it may have to (pipelines.publishing.takedown_plan).
 
 The first copy of a line is in the document that `keep` would keep, and the first one there. It stays unless
 `every_copy` is set. Released documents are not counted: their text is as it was released.

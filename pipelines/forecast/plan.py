@@ -1,9 +1,9 @@
-"""plan: what a crawl will take, before it is begun, from pieces of it that are really worked on, on this machine.
+"""Forecast what a crawl will take: run the main job on pieces of it, on this machine, and scale the costs up.
 
-Every stage of the main job runs on the pieces, one after another; CPU seconds, memory, bytes and documents are measured
-for each piece and taken up to the whole crawl (pipelines.estimates). What the interval knows: how unlike each other the
-pieces are. What it does not: a machine of another kind, and how dedup grows: a sample shows few of the copies that all
-of a crawl holds, so above the estimate stands what dedup costs when it grows as fast as its benchmark allows.
+Every stage runs on the pieces, one after another. CPU seconds, memory, bytes and documents of each piece are measured
+and scaled to the whole crawl (`pipelines.forecast.costs`). The interval covers how much the pieces differ. It does not
+cover another kind of machine. A sample holds few of the copies that a whole crawl holds, so the upper end of dedup's
+range adds the growth that its benchmark allows.
 """
 
 import math
@@ -17,8 +17,7 @@ from typing import Any
 from pipelines import pipeline
 from pipelines.dedup.settings import parse_bytes
 from pipelines.dedup.space import GROUP_BYTES_EACH
-from pipelines.forecast.costs import Cost, Metered
-from pipelines.forecast.estimates import LEAST_PIECES, NOTHING, Interval, elapsed, total_of
+from pipelines.forecast.costs import LEAST_PIECES, NOTHING, Cost, Interval, Metered, elapsed, total_of
 from pipelines.forecast.pieces import Piece, draw_pieces
 from roots.stage import Manifest, sha256_of
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from pipelines.dedup.space import GROUP_BYTES_EACH
-from pipelines.forecast.estimates import Interval
+from pipelines.forecast.costs import Interval
 from pipelines.forecast.plan import Forecast, Stage
 from pipelines.watching.progress import clock
 

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.publishing.card_head import LICENSE_FILE, make_head
-from pipelines.publishing.markdown import Code, code, escape, table
+from pipelines.publishing.card_head import LICENSE_FILE, Code, code, escape, make_head, table
 from roots import shards
 
 _STAGES = {

@@ -22,7 +22,7 @@ from pipelines.extract import Extract
 from pipelines.extraction.extractors import PAGES, Bounds
 from pipelines.extraction.guard import Failure, Limits, guarded
 from pipelines.publishing.card import write_card
-from pipelines.publishing.takedown_list import digest
+from pipelines.publishing.takedown_plan import digest
 from pipelines.redact import Redact, edited
 from pipelines.work import find_archives
 from roots import shards, storage

@@ -1,6 +1,6 @@
 """takedown: what someone asks to have removed, removed from a release; only the files it is in are written anew.
 
-`pipelines.publishing.takedown_list` says what may be asked for.
+`pipelines.publishing.takedown_plan` says what may be asked for.
 A request also reaches the copies that deduplication dropped: if the page asked for was dropped as a copy of a released
 document, that document has its text. What becomes of it is the policy:
 
@@ -22,9 +22,7 @@ import pyarrow as pa
 from pipelines import release
 from pipelines.dedup.released import file_of
 from pipelines.publishing.card import write_card
-from pipelines.publishing.promote import promoted_rows
-from pipelines.publishing.takedown_list import Requests, digest
-from pipelines.publishing.takedown_plan import Change, plan_changes
+from pipelines.publishing.takedown_plan import Change, Requests, digest, plan_changes, promoted_rows
 from roots import shards
 from roots.errors import RootsError, StageFailed
 from roots.executors import Executor

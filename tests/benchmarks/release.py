@@ -25,7 +25,7 @@ from pipelines.pipeline import COMMANDS, plan_jobs, run_stages
 from pipelines.publishing.pointers import Rebuild, make_pointers, rebuild
 from pipelines.publishing.publish import Publish, publish
 from pipelines.publishing.takedown import Takedown, takedown
-from pipelines.publishing.takedown_list import Requests, host_of
+from pipelines.publishing.takedown_plan import Requests, host_of
 from pipelines.publishing.validate import validate
 from pipelines.work import find_archives
 from roots.executors import Executor, make_executor

@@ -26,7 +26,7 @@ from typing import Any
 
 import simpy
 
-from pipelines.forecast.estimates import Interval
+from pipelines.forecast.costs import Interval
 from pipelines.forecast.plan import DIGESTED, Stage
 
 BLEND = 40  # pieces whose mean a shard's cost is: an archive is made of many, but not of independent ones

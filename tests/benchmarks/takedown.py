@@ -21,7 +21,7 @@ import pyarrow as pa
 from pipelines import release
 from pipelines.publishing.card import write_card
 from pipelines.publishing.takedown import Takedown, takedown
-from pipelines.publishing.takedown_list import Requests, plain_url
+from pipelines.publishing.takedown_plan import Requests, plain_url
 from roots.executors import make_executor
 from roots.stage import sha256_of
 

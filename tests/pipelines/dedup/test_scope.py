@@ -18,7 +18,7 @@ from pipelines.dedup.run import Dedup, run_dedup
 from pipelines.dedup.sources import Sources
 from pipelines.pipeline import in_order, plan_jobs
 from pipelines.publishing.files import _copies
-from pipelines.publishing.promote import promoted_rows
+from pipelines.publishing.takedown_plan import promoted_rows
 from pipelines.verify import verify
 from pipelines.why import explain
 from roots import shards

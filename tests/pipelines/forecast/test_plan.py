@@ -12,8 +12,7 @@ from click.testing import CliRunner
 
 from pipelines.archives.records import Limits, read_records
 from pipelines.cli.main import main
-from pipelines.forecast.costs import Metered, cpu_seconds, memory_peak
-from pipelines.forecast.estimates import Interval, elapsed, total_of
+from pipelines.forecast.costs import Interval, Metered, cpu_seconds, elapsed, memory_peak, total_of
 from pipelines.forecast.pieces import draw_pieces
 from pipelines.forecast.plan import Measured, Plan, _beside, _Scale
 from pipelines.forecast.report import _grouping, number, size

@@ -11,7 +11,7 @@ from pipelines.pipeline import COMMANDS, plan_jobs, run_stages
 from pipelines.publishing.pointers import Rebuild, make_pointers, rebuild
 from pipelines.publishing.publish import Publish, publish
 from pipelines.publishing.takedown import Takedown, takedown
-from pipelines.publishing.takedown_list import Requests
+from pipelines.publishing.takedown_plan import Requests
 from pipelines.verify import verify
 from pipelines.work import find_archives
 from roots.errors import InputError, StageFailed

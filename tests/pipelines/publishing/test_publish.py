@@ -12,7 +12,7 @@ from pipelines import release
 from pipelines.catalogue import Catalogue, Rights, Source, check_rights, load_catalogue, refusal
 from pipelines.pipeline import COMMANDS, plan_jobs, run_stages
 from pipelines.publishing.card import make_card
-from pipelines.publishing.markdown import Code, code, escape, table
+from pipelines.publishing.card_head import Code, code, escape, table
 from pipelines.publishing.publish import Publish, PublishError, publish
 from pipelines.publishing.validate import check_card, validate
 from pipelines.work import chain, find_archives

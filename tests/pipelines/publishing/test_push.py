@@ -10,7 +10,7 @@ from pipelines.publishing.card import write_card
 from pipelines.publishing.publish import PublishError
 from pipelines.publishing.push import Push, PushError, push
 from pipelines.publishing.takedown import Takedown, takedown
-from pipelines.publishing.takedown_list import Requests
+from pipelines.publishing.takedown_plan import Requests
 from pipelines.release import RELEASED, write_manifest, write_parquet
 from roots.errors import InputError, SettingsError
 from roots.executors import Serial

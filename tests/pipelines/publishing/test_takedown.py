@@ -11,7 +11,7 @@ from pipelines.pipeline import COMMANDS, plan_jobs, run_stages
 from pipelines.publishing import takedown as module
 from pipelines.publishing.publish import Publish, PublishError, publish
 from pipelines.publishing.takedown import Takedown, TakedownError, takedown
-from pipelines.publishing.takedown_list import Requests, digest, plain_url, read_requests
+from pipelines.publishing.takedown_plan import Requests, digest, plain_url, read_requests
 from pipelines.work import find_archives
 from roots.errors import InputError, SettingsError, StageFailed
 from roots.executors import Local, Serial
