@@ -38,30 +38,23 @@ class Shard:
     shard_bytes: int = 256_000_000  # of text, before compression; about 100 MB on disk
     validation_share: float = 0.05  # of documents; ROOTS kept 5 % of each language for validation
     salt: str = "roots"  # another salt gives another split
-    # "SIZE:TIMES": a document that stands for SIZE copies or more is in the dataset so many times; 2.5 is 2 times, and
-    # for every other document 3. FineWeb-2 called it rehydration: 2:2,3:3,5:5,100:8,1000:1. Below the first SIZE: once.
-    rehydrate: tuple[str, ...] = ()
+    # [SIZE, TIMES]: a document that stands for SIZE copies or more is in the dataset TIMES times; at 2.5, every second
+    # one is there three times. FineWeb-2's rehydration is [[2, 2], [3, 3], [5, 5], [100, 8], [1000, 1]].
+    rehydrate: tuple[tuple[int, float], ...] = ()
 
     def __post_init__(self) -> None:
         if self.shard_bytes < 1:
             raise ValueError(f"shard_bytes = {self.shard_bytes} is below 1")
         if not 0 <= self.validation_share < 1:
             raise ValueError(f"validation_share = {self.validation_share} is not in [0, 1)")
-        _ = self.weights
+        for size, times in self.rehydrate:
+            if size < 2 or not 1 <= times <= _MOST_TIMES:
+                raise ValueError(f"rehydrate = [{size}, {times:g}]: a size of 2 or more, and 1 to {_MOST_TIMES} times")
 
     @property
     def weights(self) -> list[tuple[int, float]]:
-        """From which size of a cluster on its document is there how many times, smallest first."""
-        found: dict[int, float] = {}
-        for text in self.rehydrate:
-            size, _, times = text.partition(":")
-            try:
-                found[int(size)] = float(times)
-            except ValueError:
-                raise ValueError(f"rehydrate = {text!r}: write SIZE:TIMES, as in 2:2,5:3.5,100:1") from None
-            if int(size) < 2 or not 1 <= found[int(size)] <= _MOST_TIMES:
-                raise ValueError(f"rehydrate = {text!r}: a size of 2 or more, and 1 to {_MOST_TIMES} times")
-        return sorted(found.items())
+        """How many times a document is there, by the least size of its cluster; smallest size first."""
+        return sorted(dict(self.rehydrate).items())
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,10 @@ import pytest
 
 from pipelines.shard import SPLITS, Shard, in_validation, run_shard
 from roots import shards
+from roots.errors import SettingsError
 from roots.executors import Serial
 from roots.schema import DEDUP, EXTRACT, INDEX, REDACT, VERDICT
+from roots.settings import build, parse_pairs
 
 
 def fill(schema: pa.Schema, rows: list[dict[str, object]]) -> pa.RecordBatch:
@@ -136,10 +138,10 @@ SIZES = (1, 2, 6, 150)  # of the cluster of document n: SIZES[n % 4]; that of 1 
 
 @pytest.mark.parametrize(
     ("rehydrate", "wanted"),
-    [((), {2: 1.0, 6: 1.0, 150: 1.0}), (("2:3", "5:2.5", "100:1"), {2: 3.0, 6: 2.5, 150: 1.0})],
+    [((), {2: 1.0, 6: 1.0, 150: 1.0}), (((2, 3.0), (5, 2.5), (100, 1.0)), {2: 3.0, 6: 2.5, 150: 1.0})],
 )
 def test_documents_that_stand_for_many_are_there_as_often_as_asked(
-    rehydrate: tuple[str, ...], wanted: dict[int, float], chains: dict[str, list[Path]], tmp_path: Path
+    rehydrate: tuple[tuple[int, float], ...], wanted: dict[int, float], chains: dict[str, list[Path]], tmp_path: Path
 ) -> None:
     """FineWeb-2's rehydration: by the size of a document's cluster, the same whatever the cut into shards."""
     for chain in chains.values():
@@ -162,7 +164,12 @@ def test_documents_that_stand_for_many_are_there_as_often_as_asked(
         assert set(each.values()) == {math.floor(times), math.ceil(times)}
 
 
-@pytest.mark.parametrize("bad", ["2", "1:2", "2:0.5", "2:1000", "x:2", "2:y"])
-def test_a_rehydration_that_is_none_is_refused(bad: str) -> None:
-    with pytest.raises(ValueError, match="rehydrate"):
-        Shard(rehydrate=("3:2", bad))
+@pytest.mark.parametrize("bad", ["2:2", "[2]", "[2, 2]", "[[1, 2]]", "[[2, 0.5]]", "[[2, 1000]]", "[['x', 2]]"])
+def test_a_wrong_rehydration_is_refused_by_name(bad: str) -> None:
+    with pytest.raises(SettingsError, match="rehydrate"):
+        build(Shard, parse_pairs([f"shard.rehydrate={bad}"])["shard"], "shard")
+
+
+def test_rehydration_is_written_as_pairs_of_size_and_times() -> None:
+    built = build(Shard, parse_pairs(["shard.rehydrate=[[5, 2.5], [2, 3]]"])["shard"], "shard")
+    assert built.weights == [(2, 3.0), (5, 2.5)]

@@ -30,7 +30,7 @@ def released(request, tmp_path_factory) -> tuple[Path, Path]:
     settings = {
         "redact": redact,
         "dedup": {"lines": ["newspaper"], "every_copy": True},
-        "shard": {"shard_bytes": 16000, "validation_share": 0.2, "rehydrate": ["2:2"]},
+        "shard": {"shard_bytes": 16000, "validation_share": 0.2, "rehydrate": [[2, 2]]},
     }
     (job,) = plan_jobs(folder / "work", ["fr"], find_archives([CRAWL]), settings)
     run_stages(job, COMMANDS["run"], Serial())
