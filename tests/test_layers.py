@@ -50,6 +50,25 @@ def test_only_executors_catch_everything(path: Path) -> None:
     assert not broad or path == ROOT / "roots" / "executors" / "local.py", f"broad except in lines {broad}"
 
 
+CONNECTIONS = {"socket", "ssl", "http", "urllib3", "requests", "fsspec", "s3fs", "gcsfs", "huggingface_hub", "upath"}
+CONNECTED = {
+    "roots/storage.py": "URLs in place of paths",
+    "roots/atomic.py": "the name of this machine",
+    "pipelines/extraction/guard.py": "a pair of sockets to a child",
+    "pipelines/watching/status.py": "the name of this machine",
+    "trainer/model/checkpoint.py": "the name of this machine",
+    "pipelines/publishing/push.py": "the Hub",
+    "pipelines/pseudocrawl": "the servers of a crawl",
+}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_few_files_open_connections(path: Path) -> None:
+    place = path.relative_to(ROOT)
+    allowed = {str(place), str(place.parent)} & set(CONNECTED)
+    assert allowed or not imports(path) & CONNECTIONS, f"{place} imports {imports(path) & CONNECTIONS}"
+
+
 def test_no_file_imports_itself_through_others() -> None:
     assert loops(graph()) == []
 
