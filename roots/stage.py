@@ -11,7 +11,7 @@ what is there is seen by its receipt, and a shard that two of them make comes ou
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -153,8 +153,14 @@ class Manifest:
             file.write("\n")
 
 
-# stage, shards done (a long one by parts, where it can tell), shards in all, receipt of the last
-Progress = Callable[[str, float, int, Receipt | None], None]
+class Progress(Protocol):
+    """Called with how far some work is."""
+
+    def __call__(self, what: str, done: float, total: int, receipt: Receipt | None = None, /) -> None:
+        """Take note that `done` of `total` parts of `what` are done; a part of a shard counts as a fraction.
+
+        `receipt` is of the shard made last.
+        """
 
 
 def settings_of(stage: Stage) -> dict[str, Any]:

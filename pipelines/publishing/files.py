@@ -7,7 +7,7 @@ as before is not made again.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,10 +24,9 @@ from roots import shards
 from roots.errors import StageFailed
 from roots.executors import Executor
 from roots.settings import as_values
-from roots.stage import sha256_of
+from roots.stage import Progress, sha256_of
 
 NOTES = ".publish"  # what is done, for a run that goes on after a break; no part of the release
-Progress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,8 @@ from roots import shards, storage
 from roots.errors import InputError, RootsError, StageFailed
 from roots.executors import Executor
 from roots.settings import build
-from roots.stage import sha256_of
+from roots.stage import Progress, sha256_of
 
-Progress = Callable[[str, int, int], None]
 _POINTERS = pa.schema(
     [*(each for each in release.RELEASED if each.name != "text"), pa.field("text_sha256", pa.string())]
 )

@@ -17,14 +17,14 @@ from pipelines import release
 from pipelines import work as folders
 from pipelines.catalogue import Rights, check_rights, load_catalogue
 from pipelines.publishing.card import write_card
-from pipelines.publishing.files import FileResult, Progress, make_files, plan_files, rows_of, write_clusters
+from pipelines.publishing.files import FileResult, make_files, plan_files, rows_of, write_clusters
 from pipelines.publishing.validate import LICENSE
 from pipelines.verify import verify
 from roots import shards
 from roots.errors import InputError, RootsError
 from roots.executors import Executor
 from roots.settings import as_values
-from roots.stage import read_manifest
+from roots.stage import Progress, read_manifest
 
 
 class PublishError(RootsError):

@@ -4,7 +4,7 @@ Few large commits, the card and the manifest in the last one: readers never see 
 What the repository has already, by sha256, is not sent again: a push that broke goes on where it was.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -14,8 +14,8 @@ from pipelines import release
 from pipelines.publishing.card_head import LICENSE_FILE
 from pipelines.publishing.publish import PublishError
 from roots.errors import InputError, RootsError, SettingsError
+from roots.stage import Progress
 
-Progress = Callable[[str, int, int], None]  # what is done, bytes done, bytes in all
 _OURS = ("data/", "clusters/", "pointers/", "takedowns/")  # folders of a repository that belong to the release
 
 

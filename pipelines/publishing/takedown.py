@@ -11,7 +11,7 @@ document, that document has its text. What becomes of it is the policy:
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,8 +26,8 @@ from pipelines.publishing.takedown_plan import Change, Requests, digest, plan_ch
 from roots import shards
 from roots.errors import RootsError, StageFailed
 from roots.executors import Executor
+from roots.stage import Progress
 
-Progress = Callable[[str, int, int], None]
 _STAGING = ".takedown"  # new files, until all are there
 _POLICIES = ("cluster", "promote")
 
