@@ -15,12 +15,13 @@ import pyarrow as pa
 from filters.language_id.identify import gate, load_model, sha256_of_model, split_label
 from filters.language_id.scripts import identify
 from pipelines.archives.spool import on_this_machine
-from pipelines.extraction.extractors import DEFAULT, PAGES, Bounds, check_extractor, preload
+from pipelines.extraction.extractors import PAGES, Bounds, preload
 from pipelines.extraction.guard import Failure, Limits, guarded
+from pipelines.settings import ExtractSettings
 from roots.errors import SettingsError
 from roots.schema import EXTRACT
 from roots.shards import BATCH_ROWS, open_shard, read_kept
-from roots.stage import ASIDE, Stage
+from roots.stage import Stage
 
 _TOP = 3  # languages that are stored with a text
 BATCH_CHARS = 8 << 20
@@ -41,41 +42,25 @@ REASONS: dict[str, str] = {
 
 
 @dataclass(frozen=True)
-class Extract(Stage):
-    """The stage, and its settings."""
+class Extract(ExtractSettings, Stage):
+    """The stage: its settings, the language, and which language model it reads with."""
 
     name: ClassVar[str] = "extract"
     version: ClassVar[int] = 4  # 4: fastText models read by us
     schema: ClassVar[pa.Schema] = EXTRACT
     memory_needed: ClassVar[int] = 3 << 29  # of a task: ours, and the guarded process with `memory_bytes` for a page
 
-    language: str  # ISO 639-3: "fra"
-    model: str = field(default="", metadata=ASIDE)  # path of a fastText model; empty for the one a dependency carries
-    model_sha256: str = ""  # of that file; found out where it is not said
-    extractor: str = DEFAULT
-    language_score: float = 0.2  # least score of the wanted language on the main text: see gate_recall.py
-    gate_score: float = 0.05  # least score of the wanted language on the quick text
-    body_bytes: int = Bounds.body_bytes
-    html_chars: int = Bounds.html_chars
-    depth: int = Bounds.depth
-    cpu_seconds: float = 8.0  # a page; the slowest of 2,000 real ones needed 0.8
-    memory_bytes: int = 384 << 20  # a page
+    model_sha256: str = ""  # of the language model; found out where it is not given
+    language: str = field(kw_only=True)  # ISO 639-3: "fra"
 
     def __post_init__(self) -> None:
-        check_extractor(self.extractor)
-        found = sha256_of_model(self.model)
-        if self.model_sha256 not in ("", found):
-            raise ValueError(f"model_sha256 is {self.model_sha256}, but the model {self.model} has {found}")
-        object.__setattr__(self, "model_sha256", found)
+        super().__post_init__()
+        object.__setattr__(self, "model_sha256", sha256_of_model(self.model, self.model_sha256))
         if not load_model(self.model).knows(self.language):
             raise SettingsError(
                 f"the language model {self.model or 'of the package'} does not know {self.language!r}: "
                 "name one that does (GlotLID, OpenLID) with --set language_id.model=PATH"
             )
-        if not 0 <= self.gate_score <= 1 or not 0 <= self.language_score <= 1:
-            raise ValueError("gate_score and language_score must be from 0 to 1")
-        if min(self.body_bytes, self.html_chars, self.depth, self.cpu_seconds, self.memory_bytes) <= 0:
-            raise ValueError("body_bytes, html_chars, depth, cpu_seconds and memory_bytes must be above 0")
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Make the rows of one archive from its index shard and the archive itself."""

@@ -4,7 +4,7 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,36 +14,13 @@ from filters.language import Language, Reading
 from filters.signals.measures import MEASURES, measure
 from filters.signals.rules import Rule, judge, rules_of
 from roots import schema
-from roots.settings import as_values
+from roots.settings import ASIDE, as_values
 from roots.shards import read_kept
-from roots.stage import ASIDE, Stage, sha256_of
+from roots.stage import Stage, sha256_of
 
 _MEASURED = pa.schema(
     [schema.ID, *(pa.field(name, kind.type) for name, kind in MEASURES.items()), schema.DROP],
 )
-
-
-@dataclass(frozen=True)
-class Filter:
-    """Settings of measuring and judging.
-
-    In a path `{code}` stands for the language, so that several languages can each have a model of their own.
-    """
-
-    bounds: str = "default"  # a set of the language's file, or a TOML file by path
-    definitions: str = "repaired"  # "roots": the measures exactly as ROOTS computed them
-    perplexity_model: str = ""  # a KenLM model by path; empty: perplexity is not measured
-    perplexity_pieces: str = ""  # the SentencePiece model whose pieces it counts, by path; empty: it counts words
-    quality_model: str = ""  # a fastText model of good and bad text by path (`roots quality train`)
-
-    def models(self, language: Language) -> Language:
-        """The language read with the models that are named here."""
-        model, pieces, good = (
-            path.replace("{code}", language.code)
-            for path in (self.perplexity_model, self.perplexity_pieces, self.quality_model)
-        )
-        reading = replace(language.reading, perplexity_model=model, perplexity_pieces=pieces, quality_model=good)
-        return replace(language, reading=reading)
 
 
 @dataclass(frozen=True)

@@ -5,24 +5,27 @@ dear step only for pages that can be in it. It is also the census of a crawl.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from filters.language import Language
 from filters.language_id.identify import LanguageModel, load_model, sha256_of_model
 from filters.language_id.scripts import identify_page
 from filters.programs.rights_signals import signals_of
 from filters.text.charset import Decoded, decode
 from filters.text.quick_text import quick_text
-from pipelines.archives.records import Limits, Record, read_records
+from pipelines.archives.limits import Limits
+from pipelines.archives.records import Record, read_records
 from pipelines.archives.spool import on_this_machine
 from pipelines.programs.index import index_tree
 from pipelines.programs.trees import is_source_tree
+from pipelines.settings import IndexSettings
 from roots.schema import INDEX
 from roots.shards import BATCH_ROWS
-from roots.stage import ASIDE, Stage
+from roots.stage import Stage
 
 _TOP = 3  # languages that are stored with a record
 _PLAIN = frozenset({"text/plain"})
@@ -50,28 +53,18 @@ REASONS: dict[str, str] = {
 
 
 @dataclass(frozen=True)
-class Index(Stage):
-    """The stage, and its settings."""
+class Index(IndexSettings, Stage):
+    """The stage: its settings, and which language model it reads with."""
 
     name: ClassVar[str] = "index"
     version: ClassVar[int] = 4  # 4: fastText models read by us
     schema: ClassVar[pa.Schema] = INDEX
 
-    model: str = field(default="", metadata=ASIDE)  # path of a fastText model; empty for the one a dependency carries
-    model_sha256: str = ""  # of that file; found out where it is not said
-    body_bytes: int = Limits.body_bytes
-    head_bytes: int = Limits.head_bytes
-    unpacked_bytes: int = Limits.unpacked_bytes
+    model_sha256: str = ""  # of the language model; found out where it is not given
 
     def __post_init__(self) -> None:
-        found = sha256_of_model(self.model)
-        if self.model_sha256 not in ("", found):
-            raise ValueError(
-                f"model_sha256 is {self.model_sha256}, but {self.model or 'the default model'} has {found}"
-            )
-        object.__setattr__(self, "model_sha256", found)
-        if min(self.body_bytes, self.head_bytes, self.unpacked_bytes) < 1:
-            raise ValueError("body_bytes, head_bytes and unpacked_bytes must be at least 1")
+        super().__post_init__()
+        object.__setattr__(self, "model_sha256", sha256_of_model(self.model, self.model_sha256))
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Make the rows of one archive."""
@@ -86,6 +79,11 @@ class Index(Stage):
                     rows = []
         if rows:
             yield pa.RecordBatch.from_pylist(rows, schema=INDEX)
+
+
+def make_index(settings: IndexSettings, language: Language | None) -> Index:
+    """The stage; all languages share it."""
+    return Index(**vars(settings))
 
 
 def _rows_of(source: Path, limits: Limits, model: LanguageModel) -> Iterator[dict[str, Any]]:

@@ -10,11 +10,13 @@ from filters.language_id.identify import load_model
 from filters.language_id.scripts import identify_page
 from filters.signals.measures import measure
 from filters.text.quick_text import quick_text
-from pipelines import pipeline
+from pipelines.stages import STAGES, load
 from roots.absent import without_pandas
 
-__all__ = ["pipeline"]
-
+for row in STAGES.values():
+    for code in (row.settings, row.make, row.run):
+        if code:
+            load(code)
 without_pandas()
 quick_text(b"<p>text</p>")
 identify_page("One line.", load_model())

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.settings import ShardSettings
 from roots import shards
 from roots.errors import ShardError
 from roots.executors import Executor
@@ -28,33 +29,6 @@ from roots.shards import Receipt
 from roots.stage import ALONE, Manifest, Progress, Share, Stage, run
 
 SPLITS = ("train", "validation")
-_MOST_TIMES = 100  # that a document may be in a dataset
-
-
-@dataclass(frozen=True)
-class Shard:
-    """Settings of the split and the shards."""
-
-    shard_bytes: int = 256_000_000  # of text, before compression; about 100 MB on disk
-    validation_share: float = 0.05  # of documents; ROOTS kept 5 % of each language for validation
-    salt: str = "roots"  # another salt gives another split
-    # [SIZE, TIMES]: a document that stands for SIZE copies or more is in the dataset TIMES times; at 2.5, every second
-    # one is there three times. FineWeb-2's rehydration is [[2, 2], [3, 3], [5, 5], [100, 8], [1000, 1]].
-    rehydrate: tuple[tuple[int, float], ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.shard_bytes < 1:
-            raise ValueError(f"shard_bytes = {self.shard_bytes} is below 1")
-        if not 0 <= self.validation_share < 1:
-            raise ValueError(f"validation_share = {self.validation_share} is not in [0, 1)")
-        for size, times in self.rehydrate:
-            if size < 2 or not 1 <= times <= _MOST_TIMES:
-                raise ValueError(f"rehydrate = [{size}, {times:g}]: a size of 2 or more, and 1 to {_MOST_TIMES} times")
-
-    @property
-    def weights(self) -> list[tuple[int, float]]:
-        """How many times a document is there, by the least size of its cluster; smallest size first."""
-        return sorted(dict(self.rehydrate).items())
 
 
 @dataclass(frozen=True)
@@ -64,7 +38,7 @@ class ShardStage(Stage):
     name: ClassVar[str] = "shard"
     version: ClassVar[int] = 3  # 3: lines
     schema: ClassVar[pa.Schema] = DOCUMENT
-    settings: Shard
+    settings: ShardSettings
     starts: tuple[tuple[str, int], ...]  # name of an archive's shard, bytes of kept text before it
     total: int  # bytes of kept text in all
 
@@ -103,7 +77,7 @@ def _in_pieces(rows: pa.RecordBatch, times: npt.NDArray[np.int64]) -> Iterator[p
         yield rows.take(pa.array(place[low : low + rows.num_rows]))
 
 
-def times_of(ids: pa.Array, sizes: pa.Array, settings: Shard) -> npt.NDArray[np.int64]:
+def times_of(ids: pa.Array, sizes: pa.Array, settings: ShardSettings) -> npt.NDArray[np.int64]:
     """How many times each document is in the dataset, by the size of its cluster; int64 (rows,).
 
     Of a number with a fraction, the document's id decides whether it is rounded up.
@@ -118,7 +92,7 @@ def times_of(ids: pa.Array, sizes: pa.Array, settings: Shard) -> npt.NDArray[np.
     return whole
 
 
-def in_validation(ids: pa.Array, settings: Shard) -> npt.NDArray[np.bool_]:
+def in_validation(ids: pa.Array, settings: ShardSettings) -> npt.NDArray[np.bool_]:
     """Which documents go to the validation split. Returns bool (rows,)."""
     bound = int(settings.validation_share * 2**64)
     return np.fromiter((key < bound for key in _keys(ids, settings.salt)), dtype=np.bool_, count=len(ids))
@@ -141,7 +115,7 @@ def _cut(total: int, number: int, count: int) -> int:
 
 
 def _plan_shards(
-    chains: Mapping[str, Sequence[Path]], settings: Shard, made_by: type[ShardStage] = ShardStage
+    chains: Mapping[str, Sequence[Path]], settings: ShardSettings, made_by: type[ShardStage] = ShardStage
 ) -> tuple[ShardStage, dict[str, list[Path]]]:
     """Decide how many shards each split has and which archives each spans, from receipts alone."""
     starts: list[tuple[str, int]] = []
@@ -168,7 +142,7 @@ def _plan_shards(
 def run_shard(
     chains: Mapping[str, Sequence[Path]],
     target: Path,
-    settings: Shard,
+    settings: ShardSettings,
     executor: Executor,
     progress: Progress | None = None,
     share: Share = ALONE,

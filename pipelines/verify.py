@@ -13,8 +13,10 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from pipelines.dedup.released import unknown_matches
-from pipelines.shard import Shard, times_of
-from pipelines.work import ALL, CHAIN, chain, deduplicated_with, folder
+from pipelines.settings import ShardSettings
+from pipelines.shard import times_of
+from pipelines.stages import STAGES, chain_stages
+from pipelines.work import ALL, chain, deduplicated_with, folder
 from roots import shards, storage
 from roots.errors import RootsError
 from roots.settings import build
@@ -23,28 +25,28 @@ from roots.stage import read_manifest
 
 def verify(work: Path, language: str) -> Iterator[str]:
     """Yield one sentence for everything that is wrong with the results of one language; nothing when all is right."""
-    stages = [stage for stage in (*CHAIN, "shard") if storage.is_file(folder(work, language, stage) / "manifest.json")]
+    stages = [stage for stage in STAGES if storage.is_file(folder(work, language, stage) / "manifest.json")]
     if not stages:
         yield f"{work / language}: no stage has finished; run `roots status {work}`"
         return
     names = sorted(read_manifest(folder(work, language, "extract"))["shards"]) if "extract" in stages else []
     for stage in stages:
         yield from _check_stage(work, language, stage, names)
-    last = next((stage for stage in reversed(stages) if stage in CHAIN), "index")
+    last = next((stage for stage in reversed(stages) if not STAGES[stage].final), stages[0])
     for name in names:
         yield from _check_chain([*chain(work, language, name, last), folder(work, language, last) / name])
     if "dedup" in stages:
         others = [folder(work, code, "dedup") for code in deduplicated_with(work, language)[1:]]
         yield from _check_duplicates([folder(work, language, "dedup") / name for name in names], others)
     if "shard" in stages:
-        yield from _check_release(work, language, names)
+        yield from _check_dataset(work, language, names)
 
 
 def _check_stage(work: Path, language: str, stage: str, names: list[str]) -> Iterator[str]:
     """Every shard of the stage is whole and as its manifest says."""
     target = folder(work, language, stage)
     listed = read_manifest(target)["shards"]
-    wanted = names if stage in CHAIN and names else sorted(listed)
+    wanted = names if names and not STAGES[stage].final else sorted(listed)
     for name in wanted:
         try:
             receipt = shards.check(target / name)
@@ -110,7 +112,7 @@ def _check_duplicates(paths: list[Path], others: list[Path]) -> Iterator[str]:
         yield from unknown_matches([dedup, dedup.parents[1] / ALL / dedup.name], released)
 
 
-def _check_release(work: Path, language: str, names: list[str]) -> Iterator[str]:
+def _check_dataset(work: Path, language: str, names: list[str]) -> Iterator[str]:
     """The final shards hold every kept document once, or as many times as the setting `rehydrate` says."""
     target = folder(work, language, "shard")
     held: list[str] = []
@@ -118,7 +120,7 @@ def _check_release(work: Path, language: str, names: list[str]) -> Iterator[str]
     times: dict[str, int] = {}
     try:
         manifest = read_manifest(target)
-        settings = build(Shard, manifest["settings"]["settings"], "shard")
+        settings = build(ShardSettings, manifest["settings"]["settings"], "shard")
         for name in sorted(manifest["shards"]):
             for batch in shards.read_stream(target / name):
                 ids = batch["id"].to_pylist()
@@ -127,7 +129,7 @@ def _check_release(work: Path, language: str, names: list[str]) -> Iterator[str]
                     counts = times_of(batch["id"], batch["minhash_cluster_size"], settings)
                     times.update(zip(ids, counts.tolist(), strict=True))
         for name in names:
-            wanted += _ids(folder(work, language, "redact") / name, kept_only=True)
+            wanted += _ids(folder(work, language, chain_stages()[-1]) / name, kept_only=True)
     except RootsError as error:
         yield f"shard: {error}"
         return

@@ -17,7 +17,8 @@ from filters.text.passages import beginning, differing, for_terminal
 from pipelines.dedup.released import read_text
 from pipelines.programs.index import KIND as SOURCE
 from pipelines.pseudocrawl.origin import captures_of
-from pipelines.work import CHAIN, deduplicated_with, folder, languages
+from pipelines.stages import STAGES, chain_stages, load
+from pipelines.work import deduplicated_with, folder, languages
 from roots import shards, storage
 from roots.errors import InputError
 from roots.stage import read_manifest
@@ -53,7 +54,7 @@ def _path_of(work: Path, language: str, name: str, index_row: Row) -> Iterator[t
     """What each stage of one language stored about a record, as (stage, row); row is None where it never came."""
     yield "index", index_row
     dropped = index_row["drop"] is not None
-    for stage in CHAIN[1:]:
+    for stage in (name for name in chain_stages() if not STAGES[name].shared):
         path = folder(work, language, stage) / name
         if dropped or not storage.is_file(path):
             return
@@ -110,8 +111,7 @@ def _explain_language(work: Path, code: str, name: str, index_row: Row) -> Itera
         if stage == "index":
             continue
         yield from _lines(stage, row, known)
-        if stage in ("extract", "measure"):
-            known.update(row or {})
+        known.update(row or {})
         if stage == "dedup" and row and row["duplicate_of"] and row["drop"] != "dedup.url":
             yield from (f"           {line}" for line in _differences(work, code, row))
 
@@ -123,7 +123,7 @@ def _lines(stage: str, row: Row | None, known: Mapping[str, Any]) -> Iterator[st
         return
     verdict = "" if "drop" not in row else "kept" if row["drop"] is None else f"DROPPED: {row['drop']}"
     yield f"  {stage:<8} {verdict}".rstrip()
-    yield from (f"           {detail}" for detail in _SAY[stage](row, known) if detail)
+    yield from (f"           {detail}" for detail in _explain(stage, row, known) if detail)
 
 
 def _differences(work: Path, code: str, row: Row) -> Iterator[str]:
@@ -156,7 +156,14 @@ def _split(text: str | None, language: str) -> list[str]:
     return [line for line in as_shown(text or "", language).split("\n") if line.strip()]
 
 
-def _say_index(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
+def _explain(stage: str, row: Row, known: Mapping[str, Any]) -> Iterator[str]:
+    """What a stage has to say of a document beside kept or dropped."""
+    if STAGES[stage].explain:
+        yield from load(STAGES[stage].explain)(row, known)
+
+
+def explain_index(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
+    """Where the record is, and what it says of itself."""
     if row["kind"] == SOURCE:
         yield f"source tree {row['file_path']}, file {row['offset']}, {row['payload_bytes']} bytes"
         yield f"path {row['path']}, licence {row['license'] or 'not known'}"
@@ -169,7 +176,8 @@ def _say_index(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
         yield f"languages of the quick text ({row['quick_chars']} characters): {_labels(row['languages'])}"
 
 
-def _say_extract(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
+def explain_extract(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
+    """The engine, and the language of the main text."""
     if row["extractor"]:
         yield f"{row['extractor']}, {len(row['text'] or '')} characters"
     if row["language"]:
@@ -177,13 +185,15 @@ def _say_extract(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
         yield f"language {tag} {row['language_score']:.3f}; {_labels(row['top_langs'] or [])}"
 
 
-def _say_measure(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
+def explain_measure(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
+    """The signals that no bound judges."""
     judged = {rule["signal"] for rule in known.get("rules", [])}
     others = [f"{key} {_number(value)}" for key, value in row.items() if key not in {"id", "drop", *judged}]
     yield from textwrap.wrap("without a bound: " + ", ".join(others), 100, subsequent_indent="  ")
 
 
-def _say_filter(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
+def explain_filter(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
+    """The signals beside their bounds."""
     rules = known.get("rules", [])
     width = max((len(rule["signal"]) for rule in rules), default=0)
     for rule in rules:
@@ -193,7 +203,8 @@ def _say_filter(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
         yield f"{rule['signal']:<{width}}  {_number(known.get(rule['signal'])):>9}  ({bound}){out}"
 
 
-def _say_dedup(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
+def explain_dedup(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
+    """What it is a copy of, or what copies it stands for; the lines cut out."""
     if row["duplicate_of"]:
         likeness = f"; Jaccard {_number(row['jaccard'])}" if row["jaccard"] is not None else ""
         where = f"released in {row['release']}" if row["release"] else "which was kept"
@@ -208,26 +219,17 @@ def _say_dedup(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
         yield f"and {len(lines) - _PASSAGES} lines more"
 
 
-def _say_redact(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
+def explain_redact(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
+    """Where personal data were."""
     for span in row["pii"] or []:
         yield f"{span['kind']} at characters {span['start']} to {span['end']}"
     if not row["pii"]:
         yield "nothing to redact"
 
 
-def _say_shard(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
+def explain_shard(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
+    """Its place in the dataset."""
     yield f"row {row['row']} of {row['file']}"
-
-
-_SAY = {
-    "index": _say_index,
-    "extract": _say_extract,
-    "measure": _say_measure,
-    "filter": _say_filter,
-    "dedup": _say_dedup,
-    "redact": _say_redact,
-    "shard": _say_shard,
-}
 
 
 def _labels(labels: list[Row]) -> str:

@@ -1,4 +1,4 @@
-"""Where things lie in a work folder, and which stage follows which.
+"""Where things lie in a work folder.
 
 work/inputs.json                         the archives of the run: shard name -> path
 work/index/<archive>.parquet             all languages, once
@@ -14,12 +14,10 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pipelines.stages import STAGES, chain_stages
 from roots import shards, storage
 from roots.errors import InputError
 from roots.stage import read_manifest
-
-# The stages of one archive's chain, in the order data flows. What a stage's shard says, its successors build on.
-CHAIN = ("index", "extract", "measure", "filter", "dedup", "redact")
 
 _ENDINGS = (".gz", ".zst", ".lz4", ".warc", ".wet", ".arc", ".open", ".zip", ".tar", ".tgz", ".bz2", ".xz")
 PAGES = re.compile(r"\.(warc|wet|wat|arc)(\.open)?(\.(gz|zst|lz4))?$", re.IGNORECASE)  # names of archives of pages
@@ -30,15 +28,13 @@ ALL = "all"  # the folder of what several languages share; no language has this 
 
 def folder(work: Path, language: str, stage: str) -> Path:
     """The folder of a stage's shards."""
-    if stage == "index":
-        return work / "index"
-    return work / language / ("shards" if stage == "shard" else stage)
+    row = STAGES[stage]
+    return work / row.folder if row.shared else work / language / row.folder
 
 
 def chain(work: Path, language: str, name: str, before: str) -> list[Path]:
-    """The shards of one archive by all stages before `before`, first to last ("shard": all of them)."""
-    stages = CHAIN if before == "shard" else CHAIN[: CHAIN.index(before)]
-    return [folder(work, language, stage) / name for stage in stages]
+    """The shards of one archive by all stages before `before`, first to last."""
+    return [folder(work, language, stage) / name for stage in chain_stages(before)]
 
 
 def find_archives(patterns: Sequence[str]) -> dict[str, Path]:

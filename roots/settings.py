@@ -17,6 +17,7 @@ from roots.errors import InputError, SettingsError, unknown_name
 
 T = TypeVar("T")
 _Values = Mapping[str, Any]
+ASIDE = {"decides_rows": False}  # metadata of a field that decides no row: a path whose digest is another field
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -53,7 +53,6 @@ class Stage(Protocol):
         ...
 
 
-ASIDE = {"decides_rows": False}
 SMALL_BYTES = 16 << 20  # a file up to this is digested at once where it is named: sending it away takes as long
 _DIGEST_BYTES = 256 << 20  # what digesting another takes, all of a worker
 

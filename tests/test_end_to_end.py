@@ -20,9 +20,9 @@ import pytest
 from click.testing import CliRunner
 
 from pipelines.cli.main import main
-from pipelines.pipeline import COMMANDS
+from pipelines.stages import STAGES, chain_stages, stage_commands
 from pipelines.verify import verify
-from pipelines.work import CHAIN, folder
+from pipelines.work import folder
 from roots import shards
 
 CRAWL = Path(__file__).parent / "fixtures" / "crawl"
@@ -66,7 +66,7 @@ def fates(work: Path, language: str) -> dict[str, list[str]]:
     """What became of every URL: the reason it was dropped, or "kept", once for every record."""
     index = rows(work, language, "index")
     fate = {row["id"]: row["drop"] for row in index}
-    for stage in CHAIN[1:]:
+    for stage in chain_stages()[1:]:
         fate.update({row["id"]: row["drop"] for row in rows(work, language, stage)})
     by_url: dict[str, list[str]] = {}
     for row in index:
@@ -122,7 +122,7 @@ def test_personal_data_is_gone_and_its_kinds_are_known(work: Path) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_row_is_accounted_for(work: Path, language: str) -> None:
     assert list(verify(work, language)) == []
-    stages = [json.loads((folder(work, language, s) / "manifest.json").read_text()) for s in CHAIN]
+    stages = [json.loads((folder(work, language, s) / "manifest.json").read_text()) for s in chain_stages()]
     for before, after in pairwise(stages):
         assert before["kept"] == after["rows"], after["stage"]
         assert after["rows"] == after["kept"] + sum(after["drops"].values())
@@ -197,7 +197,7 @@ def test_stages_one_by_one_are_the_whole_job(work: Path, tmp_path: Path) -> None
     target = tmp_path / "work"
     inputs = [part for pattern in INPUTS for part in ("--input", pattern)]
     roots("index", str(target), *inputs, "--executor", "serial", "--quiet")
-    for command in COMMANDS:
+    for command in stage_commands():
         if command not in ("index", "run"):
             roots(command, str(target), "--lang", "fr", "--executor", "serial", "--quiet")
     one_by_one = digests(target)
@@ -235,7 +235,7 @@ def test_why_never_says_the_secret(work: Path) -> None:
         assert text[span["start"] : span["end"]] not in said
 
 
-@pytest.mark.parametrize("stage", [*CHAIN, "shard"])
+@pytest.mark.parametrize("stage", STAGES)
 def test_verify_names_a_changed_shard(work: Path, tmp_path: Path, stage: str) -> None:
     copy = tmp_path / "work"
     shutil.copytree(work, copy)

@@ -124,12 +124,19 @@ def load_model(name: str = "") -> LanguageModel:
     return _load_pair() if not name else _load(_path_of(str(name)), name == WIDE)
 
 
-def sha256_of_model(name: str = "") -> str:
-    """Digest of a model's file; for the default, of the three that make it. Raises InputError for one unreadable."""
+def sha256_of_model(name: str = "", wanted: str = "") -> str:
+    """Digest of a model's file; for the default, of the three that make it.
+
+    Raises InputError for a file that cannot be read, ValueError where the digest is not the one that is `wanted`.
+    """
     if name:
-        return _sha256(_path_of(str(name)))
-    parts = (str(OWN / "roots46.ftz"), str(OWN / "roots46.json"), _path_of(WIDE))
-    return hashlib.sha256("".join(map(_sha256, parts)).encode()).hexdigest()
+        found = _sha256(_path_of(str(name)))
+    else:
+        parts = (str(OWN / "roots46.ftz"), str(OWN / "roots46.json"), _path_of(WIDE))
+        found = hashlib.sha256("".join(map(_sha256, parts)).encode()).hexdigest()
+    if wanted not in ("", found):
+        raise ValueError(f"model_sha256 is {wanted}, but {name or 'the default model'} has {found}")
+    return found
 
 
 def wide_path() -> str:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
 from pipelines.archives.http import Response, parse_response, split_content_type
+from pipelines.archives.limits import Limits
 from pipelines.archives.packing import STEP, Archive, open_archive
 
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z?")
@@ -31,15 +32,6 @@ _TYPES = {
 }
 HTTP = frozenset({"response", "revisit"})  # record types that begin with an HTTP head, if they are of HTTP
 TEXTLESS = frozenset({"warcinfo", "request", "metadata"})  # record types that hold no text of a page
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much of an archive is believed."""
-
-    body_bytes: int = 16 << 20  # of one page, decompressed; more is cut, with problem "too_large"
-    head_bytes: int = 64 << 10  # of an HTTP head
-    unpacked_bytes: int = 64 << 30  # of a whole archive packed as one stream
 
 
 @dataclass(frozen=True, slots=True)

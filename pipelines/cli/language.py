@@ -20,6 +20,7 @@ from pipelines.cli.options import (
     settings_options,
     split_codes,
 )
+from pipelines.jobs import plan_jobs
 from pipelines.models import bounds as derive_
 from pipelines.models import language_id as lid
 from pipelines.models import language_id_eval as lid_eval
@@ -48,7 +49,7 @@ def judge(work: Path, codes: Sequence[str], bounds: str, executor: str, workers:
     Example:
       roots judge work --lang fr --bounds my.toml
     """
-    for job in pipeline.plan_jobs(work, split_codes(codes), None, {"filter": {"bounds": bounds}}):
+    for job in plan_jobs(work, split_codes(codes), None, {"filter": {"bounds": bounds}}):
         with progress_of(f"{job.code} ", quiet) as progress:
             click.echo(table(pipeline.run_stages(job, ("filter",), executor_of(executor, workers), progress)))
 

@@ -23,6 +23,8 @@ from pipelines.cli.options import (
     stage_options,
 )
 from pipelines.extraction.extractors import EXTRACTORS
+from pipelines.jobs import plan_jobs
+from pipelines.stages import StageCommand, stage_commands
 from pipelines.verify import verify as check
 from pipelines.watching.progress import table
 from pipelines.why import explain
@@ -92,13 +94,13 @@ def _go(
     share = Share(options["rank"], options["of"], options["wait"])
     pseudocrawl = cli_pseudocrawl.take_settings(values, options)
     archives = find_archives(inputs) if inputs else {} if pseudocrawl else None
-    jobs = pipeline.plan_jobs(work, split_codes(codes), archives, values)
+    jobs = plan_jobs(work, split_codes(codes), archives, values)
     if pseudocrawl and options["dry_run"]:
         click.echo(cli_pseudocrawl.describe(pseudocrawl, options))
     elif pseudocrawl:
         with progress_of("", options["quiet"]) as progress:
             fetched = cli_pseudocrawl.fetch(work, pseudocrawl, options, executor, progress)
-        jobs = pipeline.plan_jobs(work, split_codes(codes), {**(archives or {}), **fetched}, values)
+        jobs = plan_jobs(work, split_codes(codes), {**(archives or {}), **fetched}, values)
     if options["dry_run"]:
         for line in pipeline.preview(jobs, stages):
             click.echo(line)
@@ -111,14 +113,14 @@ def _go(
             click.echo(f"\nThe dataset is in {job.dataset}\nWhat became of a page: roots why URL --work {work}")
 
 
-def _add_stage(name: str, summary: str, example: str) -> None:
-    """Add the command of one stage."""
+def _add_stage(name: str, stage: StageCommand) -> None:
+    """Add a command that runs stages."""
 
     @errors_are_lines
     def command(work: Path, codes: Sequence[str] = (), inputs: Sequence[str] = (), **options: Any) -> None:
-        _go(pipeline.COMMANDS[name], work, codes, inputs, options)
+        _go(stage.stages, work, codes, inputs, options)
 
-    command.__doc__ = f"{summary}\n\n\b\nExample:\n  {example}"
+    command.__doc__ = f"{stage.summary}\n\n\b\nExample:\n  {stage.example}"
     decorated = stage_options(command)
     if name != "index":
         decorated = LANGUAGE(decorated)
@@ -131,25 +133,8 @@ def _add_stage(name: str, summary: str, example: str) -> None:
     main.command(name)(WORK(decorated))
 
 
-_add_stage(
-    "run",
-    "Run the whole job: from archives to the dataset of one or several languages.",
-    "roots run work --input 'crawl/*.warc.gz' --lang fr",
-)
-_add_stage(
-    "index",
-    "Read archives once: one row a record, with charset and likely languages, no text.",
-    "roots index work --input 'crawl/*.warc.gz'\n"
-    "  roots index work --domains seeds.tsv --cc-index cc-index-table.paths.gz",
-)
-_add_stage("extract", "Take the main text of the pages that can be in the language.", "roots extract work --lang fr")
-_add_stage("filter", "Measure every signal, then judge it by the language's bounds.", "roots filter work --lang fr")
-_add_stage("dedup", "Find exact copies and verified near-duplicates.", "roots dedup work --lang fr")
-_add_stage("redact", "Replace personal data by tags.", "roots redact work --lang fr --set redact.style=roots")
-_add_stage(
-    "shard", "Write the dataset: Arrow shards of a train and a validation split.",
-    "roots shard work --lang fr --set shard.shard_bytes=500000000",
-)  # fmt: skip
+for name, command in stage_commands().items():
+    _add_stage(name, command)
 
 
 @main.command()

@@ -26,7 +26,8 @@ from pipelines.dedup.settle import REASONS
 from pipelines.dedup.sources import Sources
 from roots import shards
 from roots.intervals import wilson
-from roots.stage import ASIDE, Stage
+from roots.settings import ASIDE
+from roots.stage import Stage
 
 _LEAST = 0.5  # pairs below are not reported
 _EDGES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)

@@ -15,7 +15,8 @@ from pipelines.dedup.candidates import NUMBER, U64, in_batches
 from pipelines.dedup.scratch import Scratch, joined, read_between, read_documents, read_pieces
 from pipelines.dedup.steps import ignore
 from roots import shards
-from roots.stage import ASIDE, Stage
+from roots.settings import ASIDE
+from roots.stage import Stage
 
 
 @dataclass(frozen=True)

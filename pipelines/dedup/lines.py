@@ -29,7 +29,8 @@ from pipelines.dedup.parts import parts_of
 from pipelines.dedup.released import RELEASED
 from pipelines.dedup.scratch import Scratch, joined, read_batches, read_between, read_documents, read_pieces, rows_of
 from roots.schema import LINES
-from roots.stage import ASIDE, Stage
+from roots.settings import ASIDE
+from roots.stage import Stage
 
 _Uint64s = npt.NDArray[np.uint64]
 STRETCH = 1 << 17  # lines held at once; what is written depends on it, so it is no setting

@@ -17,7 +17,8 @@ from pipelines.dedup.parts import groups_of
 from pipelines.dedup.scratch import Scratch, joined, read_between, rows_of
 from roots import shards
 from roots.schema import DEDUP, LINES
-from roots.stage import ASIDE, Stage
+from roots.settings import ASIDE
+from roots.stage import Stage
 
 REASONS = ("url", "exact", "near")  # after "dedup."
 

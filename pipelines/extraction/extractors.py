@@ -6,7 +6,7 @@ the table.
 
 from dataclasses import dataclass
 
-from pipelines.archives.records import Limits
+from pipelines.archives.limits import Limits
 from roots.errors import SettingsError, unknown_name
 
 EXTRACTORS: dict[str, str] = {

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from filters.text.charset import decode
-from pipelines.archives.records import Limits, Record, read_at
+from pipelines.archives.limits import Limits
+from pipelines.archives.records import Record, read_at
 from pipelines.extraction.engines import Engine, resiliparse, tidy
 from pipelines.extraction.extractors import QUICK, Bounds, check_extractor
 from pipelines.extraction.guard import Row

@@ -19,6 +19,8 @@ from pipelines.dedup.settings import parse_bytes
 from pipelines.dedup.space import GROUP_BYTES_EACH
 from pipelines.forecast.costs import LEAST_PIECES, NOTHING, Cost, Interval, Metered, elapsed, total_of
 from pipelines.forecast.pieces import Piece, draw_pieces
+from pipelines.jobs import plan_jobs
+from pipelines.stages import STAGES
 from roots.stage import Manifest, sha256_of
 
 _GROWTH = 1.5  # times the cost of a document, for ten times the documents: the bound of tests/benchmarks/dedup_scale.py
@@ -182,8 +184,8 @@ def _measure(
 ) -> list[Measured]:
     """Run every stage of the main job on the pieces."""
     found: list[Measured] = []
-    for number, job in enumerate(pipeline.plan_jobs(work, codes, archives, values)):
-        for stage in pipeline.COMMANDS["run"] if number == 0 else pipeline.COMMANDS["run"][1:]:
+    for number, job in enumerate(plan_jobs(work, codes, archives, values)):
+        for stage in (name for name, row in STAGES.items() if number == 0 or not row.shared):
             start = time.perf_counter()
             manifest = pipeline.run_stages(job, [stage], meter)[0]
             took = time.perf_counter() - start

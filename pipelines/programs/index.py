@@ -10,7 +10,7 @@ from typing import Any
 from filters.programs.code import code_language, declared_licence
 from filters.programs.licences import FILES, LONGEST, MANIFESTS, licence_of_manifest, licence_of_text
 from filters.text.charset import decode
-from pipelines.archives.records import Limits
+from pipelines.archives.limits import Limits
 from pipelines.programs.trees import SourceFile, origin, read_tree, url_of
 
 KIND = "source"  # of a record of the index that is a file of a source tree

@@ -7,8 +7,8 @@ filter     the same judge, with the bounds of `filters/programs/code_languages.t
 dedup, redact, shard   as for all; the dataset has the columns `path` and `license` too
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,16 +18,16 @@ import pyarrow as pa
 from filters import language as natural
 from filters.language import Language, Reading
 from filters.programs.code import CODE_MEASURES, code_bounds, code_languages, code_rules, measure_code
-from pipelines.archives.records import Limits
+from pipelines.archives.limits import Limits
 from pipelines.extract import Extract
 from pipelines.filter import Judge, Measure
 from pipelines.programs.index import source_text
 from pipelines.programs.trees import SourceFile, is_source_tree, read_tree
+from pipelines.settings import ExtractSettings, FilterSettings, ProgramSettings
 from pipelines.shard import ShardStage
 from roots import schema
 from roots.errors import SettingsError, unknown_name
 from roots.schema import DOCUMENT, EXTRACT
-from roots.settings import build
 from roots.shards import BATCH_ROWS, read_kept
 from roots.stage import Stage
 
@@ -82,16 +82,14 @@ def load_language(name: str, bounds: str | Path = natural.DEFAULT, definitions: 
 
 
 @dataclass(frozen=True)
-class ExtractPrograms(Stage):
+class ExtractPrograms(ProgramSettings, Stage):
     """Takes the text of the files in a programming language, as it stands."""
 
     name: ClassVar[str] = "extract"
     version: ClassVar[int] = 1
     schema: ClassVar[pa.Schema] = EXTRACT
 
-    language: str  # a code of `program_codes`
-    body_bytes: int = Limits.body_bytes
-    unpacked_bytes: int = Limits.unpacked_bytes
+    language: str = field(kw_only=True)  # a code of `program_codes`
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Make the rows of one source tree from its index shard and the tree itself."""
@@ -156,25 +154,19 @@ class _ShardPrograms(ShardStage):
     schema: ClassVar[pa.Schema] = PROGRAM
 
 
-def extract_of(language: Language, values: Mapping[str, Any]) -> Extract | ExtractPrograms:
-    """The extract stage of a language with the settings the user gave.
-
-    Settings that only pages have (which engine, how long it may run, the language model) do not touch programs.
-    """
-    if not is_program(language.code):
-        return build(Extract, {**values, "language": language.iso639_3}, "extract")
-    own = {field.name for field in fields(ExtractPrograms)}
-    known = {field.name for field in fields(Extract)}
-    kept = {key: value for key, value in values.items() if key in own or key not in known}
-    return build(ExtractPrograms, {**kept, "language": language.code}, "extract")
+def make_extract(settings: ExtractSettings | ProgramSettings, language: Language) -> Extract | ExtractPrograms:
+    """The extract stage of a language."""
+    if isinstance(settings, ProgramSettings):
+        return ExtractPrograms(**vars(settings), language=language.code)
+    return Extract(**vars(settings), language=language.iso639_3)
 
 
-def measure_of(language: Language) -> Measure | _MeasurePrograms:
+def make_measure(settings: FilterSettings, language: Language) -> Measure | _MeasurePrograms:
     """The measure stage of a language."""
     return _MeasurePrograms() if is_program(language.code) else Measure.of(language)
 
 
-def judge_of(language: Language) -> Judge:
+def make_filter(settings: FilterSettings, language: Language) -> Judge:
     """The judge of a language's bounds."""
     return Judge(code_rules(language.bound_set)) if is_program(language.code) else Judge.of(language)
 

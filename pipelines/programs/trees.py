@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 from urllib.parse import quote, urlsplit
 
-from pipelines.archives.records import Limits
+from pipelines.archives.limits import Limits
 from pipelines.work import holds_source
 from roots.errors import InputError
 

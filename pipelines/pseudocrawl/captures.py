@@ -30,8 +30,9 @@ from pipelines.pseudocrawl.seeds import Seed
 from roots import shards, storage
 from roots.errors import ShardError
 from roots.schema import DROP, ID
+from roots.settings import ASIDE
 from roots.shards import BATCH_ROWS
-from roots.stage import ASIDE, Stage
+from roots.stage import Stage
 
 CAPTURE = pa.schema(
     [

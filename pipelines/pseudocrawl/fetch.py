@@ -38,8 +38,9 @@ from roots.atomic import making, remove_stale
 from roots.errors import InputError, ShardError
 from roots.executors import Executor, Serial, Threads
 from roots.schema import DROP, ID
+from roots.settings import ASIDE
 from roots.shards import BATCH_ROWS
-from roots.stage import ASIDE, Plan, Progress, Stage, run, tasks_of
+from roots.stage import Plan, Progress, Stage, run, tasks_of
 
 _FETCH = pa.schema(
     [

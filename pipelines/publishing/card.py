@@ -11,17 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.publishing.card_head import LICENSE_FILE, Code, code, escape, make_head, table
+from pipelines.stages import STAGES
 from roots import shards
-
-_STAGES = {
-    "index": "read the archives, find charsets, name the languages of the quick plain text",
-    "extract": "main text, and the language of the main text",
-    "measure": "every signal of every document as a number",
-    "filter": "the signals against the language's bounds",
-    "dedup": "exact and near-duplicates, each removal with a verified pair",
-    "redact": "personal data replaced, by span",
-    "shard": "split into train and validation by a hash of the id",
-}
 
 
 def write_card(release: Path, manifest: Mapping[str, Any]) -> None:
@@ -112,8 +103,8 @@ def _processing(manifest: Mapping[str, Any]) -> Iterator[str]:
     """Stages, how many documents each kept, and their settings by value."""
     yield "## How it was made"
     yield ""
-    for stage, words in _STAGES.items():
-        yield f"- **{stage}**: {words}"
+    for stage, row in STAGES.items():
+        yield f"- **{stage}**: {row.summary}"
     yield ""
     yield "Documents that each stage kept (index: of all records of the archives):"
     yield ""
@@ -121,7 +112,7 @@ def _processing(manifest: Mapping[str, Any]) -> Iterator[str]:
         (Code(tag), each["stages"].get("index", {}).get("rows", 0), *_kept(each["stages"]))
         for tag, each in _languages(manifest)
     )
-    yield from table(("Language", "Records", *_STAGES), rows)
+    yield from table(("Language", "Records", *STAGES), rows)
     yield ""
     yield "<details><summary>Settings by value</summary>"
     yield ""
@@ -140,26 +131,26 @@ def _processing(manifest: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _kept(stages: Mapping[str, Any]) -> list[int]:
-    return [stages[stage]["kept"] if stage in stages else 0 for stage in _STAGES]
+    return [stages[stage]["kept"] if stage in stages else 0 for stage in STAGES]
 
 
 def _settings(manifest: Mapping[str, Any]) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
     """The settings that all languages share, and those in which they differ, as rows of tables."""
     shared: list[tuple[object, ...]] = []
     own: list[tuple[object, ...]] = []
-    for stage in _STAGES:
+    for stage in STAGES:
         values: dict[str, dict[str, str]] = {}
         for tag, each in _languages(manifest):
             known = each["stages"].get(stage, {}).get("settings", {})
             for key, value in (each.get("dedup", {}).get("settings", known) if stage == "dedup" else known).items():
-                if stage != "shard":  # how it was cut there does not show in a release
+                if not STAGES[stage].final:  # how it was cut there does not show in a release
                     values.setdefault(key, {})[tag] = _said(value)
         for key, by_language in sorted(values.items()):
             if len(set(by_language.values())) == 1:
                 shared.append((stage, Code(key), next(iter(by_language.values()))))
             else:
                 own += [(Code(tag), stage, Code(key), text) for tag, text in by_language.items()]
-    return shared, sorted(own, key=lambda row: (str(row[0]), list(_STAGES).index(str(row[1]))))
+    return shared, sorted(own, key=lambda row: (str(row[0]), list(STAGES).index(str(row[1]))))
 
 
 def _said(value: Any) -> str:
@@ -182,8 +173,8 @@ def drops(manifest: Mapping[str, Any]) -> Iterator[str]:
     rows = (
         (Code(tag), Code(reason), count)
         for tag, each in _languages(manifest)
-        for stage in _STAGES
-        if stage in each["stages"] and stage != "index"
+        for stage in STAGES
+        if stage in each["stages"] and not STAGES[stage].shared
         for reason, count in each["stages"][stage]["drops"].items()
         if reason != "extract.other_language"
     )

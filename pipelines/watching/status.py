@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines import work as folders
+from pipelines.stages import STAGES, chain_stages
 from pipelines.watching.progress import append_line, clock
 from roots import shards
 from roots.errors import InputError
@@ -72,7 +73,7 @@ class Watcher:
         if archives is not None:
             states.append(self._state("", "index", self._work / "index", archives))
         for code in folders.languages(self._work):
-            for stage in folders.CHAIN[1:]:
+            for stage in (name for name in chain_stages() if not STAGES[name].shared):
                 place = folders.folder(self._work, code, stage)
                 state = self._state(code, stage, place, archives)
                 if stage == "dedup" and not state.finished:

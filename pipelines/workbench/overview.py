@@ -9,17 +9,16 @@ import numpy.typing as npt
 
 from filters.language import known_codes, load_language
 from pipelines import work as folders
+from pipelines.stages import STAGES
 from roots import shards
 from roots.errors import InputError
 from roots.stage import read_manifest
-
-_STAGES = (*folders.CHAIN, "shard")
 
 
 def stages_of(work: Path, language: str, words: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """What each stage was given, kept and dropped for which reason, in plain words; stages not run are left out."""
     found: list[dict[str, Any]] = []
-    for stage in _STAGES:
+    for stage, row in STAGES.items():
         manifest = _manifest(work, language, stage)
         if manifest is None:
             break
@@ -27,7 +26,7 @@ def stages_of(work: Path, language: str, words: Mapping[str, Mapping[str, Any]])
         found.append(
             {
                 "stage": stage,
-                "what": words["stages"][stage],
+                "what": row.summary,
                 "rows": manifest["rows"],
                 "kept": manifest["kept"],
                 "drops": [{"reason": name, "rows": rows, "what": _reason(name, words)} for name, rows in drops],
@@ -55,7 +54,7 @@ def languages_of(work: Path) -> list[dict[str, Any]]:
     """Every language of the work folder: pages looked at, documents kept so far, and the size of the dataset."""
     found: list[dict[str, Any]] = []
     for code in folders.languages(work):
-        manifests = {stage: _manifest(work, code, stage) for stage in _STAGES[1:]}
+        manifests = {stage: _manifest(work, code, stage) for stage, row in STAGES.items() if not row.shared}
         done = [stage for stage, manifest in manifests.items() if manifest]
         receipts = [shards.read_receipt(path) for path in sorted(folders.folder(work, code, "shard").glob("*/*.arrow"))]
         extract = manifests["extract"] or {"rows": 0, "kept": 0}

@@ -24,7 +24,8 @@ from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
 from pipelines import work as folders
-from pipelines.shard import Shard, in_validation
+from pipelines.settings import ShardSettings
+from pipelines.shard import in_validation
 from roots import shards
 from trainer import ablate
 
@@ -49,7 +50,7 @@ def write_archive(path: Path) -> None:
 
 def write_raw(clean: Path, raw: Path, language: str) -> None:
     """All that was extracted in the language, neither filtered nor deduplicated, as a work folder of its own."""
-    settings = Shard()
+    settings = ShardSettings()
     texts: dict[str, list[str]] = {"train": [], "validation": []}
     for path in sorted(folders.folder(clean, language, "extract").glob("*.parquet")):
         for batch in shards.read_kept([path], ["id", "text"]):

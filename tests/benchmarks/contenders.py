@@ -8,7 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pipelines.work import CHAIN, folder
+from pipelines.stages import STAGES
+from pipelines.work import folder
 from tests.benchmarks.archives import Archive
 from tests.benchmarks.process_tree import Usage, measure
 
@@ -70,7 +71,7 @@ def peer_result(output: str) -> dict[str, Any]:
 def our_result(work: Path, language: str) -> dict[str, Any]:
     """What our stages' manifests say: documents left after each stage, and the three commonest reasons."""
     steps, kept = [], 0
-    for stage in (*CHAIN, "shard"):
+    for stage in STAGES:
         path = folder(work, language, stage) / "manifest.json"
         manifest = json.loads(path.read_text(encoding="utf-8"))
         kept = manifest["kept"]

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filters.text.charset import decode
-from pipelines.archives.records import Limits, read_records
+from pipelines.archives.limits import Limits
+from pipelines.archives.records import read_records
 from pipelines.extraction.engines import main_text
 from pipelines.extraction.extractors import DEFAULT, EXTRACTORS
 from pipelines.extraction.page import find_engine

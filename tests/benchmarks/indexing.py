@@ -10,7 +10,8 @@ from collections import Counter
 from pathlib import Path
 
 from filters.text.charset import decode
-from pipelines.archives.records import Limits, read_records
+from pipelines.archives.limits import Limits
+from pipelines.archives.records import read_records
 from pipelines.index import Index
 
 BUILT = Path(__file__).parents[3] / "shared" / "data" / "warc" / "built"

@@ -16,7 +16,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pipelines.work import CHAIN, folder
+from pipelines.stages import chain_stages
+from pipelines.work import folder
 from roots import shards
 from tests.benchmarks.archives import Archive, missing_data, read_records, write_archive
 from tests.benchmarks.process_tree import Usage, measure
@@ -38,7 +39,7 @@ def run(archive: Archive, work: Path, language: str) -> Usage:
 def documents(work: Path, language: str) -> dict[str, int]:
     """Documents that each stage read."""
     found = {}
-    for stage in CHAIN:
+    for stage in chain_stages():
         receipts = [shards.read_receipt(path) for path in folder(work, language, stage).glob("*.parquet")]
         found[stage] = sum(receipt.rows for receipt in receipts if receipt)
     return found
@@ -75,7 +76,7 @@ def main() -> int:
         really = documents(home / "work", options.lang)
         print(f"{'':<24}{'planned':>14}{'at least':>14}{'at most':>14}{'really':>14}")
         stages = {stage["stage"]: stage for stage in plan["stages"]}
-        held = [compare(f"documents: {name}", stages[name]["documents"], really[name]) for name in CHAIN]
+        held = [compare(f"documents: {name}", stages[name]["documents"], really[name]) for name in chain_stages()]
         held.append(compare("CPU seconds", plan["core_seconds"], usage.cpu_seconds - start_up.cpu_seconds))
         files = [path for path in (home / "work").rglob("*") if path.is_file()]
         held.append(compare("MB on disk", scaled(plan["disk_bytes"], 1e-6), sum(p.stat().st_size for p in files) / 1e6))

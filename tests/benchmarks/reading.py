@@ -25,7 +25,8 @@ def with_warcio(path: Path) -> Iterator[bytes]:
 
 def with_roots(path: Path) -> Iterator[bytes]:
     """Bodies as our index stage gets them, with all its checks for broken records."""
-    from pipelines.archives.records import Limits, read_records
+    from pipelines.archives.limits import Limits
+    from pipelines.archives.records import read_records
 
     for record in read_records(path, Limits()):
         if record.kind == "response":

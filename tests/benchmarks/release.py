@@ -21,12 +21,14 @@ from typing import TypeVar
 
 from pipelines import release
 from pipelines.catalogue import Rights
-from pipelines.pipeline import COMMANDS, plan_jobs, run_stages
+from pipelines.jobs import plan_jobs
+from pipelines.pipeline import run_stages
 from pipelines.publishing.pointers import Rebuild, make_pointers, rebuild
 from pipelines.publishing.publish import Publish, publish
 from pipelines.publishing.takedown import Takedown, takedown
 from pipelines.publishing.takedown_plan import Requests, host_of
 from pipelines.publishing.validate import validate
+from pipelines.stages import STAGES
 from pipelines.work import find_archives
 from roots.executors import Executor, make_executor
 
@@ -85,7 +87,7 @@ def run(work: Path, options: argparse.Namespace) -> None:
     archives = find_archives([options.input])
     settings = {"dedup": {"lines": options.lines.split(",")}} if options.lines else {}
     for job in plan_jobs(work, options.lang.split(","), archives, settings):
-        run_stages(job, COMMANDS["run"], make_executor("local", options.workers))
+        run_stages(job, tuple(STAGES), make_executor("local", options.workers))
 
 
 def load(folder: Path, tags: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import work as folders
+from pipelines.stages import STAGES, chain_stages
 from tests.benchmarks import archives, pipeline
 from tests.benchmarks.archives import Record
 from tests.benchmarks.contenders import our_result, peer_result
@@ -139,13 +140,13 @@ def test_without_shared_data_nothing_is_measured_and_that_is_said(
 
 
 def test_what_our_stages_kept_is_read_from_their_manifests(tmp_path: Path) -> None:
-    for number, stage in enumerate((*folders.CHAIN, "shard")):
+    for number, stage in enumerate(STAGES):
         place = folders.folder(tmp_path, "fr", stage)
         place.mkdir(parents=True)
         drops = {"index.kind": 2, "index.empty": 3} if stage == "index" else {}
         (place / "manifest.json").write_text(json.dumps({"kept": 90 - number, "drops": drops}))
     result = our_result(tmp_path, "fr")
-    assert result["kept"] == 90 - len(folders.CHAIN)
+    assert result["kept"] == 90 - len(chain_stages())
     assert result["funnel"].startswith("index 90 (index.empty 3, index.kind 2), extract 89, ")
 
 

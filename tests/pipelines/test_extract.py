@@ -220,13 +220,13 @@ def test_depth_counts_open_elements_only():
 
 def test_settings_are_checked_before_any_work():
     with pytest.raises(SettingsError, match="does not know 'ibo'"):
-        Extract("ibo", model="lid.176")
+        Extract(language="ibo", model="lid.176")
     with pytest.raises(SettingsError, match="unknown extractor"):
-        Extract("fra", extractor="trafilature")
+        Extract(language="fra", extractor="trafilature")
     with pytest.raises(ValueError, match="above 0"):
-        Extract("fra", cpu_seconds=0)
+        Extract(language="fra", cpu_seconds=0)
     with pytest.raises(ValueError, match="model_sha256"):
-        Extract("fra", model_sha256="0" * 64)
+        Extract(language="fra", model_sha256="0" * 64)
 
 
 def test_batches_are_bounded_and_of_the_schema(tmp_path, monkeypatch):
@@ -235,7 +235,7 @@ def test_batches_are_bounded_and_of_the_schema(tmp_path, monkeypatch):
         tmp_path / "a.warc.gz", [(HTML, page([f"{n} {text}" for text in FRENCH])) for n in range(12)]
     )
     shards.write(tmp_path / "index.parquet", Index().schema, Index().make("a", [archive]), "index", 1, "f")
-    batches = list(Extract("fra").make("a", [tmp_path / "index.parquet", archive]))
+    batches = list(Extract(language="fra").make("a", [tmp_path / "index.parquet", archive]))
     assert sum(batch.num_rows for batch in batches) == 12
     assert max(batch.num_rows for batch in batches) <= 4
     assert all(batch.schema.equals(EXTRACT) for batch in batches)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipelines.shard import SPLITS, Shard, in_validation, run_shard
+from pipelines.settings import ShardSettings
+from pipelines.shard import SPLITS, in_validation, run_shard
 from roots import shards
 from roots.errors import SettingsError
 from roots.executors import Serial
@@ -63,7 +64,7 @@ def texts_of(target: Path, split: str) -> list[str]:
 
 
 def test_every_kept_document_stands_in_one_shard(chains: dict[str, list[Path]], tmp_path: Path) -> None:
-    manifest = run_shard(chains, tmp_path / "shards", Shard(shard_bytes=5000), Serial())
+    manifest = run_shard(chains, tmp_path / "shards", ShardSettings(shard_bytes=5000), Serial())
     rows = [row for split in SPLITS for path in sorted((tmp_path / "shards" / split).glob("*.arrow"))
             for batch in shards.read_stream(path) for row in batch.to_pylist()]  # fmt: skip
     assert manifest.kept == len(rows) == 900
@@ -73,7 +74,7 @@ def test_every_kept_document_stands_in_one_shard(chains: dict[str, list[Path]], 
 
 
 def test_shards_are_balanced_by_bytes_and_checked(chains: dict[str, list[Path]], tmp_path: Path) -> None:
-    manifest = run_shard(chains, tmp_path / "shards", Shard(shard_bytes=5000), Serial())
+    manifest = run_shard(chains, tmp_path / "shards", ShardSettings(shard_bytes=5000), Serial())
     train = [receipt.text_bytes for name, receipt in manifest.shards.items() if name.startswith("train/")]
     assert len(train) > 4
     assert max(train) < 1.15 * min(train)
@@ -82,24 +83,24 @@ def test_shards_are_balanced_by_bytes_and_checked(chains: dict[str, list[Path]],
 
 
 def test_the_split_follows_the_id_alone(chains: dict[str, list[Path]], tmp_path: Path) -> None:
-    run_shard(chains, tmp_path / "one", Shard(), Serial())
+    run_shard(chains, tmp_path / "one", ShardSettings(), Serial())
     chains.pop("a.parquet")
-    run_shard(chains, tmp_path / "two", Shard(), Serial())
+    run_shard(chains, tmp_path / "two", ShardSettings(), Serial())
     assert set(texts_of(tmp_path / "two", "validation")) <= set(texts_of(tmp_path / "one", "validation"))
     ids = pa.array([f"<urn:x:{n}>" for n in range(20000)])
-    assert 0.045 < in_validation(ids, Shard()).mean() < 0.055
-    assert in_validation(ids, Shard(validation_share=0.0)).sum() == 0
+    assert 0.045 < in_validation(ids, ShardSettings()).mean() < 0.055
+    assert in_validation(ids, ShardSettings(validation_share=0.0)).sum() == 0
 
 
 def test_another_size_leaves_no_shard_of_the_old_cut(chains: dict[str, list[Path]], tmp_path: Path) -> None:
-    run_shard(chains, tmp_path / "shards", Shard(shard_bytes=5000), Serial())
-    run_shard(chains, tmp_path / "shards", Shard(), Serial())
+    run_shard(chains, tmp_path / "shards", ShardSettings(shard_bytes=5000), Serial())
+    run_shard(chains, tmp_path / "shards", ShardSettings(), Serial())
     assert [p.name for p in sorted((tmp_path / "shards").glob("*/*.arrow"))] == ["data-00000-of-00001.arrow"] * 2
 
 
 def test_datasets_loads_them_both_ways(chains: dict[str, list[Path]], tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets", reason="the extra [datasets] is not installed")
-    run_shard(chains, tmp_path / "shards", Shard(shard_bytes=5000), Serial())
+    run_shard(chains, tmp_path / "shards", ShardSettings(shard_bytes=5000), Serial())
     from_disk = datasets.load_from_disk(str(tmp_path / "shards"))
     files = {split: str(tmp_path / "shards" / split / "*.arrow") for split in SPLITS}
     loaded = datasets.load_dataset("arrow", data_files=files, cache_dir=str(tmp_path / "cache"))
@@ -109,7 +110,7 @@ def test_datasets_loads_them_both_ways(chains: dict[str, list[Path]], tmp_path: 
 
 
 def test_a_shard_cut_short_is_found(chains: dict[str, list[Path]], tmp_path: Path) -> None:
-    run_shard(chains, tmp_path / "shards", Shard(), Serial())
+    run_shard(chains, tmp_path / "shards", ShardSettings(), Serial())
     path = tmp_path / "shards" / "train" / "data-00000-of-00001.arrow"
     path.write_bytes(path.read_bytes()[:-50])
     assert shards.read_receipt(path) is None
@@ -128,7 +129,7 @@ def test_nothing_kept_is_an_empty_dataset(chains: dict[str, list[Path]], tmp_pat
             "f",
         )
         shards.write(chain[-1], REDACT, [], "redact", 1, "f")  # fmt: skip
-    manifest = run_shard(chains, tmp_path / "shards", Shard(), Serial())
+    manifest = run_shard(chains, tmp_path / "shards", ShardSettings(), Serial())
     assert manifest.rows == 0
     assert texts_of(tmp_path / "shards", "train") == []
 
@@ -152,7 +153,7 @@ def test_documents_that_stand_for_many_are_there_as_often_as_asked(
     found = []
     for shard_bytes in (4000, 10**9):
         target = tmp_path / str(shard_bytes)
-        run_shard(chains, target, Shard(shard_bytes=shard_bytes, rehydrate=rehydrate), Serial())
+        run_shard(chains, target, ShardSettings(shard_bytes=shard_bytes, rehydrate=rehydrate), Serial())
         rows = [row for path in sorted(target.glob("*/*.arrow"))
                 for batch in shards.read_stream(path) for row in batch.to_pylist()]  # fmt: skip
         found.append(sorted((row["id"], row["minhash_cluster_size"]) for row in rows))
@@ -167,9 +168,9 @@ def test_documents_that_stand_for_many_are_there_as_often_as_asked(
 @pytest.mark.parametrize("bad", ["2:2", "[2]", "[2, 2]", "[[1, 2]]", "[[2, 0.5]]", "[[2, 1000]]", "[['x', 2]]"])
 def test_a_wrong_rehydration_is_refused_by_name(bad: str) -> None:
     with pytest.raises(SettingsError, match="rehydrate"):
-        build(Shard, parse_pairs([f"shard.rehydrate={bad}"])["shard"], "shard")
+        build(ShardSettings, parse_pairs([f"shard.rehydrate={bad}"])["shard"], "shard")
 
 
 def test_rehydration_is_written_as_pairs_of_size_and_times() -> None:
-    built = build(Shard, parse_pairs(["shard.rehydrate=[[5, 2.5], [2, 3]]"])["shard"], "shard")
+    built = build(ShardSettings, parse_pairs(["shard.rehydrate=[[5, 2.5], [2, 3]]"])["shard"], "shard")
     assert built.weights == [(2, 3.0), (5, 2.5)]

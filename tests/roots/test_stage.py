@@ -16,7 +16,8 @@ from roots import shards
 from roots import stage as stage_module
 from roots.errors import InputError, SettingsError, StageFailed
 from roots.executors import EXECUTORS, Executor, Local, Serial, make_executor
-from roots.stage import ASIDE, Manifest, Stage, fingerprint, needs_of, run, settings_of
+from roots.settings import ASIDE
+from roots.stage import Manifest, Stage, fingerprint, needs_of, run, settings_of
 
 SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string()), ("drop", pa.string())])
 

@@ -13,7 +13,8 @@ pytest.importorskip("s3fs", reason="URLs are an extra: pip install -e '.[cloud]'
 pytest.importorskip("moto.server", reason="the S3 server of these tests: pip install -e '.[dev]'")
 
 from pipelines.archives import spool
-from pipelines.archives.records import Limits, read_at
+from pipelines.archives.limits import Limits
+from pipelines.archives.records import read_at
 from pipelines.watching.status import Watcher
 from roots import shards, storage
 from roots.errors import InputError, SettingsError, ShardError

@@ -12,8 +12,9 @@ from filters.language import Reading, load_language
 from filters.signals.measures import MEASURES, measure
 from filters.signals.quality import CHARACTERS, normal, quality
 from pipelines.cli.main import main
-from pipelines.filter import Filter, Measure
+from pipelines.filter import Measure
 from pipelines.models.quality import QualityTraining, report, train
+from pipelines.settings import FilterSettings
 from roots.errors import InputError, SettingsError
 from roots.stage import settings_of
 from tests.support.paths import ROOT
@@ -75,7 +76,7 @@ def test_without_a_model_it_is_null_and_with_one_its_digest_decides(trained: Pat
     french = load_language("fr")
     assert measure(pa.array(["le moulin"]), french.reading)["quality"].null_count == 1
     (tmp_path / "fr.bin").write_bytes(trained.read_bytes())
-    named = Filter(quality_model=str(tmp_path / "{code}.bin")).models(french)
+    named = FilterSettings(quality_model=str(tmp_path / "{code}.bin")).models(french)
     assert named.reading.quality_model == str(tmp_path / "fr.bin")
     settings = settings_of(Measure.of(named))
     assert settings != settings_of(Measure.of(french))

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filters.text.charset import codec_of, decode
-from pipelines.archives.records import Limits, read_records
+from pipelines.archives.limits import Limits
+from pipelines.archives.records import read_records
 from tests.support.paths import ROOT
 
 BUILT = ROOT.parent / "shared" / "data" / "warc" / "built"

@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.archives.records import Limits, read_at, read_records
+from pipelines.archives.limits import Limits
+from pipelines.archives.records import read_at, read_records
 from pipelines.index import REASONS, Index
 from roots.errors import InputError, StageFailed
 from roots.executors import Serial

@@ -18,7 +18,8 @@ from warcio.archiveiterator import ArchiveIterator
 from warcio.exceptions import ArchiveLoadFailed
 
 from pipelines.archives.http import inflate, parse_response, split_content_type
-from pipelines.archives.records import TEXTLESS, Limits, Record, read_at, read_records
+from pipelines.archives.limits import Limits
+from pipelines.archives.records import TEXTLESS, Record, read_at, read_records
 from roots.errors import InputError
 from tests.support.hostile import PAGE, packed, record
 from tests.support.paths import ROOT

@@ -16,7 +16,8 @@ from pipelines import work as folders
 from pipelines.cli.main import main
 from pipelines.dedup.run import Dedup, run_dedup
 from pipelines.dedup.sources import Sources
-from pipelines.pipeline import in_order, plan_jobs
+from pipelines.jobs import plan_jobs
+from pipelines.pipeline import in_order
 from pipelines.publishing.files import _copies
 from pipelines.publishing.takedown_plan import promoted_rows
 from pipelines.verify import verify

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from pipelines.archives.records import Limits, read_records
+from pipelines.archives.limits import Limits
+from pipelines.archives.records import read_records
 from pipelines.cli.main import main
 from pipelines.forecast.costs import Interval, Metered, cpu_seconds, elapsed, memory_peak, total_of
 from pipelines.forecast.pieces import draw_pieces

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.archives.records import Limits
+from pipelines.archives.limits import Limits
 from pipelines.programs import trees as source_trees
 from pipelines.programs.trees import clean_path, is_source_tree, origin, read_tree, url_of
 from roots.errors import InputError

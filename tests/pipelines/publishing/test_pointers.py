@@ -7,11 +7,13 @@ import pytest
 from pipelines import release
 from pipelines.catalogue import Rights
 from pipelines.extract import Extract
-from pipelines.pipeline import COMMANDS, plan_jobs, run_stages
+from pipelines.jobs import plan_jobs
+from pipelines.pipeline import run_stages
 from pipelines.publishing.pointers import Rebuild, make_pointers, rebuild
 from pipelines.publishing.publish import Publish, publish
 from pipelines.publishing.takedown import Takedown, takedown
 from pipelines.publishing.takedown_plan import Requests
+from pipelines.stages import STAGES
 from pipelines.verify import verify
 from pipelines.work import find_archives
 from roots.errors import InputError, StageFailed
@@ -33,7 +35,7 @@ def released(request, tmp_path_factory) -> tuple[Path, Path]:
         "shard": {"shard_bytes": 16000, "validation_share": 0.2, "rehydrate": [[2, 2]]},
     }
     (job,) = plan_jobs(folder / "work", ["fr"], find_archives([CRAWL]), settings)
-    run_stages(job, COMMANDS["run"], Serial())
+    run_stages(job, tuple(STAGES), Serial())
     assert list(verify(folder / "work", "fr")) == []
     publish(folder / "work", folder / "release", ["fr"], Publish(contact="x", file_bytes=16000), Rights(), Serial())
     return folder / "release", folder / "secret" if request.param == "synthetic" else Path()

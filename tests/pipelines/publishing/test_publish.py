@@ -10,11 +10,13 @@ import yaml
 from filters.personal_data import find
 from pipelines import release
 from pipelines.catalogue import Catalogue, Rights, Source, check_rights, load_catalogue, refusal
-from pipelines.pipeline import COMMANDS, plan_jobs, run_stages
+from pipelines.jobs import plan_jobs
+from pipelines.pipeline import run_stages
 from pipelines.publishing.card import make_card
 from pipelines.publishing.card_head import Code, code, escape, table
 from pipelines.publishing.publish import Publish, PublishError, publish
 from pipelines.publishing.validate import check_card, validate
+from pipelines.stages import STAGES
 from pipelines.work import chain, find_archives
 from roots.errors import InputError, SettingsError
 from roots.executors import Local, Serial
@@ -43,7 +45,7 @@ def work(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("publish") / "work"
     archives = find_archives([str(CRAWL / "*.gz")])
     for job in plan_jobs(folder, ["fr", "ar"], archives, {"shard": {"shard_bytes": 8000, "validation_share": 0.2}}):
-        run_stages(job, COMMANDS["run"], Serial())
+        run_stages(job, tuple(STAGES), Serial())
     return folder
 
 

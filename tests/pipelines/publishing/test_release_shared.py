@@ -4,10 +4,12 @@ import pytest
 
 from pipelines import release
 from pipelines.catalogue import Rights
-from pipelines.pipeline import COMMANDS, plan_jobs, run_stages
+from pipelines.jobs import plan_jobs
+from pipelines.pipeline import run_stages
 from pipelines.publishing.pointers import Rebuild, make_pointers, rebuild
 from pipelines.publishing.publish import Publish, publish
 from pipelines.publishing.validate import validate
+from pipelines.stages import STAGES
 from pipelines.work import find_archives
 from roots.executors import Serial
 from tests.support.paths import ROOT
@@ -22,7 +24,7 @@ def test_real_pages_are_released_loaded_streamed_and_made_again_byte_for_byte(tm
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     settings = {"shard": {"validation_share": 0.2}}
     for job in plan_jobs(tmp_path / "work", ["fr", "zh"], find_archives([str(SHARED)]), settings):
-        run_stages(job, COMMANDS["run"], Serial())
+        run_stages(job, tuple(STAGES), Serial())
     folder = tmp_path / "release"
     manifest = publish(tmp_path / "work", folder, [], Publish(contact="x"), Rights(), Serial())
     assert list(validate(folder)) == []

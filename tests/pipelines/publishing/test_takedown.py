@@ -7,11 +7,13 @@ import pytest
 
 from pipelines import release
 from pipelines.catalogue import Rights
-from pipelines.pipeline import COMMANDS, plan_jobs, run_stages
+from pipelines.jobs import plan_jobs
+from pipelines.pipeline import run_stages
 from pipelines.publishing import takedown as module
 from pipelines.publishing.publish import Publish, PublishError, publish
 from pipelines.publishing.takedown import Takedown, TakedownError, takedown
 from pipelines.publishing.takedown_plan import Requests, digest, plain_url, read_requests
+from pipelines.stages import STAGES
 from pipelines.work import find_archives
 from roots.errors import InputError, SettingsError, StageFailed
 from roots.executors import Local, Serial
@@ -26,7 +28,7 @@ SIGNED = Takedown(signed_off_by="A. Person", date="2026-12-01")
 def work(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("takedown") / "work"
     (job,) = plan_jobs(folder, ["fr"], find_archives([str(CRAWL / "*.gz")]), {"shard": {"shard_bytes": 4000}})
-    run_stages(job, COMMANDS["run"], Serial())
+    run_stages(job, tuple(STAGES), Serial())
     return folder
 
 

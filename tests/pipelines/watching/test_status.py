@@ -13,9 +13,10 @@ import pytest
 from click.testing import CliRunner
 
 from pipelines.cli.main import main
+from pipelines.stages import STAGES, chain_stages
 from pipelines.watching import status as watching
 from pipelines.watching.status import Watcher, as_prometheus, is_finished, screen
-from pipelines.work import CHAIN, folder, remember_inputs
+from pipelines.work import folder, remember_inputs
 from roots import shards
 from roots.errors import InputError, StageFailed
 from roots.executors import Serial
@@ -116,7 +117,7 @@ def test_a_shard_is_read_again_only_when_it_changed(work: Path, monkeypatch: pyt
 def test_the_watch_ends_when_all_is_done(work: Path) -> None:
     def finish() -> None:
         for name in NAMES:
-            for stage in CHAIN[1:]:
+            for stage in chain_stages()[1:]:
                 shard(folder(work, "fr", stage) / name)
         for split in ("train", "validation"):
             target = folder(work, "fr", "shard") / split / "data-00000-of-00001.arrow"
@@ -133,7 +134,7 @@ def test_the_watch_ends_when_all_is_done(work: Path) -> None:
     assert len(looks) == 3
     lines = [json.loads(line) for line in (work / "log.jsonl").read_text().splitlines()]
     assert len(lines) == 3
-    assert {stage["stage"] for stage in lines[-1]["stages"]} == {*CHAIN, "shard"}
+    assert {stage["stage"] for stage in lines[-1]["stages"]} == set(STAGES)
 
 
 def test_prometheus_can_read_it(work: Path) -> None:

@@ -1,0 +1,129 @@
+"""What the user said, as jobs: one a language, all settings checked.
+
+A stage's settings are a table of that name in the configuration (`--config`, `--set stage.key=value`); everything else
+about a language comes from its file.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from filters.language import Language
+from pipelines import work as folders
+from pipelines.dedup.settings import with_preset
+from pipelines.programs.stages import is_program, load_language
+from pipelines.settings import FilterSettings, LanguageIdSettings
+from pipelines.stages import STAGES, Reads, load, settings_groups
+from roots.errors import SettingsError, unknown_name
+from roots.settings import build
+from roots.stage import Plan, Stage
+
+__all__ = ["Job", "plan_jobs"]
+
+_Values = Mapping[str, Mapping[str, Any]]
+_Settings = TypeVar("_Settings")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One language's work, or the index alone where `language` is None."""
+
+    work: Path
+    archives: Mapping[str, Path]  # shard name -> archive
+    language: Language | None
+    settings: Mapping[str, object]  # group -> its dataclass
+    together: tuple[Language, ...] = ()  # all languages of the command: dedup's scope "global" goes over them at once
+    _made: dict[str, Stage] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def code(self) -> str:
+        """Two-letter code of the language, which is also its folder; empty for the index alone."""
+        return self.language.code if self.language else ""
+
+    @property
+    def title(self) -> str:
+        """What the job is about, for a person."""
+        files = f"{len(self.archives)} archive" + ("s" if len(self.archives) != 1 else "")
+        return f"{self.language.name} ({self.code}) from {files}" if self.language else f"index of {files}"
+
+    @property
+    def dataset(self) -> Path:
+        """Where the final shards are."""
+        return folders.folder(self.work, self.code, "shard")
+
+    def of(self, kind: type[_Settings]) -> _Settings:
+        """The settings of a class."""
+        return next(each for each in self.settings.values() if isinstance(each, kind))
+
+    def folder(self, stage: str) -> Path:
+        """Where a stage's shards are."""
+        return folders.folder(self.work, self.code, stage)
+
+    def chains(self, before: str) -> dict[str, list[Path]]:
+        """For every archive, the shards of all stages before `before`."""
+        return {name: folders.chain(self.work, self.code, name, before) for name in self.archives}
+
+    def stage(self, name: str) -> Stage:
+        """A stage that makes one shard of each archive by itself, with the job's settings.
+
+        Raises SettingsError or InputError where a setting names a model or a signal that cannot be used.
+        """
+        row = STAGES[name]
+        if self.language is None and not row.shared:
+            raise SettingsError(f"{name}: say which language with --lang")
+        if name not in self._made:
+            self._made[name] = load(row.make)(self.settings[row.group or name], self.language)
+        return self._made[name]
+
+    def plan(self, name: str) -> Plan:
+        """What such a stage makes its shards from: shard -> sources."""
+        if STAGES[name].reads is Reads.ARCHIVE:
+            return {shard: [archive] for shard, archive in self.archives.items()}
+        chains = self.chains(name)
+        if STAGES[name].reads is Reads.CHAIN_AND_ARCHIVE:
+            return {shard: [*chains[shard], archive] for shard, archive in self.archives.items()}
+        return chains
+
+
+def plan_jobs(work: Path, codes: Sequence[str], archives: Mapping[str, Path] | None, values: _Values) -> list[Job]:
+    """Turn what the user said into jobs, one a language. A mistake in a setting is raised here, before any work.
+
+    `archives` is None for the stages that go on from what was indexed.
+    """
+    groups = {"language_id", *settings_groups()}
+    for group in values:
+        if group not in groups:
+            raise SettingsError(unknown_name("group of settings", group, groups))
+    settings = _build_settings(values, program=False)
+    judging = settings["filter"]
+    assert isinstance(judging, FilterSettings)
+    languages = [judging.models(load_language(code, judging.bounds, judging.definitions)) for code in codes]
+    if archives is None:
+        archives = folders.known_inputs(work)
+    if not languages:
+        return [Job(work, archives, None, settings)]
+    each = [_build_settings(values, program=True) if is_program(one.code) else settings for one in languages]
+    return [Job(work, archives, *pair, tuple(languages)) for pair in zip(languages, each, strict=True)]
+
+
+def _build_settings(values: _Values, program: bool) -> dict[str, object]:
+    """The settings of every group, for a natural or for a programming language. Raises SettingsError."""
+    model = build(LanguageIdSettings, values.get("language_id", {}), "language_id").model
+    settings: dict[str, object] = {}
+    for group, row in settings_groups().items():
+        kind = load(row.settings)
+        own = dict(values.get(group, {}))
+        if group == "dedup":
+            own = with_preset(own)
+        if issubclass(kind, LanguageIdSettings):
+            if "model" in own:
+                raise SettingsError(f"{group}.model: write it as language_id.model, for all stages that ask a model")
+            own["model"] = model
+        if program and row.program_settings:
+            # Settings that only pages have (which engine, how long it may run) do not touch programs.
+            pages, kind = kind, load(row.program_settings)
+            names = {field.name for field in fields(pages)} - {field.name for field in fields(kind)}
+            own = {name: value for name, value in own.items() if name not in names}
+        settings[group] = build(kind, own, group)
+    return settings

@@ -1,0 +1,166 @@
+"""The settings of the stages, one frozen dataclass a group; those of dedup are in pipelines.dedup.settings.
+
+Nothing heavy is imported here: a wrong setting is refused before Arrow, Numba or a language model is loaded. A stage
+derives from its settings, or holds them.
+"""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from filters.language import DEFAULT as DEFAULT_BOUNDS
+from filters.language import Language
+from pipelines.archives.limits import Limits
+from pipelines.extraction.extractors import DEFAULT, Bounds, check_extractor
+from roots.errors import unknown_name
+from roots.settings import ASIDE
+
+_SECRET_BYTES = 16  # fewer could be guessed
+_MOST_TIMES = 100  # that a document may be in a dataset
+
+
+@dataclass(frozen=True)
+class LanguageIdSettings:
+    """Which model names languages, in index and in extract: the group `language_id`."""
+
+    # A fastText model by path, or lid.176; empty: ours with lid.176 (filters.language_id.identify).
+    model: str = field(default="", metadata=ASIDE)
+
+
+@dataclass(frozen=True)
+class IndexSettings(LanguageIdSettings):
+    """Settings of index: how much of an archive is believed."""
+
+    body_bytes: int = Limits.body_bytes
+    head_bytes: int = Limits.head_bytes
+    unpacked_bytes: int = Limits.unpacked_bytes
+
+    def __post_init__(self) -> None:
+        if min(self.body_bytes, self.head_bytes, self.unpacked_bytes) < 1:
+            raise ValueError("body_bytes, head_bytes and unpacked_bytes must be at least 1")
+
+
+@dataclass(frozen=True)
+class ExtractSettings(LanguageIdSettings):
+    """Settings of extract."""
+
+    extractor: str = DEFAULT
+    language_score: float = 0.2  # least score of the wanted language on the main text: see gate_recall.py
+    gate_score: float = 0.05  # least score of the wanted language on the quick text
+    body_bytes: int = Bounds.body_bytes
+    html_chars: int = Bounds.html_chars
+    depth: int = Bounds.depth
+    cpu_seconds: float = 8.0  # a page; the slowest of 2,000 real ones needed 0.8
+    memory_bytes: int = 384 << 20  # a page
+
+    def __post_init__(self) -> None:
+        check_extractor(self.extractor)
+        if not 0 <= self.gate_score <= 1 or not 0 <= self.language_score <= 1:
+            raise ValueError("gate_score and language_score must be from 0 to 1")
+        if min(self.body_bytes, self.html_chars, self.depth, self.cpu_seconds, self.memory_bytes) <= 0:
+            raise ValueError("body_bytes, html_chars, depth, cpu_seconds and memory_bytes must be above 0")
+
+
+@dataclass(frozen=True)
+class ProgramSettings:
+    """Settings of extract for programming languages."""
+
+    body_bytes: int = Limits.body_bytes
+    unpacked_bytes: int = Limits.unpacked_bytes
+
+
+@dataclass(frozen=True)
+class FilterSettings:
+    """Settings of measure and filter.
+
+    In a path `{code}` stands for the language, so that several languages can each have a model of their own.
+    """
+
+    bounds: str = DEFAULT_BOUNDS  # a set of the language's file, or a TOML file by path
+    definitions: str = "repaired"  # "roots": the measures exactly as ROOTS computed them
+    perplexity_model: str = ""  # a KenLM model by path; empty: perplexity is not measured
+    perplexity_pieces: str = ""  # the SentencePiece model whose pieces it counts, by path; empty: it counts words
+    quality_model: str = ""  # a fastText model of good and bad text by path (`roots quality train`)
+
+    def models(self, language: Language) -> Language:
+        """The language read with the models that are named here."""
+        model, pieces, good = (
+            path.replace("{code}", language.code)
+            for path in (self.perplexity_model, self.perplexity_pieces, self.quality_model)
+        )
+        reading = replace(language.reading, perplexity_model=model, perplexity_pieces=pieces, quality_model=good)
+        return replace(language, reading=reading)
+
+
+@dataclass(frozen=True)
+class RedactSettings:
+    """Find personal data of `kinds` by the rules of a `preset`, replace it in `style`.
+
+    No kinds named: those of the preset that are on by default. No style named: the preset's own. A document with more
+    than `drop_over` spans is dropped as `redact.too_many`; 0 drops none. The style "synthetic" needs `secret_file`,
+    whose bytes decide the stand-ins; only a digest of it is kept, so that another secret makes other shards.
+    """
+
+    preset: str = "ours"
+    kinds: tuple[str, ...] = ()
+    style: str = ""
+    drop_over: int = 0
+    secret_file: str = field(default="", metadata=ASIDE)
+
+    def __post_init__(self) -> None:
+        if self.drop_over < 0:
+            raise ValueError(f"drop_over = {self.drop_over}: 0 or more is needed")
+        if self.kinds or self.style or self.preset != "ours":
+            self._check_names()
+        if self.style == "synthetic":
+            self.secret()
+
+    def _check_names(self) -> None:
+        from filters.personal_data import PRESETS, STYLES  # a tenth of a second, and few runs name a rule
+
+        if self.preset not in PRESETS:
+            raise ValueError(unknown_name("preset", self.preset, PRESETS))
+        for kind in self.kinds:
+            if kind not in PRESETS[self.preset].kinds:
+                raise ValueError(unknown_name("kind of personal data", kind, PRESETS[self.preset].kinds))
+        if self.style and self.style not in STYLES:
+            raise ValueError(unknown_name("style of redaction", self.style, STYLES))
+
+    def secret(self) -> bytes:
+        """The bytes of the secret file. Raises ValueError where it is missing or too short."""
+        if not self.secret_file:
+            raise ValueError("style synthetic needs a secret: name a file of random bytes with redact.secret_file=PATH")
+        try:
+            secret = Path(self.secret_file).read_bytes()
+        except OSError as error:
+            raise ValueError(f"cannot read secret_file {self.secret_file}: {error.strerror}") from None
+        if len(secret) < _SECRET_BYTES:
+            raise ValueError(
+                f"secret_file {self.secret_file} has {len(secret)} bytes: {_SECRET_BYTES} or more are needed"
+            )
+        return secret
+
+
+@dataclass(frozen=True)
+class ShardSettings:
+    """Settings of the split and the final shards."""
+
+    shard_bytes: int = 256_000_000  # of text, before compression; about 100 MB on disk
+    validation_share: float = 0.05  # of documents; ROOTS kept 5 % of each language for validation
+    salt: str = "roots"  # another salt gives another split
+    # [SIZE, TIMES]: a document that stands for SIZE copies or more is in the dataset TIMES times; at 2.5, every second
+    # one is there three times. FineWeb-2's rehydration is [[2, 2], [3, 3], [5, 5], [100, 8], [1000, 1]].
+    rehydrate: tuple[tuple[int, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.shard_bytes < 1:
+            raise ValueError(f"shard_bytes = {self.shard_bytes} is below 1")
+        if not 0 <= self.validation_share < 1:
+            raise ValueError(f"validation_share = {self.validation_share} is not in [0, 1)")
+        for size, times in self.rehydrate:
+            if size < 2 or not 1 <= times <= _MOST_TIMES:
+                raise ValueError(f"rehydrate = [{size}, {times:g}]: a size of 2 or more, and 1 to {_MOST_TIMES} times")
+
+    @property
+    def weights(self) -> list[tuple[int, float]]:
+        """How many times a document is there, by the least size of its cluster; smallest size first."""
+        return sorted(dict(self.rehydrate).items())
