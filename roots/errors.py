@@ -1,11 +1,18 @@
-"""The tree of errors, by size.
+"""The tree of errors: every error this project raises on purpose is here.
 
-    RootsError
-    ├── SettingsError     a setting cannot be used; raised before any work            (exit code 2)
-    ├── InputError        a file the user named cannot be read as what it should be   (exit code 2)
+    RootsError            exit code 1 where none is named
+    ├── SettingsError     a setting cannot be used; raised before any work                    (exit code 2)
+    ├── InputError        a file the user named cannot be read as what it should be           (exit code 2)
     ├── ShardError        one shard is damaged, foreign or cannot be written
-    ├── StageFailed       some shards were not made; all others are done              (exit code 1)
-    └── NotReady          a step needs shards that other ranks have still to make     (exit code 3)
+    ├── StageFailed       some shards were not made; all others are done
+    ├── NotReady          a step needs shards that other ranks have still to make             (exit code 3)
+    ├── GuardError        the guarded process cannot start, or is killed from outside again and again
+    ├── MissingRange      a server has no such file, or no such range in it
+    ├── PublishError      a release must not be published as it is
+    ├── PushError         the Hub refused a release, or does not have what was sent
+    ├── TakedownError     a takedown did not remove all it should
+    ├── RebuildError      a released text cannot be made again as it was
+    └── TrainingFailed    training cannot go on
 
 A bad *document* is no exception: it is a row with a reason (`drop = "extract.timeout"`).
 Every message says what is wrong and what to do next.
@@ -37,7 +44,7 @@ class ShardError(RootsError):
     """One shard is damaged, does not belong to its neighbours, or could not be written."""
 
 
-class StageFailed(RootsError):  # noqa: N818 - it is the state of a stage, and the house calls it so
+class StageFailed(RootsError):  # noqa: N818 - the state of a stage
     """Some shards of a stage were not made; the others are done and running again resumes.
 
     `failures` maps the name of each missing shard to what went wrong.
@@ -87,6 +94,34 @@ class NotReady(RootsError):  # noqa: N818 - a state, not a fault
 
     def __reduce__(self) -> tuple[type["NotReady"], tuple[str, dict[str, int], float]]:
         return type(self), (self.stage, self.missing, self.waited)
+
+
+class GuardError(RootsError):
+    """The guarded process cannot start, or is killed from outside again and again."""
+
+
+class MissingRange(RootsError):  # noqa: N818 - a state, not a fault: a caller may go on without it
+    """A file is not there, or is shorter than the range asked for. Asking again would not help."""
+
+
+class PublishError(RootsError):
+    """A release must not be published or pushed as it is."""
+
+
+class PushError(RootsError):
+    """The Hub refused a release, or does not have what was sent."""
+
+
+class TakedownError(RootsError):
+    """A takedown did not remove all it should; the release was left as it was."""
+
+
+class RebuildError(RootsError):
+    """A released text cannot be made again as it was."""
+
+
+class TrainingFailed(RootsError):  # noqa: N818 - as StageFailed
+    """Training cannot go on; the checkpoints before are whole."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:

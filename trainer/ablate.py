@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from roots.errors import InputError
+from roots.errors import InputError, TrainingFailed
 from roots.schema import DOCUMENT
 from roots.settings import as_values
 from roots.shards import publish, temporary_name, write_text
@@ -31,7 +31,7 @@ from trainer.model import checkpoint
 from trainer.tokenizer import byte_level_bpe as tok
 from trainer.tokenizer.byte_level_bpe import TokenizerSettings
 from trainer.training.recipe import Recipe
-from trainer.training.train import TrainingFailed, train
+from trainer.training.train import train
 
 # Two-sided 95 % quantiles of Student's t, by degrees of freedom from 1; beyond the table the normal's.
 _STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)

@@ -26,6 +26,7 @@ from pipelines.publishing import push as push_
 from pipelines.publishing import takedown as takedown_
 from pipelines.publishing.takedown_plan import read_requests
 from pipelines.publishing.validate import validate
+from roots.errors import PublishError
 from roots.settings import build
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -70,7 +71,7 @@ def publish(work: Path, target: str, codes: Sequence[str], dry_run: bool, signat
     for problem in problems:
         click.echo(f"{folder}: {problem}", err=True)
     if problems:
-        raise publish_.PublishError(f"{folder} does not load as it should; nothing was sent")
+        raise PublishError(f"{folder} does not load as it should; nothing was sent")
     rows = sum(counts["rows"] for each in manifest["languages"].values() for counts in each["splits"].values())
     click.echo(f"{folder}: version {manifest['version']}, {rows} documents in {len(manifest['files'])} files")
     click.echo("datasets loads it, whole and as a stream; its card is as the Hub wants it")

@@ -33,7 +33,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
-from roots.errors import RootsError
+from roots.errors import GuardError, RootsError
 from roots.process import collect_seldom, keep_spare
 
 Row = dict[str, Any]
@@ -72,10 +72,6 @@ class Failure:
 
     reason: str  # timeout, memory, crash
     error: str = ""  # what Python had to say, where it was Python's error
-
-
-class GuardError(RootsError):
-    """The guarded process cannot start, or is killed from outside again and again."""
 
 
 def guarded(

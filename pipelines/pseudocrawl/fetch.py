@@ -30,12 +30,12 @@ import pyarrow as pa
 
 from pipelines.pseudocrawl.captures import CAPTURE, Lookup, Select
 from pipelines.pseudocrawl.index_files import find_index
-from pipelines.pseudocrawl.ranges import CONNECTIONS, Manners, MissingRange, Ranges, is_http, open_ranges
+from pipelines.pseudocrawl.ranges import CONNECTIONS, Manners, Ranges, is_http, open_ranges
 from pipelines.pseudocrawl.records import Earlier, read_record
 from pipelines.pseudocrawl.seeds import Seed
 from roots import shards, storage
 from roots.atomic import making, remove_stale
-from roots.errors import InputError, ShardError
+from roots.errors import InputError, MissingRange, ShardError
 from roots.executors import Executor, Serial, Threads
 from roots.schema import DROP, ID
 from roots.settings import ASIDE

@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from roots import storage
-from roots.errors import InputError, RootsError, SettingsError, ShardError
+from roots.errors import InputError, MissingRange, SettingsError, ShardError
 from roots.storage import Ranged, RangedUrl
 
 T = TypeVar("T")
@@ -30,10 +30,6 @@ STEP = 1 << 18
 CONNECTIONS = 8  # kept open to one server at most
 _KEPT_OPEN = 256
 LIST_BYTES = 64 << 20  # of a whole small file, such as a list of paths
-
-
-class MissingRange(RootsError):  # noqa: N818 - it is what was found, and is caught as such
-    """A file is not there, or is shorter than the range asked for. Asking again would not help."""
 
 
 @dataclass(frozen=True)

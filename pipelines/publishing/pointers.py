@@ -26,7 +26,7 @@ from pipelines.publishing.takedown_plan import digest
 from pipelines.redact import Redact, edited
 from pipelines.work import find_archives
 from roots import shards, storage
-from roots.errors import InputError, RootsError, StageFailed
+from roots.errors import InputError, RebuildError, StageFailed
 from roots.executors import Executor
 from roots.settings import build
 from roots.stage import Progress, sha256_of
@@ -34,10 +34,6 @@ from roots.stage import Progress, sha256_of
 _POINTERS = pa.schema(
     [*(each for each in release.RELEASED if each.name != "text"), pa.field("text_sha256", pa.string())]
 )
-
-
-class _RebuildError(RootsError):
-    """A text that cannot be made again as it was."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +121,7 @@ def rebuild(
     release.write_manifest(target, plain)
     write_card(target, plain)
     for problem in release.check_files(target):
-        raise _RebuildError(
+        raise RebuildError(
             f"{target}: {problem}: libraries of other versions write other bytes; see made_by in the manifest"
         )
     return plain
@@ -174,7 +170,7 @@ def _remake(
     rows = _with_text(folder / _pointer_name(name), stages["extract"]["settings"], archives, stage)
     written = release.write_parquet(target / name, release.RELEASED, rows)
     if written.sha256 != manifest["files"][name]["sha256"]:
-        raise _RebuildError("its texts are right but its bytes are not: it was written by another version of pyarrow")
+        raise RebuildError("its texts are right but its bytes are not: it was written by another version of pyarrow")
     return written
 
 
@@ -217,7 +213,7 @@ def _row(row: Mapping[str, Any], text: str | None, stage: Redact) -> dict[str, A
     spans = [Span(**span) for span in row["pii"]]
     clean = redact(edited(text, row["lines"]), spans, stage.style, stage.secret_of(row["id"]))
     if digest(clean) != row["text_sha256"]:
-        raise _RebuildError(
+        raise RebuildError(
             f"the text of {row['id']} is another than it was: extractors of other versions differ "
             "(see made_by in the manifest)"
         )

@@ -21,14 +21,10 @@ from pipelines.publishing.files import FileResult, make_files, plan_files, rows_
 from pipelines.publishing.validate import LICENSE
 from pipelines.verify import verify
 from roots import shards
-from roots.errors import InputError, RootsError
+from roots.errors import InputError, PublishError
 from roots.executors import Executor
 from roots.settings import as_values
 from roots.stage import Progress, read_manifest
-
-
-class PublishError(RootsError):
-    """Something must not be published as it is."""
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,10 @@ from typing import Any
 
 from pipelines import release
 from pipelines.publishing.card_head import LICENSE_FILE
-from pipelines.publishing.publish import PublishError
-from roots.errors import InputError, RootsError, SettingsError
+from roots.errors import InputError, PublishError, PushError, SettingsError
 from roots.stage import Progress
 
 _OURS = ("data/", "clusters/", "pointers/", "takedowns/")  # folders of a repository that belong to the release
-
-
-class PushError(RootsError):
-    """The Hub refused, or does not have what it was sent."""
 
 
 @dataclass(frozen=True)

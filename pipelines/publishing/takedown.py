@@ -24,16 +24,12 @@ from pipelines.dedup.released import file_of
 from pipelines.publishing.card import write_card
 from pipelines.publishing.takedown_plan import Change, Requests, digest, plan_changes, promoted_rows
 from roots import shards
-from roots.errors import RootsError, StageFailed
+from roots.errors import StageFailed, TakedownError
 from roots.executors import Executor
 from roots.stage import Progress
 
 _STAGING = ".takedown"  # new files, until all are there
 _POLICIES = ("cluster", "promote")
-
-
-class TakedownError(RootsError):
-    """A takedown that cannot be carried out, or that did not remove all it should."""
 
 
 @dataclass(frozen=True)

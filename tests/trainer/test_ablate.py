@@ -7,12 +7,12 @@ pytest.importorskip("torch", reason="torch is not installed: pip install 'roots-
 
 import torch
 
-from roots.errors import InputError, SettingsError
+from roots.errors import InputError, SettingsError, TrainingFailed
 from roots.settings import build
 from trainer import ablate
 from trainer.model.presets import PRESETS, Shape
 from trainer.training.recipe import Recipe
-from trainer.training.train import Result, TrainingFailed
+from trainer.training.train import Result
 
 RECIPE = Recipe(
     length=32, tokens=60 * 512, batch_tokens=512, save_every=1000, evaluate_every=0, attention="key_bias", lr=5e-3,

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from roots.errors import InputError, RootsError, SettingsError
+from roots.errors import InputError, SettingsError, TrainingFailed
 from roots.process import keep_all
 from roots.settings import as_values
 from trainer.data.feed import IGNORED, Batch, Feed, Place, ahead
@@ -40,10 +40,6 @@ from trainer.training.recipe import Recipe, updates
 _ROLLBACKS = 3  # in one run; then a spike is only written down
 _PASSED_OVER = 20  # batches without a finite loss in a row: then the run ends with an error
 _PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "B200": 2250e12}  # dense bfloat16 operations a second
-
-
-class TrainingFailed(RootsError):  # noqa: N818 - as roots.errors.StageFailed
-    """The loss stayed without a number; the checkpoints before are whole."""
 
 
 @dataclass

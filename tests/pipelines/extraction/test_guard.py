@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.extraction.extractors import preload
-from pipelines.extraction.guard import SOME, Failure, GuardError, Limits, guarded
+from pipelines.extraction.guard import SOME, Failure, Limits, guarded
+from roots.errors import GuardError
 from roots.executors import Local
 from tests.support.paths import ROOT
 

@@ -14,10 +14,10 @@ from pipelines.cli.main import main
 from pipelines.pseudocrawl import fetch as pseudocrawl
 from pipelines.pseudocrawl.captures import Finder, Lookup, Select
 from pipelines.pseudocrawl.fetch import Pseudocrawl, fetch_archives, record_url
-from pipelines.pseudocrawl.ranges import FolderRanges, Manners, MissingRange, ServerRanges
+from pipelines.pseudocrawl.ranges import FolderRanges, Manners, ServerRanges
 from pipelines.pseudocrawl.seeds import Seed, read_seeds
 from roots import shards
-from roots.errors import InputError, ShardError, StageFailed
+from roots.errors import InputError, MissingRange, ShardError, StageFailed
 from roots.executors import Serial
 from tests.support.cc_index import PREFIX, TABLE, Mischief, build, serve, surt, write_index
 from tests.support.paths import ROOT

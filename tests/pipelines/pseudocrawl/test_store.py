@@ -18,10 +18,10 @@ import fsspec
 from pipelines.pseudocrawl.captures import Lookup
 from pipelines.pseudocrawl.fetch import Pseudocrawl, fetch_archives
 from pipelines.pseudocrawl.index_files import find_index
-from pipelines.pseudocrawl.ranges import FolderRanges, Manners, MissingRange, StoreRanges
+from pipelines.pseudocrawl.ranges import FolderRanges, Manners, StoreRanges
 from pipelines.pseudocrawl.seeds import Seed
 from roots import storage
-from roots.errors import InputError, SettingsError, ShardError, StageFailed
+from roots.errors import InputError, MissingRange, SettingsError, ShardError, StageFailed
 from roots.executors import Serial
 from tests.pipelines.pseudocrawl.test_fetch import ARCHIVES, fetched, hosts, members
 from tests.support.cc_index import TABLE, build, write_index

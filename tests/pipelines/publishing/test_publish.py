@@ -14,11 +14,11 @@ from pipelines.jobs import plan_jobs
 from pipelines.pipeline import run_stages
 from pipelines.publishing.card import make_card
 from pipelines.publishing.card_head import Code, code, escape, table
-from pipelines.publishing.publish import Publish, PublishError, publish
+from pipelines.publishing.publish import Publish, publish
 from pipelines.publishing.validate import check_card, validate
 from pipelines.stages import STAGES
 from pipelines.work import chain, find_archives
-from roots.errors import InputError, SettingsError
+from roots.errors import InputError, PublishError, SettingsError
 from roots.executors import Local, Serial
 from roots.settings import build
 from roots.shards import read_kept

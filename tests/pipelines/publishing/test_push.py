@@ -7,12 +7,11 @@ import pytest
 
 from pipelines import release
 from pipelines.publishing.card import write_card
-from pipelines.publishing.publish import PublishError
-from pipelines.publishing.push import Push, PushError, push
+from pipelines.publishing.push import Push, push
 from pipelines.publishing.takedown import Takedown, takedown
 from pipelines.publishing.takedown_plan import Requests
 from pipelines.release import RELEASED, write_manifest, write_parquet
-from roots.errors import InputError, SettingsError
+from roots.errors import InputError, PublishError, PushError, SettingsError
 from roots.executors import Serial
 from roots.settings import build
 from tests.support.hub import Hub, serve

@@ -10,12 +10,12 @@ from pipelines.catalogue import Rights
 from pipelines.jobs import plan_jobs
 from pipelines.pipeline import run_stages
 from pipelines.publishing import takedown as module
-from pipelines.publishing.publish import Publish, PublishError, publish
-from pipelines.publishing.takedown import Takedown, TakedownError, takedown
+from pipelines.publishing.publish import Publish, publish
+from pipelines.publishing.takedown import Takedown, takedown
 from pipelines.publishing.takedown_plan import Requests, digest, plain_url, read_requests
 from pipelines.stages import STAGES
 from pipelines.work import find_archives
-from roots.errors import InputError, SettingsError, StageFailed
+from roots.errors import InputError, PublishError, SettingsError, StageFailed, TakedownError
 from roots.executors import Local, Serial
 from roots.settings import build
 from tests.support.paths import ROOT

@@ -17,7 +17,7 @@ pytest.importorskip("torch", reason="torch is not installed: pip install 'roots-
 import numpy as np
 import torch
 
-from roots.errors import InputError, SettingsError, ShardError
+from roots.errors import InputError, SettingsError, ShardError, TrainingFailed
 from trainer.data.feed import IGNORED
 from trainer.model import checkpoint
 from trainer.model.attention import layout_of
@@ -255,7 +255,7 @@ def test_a_loss_that_is_no_number_is_passed_over(world, tmp_path, monkeypatch):
     assert all(torch.isfinite(value).all() for value in held(tmp_path).weights.values())
 
     monkeypatch.setattr(train.Run, "gradients", lambda self, batch: float("nan"))
-    with pytest.raises(train.TrainingFailed, match="no finite loss"):
+    with pytest.raises(TrainingFailed, match="no finite loss"):
         fit(world, tmp_path / "never", replace(TINY, tokens=100 * 256))
 
 
