@@ -23,15 +23,16 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--target", type=Path, help="run folder; by default the language's model folder")
     options = parser.parse_args(arguments)
-    from trainer.training.train import train  # torch: only now that the arguments are known to be good
+
+    from trainer.training.train import train_decoder  # torch: only now that the arguments are known to be good
 
     languages = options.lang.replace(",", " ").split()
     try:
         values = parse_pairs(f"train.{pair.removeprefix('train.')}" for pair in options.set).get("train", {})
         recipe = recipe_for(values)
-        places = corpus.places(options.work, languages)
+        places = corpus.run_folders(options.work, languages)
         sources = {language: places.tokens / language for language in languages}
-        result = train(recipe, sources, places.tokenizer, options.target or places.model)
+        result = train_decoder(recipe, sources, places.tokenizer, options.target or places.model)
     except RootsError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code

@@ -24,14 +24,14 @@ from roots.schema import DOCUMENT
 from roots.settings import as_values
 from roots.shards import publish, temporary_name, write_text
 from trainer import corpus, picture
-from trainer.data import tokens
-from trainer.evaluation import evaluate
+from trainer.data.token_shards import TokenShards, TokensSettings, write_token_shards
+from trainer.evaluation import held_out
 from trainer.evaluation.memorization import window_keys
 from trainer.model import checkpoint
-from trainer.tokenizer import byte_level_bpe as tok
-from trainer.tokenizer.byte_level_bpe import TokenizerSettings
+from trainer.tokenizer.files import load_tokenizer, save_tokenizer
+from trainer.tokenizer.training import TokenizerSettings, train_tokenizer
 from trainer.training.recipe import Recipe
-from trainer.training.train import train
+from trainer.training.train import train_decoder
 
 # Two-sided 95 % quantiles of Student's t, by degrees of freedom from 1; beyond the table the normal's.
 _STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
@@ -75,7 +75,7 @@ class _Comparison:
         return "first" if self.low > 0 else "no difference shown"
 
 
-def compare(first: Sequence[float], second: Sequence[float]) -> _Comparison:
+def compare_scores(first: Sequence[float], second: Sequence[float]) -> _Comparison:
     """Compare paired runs by Student's t, 95 %. Raises ValueError for fewer than two pairs."""
     if len(first) < 2 or len(first) != len(second):
         raise ValueError("at least two pairs of runs are needed")
@@ -85,43 +85,45 @@ def compare(first: Sequence[float], second: Sequence[float]) -> _Comparison:
     return _Comparison(tuple(first), tuple(second), mean(gaps), mean(gaps) - half, mean(gaps) + half)
 
 
-def windows(text: str) -> _Keys:
+def near_copy_windows(text: str) -> _Keys:
     """A key of every _WINDOW bytes of a text, blanks and capitals left out; of a shorter text one key of it all."""
     squeezed = np.frombuffer("".join(text.lower().split()).encode(), dtype=np.uint8)
     return window_keys(squeezed, max(1, min(_WINDOW, len(squeezed))))
 
 
 @dataclass(frozen=True)
-class Barred:
+class HeldOutWindows:
     """What held-out texts are made of: a text that shares a fifth of its windows with them is not trained on."""
 
     keys: _Keys  # sorted
 
     @staticmethod
-    def of(texts: Sequence[str]) -> "Barred":
+    def of(texts: Sequence[str]) -> "HeldOutWindows":
         """The windows of all these texts."""
-        return Barred(np.unique(np.concatenate([windows(text) for text in texts]) if texts else windows("")))
+        return HeldOutWindows(
+            np.unique(np.concatenate([near_copy_windows(text) for text in texts]) if texts else near_copy_windows(""))
+        )
 
     def holds(self, text: str) -> bool:
         """Whether a text is a copy or a near-copy, in part or as a whole."""
-        mine = windows(text)
+        mine = near_copy_windows(text)
         if not len(mine) or not len(self.keys):
             return False
         at = np.minimum(np.searchsorted(self.keys, mine), len(self.keys) - 1)
         return float((self.keys[at] == mine).mean()) >= _SHARED
 
-    def with_text(self, text: str) -> "Barred":
+    def with_text(self, text: str) -> "HeldOutWindows":
         """These windows and those of one text more."""
-        return Barred(np.union1d(self.keys, windows(text)))
+        return HeldOutWindows(np.union1d(self.keys, near_copy_windows(text)))
 
 
-def held_out(works: Sequence[Path], language: str, budget: int) -> list[str]:
+def held_out_texts(works: Sequence[Path], language: str, budget: int) -> list[str]:
     """Validation texts of all corpora, an equal share of `budget` bytes each, without near-copies."""
     found: list[str] = []
-    barred = Barred.of([])
+    barred = HeldOutWindows.of([])
     for work in works:
         left = budget / len(works)
-        for _, text in corpus.documents(corpus.shards(work, language, "validation")):
+        for _, text in corpus.documents(corpus.shard_paths(work, language, "validation")):
             if left <= 0:
                 break
             if text.strip() and not barred.holds(text):
@@ -133,9 +135,9 @@ def held_out(works: Sequence[Path], language: str, budget: int) -> list[str]:
     return found
 
 
-def usable(work: Path, language: str, barred: Barred) -> list[tuple[str, str]]:
+def usable_documents(work: Path, language: str, barred: HeldOutWindows) -> list[tuple[str, str]]:
     """(id, text) of the training documents that are no near-copies of held-out ones."""
-    found = corpus.documents(corpus.shards(work, language, "train"))
+    found = corpus.documents(corpus.shard_paths(work, language, "train"))
     return [(name, text) for name, text in found if not barred.holds(text)]
 
 
@@ -152,7 +154,7 @@ def training_texts(documents: Sequence[tuple[str, str]], budget: int, seed: int)
         yield raw.decode(errors="ignore")
 
 
-def size_of(documents: Sequence[tuple[str, str]]) -> int:
+def bytes_of(documents: Sequence[tuple[str, str]]) -> int:
     """UTF-8 bytes of these texts."""
     return sum(len(text.encode()) for _, text in documents)
 
@@ -169,7 +171,7 @@ def write_texts(path: Path, texts: Sequence[str]) -> None:
     publish(temporary, path)
 
 
-def ablate(
+def ablate_corpora(
     first: Path, second: Path, languages: Sequence[str], target: Path, recipe: Recipe, settings: AblateSettings,
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:  # fmt: skip
@@ -179,7 +181,7 @@ def ablate(
     """
     works = {"first": first, "second": second}
     judges = [Path(settings.judge)] if settings.judge else [first, second]
-    judged = {language: held_out(judges, language, settings.held_out_bytes) for language in languages}
+    judged = {language: held_out_texts(judges, language, settings.held_out_bytes) for language in languages}
     budgets = {k: _write_corpora(works, k, target, judged[k], settings) for k in languages}
     tokenizer = _tokenizer(target, languages, settings)
     scores: dict[str, dict[str, list[float]]] = {name: {k: [] for k in languages} for name in works}
@@ -189,7 +191,7 @@ def ablate(
             for language, value in bits.items():
                 scores[name][language].append(value)
             say(f"{name}, seed {seed}: " + ", ".join(f"{k} {v:.4f} bits per byte" for k, v in bits.items()))
-    found = {k: compare(scores["first"][k], scores["second"][k]) for k in languages}
+    found = {k: compare_scores(scores["first"][k], scores["second"][k]) for k in languages}
     result = {
         "first": str(first), "second": str(second), "bytes": budgets, "recipe": as_values(recipe),
         "settings": as_values(settings), "held_out_documents": {k: len(v) for k, v in judged.items()},
@@ -206,9 +208,9 @@ def _write_corpora(
     works: Mapping[str, Path], language: str, target: Path, judged: Sequence[str], settings: AblateSettings
 ) -> int:
     """Write one language's training and held-out text for every run; give the bytes that each trains on."""
-    barred = Barred.of(judged)
-    documents = {name: usable(work, language, barred) for name, work in works.items()}
-    smaller = min(size_of(mine) for mine in documents.values())
+    barred = HeldOutWindows.of(judged)
+    documents = {name: usable_documents(work, language, barred) for name, work in works.items()}
+    smaller = min(bytes_of(mine) for mine in documents.values())
     budget = min(smaller, settings.bytes) if settings.bytes else smaller
     for seed in range(settings.seeds):
         for name, mine in documents.items():
@@ -222,28 +224,28 @@ def _write_corpora(
 def _tokenizer(target: Path, languages: Sequence[str], settings: AblateSettings) -> Path:
     """One tokenizer, of equal shares of both corpora."""
     sources = {
-        language: [path for name in ("first-0", "second-0") for path in corpus.shards(target / name, language, "train")]
+        language: [
+            path for name in ("first-0", "second-0") for path in corpus.shard_paths(target / name, language, "train")
+        ]
         for language in languages
     }
-    trained = tok.train(sources, TokenizerSettings(vocabulary=settings.vocabulary, budget_mb=50, repeat=1))
-    tok.save(trained, target / "tokenizer")
+    trained = train_tokenizer(sources, TokenizerSettings(vocabulary=settings.vocabulary, budget_mb=50, repeat=1))
+    save_tokenizer(trained, target / "tokenizer")
     return target / "tokenizer"
 
 
 def _one_run(work: Path, languages: Sequence[str], tokenizer: Path, recipe: Recipe) -> dict[str, float]:
     """Train one model on one corpus, and judge it on all of the held-out text. The run is a work folder as any."""
-    sources, places = {}, corpus.places(work, languages)
+    sources, places = {}, corpus.run_folders(work, languages)
     for language in languages:
-        splits = {split: corpus.shards(work, language, split) for split in corpus.SPLITS}
-        tokens.write(splits, tok.load(tokenizer), language, places.tokens / language, tokens.TokensSettings())
+        splits = {split: corpus.shard_paths(work, language, split) for split in corpus.SPLITS}
+        write_token_shards(splits, load_tokenizer(tokenizer), language, places.tokens / language, TokensSettings())
         sources[language] = places.tokens / language
-    if not train(recipe, sources, tokenizer, places.model, lambda text: None).finished:
+    if not train_decoder(recipe, sources, tokenizer, places.model, lambda text: None).finished:
         raise TrainingFailed(f"{places.model} was stopped before its end: the same command goes on from there")
-    model, _ = checkpoint.load_model(places.model)
+    model, _ = checkpoint.load_decoder(places.model)
     return {
-        language: evaluate.bits_per_byte(
-            model, tokens.TokenShards(folder, "validation"), recipe.length, 1 << 60
-        ).bits_per_byte
+        language: held_out.bits_per_byte(model, TokenShards(folder, "validation"), recipe.length, 1 << 60).bits_per_byte
         for language, folder in sources.items()
     }
 
@@ -256,4 +258,6 @@ def _render(found: Mapping[str, _Comparison]) -> tuple[str, str]:
     ]
     head = ["language", "first", "second", "second - first", "95 % interval", "seeds", "better"]
     bars = {k: {"first": mean(c.first), "second": mean(c.second)} for k, c in found.items()}
-    return picture.table(head, rows), picture.bars("Held-out text, lower is better", "bits per byte", bars)
+    return picture.markdown_table(head, rows), picture.draw_bars(
+        "Held-out text, lower is better", "bits per byte", bars
+    )

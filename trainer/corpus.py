@@ -18,7 +18,7 @@ SPLITS = ("train", "validation")
 
 
 @dataclass(frozen=True)
-class _Places:
+class _RunFolders:
     """Where the trainer reads and writes for one run."""
 
     tokenizer: Path
@@ -26,15 +26,15 @@ class _Places:
     model: Path
 
 
-def places(work: Path, languages: Sequence[str]) -> _Places:
+def run_folders(work: Path, languages: Sequence[str]) -> _RunFolders:
     """The folders of a run: below the language for one language, below `work` for several."""
     if not languages:
         raise InputError("no language named")
     home = work / languages[0] if len(set(languages)) == 1 else work
-    return _Places(home / "tokenizer", home / "tokens", home / "model")
+    return _RunFolders(home / "tokenizer", home / "tokens", home / "model")
 
 
-def shards(work: Path, language: str, split: str) -> list[Path]:
+def shard_paths(work: Path, language: str, split: str) -> list[Path]:
     """The final shards of one language and split, in order. Raises InputError where there are none."""
     folder = work / language / "shards" / split
     found = sorted(folder.glob("data-*.arrow"))
@@ -45,7 +45,7 @@ def shards(work: Path, language: str, split: str) -> list[Path]:
     return found
 
 
-def _has_shards(work: Path, language: str) -> bool:
+def has_shards(work: Path, language: str) -> bool:
     """Whether the pipeline was run for a language here."""
     return any((work / language / "shards" / "train").glob("data-*.arrow"))
 

@@ -37,12 +37,12 @@ def _fit_of(size: int) -> _Fit:
     return next(fit for fit in FITS if size <= fit.limit)
 
 
-def fitted(work: Path, languages: Sequence[str]) -> Mapping[str, dict[str, Any]]:
+def demo_settings(work: Path, languages: Sequence[str]) -> Mapping[str, dict[str, Any]]:
     """Settings of the groups tokenizer, tokens and train for the training text of these languages.
 
     Raises InputError where a language has no shards.
     """
-    fit = _fit_of(sum(corpus.text_bytes(corpus.shards(work, language, "train")) for language in languages))
+    fit = _fit_of(sum(corpus.text_bytes(corpus.shard_paths(work, language, "train")) for language in languages))
     return {
         "tokenizer": {"vocabulary": fit.vocabulary},
         "tokens": {"copies": fit.copies, "dropout": fit.merges},

@@ -18,7 +18,7 @@ from roots.errors import InputError
 from roots.shards import publish, temporary_name, write_text
 from trainer import picture
 from trainer.model import checkpoint
-from trainer.tokenizer import byte_level_bpe as tok
+from trainer.tokenizer.files import BEGIN_ID, END_ID, PAD_ID, UNKNOWN_ID, load_tokenizer, tokenizer_digest
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
@@ -47,26 +47,26 @@ def _configuration(shape: Mapping[str, Any], length: int) -> dict[str, Any]:
         "hidden_dropout": 0.0,
         "attention_dropout": 0.0,
         "seq_length": length,
-        "unk_token_id": tok.UNKNOWN,
-        "bos_token_id": tok.BEGIN,
-        "eos_token_id": tok.END,
-        "pad_token_id": tok.PAD,
+        "unk_token_id": UNKNOWN_ID,
+        "bos_token_id": BEGIN_ID,
+        "eos_token_id": END_ID,
+        "pad_token_id": PAD_ID,
         "tie_word_embeddings": True,
         "dtype": "float32",
         "torch_dtype": "float32",
     }
 
 
-def export(
+def export_model(
     run: Path, tokenizer: Path, target: Path, settings: ExportSettings, report: Mapping[str, Any] | None = None
 ) -> Path:
     """Write the newest checkpoint of a run, with its tokenizer, as a Hugging Face model folder; give that folder.
 
     `report` is the result of `evaluation.evaluate.evaluate`, for the card. Raises InputError for a foreign tokenizer.
     """
-    path = checkpoint.find(run)
+    path = checkpoint.find_checkpoint(run)
     state = checkpoint.read_state(path)
-    if tok.identity(tok.load(tokenizer)) != state["tokenizer"]:
+    if tokenizer_digest(load_tokenizer(tokenizer)) != state["tokenizer"]:
         raise InputError(f"{tokenizer} is not the tokenizer of {run}")
     target.mkdir(parents=True, exist_ok=True)
     for name in _TOKENIZER_FILES:
@@ -74,10 +74,10 @@ def export(
         shutil.copyfile(tokenizer / name, temporary)
         publish(temporary, target / name)
     write_text(target / "config.json", json.dumps(_configuration(state["shape"], state["length"]), indent=1) + "\n")
-    ids = {"bos_token_id": tok.BEGIN, "eos_token_id": tok.END, "pad_token_id": tok.PAD}
+    ids = {"bos_token_id": BEGIN_ID, "eos_token_id": END_ID, "pad_token_id": PAD_ID}
     write_text(target / "generation_config.json", json.dumps(ids, indent=1) + "\n")
     write_text(target / "LICENSE", licence_text(settings))
-    write_text(target / "README.md", card(state, settings, report))
+    write_text(target / "README.md", model_card(state, settings, report))
     temporary = temporary_name(target / "model.safetensors")
     save_file(load_file(path / "model.safetensors"), temporary, metadata={"format": "pt"})
     publish(temporary, target / "model.safetensors")
@@ -99,7 +99,7 @@ def licence_text(settings: ExportSettings) -> str:
     return texts[0]
 
 
-def card(state: Mapping[str, Any], settings: ExportSettings, report: Mapping[str, Any] | None) -> str:
+def model_card(state: Mapping[str, Any], settings: ExportSettings, report: Mapping[str, Any] | None) -> str:
     """The model card: what the model is, what it was trained on, what it scores, what it is not for."""
     shape, recipe = state["shape"], state["recipe"]
     languages = sorted(report["languages"]) if report else []
@@ -121,7 +121,7 @@ def card(state: Mapping[str, Any], settings: ExportSettings, report: Mapping[str
             for language, entry in sorted(report["languages"].items())
         ]
         parts.append("## Held-out text\n")
-        parts.append(picture.table(["language", "bits per byte", "bytes", "documents"], rows))
+        parts.append(picture.markdown_table(["language", "bits per byte", "bytes", "documents"], rows))
     parts.append(
         "## Limits\n\nA small language model trained on web text: it makes things up, repeats what is biased or "
         "hurtful in its sources, and is no source of facts. The licence covers the weights; the texts belong to their "

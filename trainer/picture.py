@@ -10,8 +10,8 @@ from html import escape
 Point = tuple[float, float]
 
 _COLOURS = ("#1b6ca8", "#d1495b", "#3a7d44", "#edae49", "#6a4c93", "#00798c", "#8d5b4c", "#555555")
-WIDTH, HEIGHT = 760, 420
-_LEFT, RIGHT, TOP, BOTTOM = 70, 20, 40, 50
+WIDTH, _HEIGHT = 760, 420
+_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 40, 50
 
 
 def _ticks(low: float, high: float, wanted: int = 6) -> list[float]:
@@ -26,7 +26,7 @@ def _ticks(low: float, high: float, wanted: int = 6) -> list[float]:
 
 
 def _frame(title: str, x_label: str, y_label: str, width: int, height: int) -> list[str]:
-    middle = (_LEFT + width - RIGHT) / 2
+    middle = (_LEFT + width - _RIGHT) / 2
     return [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         'font-family="sans-serif" font-size="12">',
@@ -37,7 +37,7 @@ def _frame(title: str, x_label: str, y_label: str, width: int, height: int) -> l
     ]
 
 
-def curves(title: str, x_label: str, y_label: str, lines: Mapping[str, Sequence[Point]]) -> str:
+def draw_curves(title: str, x_label: str, y_label: str, lines: Mapping[str, Sequence[Point]]) -> str:
     """An SVG with one curve a name. Points that are not finite are left out; no points give an empty frame."""
     clean = {name: [(x, y) for x, y in line if math.isfinite(x) and math.isfinite(y)] for name, line in lines.items()}
     points = [point for line in clean.values() for point in line] or [(0.0, 0.0)]
@@ -47,50 +47,50 @@ def curves(title: str, x_label: str, y_label: str, lines: Mapping[str, Sequence[
 
     def place(x: float, y: float) -> tuple[float, float]:
         return (
-            _LEFT + (x - x_low) / x_span * (WIDTH - _LEFT - RIGHT),
-            HEIGHT - BOTTOM - (y - y_low) / y_span * (HEIGHT - TOP - BOTTOM),
+            _LEFT + (x - x_low) / x_span * (WIDTH - _LEFT - _RIGHT),
+            _HEIGHT - _BOTTOM - (y - y_low) / y_span * (_HEIGHT - _TOP - _BOTTOM),
         )
 
-    parts = _frame(title, x_label, y_label, WIDTH, HEIGHT)
+    parts = _frame(title, x_label, y_label, WIDTH, _HEIGHT)
     for value in _ticks(y_low, y_high):
         _, y = place(x_low, value)
-        parts.append(f'<line x1="{_LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>')
+        parts.append(f'<line x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>')
         parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:g}</text>')
     for value in _ticks(x_low, x_high):
         x, _ = place(value, y_low)
-        parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{value:g}</text>')
+        parts.append(f'<text x="{x:.1f}" y="{_HEIGHT - _BOTTOM + 16}" text-anchor="middle">{value:g}</text>')
     for index, (name, line) in enumerate(clean.items()):
         colour = _COLOURS[index % len(_COLOURS)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in line))
         parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="1.6" points="{path}"/>')
         parts.append(
-            f'<text x="{WIDTH - RIGHT - 6}" y="{TOP + 14 + 15 * index}" text-anchor="end" '
+            f'<text x="{WIDTH - _RIGHT - 6}" y="{_TOP + 14 + 15 * index}" text-anchor="end" '
             f'fill="{colour}">{escape(name)}</text>'
         )
     return "\n".join([*parts, "</svg>", ""])
 
 
-def bars(title: str, x_label: str, rows: Mapping[str, Mapping[str, float]]) -> str:
+def draw_bars(title: str, x_label: str, rows: Mapping[str, Mapping[str, float]]) -> str:
     """An SVG of horizontal bars: one group a row, one bar a series, in the order given."""
     series = list(dict.fromkeys(name for values in rows.values() for name in values))
     thick = 9
     group = thick * max(1, len(series)) + 6
-    height = TOP + BOTTOM + group * len(rows) + 14 * len(series)
+    height = _TOP + _BOTTOM + group * len(rows) + 14 * len(series)
     top = (
         max((value for values in rows.values() for value in values.values() if math.isfinite(value)), default=1.0)
         or 1.0
     )
     parts = _frame(title, x_label, "", WIDTH, height)
-    scale = (WIDTH - _LEFT - RIGHT - 40) / top
+    scale = (WIDTH - _LEFT - _RIGHT - 40) / top
     for value in _ticks(0.0, top):
         x = _LEFT + value * scale
-        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{height - BOTTOM}" stroke="#ddd"/>')
-        parts.append(f'<text x="{x:.1f}" y="{height - BOTTOM + 16}" text-anchor="middle">{value:g}</text>')
+        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{height - _BOTTOM}" stroke="#ddd"/>')
+        parts.append(f'<text x="{x:.1f}" y="{height - _BOTTOM + 16}" text-anchor="middle">{value:g}</text>')
     for at, name in enumerate(series):
-        line = TOP + 12 + 14 * at
+        line = _TOP + 12 + 14 * at
         colour = _COLOURS[at % len(_COLOURS)]
-        parts.append(f'<text x="{WIDTH - RIGHT}" y="{line}" text-anchor="end" fill="{colour}">{escape(name)}</text>')
-    y = float(TOP + 14 * len(series))
+        parts.append(f'<text x="{WIDTH - _RIGHT}" y="{line}" text-anchor="end" fill="{colour}">{escape(name)}</text>')
+    y = float(_TOP + 14 * len(series))
     for row, values in rows.items():
         parts.append(f'<text x="{_LEFT - 6}" y="{y + group / 2:.1f}" text-anchor="end">{escape(row)}</text>')
         for at, name in enumerate(series):
@@ -106,7 +106,7 @@ def bars(title: str, x_label: str, rows: Mapping[str, Mapping[str, float]]) -> s
     return "\n".join([*parts, "</svg>", ""])
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A Markdown table; floats with three significant digits, None as a dash."""
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]

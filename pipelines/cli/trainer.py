@@ -46,7 +46,7 @@ def _values(group: str, work: Path, names: Sequence[str], options: Mapping[str, 
     own = only_group(group, options["pairs"], options["config"])
     if options["preset"] != "demo":
         return {**own, "preset": options["preset"]} if options["preset"] and group == "train" else own
-    return {**_trainer("demo").fitted(work, names)[group], **own}
+    return {**_trainer("demo").demo_settings(work, names)[group], **own}
 
 
 def _write(folder: Path, name: str, table: str, picture: str, values: Any) -> None:
@@ -75,14 +75,14 @@ def tokenizer_train(
     Example:
       roots tokenizer train work --lang "fr sw" --set tokenizer.vocabulary=32768
     """
-    module, corpus = _trainer("tokenizer"), _trainer("corpus")
+    module, corpus = _trainer("tokenizer.training"), _trainer("corpus")
     names = split_codes(codes)
     settings = build(module.TokenizerSettings, _values("tokenizer", work, names, options), "tokenizer")
-    sources = {name: corpus.shards(work, name, "train") for name in names}
-    lines = _trainer("fertility").read_parallel(parallel) if parallel else None
-    trained = module.train(sources, settings, lines)
-    folder = target or corpus.places(work, names).tokenizer
-    module.save(trained, folder)
+    sources = {name: corpus.shard_paths(work, name, "train") for name in names}
+    lines = _trainer("tokenizer.fertility").read_parallel(parallel) if parallel else None
+    trained = module.train_tokenizer(sources, settings, lines)
+    folder = target or corpus.run_folders(work, names).tokenizer
+    _trainer("tokenizer.files").save_tokenizer(trained, folder)
     said = trained.report
     click.echo(
         f"{folder}: {said['tokens']:,} tokens, {said['mb_per_second']} MB/s ({said['mb_per_cpu_second']} a core), "
@@ -113,18 +113,19 @@ def tokenizer_eval(
     Example:
       roots tokenizer eval work/fr/tokenizer --parallel flores
     """
-    module, fertility = _trainer("tokenizer"), _trainer("fertility")
-    loaded = {name: module.find(name) for name in tokenizers}
+    module, fertility = _trainer("tokenizer.training"), _trainer("tokenizer.fertility")
+    files = _trainer("tokenizer.files")
+    loaded = {name: files.find_tokenizer(name) for name in tokenizers}
     lines = fertility.read_parallel(parallel)
     alone = None
     if monolingual is not None:
         corpus = _trainer("corpus")
         known = [code for code in sorted(lines) if corpus.has_shards(monolingual, code)]
-        size = module.padded(loaded[tokenizers[0]].get_vocab_size())
-        sources = {code: corpus.shards(monolingual, code, "train") for code in known}
-        alone = module.monolingual(sources, module.TokenizerSettings(vocabulary=size))
-    found = fertility.evaluate(loaded, lines, list(treebanks), alone)
-    rendered, picture = fertility.render(found)
+        size = files.padded_rows(loaded[tokenizers[0]].get_vocab_size())
+        sources = {code: corpus.shard_paths(monolingual, code, "train") for code in known}
+        alone = module.train_monolingual(sources, module.TokenizerSettings(vocabulary=size))
+    found = fertility.compare_tokenizers(loaded, lines, list(treebanks), alone)
+    rendered, picture = fertility.render_comparison(found)
     _write(target, "tokenizer", rendered, picture, found)
 
 
@@ -142,14 +143,14 @@ def tokens(work: Path, codes: Sequence[str], tokenizer: Path | None, **options: 
     Example:
       roots tokens work --lang fr
     """
-    module, corpus = _trainer("tokens"), _trainer("corpus")
+    module, corpus = _trainer("data.token_shards"), _trainer("corpus")
     names = split_codes(codes)
     settings = build(module.TokensSettings, _values("tokens", work, names, options), "tokens")
-    places = corpus.places(work, names)
-    loaded = _trainer("tokenizer").load(tokenizer or places.tokenizer)
+    places = corpus.run_folders(work, names)
+    loaded = _trainer("tokenizer.files").load_tokenizer(tokenizer or places.tokenizer)
     for name in names:
-        sources = {split: corpus.shards(work, name, split) for split in corpus.SPLITS}
-        sidecar = module.write(sources, loaded, name, places.tokens / name, settings)
+        sources = {split: corpus.shard_paths(work, name, split) for split in corpus.SPLITS}
+        sidecar = module.write_token_shards(sources, loaded, name, places.tokens / name, settings)
         click.echo(f"{places.tokens / name}: {sum(f['tokens'] for f in sidecar['files'].values()):,} tokens")
 
 
@@ -167,12 +168,12 @@ def train(work: Path, codes: Sequence[str], target: Path | None, **options: Any)
     Example:
       roots train work --lang fr --preset demo
     """
-    module, corpus = _trainer("train"), _trainer("corpus")
+    module, corpus = _trainer("training.train"), _trainer("corpus")
     names = split_codes(codes)
-    recipe = _trainer("recipe").recipe_for(_values("train", work, names, options))
-    places = corpus.places(work, names)
+    recipe = _trainer("training.recipe").recipe_for(_values("train", work, names, options))
+    places = corpus.run_folders(work, names)
     sources = {name: places.tokens / name for name in names}
-    result = module.train(recipe, sources, places.tokenizer, target or places.model, click.echo)
+    result = module.train_decoder(recipe, sources, places.tokenizer, target or places.model, click.echo)
     said = f"step {result.step}, {result.tokens:,} tokens, {result.seconds:.0f} s, {result.cpu_seconds:.0f} s of CPU"
     click.echo(f"{target or places.model}: {said}, picture loss.svg")
 
@@ -190,9 +191,13 @@ def evaluate(work: Path, codes: Sequence[str], run: Path | None, **options: Any)
     Example:
       roots evaluate work --lang fr
     """
-    settings = one_group(_trainer("evaluate").EvaluateSettings, "evaluate", options["pairs"], options["config"])
+    settings = one_group(
+        _trainer("evaluation.held_out").EvaluateSettings, "evaluate", options["pairs"], options["config"]
+    )
     names = split_codes(codes)
-    found = _trainer("report").evaluate_run(run or _trainer("corpus").places(work, names).model, work, names, settings)
+    found = _trainer("evaluation.report").evaluate_run(
+        run or _trainer("corpus").run_folders(work, names).model, work, names, settings
+    )
     click.echo(found["table"])
 
 
@@ -212,11 +217,11 @@ def export(work: Path, codes: Sequence[str], run: Path | None, target: Path, **o
     """
     module = _trainer("export")
     settings = one_group(module.ExportSettings, "export", options["pairs"], options["config"])
-    places = _trainer("corpus").places(work, split_codes(codes))
+    places = _trainer("corpus").run_folders(work, split_codes(codes))
     run = run or places.model
     report = run / "evaluation.json"
     values = json.loads(report.read_text(encoding="utf-8")) if report.is_file() else None
-    click.echo(module.export(run, places.tokenizer, target, settings, values))
+    click.echo(module.export_model(run, places.tokenizer, target, settings, values))
 
 
 @click.command()
@@ -236,8 +241,8 @@ def ablate(first: Path, second: Path, codes: Sequence[str], target: Path, **opti
     module = _trainer("ablate")
     values = only_groups(("ablate", "train"), options["pairs"], options["config"])
     settings = build(module.AblateSettings, values["ablate"], "ablate")
-    recipe = _trainer("recipe").recipe_for(values["train"])
-    found = module.ablate(first, second, split_codes(codes), target, recipe, settings, click.echo)
+    recipe = _trainer("training.recipe").recipe_for(values["train"])
+    found = module.ablate_corpora(first, second, split_codes(codes), target, recipe, settings, click.echo)
     click.echo(found.get("table", f"{target}: see its table and picture"))
 
 
@@ -257,11 +262,11 @@ def memorization(work: Path, code: str, beside: Path | None, target: Path, **opt
     """
     corpus = _trainer("corpus")
     settings = one_group(
-        _trainer("memorization").MemorizationSettings, "memorization", options["pairs"], options["config"]
+        _trainer("evaluation.memorization").MemorizationSettings, "memorization", options["pairs"], options["config"]
     )
-    works = {folder.name: corpus.places(folder, [code]) for folder in (work, beside) if folder}
+    works = {folder.name: corpus.run_folders(folder, [code]) for folder in (work, beside) if folder}
     runs = {name: (places.model, places.tokens) for name, places in works.items()}
-    click.echo(_trainer("report").memorization_of(runs, code, target, settings)["table"])
+    click.echo(_trainer("evaluation.report").memorization_of(runs, code, target, settings)["table"])
 
 
 COMMANDS: dict[str, click.Command] = {

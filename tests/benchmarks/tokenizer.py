@@ -36,9 +36,10 @@ from tokenizers import Tokenizer
 from roots.schema import DOCUMENT
 from roots.settings import build
 from trainer import corpus, picture
-from trainer.tokenizer import byte_level_bpe as tokenizer
 from trainer.tokenizer import fertility
-from trainer.tokenizer.byte_level_bpe import TokenizerSettings
+from trainer.tokenizer.feedback import count_tokens
+from trainer.tokenizer.files import save_tokenizer
+from trainer.tokenizer.training import TokenizerSettings, TrainedTokenizer, train_monolingual, train_tokenizer
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 SIZES = (8_192, 16_384, 32_768)  # rows of monolingual tokenizers; the common one's size comes to them
@@ -64,7 +65,7 @@ def shards(work: Path) -> dict[str, list[Path]]:
         table = pa.Table.from_pylist([blank | {"id": row["id"], "text": row["text"]} for row in rows], DOCUMENT)
         with pa.OSFile(str(target), "wb") as file, pa.ipc.new_stream(file, DOCUMENT) as stream:
             stream.write_table(table, max_chunksize=1024)
-        made[language] = corpus.shards(work, language, "train")
+        made[language] = corpus.shard_paths(work, language, "train")
     return made
 
 
@@ -93,13 +94,13 @@ def alone(
     sizes = sorted({*SIZES, settings.vocabulary // EIGHTH, settings.vocabulary})
     for language in sorted(sources):
         bank = DATA / "ud_fertility" / f"{language}_pud-ud-test.conllu.gz"
-        words = list(fertility.read_words(bank)) if bank.is_file() else []
-        mine = tokenizer.cost(common, judged[language])
+        words = list(fertility.read_treebank(bank)) if bank.is_file() else []
+        mine = count_tokens(common, judged[language])
         beside, own_words = [], {}
         for size in sizes:
             bare = replace(settings, vocabulary=size, repeat=1, reserved=0)
-            own = tokenizer.monolingual({language: sources[language]}, bare)[language]
-            beside.append(Beside(size, own.get_vocab_size(), mine / tokenizer.cost(own, judged[language])))
+            own = train_monolingual({language: sources[language]}, bare)[language]
+            beside.append(Beside(size, own.get_vocab_size(), mine / count_tokens(own, judged[language])))
             own_words[size] = fertility.fertility(own, words).fertility if words else "-"
         found[language] = beside
         rows.append(
@@ -110,7 +111,7 @@ def alone(
         )  # fmt: skip
     head = ["language", "text", *(f"over {size:,} rows (tokens there are)" for size in sizes), "text suffices",
             "fertility", "of its own eighth", "of its own, as large"]  # fmt: skip
-    return picture.table(head, rows), found
+    return picture.markdown_table(head, rows), found
 
 
 def report_on_alone(found: Mapping[str, list[Beside]], vocabulary: int) -> bool:
@@ -129,7 +130,7 @@ def report_on_alone(found: Mapping[str, list[Beside]], vocabulary: int) -> bool:
     return fine
 
 
-def report_on(trained: tokenizer.Trained, fair: Mapping[str, Any]) -> bool:
+def report_on(trained: TrainedTokenizer, fair: Mapping[str, Any]) -> bool:
     """Print what was promised and what was met; whether all was."""
     said = trained.report
     held = [
@@ -162,13 +163,13 @@ def main(pairs: list[str]) -> None:
     out = Path(os.environ.get("OUT") or tempfile.mkdtemp())
     with tempfile.TemporaryDirectory() as folder:
         sources = shards(Path(folder))
-        trained = tokenizer.train(sources, settings, fertility.read_parallel(parallel, "even"))
-        tokenizer.save(trained, out)
+        trained = train_tokenizer(sources, settings, fertility.read_parallel(parallel, "even"))
+        save_tokenizer(trained, out)
         judged = {k: v for k, v in fertility.read_parallel(parallel, "odd").items() if k in sources}
         beside, owns = alone(trained.tokenizer, {key: sources[key] for key in compared}, judged, settings)
         banks = sorted((DATA / "ud_fertility").glob("*pud-ud-test.conllu.gz"))
-        found = fertility.evaluate({"roots": trained.tokenizer}, judged, banks)
-    markdown, svg = fertility.render(found)
+        found = fertility.compare_tokenizers({"roots": trained.tokenizer}, judged, banks)
+    markdown, svg = fertility.render_comparison(found)
     (out / "fertility.md").write_text(f"{markdown}\n{beside}", encoding="utf-8")
     (out / "fertility.svg").write_text(svg, encoding="utf-8")
     print(f"{markdown}\n{beside}")

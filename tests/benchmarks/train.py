@@ -10,7 +10,7 @@ interleaved; medians are printed. With one thread the clock is the process's CPU
 do not count; with more it is the wall's. What was promised is printed with what was met; the exit code is 1 where
 something was missed. Without a GPU its part says so.
 
-Our float32 products are oneDNN's (trainer/model/products.py). Where MKL is slow that is most of our lead:
+Our float32 products are oneDNN's (trainer/model/matmul.py). Where MKL is slow that is most of our lead:
 so ours stands there a second time, on the products that torch takes and the others have ("ours, MKL's products").
 bfloat16 is held against our own float32 on the faster ones; what it gains over MKL's stands beside it. Freed memory
 stays in the process (roots/process.py), so the others have the good of that too.
@@ -36,16 +36,16 @@ from torch import Tensor, nn
 
 from roots.process import keep_all
 from trainer import picture
-from trainer.data import tokens
 from trainer.data.feed import Feed
+from trainer.data.token_shards import SIDECAR, TokenShards, token_schema
 from trainer.model import attention
-from trainer.model.decoder import empty
-from trainer.model.presets import PRESETS, Shape
-from trainer.training.optim import Optimiser
+from trainer.model.decoder import empty_model
+from trainer.model.shapes import SHAPES, Shape
+from trainer.training.optimiser import Optimiser
 from trainer.training.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[2]
-SHAPE = PRESETS["small"]
+SHAPE = SHAPES["small"]
 NANOGPT = 0.98  # times its tokens a second, at every length
 BLOOM = {512: 1.1, 2048: 1.7}  # times transformers', in float32
 BF16 = 1.6  # times our own in float32
@@ -97,8 +97,10 @@ class Plain(nn.Module):
 def ours(
     shape: Shape, length: int, bf16: bool, device: torch.device, recompute: bool = False, fast: bool = False
 ) -> Step:
-    kernel = attention.choose("auto", device, torch.bfloat16 if bf16 else torch.float32, shape.heads, shape.head_dim)
-    model = empty(shape, kernel, device, recompute)
+    kernel = attention.choose_kernel(
+        "auto", device, torch.bfloat16 if bf16 else torch.float32, shape.heads, shape.head_dim
+    )
+    model = empty_model(shape, kernel, device, recompute)
     model.init_weights(0)
     optimiser = Optimiser(model, Recipe(length=length, batch_tokens=length), masters=bf16)
     if device.type == "cpu":
@@ -197,7 +199,7 @@ def cpu(lengths: list[int], rounds: int) -> list[tuple[str, float, float]]:
             notes.append(f"T={length}: bf16 over our own fp32 on MKL's products: {fast / likes[length, 'fp32']:.2f}")
     head = ["T", "dtype", "ours tok/s", "nanoGPT", "transformers Bloom", "x nanoGPT", "x Bloom", "ours, MKL's products",
             "ours GFLOP/s"]  # fmt: skip
-    print("\n".join([picture.table(head, rows), *notes]))
+    print("\n".join([picture.markdown_table(head, rows), *notes]))
     fed = feed_speed(lengths[0])
     print(f"feed: {fed / 1e6:.0f} million tokens/s of one core, at T={lengths[0]}")
     held.append(("the feed, x 100 times the fastest step", fed * FEED / max(own.values()), 1.0))
@@ -216,7 +218,7 @@ def feed_speed(length: int, documents: int = 4_000) -> float:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "train" / "data-00000-of-00001.arrow"
         path.parent.mkdir()
-        columns = tokens.schema(16)
+        columns = token_schema(16)
         lists = pa.LargeListArray.from_arrays(pa.array(starts), pa.array(ids))
         rest = [pa.array([str(i) for i in range(documents)]), pa.array(["xx"] * documents),
                 pa.array(sizes.astype(np.uint32))]  # fmt: skip
@@ -224,8 +226,8 @@ def feed_speed(length: int, documents: int = 4_000) -> float:
             writer.write_batch(pa.RecordBatch.from_arrays([lists, *rest], schema=columns))
         sidecar = {"language": "xx", "tokenizer": "", "rows": SHAPE.vocabulary,
                    "files": {"train/data-00000-of-00001.arrow": {"sha256": ""}}}  # fmt: skip
-        (Path(folder) / tokens.SIDECAR).write_text(json.dumps(sidecar), encoding="utf-8")
-        feed = Feed([tokens.TokenShards(Path(folder), "train")], length)
+        (Path(folder) / SIDECAR).write_text(json.dumps(sidecar), encoding="utf-8")
+        feed = Feed([TokenShards(Path(folder), "train")], length)
         made, start = 0, time.process_time()
         while time.process_time() - start < 1:
             made += feed.batch(np.arange(made // length, made // length + 32)).tokens.size
@@ -284,7 +286,7 @@ def gpu() -> list[tuple[str, float, float]]:
     print(f"{name}, torch {torch.__version__}: bfloat16 matrix products {peak / 1e12:.0f} TFLOP/s")
     rows, held = [], []
     for preset, batch in (("125m", 32), ("350m", 16), ("1b", 8)):
-        shape = PRESETS[preset]
+        shape = SHAPES[preset]
         torch.cuda.reset_peak_memory_stats()
         step = ours(shape, 2048, True, device, fast=True)
         ids = torch.randint(0, shape.vocabulary, (batch, 2048), device=device)
@@ -300,7 +302,11 @@ def gpu() -> list[tuple[str, float, float]]:
         held.append((f"{preset}, share of matrix rate", speed * work / peak, GPU_TOKENS[preset] * work / H100_MATRICES))
         del step
         torch.cuda.empty_cache()
-    print(picture.table(["preset", "tokens/s", "share of measured matrix rate (causal)", "peak memory GiB"], rows))
+    print(
+        picture.markdown_table(
+            ["preset", "tokens/s", "share of measured matrix rate (causal)", "peak memory GiB"], rows
+        )
+    )
     kernels(device)
     return held
 
@@ -322,7 +328,7 @@ def kernels(device: torch.device) -> None:
                     rows.append([width, length, name, useful / ms / 1e9, error])
                 except (RuntimeError, NotImplementedError) as reason:
                     rows.append([width, length, name, None, str(reason).splitlines()[0][:60]])
-    print(picture.table(["head width", "T", "kernel", "TFLOP/s", "error against float64"], rows))
+    print(picture.markdown_table(["head width", "T", "kernel", "TFLOP/s", "error against float64"], rows))
 
 
 def main() -> None:

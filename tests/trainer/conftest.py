@@ -5,6 +5,9 @@ import pyarrow as pa
 import pytest
 
 from roots.schema import DOCUMENT
+from trainer.data.token_shards import TokensSettings, write_token_shards
+from trainer.tokenizer.files import load_tokenizer, save_tokenizer
+from trainer.tokenizer.training import TokenizerSettings, train_tokenizer
 
 
 @pytest.fixture(scope="session")
@@ -36,8 +39,6 @@ def world(tmp_path_factory: pytest.TempPathFactory, write_shards: Callable[..., 
     import random
 
     from trainer import corpus
-    from trainer.data import tokens
-    from trainer.tokenizer import byte_level_bpe as tok
 
     work = tmp_path_factory.mktemp("trained")
     rng = random.Random(0)
@@ -47,10 +48,12 @@ def world(tmp_path_factory: pytest.TempPathFactory, write_shards: Callable[..., 
             starts = [[rng.randrange(len(words)) for _ in range(rng.randrange(2, 9))] for _ in range(count)]
             texts = [". ".join(" ".join(words[s:] + words[:s]) for s in starts_) for starts_ in starts]
             write_shards(work / language, texts, split)
-    sources = {language: corpus.shards(work, language, "train") for language in SENTENCES}
-    tok.save(tok.train(sources, tok.TokenizerSettings(vocabulary=384, reserved=8, budget_mb=1)), work / "tokenizer")
+    sources = {language: corpus.shard_paths(work, language, "train") for language in SENTENCES}
+    save_tokenizer(
+        train_tokenizer(sources, TokenizerSettings(vocabulary=384, reserved=8, budget_mb=1)), work / "tokenizer"
+    )
     for language in SENTENCES:
-        splits = {split: corpus.shards(work, language, split) for split in corpus.SPLITS}
-        tokenizer = tok.load(work / "tokenizer")
-        tokens.write(splits, tokenizer, language, work / "tokens" / language, tokens.TokensSettings())
+        splits = {split: corpus.shard_paths(work, language, split) for split in corpus.SPLITS}
+        tokenizer = load_tokenizer(work / "tokenizer")
+        write_token_shards(splits, tokenizer, language, work / "tokens" / language, TokensSettings())
     return work

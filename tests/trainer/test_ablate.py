@@ -10,9 +10,9 @@ import torch
 from roots.errors import InputError, SettingsError, TrainingFailed
 from roots.settings import build
 from trainer import ablate
-from trainer.model.presets import PRESETS, Shape
+from trainer.model.shapes import SHAPES, Shape
 from trainer.training.recipe import Recipe
-from trainer.training.train import Result
+from trainer.training.train import TrainingResult
 
 RECIPE = Recipe(
     length=32, tokens=60 * 512, batch_tokens=512, save_every=1000, evaluate_every=0, attention="key_bias", lr=5e-3,
@@ -66,10 +66,10 @@ def corpora(tmp_path_factory, write_shards):
 
 def test_the_better_corpus_is_found(corpora, tmp_path, monkeypatch):
     torch.set_num_threads(1)
-    monkeypatch.setattr("trainer.model.presets.PRESETS", {**PRESETS, "demo": Shape(1, 32, 4, 384)})
+    monkeypatch.setattr("trainer.model.shapes.SHAPES", {**SHAPES, "demo": Shape(1, 32, 4, 384)})
     settings = ablate.AblateSettings(seeds=2, vocabulary=512, held_out_bytes=1500)
     said = []
-    found = ablate.ablate(corpora / "noisy", corpora / "clean", ["fr"], tmp_path, RECIPE, settings, said.append)
+    found = ablate.ablate_corpora(corpora / "noisy", corpora / "clean", ["fr"], tmp_path, RECIPE, settings, said.append)
     entry = found["languages"]["fr"]
     assert entry["difference"] < -0.2
     assert entry["low"] < entry["difference"] < entry["high"]
@@ -80,32 +80,32 @@ def test_the_better_corpus_is_found(corpora, tmp_path, monkeypatch):
 
 
 def test_both_get_the_same_bytes_and_nothing_of_the_held_out_text(corpora):
-    judged = ablate.held_out([corpora / "clean", corpora / "noisy"], "fr", 1500)
+    judged = ablate.held_out_texts([corpora / "clean", corpora / "noisy"], "fr", 1500)
     assert 1400 < sum(len(text.encode()) for text in judged) < 2000
-    barred = ablate.Barred.of(judged)
+    barred = ablate.HeldOutWindows.of(judged)
     for work in (corpora / "clean", corpora / "noisy"):
-        documents = ablate.usable(work, "fr", barred)
+        documents = ablate.usable_documents(work, "fr", barred)
         texts = list(ablate.training_texts(documents, 5000, seed=3))
         assert sum(len(text.encode()) for text in texts) == 5000
         assert not {"".join(t.split()) for t in texts} & {"".join(t.split()) for t in judged}
         everything = list(ablate.training_texts(documents, 10**9, 0))
-        assert sum(len(t.encode()) for t in everything) == ablate.size_of(documents)
+        assert sum(len(t.encode()) for t in everything) == ablate.bytes_of(documents)
         assert texts != list(ablate.training_texts(documents, 5000, seed=2))
 
 
 def test_near_copies_of_held_out_text_are_not_trained_on(tmp_path, write_shards):
     story = " ".join(f"sentence {i} of a long story about river {i * 7}" for i in range(30))
     other = " ".join(f"quite another text, number {i}, on mountains {i * 3}" for i in range(30))
-    barred = ablate.Barred.of([story])
+    barred = ablate.HeldOutWindows.of([story])
     assert barred.holds(story.upper().replace(" ", "\n"))
     assert barred.holds(story.replace("river 49", "lake 50"))
     assert barred.holds(other[: len(story)] + story[:800])
     assert not barred.holds(other)
     assert not barred.holds("")
     write_shards(tmp_path / "en", [story, other, story + "!"])
-    assert [text for _, text in ablate.usable(tmp_path, "en", barred)] == [other]
+    assert [text for _, text in ablate.usable_documents(tmp_path, "en", barred)] == [other]
     write_shards(tmp_path / "en", [story, story + "!", other], "validation")
-    assert ablate.held_out([tmp_path], "en", 10**6) == [story, other]
+    assert ablate.held_out_texts([tmp_path], "en", 10**6) == [story, other]
 
 
 def test_a_cut_text_ends_with_a_whole_character():
@@ -114,26 +114,26 @@ def test_a_cut_text_ends_with_a_whole_character():
 
 
 def test_the_interval_is_students():
-    found = ablate.compare([1.00, 1.02, 0.98], [0.90, 0.93, 0.87])
+    found = ablate.compare_scores([1.00, 1.02, 0.98], [0.90, 0.93, 0.87])
     assert found.difference == pytest.approx(-0.1)
     assert found.high - found.difference == pytest.approx(4.303 * 0.01 / 3**0.5, rel=1e-3)
     assert found.verdict == "second"
-    assert ablate.compare([1.0, 1.1], [1.1, 1.0]).verdict == "no difference shown"
-    assert ablate.compare([0.9, 0.91], [1.1, 1.11]).verdict == "first"
+    assert ablate.compare_scores([1.0, 1.1], [1.1, 1.0]).verdict == "no difference shown"
+    assert ablate.compare_scores([0.9, 0.91], [1.1, 1.11]).verdict == "first"
     with pytest.raises(ValueError, match="two pairs"):
-        ablate.compare([1.0], [2.0])
+        ablate.compare_scores([1.0], [2.0])
 
 
 def test_a_run_that_was_stopped_is_not_compared(corpora, tmp_path, monkeypatch):
-    stopped = Result(3, 300, False, {}, 1.0, 1.0)
-    monkeypatch.setattr(ablate, "train", lambda *arguments: stopped)
+    stopped = TrainingResult(3, 300, False, {}, 1.0, 1.0)
+    monkeypatch.setattr(ablate, "train_decoder", lambda *arguments: stopped)
     settings = ablate.AblateSettings(seeds=2, vocabulary=512, held_out_bytes=1500)
     with pytest.raises(TrainingFailed, match="goes on"):
-        ablate.ablate(corpora / "noisy", corpora / "clean", ["fr"], tmp_path, RECIPE, settings)
+        ablate.ablate_corpora(corpora / "noisy", corpora / "clean", ["fr"], tmp_path, RECIPE, settings)
 
 
 def test_bad_comparisons_are_refused(corpora, tmp_path):
     with pytest.raises(SettingsError, match="seeds"):
         build(ablate.AblateSettings, {"seeds": 1}, "ablate")
     with pytest.raises(InputError, match="no shards"):
-        ablate.ablate(corpora / "clean", tmp_path, ["fr"], tmp_path / "x", RECIPE, ablate.AblateSettings())
+        ablate.ablate_corpora(corpora / "clean", tmp_path, ["fr"], tmp_path / "x", RECIPE, ablate.AblateSettings())

@@ -14,17 +14,17 @@ import numpy.typing as npt
 
 from trainer import corpus
 
-Bytes = npt.NDArray[np.uint8]
+_Bytes = npt.NDArray[np.uint8]
 _Codes = npt.NDArray[np.uint64]
 
-Counts = npt.NDArray[np.int64]
+_Counts = npt.NDArray[np.int64]
 _Numbers = npt.NDArray[np.float64]
 
 _ORDER = 5  # bytes in the n-grams that a model is held against
 _LONGEST = 8  # bytes in an n-gram: what 64 bits hold
 
 
-def _text_of(paths: Iterable[Path], limit: int) -> Bytes:
+def _text_of(paths: Iterable[Path], limit: int) -> _Bytes:
     """The first `limit` bytes of the documents, each followed by a zero byte."""
     parts: list[bytes] = []
     size = 0
@@ -37,13 +37,13 @@ def _text_of(paths: Iterable[Path], limit: int) -> Bytes:
     return np.frombuffer(b"".join(parts)[:limit], dtype=np.uint8)
 
 
-def unigram(train: Bytes, held_out: Bytes) -> float:
+def unigram(train: _Bytes, held_out: _Bytes) -> float:
     """Bits per byte of add-one byte frequencies, over the text: the zero bytes between documents cost nothing."""
     counts = np.bincount(train, minlength=256) + 1.0
     return float(-np.log2(counts / counts.sum())[held_out[held_out > 0]].mean())
 
 
-def _codes(data: Bytes, order: int) -> _Codes:
+def _codes(data: _Bytes, order: int) -> _Codes:
     """The `order` bytes that end at each position, as one number; positions before the start hold zero bytes."""
     padded = np.concatenate([np.zeros(order - 1, np.uint8), data]).astype(np.uint64)
     found = np.zeros(len(data), dtype=np.uint64)
@@ -57,7 +57,7 @@ def _count_of(codes: _Codes, known: _Codes, counts: _Numbers) -> _Numbers:
     return np.where(known[at] == codes, counts[at], 0).astype(np.float64)
 
 
-def ngram(train: Bytes, held_out: Bytes, order: int = 5, rule: str = "witten_bell") -> float:
+def ngram(train: _Bytes, held_out: _Bytes, order: int = 5, rule: str = "witten_bell") -> float:
     """Bits per byte of interpolated byte n-grams of up to `order` bytes, over the text as `unigram`."""
     return float(ngram_bits(train, held_out, order, rule)[held_out > 0].mean())
 
@@ -65,19 +65,19 @@ def ngram(train: Bytes, held_out: Bytes, order: int = 5, rule: str = "witten_bel
 _Weights = tuple[_Numbers, _Numbers, _Numbers]  # of each n-gram, its own; and what its context divides by, and spares
 
 
-def _witten_bell(counts: Counts, starts: Counts) -> _Weights:
+def _witten_bell(counts: _Counts, starts: _Counts) -> _Weights:
     """A context that stood n times, with k kinds of bytes after it, spares k / (n + k) for the shorter one."""
     kinds = np.diff(np.concatenate([starts, [len(counts)]])).astype(np.float64)
     return counts.astype(np.float64), np.add.reduceat(counts, starts) + kinds, kinds
 
 
-def _kneser_ney(counts: Counts, starts: Counts) -> _Weights:
+def _kneser_ney(counts: _Counts, starts: _Counts) -> _Weights:
     """Every n-gram gives up a part of a count, another one for what stood once, twice, and more often."""
     taken = _discounts(counts)[np.minimum(counts, 3)]
     return counts - taken, np.add.reduceat(counts, starts).astype(np.float64), np.add.reduceat(taken, starts)
 
 
-def _discounts(counts: Counts) -> _Numbers:
+def _discounts(counts: _Counts) -> _Numbers:
     """What n-grams that stood 0, 1, 2, and 3 or more times give up (Chen and Goodman 1999, equation 26).
 
     Half a count where the text is too small or too regular for the estimate.
@@ -93,10 +93,10 @@ def _discounts(counts: Counts) -> _Numbers:
     return np.array(found)
 
 
-RULES: Mapping[str, Callable[[Counts, Counts], _Weights]] = {"witten_bell": _witten_bell, "kneser_ney": _kneser_ney}
+RULES: Mapping[str, Callable[[_Counts, _Counts], _Weights]] = {"witten_bell": _witten_bell, "kneser_ney": _kneser_ney}
 
 
-def _counted(train: Bytes, order: int, rule: str) -> list[tuple[_Codes, Counts]]:
+def _counted(train: _Bytes, order: int, rule: str) -> list[tuple[_Codes, _Counts]]:
     """The n-grams of every length from 1 to `order`, with how often they stood.
 
     By Kneser and Ney a shorter one counts the kinds of bytes that stood before it, not how often it stood.
@@ -109,7 +109,7 @@ def _counted(train: Bytes, order: int, rule: str) -> list[tuple[_Codes, Counts]]
     return found[::-1]
 
 
-def ngram_bits(train: Bytes, held_out: Bytes, order: int, rule: str = "witten_bell") -> _Numbers:
+def ngram_bits(train: _Bytes, held_out: _Bytes, order: int, rule: str = "witten_bell") -> _Numbers:
     """Bits of each byte of `held_out` by n-grams of up to `order` bytes; `rule` is a key of RULES.
 
     Raises ValueError for an order beyond 8.
@@ -143,7 +143,7 @@ class _Baselines:
     held_out_bytes: int
 
 
-def measure(
+def measure_baselines(
     train: Iterable[Path], held_out: Iterable[Path], limit: int = 20_000_000, held_limit: int = 200_000
 ) -> _Baselines:
     """Fit on up to `limit` bytes of the training shards, judge on `held_limit` bytes of the held-out ones."""

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from trainer import picture
-from trainer.data.tokens import Ints, TokenShards
+from trainer.data.token_shards import Ints, TokenShards
 from trainer.model.decoder import AlibiLM, Sampling
 
 _EDGES = (1, 2, 4, 8, 16, 32, 64, 128)  # a group is from one edge to below the next
@@ -36,7 +36,7 @@ class MemorizationSettings:
 
 
 @dataclass(frozen=True)
-class Group:
+class CopyGroup:
     """Windows that stood about equally often."""
 
     copies: str
@@ -86,7 +86,7 @@ def copies_of(stream: npt.NDArray[Any], size: int) -> tuple[Ints, Ints]:
 
 
 @torch.no_grad()
-def known(model: AlibiLM, windows: Ints, prefix: int, rows: int = 32) -> int:
+def count_known(model: AlibiLM, windows: Ints, prefix: int, rows: int = 32) -> int:
     """How many windows (N, prefix + suffix) the model completes exactly."""
     found = 0
     for start in range(0, len(windows), rows):
@@ -96,7 +96,9 @@ def known(model: AlibiLM, windows: Ints, prefix: int, rows: int = 32) -> int:
     return found
 
 
-def measure(model: AlibiLM, train: TokenShards, held_out: TokenShards, settings: MemorizationSettings) -> list[Group]:
+def measure_memorization(
+    model: AlibiLM, train: TokenShards, held_out: TokenShards, settings: MemorizationSettings
+) -> list[CopyGroup]:
     """Ask a model for windows of its training text, by how often they stood there; the first group is held-out text."""
     size = settings.prefix + settings.suffix
     stream = train.read(0, min(train.tokens, settings.tokens))
@@ -121,17 +123,17 @@ def _ask(
     label: str,
     settings: MemorizationSettings,
     rng: np.random.Generator,
-) -> Group:
+) -> CopyGroup:
     count = min(settings.windows, len(starts))
     drawn = np.sort(rng.choice(starts, count, replace=False)) if count else starts
     size = settings.prefix + settings.suffix
     windows = (
         np.stack([stream[at : at + size] for at in drawn]).astype(np.int64) if count else np.zeros((0, size), np.int64)
     )
-    return Group(label, count, known(model, windows, settings.prefix))
+    return CopyGroup(label, count, count_known(model, windows, settings.prefix))
 
 
-def render(results: Mapping[str, Sequence[Group]]) -> tuple[str, str]:
+def render_memorization(results: Mapping[str, Sequence[CopyGroup]]) -> tuple[str, str]:
     """A table and a picture of one or more measurements (name -> groups), such as before and after dedup."""
     labels = list(dict.fromkeys(group.copies for groups in results.values() for group in groups))
     labels.sort(key=lambda label: int(label.split()[0]))
@@ -143,9 +145,11 @@ def render(results: Mapping[str, Sequence[Group]]) -> tuple[str, str]:
         for label in labels
     ]  # fmt: skip
     bars = {label: {n: by_name[n][label].share for n in results if label in by_name[n]} for label in labels}
-    return picture.table(head, rows), picture.bars("Training text known by heart", "share of windows", bars)
+    return picture.markdown_table(head, rows), picture.draw_bars(
+        "Training text known by heart", "share of windows", bars
+    )
 
 
-def as_values(groups: Sequence[Group]) -> list[dict[str, Any]]:
+def groups_as_values(groups: Sequence[CopyGroup]) -> list[dict[str, Any]]:
     """Groups as plain values."""
     return [{**asdict(group), "share": group.share} for group in groups]

@@ -15,12 +15,12 @@ import torch
 from roots.settings import as_values
 from roots.shards import write_text
 from trainer import corpus, picture
-from trainer.data import tokens
-from trainer.evaluation import baselines, evaluate, memorization
-from trainer.evaluation.evaluate import EvaluateSettings
-from trainer.evaluation.memorization import Group, MemorizationSettings
+from trainer.data.token_shards import TokenShards
+from trainer.evaluation import baselines, memorization
+from trainer.evaluation.held_out import EvaluateSettings, evaluate_model
+from trainer.evaluation.memorization import CopyGroup, MemorizationSettings
 from trainer.model import checkpoint
-from trainer.tokenizer import byte_level_bpe as tok
+from trainer.tokenizer.files import load_tokenizer
 
 
 def evaluate_run(
@@ -30,15 +30,18 @@ def evaluate_run(
 
     Raises InputError for a foreign tokenizer or missing tokens.
     """
-    places = corpus.places(work, languages)
-    model, state = checkpoint.load_model(run, _device())
-    held_out = {k: tokens.TokenShards(places.tokens / k, "validation", state["tokenizer"]) for k in languages}
-    loaded = tok.load(tokenizer or places.tokenizer)
-    found = evaluate.evaluate(model, loaded, held_out, state["length"], settings)
+    places = corpus.run_folders(work, languages)
+    model, state = checkpoint.load_decoder(run, _device())
+    held_out = {k: TokenShards(places.tokens / k, "validation", state["tokenizer"]) for k in languages}
+    loaded = load_tokenizer(tokenizer or places.tokenizer)
+    found = evaluate_model(model, loaded, held_out, state["length"], settings)
     for language in languages:
-        train, validation = (corpus.shards(work, language, split) for split in corpus.SPLITS)
-        counted = baselines.measure(train, validation, held_limit=settings.bytes)
-        found["languages"][language] |= {"baselines": asdict(counted), "shared_documents": shared(train, validation)}
+        train, validation = (corpus.shard_paths(work, language, split) for split in corpus.SPLITS)
+        counted = baselines.measure_baselines(train, validation, held_limit=settings.bytes)
+        found["languages"][language] |= {
+            "baselines": asdict(counted),
+            "shared_documents": count_shared(train, validation),
+        }
     found |= {"settings": as_values(settings), "step": state["step"], "tokens": state["tokens"]}
     write_text(run / "evaluation.json", json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
     table, curve = _render(found)
@@ -47,7 +50,7 @@ def evaluate_run(
     return {**found, "table": table}
 
 
-def shared(train: Sequence[Path], validation: Sequence[Path]) -> int:
+def count_shared(train: Sequence[Path], validation: Sequence[Path]) -> int:
     """How many held-out documents stand in the training shards too, by id: 0, or the numbers mean nothing."""
     held = {identity for identity, _ in corpus.documents(validation)}
     return sum(identity in held for identity, _ in corpus.documents(train))
@@ -77,8 +80,8 @@ def _render(found: Mapping[str, Any]) -> tuple[str, str]:
     verdicts += [
         f"{k}: too little held-out text for a curve over window lengths\n" for k, v in curves.items() if len(v) < 2
     ]
-    curve = picture.curves("Reading beyond the length of training", "tokens a window", "bits per byte", curves)
-    return "\n".join([title, picture.table(head, rows), *verdicts, *samples]), curve
+    curve = picture.draw_curves("Reading beyond the length of training", "tokens a window", "bits per byte", curves)
+    return "\n".join([title, picture.markdown_table(head, rows), *verdicts, *samples]), curve
 
 
 def _verdict(model: float, counted: Mapping[str, float]) -> str:
@@ -95,14 +98,17 @@ def memorization_of(
 
     Two runs, before and after dedup, stand side by side in table and picture.
     """
-    results: dict[str, Sequence[Group]] = {}
+    results: dict[str, Sequence[CopyGroup]] = {}
     for name, (run, folder) in runs.items():
-        model, state = checkpoint.load_model(run, _device())
-        train, held_out = (tokens.TokenShards(folder / language, split, state["tokenizer"]) for split in corpus.SPLITS)
-        results[name] = memorization.measure(model, train, held_out, settings)
-    table, svg = memorization.render(results)
+        model, state = checkpoint.load_decoder(run, _device())
+        train, held_out = (TokenShards(folder / language, split, state["tokenizer"]) for split in corpus.SPLITS)
+        results[name] = memorization.measure_memorization(model, train, held_out, settings)
+    table, svg = memorization.render_memorization(results)
     target.mkdir(parents=True, exist_ok=True)
-    found = {"settings": as_values(settings), "groups": {k: memorization.as_values(v) for k, v in results.items()}}
+    found = {
+        "settings": as_values(settings),
+        "groups": {k: memorization.groups_as_values(v) for k, v in results.items()},
+    }
     write_text(target / "memorization.json", json.dumps(found, indent=1, sort_keys=True) + "\n")
     write_text(target / "memorization.md", table)
     write_text(target / "memorization.svg", svg)

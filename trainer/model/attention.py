@@ -22,11 +22,11 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from roots.errors import SettingsError, unknown_name
-from trainer.model import blocks
-from trainer.model.products import available
+from trainer.model import block_attention
+from trainer.model.matmul import onednn_is_right
 
 _APART = 64.0  # added to scores per document of distance: earlier documents vanish (32 leaks 2e-3, 64 nothing)
-SHORT = 512  # tokens: rows up to this take a mask of documents
+MASKED_UP_TO = 512  # tokens: rows up to this take a mask of documents
 _THREADS = 2  # above this, `blocks` is `key_bias`
 _FEATURES = 8  # columns that the fold adds to q and k
 
@@ -112,7 +112,7 @@ def key_bias(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | N
     nothing (1.05 times at 512 tokens) and the many small calls would.
     """
     if layout is not None and not layout.whole:
-        if q.shape[2] <= SHORT:
+        if q.shape[2] <= MASKED_UP_TO:
             return additive(q, k, v, slopes, layout)
         return _by_document(key_bias, q, k, v, slopes, layout)
     bias = (slopes.float()[:, None] * _positions(q.shape[2], q.device))[None, :, None, :]
@@ -120,7 +120,7 @@ def key_bias(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | N
 
 
 def blockwise(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None) -> Tensor:
-    """Large matrix products, a block of queries at a time (trainer/model/blocks.py); short rows as `key_bias`.
+    """Large matrix products, a block of queries at a time (`block_attention.py`); short rows as `key_bias`.
 
     Forward and backward, measured against `key_bias` on one thread: at 512 tokens .6 of its time in float32 and .5 in
     bfloat16, at 2,048 .6 and .55, at 256 as long. On two threads .95, .87, .83 and .81: torch's kernel shares heads
@@ -128,15 +128,15 @@ def blockwise(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | 
     products it is no faster, and without oneDNN's bfloat16 ones slower: there it is `key_bias` too.
     """
     length, threads = q.shape[2], torch.get_num_threads()
-    if threads > _THREADS or length <= blocks.BLOCK * threads or not available():
+    if threads > _THREADS or length <= block_attention.BLOCK_QUERIES * threads or not onednn_is_right():
         return key_bias(q, k, v, slopes, layout)
     if layout is None or layout.whole:
-        return blocks.attend(q, k, v, slopes)
-    if length > SHORT:
+        return block_attention.attend_in_blocks(q, k, v, slopes)
+    if length > MASKED_UP_TO:
         return _by_document(blockwise, q, k, v, slopes, layout)
     if torch.bool not in layout.masks:
         layout.masks[torch.bool] = layout.docs[:, :, None] != layout.docs[:, None, :]
-    return blocks.attend(q, k, v, slopes, layout.masks[torch.bool])
+    return block_attention.attend_in_blocks(q, k, v, slopes, layout.masks[torch.bool])
 
 
 def _by_document(attend: _Attend, q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout) -> Tensor:
@@ -148,7 +148,7 @@ def _by_document(attend: _Attend, q: Tensor, k: Tensor, v: Tensor, slopes: Tenso
     return torch.cat(rows)
 
 
-def fold(
+def fold_alibi(
     q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None, pad_value: bool = True
 ) -> Tensor:
     """ALiBi inside q and k: eight columns more, then any plain causal kernel.
@@ -189,13 +189,13 @@ def _features(length: int, width: int, slopes: Tensor, device: torch.device) -> 
 def fold_cudnn(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None) -> Tensor:
     """The fold on cuDNN's kernel, which takes a narrower v."""
     with sdpa_kernel([SDPBackend.CUDNN_ATTENTION]):
-        return fold(q, k, v, slopes, layout, pad_value=False)
+        return fold_alibi(q, k, v, slopes, layout, pad_value=False)
 
 
 def fold_flash(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None) -> Tensor:
     """The fold on the Flash kernel, which wants v as wide as q."""
     with sdpa_kernel([SDPBackend.FLASH_ATTENTION]):
-        return fold(q, k, v, slopes, layout)
+        return fold_alibi(q, k, v, slopes, layout)
 
 
 def flex(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None) -> Tensor:
@@ -228,7 +228,7 @@ KERNELS: Mapping[str, _Attend] = {
     "blocks": blockwise,
     "key_bias": key_bias,
     "additive": additive,
-    "fold": fold,
+    "fold": fold_alibi,
     "fold_cudnn": fold_cudnn,
     "fold_flash": fold_flash,
     "flex": flex,
@@ -302,7 +302,7 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def choose(name: str, device: torch.device, dtype: torch.dtype, heads: int, head_dim: int) -> str:
+def choose_kernel(name: str, device: torch.device, dtype: torch.dtype, heads: int, head_dim: int) -> str:
     """The kernel to use: the one named, or for "auto" the best of the device that passes the float64 check.
 
     On a CPU the first that passes (the same on every machine, so that a run resumes exactly), on a GPU the fastest.
@@ -319,7 +319,7 @@ def choose(name: str, device: torch.device, dtype: torch.dtype, heads: int, head
     return next(iter(right)) if device.type == "cpu" else min(right, key=lambda kernel: right[kernel])
 
 
-def decode(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, seen: Sequence[int] | None = None) -> Tensor:
+def attend_to_cache(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, seen: Sequence[int] | None = None) -> Tensor:
     """Attention of the last tokens over a cache: q (B, H, N, D) stand at the end of k and v (B, H, T, D).
 
     `seen` gives, per row, how many leading keys are padding and not looked at.

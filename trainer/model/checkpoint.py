@@ -22,11 +22,11 @@ from torch import Tensor
 from roots.errors import InputError, ShardError
 from roots.stage import sha256_of
 from trainer.model import attention
-from trainer.model.decoder import AlibiLM, empty
-from trainer.model.presets import Shape
+from trainer.model.decoder import AlibiLM, empty_model
+from trainer.model.shapes import Shape
 
-FILES = ("model.safetensors", "optimiser.safetensors", "state.json")
-NAME = re.compile(r"step_(\d{8})")
+CHECKPOINT_FILES = ("model.safetensors", "optimiser.safetensors", "state.json")
+_NAME = re.compile(r"step_(\d{8})")
 
 
 @dataclass(frozen=True)
@@ -46,23 +46,25 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def save(folder: Path, step: int, held: Checkpoint, keep: int) -> Path:
+def save_checkpoint(folder: Path, step: int, held: Checkpoint, keep: int) -> Path:
     """Write `folder`/step_00001000 whole or not at all, then remove all but the newest `keep`.
 
     Raises ShardError where it cannot be written; what stood there before is untouched.
     """
-    target = named(folder, step)
+    target = checkpoint_path(folder, step)
     temporary = folder / f".{target.name}.{socket.gethostname()}-{os.getpid()}.tmp"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _remove_stale(folder)
         temporary.mkdir()
-        save_file(held.weights, temporary / FILES[0], metadata={"format": "pt"})
-        save_file(held.optimiser, temporary / FILES[1])
-        (temporary / FILES[2]).write_text(json.dumps(held.state, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        digests = {name: sha256_of(temporary / name) for name in FILES}
+        save_file(held.weights, temporary / CHECKPOINT_FILES[0], metadata={"format": "pt"})
+        save_file(held.optimiser, temporary / CHECKPOINT_FILES[1])
+        (temporary / CHECKPOINT_FILES[2]).write_text(
+            json.dumps(held.state, indent=1, sort_keys=True) + "\n", encoding="utf-8"
+        )
+        digests = {name: sha256_of(temporary / name) for name in CHECKPOINT_FILES}
         (temporary / "manifest.json").write_text(json.dumps(digests, indent=1) + "\n", encoding="utf-8")
-        for name in (*FILES, "manifest.json"):
+        for name in (*CHECKPOINT_FILES, "manifest.json"):
             _sync(temporary / name)
         if target.exists():
             shutil.rmtree(target)
@@ -71,8 +73,8 @@ def save(folder: Path, step: int, held: Checkpoint, keep: int) -> Path:
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise ShardError(f"cannot write checkpoint {target}: {error.strerror or error}") from error
-    for old in steps(folder)[:-keep]:
-        shutil.rmtree(named(folder, old))
+    for old in checkpoint_steps(folder)[:-keep]:
+        shutil.rmtree(checkpoint_path(folder, old))
     return target
 
 
@@ -84,60 +86,60 @@ def _remove_stale(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def steps(folder: Path) -> list[int]:
+def checkpoint_steps(folder: Path) -> list[int]:
     """The steps of all checkpoints in a folder, oldest first."""
-    names = (NAME.fullmatch(path.name) for path in folder.glob("step_*"))
+    names = (_NAME.fullmatch(path.name) for path in folder.glob("step_*"))
     return sorted(int(match[1]) for match in names if match)
 
 
-def named(folder: Path, step: int) -> Path:
+def checkpoint_path(folder: Path, step: int) -> Path:
     """Where the checkpoint of a step stands."""
     return folder / f"step_{step:08d}"
 
 
-def latest(folder: Path) -> Path | None:
+def latest_checkpoint(folder: Path) -> Path | None:
     """The newest checkpoint; None where there is none."""
-    known = steps(folder)
-    return named(folder, known[-1]) if known else None
+    known = checkpoint_steps(folder)
+    return checkpoint_path(folder, known[-1]) if known else None
 
 
 def read_state(path: Path) -> dict[str, Any]:
     """A checkpoint's state.json. Raises InputError where there is none."""
     try:
-        found: dict[str, Any] = json.loads((path / FILES[2]).read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads((path / CHECKPOINT_FILES[2]).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is no checkpoint: {error}") from None
     return found
 
 
-def load(path: Path) -> Checkpoint:
+def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint. Raises ShardError where a file differs from its digest."""
     try:
         digests = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ShardError(f"{path} is no whole checkpoint: {error}. Delete it to resume from the one before") from None
-    for name in FILES:
+    for name in CHECKPOINT_FILES:
         if not (path / name).is_file() or sha256_of(path / name) != digests.get(name):
             raise ShardError(f"{path / name} was changed or is damaged. Delete {path} to resume from the one before")
-    return Checkpoint(load_file(path / FILES[0]), load_file(path / FILES[1]), read_state(path))
+    return Checkpoint(load_file(path / CHECKPOINT_FILES[0]), load_file(path / CHECKPOINT_FILES[1]), read_state(path))
 
 
-def find(run: Path) -> Path:
+def find_checkpoint(run: Path) -> Path:
     """The newest checkpoint of a run folder, or the checkpoint itself. Raises InputError where there is none."""
-    if (run / FILES[0]).is_file():
+    if (run / CHECKPOINT_FILES[0]).is_file():
         return run
-    found = latest(run / "checkpoints")
+    found = latest_checkpoint(run / "checkpoints")
     if found is None:
         raise InputError(f"no checkpoint in {run}: run `roots train` first")
     return found
 
 
-def load_model(run: Path, device: torch.device | None = None) -> tuple[AlibiLM, dict[str, Any]]:
+def load_decoder(run: Path, device: torch.device | None = None) -> tuple[AlibiLM, dict[str, Any]]:
     """The model of a run's newest checkpoint in float32, ready to evaluate, and the checkpoint's state."""
-    path = find(run)
+    path = find_checkpoint(run)
     state = read_state(path)
-    model = empty(Shape(**state["shape"]), device=device)
-    model.load_state_dict(load_file(path / FILES[0]), strict=True)
+    model = empty_model(Shape(**state["shape"]), device=device)
+    model.load_state_dict(load_file(path / CHECKPOINT_FILES[0]), strict=True)
     if state["attention"] in attention.CANDIDATES["cpu"]:
         model.set_kernel(state["attention"])
     return model.eval(), state

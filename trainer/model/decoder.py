@@ -13,10 +13,10 @@ import torch.nn.functional as F  # noqa: N812 - everyone's name for it
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from trainer.model.attention import KERNELS, Layout, alibi_slopes, decode
+from trainer.model.attention import KERNELS, Layout, alibi_slopes, attend_to_cache
 from trainer.model.loss import linear_cross_entropy
-from trainer.model.presets import Shape
-from trainer.model.products import Linear
+from trainer.model.matmul import Linear
+from trainer.model.shapes import Shape
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Attention(nn.Module):
             if before is not None:
                 k, v = torch.cat([before[0], k], dim=2), torch.cat([before[1], v], dim=2)
             cache.layers[layer] = (k, v)
-            out = decode(q, k, v, slopes, cache.padding)
+            out = attend_to_cache(q, k, v, slopes, cache.padding)
         attended: Tensor = self.dense(out.transpose(1, 2).reshape(rows, length, -1))
         return attended
 
@@ -224,7 +224,7 @@ def _draw(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> Ten
     return torch.multinomial((logits / sampling.temperature).softmax(-1), 1, generator=generator)
 
 
-def empty(
+def empty_model(
     shape: Shape,
     kernel: str = "key_bias",
     device: torch.device | None = None,

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainer.data.feed import IGNORED
-from trainer.model.products import product, summed
+from trainer.data.feed import IGNORE_INDEX
+from trainer.model.matmul import multiply, multiply_transposed
 
 _COLUMN = 4096  # bytes of logits a row of the vocabulary: 1,024 tokens of float32 in a chunk, 2,048 of bfloat16
-GROUP = 1 << 19  # logits that a CPU works on at once: 2 MB, which stay in its cache from one pass to the next
+LOGITS_AT_ONCE = 1 << 19  # logits that a CPU works on at once: 2 MB, which stay in its cache from one pass to the next
 
 
 def _to_slopes(logits: Tensor, targets: Tensor) -> Tensor:
@@ -22,7 +22,7 @@ def _to_slopes(logits: Tensor, targets: Tensor) -> Tensor:
 
     All sums are float32, whatever the logits are.
     """
-    counted = (targets != IGNORED).unsqueeze(1)
+    counted = (targets != IGNORE_INDEX).unsqueeze(1)
     at = targets.clamp(min=0).unsqueeze(1)
     values = logits.float()
     # The likeliest token's chance is no less than 1 / V, so its log is exact: one exponential a logit, not two.
@@ -47,16 +47,16 @@ class _LinearCrossEntropy(torch.autograd.Function):
         hidden_grad = torch.empty_like(hidden) if wants_hidden else None
         weight_grad: Tensor | None = None
         chunk = _COLUMN // hidden.element_size()
-        rows = max(1, GROUP // len(weight)) if hidden.device.type == "cpu" else chunk
+        rows = max(1, LOGITS_AT_ONCE // len(weight)) if hidden.device.type == "cpu" else chunk
         for start in range(0, len(hidden), chunk):
             part, wanted = hidden[start : start + chunk], targets[start : start + chunk]
-            slope = product(part, weight)
+            slope = multiply(part, weight)
             for at in range(0, len(part), rows):
                 total += _to_slopes(slope[at : at + rows], wanted[at : at + rows])
             if hidden_grad is not None:
-                hidden_grad[start : start + chunk] = product(slope, weight.t())
+                hidden_grad[start : start + chunk] = multiply(slope, weight.t())
             if wants_weight:
-                more = summed(slope, part)
+                more = multiply_transposed(slope, part)
                 weight_grad = more if weight_grad is None else weight_grad.float().add_(more)
         if weight_grad is not None and weight.dtype == torch.float32:
             weight_grad = weight_grad.float()  # under autocast products are bfloat16: what follows is not

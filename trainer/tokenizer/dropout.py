@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from roots.errors import InputError
 
 
-class Merges:
+class DropoutEncoder:
     """The merges of a byte-level BPE tokenizer. Raises InputError for another kind of tokenizer."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:

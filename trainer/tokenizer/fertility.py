@@ -20,7 +20,8 @@ from tokenizers import Tokenizer
 
 from roots.errors import InputError
 from trainer import picture
-from trainer.tokenizer.byte_level_bpe import SPECIAL, cost, gini
+from trainer.tokenizer.feedback import count_tokens, gini
+from trainer.tokenizer.files import SPECIAL_TOKENS
 
 _THREE = {  # ISO 639-3 as FLORES names its files -> the two-letter code; a code without a row stands for itself
     "arb": "ar", "eus": "eu", "cat": "ca", "zho": "zh", "eng": "en", "fra": "fr", "hin": "hi", "ben": "bn",
@@ -46,7 +47,7 @@ class _Fairness:
 
 
 @dataclass(frozen=True)
-class Words:
+class WordCuts:
     """How one tokenizer cuts the words of one treebank."""
 
     words: int
@@ -87,7 +88,7 @@ def _fairness(tokenizer: Tokenizer, parallel: Mapping[str, Sequence[str]], base:
     """Measure a tokenizer on parallel text. Raises InputError where the base language is missing."""
     if base not in parallel:
         raise InputError(f"the parallel text lacks {base!r}, over which premiums are counted")
-    tokens = {language: cost(tokenizer, lines) for language, lines in parallel.items()}
+    tokens = {language: count_tokens(tokenizer, lines) for language, lines in parallel.items()}
     size = {language: sum(len(line.encode()) for line in lines) for language, lines in parallel.items()}
     premium = {language: count / tokens[base] for language, count in tokens.items()}
     others = [value for language, value in premium.items() if language != base] or [1.0]
@@ -97,7 +98,7 @@ def _fairness(tokenizer: Tokenizer, parallel: Mapping[str, Sequence[str]], base:
     )  # fmt: skip
 
 
-def read_words(path: Path) -> Iterator[list[tuple[str, bool]]]:
+def read_treebank(path: Path) -> Iterator[list[tuple[str, bool]]]:
     """Sentences of a CoNLL-U file as (surface word, space before it) pairs; multiword tokens are one word."""
     opener = gzip.open if path.suffix == ".gz" else open
     words: list[tuple[str, bool]] = []
@@ -119,7 +120,7 @@ def read_words(path: Path) -> Iterator[list[tuple[str, bool]]]:
         yield words
 
 
-def fertility(tokenizer: Tokenizer, sentences: Iterator[list[tuple[str, bool]]]) -> Words:
+def fertility(tokenizer: Tokenizer, sentences: Iterator[list[tuple[str, bool]]]) -> WordCuts:
     """Tokens a word, each word with the space that stands before it in running text."""
     words = [(" " if space else "") + word for sentence in sentences for word, space in sentence]
     if not words:
@@ -129,7 +130,7 @@ def fertility(tokenizer: Tokenizer, sentences: Iterator[list[tuple[str, bool]]])
     alone = {
         i for token, i in tokenizer.get_vocab(with_added_tokens=False).items() if len(token) == 1 and ord(token) > 0xA0
     }
-    return Words(
+    return WordCuts(
         len(words),
         tokens / len(words),
         sum(len(ids) > 1 for ids in pieces) / len(words),
@@ -145,11 +146,11 @@ def random_texts(count: int, seed: int) -> list[str]:
     for _ in range(count):
         low, high = rng.choice(planes)
         text = "".join(chr(rng.randrange(low, high)) for _ in range(rng.randrange(1, 60)))
-        texts.append(text + rng.choice(["", "\x00", "\r\n", *SPECIAL, "  "]) + text[:3])
+        texts.append(text + rng.choice(["", "\x00", "\r\n", *SPECIAL_TOKENS, "  "]) + text[:3])
     return texts
 
 
-def round_trips(tokenizer: Tokenizer, texts: Sequence[str]) -> float:
+def round_trip_share(tokenizer: Tokenizer, texts: Sequence[str]) -> float:
     """Share of texts that come back exactly."""
     back = [
         tokenizer.decode(tokenizer.encode(text, add_special_tokens=False).ids, skip_special_tokens=False)
@@ -158,21 +159,21 @@ def round_trips(tokenizer: Tokenizer, texts: Sequence[str]) -> float:
     return sum(a == b for a, b in zip(texts, back, strict=True)) / len(texts)
 
 
-def unused(tokenizer: Tokenizer, texts: Sequence[str]) -> float:
+def unused_share(tokenizer: Tokenizer, texts: Sequence[str]) -> float:
     """Share of the tokens (without special and reserved ones) that these texts never use."""
     used = {i for encoding in tokenizer.encode_batch(list(texts), add_special_tokens=False) for i in encoding.ids}
     known = set(tokenizer.get_vocab(with_added_tokens=False).values())
     return len(known - used) / len(known)
 
 
-def speed(tokenizer: Tokenizer, texts: Sequence[str]) -> float:
+def encoding_speed(tokenizer: Tokenizer, texts: Sequence[str]) -> float:
     """Megabytes encoded a second, with the threads the library takes."""
     start = time.perf_counter()
-    cost(tokenizer, texts)
+    count_tokens(tokenizer, texts)
     return sum(len(text.encode()) for text in texts) / 1e6 / max(1e-9, time.perf_counter() - start)
 
 
-def evaluate(
+def compare_tokenizers(
     tokenizers: Mapping[str, Tokenizer],
     parallel: Mapping[str, Sequence[str]],
     treebanks: Sequence[Path] = (),
@@ -191,22 +192,24 @@ def evaluate(
         found[name] = {
             "size": tokenizer.get_vocab_size(),
             **asdict(fair),
-            "fertility": {p.name: asdict(fertility(tokenizer, read_words(p))) for p in treebanks},
-            "round_trip": round_trips(tokenizer, strange),
-            "unused": unused(tokenizer, lines),
-            "mb_per_second": round(speed(tokenizer, lines), 2),
+            "fertility": {p.name: asdict(fertility(tokenizer, read_treebank(p))) for p in treebanks},
+            "round_trip": round_trip_share(tokenizer, strange),
+            "unused": unused_share(tokenizer, lines),
+            "mb_per_second": round(encoding_speed(tokenizer, lines), 2),
         }
         if monolingual:
             found[name]["over_monolingual"] = {
-                k: fair.tokens[k] / cost(own, parallel[k]) for k, own in sorted(monolingual.items()) if k in parallel
+                k: fair.tokens[k] / count_tokens(own, parallel[k])
+                for k, own in sorted(monolingual.items())
+                if k in parallel
             }
     return found
 
 
-def render(found: Mapping[str, Any]) -> tuple[str, str]:
+def render_comparison(found: Mapping[str, Any]) -> tuple[str, str]:
     """The result of `evaluate` as Markdown tables and as a picture (SVG)."""
     names = list(found)
-    summary = picture.table(
+    summary = picture.markdown_table(
         ["measure", *names],
         [
             [label, *(float(found[name][key]) for name in names)]
@@ -220,8 +223,10 @@ def render(found: Mapping[str, Any]) -> tuple[str, str]:
     languages = sorted(found[names[0]]["premium"], key=lambda k: found[names[0]]["premium"][k])
     head = ["language", *(f"premium, {n}" for n in names), *(f"bytes/token, {n}" for n in names)]
     keys = ("premium", "bytes_per_token")
-    by_language = picture.table(head, [[k, *(found[n][key][k] for key in keys for n in names)] for k in languages])
-    words = picture.table(
+    by_language = picture.markdown_table(
+        head, [[k, *(found[n][key][k] for key in keys for n in names)] for k in languages]
+    )
+    words = picture.markdown_table(
         ["treebank", "words", *(f"fertility, {n}" for n in names), *(f"words cut, {n}" for n in names)],
         [
             [
@@ -235,7 +240,7 @@ def render(found: Mapping[str, Any]) -> tuple[str, str]:
     parts = [summary, by_language, words]
     if "over_monolingual" in found[names[0]]:
         own = found[names[0]]["over_monolingual"]
-        parts.append(picture.table(["language", *(f"{n} / monolingual" for n in names)],
+        parts.append(picture.markdown_table(["language", *(f"{n} / monolingual" for n in names)],
                                    [[k, *(found[n]["over_monolingual"][k] for n in names)] for k in own]))  # fmt: skip
     rows = {k: {n: found[n]["premium"][k] for n in names} for k in languages}
-    return "\n".join(parts), picture.bars("Tokens for the same content, over English", "premium", rows)
+    return "\n".join(parts), picture.draw_bars("Tokens for the same content, over English", "premium", rows)

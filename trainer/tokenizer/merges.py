@@ -27,7 +27,7 @@ from numba.typed import Dict
 F = TypeVar("F", bound=Callable[..., object])
 _Array = np.ndarray[Any, Any]
 
-LONG = 1_000_000  # characters: the pieces of a longer text are not held at once; they take ten times its room
+LONG_TEXT = 1_000_000  # characters: the pieces of a longer text are not held at once; they take ten times its room
 
 
 def _compiled(function: F) -> F:
@@ -40,7 +40,7 @@ def _compiled(function: F) -> F:
         return cast(F, numba.njit(function))
 
 
-def count(texts: Iterable[str], pattern: str) -> Counter[str]:
+def count_pieces(texts: Iterable[str], pattern: str) -> Counter[str]:
     r"""How often each piece stands in the texts, as the pattern cuts them.
 
     Patterns are in what Oniguruma, which the tokenizer uses, and `regex` have in common; "&&" in a class and \x{200C}
@@ -49,7 +49,7 @@ def count(texts: Iterable[str], pattern: str) -> Counter[str]:
     cutter = regex.compile("(?V1)" + re.sub(r"\\x\{(\w{4})\}", r"\\u\1", pattern))
     pieces: Counter[str] = Counter()
     for text in texts:
-        long = len(text) > LONG
+        long = len(text) > LONG_TEXT
         pieces.update((found[0] for found in cutter.finditer(text)) if long else cutter.findall(text))
     return pieces
 
@@ -83,7 +83,7 @@ class _Around(NamedTuple):
     room: _Array  # one number: a neighbour shorter than this may be merged again
 
 
-def learn(
+def learn_merges(
     pieces: Mapping[str, int], before: Sequence[str], size: int, min_frequency: int, max_bytes: int
 ) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Learn a vocabulary (token -> id) of at most `size` tokens shorter than `max_bytes`, and its merges in order.

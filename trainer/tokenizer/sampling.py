@@ -62,7 +62,7 @@ def quotas(weights: Mapping[str, float], available: Mapping[str, float], budget:
     return {key: given.get(key, 0.0) for key in sorted(weights)}
 
 
-def chosen(identity: str, seed: int, share: float) -> bool:
+def in_sample(identity: str, seed: int, share: float) -> bool:
     """Whether a document belongs to a random sample of that share; depends on its id and the seed alone."""
     if share >= 1:
         return True
@@ -84,7 +84,7 @@ def _fresh_lines(text: str, seen: set[bytes]) -> str:
     return "\n".join(lines)
 
 
-def sample(paths: Sequence[Path], size: int, quota: float, seed: int) -> Iterator[str]:
+def sample_texts(paths: Sequence[Path], size: int, quota: float, seed: int) -> Iterator[str]:
     """Texts of one language without repeated lines, up to `quota` bytes in all, drawn by id.
 
     A quota beyond what the language has, starts again from its first text: the words of a small language then count
@@ -97,7 +97,7 @@ def sample(paths: Sequence[Path], size: int, quota: float, seed: int) -> Iterato
         before = left
         for wanted in (True, False) if share < 1 else (True,):  # then the others, where too many lines were repeated
             for identity, text in corpus.documents(paths):
-                if chosen(identity, seed, share) is wanted and (fresh := _fresh_lines(text, seen)):
+                if in_sample(identity, seed, share) is wanted and (fresh := _fresh_lines(text, seen)):
                     yield fresh
                     left -= len(fresh.encode())
                     if left <= 0:

@@ -74,7 +74,7 @@ class Journal:
                 curves["loss, running mean"].append((x, mean))
             for language, value in line.get("bits_per_byte", {}).items():
                 curves.setdefault(f"bits per byte, {language}", []).append((x, value))
-        svg = picture.curves("Training", "million tokens", "nats a token, bits a byte", curves)
+        svg = picture.draw_curves("Training", "million tokens", "nats a token, bits a byte", curves)
         write_text(self.run / PICTURE, svg)
 
     def close(self) -> None:

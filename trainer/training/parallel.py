@@ -154,7 +154,7 @@ def gathering(wrapped: nn.Module, last: bool) -> Iterator[None]:
         yield
 
 
-def clip(parameters: Iterable[nn.Parameter], limit: float) -> float:
+def clip_gradients(parameters: Iterable[nn.Parameter], limit: float) -> float:
     """Scale all gradients so that their common norm is at most `limit`; give the norm before.
 
     Parameters may lie on different meshes: the norms are summed mesh by mesh.
@@ -164,19 +164,19 @@ def clip(parameters: Iterable[nn.Parameter], limit: float) -> float:
         if parameter.grad is not None:
             mesh = parameter.grad.device_mesh if isinstance(parameter.grad, DTensor) else None
             groups.setdefault(mesh, []).append(parameter.grad)
-    norms = [whole(torch.nn.utils.get_total_norm(grads)) for grads in groups.values()]
+    norms = [gathered(torch.nn.utils.get_total_norm(grads)) for grads in groups.values()]
     norm = torch.stack(norms).norm()
     for grads in groups.values():
         torch._foreach_mul_(grads, float((limit / (norm + 1e-6)).clamp(max=1.0)))
     return float(norm)
 
 
-def whole(tensor: Tensor) -> Tensor:
+def gathered(tensor: Tensor) -> Tensor:
     """A tensor that may lie in parts on many ranks, in one piece. All ranks must call it."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def fill(target: Tensor, values: Tensor) -> None:
+def fill_tensor(target: Tensor, values: Tensor) -> None:
     """Write whole values into a tensor that may lie in parts."""
     with torch.no_grad():
         if isinstance(target, DTensor):

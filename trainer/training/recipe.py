@@ -10,7 +10,7 @@ from typing import Any
 
 from roots.errors import unknown_name
 from roots.settings import build
-from trainer.model.presets import PRESETS
+from trainer.model.shapes import SHAPES
 
 _SCHEDULES = ("cosine", "wsd", "constant")
 _OPTIMISERS = ("adamw", "muon")
@@ -21,7 +21,7 @@ _PRECISIONS = ("auto", "fp32", "bf16")
 class Recipe:
     """All that decides a training run, besides the tokens. What a preset is usually trained with stands in _RECIPES."""
 
-    preset: str = "demo"  # a key of trainer.model.presets.PRESETS; its vocabulary is the tokenizer's
+    preset: str = "demo"  # a key of trainer.model.shapes.SHAPES; its vocabulary is the tokenizer's
     length: int = 256  # tokens a row
     tokens: int = 1_500_000  # to train on
     batch_tokens: int = 4_096  # an update
@@ -63,7 +63,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         choices = (
-            ("preset", PRESETS),
+            ("preset", SHAPES),
             ("schedule", _SCHEDULES),
             ("optimiser", _OPTIMISERS),
             ("precision", _PRECISIONS),
@@ -150,7 +150,7 @@ def recipe_for(values: Mapping[str, Any]) -> Recipe:
     return build(Recipe, {**usual, **values}, "train")
 
 
-def rate(recipe: Recipe, tokens: int) -> float:
+def learning_rate_share(recipe: Recipe, tokens: int) -> float:
     """The learning rate after so many tokens, as a share of the peak.
 
     Linear warm-up; then cosine to `min_lr`, or constant and a linear way down (warm-up, stable, decay; Hu et al. 2024).
@@ -174,7 +174,7 @@ def batch_rows(recipe: Recipe, tokens: int) -> int:
     return recipe.ramp_rows + recipe.ramp_by * int((rises + 1) * tokens / recipe.ramp_tokens)
 
 
-def updates(recipe: Recipe, tokens: int = 0) -> Iterator[int]:
+def rows_of_updates(recipe: Recipe, tokens: int = 0) -> Iterator[int]:
     """Rows of every update that is left after so many tokens."""
     while tokens < recipe.tokens:
         rows = batch_rows(recipe, tokens)

@@ -6,68 +6,31 @@ the tokens read. SIGTERM and SIGINT save first. A loss that is no number is neve
 the checkpoint before it and passes over the rows since.
 """
 
-import json
-import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import torch
-from torch import nn
 
-from roots.errors import InputError, SettingsError, TrainingFailed
-from roots.process import keep_all
-from roots.settings import as_values
-from trainer.data.feed import IGNORED, Batch, Feed, Place, ahead
-from trainer.data.tokens import TokenShards
-from trainer.evaluation import evaluate
-from trainer.model import attention, checkpoint
-from trainer.model.checkpoint import Checkpoint
-from trainer.model.decoder import AlibiLM, empty
-from trainer.model.presets import Shape, shape_of
-from trainer.tokenizer import byte_level_bpe as tok
+from roots.errors import TrainingFailed
+from trainer.data.feed import DataPosition, RowBatch, prefetch
+from trainer.evaluation import held_out
+from trainer.model.decoder import empty_model
 from trainer.training import parallel
-from trainer.training.guard import Guard
 from trainer.training.journal import Journal
-from trainer.training.optim import Optimiser
-from trainer.training.recipe import Recipe, updates
+from trainer.training.recipe import Recipe, rows_of_updates
+from trainer.training.run import Run
 
-_ROLLBACKS = 3  # in one run; then a spike is only written down
 _PASSED_OVER = 20  # batches without a finite loss in a row: then the run ends with an error
 _PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "B200": 2250e12}  # dense bfloat16 operations a second
 
 
-@dataclass
-class Progress:
-    """How far a run is: all of its state besides weights and optimiser."""
-
-    step: int = 0
-    tokens: int = 0
-    place: Place = field(default_factory=Place)
-    guard: Guard = field(default_factory=Guard)
-    rollbacks: int = 0
-
-    def as_values(self) -> dict[str, Any]:
-        """For a checkpoint."""
-        return {
-            "step": self.step, "tokens": self.tokens, "place": self.place.as_values(), "guard": asdict(self.guard),
-            "rollbacks": self.rollbacks,
-        }  # fmt: skip
-
-    @staticmethod
-    def of(values: Mapping[str, Any]) -> "Progress":
-        """What `as_values` gave."""
-        place = Place(values["place"]["position"], tuple((a, b) for a, b in values["place"]["skipped"]))
-        return Progress(values["step"], values["tokens"], place, Guard(**values["guard"]), values["rollbacks"])
-
-
 @dataclass(frozen=True)
-class Result:
+class TrainingResult:
     """How a run ended."""
 
     step: int
@@ -78,134 +41,9 @@ class Result:
     cpu_seconds: float  # of this process, all threads
 
 
-class Run:
-    """One training run: model, optimiser, data and folder."""
-
-    def __init__(self, recipe: Recipe, sources: Mapping[str, Path], tokenizer: Path, target: Path) -> None:
-        self.recipe, self.target = recipe, target
-        if recipe.threads:
-            torch.set_num_threads(recipe.threads)
-        identity = tok.identity(tok.load(tokenizer))
-        shards = [TokenShards(folder, "train", identity) for _, folder in sorted(sources.items())]
-        if not shards:
-            raise InputError("no tokens named: run `roots tokens` first")
-        self.held_out = {k: TokenShards(folder, "validation", identity) for k, folder in sorted(sources.items())}
-        try:
-            mixture = recipe.mixture()
-        except ValueError as error:
-            raise SettingsError(f"train: {error}") from None
-        self.feed = Feed(shards, recipe.length, recipe.packing, mixture, recipe.seed)
-        self.world = parallel.start(recipe)
-        device = self.world.device
-        if device.type == "cpu":
-            keep_all()
-        self.bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and device.type == "cuda")
-        self.shape: Shape = shape_of(recipe.preset, {"vocabulary": shards[0].rows})
-        dtype = torch.bfloat16 if self.bf16 else torch.float32
-        heads = self.shape.heads
-        self.kernel = attention.choose(recipe.attention, device, dtype, heads, self.shape.head_dim)
-        self.identities = {"tokenizer": identity, "data": self.feed.fingerprint}
-        self.model: AlibiLM = empty(self.shape, self.kernel, device, recipe.recompute, recipe.dropout)
-        self.model.init_weights(recipe.seed)
-        alone = self.world.data_size == 1 and recipe.tensor == 1
-        self.called: nn.Module = parallel.spread(self.model, self.world, recipe, self.bf16)
-        self.optimiser = Optimiser(self.model, recipe, masters=self.bf16 and alone)
-        self.progress = Progress()
-
-    def autocast(self) -> Any:
-        """Where bfloat16 is neither copied nor FSDP's business: DDP."""
-        plain = not self.optimiser.copied and not hasattr(self.called, "set_requires_gradient_sync")
-        return torch.autocast(self.world.device.type, torch.bfloat16) if self.bf16 and plain else nullcontext()
-
-    def decisive(self) -> dict[str, Any]:
-        """What must be equal for a run to go on: settings that change the numbers, data, tokenizer, shape."""
-        free = {"micro_rows", "keep", "save_every", "evaluate_every", "evaluate_bytes", "threads", "tensorboard",
-                "replicate", "shard", "tensor", "recompute", "compile", "attention", "precision"}  # fmt: skip
-        settings = {key: value for key, value in as_values(self.recipe).items() if key not in free}
-        return {"recipe": settings, "shape": asdict(self.shape), "bf16": self.bf16, **self.identities}
-
-    def save(self) -> None:
-        """Write a checkpoint; all ranks call it, the first one writes."""
-        weights, state = self.optimiser.weights(), self.optimiser.state()
-        if self.world.first:
-            values = {
-                **self.progress.as_values(), **self.decisive(), "attention": self.kernel,
-                "length": self.recipe.length, "torch": torch.__version__, "rng": torch.get_rng_state().tolist(),
-            }  # fmt: skip
-            held = Checkpoint(weights, state, values)
-            checkpoint.save(self.target / "checkpoints", self.progress.step, held, self.recipe.keep)
-        self.world.barrier()
-
-    def resume(self) -> bool:
-        """Take up the newest checkpoint. Raises SettingsError where it belongs to another run."""
-        folder = self.target / "checkpoints"
-        step = self.world.agreed(max(checkpoint.steps(folder), default=-1))
-        if step < 0:
-            return False
-        held = checkpoint.load(checkpoint.named(folder, step))
-        wanted = json.loads(json.dumps(self.decisive()))
-        different = sorted(key for key, value in wanted.items() if held.state.get(key) != value)
-        if different:
-            raise SettingsError(
-                f"{self.target} holds a run with another {', '.join(different)}: name another folder or remove this"
-            )
-        self.optimiser.load(held.weights, held.optimiser)
-        torch.set_rng_state(torch.tensor(held.state["rng"], dtype=torch.uint8))
-        self.progress = Progress.of(held.state)
-        if self.recipe.attention == "auto":  # the kernel is part of the numbers: go on with the same one
-            self.kernel = held.state["attention"]
-            self.model.set_kernel(self.kernel)
-        return True
-
-    def update(self, batch: Batch) -> dict[str, Any]:
-        """One update; what the log says of it. A loss that is no number changes nothing: loss and norm are None."""
-        tokens = self.progress.tokens + batch.tokens.size
-        line: dict[str, Any] = {"step": self.progress.step + 1, "tokens": tokens, "loss": None, "norm": None}
-        loss = self.gradients(batch)
-        norm = self.optimiser.clip() if math.isfinite(loss) else math.nan
-        if not math.isfinite(norm):
-            self.optimiser.clear()
-            return {**line, "rows": [int(batch.positions[0]), int(batch.positions[-1]) + 1]}
-        return {**line, "loss": loss, "norm": norm, "lr": self.optimiser.step(tokens)}
-
-    def spiked(self, line: Mapping[str, Any], batch: Batch) -> bool:
-        """Whether this update is the second in a row far above what was usual, and may still be undone."""
-        if line["loss"] is None:
-            return False
-        values = [line["loss"], line["norm"]]
-        high = self.progress.guard.spiked(values, self.recipe.spike, int(batch.positions[0]))
-        return high and self.progress.rollbacks < _ROLLBACKS
-
-    def gradients(self, batch: Batch) -> float:
-        """Forward and backward of one whole batch; the mean loss of its counted tokens, in nats.
-
-        The mean is over the batch's tokens on all ranks, so that micro-batches and ranks change nothing.
-        """
-        world, recipe = self.world, self.recipe
-        counted = max(1, int((batch.targets != IGNORED).sum()))
-        share = len(batch.tokens) // world.data_size
-        mine = batch.part(world.data_rank * share, (world.data_rank + 1) * share)
-        starts = range(0, share, recipe.micro_rows)
-        total = 0.0
-        for start in starts:
-            part = mine.part(start, min(share, start + recipe.micro_rows))
-            tokens, targets, docs = (
-                torch.from_numpy(x).to(world.device, non_blocking=True) for x in (part.tokens, part.targets, part.docs)
-            )
-            layout = attention.layout_of(docs) if recipe.mask_documents else None
-            if recipe.dropout:  # a function of the rows, so that a resumed run drops what the undisturbed one does
-                torch.manual_seed((recipe.seed << 40) ^ int(part.positions[0]))
-            with parallel.gathering(self.called, last=start == starts[-1]), self.autocast():
-                loss = self.called(tokens, targets, layout)
-                (loss * (world.data_size / counted)).backward()
-            self.optimiser.collect()
-            total += float(loss.detach())
-        return world.total([total])[0] / counted
-
-
-def train(
+def train_decoder(
     recipe: Recipe, sources: Mapping[str, Path], tokenizer: Path, target: Path, say: Callable[[str], None] = print
-) -> Result:
+) -> TrainingResult:
     """Train on token shards (`sources`: language -> folder), or go on with what `target` holds.
 
     Raises SettingsError for a foreign folder, InputError for missing tokens, TrainingFailed where no loss is finite.
@@ -230,7 +68,7 @@ def train(
                 journal.event({**last, "event": "finished"})
             journal.picture()
         took = time.monotonic() - start, time.process_time() - used
-        return Result(run.progress.step, run.progress.tokens, finished, bits, *took)
+        return TrainingResult(run.progress.step, run.progress.tokens, finished, bits, *took)
     finally:
         parallel.stop(run.world)
 
@@ -238,14 +76,18 @@ def train(
 def _updates(run: Run, asked: Mapping[str, bool], journal: Journal) -> bool:
     """All updates that are left; False when the run was asked to stop. Rolls back and starts over after a spike."""
     while run.progress.tokens < run.recipe.tokens:
-        with closing(ahead(run.feed, run.progress.place, updates(run.recipe, run.progress.tokens))) as batches:
+        with closing(
+            prefetch(run.feed, run.progress.place, rows_of_updates(run.recipe, run.progress.tokens))
+        ) as batches:
             outcome = _follow(run, batches, asked, journal)
         if outcome != "rolled back":
             return outcome == "finished"
     return True
 
 
-def _follow(run: Run, batches: Iterator[tuple[Batch, Place]], asked: Mapping[str, bool], journal: Journal) -> str:
+def _follow(
+    run: Run, batches: Iterator[tuple[RowBatch, DataPosition]], asked: Mapping[str, bool], journal: Journal
+) -> str:
     """Update with batch after batch: until "finished", "stopped" or "rolled back"."""
     recipe = run.recipe
     passed = 0
@@ -302,13 +144,13 @@ def _held_out_bits(run: Run, budget: int) -> dict[str, float]:
     model, world = run.model, run.world
     if world.size > 1:  # parameters may lie in parts: the first rank judges a whole copy
         weights = run.optimiser.weights()
-        model = empty(run.shape, "additive", world.device)
+        model = empty_model(run.shape, "additive", world.device)
         model.load_state_dict(weights)
         model.eval()
     found = {}
     if world.first:
         found = {
-            language: evaluate.bits_per_byte(model, shards, run.recipe.length, budget).bits_per_byte
+            language: held_out.bits_per_byte(model, shards, run.recipe.length, budget).bits_per_byte
             for language, shards in run.held_out.items()
             if len(shards.n_bytes)
         }

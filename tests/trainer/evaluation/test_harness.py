@@ -16,12 +16,12 @@ if find_spec("lm_eval") is None or find_spec("accelerate") is None:  # not impor
 import torch
 
 from trainer import corpus, export
-from trainer.data import tokens
-from trainer.evaluation import evaluate
+from trainer.data.token_shards import TokenShards
+from trainer.evaluation import held_out
 from trainer.model import checkpoint
-from trainer.model.presets import PRESETS, Shape
-from trainer.training import train
+from trainer.model.shapes import SHAPES, Shape
 from trainer.training.recipe import Recipe
+from trainer.training.train import train_decoder
 
 ROLLING = """task: held_out_fr
 dataset_path: json
@@ -53,14 +53,14 @@ def model(world, tmp_path_factory):
         length=64, tokens=80 * 512, batch_tokens=512, evaluate_every=0, save_every=1000, attention="key_bias", lr=5e-3
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trainer.model.presets.PRESETS", {**PRESETS, "demo": Shape(2, 48, 4, 384)})
-        train.train(recipe, {"fr": world / "tokens" / "fr"}, world / "tokenizer", folder / "run", lambda text: None)
-    export.export(folder / "run", world / "tokenizer", folder / "model", export.ExportSettings())
+        patch.setattr("trainer.model.shapes.SHAPES", {**SHAPES, "demo": Shape(2, 48, 4, 384)})
+        train_decoder(recipe, {"fr": world / "tokens" / "fr"}, world / "tokenizer", folder / "run", lambda text: None)
+    export.export_model(folder / "run", world / "tokenizer", folder / "model", export.ExportSettings())
     return folder
 
 
 def test_the_harness_agrees_with_evaluate_and_prefers_real_sentences(world, model, tmp_path):
-    texts = [text for _, text in corpus.documents(corpus.shards(world, "fr", "validation"))]
+    texts = [text for _, text in corpus.documents(corpus.shard_paths(world, "fr", "validation"))]
     (tmp_path / "text.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     pairs = [{"good": text, "bad": " ".join(reversed(text.split()))} for text in texts]
     (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
@@ -76,7 +76,7 @@ def test_the_harness_agrees_with_evaluate_and_prefers_real_sentences(world, mode
     assert done.returncode == 0, done.stderr[-3000:]
     (path,) = tmp_path.glob("out*.json")
     results = json.loads(path.read_text())["results"]
-    loaded, _ = checkpoint.load_model(model / "run")
-    ours = evaluate.bits_per_byte(loaded, tokens.TokenShards(world / "tokens" / "fr", "validation"), 512, 10**9)
+    loaded, _ = checkpoint.load_decoder(model / "run")
+    ours = held_out.bits_per_byte(loaded, TokenShards(world / "tokens" / "fr", "validation"), 512, 10**9)
     assert math.isclose(results["held_out_fr"]["bits_per_byte,none"], ours.bits_per_byte, rel_tol=1e-3)
     assert results["word_order"]["acc,none"] > 0.9

@@ -8,14 +8,15 @@ import torch
 from roots.errors import SettingsError
 from roots.settings import build
 from trainer import corpus
-from trainer.data import tokens
+from trainer.data.token_shards import TokenShards, TokensSettings, write_token_shards
 from trainer.evaluation import memorization
 from trainer.evaluation.memorization import MemorizationSettings
 from trainer.model import checkpoint
-from trainer.model.presets import PRESETS, Shape
-from trainer.tokenizer import byte_level_bpe as tok
-from trainer.training import train
+from trainer.model.shapes import SHAPES, Shape
+from trainer.tokenizer.files import load_tokenizer, save_tokenizer
+from trainer.tokenizer.training import TokenizerSettings, train_tokenizer
 from trainer.training.recipe import Recipe
+from trainer.training.train import train_decoder
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 16, 48])
@@ -50,36 +51,36 @@ def learned(tmp_path_factory, write_shards):
     rng.shuffle(texts)
     write_shards(work / "xx", texts, "train")
     write_shards(work / "xx", [text() for _ in range(10)], "validation")
-    splits = {split: corpus.shards(work, "xx", split) for split in corpus.SPLITS}
-    settings = tok.TokenizerSettings(vocabulary=384, reserved=8, budget_mb=1)
-    tok.save(tok.train({"xx": splits["train"]}, settings), work / "tok")
-    tokens.write(splits, tok.load(work / "tok"), "xx", work / "tokens", tokens.TokensSettings())
+    splits = {split: corpus.shard_paths(work, "xx", split) for split in corpus.SPLITS}
+    settings = TokenizerSettings(vocabulary=384, reserved=8, budget_mb=1)
+    save_tokenizer(train_tokenizer({"xx": splits["train"]}, settings), work / "tok")
+    write_token_shards(splits, load_tokenizer(work / "tok"), "xx", work / "tokens", TokensSettings())
     recipe = Recipe(
         length=64, tokens=150 * 1024, batch_tokens=1024, evaluate_every=0, save_every=10**6, attention="key_bias",
         optimiser="muon", lr=5e-3, evaluate_bytes=100,
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trainer.model.presets.PRESETS", {**PRESETS, "demo": Shape(2, 64, 4, 384)})
-        train.train(recipe, {"xx": work / "tokens"}, work / "tok", work / "model", lambda text: None)
+        patch.setattr("trainer.model.shapes.SHAPES", {**SHAPES, "demo": Shape(2, 64, 4, 384)})
+        train_decoder(recipe, {"xx": work / "tokens"}, work / "tok", work / "model", lambda text: None)
     return work
 
 
 def test_what_stood_often_is_known_and_the_unseen_is_not(learned):
-    model, _ = checkpoint.load_model(learned / "model")
-    shards = {split: tokens.TokenShards(learned / "tokens", split) for split in corpus.SPLITS}
+    model, _ = checkpoint.load_decoder(learned / "model")
+    shards = {split: TokenShards(learned / "tokens", split) for split in corpus.SPLITS}
     settings = MemorizationSettings(prefix=16, suffix=8, windows=40)
-    groups = memorization.measure(model, shards["train"], shards["validation"], settings)
+    groups = memorization.measure_memorization(model, shards["train"], shards["validation"], settings)
     by_label = {group.copies: group for group in groups}
     assert groups[0].copies == "0"
     assert by_label["0"].asked == 40
     assert by_label["32 to 63"].share > 0.5
     assert by_label["0"].share == 0
     assert by_label["1"].share < 0.2
-    table, svg = memorization.render({"before": groups, "after": groups[:2]})
+    table, svg = memorization.render_memorization({"before": groups, "after": groups[:2]})
     assert table.count("\n") == len(groups) + 2
     assert "| - |" in table
     assert svg.startswith("<svg")
-    assert memorization.as_values(groups)[0]["known"] == 0
+    assert memorization.groups_as_values(groups)[0]["known"] == 0
 
 
 def test_bad_settings_are_refused():

@@ -13,11 +13,11 @@ import torch
 from roots.errors import InputError
 from trainer import __main__ as command
 from trainer import corpus, demo
-from trainer.data.tokens import TokensSettings
+from trainer.data.token_shards import TokensSettings
 from trainer.evaluation import report
-from trainer.evaluation.evaluate import EvaluateSettings
+from trainer.evaluation.held_out import EvaluateSettings
 from trainer.evaluation.memorization import MemorizationSettings
-from trainer.model.presets import PRESETS, Shape
+from trainer.model.shapes import SHAPES, Shape
 from trainer.training.recipe import recipe_for
 
 SETS = ["length=32", "tokens=10240", "batch_tokens=512", "attention=key_bias", "evaluate_every=0", "evaluate_bytes=300"]
@@ -28,7 +28,7 @@ def run(world, tmp_path_factory):
     torch.set_num_threads(1)
     target = tmp_path_factory.mktemp("run")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trainer.model.presets.PRESETS", {**PRESETS, "demo": Shape(1, 32, 4, 384)})
+        patch.setattr("trainer.model.shapes.SHAPES", {**SHAPES, "demo": Shape(1, 32, 4, 384)})
         sets = [argument for pair in SETS for argument in ("--set", pair)]
         assert command.main([str(world), "--lang", "fr sw", "--target", str(target), *sets]) == 0
     return target
@@ -52,8 +52,8 @@ def test_a_run_is_judged_beside_counting(world, run):
 
 def test_held_out_documents_that_were_trained_on_are_counted(tmp_path, write_shards):
     path = write_shards(tmp_path / "xx", ["a", "b"], "train")
-    assert report.shared(path, path) == 2
-    assert report.shared(path, write_shards(tmp_path / "xx", ["a"], "validation")) == 0
+    assert report.count_shared(path, path) == 2
+    assert report.count_shared(path, write_shards(tmp_path / "xx", ["a"], "validation")) == 0
 
 
 def test_two_runs_stand_side_by_side(world, run, tmp_path):
@@ -70,18 +70,18 @@ def test_the_command_answers_mistakes_in_words(world, tmp_path):
     assert done.returncode == 2
     assert "Did you mean 'preset'" in done.stderr
     assert "Traceback" not in done.stderr
-    assert corpus.places(world, ["fr"]).tokens == world / "fr" / "tokens"
-    assert corpus.places(world, ["fr", "sw"]).tokens == world / "tokens"
+    assert corpus.run_folders(world, ["fr"]).tokens == world / "fr" / "tokens"
+    assert corpus.run_folders(world, ["fr", "sw"]).tokens == world / "tokens"
 
 
 def test_the_demo_fits_the_text_there_is(tmp_path, write_shards):
     write_shards(tmp_path / "fr", ["x" * 1000] * 140)
     write_shards(tmp_path / "sw", ["y" * 1000] * 20)
-    small, larger = demo.fitted(tmp_path, ["fr"]), demo.fitted(tmp_path, ["fr", "sw"])
+    small, larger = demo.demo_settings(tmp_path, ["fr"]), demo.demo_settings(tmp_path, ["fr", "sw"])
     assert (small["tokenizer"]["vocabulary"], larger["tokenizer"]["vocabulary"]) == (1024, 2048)
     assert small["tokens"]["copies"] > larger["tokens"]["copies"]
     for fit in demo.FITS:  # all of them are settings that can be used
         TokensSettings(copies=fit.copies, dropout=fit.merges)
         assert recipe_for({"preset": "demo", "dropout": fit.dropout, "tokens": fit.tokens}).dropout == fit.dropout
     with pytest.raises(InputError, match="no shards"):
-        demo.fitted(tmp_path, ["yo"])
+        demo.demo_settings(tmp_path, ["yo"])

@@ -51,7 +51,7 @@ def test_slopes_are_the_papers():
 @pytest.mark.parametrize("split", [False, True])
 @pytest.mark.parametrize(("dtype", "limit"), [(torch.float32, 2e-5), (torch.bfloat16, 1.2e-2)])
 def test_kernels_and_their_gradients_match_float64(heads, kernel, split, dtype, limit, monkeypatch):
-    monkeypatch.setattr(attention, "SHORT", 0)  # documents one by one
+    monkeypatch.setattr(attention, "MASKED_UP_TO", 0)  # documents one by one
     layout = documents(2, 256) if split else None
     assert error_of(KERNELS[kernel], *qkv(heads, 256, dtype=dtype), alibi_slopes(heads), layout) < limit
 
@@ -73,14 +73,14 @@ def test_a_bfloat16_key_bias_is_wrong_and_ours_is_right():
     wrong = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=rough, is_causal=True)
     assert (wrong.double() - true).norm() / true.norm() > 0.1
     assert (attention.key_bias(q, k, v, slopes).double() - true).norm() / true.norm() < 5e-3
-    assert (attention.fold(q, k, v, slopes).double() - true).norm() / true.norm() < 5e-3
+    assert (attention.fold_alibi(q, k, v, slopes).double() - true).norm() / true.norm() < 5e-3
 
 
 @pytest.mark.filterwarnings("ignore:flex_attention called")
 @pytest.mark.parametrize("kernel", [*TRAINABLE, "flex"])
 @pytest.mark.parametrize("short", [0, 512])
 def test_other_documents_and_later_tokens_change_nothing_at_all(kernel, short, monkeypatch):
-    monkeypatch.setattr(attention, "SHORT", short)
+    monkeypatch.setattr(attention, "MASKED_UP_TO", short)
     q, k, v = qkv(6, 160)
     docs = torch.zeros(2, 160, dtype=torch.long)
     docs[:, 50:] = 1
@@ -106,10 +106,10 @@ def test_layouts_are_spans_between_changes():
 def test_the_probe_chooses_what_is_right(monkeypatch):
     found = attention.probe(CPU, torch.float32, 4, 16)
     assert found["blocks"][0] <= found["key_bias"][0] < 1e-3
-    assert attention.choose("auto", CPU, torch.float32, 4, 16) == "blocks"
-    assert attention.choose("fold", CPU, torch.float32, 4, 16) == "fold"
+    assert attention.choose_kernel("auto", CPU, torch.float32, 4, 16) == "blocks"
+    assert attention.choose_kernel("fold", CPU, torch.float32, 4, 16) == "fold"
     with pytest.raises(SettingsError, match="Did you mean 'fold'"):
-        attention.choose("flod", CPU, torch.float32, 4, 16)
+        attention.choose_kernel("flod", CPU, torch.float32, 4, 16)
 
     def wrong(q, k, v, slopes, layout=None):
         return attention.additive(q, k, v, 2 * slopes, layout)
@@ -118,7 +118,7 @@ def test_the_probe_chooses_what_is_right(monkeypatch):
         raise RuntimeError("explicit attn_mask with is_causal")
 
     monkeypatch.setattr(attention, "KERNELS", {**KERNELS, "blocks": wrong})
-    assert attention.choose("auto", CPU, torch.float32, 4, 16) == "key_bias"
+    assert attention.choose_kernel("auto", CPU, torch.float32, 4, 16) == "key_bias"
     monkeypatch.setattr(attention, "KERNELS", {**KERNELS, "blocks": wrong, "key_bias": refused})
-    assert attention.choose("auto", CPU, torch.float32, 4, 16) == "additive"
+    assert attention.choose_kernel("auto", CPU, torch.float32, 4, 16) == "additive"
     assert attention.probe(CPU, torch.float32, 4, 16, 64)["key_bias"] == (math.inf, math.inf)

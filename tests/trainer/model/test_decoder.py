@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from roots.errors import SettingsError
-from trainer.model import blocks, loss
+from trainer.model import block_attention, loss
 from trainer.model.attention import layout_of
-from trainer.model.decoder import AlibiLM, Sampling, empty
-from trainer.model.presets import BLOOM_ROWS, PRESETS, Shape, shape_of
+from trainer.model.decoder import AlibiLM, Sampling, empty_model
+from trainer.model.shapes import BLOOM_ROWS, SHAPES, Shape, shape_of
 
 SMALL = Shape(layers=3, hidden=96, heads=8, vocabulary=512)
 ODD = Shape(layers=2, hidden=96, heads=12, vocabulary=384)
@@ -19,7 +19,7 @@ ODD = Shape(layers=2, hidden=96, heads=12, vocabulary=384)
 
 def random_model(shape=SMALL, seed=0, **kwargs):
     """A model whose biases and LayerNorms are not at their first values."""
-    model = empty(shape, **kwargs)
+    model = empty_model(shape, **kwargs)
     model.init_weights(seed)
     generator = torch.Generator().manual_seed(seed + 1)
     with torch.no_grad():
@@ -48,7 +48,7 @@ def bloom(shape):
     ],
 )
 def test_blooms_sizes_come_out_exactly(name, parameters):
-    shape = PRESETS[name]
+    shape = SHAPES[name]
     with torch.device("meta"):
         model = AlibiLM(shape)
     assert sum(p.numel() for p in model.parameters()) == shape.parameters == parameters
@@ -57,7 +57,7 @@ def test_blooms_sizes_come_out_exactly(name, parameters):
 
 def test_presets_can_be_changed_and_unknown_ones_are_named():
     assert shape_of("demo", {"vocabulary": 512}).vocabulary == 512
-    assert 2e6 < PRESETS["demo"].parameters < 4e6
+    assert 2e6 < SHAPES["demo"].parameters < 4e6
     with pytest.raises(SettingsError, match="Did you mean 'demo'"):
         shape_of("dmo")
     with pytest.raises(SettingsError, match="multiple of heads"):
@@ -78,7 +78,7 @@ def test_logits_are_transformers_blooms(shape, length):
         a, b = ours(tokens), theirs(tokens).logits
     assert (a - b).abs().max() <= 1e-4
     assert torch.equal(a.argmax(-1), b.argmax(-1))
-    back = empty(shape)
+    back = empty_model(shape)
     state = {k: v for k, v in theirs.state_dict().items() if k != "lm_head.weight"}
     back.load_state_dict(state, strict=True)
     with torch.no_grad():
@@ -87,7 +87,7 @@ def test_logits_are_transformers_blooms(shape, length):
 
 @pytest.mark.parametrize("kernel", ["blocks", "key_bias"])
 def test_the_hidden_states_of_every_layer_are_transformers_blooms(kernel, monkeypatch):
-    monkeypatch.setattr(blocks, "BLOCK", 64)
+    monkeypatch.setattr(block_attention, "BLOCK_QUERIES", 64)
     theirs, ours = bloom(ODD), random_model(ODD, kernel=kernel)
     theirs.load_state_dict(ours.state_dict(), strict=False)
     tokens = torch.randint(4, ODD.vocabulary, (2, 150), generator=torch.Generator().manual_seed(3))
@@ -153,7 +153,7 @@ def test_no_token_sees_a_later_one():
 
 @pytest.mark.parametrize("kernel", ["blocks", "key_bias", "additive", "fold"])
 def test_packed_documents_are_as_if_alone(kernel, monkeypatch):
-    monkeypatch.setattr(blocks, "BLOCK", 32)
+    monkeypatch.setattr(block_attention, "BLOCK_QUERIES", 32)
     model = random_model(kernel=kernel)
     lengths = [30, 1, 50, 47]
     tokens = torch.randint(0, 512, (1, 128), generator=torch.Generator().manual_seed(7))
@@ -171,7 +171,7 @@ def test_packed_documents_are_as_if_alone(kernel, monkeypatch):
 
 def test_first_weights_have_the_stated_spread_and_depend_on_the_seed_alone():
     shape = Shape(4, 128, 4, 1024)
-    a, b, c = empty(shape), empty(shape), empty(shape)
+    a, b, c = empty_model(shape), empty_model(shape), empty_model(shape)
     for model, seed in ((a, 1), (b, 1), (c, 2)):
         model.init_weights(seed)
     for name, parameter in a.named_parameters():

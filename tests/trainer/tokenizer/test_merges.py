@@ -13,11 +13,11 @@ pytest.importorskip("tokenizers", reason="tokenizers is not installed: pip insta
 import numba
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
-from trainer.tokenizer import byte_level_bpe as tok
-from trainer.tokenizer import fertility
-from trainer.tokenizer import merges as bpe
+from trainer.tokenizer import fertility, merges
+from trainer.tokenizer.files import SPECIAL_TOKENS
+from trainer.tokenizer.patterns import PATTERNS, cut_by
 
-BEFORE = [*tok.SPECIAL, *sorted(pre_tokenizers.ByteLevel.alphabet())]
+BEFORE = [*SPECIAL_TOKENS, *sorted(pre_tokenizers.ByteLevel.alphabet())]
 TEXTS = [
     "The quick brown fox's 3,141 dogs jumped over it, didn't they? The quicker foxes did not; the dogs' den is theirs.",
     "Le renard brun saute par-dessus l'été dernier, aujourd’hui\n\n\tet   demain (et après-demain).",
@@ -34,7 +34,7 @@ def library(texts, cutter, size, min_frequency, max_bytes):
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = cutter
     trainer = trainers.BpeTrainer(
-        vocab_size=size, min_frequency=min_frequency, special_tokens=list(tok.SPECIAL),
+        vocab_size=size, min_frequency=min_frequency, special_tokens=list(SPECIAL_TOKENS),
         initial_alphabet=BEFORE[4:], max_token_length=max_bytes, show_progress=False,
     )  # fmt: skip
     tokenizer.train_from_iterator(texts, trainer)
@@ -42,14 +42,16 @@ def library(texts, cutter, size, min_frequency, max_bytes):
     return model["vocab"], [tuple(pair) for pair in model["merges"]]
 
 
-@pytest.mark.parametrize("pattern", tok.PATTERNS)
+@pytest.mark.parametrize("pattern", PATTERNS)
 @pytest.mark.parametrize(("size", "min_frequency", "max_bytes"), [(600, 2, 32), (400, 3, 7), (5000, 1, 32)])
 def test_merges_are_those_of_the_library(pattern, size, min_frequency, max_bytes):
-    counted = tok.PATTERNS[pattern].counted
+    counted = PATTERNS[pattern].counted
     texts = [text[at:] for text in TEXTS for at in range(0, 60, 7)]
-    vocabulary, merges = bpe.learn(bpe.count(texts, counted), BEFORE, size, min_frequency, max_bytes)
-    assert (vocabulary, merges) == library(texts, tok._cutter(counted), size, min_frequency, max_bytes)
-    assert len(merges) > 100
+    vocabulary, learned = merges.learn_merges(
+        merges.count_pieces(texts, counted), BEFORE, size, min_frequency, max_bytes
+    )
+    assert (vocabulary, learned) == library(texts, cut_by(counted), size, min_frequency, max_bytes)
+    assert len(learned) > 100
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -64,44 +66,44 @@ def test_merges_of_random_pieces_are_those_of_the_library(seed):
         pieces = {piece: rng.randint(1, 5) for piece in drawn}
         bounds = rng.choice([270, 2000]), rng.choice([1, 2, 3]), rng.choice([4, 6, 32])
         text = "|".join(piece for piece, times in pieces.items() for _ in range(times))
-        assert bpe.learn(pieces, BEFORE, *bounds) == library([text], cutter, *bounds)
+        assert merges.learn_merges(pieces, BEFORE, *bounds) == library([text], cutter, *bounds)
 
 
 def test_merges_do_not_depend_on_the_order_of_pieces():
-    pieces = bpe.count(TEXTS, tok.PATTERNS["roots"].counted)
+    pieces = merges.count_pieces(TEXTS, PATTERNS["roots"].counted)
     other = dict(sorted(pieces.items(), reverse=True))
     assert list(other) != list(pieces)
-    assert bpe.learn(other, BEFORE, 500, 1, 32) == bpe.learn(pieces, BEFORE, 500, 1, 32)
+    assert merges.learn_merges(other, BEFORE, 500, 1, 32) == merges.learn_merges(pieces, BEFORE, 500, 1, 32)
 
 
 def test_counts_beyond_32_bits_are_right():
-    _, merges = bpe.learn({"ab": 3 * 2**31, "cd": 2**31 + 5, "ef": 2**32 + 2}, BEFORE, 300, 2, 32)
-    assert merges == [("a", "b"), ("e", "f"), ("c", "d")]
+    _, learned = merges.learn_merges({"ab": 3 * 2**31, "cd": 2**31 + 5, "ef": 2**32 + 2}, BEFORE, 300, 2, 32)
+    assert learned == [("a", "b"), ("e", "f"), ("c", "d")]
 
 
 def test_without_text_there_are_no_merges():
-    assert bpe.learn({}, BEFORE, 300, 2, 32) == ({name: at for at, name in enumerate(BEFORE)}, [])
+    assert merges.learn_merges({}, BEFORE, 300, 2, 32) == ({name: at for at, name in enumerate(BEFORE)}, [])
 
 
-@pytest.mark.parametrize("pattern", tok.PATTERNS)
+@pytest.mark.parametrize("pattern", PATTERNS)
 def test_pieces_are_those_that_the_tokenizer_would_cut(pattern):
-    counted = tok.PATTERNS[pattern].counted
+    counted = PATTERNS[pattern].counted
     cutter = pre_tokenizers.Split(Regex(counted), "isolated")
     kind = unicodedata.ucd_3_2_0.category  # old letters: those that came last are not known to every library
     every = [char for char in map(chr, range(0x20000)) if kind(char) not in ("Cn", "Cs", "Co")]
     texts = [*TEXTS, *("".join(f" {char}a{char}1" for char in every[at::50]) for at in range(50))]
     texts += ["".join(char for char in text if kind(char) != "Cn") for text in fertility.random_texts(100, seed=3)]
     for text in texts:
-        assert bpe.count([text], counted) == Counter(piece for piece, _ in cutter.pre_tokenize_str(text))
+        assert merges.count_pieces([text], counted) == Counter(piece for piece, _ in cutter.pre_tokenize_str(text))
 
 
 def test_pieces_of_a_long_text_are_not_held_at_once(monkeypatch):
     text = " ".join(f"w{at % 500}" for at in range(50_000))
-    counted = tok.PATTERNS["roots"].counted
-    wanted = bpe.count([text], counted)
-    monkeypatch.setattr(bpe, "LONG", len(text) - 1)
+    counted = PATTERNS["roots"].counted
+    wanted = merges.count_pieces([text], counted)
+    monkeypatch.setattr(merges, "LONG_TEXT", len(text) - 1)
     tracemalloc.start()
-    found = bpe.count([text], counted)
+    found = merges.count_pieces([text], counted)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert found == wanted
@@ -115,4 +117,4 @@ def test_where_nothing_may_be_written_it_compiles_all_the_same(monkeypatch):
         return functions[0]
 
     monkeypatch.setattr(numba, "njit", refuse)
-    assert bpe._compiled(len) is len
+    assert merges._compiled(len) is len

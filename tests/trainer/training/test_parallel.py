@@ -19,14 +19,14 @@ from trainer.training.journal import read_log
 SCRIPT = """
 import sys, pathlib, torch
 torch.set_num_threads(1)
-from trainer.model import presets
+from trainer.model import shapes
 from trainer.training import recipe, train
-presets.PRESETS = {**presets.PRESETS, "demo": presets.Shape(2, 48, 4, 384)}
+shapes.SHAPES = {**shapes.SHAPES, "demo": shapes.Shape(2, 48, 4, 384)}
 work, target, tokens = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), int(sys.argv[3])
 changes = eval(sys.argv[4])
 settings = recipe.Recipe(length=32, tokens=tokens, batch_tokens=256, micro_rows=2, save_every=4, evaluate_every=0,
                          keep=3, evaluate_bytes=300, attention="key_bias", **changes)
-train.train(settings, {"fr": work / "tokens" / "fr"}, work / "tokenizer", target, lambda text: None)
+train.train_decoder(settings, {"fr": work / "tokens" / "fr"}, work / "tokenizer", target, lambda text: None)
 """
 
 KINDS = {
@@ -56,7 +56,7 @@ def launch(world, target, processes, changes="{}", tokens=6 * 256):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 0, said[-3000:]
-    return checkpoint.load(checkpoint.latest(target / "checkpoints"))
+    return checkpoint.load_checkpoint(checkpoint.latest_checkpoint(target / "checkpoints"))
 
 
 @pytest.fixture(scope="module")
@@ -92,14 +92,16 @@ def test_any_layout_trains_the_model_of_one_process(world, tmp_path, alone, kind
 def exported(world, run, step):
     """The bytes of the weights that `roots export` makes of a checkpoint."""
     folder = run / "exported"
-    export.export(checkpoint.named(run / "checkpoints", step), world / "tokenizer", folder, export.ExportSettings())
+    export.export_model(
+        checkpoint.checkpoint_path(run / "checkpoints", step), world / "tokenizer", folder, export.ExportSettings()
+    )
     return (folder / "model.safetensors").read_bytes()
 
 
 def test_a_run_goes_on_with_another_number_of_processes(world, tmp_path, alone):
     """Two sharded processes make four updates, then the run is cut back to them, and one process goes on alone."""
     launch(world, tmp_path, 2, "{'shard': 2}")
-    newest = checkpoint.latest(tmp_path / "checkpoints")
+    newest = checkpoint.latest_checkpoint(tmp_path / "checkpoints")
     assert newest.name == "step_00000006"
     for path in sorted(newest.iterdir()):
         path.unlink()

@@ -5,20 +5,20 @@ import pytest
 
 from roots.errors import SettingsError
 from roots.settings import build
-from trainer.model.presets import PRESETS
+from trainer.model.shapes import SHAPES
 from trainer.training import recipe
 from trainer.training.recipe import Recipe
 
 
 def test_the_rate_is_a_function_of_tokens():
     cosine = Recipe(tokens=1000, warmup=0.1, min_lr=0.1, batch_tokens=256)
-    assert recipe.rate(cosine, 50) == pytest.approx(0.5)
-    assert recipe.rate(cosine, 100) == pytest.approx(1.0)
-    assert recipe.rate(cosine, 550) == pytest.approx(0.55)
-    assert recipe.rate(cosine, 1000) == recipe.rate(cosine, 2000) == pytest.approx(0.1)
+    assert recipe.learning_rate_share(cosine, 50) == pytest.approx(0.5)
+    assert recipe.learning_rate_share(cosine, 100) == pytest.approx(1.0)
+    assert recipe.learning_rate_share(cosine, 550) == pytest.approx(0.55)
+    assert recipe.learning_rate_share(cosine, 1000) == recipe.learning_rate_share(cosine, 2000) == pytest.approx(0.1)
     wsd = replace(cosine, schedule="wsd", decay=0.2)
-    assert [recipe.rate(wsd, t) for t in (400, 800, 900, 1000)] == pytest.approx([1, 1, 0.55, 0.1])
-    assert recipe.rate(replace(cosine, schedule="constant"), 999) == 1
+    assert [recipe.learning_rate_share(wsd, t) for t in (400, 800, 900, 1000)] == pytest.approx([1, 1, 0.55, 0.1])
+    assert recipe.learning_rate_share(replace(cosine, schedule="constant"), 999) == 1
 
 
 def test_the_batch_grows_as_blooms():
@@ -31,11 +31,11 @@ def test_the_batch_grows_as_blooms():
     assert sizes == sorted(sizes)
     assert {b - a for a, b in pairwise(sizes)} <= {0, 16}
     small = Recipe(length=2, batch_tokens=16, tokens=100, ramp_rows=2, ramp_by=2, ramp_tokens=40)
-    assert list(recipe.updates(small))[:4] == [2, 2, 2, 4]
-    assert sum(recipe.updates(small)) * 2 >= 100
+    assert list(recipe.rows_of_updates(small))[:4] == [2, 2, 2, 4]
+    assert sum(recipe.rows_of_updates(small)) * 2 >= 100
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", SHAPES)
 def test_every_preset_has_a_recipe_and_blooms_are_its_own(preset):
     found = recipe.recipe_for({"preset": preset, "seed": 7})
     assert (found.preset, found.seed) == (preset, 7)

@@ -18,14 +18,16 @@ import numpy as np
 import torch
 
 from roots.errors import InputError, SettingsError, ShardError, TrainingFailed
-from trainer.data.feed import IGNORED
+from trainer.data.feed import IGNORE_INDEX
 from trainer.model import checkpoint
 from trainer.model.attention import layout_of
-from trainer.model.presets import PRESETS, Shape
-from trainer.training import parallel, recipe, train
-from trainer.training.guard import Guard
+from trainer.model.shapes import SHAPES, Shape
+from trainer.training import parallel, recipe
 from trainer.training.journal import read_log
 from trainer.training.recipe import Recipe
+from trainer.training.run import Run
+from trainer.training.state import SpikeGuard
+from trainer.training.train import train_decoder
 
 TINY = Recipe(
     length=32, tokens=20 * 256, batch_tokens=256, micro_rows=8, save_every=10, evaluate_every=0, evaluate_bytes=500,
@@ -36,7 +38,7 @@ TINY = Recipe(
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch):
     torch.set_num_threads(1)
-    monkeypatch.setattr("trainer.model.presets.PRESETS", {**PRESETS, "demo": Shape(2, 32, 4, 384)})
+    monkeypatch.setattr("trainer.model.shapes.SHAPES", {**SHAPES, "demo": Shape(2, 32, 4, 384)})
 
 
 def quiet(text):
@@ -45,11 +47,11 @@ def quiet(text):
 
 def fit(world, target, settings=TINY, languages=("fr", "sw")):
     sources = {language: world / "tokens" / language for language in languages}
-    return train.train(settings, sources, world / "tokenizer", target, quiet)
+    return train_decoder(settings, sources, world / "tokenizer", target, quiet)
 
 
 def held(target):
-    return checkpoint.load(checkpoint.latest(target / "checkpoints"))
+    return checkpoint.load_checkpoint(checkpoint.latest_checkpoint(target / "checkpoints"))
 
 
 def same(a, b):
@@ -71,14 +73,14 @@ def lines(target):
     ],
 )
 def test_a_resumed_run_is_the_undisturbed_one_bit_for_bit(world, tmp_path, changes, monkeypatch):
-    monkeypatch.setattr("trainer.model.blocks.BLOCK", 16)
+    monkeypatch.setattr("trainer.model.block_attention.BLOCK_QUERIES", 16)
     settings = replace(TINY, **changes)
     whole = fit(world, tmp_path / "whole", settings)
     assert whole.finished
     assert whole.step == 20
 
     seen = []
-    real = train.Run.update
+    real = Run.update
 
     def dies(self, batch):
         if len(seen) == 14:  # four updates after the checkpoint
@@ -86,10 +88,10 @@ def test_a_resumed_run_is_the_undisturbed_one_bit_for_bit(world, tmp_path, chang
         seen.append(1)
         return real(self, batch)
 
-    monkeypatch.setattr(train.Run, "update", dies)
+    monkeypatch.setattr(Run, "update", dies)
     with pytest.raises(KeyboardInterrupt):
         fit(world, tmp_path / "parts", settings)
-    monkeypatch.setattr(train.Run, "update", real)
+    monkeypatch.setattr(Run, "update", real)
     assert fit(world, tmp_path / "parts", settings).step == 20
     a, b = held(tmp_path / "whole"), held(tmp_path / "parts")
     assert same(a.weights, b.weights)
@@ -113,10 +115,10 @@ def test_micro_batches_change_nothing_but_rounding(world, tmp_path):
 
 def test_gradients_are_those_of_the_batch_however_it_is_cut(world):
     settings = replace(TINY, packing="bestfit")
-    run = train.Run(settings, {"fr": world / "tokens" / "fr"}, world / "tokenizer", Path("unused"))
+    run = Run(settings, {"fr": world / "tokens" / "fr"}, world / "tokenizer", Path("unused"))
     batch = run.feed.batch(np.arange(8))
     for row, counted in enumerate((32, 1, 0, 17, 30, 2, 9, 25)):
-        batch.targets[row, counted:] = IGNORED
+        batch.targets[row, counted:] = IGNORE_INDEX
     found = {}
     for rows in (8, 1, 3):
         run.recipe = replace(settings, micro_rows=rows)
@@ -125,7 +127,7 @@ def test_gradients_are_those_of_the_batch_however_it_is_cut(world):
         run.optimiser.clear()
     tokens, targets, docs = (torch.from_numpy(x) for x in (batch.tokens, batch.targets, batch.docs))
     logits = run.model(tokens, layout=layout_of(docs))
-    plain = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+    plain = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE_INDEX)
     plain.backward()
     for loss, gradients in found.values():
         assert loss == pytest.approx(plain.item(), abs=1e-6)
@@ -134,17 +136,17 @@ def test_gradients_are_those_of_the_batch_however_it_is_cut(world):
 
 
 def test_a_run_goes_on_with_another_micro_batch_over_the_same_rows(world, tmp_path, monkeypatch):
-    real, seen = train.Run.update, []
+    real, seen = Run.update, []
 
     def watched(self, batch):
         seen.append(batch.positions.tolist())
         return real(self, batch)
 
-    monkeypatch.setattr(train.Run, "update", watched)
+    monkeypatch.setattr(Run, "update", watched)
     fit(world, tmp_path / "whole")
     undisturbed = list(seen)
     fit(world, tmp_path / "parts", replace(TINY, micro_rows=3))
-    shutil.rmtree(checkpoint.latest(tmp_path / "parts" / "checkpoints"))
+    shutil.rmtree(checkpoint.latest_checkpoint(tmp_path / "parts" / "checkpoints"))
     seen.clear()
     assert fit(world, tmp_path / "parts", replace(TINY, micro_rows=5)).step == 20
     assert seen == undisturbed[10:]
@@ -157,10 +159,10 @@ def test_a_run_goes_on_with_another_micro_batch_over_the_same_rows(world, tmp_pa
 def test_sigterm_saves_and_the_same_command_goes_on(world, tmp_path):
     script = (
         "import sys,pathlib,torch;torch.set_num_threads(1);"
-        "from trainer.model import presets;from trainer.training import recipe,train;"
-        "presets.PRESETS={**presets.PRESETS,'demo':presets.Shape(2,32,4,384)};w=pathlib.Path(sys.argv[1]);"
+        "from trainer.model import shapes;from trainer.training import recipe,train;"
+        "shapes.SHAPES={**shapes.SHAPES,'demo':shapes.Shape(2,32,4,384)};w=pathlib.Path(sys.argv[1]);"
         "r=recipe.Recipe(length=32,tokens=40000*256,batch_tokens=256,save_every=10000,evaluate_every=0,attention='key_bias');"
-        "x=train.train(r,{'fr':w/'tokens'/'fr'},w/'tokenizer',pathlib.Path(sys.argv[2]));print('finished',x.finished)"
+        "x=train.train_decoder(r,{'fr':w/'tokens'/'fr'},w/'tokenizer',pathlib.Path(sys.argv[2]));print('finished',x.finished)"
     )
     command = [sys.executable, "-c", script, str(world), str(tmp_path / "run")]
     process = subprocess.Popen(
@@ -183,9 +185,9 @@ def test_kill_in_mid_save_leaves_the_checkpoint_before(world, tmp_path):
     fit(world, tmp_path, replace(TINY, tokens=10 * 256))
     script = (
         "import sys,os,pathlib,torch;from trainer.model import checkpoint as c;p=pathlib.Path(sys.argv[1]);"
-        "h=c.load(c.latest(p));real=c.save_file\n"
+        "h=c.load_checkpoint(c.latest_checkpoint(p));real=c.save_file\n"
         "def half(t,f,**k):\n real(t,f,**k);os.kill(os.getpid(),9)\n"
-        "c.save_file=half;c.save(p,99,h,2)"
+        "c.save_file=half;c.save_checkpoint(p,99,h,2)"
     )
     folder = tmp_path / "checkpoints"
     killed = subprocess.run(
@@ -193,11 +195,11 @@ def test_kill_in_mid_save_leaves_the_checkpoint_before(world, tmp_path):
     )
     assert killed.returncode == -signal.SIGKILL
     assert list(folder.glob(".step_00000099.*.tmp"))
-    assert checkpoint.steps(folder) == [0, 10]
+    assert checkpoint.checkpoint_steps(folder) == [0, 10]
     before = held(tmp_path)
-    checkpoint.save(folder, 11, before, 2)
+    checkpoint.save_checkpoint(folder, 11, before, 2)
     assert not list(folder.glob(".*.tmp"))
-    assert checkpoint.steps(folder) == [10, 11]
+    assert checkpoint.checkpoint_steps(folder) == [10, 11]
 
 
 def test_a_checkpoint_appears_by_one_rename_of_a_whole_folder(world, tmp_path, monkeypatch):
@@ -206,19 +208,19 @@ def test_a_checkpoint_appears_by_one_rename_of_a_whole_folder(world, tmp_path, m
 
     def full(path, target):
         assert not target.exists()
-        assert sorted(p.name for p in path.iterdir()) == sorted((*checkpoint.FILES, "manifest.json"))
+        assert sorted(p.name for p in path.iterdir()) == sorted((*checkpoint.CHECKPOINT_FILES, "manifest.json"))
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "rename", full)
     with pytest.raises(ShardError, match="No space left"):
-        checkpoint.save(folder, 50, before, 2)
-    assert checkpoint.steps(folder) == [0, 2]
+        checkpoint.save_checkpoint(folder, 50, before, 2)
+    assert checkpoint.checkpoint_steps(folder) == [0, 2]
     assert not list(folder.glob(".*"))
 
 
 def test_a_damaged_checkpoint_is_refused(world, tmp_path):
     fit(world, tmp_path, replace(TINY, tokens=2 * 256))
-    path = checkpoint.latest(tmp_path / "checkpoints") / "model.safetensors"
+    path = checkpoint.latest_checkpoint(tmp_path / "checkpoints") / "model.safetensors"
     raw = bytearray(path.read_bytes())
     raw[-5] ^= 1
     path.write_bytes(raw)
@@ -233,13 +235,13 @@ def test_a_folder_of_another_run_is_refused(world, tmp_path):
     with pytest.raises(SettingsError, match="another data"):
         fit(world, tmp_path, replace(TINY, tokens=2 * 256), ("fr",))
     with pytest.raises(InputError, match="roots tokens"):
-        fit(tmp_path, tmp_path / "x", TINY) if (tmp_path / "tokenizer").exists() else train.train(
+        fit(tmp_path, tmp_path / "x", TINY) if (tmp_path / "tokenizer").exists() else train_decoder(
             TINY, {"fr": tmp_path / "none"}, world / "tokenizer", tmp_path / "x", quiet
         )
 
 
 def test_a_loss_that_is_no_number_is_passed_over(world, tmp_path, monkeypatch):
-    real = train.Run.gradients
+    real = Run.gradients
 
     def poisoned(self, batch):
         loss = real(self, batch)
@@ -248,26 +250,26 @@ def test_a_loss_that_is_no_number_is_passed_over(world, tmp_path, monkeypatch):
             return float("nan") if self.progress.step == 5 else loss
         return loss
 
-    monkeypatch.setattr(train.Run, "gradients", poisoned)
+    monkeypatch.setattr(Run, "gradients", poisoned)
     assert fit(world, tmp_path).finished
     log = lines(tmp_path)
     assert [line["step"] for line in log if "rows" in line] == [6, 7]
     assert all(torch.isfinite(value).all() for value in held(tmp_path).weights.values())
 
-    monkeypatch.setattr(train.Run, "gradients", lambda self, batch: float("nan"))
+    monkeypatch.setattr(Run, "gradients", lambda self, batch: float("nan"))
     with pytest.raises(TrainingFailed, match="no finite loss"):
         fit(world, tmp_path / "never", replace(TINY, tokens=100 * 256))
 
 
 def test_a_spike_rolls_back_and_passes_over_its_rows(world, tmp_path, monkeypatch):
-    real = train.Run.gradients
+    real = Run.gradients
     bad = range(68 * 8, 70 * 8)
 
     def spiky(self, batch):
         loss = real(self, batch)
         return loss * 50 if int(batch.positions[0]) in bad else loss
 
-    monkeypatch.setattr(train.Run, "gradients", spiky)
+    monkeypatch.setattr(Run, "gradients", spiky)
     assert fit(world, tmp_path, replace(TINY, tokens=80 * 256)).finished
     events = [line for line in lines(tmp_path) if line.get("event") == "rolled back"]
     assert events == [{"step": 60, "event": "rolled back", "skipped": [bad[0], bad[-1] + 1]}]
@@ -276,7 +278,7 @@ def test_a_spike_rolls_back_and_passes_over_its_rows(world, tmp_path, monkeypatc
 
 
 def test_the_guard_needs_two_in_a_row():
-    guard = Guard()
+    guard = SpikeGuard()
     for _ in range(100):
         assert not guard.spiked([3.0, 1.0], 6.0, 0)
     assert not guard.spiked([60.0, 1.0], 6.0, 7)
@@ -284,13 +286,13 @@ def test_the_guard_needs_two_in_a_row():
     assert not guard.spiked([60.0, 1.0], 6.0, 9)
     assert guard.spiked([60.0, 1.0], 6.0, 10)
     assert guard.since == 9
-    assert not Guard(seen=99).spiked([1e9, 1e9], 0, 1)
+    assert not SpikeGuard(seen=99).spiked([1e9, 1e9], 0, 1)
 
 
 def test_a_model_overfits_a_few_rows(world):
     still = replace(TINY, lr=1e-2, warmup=0.0, schedule="constant", mask_documents=False)
     settings = replace(still, batch_tokens=1024, micro_rows=32, tokens=10**6)
-    run = train.Run(settings, {"fr": world / "tokens" / "fr"}, world / "tokenizer", Path("unused"))
+    run = Run(settings, {"fr": world / "tokens" / "fr"}, world / "tokenizer", Path("unused"))
     batch = run.feed.batch(np.arange(32))
     losses = [run.update(batch)["loss"] for _ in range(250)]
     assert losses[0] > 5
@@ -301,7 +303,7 @@ def test_the_log_is_drawn_and_holds_no_surprise(world, tmp_path):
     said = []
     settings = replace(TINY, evaluate_every=5)
     sources = {"fr": world / "tokens" / "fr"}
-    result = train.train(settings, sources, world / "tokenizer", tmp_path, said.append)
+    result = train_decoder(settings, sources, world / "tokenizer", tmp_path, said.append)
     assert "tokens/s" in said[1]
     assert result.bits_per_byte["fr"] < 5
     losses = [line["loss"] for line in lines(tmp_path) if "loss" in line]
@@ -332,7 +334,7 @@ def test_a_run_whose_batch_grows_reads_every_row_once_and_resumes(world, tmp_pat
     ramped = replace(TINY, ramp_rows=2, ramp_by=2, ramp_tokens=3 * 256, tokens=8 * 256, save_every=2)
     assert fit(world, tmp_path / "whole", ramped).finished
     sizes = [line["tokens"] for line in lines(tmp_path / "whole") if "loss" in line]
-    assert [b - a for a, b in pairwise([0, *sizes])] == [rows * 32 for rows in recipe.updates(ramped)]
+    assert [b - a for a, b in pairwise([0, *sizes])] == [rows * 32 for rows in recipe.rows_of_updates(ramped)]
     fit(world, tmp_path / "parts", ramped)
     for path in sorted((tmp_path / "parts" / "checkpoints").glob("step_*"))[-1:]:
         shutil.rmtree(path)

@@ -14,8 +14,18 @@ from roots.settings import build
 pytest.importorskip("tokenizers", reason="tokenizers is not installed: pip install 'roots-corpus[train]'")
 
 from trainer import corpus, picture
-from trainer.tokenizer import byte_level_bpe as tok
 from trainer.tokenizer import fertility, sampling
+from trainer.tokenizer.feedback import LIMIT_EXPONENT, count_tokens, gini, reweigh, with_fixed_shares
+from trainer.tokenizer.files import (
+    END_ID,
+    SPECIAL_TOKENS,
+    find_tokenizer,
+    load_tokenizer,
+    save_tokenizer,
+    tokenizer_digest,
+)
+from trainer.tokenizer.patterns import PATTERNS, cut_by
+from trainer.tokenizer.training import TokenizerSettings, empty_tokenizer, train_monolingual, train_tokenizer
 
 TEXTS = {
     "en": "The quick brown fox jumps over the lazy dog near the river bank, and 2024 was a year of 3,141 foxes.",
@@ -41,18 +51,18 @@ def sources(tmp_path_factory, write_shards):
             for i in range(60)
         ]
         write_shards(work / language, texts)
-        made[language] = corpus.shards(work, language, "train")
+        made[language] = corpus.shard_paths(work, language, "train")
     return made
 
 
-@pytest.fixture(scope="module", params=sorted(tok.PATTERNS))
+@pytest.fixture(scope="module", params=sorted(PATTERNS))
 def trained(request, sources):
-    return tok.train(sources, tok.TokenizerSettings(vocabulary=1024, pattern=request.param, budget_mb=1))
+    return train_tokenizer(sources, TokenizerSettings(vocabulary=1024, pattern=request.param, budget_mb=1))
 
 
 def test_ids_are_laid_out_as_blooms(trained):
     t = trained.tokenizer
-    assert [t.token_to_id(s) for s in tok.SPECIAL] == [0, 1, 2, 3]
+    assert [t.token_to_id(s) for s in SPECIAL_TOKENS] == [0, 1, 2, 3]
     size = t.get_vocab_size()
     assert [t.token_to_id(f"<|reserved_{i}|>") for i in (0, 199)] == [size - 200, size - 1]
     assert size <= 1024
@@ -61,26 +71,26 @@ def test_ids_are_laid_out_as_blooms(trained):
 
 @pytest.mark.parametrize("language", TEXTS)
 def test_every_text_comes_back_and_is_compressed(trained, language, tmp_path):
-    tok.save(trained, tmp_path)
-    t = tok.load(tmp_path)
+    save_tokenizer(trained, tmp_path)
+    t = load_tokenizer(tmp_path)
     ids = t.encode(TEXTS[language], add_special_tokens=False).ids
     assert t.decode(ids, skip_special_tokens=False) == TEXTS[language]
     assert len(ids) < len(TEXTS[language].encode()) / 1.5
 
 
 def test_any_unicode_comes_back_and_special_tokens_in_a_text_are_plain_text(trained, tmp_path):
-    tok.save(trained, tmp_path)
-    t = tok.load(tmp_path)
-    assert fertility.round_trips(t, fertility.random_texts(300, seed=5)) == 1.0
-    assert tok.END not in t.encode("a </s> b <|reserved_3|>", add_special_tokens=False).ids
+    save_tokenizer(trained, tmp_path)
+    t = load_tokenizer(tmp_path)
+    assert fertility.round_trip_share(t, fertility.random_texts(300, seed=5)) == 1.0
+    assert END_ID not in t.encode("a </s> b <|reserved_3|>", add_special_tokens=False).ids
 
 
 def test_the_file_is_the_same_for_any_number_of_threads(sources, tmp_path):
     script = (
         "import sys,pathlib;from trainer import corpus;"
-        "from trainer.tokenizer import byte_level_bpe as t;w=pathlib.Path(sys.argv[1]);"
-        "s={l:corpus.shards(w,l,'train') for l in sys.argv[3].split(',')};"
-        "t.save(t.train(s,t.TokenizerSettings(vocabulary=1024,budget_mb=1)),pathlib.Path(sys.argv[2]))"
+        "from trainer.tokenizer import files,training as t;w=pathlib.Path(sys.argv[1]);"
+        "s={l:corpus.shard_paths(w,l,'train') for l in sys.argv[3].split(',')};"
+        "files.save_tokenizer(t.train_tokenizer(s,t.TokenizerSettings(vocabulary=1024,budget_mb=1)),pathlib.Path(sys.argv[2]))"
     )
     work = sources["en"][0].parents[3]
     digests = set()
@@ -100,7 +110,7 @@ def test_the_file_is_the_same_for_any_number_of_threads(sources, tmp_path):
 
 def test_transformers_loads_the_folder(trained, tmp_path):
     transformers = pytest.importorskip("transformers", reason="transformers is not installed (the dev extra has it)")
-    tok.save(trained, tmp_path)
+    save_tokenizer(trained, tmp_path)
     loaded = transformers.AutoTokenizer.from_pretrained(tmp_path)
     text = TEXTS["fr"]
     assert loaded(text)["input_ids"] == trained.tokenizer.encode(text, add_special_tokens=False).ids
@@ -108,22 +118,22 @@ def test_transformers_loads_the_folder(trained, tmp_path):
 
 
 def test_marks_stay_in_words_and_digits_are_cut_in_twos():
-    t = tok.empty_tokenizer("roots")
+    t = empty_tokenizer("roots")
     cut = lambda text: [text[a:b] for _, (a, b) in t.pre_tokenizer.pre_tokenize_str(text)]  # noqa: E731
     assert cut("हिन्दी में") == ["हिन्दी", " में"]
     assert cut("kọ̀lọ̀kọ̀lọ̀ fò") == ["kọ̀lọ̀kọ̀lọ̀", " fò"]
     assert cut("en 2024, l'an") == ["en", " 20", "24", ",", " l'an"]
     assert cut("a\n\n    b") == ["a", "\n\n", "   ", " b"]
-    bloom = tok.empty_tokenizer("bloom")
-    for cutter in (bloom.pre_tokenizer, tok._cutter(tok.PATTERNS["bloom"].counted)):
+    bloom = empty_tokenizer("bloom")
+    for cutter in (bloom.pre_tokenizer, cut_by(PATTERNS["bloom"].counted)):
         pieces = [text for text, _ in cutter.pre_tokenize_str("x-2024, (y)  z")]
         assert pieces == ["x-2024", ",Ġ(", "y", ")Ġ", "Ġz"]
 
 
-@pytest.mark.parametrize("pattern", tok.PATTERNS)
+@pytest.mark.parametrize("pattern", PATTERNS)
 @pytest.mark.parametrize("char", ["a", "漢", " ", "\n", "'", "٣", "́", "."])
 def test_a_hostile_run_is_cut_in_linear_time_and_bounded_pieces(pattern, char):
-    cutter = tok._cutter(tok.PATTERNS[pattern].counted)
+    cutter = cut_by(PATTERNS[pattern].counted)
     pieces = cutter.pre_tokenize_str(char * 40_000)
     assert max(b - a for _, (a, b) in pieces) <= 33
     assert sum(b - a for _, (a, b) in pieces) == 40_000
@@ -163,7 +173,7 @@ def test_blooms_shares_come_out_of_its_sizes():
 def test_repeated_lines_count_once(tmp_path, write_shards):
     text = "menu home about\nthe only line of its kind {}\n"
     paths = write_shards(tmp_path / "xx", [text.format(i) for i in range(20)])
-    sampled = "\n".join(sampling.sample(paths, corpus.text_bytes(paths), 500, seed=1))
+    sampled = "\n".join(sampling.sample_texts(paths, corpus.text_bytes(paths), 500, seed=1))
     assert sampled.count("menu home about") == 1
     assert 15 <= sampled.count("the only line") <= 20
 
@@ -171,8 +181,8 @@ def test_repeated_lines_count_once(tmp_path, write_shards):
 def test_feedback_evens_the_cost(sources):
     parallel = {k: [TEXTS[k]] * 3 for k in ("en", "yo", "fr", "vi")}
     few = {k: sources[k] for k in parallel}
-    settings = tok.TokenizerSettings(vocabulary=512, reserved=16, budget_mb=1, repeat=200, rounds=2, eta=2.0)
-    report = tok.train(few, settings, parallel).report
+    settings = TokenizerSettings(vocabulary=512, reserved=16, budget_mb=1, repeat=200, rounds=2, eta=2.0)
+    report = train_tokenizer(few, settings, parallel).report
     assert len(report["rounds"]) == 3
     first, *later = [entry["gini"] for entry in report["rounds"]]
     assert min(later) <= first
@@ -184,30 +194,32 @@ def test_feedback_evens_the_cost(sources):
 
 
 def test_reweigh_raises_what_is_cut_worst():
-    new = tok.reweigh({"a": 0.5, "b": 0.5}, {"a": 300, "b": 100}, 1.0, {})
+    new = reweigh({"a": 0.5, "b": 0.5}, {"a": 300, "b": 100}, 1.0, {})
     assert new == pytest.approx({"a": 0.75, "b": 0.25})
 
 
 def test_reweigh_brings_a_language_to_its_limit_where_that_is_below_the_mean():
     costs = {"a": 100, "b": 100, "c": 100}
-    new = tok.reweigh({"a": 0.2, "b": 0.4, "c": 0.4}, costs, 1.0, {"a": 80, "b": 120})
+    new = reweigh({"a": 0.2, "b": 0.4, "c": 0.4}, costs, 1.0, {"a": 80, "b": 120})
     assert new["b"] == new["c"]
-    assert new["a"] / new["b"] == pytest.approx(0.5 * (100 / 80) ** tok.PULL)
-    below = tok.reweigh({"a": 0.5, "b": 0.5}, {"a": 70, "b": 130}, 1.0, {"a": 80})
-    assert below["a"] / below["b"] == pytest.approx((70 / 80) ** tok.PULL / 1.3)  # what it does not need, it gives back
+    assert new["a"] / new["b"] == pytest.approx(0.5 * (100 / 80) ** LIMIT_EXPONENT)
+    below = reweigh({"a": 0.5, "b": 0.5}, {"a": 70, "b": 130}, 1.0, {"a": 80})
+    assert below["a"] / below["b"] == pytest.approx(
+        (70 / 80) ** LIMIT_EXPONENT / 1.3
+    )  # what it does not need, it gives back
 
 
 def test_a_language_is_brought_within_reach_of_its_own_tokenizer(sources):
     parallel = {k: [TEXTS[k], f"line {k} 59"] for k in ("en", "yo", "fr", "vi", "ar")}
     few = {k: sources[k] for k in parallel}
-    settings = tok.TokenizerSettings(vocabulary=512, reserved=16, budget_mb=1, repeat=200, rounds=3, own_rows=2048)
-    without = tok.train(few, settings, parallel)
+    settings = TokenizerSettings(vocabulary=512, reserved=16, budget_mb=1, repeat=200, rounds=3, own_rows=2048)
+    without = train_tokenizer(few, settings, parallel)
     bare = replace(settings, vocabulary=2048, multiple=1, reserved=0, repeat=1)
-    limit = 0.8 * tok.cost(tok.monolingual({"ar": few["ar"]}, bare)["ar"], parallel["ar"])
-    assert tok.cost(without.tokenizer, parallel["ar"]) > limit
-    with_ = tok.train(few, replace(settings, within=("ar=0.8", "zh=1.1")), parallel)  # zh is none of ours
+    limit = 0.8 * count_tokens(train_monolingual({"ar": few["ar"]}, bare)["ar"], parallel["ar"])
+    assert count_tokens(without.tokenizer, parallel["ar"]) > limit
+    with_ = train_tokenizer(few, replace(settings, within=("ar=0.8", "zh=1.1")), parallel)  # zh is none of ours
     assert with_.report["limits"] == pytest.approx({"ar": limit})
-    assert tok.cost(with_.tokenizer, parallel["ar"]) < tok.cost(without.tokenizer, parallel["ar"])
+    assert count_tokens(with_.tokenizer, parallel["ar"]) < count_tokens(without.tokenizer, parallel["ar"])
     rounds = with_.report["rounds"]
     best = min(rounds, key=lambda entry: (entry["missed"], entry["gini"]))
     assert with_.report["sampled_bytes"] == best["quotas"]
@@ -217,63 +229,65 @@ def test_a_language_is_brought_within_reach_of_its_own_tokenizer(sources):
 
 
 def test_gini():
-    assert tok.gini([1, 1, 1]) == pytest.approx(0)
-    assert tok.gini([0, 0, 0, 1]) == pytest.approx(0.75)
+    assert gini([1, 1, 1]) == pytest.approx(0)
+    assert gini([0, 0, 0, 1]) == pytest.approx(0.75)
 
 
 def test_bad_settings_and_inputs_are_refused(sources, tmp_path):
     with pytest.raises(SettingsError, match="multiple"):
-        build(tok.TokenizerSettings, {"vocabulary": 1000}, "tokenizer")
+        build(TokenizerSettings, {"vocabulary": 1000}, "tokenizer")
     with pytest.raises(SettingsError, match="Did you mean 'bloom'"):
-        build(tok.TokenizerSettings, {"pattern": "blom"}, "tokenizer")
+        build(TokenizerSettings, {"pattern": "blom"}, "tokenizer")
     with pytest.raises(SettingsError, match="parallel"):
-        tok.train(sources, tok.TokenizerSettings(vocabulary=1024, rounds=1))
+        train_tokenizer(sources, TokenizerSettings(vocabulary=1024, rounds=1))
     with pytest.raises(SettingsError, match="rounds of feedback"):
-        build(tok.TokenizerSettings, {"within": ["fr=1.1"]}, "tokenizer")
+        build(TokenizerSettings, {"within": ["fr=1.1"]}, "tokenizer")
     with pytest.raises(SettingsError, match="above 0"):
-        build(tok.TokenizerSettings, {"within": ["fr=0"], "rounds": 1}, "tokenizer")
+        build(TokenizerSettings, {"within": ["fr=0"], "rounds": 1}, "tokenizer")
     with pytest.raises(SettingsError, match="between 0 and 1"):
-        build(tok.TokenizerSettings, {"shares": ["fr=1.5"]}, "tokenizer")
+        build(TokenizerSettings, {"shares": ["fr=1.5"]}, "tokenizer")
     with pytest.raises(SettingsError, match="own_rows"):
-        build(tok.TokenizerSettings, {"own_rows": 100}, "tokenizer")
+        build(TokenizerSettings, {"own_rows": 100}, "tokenizer")
     with pytest.raises(SettingsError, match="budget_mb"):
-        build(tok.TokenizerSettings, {"budget_mb": 0}, "tokenizer")
-    settings = tok.TokenizerSettings(vocabulary=1024, rounds=1, within=("ar=1.1",))
+        build(TokenizerSettings, {"budget_mb": 0}, "tokenizer")
+    settings = TokenizerSettings(vocabulary=1024, rounds=1, within=("ar=1.1",))
     with pytest.raises(SettingsError, match="no parallel text of 'ar'"):
-        tok.train(sources, settings, {"en": ["a"], "fr": ["b"]})
+        train_tokenizer(sources, settings, {"en": ["a"], "fr": ["b"]})
     with pytest.raises(InputError, match="no shards"):
-        corpus.shards(tmp_path, "fr", "train")
+        corpus.shard_paths(tmp_path, "fr", "train")
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(InputError, match=r"no tokenizer\.json"):
-        tok.load(tmp_path)
+        load_tokenizer(tmp_path)
 
 
 def test_a_tokenizer_is_found_by_path_and_in_a_package(trained, tmp_path, monkeypatch):
     package = f"package_with_{trained.report['settings']['pattern']}"
     (tmp_path / package).mkdir()
     (tmp_path / package / "__init__.py").touch()
-    tok.save(trained, tmp_path / package / "data")
+    save_tokenizer(trained, tmp_path / package / "data")
     monkeypatch.syspath_prepend(tmp_path)
-    wanted = tok.identity(trained.tokenizer)
-    assert tok.identity(tok.find(str(tmp_path / package / "data"))) == wanted
-    assert tok.identity(tok.find(f"{package}:data/tokenizer.json")) == wanted
+    wanted = tokenizer_digest(trained.tokenizer)
+    assert tokenizer_digest(find_tokenizer(str(tmp_path / package / "data"))) == wanted
+    assert tokenizer_digest(find_tokenizer(f"{package}:data/tokenizer.json")) == wanted
     with pytest.raises(InputError, match="no package 'nosuchpackage'"):
-        tok.find("nosuchpackage:x.json")
+        find_tokenizer("nosuchpackage:x.json")
     with pytest.raises(InputError, match="roots tokenizer train"):
-        tok.find(str(tmp_path / "absent"))
+        find_tokenizer(str(tmp_path / "absent"))
 
 
 def test_monolingual_tokenizers_cut_their_language_least(sources):
-    settings = tok.TokenizerSettings(vocabulary=512, reserved=16, budget_mb=1, shares=("en=0.5",))
-    common = tok.train(sources, settings).tokenizer
-    own = tok.monolingual({"yo": sources["yo"]}, settings)
-    assert tok.cost(own["yo"], [TEXTS["yo"]]) < tok.cost(common, [TEXTS["yo"]])
+    settings = TokenizerSettings(vocabulary=512, reserved=16, budget_mb=1, shares=("en=0.5",))
+    common = train_tokenizer(sources, settings).tokenizer
+    own = train_monolingual({"yo": sources["yo"]}, settings)
+    assert count_tokens(own["yo"], [TEXTS["yo"]]) < count_tokens(common, [TEXTS["yo"]])
 
 
 def test_fixed_shares_are_kept():
-    assert tok.held({"en": 0.1, "fr": 0.6, "sw": 0.3}, {"en": 0.4}) == pytest.approx({"en": 0.4, "fr": 0.4, "sw": 0.2})
+    assert with_fixed_shares({"en": 0.1, "fr": 0.6, "sw": 0.3}, {"en": 0.4}) == pytest.approx(
+        {"en": 0.4, "fr": 0.4, "sw": 0.2}
+    )
     with pytest.raises(SettingsError, match="language=number"):
-        build(tok.TokenizerSettings, {"shares": ["en"]}, "tokenizer")
+        build(TokenizerSettings, {"shares": ["en"]}, "tokenizer")
 
 
 def test_evaluation_counts_words_premiums_and_monolingual_cost(trained, tmp_path):
@@ -282,30 +296,33 @@ def test_evaluation_counts_words_premiums_and_monolingual_cost(trained, tmp_path
     bank = tmp_path / "fr_x-ud-dev.conllu.gz"
     with gzip.open(bank, "wt", encoding="utf-8") as file:
         file.write("# text = du chien.\n" + "\n".join(rows) + "\n\n")
-    assert list(fertility.read_words(bank)) == [[("du", False), ("chien", True), (".", False)]]
+    assert list(fertility.read_treebank(bank)) == [[("du", False), ("chien", True), (".", False)]]
     (tmp_path / "p").mkdir()
     for name, language in (("eng_Latn.dev", "en"), ("fra_Latn.dev", "fr"), ("yor_Latn.dev", "yo")):
         (tmp_path / "p" / name).write_text(TEXTS[language] + "\n" + TEXTS[language][:30] + "\n")
     parallel = fertility.read_parallel(tmp_path / "p")
     assert sorted(parallel) == ["en", "fr", "yo"]
     assert len(fertility.read_parallel(tmp_path / "p", "odd")["fr"]) == 1
-    found = fertility.evaluate({"ours": trained.tokenizer}, parallel, [bank], {"fr": trained.tokenizer})
+    found = fertility.compare_tokenizers({"ours": trained.tokenizer}, parallel, [bank], {"fr": trained.tokenizer})
     ours = found["ours"]
     assert ours["premium"]["en"] == 1
     assert ours["mean_premium"] == pytest.approx((ours["premium"]["fr"] + ours["premium"]["yo"]) / 2)
     assert ours["over_monolingual"] == {"fr": 1.0}
     assert ours["fertility"][bank.name]["words"] == 3
-    markdown, svg = fertility.render(found)
+    markdown, svg = fertility.render_comparison(found)
     assert "mean premium" in markdown
     assert svg.startswith("<svg")
     json.dumps(found)
 
 
 def test_pictures_escape_what_they_show():
-    svg = picture.bars("<b>", "x", {"<script>": {"a&b": 1.0}})
+    svg = picture.draw_bars("<b>", "x", {"<script>": {"a&b": 1.0}})
     assert "<script>" not in svg
     assert "&lt;script&gt;" in svg
-    assert picture.curves("t", "x", "y", {"nan": [(0.0, float("nan"))], "a": [(0, 1), (1, 2)]}).count("<polyline") == 2
+    assert (
+        picture.draw_curves("t", "x", "y", {"nan": [(0.0, float("nan"))], "a": [(0, 1), (1, 2)]}).count("<polyline")
+        == 2
+    )
 
 
 def test_importing_trainer_is_light():

@@ -5,12 +5,12 @@ pytest.importorskip("torch", reason="torch is not installed: pip install 'roots-
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from trainer.model import products
+from trainer.model import matmul
 from trainer.model.loss import linear_cross_entropy
-from trainer.model.products import Linear
+from trainer.model.matmul import Linear
 
 here = pytest.mark.skipif(
-    not products.fast(torch.ones(2, 2)), reason="torch has no right product of oneDNN on this machine"
+    not matmul.onednn_takes(torch.ones(2, 2)), reason="torch has no right product of oneDNN on this machine"
 )
 
 
@@ -40,11 +40,11 @@ def test_a_layer_and_its_gradients_are_float64s(wide, narrow):
 @here
 def test_products_of_views_are_right_and_their_results_lie_in_order():
     x, y = random(20, 50), random(20, 6, seed=1)
-    assert relative(products.product(x.t(), y.t()), x.t().double() @ y.double()) < 1e-6
-    assert relative(products.summed(x, y), x.t().double() @ y.double()) < 1e-6
-    assert relative(products.summed(y, x), y.t().double() @ x.double()) < 1e-6
-    assert products.summed(x, y).is_contiguous()
-    assert products.summed(y, x).is_contiguous()
+    assert relative(matmul.multiply(x.t(), y.t()), x.t().double() @ y.double()) < 1e-6
+    assert relative(matmul.multiply_transposed(x, y), x.t().double() @ y.double()) < 1e-6
+    assert relative(matmul.multiply_transposed(y, x), y.t().double() @ x.double()) < 1e-6
+    assert matmul.multiply_transposed(x, y).is_contiguous()
+    assert matmul.multiply_transposed(y, x).is_contiguous()
 
 
 @here
@@ -59,23 +59,23 @@ def test_it_can_be_turned_off_and_then_gives_torchs_own_bits(monkeypatch):
 
 def test_what_is_not_float32_on_a_cpu_is_left_to_torch():
     x = random(4, 4)
-    assert not products.fast(x.bfloat16(), x.bfloat16())
-    assert not products.fast(x, x.to("meta"))
-    assert not products.fast(x[:0], x)
+    assert not matmul.onednn_takes(x.bfloat16(), x.bfloat16())
+    assert not matmul.onednn_takes(x, x.to("meta"))
+    assert not matmul.onednn_takes(x[:0], x)
     with torch.autocast("cpu", torch.bfloat16):
-        assert not products.fast(x, x)
+        assert not matmul.onednn_takes(x, x)
         assert Linear(4, 4)(x).dtype == torch.bfloat16
-    assert products.product(x.double(), x.double()).dtype == torch.float64
+    assert matmul.multiply(x.double(), x.double()).dtype == torch.float64
 
 
 def test_a_wrong_product_is_found_and_not_used(monkeypatch):
-    true = products._onednn
-    monkeypatch.setattr(products, "_onednn", lambda x, weight, bias=None: true(x, weight, bias) * 1.001)
-    products._right.cache_clear()
+    true = matmul._onednn
+    monkeypatch.setattr(matmul, "_onednn", lambda x, weight, bias=None: true(x, weight, bias) * 1.001)
+    matmul._right.cache_clear()
     try:
-        assert not products.fast(torch.ones(2, 2))
+        assert not matmul.onednn_takes(torch.ones(2, 2))
     finally:
-        products._right.cache_clear()
+        matmul._right.cache_clear()
 
 
 @pytest.mark.parametrize("scale", [1.0, 40.0], ids=["flat", "sure"])

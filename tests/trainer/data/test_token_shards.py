@@ -16,9 +16,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer import corpus
-from trainer.data import feed, tokens
-from trainer.tokenizer import byte_level_bpe as tok
-from trainer.tokenizer.dropout import Merges
+from trainer.data.feed import IGNORE_INDEX, DataPosition, Feed, prefetch
+from trainer.data.order import permuted, turns
+from trainer.data.packing import PACKINGS, BestFit, best_fit
+from trainer.data.token_shards import (
+    SIDECAR,
+    TokenShards,
+    TokensSettings,
+    read_sidecar,
+    token_schema,
+    write_token_shards,
+)
+from trainer.tokenizer.dropout import DropoutEncoder
+from trainer.tokenizer.files import END_ID, load_tokenizer, save_tokenizer, tokenizer_digest
+from trainer.tokenizer.training import TokenizerSettings, train_tokenizer
 
 LANGUAGES = {
     "fr": "Le chien dort près de la rivière à côté du vieux pont. ",
@@ -35,54 +46,54 @@ def work(tmp_path_factory, write_shards):
         for split, count in (("train", 40 + 10 * number), ("validation", 6)):
             texts = [f"{split} {i} " + text * (1 + (7 * i) % 11) for i in range(count)]
             write_shards(folder / language, [*texts, ""], split)
-    sources = {language: corpus.shards(folder, language, "train") for language in LANGUAGES}
-    trained = tok.train(sources, tok.TokenizerSettings(vocabulary=640, reserved=16, budget_mb=1))
-    tok.save(trained, folder / "tokenizer")
+    sources = {language: corpus.shard_paths(folder, language, "train") for language in LANGUAGES}
+    trained = train_tokenizer(sources, TokenizerSettings(vocabulary=640, reserved=16, budget_mb=1))
+    save_tokenizer(trained, folder / "tokenizer")
     for language in LANGUAGES:
         write(folder, language)
     return folder
 
 
 def write(folder, language):
-    sources = {split: corpus.shards(folder, language, split) for split in corpus.SPLITS}
-    tokenizer = tok.load(folder / "tokenizer")
-    return tokens.write(sources, tokenizer, language, folder / "tokens" / language, tokens.TokensSettings())
+    sources = {split: corpus.shard_paths(folder, language, split) for split in corpus.SPLITS}
+    tokenizer = load_tokenizer(folder / "tokenizer")
+    return write_token_shards(sources, tokenizer, language, folder / "tokens" / language, TokensSettings())
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_documents_come_back_byte_for_byte(work, language):
-    tokenizer = tok.load(work / "tokenizer")
-    shards = tokens.TokenShards(work / "tokens" / language, "validation", tok.identity(tokenizer))
-    texts = [text for _, text in corpus.documents(corpus.shards(work, language, "validation"))]
+    tokenizer = load_tokenizer(work / "tokenizer")
+    shards = TokenShards(work / "tokens" / language, "validation", tokenizer_digest(tokenizer))
+    texts = [text for _, text in corpus.documents(corpus.shard_paths(work, language, "validation"))]
     assert len(shards.starts) == len(texts) + 1
     for index, text in enumerate(texts):
         ids = shards.document(index)
-        assert ids[0] == tok.END
+        assert ids[0] == END_ID
         assert tokenizer.decode(ids[1:].tolist(), skip_special_tokens=False) == text
         assert shards.n_bytes[index] == len(text.encode())
-    sidecar = tokens.read_sidecar(work / "tokens" / language)
+    sidecar = read_sidecar(work / "tokens" / language)
     assert sidecar["totals"]["validation"]["bytes"] == sum(len(t.encode()) for t in texts)
     assert sidecar["width"] == 16
 
 
 def test_tokens_are_kept_when_nothing_changed_and_foreign_tokenizers_refused(work, tmp_path):
     folder = work / "tokens" / "fr"
-    name = next(iter(tokens.read_sidecar(folder)["files"]))
+    name = next(iter(read_sidecar(folder)["files"]))
     before = (folder / name).stat().st_mtime_ns
-    first = (folder / tokens.SIDECAR).read_bytes()
+    first = (folder / SIDECAR).read_bytes()
     write(work, "fr")
     assert (folder / name).stat().st_mtime_ns == before
-    assert (folder / tokens.SIDECAR).read_bytes() == first
+    assert (folder / SIDECAR).read_bytes() == first
     with pytest.raises(InputError, match="another tokenizer"):
-        tokens.TokenShards(folder, "train", "0" * 64)
+        TokenShards(folder, "train", "0" * 64)
     with pytest.raises(InputError, match="roots tokens"):
-        tokens.TokenShards(tmp_path, "train")
+        TokenShards(tmp_path, "train")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_merges_passed_over_give_other_cuts_of_the_same_text(work, language):
-    tokenizer = tok.load(work / "tokenizer")
-    merges = Merges(tokenizer)
+    tokenizer = load_tokenizer(work / "tokenizer")
+    merges = DropoutEncoder(tokenizer)
     text = LANGUAGES[language] * 3 + "</s>\n\n 1987"
     plain = tokenizer.encode(text, add_special_tokens=False).ids
     assert merges.encode(text, 0.0, random.Random(1)) == plain
@@ -94,56 +105,56 @@ def test_merges_passed_over_give_other_cuts_of_the_same_text(work, language):
 
 
 def test_copies_of_the_training_text_are_cut_each_in_its_own_way(work, tmp_path):
-    sources = {split: corpus.shards(work, "hi", split) for split in corpus.SPLITS}
-    tokenizer = tok.load(work / "tokenizer")
-    several = tokens.TokensSettings(copies=3, dropout=0.2)
+    sources = {split: corpus.shard_paths(work, "hi", split) for split in corpus.SPLITS}
+    tokenizer = load_tokenizer(work / "tokenizer")
+    several = TokensSettings(copies=3, dropout=0.2)
     for folder in ("a", "b"):
-        tokens.write(sources, tokenizer, "hi", tmp_path / folder, several)
-    assert tokens.read_sidecar(tmp_path / "a") == tokens.read_sidecar(tmp_path / "b")
+        write_token_shards(sources, tokenizer, "hi", tmp_path / folder, several)
+    assert read_sidecar(tmp_path / "a") == read_sidecar(tmp_path / "b")
     texts = [text for _, text in corpus.documents(sources["train"])]
-    shards = tokens.TokenShards(tmp_path / "a", "train")
+    shards = TokenShards(tmp_path / "a", "train")
     assert len(shards.n_bytes) == 3 * len(texts)
     cuts = [[shards.document(copy * len(texts) + at).tolist() for at in range(len(texts))] for copy in range(3)]
     for copy in cuts:
         assert [tokenizer.decode(ids[1:], skip_special_tokens=False) for ids in copy] == texts
     assert cuts[0] != cuts[1] != cuts[2] != cuts[0]
-    held_out = tokens.TokenShards(tmp_path / "a", "validation")
+    held_out = TokenShards(tmp_path / "a", "validation")
     assert held_out.read(0, held_out.tokens).tolist() == (
-        tokens.TokenShards(work / "tokens" / "hi", "validation").read(0, held_out.tokens).tolist()
+        TokenShards(work / "tokens" / "hi", "validation").read(0, held_out.tokens).tolist()
     )
-    before = tokens.read_sidecar(tmp_path / "a")["files"]
-    after = tokens.write(sources, tokenizer, "hi", tmp_path / "a", replace(several, dropout=0.3))["files"]
+    before = read_sidecar(tmp_path / "a")["files"]
+    after = write_token_shards(sources, tokenizer, "hi", tmp_path / "a", replace(several, dropout=0.3))["files"]
     changed = {name.partition("/")[0] for name in before if before[name]["sha256"] != after[name]["sha256"]}
     assert changed == {"train"}
     with pytest.raises(SettingsError, match="all be the same"):
-        build(tokens.TokensSettings, {"copies": 2}, "tokens")
+        build(TokensSettings, {"copies": 2}, "tokens")
 
 
 def test_a_damaged_token_shard_is_named(work, tmp_path):
-    sidecar = tokens.read_sidecar(work / "tokens" / "fr")
+    sidecar = read_sidecar(work / "tokens" / "fr")
     for name in sidecar["files"]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes((work / "tokens" / "fr" / name).read_bytes()[:-40])
-    (tmp_path / tokens.SIDECAR).write_text(json.dumps(sidecar))
+    (tmp_path / SIDECAR).write_text(json.dumps(sidecar))
     with pytest.raises(ShardError, match="damaged"):
-        tokens.TokenShards(tmp_path, "train")
+        TokenShards(tmp_path, "train")
 
 
 @pytest.mark.parametrize("size", [*range(1, 20), *[2**k + d for k in range(5, 15) for d in (-1, 0, 1)], 100_003])
 def test_the_order_is_a_permutation(size):
     index = np.arange(size)
     for key in (0, 1, -7, 1 << 70):
-        order = feed.permuted(index, size, key)
+        order = permuted(index, size, key)
         assert np.array_equal(np.sort(order), index)
     if size > 1000:
-        other = feed.permuted(index, size, 5)
+        other = permuted(index, size, 5)
         assert abs(np.corrcoef(other, index)[0, 1]) < 0.1
-        assert (other == feed.permuted(index, size, 6)).mean() < 0.02
+        assert (other == permuted(index, size, 6)).mean() < 0.02
 
 
 @pytest.mark.parametrize("weights", [[1.0], [1, 1], [0.9, 0.1], [5, 3, 1, 0.01], list(range(1, 40)), [0, 1, 2]])
 def test_every_prefix_holds_the_shares_within_one_row(weights):
-    order = feed.turns(weights, 4096)
+    order = turns(weights, 4096)
     shares = np.array(weights) / sum(weights)
     counts = np.cumsum(order[:, None] == np.arange(len(weights)), axis=0)
     owed = np.arange(1, 4097)[:, None] * shares
@@ -151,13 +162,13 @@ def test_every_prefix_holds_the_shares_within_one_row(weights):
 
 
 def shards_of(work, *languages):
-    return [tokens.TokenShards(work / "tokens" / language, "train") for language in languages]
+    return [TokenShards(work / "tokens" / language, "train") for language in languages]
 
 
-@pytest.mark.parametrize("packing", feed.PACKINGS)
+@pytest.mark.parametrize("packing", PACKINGS)
 def test_no_row_comes_twice_an_epoch_and_no_token_is_lost(work, packing):
     one = shards_of(work, "fr")
-    rows = feed.Feed(one, 32, packing, seed=3)
+    rows = Feed(one, 32, packing, seed=3)
     batch = rows.batch(np.arange(rows.rows))
     assert len(rows.rows_at(np.arange(rows.rows))) == len(set(rows.rows_at(np.arange(rows.rows)))) == rows.rows
     again = rows.rows_at(np.arange(rows.rows, 2 * rows.rows))
@@ -169,15 +180,15 @@ def test_no_row_comes_twice_an_epoch_and_no_token_is_lost(work, packing):
 
 def test_seeds_and_languages_have_orders_of_their_own(work):
     index = np.arange(20)
-    orders = {seed: feed.Feed(shards_of(work, "fr"), 16, seed=seed).rows_at(index) for seed in (0, 1, 2)}
+    orders = {seed: Feed(shards_of(work, "fr"), 16, seed=seed).rows_at(index) for seed in (0, 1, 2)}
     assert orders[0] != orders[1] != orders[2] != orders[0]
-    pair = feed.Feed([*shards_of(work, "fr"), *shards_of(work, "fr")], 16, seed=1)
+    pair = Feed([*shards_of(work, "fr"), *shards_of(work, "fr")], 16, seed=1)
     rows = pair.rows_at(np.arange(40))
     assert [row for source, row in rows if source == 0] != [row for source, row in rows if source == 1]
 
 
 def test_best_fit_cuts_only_long_documents(work):
-    packed = feed.BestFit(shards_of(work, "hi")[0], 64)
+    packed = BestFit(shards_of(work, "hi")[0], 64)
     sizes = np.diff(packed.shards.starts)
     assert packed._size.sum() == packed.shards.tokens
     assert len(packed._size) == sum(max(1, -(-size // 65)) for size in sizes)
@@ -188,27 +199,27 @@ def test_best_fit_cuts_only_long_documents(work):
 @given(st.lists(st.integers(1, 50), max_size=200))
 @settings(max_examples=50, deadline=None)
 def test_best_fit_never_overfills(sizes):
-    bins = feed.best_fit(np.array(sizes, dtype=np.int64), 50)
+    bins = best_fit(np.array(sizes, dtype=np.int64), 50)
     loads = np.bincount(bins, weights=sizes) if sizes else np.zeros(0)
     assert (loads <= 50).all()
     assert len(loads) <= 11 / 9 * (sum(sizes) / 50) + 1 + len([s for s in sizes if s > 25])  # 11/9 OPT, loosely
 
 
-@pytest.mark.parametrize("packing", feed.PACKINGS)
+@pytest.mark.parametrize("packing", PACKINGS)
 def test_targets_are_the_next_tokens_of_the_same_document(work, packing):
-    rows = feed.Feed(shards_of(work, "fr", "yo"), 48, packing, seed=1)
+    rows = Feed(shards_of(work, "fr", "yo"), 48, packing, seed=1)
     batch = rows.batch(np.arange(20))
-    counted = batch.targets != feed.IGNORED
+    counted = batch.targets != IGNORE_INDEX
     same = counted[:, :-1] & (batch.docs[:, 1:] == batch.docs[:, :-1])
     assert np.array_equal(batch.targets[:, :-1][same], batch.tokens[:, 1:][same])
     ends = counted[:, :-1] & (batch.docs[:, 1:] != batch.docs[:, :-1])
-    assert (batch.targets[:, :-1][ends] == tok.END).all()
+    assert (batch.targets[:, :-1][ends] == END_ID).all()
     assert ends.any()
-    assert (batch.tokens[:, 1:][ends] == tok.END).all()
+    assert (batch.tokens[:, 1:][ends] == END_ID).all()
 
 
 def test_rows_depend_on_the_position_alone(work):
-    rows = feed.Feed(shards_of(work, *LANGUAGES), 32, "concat", {"fr": 1, "hi": 1, "yo": 2, "zh": 1}, seed=9)
+    rows = Feed(shards_of(work, *LANGUAGES), 32, "concat", {"fr": 1, "hi": 1, "yo": 2, "zh": 1}, seed=9)
     whole = rows.batch(np.arange(300))
     for world in (1, 2, 3):
         parts = [rows.batch(np.arange(300)[rank::world]) for rank in range(world)]
@@ -219,7 +230,7 @@ def test_rows_depend_on_the_position_alone(work):
 
 
 def test_a_place_passes_over_skipped_rows():
-    place = feed.Place(0).skipping(3, 6).skipping(8, 9)
+    place = DataPosition(0).skipping(3, 6).skipping(8, 9)
     positions, after = place.take(5)
     assert positions.tolist() == [0, 1, 2, 6, 7]
     positions, after = after.take(3)
@@ -228,12 +239,12 @@ def test_a_place_passes_over_skipped_rows():
 
 
 def test_batches_prepared_ahead_are_those_made_in_place(work):
-    rows = feed.Feed(shards_of(work, "zh"), 16)
-    made = list(feed.ahead(rows, feed.Place(4), iter([2, 3, 4])))
+    rows = Feed(shards_of(work, "zh"), 16)
+    made = list(prefetch(rows, DataPosition(4), iter([2, 3, 4])))
     assert [len(batch.tokens) for batch, _ in made] == [2, 3, 4]
     assert made[-1][1].position == 13
     assert np.array_equal(made[1][0].tokens, rows.batch(np.arange(6, 9)).tokens)
-    early = feed.ahead(rows, feed.Place(), iter([1] * 1000))
+    early = prefetch(rows, DataPosition(), iter([1] * 1000))
     next(early)
     early.close()  # the thread ends: joined in the generator's finally
 
@@ -241,13 +252,13 @@ def test_batches_prepared_ahead_are_those_made_in_place(work):
 def test_bad_feeds_are_refused(work):
     one = shards_of(work, "fr")
     with pytest.raises(SettingsError, match="bestfit"):
-        feed.Feed(one, 16, "best")
+        Feed(one, 16, "best")
     with pytest.raises(InputError, match="fewer tokens"):
-        feed.Feed(one, 10**6)
+        Feed(one, 10**6)
     with pytest.raises(SettingsError, match="weights"):
-        feed.Feed(one, 16, weights={"sw": 1.0})
+        Feed(one, 16, weights={"sw": 1.0})
 
 
 def test_wide_vocabularies_take_four_bytes():
-    assert tokens.schema(32).field("ids").type.value_type.bit_width == 32
+    assert token_schema(32).field("ids").type.value_type.bit_width == 32
     assert set(string.hexdigits) >= set(hashlib.sha256(b"").hexdigest())

@@ -16,11 +16,11 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from roots.errors import InputError
-from trainer.data.feed import IGNORED
-from trainer.data.tokens import TokenShards
+from trainer.data.feed import IGNORE_INDEX
+from trainer.data.token_shards import TokenShards
 from trainer.model.decoder import AlibiLM, Sampling
 from trainer.model.loss import token_losses
-from trainer.tokenizer import byte_level_bpe as tok
+from trainer.tokenizer.files import END_ID, PAD_ID, SPECIAL_TOKENS
 
 _Window = tuple[list[int], list[int]]  # inputs and targets of one row
 
@@ -51,23 +51,23 @@ class EvaluateSettings:
     seed: int = 0
 
 
-def windows(document: Sequence[int], length: int) -> Iterator[_Window]:
+def judged_windows(document: Sequence[int], length: int) -> Iterator[_Window]:
     """Cut one document (its `</s>` first) into rows of at most `length` inputs, each target counted exactly once.
 
     Every target but those of the first row has at least half a row before it. The last target is the `</s>` after it.
     """
-    tokens = [*document, tok.END]
+    tokens = [*document, END_ID]
     stride = max(1, length // 2)
     done = 0
     while done < len(tokens) - 1:
         stop = min(len(tokens) - 1, length if not done else done + stride)
         start = max(0, stop - length)
-        targets = [IGNORED] * (done - start) + tokens[done + 1 : stop + 1]
+        targets = [IGNORE_INDEX] * (done - start) + tokens[done + 1 : stop + 1]
         yield tokens[start:stop], targets
         done = stop
 
 
-def chosen(shards: TokenShards, budget: int) -> list[int]:
+def documents_within(shards: TokenShards, budget: int) -> list[int]:
     """The first documents that together hold about `budget` bytes, at least one.
 
     Raises InputError where there is none.
@@ -82,7 +82,7 @@ def chosen(shards: TokenShards, budget: int) -> list[int]:
 def bits_per_byte(model: AlibiLM, shards: TokenShards, length: int, budget: int, rows: int = 16) -> _Bits:
     """Measure a model on held-out token shards of one language, about `budget` bytes of them."""
     device = model.head.device
-    wanted = chosen(shards, budget)
+    wanted = documents_within(shards, budget)
     text = ends = 0.0
     text_tokens = 0
     pending: list[_Window] = []
@@ -92,12 +92,14 @@ def bits_per_byte(model: AlibiLM, shards: TokenShards, length: int, budget: int,
         hidden = model.hidden(inputs)
         losses = token_losses(hidden.flatten(0, 1), model.head, targets.flatten()).double()
         flat = targets.flatten()
-        end = flat == tok.END
-        counted = (flat != IGNORED) & ~end
+        end = flat == END_ID
+        counted = (flat != IGNORE_INDEX) & ~end
         pending.clear()
         return float(losses[counted].sum()), float(losses[end].sum()), int(counted.sum())
 
-    queue = sorted((w for i in wanted for w in windows(shards.document(i).tolist(), length)), key=lambda w: len(w[0]))
+    queue = sorted(
+        (w for i in wanted for w in judged_windows(shards.document(i).tolist(), length)), key=lambda w: len(w[0])
+    )
     for window in queue:
         pending.append(window)
         if len(pending) == rows or window is queue[-1]:
@@ -117,8 +119,8 @@ def bits_per_byte(model: AlibiLM, shards: TokenShards, length: int, budget: int,
 def _padded_rows(rows: Sequence[_Window], device: torch.device) -> tuple[Tensor, Tensor]:
     """Rows of unequal length side by side; padding stands at the right, where no token sees it."""
     longest = max(len(inputs) for inputs, _ in rows)
-    inputs = torch.full((len(rows), longest), tok.PAD)
-    targets = torch.full((len(rows), longest), IGNORED)
+    inputs = torch.full((len(rows), longest), PAD_ID)
+    targets = torch.full((len(rows), longest), IGNORE_INDEX)
     for at, (left, right) in enumerate(rows):
         inputs[at, : len(left)] = torch.tensor(left)
         targets[at, : len(right)] = torch.tensor(right)
@@ -132,20 +134,20 @@ def extrapolation(model: AlibiLM, shards: TokenShards, lengths: Sequence[int], b
     The same tokens are judged at every length. With ALiBi longer windows than in training cost nothing, and should help
     (Press et al. 2022, figure 1). Lengths beyond the text are left out.
     """
-    wanted = chosen(shards, budget)
+    wanted = documents_within(shards, budget)
     stop = int(shards.starts[wanted[-1] + 1])
     lengths = [length for length in lengths if length < stop]
     if not lengths:
         return {}
     count = (stop - 1) // max(lengths) * max(lengths)
     stream = torch.from_numpy(shards.read(0, count + 1).astype(np.int64)).to(model.head.device)
-    share = float(shards.n_bytes[wanted].sum()) / (stop - len(wanted)) * float((stream[1:] != tok.END).sum())
+    share = float(shards.n_bytes[wanted].sum()) / (stop - len(wanted)) * float((stream[1:] != END_ID).sum())
     found = {}
     for length in lengths:
         total = 0.0
         for row in range(0, count, length):
             targets = stream[row + 1 : row + length + 1].masked_fill(
-                stream[row + 1 : row + length + 1] == tok.END, IGNORED
+                stream[row + 1 : row + length + 1] == END_ID, IGNORE_INDEX
             )
             hidden = model.hidden(stream[None, row : row + length])
             total += float(token_losses(hidden[0], model.head, targets).double().sum())
@@ -153,12 +155,14 @@ def extrapolation(model: AlibiLM, shards: TokenShards, lengths: Sequence[int], b
     return found
 
 
-def sample(model: AlibiLM, tokenizer: Tokenizer, prompt: str, count: int, sampling: Sampling, seed: int = 0) -> str:
+def continue_prompt(
+    model: AlibiLM, tokenizer: Tokenizer, prompt: str, count: int, sampling: Sampling, seed: int = 0
+) -> str:
     """The prompt and how the model goes on, until it ends the document or `count` tokens are drawn."""
-    ids = [tok.END, *tokenizer.encode(prompt, add_special_tokens=False).ids]
+    ids = [END_ID, *tokenizer.encode(prompt, add_special_tokens=False).ids]
     tokens = torch.tensor([ids], device=model.head.device)
-    made = model.generate(tokens, count, sampling, seed, lambda newest: int(newest[0]) == tok.END)
-    return prompt + tokenizer.decode([i for i in made[0].tolist() if i != tok.END], skip_special_tokens=True)
+    made = model.generate(tokens, count, sampling, seed, lambda newest: int(newest[0]) == END_ID)
+    return prompt + tokenizer.decode([i for i in made[0].tolist() if i != END_ID], skip_special_tokens=True)
 
 
 def _prompts(shards: TokenShards, tokenizer: Tokenizer, count: int, length: int = 12) -> list[str]:
@@ -170,11 +174,11 @@ def _prompts(shards: TokenShards, tokenizer: Tokenizer, count: int, length: int 
 
 def _reserved_tokens(tokenizer: Tokenizer, rows: int) -> tuple[int, ...]:
     """Ids that are never to be drawn: special ones but `</s>`, reserved ones, and rows that only pad the embedding."""
-    plain = set(tokenizer.get_vocab(with_added_tokens=False).values()) - set(range(len(tok.SPECIAL)))
-    return tuple(i for i in range(rows) if i != tok.END and i not in plain)
+    plain = set(tokenizer.get_vocab(with_added_tokens=False).values()) - set(range(len(SPECIAL_TOKENS)))
+    return tuple(i for i in range(rows) if i != END_ID and i not in plain)
 
 
-def evaluate(
+def evaluate_model(
     model: AlibiLM,
     tokenizer: Tokenizer,
     held_out: Mapping[str, TokenShards],
@@ -193,7 +197,7 @@ def evaluate(
             **bits.__dict__,
             "extrapolation": {str(k): v for k, v in extrapolation(model, shards, lengths, settings.bytes).items()},
             "samples": [
-                sample(model, tokenizer, text, settings.sample_tokens, drawn, settings.seed + i)
+                continue_prompt(model, tokenizer, text, settings.sample_tokens, drawn, settings.seed + i)
                 for i, text in enumerate(starts)
             ],
         }

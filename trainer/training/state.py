@@ -1,11 +1,15 @@
 """Tells a spike of the loss from noise."""
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from trainer.data.feed import DataPosition
 
 
 @dataclass
-class Guard:
+class SpikeGuard:
     """Running mean and variance of the log loss and log gradient norm; tells a spike from noise."""
 
     means: list[float] = field(default_factory=lambda: [0.0, 0.0])
@@ -33,3 +37,27 @@ class Guard:
             self.means[at] += weight * change
             self.variances[at] = (1 - weight) * (self.variances[at] + weight * change * change)
         return False
+
+
+@dataclass
+class RunState:
+    """How far a run is: all of its state besides weights and optimiser."""
+
+    step: int = 0
+    tokens: int = 0
+    place: DataPosition = field(default_factory=DataPosition)
+    guard: SpikeGuard = field(default_factory=SpikeGuard)
+    rollbacks: int = 0
+
+    def as_values(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {
+            "step": self.step, "tokens": self.tokens, "place": self.place.as_values(), "guard": asdict(self.guard),
+            "rollbacks": self.rollbacks,
+        }  # fmt: skip
+
+    @staticmethod
+    def of(values: Mapping[str, Any]) -> "RunState":
+        """What `as_values` gave."""
+        place = DataPosition(values["place"]["position"], tuple((a, b) for a, b in values["place"]["skipped"]))
+        return RunState(values["step"], values["tokens"], place, SpikeGuard(**values["guard"]), values["rollbacks"])

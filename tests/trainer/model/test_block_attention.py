@@ -4,7 +4,7 @@ pytest.importorskip("torch", reason="torch is not installed: pip install 'roots-
 
 import torch
 
-from trainer.model import attention, blocks, products
+from trainer.model import attention, block_attention, matmul
 from trainer.model.attention import alibi_slopes, error_of, layout_of
 
 
@@ -13,13 +13,13 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
-here = pytest.mark.skipif(not products.available(), reason="torch has no right product of oneDNN on this machine")
+here = pytest.mark.skipif(not matmul.onednn_is_right(), reason="torch has no right product of oneDNN on this machine")
 
 
 @pytest.fixture
 def small(monkeypatch):
     """Blocks of 64 queries, so that short rows have several."""
-    monkeypatch.setattr(blocks, "BLOCK", 64)
+    monkeypatch.setattr(block_attention, "BLOCK_QUERIES", 64)
 
 
 def qkv(heads, length, width=32, rows=2, dtype=torch.float32):
@@ -62,7 +62,7 @@ def test_so_they_are_at_full_size_with_large_scores(dtype, limit):
 @here
 @pytest.mark.parametrize("kept", [0, 2048], ids=["made again", "kept"])
 def test_weights_may_be_made_again_for_the_backward_pass(small, kept, monkeypatch):
-    monkeypatch.setattr(blocks, "KEPT", kept)
+    monkeypatch.setattr(block_attention, "KEPT_UP_TO", kept)
     saved = []
 
     def pack(tensor):
@@ -80,7 +80,7 @@ def test_other_documents_and_later_tokens_change_nothing_at_all(small, monkeypat
     docs = torch.zeros(2, 160, dtype=torch.long)
     docs[:, 70:] = 1
     for short in (0, 512):
-        monkeypatch.setattr(attention, "SHORT", short)
+        monkeypatch.setattr(attention, "MASKED_UP_TO", short)
         layout = layout_of(docs)
         before = attention.blockwise(q, k, v, alibi_slopes(6), layout)
         poisoned, later = v.clone(), v.clone()
@@ -105,7 +105,7 @@ def test_autocast_rounds_nothing(small):
 @here
 def test_short_rows_and_many_threads_are_left_to_torchs_kernel(small, monkeypatch):
     used = []
-    monkeypatch.setattr(blocks, "attend", lambda q, *rest: used.append(q.shape[2]) or q)
+    monkeypatch.setattr(block_attention, "attend_in_blocks", lambda q, *rest: used.append(q.shape[2]) or q)
     for threads in (1, 2, 3):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
         for length in (64, 65, 128, 129, 500):

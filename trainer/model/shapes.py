@@ -52,7 +52,7 @@ class Shape:
 _BLOOM_STD = 0.0048  # sqrt(1 / (3 x 14336)), used for all of BLOOM's sizes
 BLOOM_ROWS = 250_880
 
-PRESETS: Mapping[str, Shape] = {
+SHAPES: Mapping[str, Shape] = {
     "demo": Shape(4, 192, 6, 4_096),  # learns in minutes on two cores
     "small": Shape(6, 384, 6),
     "125m": Shape(12, 768, 12, 65_536),
@@ -69,7 +69,7 @@ PRESETS: Mapping[str, Shape] = {
 
 def shape_of(preset: str, changes: Mapping[str, Any] | None = None) -> Shape:
     """A preset, with some of its values changed. Raises SettingsError for an unknown name or key."""
-    if preset not in PRESETS:
-        raise SettingsError(unknown_name("preset", preset, PRESETS))
-    base = PRESETS[preset]
+    if preset not in SHAPES:
+        raise SettingsError(unknown_name("preset", preset, SHAPES))
+    base = SHAPES[preset]
     return build(Shape, {**base.__dict__, **(changes or {})}, "model") if changes else replace(base)

@@ -35,12 +35,12 @@ def _right() -> bool:
     return True
 
 
-def available() -> bool:
+def onednn_is_right() -> bool:
     """Whether oneDNN's products are to be had here, are right, and are not turned off."""
     return bool(torch.backends.mkldnn.enabled) and _right()
 
 
-def fast(*tensors: Tensor) -> bool:
+def onednn_takes(*tensors: Tensor) -> bool:
     """Whether oneDNN multiplies these: float32 matrices of a CPU, in one piece, outside autocast and torch.compile.
 
     `torch.backends.mkldnn.enabled = False` turns it off, as everything of oneDNN.
@@ -49,17 +49,17 @@ def fast(*tensors: Tensor) -> bool:
         type(x) in (Tensor, nn.Parameter) and x.device.type == "cpu" and x.dtype == torch.float32 and x.numel()
         for x in tensors
     )
-    return plain and not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling() and available()
+    return plain and not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling() and onednn_is_right()
 
 
-def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def multiply(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x (N, d) times weight (V, d) transposed, plus bias (V,): (N, V). Makes no gradients."""
-    return _onednn(x, weight, bias) if fast(x, weight) else F.linear(x, weight, bias)
+    return _onednn(x, weight, bias) if onednn_takes(x, weight) else F.linear(x, weight, bias)
 
 
-def summed(x: Tensor, y: Tensor) -> Tensor:
+def multiply_transposed(x: Tensor, y: Tensor) -> Tensor:
     """x (N, V) transposed times y (N, d), a sum over N: (V, d). Makes no gradients."""
-    if not fast(x, y):
+    if not onednn_takes(x, y):
         return x.t() @ y
     if x.shape[1] <= y.shape[1]:
         return _onednn(x.t(), y.t())
@@ -80,7 +80,7 @@ class _Linear(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         grad = grads[0].reshape(-1, weight.shape[0])
         for_x = _onednn(grad, weight.t()).view(x.shape) if ctx.needs_input_grad[0] else None
-        for_weight = summed(grad, x.reshape(-1, weight.shape[1])) if ctx.needs_input_grad[1] else None
+        for_weight = multiply_transposed(grad, x.reshape(-1, weight.shape[1])) if ctx.needs_input_grad[1] else None
         return for_x, for_weight, grad.sum(0) if ctx.needs_input_grad[2] else None
 
 
@@ -89,7 +89,7 @@ class Linear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (..., in) -> (..., out)."""
-        if not fast(x, self.weight):
+        if not onednn_takes(x, self.weight):
             return F.linear(x, self.weight, self.bias)
         if not torch.is_grad_enabled():
             return _onednn(x, self.weight, self.bias)

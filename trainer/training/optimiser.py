@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from trainer.training.parallel import clip, fill, whole
-from trainer.training.recipe import Recipe, rate
+from trainer.training.parallel import clip_gradients, fill_tensor, gathered
+from trainer.training.recipe import Recipe, learning_rate_share
 
 
 def _by_mesh(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
@@ -69,11 +69,11 @@ class Optimiser:
 
     def clip(self) -> float:
         """Clip the gradients; give their norm before."""
-        return clip(self.masters.values(), self.recipe.clip)
+        return clip_gradients(self.masters.values(), self.recipe.clip)
 
     def step(self, tokens: int) -> float:
         """Update the parameters at the learning rate of `tokens`; give that rate."""
-        share = rate(self.recipe, tokens)
+        share = learning_rate_share(self.recipe, tokens)
         for rule, peaks in zip(self._rules, self._peaks, strict=True):
             for group, peak in zip(rule.param_groups, peaks, strict=True):
                 group["lr"] = peak * share
@@ -95,7 +95,7 @@ class Optimiser:
 
     def weights(self) -> dict[str, Tensor]:
         """All parameters, whole, float32, on the CPU. All ranks must call it."""
-        return {name: whole(p.detach()).float().cpu().contiguous() for name, p in self.masters.items()}
+        return {name: gathered(p.detach()).float().cpu().contiguous() for name, p in self.masters.items()}
 
     def state(self) -> dict[str, Tensor]:
         """All state of the update rule, whole, on the CPU, as `parameter/quantity`. All ranks must call it."""
@@ -103,13 +103,13 @@ class Optimiser:
         for name, parameter in self.masters.items():
             for rule in self._rules:
                 for key, value in rule.state.get(parameter, {}).items():
-                    found[f"{name}/{key}"] = whole(torch.as_tensor(value)).detach().cpu().contiguous().clone()
+                    found[f"{name}/{key}"] = gathered(torch.as_tensor(value)).detach().cpu().contiguous().clone()
         return found
 
     def load(self, weights: dict[str, Tensor], state: dict[str, Tensor]) -> None:
         """Take up parameters and state as `weights` and `state` gave them."""
         for name, parameter in self.masters.items():
-            fill(parameter, weights[name].to(parameter.device))
+            fill_tensor(parameter, weights[name].to(parameter.device))
         self.renew()
         self.clear()
         if not state:
@@ -128,6 +128,6 @@ class Optimiser:
                 key = full.rpartition("/")[2]
                 if value.shape == parameter.shape:
                     rule.state[parameter][key] = torch.zeros_like(parameter, memory_format=torch.contiguous_format)
-                    fill(rule.state[parameter][key], value.to(parameter.device))
+                    fill_tensor(rule.state[parameter][key], value.to(parameter.device))
                 else:
                     rule.state[parameter][key] = value.clone().to(parameter.device)

@@ -15,10 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainer.model.products import product, summed
+from trainer.model.matmul import multiply, multiply_transposed
 
-BLOCK = 256  # queries; 128 and 512 are slower at 512 and at 2,048 tokens
-KEPT = 2048  # tokens: up to here bfloat16 weights stay for the backward pass; float32 ones, twice as large, never do
+BLOCK_QUERIES = 256  # queries; 128 and 512 are slower at 512 and at 2,048 tokens
+KEPT_UP_TO = (
+    2048  # tokens: up to here bfloat16 weights stay for the backward pass; float32 ones, twice as large, never do
+)
 _BASE = math.log2(math.e)  # scores are powers of two: exp2 is 25 times as fast as exp on the processor above
 
 
@@ -31,8 +33,8 @@ def _by_head(x: Tensor, dtype: torch.dtype, scale: float = 1.0) -> Tensor:
 
 def _spans(length: int) -> Iterator[tuple[int, int]]:
     """First query of each block and the one after its last, from the last block back."""
-    for start in range((length - 1) // BLOCK * BLOCK, -1, -BLOCK):
-        yield start, min(length, start + BLOCK)
+    for start in range((length - 1) // BLOCK_QUERIES * BLOCK_QUERIES, -1, -BLOCK_QUERIES):
+        yield start, min(length, start + BLOCK_QUERIES)
 
 
 class _Scores:
@@ -42,13 +44,13 @@ class _Scores:
         self.heads, self.length, self.other = q.shape[1], q.shape[2], other
         self.q = _by_head(q, torch.float32, _BASE / math.sqrt(q.shape[3]))
         self.k = _by_head(k, torch.float32)
-        self.bias = _BASE * slopes.float()[:, None] * torch.arange(-self.length, BLOCK, dtype=torch.float32)
-        self.future = torch.full((BLOCK, BLOCK), -torch.inf).triu_(1)
+        self.bias = _BASE * slopes.float()[:, None] * torch.arange(-self.length, BLOCK_QUERIES, dtype=torch.float32)
+        self.future = torch.full((BLOCK_QUERIES, BLOCK_QUERIES), -torch.inf).triu_(1)
 
     def of(self, head: int, start: int, stop: int) -> Tensor:
         """Float32 (stop - start, stop)."""
         bias = self.bias[head % self.heads, self.length - start : self.length - start + stop]
-        scores = product(self.q[head, start:stop], self.k[head, :stop], bias)
+        scores = multiply(self.q[head, start:stop], self.k[head, :stop], bias)
         scores[:, start:] += self.future[: stop - start, : stop - start]
         if self.other is not None:
             scores.masked_fill_(self.other[head // self.heads, start:stop, :stop], -torch.inf)
@@ -64,7 +66,7 @@ class _Blocks(torch.autograd.Function):
         scores, values = _Scores(q, k, slopes, other), _by_head(v, v.dtype)
         out = torch.empty_like(values)
         size = torch.empty(rows * heads, length, 1)  # log2 of the sum that softmax divides by
-        keeps = any(ctx.needs_input_grad) and v.dtype != torch.float32 and length <= KEPT
+        keeps = any(ctx.needs_input_grad) and v.dtype != torch.float32 and length <= KEPT_UP_TO
         kept = []
         for head in range(rows * heads):
             for start, stop in _spans(length):
@@ -75,7 +77,7 @@ class _Blocks(torch.autograd.Function):
                 given = weights.div_(total).to(v.dtype)
                 if keeps:
                     kept.append(given)
-                out[head, start:stop] = product(given, values[head, :stop].t())
+                out[head, start:stop] = multiply(given, values[head, :stop].t())
         attended = out.view(rows, heads, length, width)
         ctx.save_for_backward(q, k, v, slopes, other, attended, size, *kept)
         return attended
@@ -107,10 +109,10 @@ def _gradients(saved: Sequence[Any], out_grad: Tensor) -> list[Tensor]:
             else:
                 weights = scores.of(head, start, stop).sub_(size[head, at]).exp2_()
                 given = weights.to(q.dtype)
-            slope = product(scaled[head, at], values[head, :stop]).sub_(mean[at]).mul_(weights).to(q.dtype)
-            for_q[head, at] = product(slope, keys[head, :stop].t())
-            sums[0, :stop] += summed(slope, queries[head, at])
-            sums[1, :stop] += summed(given, grad[head, at])
+            slope = multiply(scaled[head, at], values[head, :stop]).sub_(mean[at]).mul_(weights).to(q.dtype)
+            for_q[head, at] = multiply(slope, keys[head, :stop].t())
+            sums[0, :stop] += multiply_transposed(slope, queries[head, at])
+            sums[1, :stop] += multiply_transposed(given, grad[head, at])
         for_k[head], for_v[head] = sums
     return [x.view(q.shape) for x in (for_q, for_k, for_v)]
 
@@ -119,7 +121,7 @@ def _gradients(saved: Sequence[Any], out_grad: Tensor) -> list[Tensor]:
 _apply: Any = torch.compiler.disable(_Blocks.apply)  # type: ignore[no-untyped-call]
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, other: Tensor | None = None) -> Tensor:
+def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, other: Tensor | None = None) -> Tensor:
     """Attention of q, k, v (B, H, T, D) with slopes (H,); `other` (B, T, T) is true where two tokens must not meet.
 
     A token must be allowed to meet itself. In bfloat16 the weights of up to 2,048 tokens are kept for the backward

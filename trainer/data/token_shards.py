@@ -24,17 +24,17 @@ from roots.errors import InputError, ShardError
 from roots.shards import publish, temporary_name, write_text
 from roots.stage import sha256_of
 from trainer import corpus
-from trainer.tokenizer.byte_level_bpe import END, identity, padded
-from trainer.tokenizer.dropout import Merges
+from trainer.tokenizer.dropout import DropoutEncoder
+from trainer.tokenizer.files import END_ID, padded_rows, tokenizer_digest
 
 SIDECAR = "tokens.json"
 _CHUNK_BYTES = 4 << 20  # of text, encoded at once: bounds memory
 
 Ints = npt.NDArray[np.int64]
-Cut = Callable[[list[str], list[str]], list[list[int]]]  # ids and texts of documents -> their tokens
+_Cut = Callable[[list[str], list[str]], list[list[int]]]  # ids and texts of documents -> their tokens
 
 
-def schema(width: int) -> pa.Schema:
+def token_schema(width: int) -> pa.Schema:
     """Columns of a token shard; `width` is 16 or 32 bits a token."""
     return pa.schema(
         [
@@ -66,16 +66,16 @@ class TokensSettings:
             raise ValueError("copies without dropout would all be the same: set tokens.dropout, or train longer")
 
 
-def write(
+def write_token_shards(
     sources: Mapping[str, Sequence[Path]], tokenizer: Tokenizer, language: str, target: Path, settings: TokensSettings
 ) -> dict[str, Any]:
     """Turn the shards of one language (`sources`: split -> shards) into token shards below `target`; give the sidecar.
 
     A file that was made from the same bytes with the same tokenizer is kept. Equal input gives equal files.
     """
-    rows = padded(tokenizer.get_vocab_size(), settings.multiple)
+    rows = padded_rows(tokenizer.get_vocab_size(), settings.multiple)
     width = 16 if rows <= 1 << 16 else 32
-    known = _old_files(target, identity(tokenizer))
+    known = _old_files(target, tokenizer_digest(tokenizer))
     files: dict[str, dict[str, Any]] = {}
     for split, paths in sorted(sources.items()):
         cuts = _cuts(tokenizer, settings, split)
@@ -97,7 +97,7 @@ def write(
                 files[name] = {"source": digest, "cut": cut, **made}
     sidecar = {
         "language": language,
-        "tokenizer": identity(tokenizer),
+        "tokenizer": tokenizer_digest(tokenizer),
         "rows": rows,
         "width": width,
         "totals": {split: _totals(files, split) for split in sorted(sources)},
@@ -120,7 +120,7 @@ def _old_files(target: Path, tokenizer: str) -> dict[str, Any]:
     return dict(old["files"]) if old["tokenizer"] == tokenizer else {}
 
 
-def _cuts(tokenizer: Tokenizer, settings: TokensSettings, split: str) -> list[Cut]:
+def _cuts(tokenizer: Tokenizer, settings: TokensSettings, split: str) -> list[_Cut]:
     """The ways in which the documents of a split become tokens: one, or for copies with dropout many."""
 
     def plain(identities: list[str], texts: list[str]) -> list[list[int]]:
@@ -128,7 +128,7 @@ def _cuts(tokenizer: Tokenizer, settings: TokensSettings, split: str) -> list[Cu
 
     if not settings.dropout or split != "train":
         return [plain]
-    merges = Merges(tokenizer)
+    merges = DropoutEncoder(tokenizer)
 
     def varied(copy: int, identities: list[str], texts: list[str]) -> list[list[int]]:
         key = f"{settings.seed} {copy} ".encode()
@@ -139,12 +139,12 @@ def _cuts(tokenizer: Tokenizer, settings: TokensSettings, split: str) -> list[Cu
     return [partial(varied, copy) for copy in range(settings.copies)]
 
 
-def _write_shard(source: Path, cuts: Sequence[Cut], language: str, path: Path, width: int) -> dict[str, Any]:
+def _write_shard(source: Path, cuts: Sequence[_Cut], language: str, path: Path, width: int) -> dict[str, Any]:
     """One shard of texts as one shard of tokens, whole or not at all; with several cuts, all of it once for each."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_name(path)
     made = {"documents": 0, "tokens": 0, "bytes": 0}
-    columns = schema(width)
+    columns = token_schema(width)
     try:
         with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, columns) as writer:
             for cut, (identities, texts) in ((cut, chunk) for cut in cuts for chunk in _chunks(source)):
@@ -174,9 +174,9 @@ def _chunks(source: Path) -> Iterator[tuple[list[str], list[str]]]:
         yield identities, texts
 
 
-def _encode(identities: list[str], texts: list[str], cut: Cut, language: str, columns: pa.Schema) -> pa.RecordBatch:
+def _encode(identities: list[str], texts: list[str], cut: _Cut, language: str, columns: pa.Schema) -> pa.RecordBatch:
     dtype = columns.field("ids").type.value_type.to_pandas_dtype()
-    parts = [np.fromiter((END, *ids), dtype=dtype) for ids in cut(identities, texts)]
+    parts = [np.fromiter((END_ID, *ids), dtype=dtype) for ids in cut(identities, texts)]
     offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
     sizes = np.array([len(text.encode()) for text in texts], dtype=np.uint32)
     ids = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(np.concatenate(parts)))

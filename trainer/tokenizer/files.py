@@ -1,0 +1,91 @@
+"""A tokenizer on disk: its special tokens, reading and writing it, and the digest that names it."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from roots.errors import InputError
+from roots.shards import write_text
+
+SPECIAL_TOKENS = ("<unk>", "<s>", "</s>", "<pad>")
+UNKNOWN_ID, BEGIN_ID, END_ID, PAD_ID = range(4)
+
+
+@dataclass(frozen=True)
+class TrainedTokenizer:
+    """What a training made: the tokenizer and what is said of it."""
+
+    tokenizer: Tokenizer
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+
+def padded_rows(tokens: int, multiple: int = 128) -> int:
+    """Rows of an embedding for so many tokens: the next multiple."""
+    return math.ceil(tokens / multiple) * multiple
+
+
+def save_tokenizer(trained: TrainedTokenizer, folder: Path) -> None:
+    """Write tokenizer.json, the file transformers reads beside it, and the report.
+
+    The tokenizer's file depends on the texts and settings alone; times and memory stand in report.json.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    names = dict(zip(("unk_token", "bos_token", "eos_token", "pad_token"), SPECIAL_TOKENS, strict=True))
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "add_prefix_space": False,
+        "clean_up_tokenization_spaces": False,
+        "padding_side": "left",
+        **names,
+    }
+    write_text(folder / "tokenizer_config.json", json.dumps(config, indent=1) + "\n")
+    write_text(folder / "special_tokens_map.json", json.dumps(names, indent=1) + "\n")
+    write_text(folder / "report.json", json.dumps(trained.report, indent=1, sort_keys=True) + "\n")
+    write_text(folder / "tokenizer.json", trained.tokenizer.to_str(pretty=True))
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """A tokenizer from its file or folder; special tokens in a text are then plain text, as in any web page.
+
+    Raises InputError for what is missing or no tokenizer.
+    """
+    file = path / "tokenizer.json" if path.is_dir() else path
+    try:
+        raw = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"no tokenizer {file} ({error.strerror}): make one with `roots tokenizer train`") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{file} is no tokenizer.json: it is not UTF-8") from None
+    try:
+        kind = json.loads(raw)["model"]["type"]  # the library answers a wrong file with a bare Exception: look first
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{file} is no tokenizer.json") from None
+    if kind not in ("BPE", "Unigram", "WordPiece", "WordLevel"):
+        raise InputError(f"{file} holds an unknown kind of tokenizer, {kind!r}")
+    tokenizer = Tokenizer.from_str(raw)
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+def find_tokenizer(name: str) -> Tokenizer:
+    """A tokenizer by path, or as `package:file` inside an installed package. Raises InputError where there is none."""
+    package, colon, file = name.partition(":")
+    if Path(name).exists() or not colon:
+        return load_tokenizer(Path(name))
+    try:
+        with as_file(files(package).joinpath(file)) as path:
+            return load_tokenizer(path)
+    except ModuleNotFoundError:
+        raise InputError(f"no package {package!r} is installed, in which to look for {file}") from None
+
+
+def tokenizer_digest(tokenizer: Tokenizer) -> str:
+    """sha256 of what a tokenizer is: token files made with another one are refused."""
+    return hashlib.sha256(json.dumps(json.loads(tokenizer.to_str()), sort_keys=True).encode()).hexdigest()

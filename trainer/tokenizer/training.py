@@ -1,0 +1,204 @@
+"""Byte-level BPE as BLOOM has it, with a sample that is fair to small languages.
+
+No normaliser: every text comes back byte for byte. Ids 0 to 3 are `<unk> <s> </s> <pad>`, then 256 bytes, then merges,
+then the reserved tokens, as in BLOOM (250,680 + 200 = 250,880 rows). Source: Workshop 2022, section 3.1.3.
+"""
+
+import resource
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
+
+from roots.errors import InputError, SettingsError, unknown_name
+from roots.settings import as_values
+from trainer import corpus
+from trainer.tokenizer import merges, sampling
+from trainer.tokenizer.feedback import count_tokens, gini, reweigh, with_fixed_shares
+from trainer.tokenizer.files import SPECIAL_TOKENS, TrainedTokenizer, padded_rows
+from trainer.tokenizer.patterns import PATTERNS, cut_by
+
+_ALONE: dict[str, Any] = {"rounds": 0, "shares": (), "within": ()}  # settings that mean nothing for one language
+
+
+@dataclass(frozen=True)
+class TokenizerSettings:
+    """What decides a tokenizer, besides the shards."""
+
+    vocabulary: int = 32_768  # rows of the embedding, reserved tokens and padding included
+    multiple: int = 128  # rows are padded to a multiple of this: 128 x tensor-parallel size
+    reserved: int = 200  # tokens kept free for later, as BLOOM does
+    pattern: str = "roots"  # a key of PATTERNS
+    alpha: float = 0.3  # BLOOM: share of a language = (its kept bytes) ** alpha
+    fill: float = 0.5  # BLOOM: the water-fill keeps this share of all bytes
+    budget_mb: int = 200  # text sampled for training, in all languages together
+    shares: tuple[str, ...] = ()  # languages with a fixed share of the budget: ("en=0.15",); feedback leaves them alone
+    repeat: int = 4  # a small language's text counts at most this often
+    min_frequency: int = 2  # of a pair, to be merged
+    max_token_bytes: int = 32
+    rounds: int = 0  # of fertility feedback; 0 is none
+    eta: float = 1.0  # weight of a language *= (its cost / mean cost) ** eta after a round
+    within: tuple[str, ...] = ()  # ("hi=1.1",): feedback gives Hindi at most 1.1 times the tokens of its own tokenizer
+    own_rows: int = 8192  # of that own tokenizer, trained on all text of the language that the budget allows
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        if self.pattern not in PATTERNS:
+            raise ValueError(unknown_name("pattern", self.pattern, PATTERNS))
+        if self.multiple < 1 or self.vocabulary % self.multiple:
+            raise ValueError(f"vocabulary {self.vocabulary} is no multiple of {self.multiple}")
+        if self.vocabulary - self.reserved < 256 + len(SPECIAL_TOKENS):
+            raise ValueError(
+                f"vocabulary must hold 256 bytes, {len(SPECIAL_TOKENS)} special and {self.reserved} reserved tokens"
+            )
+        if self.budget_mb < 1:
+            raise ValueError("budget_mb must be at least 1")
+        if any(not 0 < share < 1 for share in numbers("shares", self.shares).values()):
+            raise ValueError("shares: each must lie between 0 and 1")
+        if sum(numbers("shares", self.shares).values()) > 1:
+            raise ValueError("shares: their sum is above 1")
+        if any(times <= 0 for times in numbers("within", self.within).values()):
+            raise ValueError("within: each must be above 0")
+        if self.within and not self.rounds:
+            raise ValueError("within: it takes rounds of feedback to bring a language there; set rounds")
+        if self.own_rows < 256 + len(SPECIAL_TOKENS):
+            raise ValueError(f"own_rows must hold 256 bytes and {len(SPECIAL_TOKENS)} special tokens")
+        if not (0 < self.fill <= 1 and 0 <= self.alpha <= 1 and self.repeat >= 1 and self.rounds >= 0):
+            raise ValueError("fill must lie in (0, 1], alpha in [0, 1]; repeat >= 1; rounds >= 0")
+
+
+def numbers(setting: str, pairs: Sequence[str]) -> dict[str, float]:
+    """Read ("en=0.15",) as {"en": 0.15}. Raises ValueError, with the setting's name, for anything else."""
+    found: dict[str, float] = {}
+    for pair in pairs:
+        language, _, number = pair.partition("=")
+        try:
+            found[language] = float(number)
+        except ValueError:
+            raise ValueError(f"{setting}: {pair!r} is not language=number, as en=0.15") from None
+    return found
+
+
+def empty_tokenizer(pattern: str) -> Tokenizer:
+    """A byte-level BPE with that pre-tokenizer and no merges."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = cut_by(PATTERNS[pattern].released)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
+    return tokenizer
+
+
+def train_on_texts(texts: Iterable[str], settings: TokenizerSettings) -> Tokenizer:
+    """Train on texts and give a whole tokenizer: special, byte, merged and reserved tokens.
+
+    Equal texts give an equal file, in whatever order they come.
+    """
+    pieces = merges.count_pieces(texts, PATTERNS[settings.pattern].counted)
+    before = [*SPECIAL_TOKENS, *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    size = settings.vocabulary - settings.reserved
+    tokenizer = empty_tokenizer(settings.pattern)
+    tokenizer.model = models.BPE(
+        *merges.learn_merges(pieces, before, size, settings.min_frequency, settings.max_token_bytes)
+    )
+    names = [*SPECIAL_TOKENS, *(f"<|reserved_{i}|>" for i in range(settings.reserved))]
+    tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in names])
+    return tokenizer
+
+
+def train_tokenizer(
+    sources: Mapping[str, Sequence[Path]],
+    settings: TokenizerSettings,
+    parallel: Mapping[str, Sequence[str]] | None = None,
+) -> TrainedTokenizer:
+    """Train on the shards of one or many languages (`sources`: language -> shards).
+
+    `parallel` (language -> the same sentences) is needed for feedback rounds: after each, the languages that are cut
+    into more tokens than the mean weigh more in the next sample, and so do those of `within` that are cut into more
+    than that. The round with the most even cost is given back, of those that keep `within`, or miss it least.
+    Raises SettingsError where feedback has no parallel text, InputError where there is no text.
+    """
+    start, used = time.monotonic(), time.process_time()
+    sizes = {language: corpus.text_bytes(sources[language]) for language in sorted(sources)}
+    if not sum(sizes.values()):
+        raise InputError("the shards hold no text: nothing to train a tokenizer on")
+    parallel = _parallel(parallel or {}, sizes, settings)
+    limits, seen_bytes = _limits(sources, parallel, settings)
+    weights = sampling.language_weights(sizes, settings.fill, settings.alpha)
+    fixed = {k: v for k, v in numbers("shares", settings.shares).items() if k in weights}
+    available = {language: float(size * settings.repeat) for language, size in sizes.items()}
+    best: tuple[tuple[float, float], Tokenizer, dict[str, int]] | None = None
+    history: list[dict[str, Any]] = []
+    for round_ in range(settings.rounds + 1):
+        given = sampling.quotas(with_fixed_shares(weights, fixed), available, settings.budget_mb * 1e6)
+        texts = (sampling.sample_texts(sources[key], sizes[key], given[key], settings.seed) for key in sizes)
+        tokenizer = train_on_texts(chain.from_iterable(texts), settings)
+        seen_bytes += sum(given.values())
+        costs = {language: count_tokens(tokenizer, lines) for language, lines in parallel.items()}
+        missed = max((costs[key] / limit - 1 for key, limit in limits.items() if costs[key] > limit), default=0.0)
+        said = {"missed": missed, "gini": gini(list(costs.values()))}
+        quotas = {key: round(value) for key, value in given.items()}
+        history.append({"round": round_, **said, "costs": costs, "quotas": quotas})
+        if best is None or (missed, said["gini"]) < best[0]:
+            best = (missed, said["gini"]), tokenizer, quotas
+        weights = reweigh(weights, costs, settings.eta, limits)
+    assert best is not None
+    took = time.monotonic() - start, time.process_time() - used
+    made = {"text_bytes": sizes, "sampled_bytes": best[2], "limits": limits, "rounds": history}
+    return TrainedTokenizer(best[1], {**made, **_costs(*took, seen_bytes), **_size(best[1], settings)})
+
+
+def _parallel(
+    given: Mapping[str, Sequence[str]], sizes: Mapping[str, int], settings: TokenizerSettings
+) -> dict[str, Sequence[str]]:
+    """The parallel text of our languages. Raises SettingsError where feedback needs more."""
+    found = {language: lines for language, lines in given.items() if language in sizes}
+    if settings.rounds and len(found) < 2:
+        raise SettingsError(
+            "tokenizer.rounds: feedback needs parallel text of at least two of the languages (--parallel)"
+        )
+    for language in numbers("within", settings.within):
+        if language in sizes and language not in found:
+            raise SettingsError(
+                f"tokenizer.within: there is no parallel text of {language!r} to hold it to (--parallel)"
+            )
+    return found
+
+
+def _limits(
+    sources: Mapping[str, Sequence[Path]], parallel: Mapping[str, Sequence[str]], settings: TokenizerSettings
+) -> tuple[dict[str, float], float]:
+    """Tokens that each language of `within` is to have for its parallel text at most; bytes of text read to know it."""
+    limits, seen_bytes = dict[str, float](), 0.0
+    bare = replace(settings, vocabulary=settings.own_rows, multiple=1, reserved=0, repeat=1, **_ALONE)
+    for language, times in numbers("within", settings.within).items():
+        if language in sources:
+            own = train_tokenizer({language: sources[language]}, bare)
+            seen_bytes += sum(own.report["sampled_bytes"].values())
+            limits[language] = times * count_tokens(own.tokenizer, parallel[language])
+    return limits, seen_bytes
+
+
+def _size(tokenizer: Tokenizer, settings: TokenizerSettings) -> dict[str, Any]:
+    """Settings, tokens, and rows of the embedding that they need."""
+    tokens = tokenizer.get_vocab_size()
+    return {"settings": as_values(settings), "tokens": tokens, "rows": padded_rows(tokens, settings.multiple)}
+
+
+def _costs(seconds: float, cpu_seconds: float, text_bytes: float) -> dict[str, Any]:
+    """What a training took, all rounds and reading included: by the clock, of one core, and of memory."""
+    return {
+        "seconds": round(seconds, 2), "cpu_seconds": round(cpu_seconds, 2),
+        "mb_per_second": round(text_bytes / 1e6 / seconds, 2),
+        "mb_per_cpu_second": round(text_bytes / 1e6 / cpu_seconds, 2),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }  # fmt: skip
+
+
+def train_monolingual(sources: Mapping[str, Sequence[Path]], settings: TokenizerSettings) -> dict[str, Tokenizer]:
+    """A tokenizer of each language alone, as large as the common one: what the BLOOM paper compares with."""
+    bare = replace(settings, **_ALONE)
+    return {language: train_tokenizer({language: paths}, bare).tokenizer for language, paths in sorted(sources.items())}
