@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,6 +8,14 @@ from roots.schema import DOCUMENT
 from trainer.data.token_shards import TokensSettings, write_token_shards
 from trainer.tokenizer.files import load_tokenizer, save_tokenizer
 from trainer.tokenizer.training import TokenizerSettings, train_tokenizer
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _memory_goes_back() -> Iterator[None]:
+    """Training keeps all memory that it frees. Here a hundred models share one process, so it goes back."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("roots.process._mallopt", lambda parameter, value: None)
+        yield
 
 
 @pytest.fixture(scope="session")
