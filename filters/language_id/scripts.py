@@ -8,7 +8,6 @@ import numpy.typing as npt
 from filters.language_id.identify import UNKNOWN_SCRIPT, Label, LanguageModel, sample, split_label
 from filters.text import characters
 from filters.text.quick_text import glances_of, sample_of
-from filters.text.tables import kept
 
 HAN = ("Hans", "Hant", "Hani")
 _OWN = 0.1
@@ -95,18 +94,14 @@ def _script_names() -> list[str]:
     return names
 
 
-@kept
+@cache
 def _han_forms() -> npt.NDArray[np.int8]:
     """1 for a traditional character, -1 for a simplified one, 0 for all others; int8 (0x110000,)."""
     table = np.zeros(0x110000, dtype=np.int8)
-    for code in range(0x4E00, 0xA000):
-        table[code] = _in_charset(code, "big5") - _in_charset(code, "gb2312")
+    ideographs = range(0x4E00, 0xA000)
+    lines = "\n".join(map(chr, ideographs))
+    big5, gb2312 = (lines.encode(charset, "replace").split(b"\n") for charset in ("big5", "gb2312"))
+    table[ideographs.start : ideographs.stop] = np.array([one != b"?" for one in big5], np.int8) - np.array(
+        [one != b"?" for one in gb2312], np.int8
+    )
     return table
-
-
-def _in_charset(code: int, charset: str) -> int:
-    try:
-        chr(code).encode(charset)
-    except UnicodeEncodeError:
-        return 0
-    return 1

@@ -5,13 +5,13 @@ Built from Python's own Unicode data: `unicodedata.unidata_version` is part of w
 
 import unicodedata
 from functools import cache
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from filters.text.characters import CONNECTOR, IDEOGRAPH, JOINER, LETTER, MARK, NUMBER, SIZE, classes
-from filters.text.tables import kept
+from filters.text.characters import CONNECTOR, DECOMPOSABLE, IDEOGRAPH, JOINER, LETTER, MARK, NUMBER, SIZE, classes
 
 # Graphemes that carry about what one word carries elsewhere; n words are round(n times this) graphemes. Han: 1.6
 # characters a word. The others are syllabic: a word is two to three written syllables.
@@ -79,7 +79,7 @@ def _digits() -> list[int]:
     return [code for code in np.flatnonzero(kinds[:0x20000] & NUMBER).tolist() if chr(code).isdecimal()]
 
 
-@kept
+@cache
 def _unicode() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint16], Uint64s, npt.NDArray[np.int32]]:
     """The tables that no setting changes."""
     kinds = classes()
@@ -123,7 +123,7 @@ def _compositions(points: npt.NDArray[np.uint32]) -> tuple[npt.NDArray[np.uint16
     """Mark what NFC may change (UAX #15); give back combining classes and the pairs that compose."""
     orders = np.zeros(SIZE, dtype=np.uint16)
     pairs: list[int] = []
-    for code in [*range(0xC0, 0x32000), *range(0xF900, 0xFB50)]:
+    for code in chain.from_iterable(DECOMPOSABLE):
         character = chr(code)
         # A mark that goes below its letter stands before one above: e + grave + dot below is e + dot below + grave, so
         # è + dot below (Yoruba) and â + dot below (Vietnamese as Windows-1258 writes it) are not in NFC.

@@ -1,4 +1,4 @@
-"""Signals of lines: FineWeb's, C4's and _MADLAD-400's.
+"""Signals of lines: FineWeb's, C4's and MADLAD-400's.
 
 C4 edits documents: it leaves out bad lines, then drops what has too few sentences. Nothing is edited here; its signals
 say how much of the document C4 would have kept, and whether it would have been dropped.
@@ -61,7 +61,7 @@ def questionable_lines(batch: Batch) -> Numbers:
     """Share of the lines with text that are questionable.
 
     Shorter than 20 characters or longer than 500, more than a fifth digits and technical signs, or twelve words and
-    more of which more than half begin with a capital letter. _MADLAD-400 says it of sentences.
+    more of which more than half begin with a capital letter. MADLAD-400 says it of sentences.
     """
     return share(batch.lines[:, lines.QUESTIONABLE], batch.lines[:, lines.LINES])
 

@@ -7,11 +7,10 @@ number of its script in SCRIPTS.
 
 import unicodedata
 from functools import cache
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
-
-from filters.text.tables import kept
 
 LETTER = 1  # general category L*
 MARK = 2  # M*: combining signs, which belong to the letter before them
@@ -31,7 +30,11 @@ UNSPACED = 16384  # scripts that need a dictionary to cut words: Thai, Lao, Khme
 APOSTROPHE = 32768  # ' and its like: the mark of elision
 
 SIZE = 0x110000
-_ASSIGNED = ((0, 0x33480), (0xE0000, 0xE01F0))  # beyond these, Unicode has assigned nothing but private use
+_ASSIGNED = ((0, 0x33480), (0xE0000, 0xE01F0))  # all other code points are unassigned or private
+# Code points that may be a mark or decompose; the others are ideographs and Hangul syllables.
+DECOMPOSABLE = (
+    range(0x3400), range(0x4DC0, 0x4E00), range(0xA000, 0xAC00), range(0xD7A4, 0x20000), range(0x2F800, 0x2FA20),
+)  # fmt: skip
 
 # UAX #29, Unicode 16, table 3. The colon is left out, as CLDR's root locale does: it ends clauses far more often than
 # it joins letters.
@@ -60,7 +63,15 @@ _SCRIPT_NAMES = {
 SCRIPTS: dict[str, int] = {name: number for number, name in enumerate(_SCRIPT_NAMES, start=1)}
 SCRIPTS |= {"Hans": SCRIPTS["Hani"], "Hant": SCRIPTS["Hani"]}
 _UNSPACED = ("THAI ", "LAO ", "KHMER ", "MYANMAR ")
-_CATEGORY_BITS = {"L": LETTER, "M": MARK, "N": NUMBER, "P": PUNCTUATION, "S": SYMBOL}
+_CATEGORY_BITS = {
+    **dict.fromkeys(("Lu", "Ll", "Lt", "Lm", "Lo"), LETTER),
+    **dict.fromkeys(("Mn", "Mc", "Me"), MARK),
+    **dict.fromkeys(("Nd", "Nl", "No"), NUMBER),
+    **dict.fromkeys(("Pd", "Ps", "Pe", "Pi", "Pf", "Po"), PUNCTUATION),
+    **dict.fromkeys(("Sm", "Sc", "Sk", "So"), SYMBOL),
+    "Pc": PUNCTUATION | CONNECTOR,
+    "Cf": JOINER,
+}
 
 
 def _codes_in(ranges: str) -> list[int]:
@@ -72,19 +83,14 @@ def _codes_in(ranges: str) -> list[int]:
     return found
 
 
-def _assigned() -> list[int]:
-    return [code for low, high in _ASSIGNED for code in range(low, high)]
-
-
-@kept
+@cache
 def classes() -> npt.NDArray[np.uint16]:
     """The class bits of every code point; uint16 (0x110000,)."""
     table = np.zeros(SIZE, dtype=np.uint16)
-    category = unicodedata.category
-    bits = {"Cf": JOINER, "Pc": PUNCTUATION | CONNECTOR}
-    for code in _assigned():
-        kind = category(chr(code))
-        table[code] = bits.get(kind) or _CATEGORY_BITS.get(kind[0], 0)
+    for low, high in _ASSIGNED:
+        table[low:high] = [
+            _CATEGORY_BITS.get(kind, 0) for kind in map(unicodedata.category, map(chr, range(low, high)))
+        ]
     table[0x200B] = 0
     for code in range(0x3100):
         if chr(code).isspace():
@@ -113,18 +119,16 @@ def _mark_letters(table: npt.NDArray[np.uint16], low: int, high: int, bit: int) 
     part[(part & (LETTER | MARK)) != 0] |= bit
 
 
-@kept
+@cache
 def lower() -> npt.NDArray[np.int32]:
     """Simple lower case of every code point; int32 (0x110000,). What lowers to several characters stays as it is."""
     table = np.arange(SIZE, dtype=np.int32)
-    for code in range(0x1E944):
-        small = chr(code).lower()
-        if len(small) == 1:
-            table[code] = ord(small)
+    small = list(map(str.lower, map(chr, range(0x1E944))))
+    table[: len(small)] = [ord(one) if len(one) == 1 else code for code, one in enumerate(small)]
     return table
 
 
-@kept
+@cache
 def folding() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
     """What makes words equal: lower case, and canonical equivalence ("é" as one code point or as two).
 
@@ -136,7 +140,7 @@ def folding() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
     return _folding(lower())
 
 
-@kept
+@cache
 def canonical() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
     """What makes lines equal: canonical equivalence alone, case counts; arrays as those of `folding`."""
     return _folding(same())
@@ -144,16 +148,29 @@ def canonical() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
 
 def _folding(cases: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
     bases, marks = cases.copy(), np.zeros(SIZE, np.uint64)
-    for code in _assigned():
-        character = chr(code)
+    codes, letters, digests = _decompositions()
+    bases[codes] = np.where(letters < 0, -1, cases[letters])
+    marks[codes] = digests
+    return bases, marks
+
+
+@cache
+def _decompositions() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
+    """Marks, and letters with marks: their code points, the letter (-1 for none), and the sum of the marks' digests.
+
+    Each (code points,). An Indic sign that decomposes into two letters is not among them: it keeps its own code point.
+    """
+    rows = []
+    for character in map(chr, chain.from_iterable(DECOMPOSABLE)):
         if unicodedata.combining(character) or unicodedata.decomposition(character)[:1] not in ("", "<"):
             parts = unicodedata.normalize("NFD", character)
             own = [ord(part) for part in parts if unicodedata.combining(part)]
-            letters = [part for part in parts if not unicodedata.combining(part)]
-            if len(letters) <= 1:  # Indic signs of two parts keep their own code point
-                bases[code] = cases[ord(letters[0])] if letters else -1
-                marks[code] = sum((part * 0x9E3779B97F4A7C15) ^ (part << 40) for part in own) % (1 << 64)
-    return bases, marks
+            letters = [ord(part) for part in parts if not unicodedata.combining(part)]
+            if len(letters) <= 1:
+                digest = sum((part * 0x9E3779B97F4A7C15) ^ (part << 40) for part in own) % (1 << 64)
+                rows.append((ord(character), letters[0] if letters else -1, digest))
+    codes, bases, digests = zip(*rows, strict=True)
+    return np.array(codes, np.int32), np.array(bases, np.int32), np.array(digests, np.uint64)
 
 
 @cache
@@ -174,7 +191,7 @@ def same() -> npt.NDArray[np.int32]:
     return np.arange(SIZE, dtype=np.int32)
 
 
-@kept
+@cache
 def scripts() -> npt.NDArray[np.uint8]:
     """The script of every letter, as its number in SCRIPTS, 0 for others; uint8 (0x110000,).
 
@@ -184,9 +201,8 @@ def scripts() -> npt.NDArray[np.uint8]:
     numbers = {word: SCRIPTS[name] for name, word in _SCRIPT_NAMES.items()}
     letters = classes() & LETTER
     for low, high in ((0, 0x3400), (0xA000, 0xAC00), (0xF900, 0x20000)):
-        for code in range(low, high):
-            if letters[code]:
-                table[code] = numbers.get(unicodedata.name(chr(code), "").partition(" ")[0], 0)
+        for code in (low + np.flatnonzero(letters[low:high])).tolist():
+            table[code] = numbers.get(unicodedata.name(chr(code), "").partition(" ")[0], 0)
     for low, high in ((0x3400, 0x4DC0), (0x4E00, 0xA000), (0x20000, 0x33480), (0x3005, 0x3008)):
         table[low:high] = SCRIPTS["Hani"]
     table[0xAC00:0xD7A4] = SCRIPTS["Hang"]
