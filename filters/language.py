@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from roots.errors import SettingsError, unknown_name
-from roots.settings import build, read_toml
+from roots.settings import build
 
 DEFAULT = "default"
+BoundTables = Mapping[str, Mapping[str, Any]]  # signal -> what `Bound` takes
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,8 @@ class Language:
     iso639_3: str
     name: str  # in English
     reading: Reading
-    aliases: tuple[str, ...] = ()  # codes of other systems: "fra", "fra_Latn", "zhs"
     tag: str = ""  # of a release: "fra_Latn"
-    bound_set: str = DEFAULT
+    bound_set: str = DEFAULT  # of a programming language: `pipelines.programs`
     bounds: Mapping[str, Bound] = field(default_factory=dict)  # signal -> bound
     kept: tuple[Example, ...] = ()
     dropped: tuple[Example, ...] = ()
@@ -83,21 +82,19 @@ class Language:
         return self.reading.script
 
 
-def folder() -> Path:
-    """Where the language files are."""
-    return Path(str(resources.files("filters.languages")))
+_FILES = "filters.languages"  # the package that holds the language files
 
 
 @cache
 def _file(code: str) -> dict[str, Any]:
-    path = folder() / f"{code}.toml"
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+    return tomllib.loads(resources.files(_FILES).joinpath(f"{code}.toml").read_text(encoding="utf-8"))
 
 
 @cache
 def known_codes() -> tuple[str, ...]:
     """Codes of all languages that have a file, sorted."""
-    return tuple(sorted(path.stem for path in folder().glob("*.toml") if path.stem != DEFAULT))
+    names = (file.name.partition(".") for file in resources.files(_FILES).iterdir())
+    return tuple(sorted(code for code, _, kind in names if kind == "toml" and code != DEFAULT))
 
 
 @cache
@@ -129,12 +126,12 @@ def bound_sets(name: str) -> tuple[str, ...]:
     return tuple(sorted({*_file(code).get("bounds", {}), *_file(DEFAULT)["bounds"]}))
 
 
-def load_language(name: str, bounds: str | Path = DEFAULT, definitions: str = "repaired") -> Language:
-    """Load a language by any of its names, with a bound set by name or from a TOML file of bounds by path.
+def load_language(name: str, bounds: str | BoundTables = DEFAULT, definitions: str = "repaired") -> Language:
+    """Load a language by any of its names, with a bound set by name or with bounds of your own.
 
-    A file of bounds holds tables such as `[bounds.special_characters]` with `min`, `max` and `source`; it lies over the
-    default set, so that it need say only what differs. `max = "none"` lifts a limit.
-    Raises SettingsError for an unknown language or set, InputError for a file that cannot be read.
+    Your own bounds are tables such as {"special_characters": {"min": ..., "max": ..., "source": ...}}. They lie over
+    the default set, so they say only what differs; `max = "none"` lifts a limit. `pipelines.filter.read_bounds` reads
+    them from a TOML file. Raises SettingsError for an unknown language, set or bound.
     """
     code = find_code(name)
     file = _file(code)
@@ -150,7 +147,6 @@ def load_language(name: str, bounds: str | Path = DEFAULT, definitions: str = "r
         iso639_3=file["iso639_3"],
         name=file["name"],
         reading=build(Reading, values, f"{code}.toml"),
-        aliases=tuple(file.get("aliases", ())),
         tag=file.get("tag", f"{file['iso639_3']}_{file['script']}"),
         kept=tuple(Example(item["text"]) for item in file.get("kept", ())),
         dropped=tuple(Example(item["text"], item["reason"]) for item in file.get("dropped", ())),
@@ -158,15 +154,12 @@ def load_language(name: str, bounds: str | Path = DEFAULT, definitions: str = "r
     return _with_bounds(language, bounds)
 
 
-def _with_bounds(language: Language, bounds: str | Path) -> Language:
+def _with_bounds(language: Language, bounds: str | BoundTables) -> Language:
     """The same language judged by another bound set."""
     sets = _file(language.code).get("bounds", {})
     general = _file(DEFAULT)["bounds"]
-    if isinstance(bounds, Path) or bounds.endswith(".toml"):
-        own = read_toml(Path(bounds)).get("bounds")
-        if not isinstance(own, dict):
-            raise SettingsError(f"{bounds} has no table [bounds]")
-        tables = [general[DEFAULT], sets.get(DEFAULT, {}), own]
+    if not isinstance(bounds, str):
+        tables = [general[DEFAULT], sets.get(DEFAULT, {}), bounds]
     elif bounds in bound_sets(language.code):
         tables = [general.get(bounds, {}), sets.get(bounds, {})]
     else:
@@ -176,7 +169,7 @@ def _with_bounds(language: Language, bounds: str | Path) -> Language:
         for signal, values in table.items():
             merged[signal] = {**merged.get(signal, {}), **values}
     found = {signal: build(Bound, values, f"bounds.{signal}") for signal, values in merged.items()}
-    return replace(language, bound_set=str(bounds), bounds=dict(sorted(found.items())))
+    return replace(language, bounds=dict(sorted(found.items())))
 
 
 def _word_lists(file: Mapping[str, Any], definitions: str) -> dict[str, tuple[str, ...]]:

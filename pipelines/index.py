@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from filters.language import Language
-from filters.language_id.identify import LanguageModel, load_model, sha256_of_model
+from filters.language_id.identify import LanguageModel
 from filters.language_id.scripts import identify_page
 from filters.programs.rights_signals import signals_of
 from filters.text.charset import Decoded, decode
@@ -20,6 +20,7 @@ from filters.text.quick_text import quick_text
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import Record, read_records
 from pipelines.archives.spool import on_this_machine
+from pipelines.model_files import load_model, sha256_of_model
 from pipelines.programs.index import index_tree
 from pipelines.programs.trees import is_source_tree
 from pipelines.settings import IndexSettings

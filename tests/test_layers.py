@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.paths import ROOT
-from tests.support.source import graph, loops, room_graph
+from tests.support.source import file_accesses, graph, loops, room_graph
 
 OURS = {
     "roots": set[str](),
@@ -79,6 +79,41 @@ def test_no_room_imports_itself_through_others() -> None:
 
 def test_a_loop_is_found() -> None:
     assert loops({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == [["b", "c"]]
+
+
+OPENED = {
+    "filters/text/compiled.py": {"pathlib.Path", "file.read_bytes()"},  # digests of the sources that it compiles
+    "filters/programs/code.py": {"pathlib.Path", "roots.settings.read_toml"},
+}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "filters").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_filters_open_no_file_but_packaged_data(path: Path) -> None:
+    found = set(file_accesses(path.read_text(encoding="utf-8")))
+    assert found == OPENED.get(str(path.relative_to(ROOT)), set())
+
+
+@pytest.mark.parametrize(
+    ("line", "is_found"),
+    [
+        ("open(name)", True),
+        ("with open(name) as file: pass", True),
+        ("from pathlib import Path", True),
+        ("path.read_bytes()", True),
+        ("here.joinpath('x').open('rb')", True),
+        ("np.load(name)", True),
+        ("import os", True),
+        ("import numpy as np, tempfile", True),
+        ("from roots.settings import build, read_toml", True),
+        ("from roots.settings import build", False),
+        ("from pathlib import PurePosixPath", False),
+        ("resources.files('filters.languages').joinpath('fr.toml').read_text()", False),
+        ("(resources.files('filters') / 'models' / 'x').read_bytes()", False),
+        ("text.replace('a', 'b')", False),
+    ],
+)
+def test_an_opened_file_is_found(line: str, is_found: bool) -> None:
+    assert bool(file_accesses(line)) == is_found
 
 
 def test_no_data_is_unpickled() -> None:

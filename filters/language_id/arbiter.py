@@ -15,7 +15,7 @@ from math import exp, log
 import numpy as np
 import numpy.typing as npt
 
-from filters.language_id.fasttext_model import FastTextModel, Found
+from filters.language_id.fasttext_model import FastTextModel, Prediction
 from filters.language_id.samples import normal
 
 _Label = tuple[str, float]
@@ -143,7 +143,7 @@ class Pair:
             said[self.names[raw]] = min(1.0, said.get(self.names[raw], 0.0) + score)  # two of its labels may be one
         return own, _possible(list(said.items()), line)
 
-    def glances(self, pieces: Sequence[str], least: float) -> list[list[Found]]:
+    def glances(self, pieces: Sequence[str], least: float) -> list[list[Prediction]]:
         """What ours alone says of each of some short pieces: its likeliest label, with a score of at least `least`."""
         return self.own.predict([normal(piece) for piece in pieces], 1, least)
 

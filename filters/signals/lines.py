@@ -27,10 +27,10 @@ _LONG_WORD = 1000  # C4: a line with a longer word is no text
 _C4_WORDS = 3  # C4: words of the shortest line
 
 # C4: a line with one of these is no text of the page. In lower case.
-C4_PHRASES = (
+_C4_PHRASES = (
     "javascript", "terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies",
 )  # fmt: skip
-LOREM = "lorem ipsum"
+_LOREM = "lorem ipsum"
 _CITATIONS = ("[edit]", "[citation needed]")
 
 
@@ -50,7 +50,7 @@ def _pack(phrases: tuple[str, ...]) -> _Phrases:
     return _Phrases(codes, offsets, begins)
 
 
-PHRASES = _pack((LOREM, *C4_PHRASES))  # the first ends a document, the second a line before its brackets count
+PHRASES = _pack((_LOREM, *_C4_PHRASES))  # the first ends a document, the second a line before its brackets count
 CITATION_PHRASES = _pack(_CITATIONS)
 
 

@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 
 from filters.language import Reading
 from filters.signals import counting, gopher, line_rules
-from filters.signals import perplexity as surprise
-from filters.signals import quality as classifier
-from filters.signals.batch import Batch, Measure, Numbers, share
+from filters.signals.batch import NO_MODELS, Batch, Measure, Numbers, SignalModels, share
+from filters.signals.perplexity import perplexities
+from filters.signals.quality import qualities
 from filters.text import characters
 
 ROOTS = "Laurençon et al. 2022, The BigScience ROOTS Corpus, arXiv 2303.03915"
@@ -76,18 +76,14 @@ def _listed_share(counts: counting.Counts, batch: Batch) -> Numbers:
 
 def perplexity(batch: Batch) -> Numbers | None:
     """How much the document surprises a language model that the user named; null without one."""
-    how = batch.reading
-    return (
-        surprise.perplexity(batch.strings(), how.perplexity_model, how.perplexity_pieces)
-        if how.perplexity_model
-        else None
-    )
+    model = batch.models.perplexity
+    return perplexities(batch.strings(), model) if model else None
 
 
 def quality(batch: Batch) -> Numbers | None:
     """The chance that the document is good, by a classifier that the user named; null without one."""
-    model = batch.reading.quality_model
-    return classifier.quality(batch.strings(), model) if model else None
+    model = batch.models.quality
+    return qualities(batch.strings(), model) if model else None
 
 
 def script(batch: Batch) -> Numbers | None:
@@ -131,9 +127,12 @@ MEASURES: dict[str, Measure] = {
 _PIECE_CHARACTERS = 1 << 20  # measured at once: what then stands in memory is some 50 MB, and mostly in cache
 
 
-def measure(texts: pa.Array, reading: Reading) -> dict[str, pa.Array]:
-    """All signals of an Arrow array of strings: name -> int32 or float32 (texts,), null where not applicable."""
-    pieces = [_measure_piece(piece, reading) for piece in _pieces(texts)]
+def measure(texts: pa.Array, reading: Reading, models: SignalModels = NO_MODELS) -> dict[str, pa.Array]:
+    """All signals of an Arrow array of strings: name -> int32 or float32 (texts,), null where not applicable.
+
+    `models` are opened from the paths in `reading` by `pipelines.model_files.signal_models`.
+    """
+    pieces = [_measure_piece(piece, reading, models) for piece in _pieces(texts)]
     return {
         name: pa.chunked_array([piece[name] for piece in pieces], kind.type).combine_chunks()
         if len(pieces) != 1
@@ -155,8 +154,8 @@ def _pieces(texts: pa.Array) -> list[pa.Array]:
     return [texts.slice(low, high - low) for low, high in pairwise(cuts) if high > low]
 
 
-def _measure_piece(texts: pa.Array, reading: Reading) -> dict[str, pa.Array]:
-    batch = Batch.of(texts, reading)
+def _measure_piece(texts: pa.Array, reading: Reading, models: SignalModels) -> dict[str, pa.Array]:
+    batch = Batch.of(texts, reading, models)
     found: dict[str, pa.Array] = {}
     for name, kind in MEASURES.items():
         numbers = kind.function(batch)

@@ -1,19 +1,17 @@
 """Perplexity of a text under a KenLM model that the user names: ROOTS's eighth indicator.
 
-Neither the model nor its libraries come with the project (`pip install 'roots-corpus[perplexity]'`). ROOTS used the
-models of `edugp/kenlm`: Wikipedia, 5-grams over SentencePiece pieces. Without a model the signal is null.
+Neither the model nor its libraries come with the project (`pip install 'roots-corpus[perplexity]'`);
+`pipelines.model_files` opens them. ROOTS used the models of `edugp/kenlm`: Wikipedia, 5-grams over SentencePiece
+pieces. Without a model the signal is null.
 """
 
 import re
-from collections.abc import Iterable
-from functools import cache
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-
-from roots.errors import SettingsError
 
 # Unicode punctuation as ASCII, so that typography does not count as surprise. As ROOTS did, which took it from CCNet;
 # the full-width 1, which becomes a quotation mark there, is left to the rule for digits here.
@@ -37,50 +35,27 @@ def normalise(text: str) -> str:
     return _CONTROLS.sub("", text.translate(_PUNCTUATION))
 
 
-@cache
-def _language_model(path: str) -> Any:
-    try:
-        import kenlm
-    except ImportError:
-        raise SettingsError("perplexity needs KenLM: pip install 'roots-corpus[perplexity]'") from None
-    if not Path(path).is_file():
-        raise SettingsError(f"no language model {path}")
-    try:
-        return kenlm.Model(path)
-    except OSError as error:
-        raise SettingsError(f"{path} is no KenLM model: {error}") from None
+class _Scorer(Protocol):
+    """What is used of a KenLM model."""
+
+    def score(self, sentence: str) -> float:
+        """Log10 of the probability of a sentence whose words stand between spaces."""
 
 
-@cache
-def _pieces(path: str) -> Any:
-    try:
-        import sentencepiece
-    except ImportError:
-        raise SettingsError("pieces need SentencePiece: pip install 'roots-corpus[perplexity]'") from None
-    if not Path(path).is_file():
-        raise SettingsError(f"no SentencePiece model {path}")
-    try:
-        return sentencepiece.SentencePieceProcessor(model_file=path)
-    except (OSError, RuntimeError) as error:
-        raise SettingsError(f"{path} is no SentencePiece model: {error}") from None
+@dataclass(frozen=True)
+class PerplexityModel:
+    """A KenLM model, and how a normalised text is cut into the pieces it counts; None: at spaces."""
+
+    model: _Scorer
+    cut: Callable[[str], str] | None = None  # gives the pieces with spaces between
 
 
-def cut_pieces(line: str, pieces: str) -> str:
-    """A normalised text as the pieces of a SentencePiece model with spaces between. Raises SettingsError."""
-    return " ".join(_pieces(pieces).encode(line, out_type=str))
-
-
-def perplexity(texts: Iterable[str], model: str, pieces: str = "") -> npt.NDArray[np.float64]:
-    """Perplexity of each text: 10 ** (-log10 probability / (pieces + 1)), to one decimal; float64 (texts,).
-
-    `model` is the path of a KenLM model, `pieces` that of the SentencePiece model whose pieces it counts, empty for one
-    that counts words between spaces. Raises SettingsError for a model or library that is not there.
-    """
-    scorer = _language_model(model)
+def perplexities(texts: Iterable[str], model: PerplexityModel) -> npt.NDArray[np.float64]:
+    """Perplexity of each text: 10 ** (-log10 probability / (pieces + 1)), to one decimal; float64 (texts,)."""
     values = []
     for text in texts:
         line = normalise(text)
-        if pieces:
-            line = cut_pieces(line, pieces)
-        values.append(round(10.0 ** (-scorer.score(line) / (len(line.split()) + 1)), 1))
+        if model.cut:
+            line = model.cut(line)
+        values.append(round(10.0 ** (-model.model.score(line) / (len(line.split()) + 1)), 1))
     return np.array(values, np.float64)

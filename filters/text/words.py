@@ -319,23 +319,6 @@ def cut(codes: Codes, offsets: Places, segmenter: str, folding: Folding | None =
     return Texts(codes, offsets, Words(starts, ends, hashes, firsts))
 
 
-def with_words(texts: Sequence[str], words: Sequence[Sequence[str]], folding: Folding | None = None) -> Texts:
-    """Texts whose words another tokenizer found, given in order. Raises ValueError for a word that does not follow."""
-    codes, offsets = decode(pa.array(texts, pa.large_string()))
-    starts: list[int] = []
-    ends: list[int] = []
-    for text, own, first in zip(texts, words, offsets.tolist(), strict=False):
-        at = 0
-        for word in own:
-            at = text.index(word, at)
-            starts.append(first + at)
-            at += len(word)
-            ends.append(first + at)
-    spans = np.array(starts, np.int64), np.array(ends, np.int64)
-    firsts = np.cumsum([0, *map(len, words)]).astype(np.int64)
-    return Texts(codes, offsets, Words(*spans, hash_spans(codes, *spans, *(folding or characters.folding())), firsts))
-
-
 def read_texts(texts: pa.Array, segmenter: str = "unicode") -> Texts:
     """Decode an Arrow string array and cut it into words."""
     return cut(*decode(texts), segmenter)

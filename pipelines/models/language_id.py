@@ -16,9 +16,9 @@ from random import Random
 from typing import Any
 
 from filters.language_id.arbiter import Arbiter, Example, Pair, learn, with_doubt
-from filters.language_id.fasttext_model import read_model
-from filters.language_id.identify import WIDE, load_model, split_label, wide_names, wide_path
+from filters.language_id.identify import split_label, wide_names
 from filters.language_id.samples import Roughness, Source, normal, samples
+from pipelines.model_files import WIDE, load_model, open_fasttext, wide_path
 from pipelines.models.language_id_text import Texts, read_declarations, read_folder, wanted_labels
 from roots.errors import InputError, SettingsError
 
@@ -267,7 +267,9 @@ def _teach(model: Path, texts: Texts, wanted: Sequence[str], settings: Training)
 
 def _examples(model: Path, texts: Texts, wanted: Sequence[str], settings: Training) -> list[Example]:
     """What both models say of samples of text that ours has not seen."""
-    pair = Pair(read_model(model), read_model(Path(wide_path())), Arbiter({}, load_model(WIDE).labels), wide_names())
+    pair = Pair(
+        open_fasttext(model), open_fasttext(Path(wide_path())), Arbiter({}, load_model(WIDE).labels), wide_names()
+    )
     examples: list[Example] = []
     for label, sources in sorted(texts.items()):
         much = label in wanted or _is_rich(sources, settings)

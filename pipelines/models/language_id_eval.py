@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from filters.language_id.identify import LanguageModel, load_model, split_label
+from filters.language_id.identify import LanguageModel, split_label
 from filters.language_id.scripts import identify
+from pipelines.model_files import load_model
 from pipelines.models.language_id_text import Texts, read_folder, wanted_labels
 
 _FLOOR = 0.5  # score below which a text counts as in none of the wanted languages: filters/languages/default.toml

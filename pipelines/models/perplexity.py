@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from filters.signals.perplexity import cut_pieces, normalise, perplexity
+from filters.signals.perplexity import normalise, perplexities
+from pipelines.model_files import perplexity_model, piece_cutter
 from pipelines.models.bounds import read_reference
 from roots.errors import InputError, SettingsError
 from roots.stage import sha256_of
@@ -64,7 +65,7 @@ def train(
             _run([PACKER, "-T", folder, "trie", str(arpa), str(target)])
         else:
             shutil.copyfile(arpa, target)
-    values = sorted(perplexity(kept, str(target), pieces).tolist())
+    values = sorted(perplexities(kept, perplexity_model(str(target), pieces)).tolist())
     return {"sha256": sha256_of(target), "median perplexity": values[len(values) // 2]}
 
 
@@ -75,13 +76,14 @@ def _documents(references: Sequence[Path]) -> Iterator[str]:
 
 def _write_lines(texts: Iterator[str], file: IO[str], kept: list[str], how: ModelTraining, pieces: str) -> None:
     """Write documents as the model will be asked of them, every `held_out`-th aside."""
+    cut = piece_cutter(pieces) if pieces else None
     count = 0
     for number, text in enumerate(texts):
         if number % how.held_out == 0:
             kept.append(text)
             continue
         line = normalise(text)
-        file.write((cut_pieces(line, pieces) if pieces else line) + "\n")
+        file.write((cut(line) if cut else line) + "\n")
         count += 1
     if not count:
         raise InputError("no text to train a language model on: name more than one document")

@@ -9,7 +9,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from filters.signals.quality import BAD, GOOD, normal, quality
+from filters.signals.quality import BAD, GOOD, qualities, quality_line
+from pipelines.model_files import quality_model
 from pipelines.models.bounds import read_reference
 from pipelines.models.language_id import fit_file
 from roots.errors import InputError, SettingsError
@@ -57,7 +58,7 @@ def train(
     for label, texts in kinds.items():
         cut = max(1, round(how.held_out * least))
         kept[label] = texts[:cut]
-        learnt += [f"{label} {line}\n" for line in map(normal, texts[cut:least])]
+        learnt += [f"{label} {line}\n" for line in map(quality_line, texts[cut:least])]
     Random(how.seed).shuffle(learnt)
     with tempfile.TemporaryDirectory() as folder:
         lines = Path(folder) / "samples.txt"
@@ -92,7 +93,7 @@ def _digests(paths: Sequence[Path]) -> dict[str, str]:
 
 def _measured(kept: dict[str, list[str]], model: str) -> dict[str, float]:
     """Shares of unseen good and bad documents that are told right at 0.5, and the area under the ROC curve."""
-    good, bad = (quality(kept[label], model) for label in (GOOD, BAD))
+    good, bad = (qualities(kept[label], quality_model(model)) for label in (GOOD, BAD))
     above = (good[:, None] > bad[None, :]).mean() + 0.5 * (good[:, None] == bad[None, :]).mean()
     return {
         "documents": len(good) + len(bad),

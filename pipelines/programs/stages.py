@@ -20,7 +20,7 @@ from filters.language import Language, Reading
 from filters.programs.code import CODE_MEASURES, code_bounds, code_languages, code_rules, measure_code
 from pipelines.archives.limits import Limits
 from pipelines.extract import Extract
-from pipelines.filter import Judge, Measure
+from pipelines.filter import Judge, Measure, read_bounds
 from pipelines.programs.index import source_text
 from pipelines.programs.trees import SourceFile, is_source_tree, read_tree
 from pipelines.settings import ExtractSettings, FilterSettings, ProgramSettings
@@ -69,7 +69,7 @@ def load_language(name: str, bounds: str | Path = natural.DEFAULT, definitions: 
     """
     code = find_code(name)
     if not is_program(code):
-        return natural.load_language(code, bounds, definitions)
+        return natural.load_language(code, read_bounds(bounds), definitions)
     return Language(
         code=code,
         iso639_3=code,

@@ -21,6 +21,7 @@ from filters.language import DEFAULT, Bound, Language, bound_sets, load_language
 from filters.signals.measures import MEASURES
 from filters.signals.rules import SIGNALS, Rule, rules_of
 from pipelines import work as folders
+from pipelines.filter import read_bounds
 from pipelines.workbench.overview import correlation, languages_of, stages_of
 from pipelines.workbench.sample import Numbers, Sample, Shown, Texts, choose_whole, cut, read_sample, read_texts
 from roots.errors import InputError
@@ -90,7 +91,7 @@ def write_report(work: Path, language_code: str, target: Path, settings: Report 
 def _begin(work: Path, language: Language, bounds: str) -> tuple[str, Language]:
     """The bounds that the page begins with, and what they are called."""
     if bounds:
-        return bounds, load_language(language.code, bounds)
+        return bounds, load_language(language.code, read_bounds(bounds))
     try:
         settings = read_manifest(folders.folder(work, language.code, "filter"))["settings"]
     except InputError:  # it has been measured, not judged yet

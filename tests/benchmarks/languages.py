@@ -25,7 +25,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from filters.language import DEFAULT, Language, folder, known_codes, load_language
+from filters.language import DEFAULT, Language, known_codes, load_language
 from filters.programs.code import code_examples, code_language, code_languages, code_rules, generated, measure_code
 from filters.signals.derive import LIMITS, derive_bounds, sample, signals_of
 from filters.signals.measures import measure
@@ -34,6 +34,7 @@ from filters.text.words import read_texts
 from tests.benchmarks.contenders import HERE
 from tests.benchmarks.measures import DATA, KNOWN_GOOD, documents, junk, without_score
 
+LANGUAGES = HERE.parents[1] / "filters" / "languages"
 FIXTURE = HERE.parent / "fixtures" / "words.toml"
 SETS = ("default", "roots", "fineweb2")
 CODE_SETS = ("default", "roots")
@@ -198,7 +199,7 @@ def table(codes: Sequence[str]) -> list[str]:
         language, items = load_language(code), good_text(code)
         bad = made_junk(code, items)
         shown, cut, gold = examples(language), cut_right(code), treebank_f1(code)
-        own = tomllib.loads((folder() / f"{code}.toml").read_text(encoding="utf-8")).get("bounds", {})
+        own = tomllib.loads((LANGUAGES / f"{code}.toml").read_text(encoding="utf-8")).get("bounds", {})
         sizes = re.findall(r"of (\d+) documents", str(own.get(DEFAULT, {})))
         cells = []
         for name in SETS:
@@ -253,7 +254,7 @@ def _excerpt(text: str, characters: int = 400) -> str:
 def derive(codes: Sequence[str]) -> list[str]:
     """Derive the default bounds of languages anew and write them into their files; other bounds stay as they are."""
     for code in codes:
-        path = folder() / f"{code}.toml"
+        path = LANGUAGES / f"{code}.toml"
         text = path.read_text(encoding="utf-8")
         own = tomllib.loads(text)["bounds"][DEFAULT]
         found = derive_bounds(

@@ -21,10 +21,10 @@ from typing import TypeVar
 
 import fasttext
 
-from filters.language_id.fasttext_model import read_model
-from filters.language_id.identify import OWN, WIDE, gate, label_of, load_model, wide_path
+from filters.language_id.identify import gate, label_of
 from filters.language_id.scripts import identify
 from pipelines.extract import Extract
+from pipelines.model_files import OWN, WIDE, load_model, open_fasttext, wide_path
 from pipelines.models.language_id_eval import Report, measure, one_of
 from pipelines.models.language_id_text import Texts, read_folder, wanted_labels
 from tests.benchmarks.gate_recall import ARCHIVES, read_pages
@@ -135,7 +135,7 @@ def library(folder: Path) -> list[str]:
     print("| model | characters | library us | ours us | times | eight at once us | times | largest difference |")
     print("|---" * 8 + "|")
     for name, path in (("roots46", str(OWN / "roots46.ftz")), (WIDE, wide_path())):
-        ours, known = read_model(Path(path)), fasttext.load_model(path).f
+        ours, known = open_fasttext(Path(path)), fasttext.load_model(path).f
         for size in (80, 500):
             lines = [text[at : at + size] for text in texts for at in range(0, 8 * size, size)]
             apart = max(

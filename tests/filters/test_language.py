@@ -1,7 +1,6 @@
 """Every language file is whole, names its sources, and judges its own examples as it says."""
 
 import tomllib
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -11,7 +10,7 @@ from filters.signals.measures import measure
 from filters.signals.rules import LANGUAGE_SCORE, judge, rules_of
 from filters.text.characters import SCRIPTS
 from filters.text.words import SEGMENTERS, read_texts
-from roots.errors import InputError, SettingsError
+from roots.errors import SettingsError
 from tests.support.paths import ROOT
 
 ROOTS_LANGUAGES = [
@@ -110,21 +109,15 @@ def test_the_bounds_of_roots_are_as_published() -> None:
     assert load_language("sw", "roots").bounds["special_characters"].max == 0.4  # ROOTS's default row
 
 
-def test_bounds_from_a_file_lie_over_the_default(tmp_path: Path) -> None:
-    path = tmp_path / "my.toml"
-    path.write_text('[bounds.words]\nmin = 3\nsource = "mine"\n[bounds.digits]\nmax = "none"\n', encoding="utf-8")
-    language = load_language("fr", path)
+def test_bounds_of_ones_own_lie_over_the_default() -> None:
+    language = load_language("fr", {"words": {"min": 3, "source": "mine"}, "digits": {"max": "none"}})
     assert language.bounds["words"] == Bound(3, 100_000, "mine")
     assert language.bounds["digits"].max is None
     assert language.bounds["signs"] == load_language("fr").bounds["signs"]
-    with pytest.raises(InputError, match="no file"):
-        load_language("fr", tmp_path / "absent.toml")
-    path.write_text("[bounds.words]\nmin = 3\nmax = 2\n", encoding="utf-8")
     with pytest.raises(SettingsError, match=r"min 3.0 is above max 2.0"):
-        load_language("fr", path)
-    path.write_text("[bounds.words]\nleast = 3\n", encoding="utf-8")
+        load_language("fr", {"words": {"min": 3, "max": 2}})
     with pytest.raises(SettingsError, match="unknown setting 'least'"):
-        load_language("fr", path)
+        load_language("fr", {"words": {"least": 3}})
 
 
 def test_fidelity_mode_reads_as_roots_did() -> None:

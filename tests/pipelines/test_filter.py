@@ -10,8 +10,9 @@ import pytest
 
 from filters.language import Bound, Language, load_language
 from filters.signals.measures import MEASURES
-from pipelines.filter import Judge, Measure
+from pipelines.filter import Judge, Measure, read_bounds
 from roots import schema
+from roots.errors import InputError, SettingsError
 from roots.executors import EXECUTORS
 from roots.shards import check, read
 from roots.stage import Stage, run, settings_of
@@ -89,3 +90,15 @@ def test_a_changed_word_list_redoes_measuring(extracted: Path) -> None:
 def test_a_text_not_sure_to_be_of_its_language_is_dropped_by_its_score(extracted: Path, tmp_path: Path) -> None:
     sure = replace(FRENCH, bounds={"language_score": Bound(min=0.995)})
     assert {row["drop"] for row in filter_with(sure, extracted, tmp_path)} == {"filter.language_score"}
+
+
+def test_bounds_are_the_name_of_a_set_or_a_toml_file(tmp_path: Path) -> None:
+    assert read_bounds("roots") == "roots"
+    path = tmp_path / "my.toml"
+    path.write_text('[bounds.words]\nmin = 3\nsource = "mine"\n', encoding="utf-8")
+    assert read_bounds(str(path)) == read_bounds(path) == {"words": {"min": 3, "source": "mine"}}
+    with pytest.raises(InputError, match="no file"):
+        read_bounds(tmp_path / "absent.toml")
+    path.write_text("[limits]\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match="has no table"):
+        read_bounds(path)

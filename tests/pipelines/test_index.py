@@ -5,8 +5,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from filters.language_id.identify import WIDE_SHA256, wide_path
 from pipelines.index import REASONS, Index
+from pipelines.model_files import WIDE_SHA256, wide_path
 from roots.errors import SettingsError
 from roots.schema import INDEX
 from roots.settings import build

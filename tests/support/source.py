@@ -105,6 +105,51 @@ def loops(edges: Mapping[str, set[str]]) -> list[list[str]]:
     return found
 
 
+_ABOUT_FILES = {
+    *("bz2", "fileinput", "glob", "gzip", "io", "lzma", "mmap", "os", "shutil", "sqlite3", "subprocess", "tarfile"),
+    *("tempfile", "zipfile", "pyarrow.parquet", "pyarrow.fs", "pathlib.Path", "roots.settings.read_toml"),
+    *(f"roots.{name}" for name in ("shards", "stage", "storage", "work")),
+}
+_OPENERS = {
+    *("open", "read_text", "read_bytes", "write_text", "write_bytes", "iterdir"),
+    *("load", "save", "savez", "savez_compressed", "memmap", "fromfile", "tofile", "loadtxt", "genfromtxt"),
+    *("OSFile", "memory_map"),
+}
+
+
+def file_accesses(source: str) -> list[str]:
+    """Code of a source that opens files, or imports what does; reading packaged data in one expression is none.
+
+    Packaged data is what `resources.files("package").joinpath("name").read_text()` reads.
+    """
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names if alias.name in _ABOUT_FILES]
+        elif isinstance(node, ast.ImportFrom):
+            names = {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+            found += sorted(names & _ABOUT_FILES)
+        elif isinstance(node, ast.Call):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
+            if called in _OPENERS and not _is_packaged(node):
+                found.append(ast.unparse(node))
+    return found
+
+
+def _is_packaged(node: ast.expr) -> bool:
+    """Whether an expression goes on from a call of `resources.files`."""
+    while not (isinstance(node, ast.Call) and ast.unparse(node.func) == "resources.files"):
+        if isinstance(node, ast.Call):
+            node = node.func
+        elif isinstance(node, ast.Attribute):
+            node = node.value
+        elif isinstance(node, ast.BinOp):
+            node = node.left
+        else:
+            return False
+    return True
+
+
 def defined(module: Module) -> Iterator[str]:
     """Names that a module defines on its top level, but for those of its imports."""
     for node in module.tree.body:

@@ -10,8 +10,9 @@ import fasttext
 import numpy as np
 import pytest
 
-from filters.language_id.fasttext_model import HELD, FastTextModel, read_model
-from filters.language_id.identify import OWN, wide_path
+from filters.language_id.fasttext_file import read_model
+from filters.language_id.fasttext_model import HELD, FastTextModel
+from pipelines.model_files import OWN, open_fasttext, wide_path
 from pipelines.models.language_id import fit_file
 from roots.errors import InputError
 
@@ -28,7 +29,7 @@ def library(path: Path) -> Any:
 
 
 def assert_same(path: Path, lines: list[str], k: int = 5, threshold: float = 0.0) -> None:
-    model, known = read_model(path), library(path)
+    model, known = open_fasttext(path), library(path)
     for line, found in zip(lines, model.predict(lines, k, threshold), strict=True):
         expected = known.predict(line + "\n", k, threshold, "strict")
         assert [score for score, _ in found] == pytest.approx([score for score, _ in expected], abs=2e-5), line
@@ -113,7 +114,7 @@ def test_models_of_every_kind(kind: str, small: bool, tmp_path: Path) -> None:
 
 
 def test_lines_are_read_one_by_one() -> None:
-    model = read_model(OWN / "roots46.ftz")
+    model = open_fasttext(OWN / "roots46.ftz")
     alone = [model.predict([line], 3)[0] for line in LINES]
     assert model.predict(LINES, 3) == alone
     assert model.predict([], 3) == []
@@ -145,23 +146,20 @@ def damaged(content: bytes) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("what", damaged(b"\0" * 100))
 @pytest.mark.parametrize("path", [OWN / "roots46.ftz", Path(wide_path())], ids=["whole", "pruned"])
-def test_a_damaged_model_is_refused(what: str, path: Path, tmp_path: Path) -> None:
-    target = tmp_path / "model.ftz"
-    target.write_bytes(damaged(path.read_bytes())[what])
-    with pytest.raises(InputError, match="no fastText model"):
-        read_model(target)
+def test_a_damaged_model_is_refused(what: str, path: Path) -> None:
+    with pytest.raises(InputError, match="name is no fastText model"):
+        read_model(damaged(path.read_bytes())[what], "name")
 
 
-def test_a_model_with_any_byte_changed_is_read_or_refused(tmp_path: Path) -> None:
+def test_a_model_with_any_byte_changed_is_read_or_refused() -> None:
     """A file is hostile input: whatever a number in it says, nothing beyond an array is read."""
     content = Path(wide_path()).read_bytes()
     chance = random.Random(3)
     head = 8 + 12 * 4 + 8 + 28
-    target = tmp_path / "model.ftz"
     for place in [*range(8, head, 3), *(chance.randrange(len(content)) for _ in range(40))]:
-        target.write_bytes(content[:place] + bytes([chance.choice([0x00, 0x7F, 0xFF])]) + content[place + 1 :])
+        changed = content[:place] + bytes([chance.choice([0x00, 0x7F, 0xFF])]) + content[place + 1 :]
         try:
-            model: FastTextModel = read_model(target)
+            model: FastTextModel = read_model(changed, "name")
         except InputError:
             continue
         scores = [score for found in model.predict(LINES[:12], 3) for score, _ in found]

@@ -1,31 +1,17 @@
 """Languages and scripts of texts, labels of models, and the gate."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import pytest
 
 from filters.language import known_codes, load_language
-from filters.language_id import identify as language_id
 from filters.language_id.arbiter import Arbiter, Pair
-from filters.language_id.identify import (
-    SAMPLE,
-    WIDE,
-    WIDE_SHA256,
-    WIKIPEDIAS,
-    gate,
-    label_of,
-    load_model,
-    sample,
-    sha256_of_model,
-    split_label,
-    wide_path,
-)
+from filters.language_id.identify import SAMPLE, WIKIPEDIAS, gate, label_of, sample, split_label
 from filters.language_id.samples import normal
 from filters.language_id.scripts import han_form, identify, identify_page, script_counts, script_of
 from filters.text.quick_text import SAMPLE as PAGE_SAMPLE
 from filters.text.quick_text import quick_text, sample_of
-from roots.errors import InputError, SettingsError
+from pipelines.model_files import WIDE, load_model
 
 TEXTS = {
     "fra_Latn": "Le chat dort sur la table pendant que les enfants jouent dans le jardin de la maison.",
@@ -89,12 +75,6 @@ def test_labels_of_other_models() -> None:
         assert label_of(raw) == label, raw
 
 
-def test_a_missing_wheel_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(language_id, "find_spec", lambda name: None)
-    with pytest.raises(SettingsError, match="is not installed: install roots-corpus again"):
-        wide_path()
-
-
 def test_every_label_of_the_wide_model_is_mapped() -> None:
     model = load_model(WIDE)
     assert model.labels == set(WIKIPEDIAS.values())
@@ -110,32 +90,10 @@ def test_labels_agree_with_the_language_files() -> None:
         assert WIKIPEDIAS[code] == f"{by_code[code].iso639_3}_{by_code[code].script}"
 
 
-def test_a_model_is_what_its_digest_says() -> None:
-    assert load_model(WIDE).sha256 == sha256_of_model(WIDE) == WIDE_SHA256
-    assert load_model(wide_path()).sha256 == WIDE_SHA256
-    assert load_model().sha256 == sha256_of_model() != WIDE_SHA256
-    assert load_model(WIDE).knows("yor")
-    assert not load_model(WIDE).knows("wol")
-
-
 def test_the_default_knows_every_language_that_has_a_file() -> None:
     model = load_model()
     assert all(model.knows(load_language(code).iso639_3) for code in known_codes())
     assert model.knows("hun")
-
-
-@pytest.mark.parametrize("content", [b"", b"no model", b"\xba\x16\x4f\x2f" + bytes(100)])
-def test_what_is_no_model_is_refused(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "model.bin").write_bytes(content)
-    with pytest.raises(InputError, match="no fastText model"):
-        load_model(str(tmp_path / "model.bin"))
-
-
-def test_a_missing_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot read the language model"):
-        load_model(str(tmp_path / "absent.bin"))
-    with pytest.raises(InputError, match="cannot read the language model"):
-        load_model(str(tmp_path))
 
 
 @pytest.mark.parametrize("cut", [sample, sample_of])

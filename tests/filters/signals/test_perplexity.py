@@ -8,9 +8,10 @@ import pytest
 
 from filters.language import Reading, load_language
 from filters.signals.measures import measure
-from filters.signals.perplexity import normalise, perplexity
+from filters.signals.perplexity import normalise, perplexities
 from pipelines.filter import Measure
-from roots.errors import InputError, SettingsError
+from pipelines.model_files import perplexity_model, signal_models
+from roots.errors import InputError
 from roots.stage import settings_of
 
 pytest.importorskip("kenlm", reason="KenLM is not installed: pip install 'roots-corpus[perplexity]'")
@@ -48,9 +49,10 @@ WORKED = [("the cat", 10 ** (2.5 / 3)), ("dog", 10 ** (3.5 / 2)), ("", 10**1.5)]
 
 @pytest.mark.parametrize(("text", "value"), WORKED)
 def test_worked_by_hand(model: str, text: str, value: float) -> None:
-    assert perplexity([text], model)[0] == pytest.approx(round(value, 1))
+    assert perplexities([text], perplexity_model(model))[0] == pytest.approx(round(value, 1))
     reading = Reading(script="Latn", perplexity_model=model)
-    assert measure(pa.array([text]), reading)["perplexity"][0].as_py() == pytest.approx(round(value, 1))
+    signals = measure(pa.array([text]), reading, signal_models(reading))
+    assert signals["perplexity"][0].as_py() == pytest.approx(round(value, 1))
 
 
 @pytest.mark.parametrize(
@@ -80,11 +82,7 @@ def test_without_a_model_it_is_null_and_with_one_its_digest_decides(model: str, 
     assert settings_of(Measure.of(same)) == settings
 
 
-def test_a_model_that_is_none_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "broken").write_text("no model", encoding="utf-8")
-    for path in (tmp_path / "absent", tmp_path / "broken"):
-        with pytest.raises(SettingsError):
-            perplexity(["a"], str(path))
+def test_a_missing_model_is_refused_before_any_work(tmp_path: Path) -> None:
     absent = replace(load_language("fr"), reading=Reading("Latn", perplexity_model=str(tmp_path / "absent")))
     with pytest.raises(InputError, match="no file"):
         Measure.of(absent)
@@ -98,4 +96,5 @@ def test_pieces_are_cut_by_a_sentencepiece_model(model: str, tmp_path: Path) -> 
     )
     pieces = str(tmp_path / "pieces.model")
     cut = sentencepiece.SentencePieceProcessor(model_file=pieces).encode("the cat", out_type=str)
-    assert perplexity(["the cat"], model, pieces)[0] == perplexity([" ".join(cut)], model)[0]
+    by_pieces = perplexities(["the cat"], perplexity_model(model, pieces))
+    assert by_pieces[0] == perplexities([" ".join(cut)], perplexity_model(model))[0]

@@ -10,14 +10,14 @@ from click.testing import CliRunner
 
 from filters.language import Reading, load_language
 from filters.signals.measures import MEASURES, measure
-from filters.signals.quality import CHARACTERS, normal, quality
+from filters.signals.quality import CHARACTERS, qualities, quality_line
 from pipelines.cli.main import main
 from pipelines.filter import Measure
+from pipelines.model_files import quality_model, signal_models
 from pipelines.models.quality import QualityTraining, report, train
 from pipelines.settings import FilterSettings
 from roots.errors import InputError, SettingsError
 from roots.stage import settings_of
-from tests.support.paths import ROOT
 
 pytest.importorskip("floret", reason="floret is not installed: pip install 'roots-corpus[lid]'")
 
@@ -48,11 +48,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_good_and_bad_text_are_told_apart(trained: Path) -> None:
-    found = quality(["The mill by the river.\nA farmer.", "BUY NOW! Free shipping, casino", ""], str(trained))
+    texts = ["The mill by the river.\nA farmer.", "BUY NOW! Free shipping, casino", ""]
+    found = qualities(texts, quality_model(str(trained)))
     assert found[0] > 0.9
     assert found[1] < 0.1
     assert 0 <= found[2] <= 1
-    signal = measure(pa.array(["the river and the mill"]), Reading("Latn", quality_model=str(trained)))["quality"]
+    reading = Reading("Latn", quality_model=str(trained))
+    signal = measure(pa.array(["the river and the mill"]), reading, signal_models(reading))["quality"]
     assert signal.type == MEASURES["quality"].type == pa.float32()
     assert signal[0].as_py() > 0.9
 
@@ -83,15 +85,6 @@ def test_without_a_model_it_is_null_and_with_one_its_digest_decides(trained: Pat
     assert str(tmp_path) not in str(settings)
 
 
-def test_what_is_no_such_model_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "broken").write_text("no model")
-    for name in ("absent", "broken"):
-        with pytest.raises(SettingsError, match=name):
-            quality(["a"], str(tmp_path / name))
-    with pytest.raises(SettingsError, match="roots quality train"):
-        quality(["a"], str(ROOT / "filters" / "models" / "roots46.ftz"))
-
-
 def test_too_little_text_and_text_of_one_kind_are_refused(tmp_path: Path) -> None:
     good, few = write(tmp_path / "good.jsonl", GOOD), write(tmp_path / "few.jsonl", BAD, 40)
     with pytest.raises(InputError, match="40 documents are too few"):
@@ -101,5 +94,5 @@ def test_too_little_text_and_text_of_one_kind_are_refused(tmp_path: Path) -> Non
 
 
 def test_a_text_is_read_the_same_in_training_and_after() -> None:
-    assert normal(" Ab\n12\t__label__bad\ud800 ") == "ab 00 bad?"
-    assert len(normal("x" * CHARACTERS * 2)) == CHARACTERS
+    assert quality_line(" Ab\n12\t__label__bad\ud800 ") == "ab 00 bad?"
+    assert len(quality_line("x" * CHARACTERS * 2)) == CHARACTERS

@@ -1,4 +1,4 @@
-"""Our model of languages: how it is taught, the arbiter, what the shipped one can do, and lines of mixed pages."""
+"""Our model of languages: how it is trained, the arbiter, and what the shipped one can do."""
 
 import json
 from math import log
@@ -9,10 +9,9 @@ import pytest
 
 from filters.language_id import samples as lid_samples
 from filters.language_id.arbiter import FEATURES, Arbiter, learn, with_doubt
-from filters.language_id.identify import OWN, WIDE, load_model
-from filters.language_id.mixed import line_languages, share_in
 from filters.language_id.samples import Roughness, Source, cut, normal, roughen, samples, without_marks
 from filters.language_id.scripts import identify
+from pipelines.model_files import OWN, WIDE, load_model
 from pipelines.models.language_id import Inputs, Training, _strange, choose, split, train
 from pipelines.models.language_id_eval import evaluate, measure
 from pipelines.models.language_id_text import read_declarations, read_folder, wanted_labels
@@ -255,15 +254,3 @@ def test_declarations(tmp_path: Path) -> None:
 def test_a_folder_without_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no text in"):
         read_folder(tmp_path)
-
-
-# --- lines
-
-
-def test_lines_of_a_mixed_page() -> None:
-    text = "\n".join([KNOWN["swh"], OTHERS["deu"], "ok", KNOWN["swh"], ""])
-    found = line_languages(text, load_model())
-    assert [label and label[0][:3] for label in found] == ["swh", "deu", None, "swh", None]
-    assert share_in(found, "swh") == pytest.approx(2 / 3)
-    assert share_in(found, "fra") == 0.0
-    assert share_in([None], "fra") == 0.0

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from filters.language import load_language
+from pipelines.filter import read_bounds
 from pipelines.models.bounds import read_labels
 from pipelines.workbench.page import Report, write_report
 from tests.support.workbench_work import ARABIC, HOSTILE, french, judge_again, make_work
@@ -158,7 +159,7 @@ def test_the_downloaded_bounds_do_what_the_page_says(page: Any, work: Path, tmp_
     together = dropped(page)
     toml = download(page, "#download-toml", tmp_path)
     assert toml.name == "bounds-fr.toml"
-    failed = judge_again(work, "fr", load_language("fr", str(toml)))
+    failed = judge_again(work, "fr", load_language("fr", read_bounds(toml)))
     assert sum(bool(signals) for signals in failed.values()) == together > 0
     shown = page.locator(".card").evaluate_all(
         "cards => cards.map(card => [card.dataset.signal, Number(card.querySelector('.figures').dataset.dropped)])"
@@ -177,7 +178,7 @@ def test_a_bound_that_no_float_is_equal_to_is_judged_alike(page: Any, work: Path
         field.fill(value)
         field.press("Tab")
         alone = dropped(page, "punctuated_lines")
-        failed = judge_again(work, "fr", load_language("fr", str(download(page, "#download-toml", tmp_path))))
+        failed = judge_again(work, "fr", load_language("fr", read_bounds(download(page, "#download-toml", tmp_path))))
         assert alone == sum("punctuated_lines" in found for found in failed.values()) > 0, value
     judge_again(work, "fr", load_language("fr"))
 

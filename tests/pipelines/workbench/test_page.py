@@ -14,6 +14,7 @@ import pytest
 
 from filters.language import load_language
 from filters.signals.rules import SIGNALS, rules_of
+from pipelines.filter import read_bounds
 from pipelines.workbench.overview import correlation
 from pipelines.workbench.page import PROGRAM, STYLE, Report, plain_words, safe_json, write_report
 from pipelines.workbench.sample import choose_whole, cut, read_sample
@@ -176,7 +177,7 @@ def test_the_bounds_begin_as_the_corpus_was_filtered(work: Path, tmp_path: Path)
     assert begin()[0] == "roots"
     own = tmp_path / "own.toml"
     own.write_text('[bounds.words]\nmin = 33\nmax = "none"\n', encoding="utf-8")
-    judge_again(work, "fr", load_language("fr", own))
+    judge_again(work, "fr", load_language("fr", read_bounds(own)))
     name, bounds = begin()
     assert name == "as filtered"
     assert (bounds["words"]["min"], bounds["words"]["max"]) == (33, None)
