@@ -1,7 +1,7 @@
-"""One HTTP response as a crawler stored it: the head read, chunking and content codings undone, all of it bounded.
+"""Read one HTTP response as a crawler stored it: its head, then the body without chunking and content codings.
 
-Lenient where crawlers are known to be wrong (a body stored without the chunking or the coding that its head claims),
-and never trusting a length. Source: RFC 9112 (messages), RFC 9110 section 8.4 (codings).
+All sizes are bounded, and no length is trusted. Crawlers often store a body without the chunking or coding that its
+head claims; such a body is taken as it is. Source: RFC 9112 (messages), RFC 9110 section 8.4 (codings).
 """
 
 import io
@@ -26,7 +26,7 @@ _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
 
 
 class Response(NamedTuple):
-    """What a stored response says. `problem` is None, "bad_http", "truncated" or "too_large"."""
+    """A stored response. `problem` is None, "bad_http", "truncated" or "too_large"."""
 
     status: int | None
     content_type: str | None
@@ -38,7 +38,7 @@ class Response(NamedTuple):
     ] = ()  # headers that say how the page may be used: see filters.programs.rights_signals
 
 
-# coding -> (first bytes that a body so coded may have, or none to tell it by; how to open it)
+# coding -> (first bytes of such a body, if it has typical ones; how to open it)
 _CODINGS: dict[str, tuple[tuple[bytes, ...], Callable[[io.BytesIO], Any]]] = {
     "gzip": ((b"\x1f\x8b",), GzipReader),
     "x-gzip": ((b"\x1f\x8b",), GzipReader),
@@ -49,9 +49,9 @@ _CODINGS: dict[str, tuple[tuple[bytes, ...], Callable[[io.BytesIO], Any]]] = {
 
 
 def parse_response(head: bytes, body: bytes, body_bytes: int) -> Response:
-    """Read a stored response: its head with the empty line, and what follows it.
+    """Parse a stored response from its head, with the empty line, and its body.
 
-    The body is cut at `body_bytes`, which makes it "too_large".
+    A body over `body_bytes` is cut and its problem is "too_large".
     """
     status = _STATUS.match(head)
     if status is None or not head.endswith((b"\n\r\n", b"\n\n")):
@@ -84,14 +84,14 @@ def parse_response(head: bytes, body: bytes, body_bytes: int) -> Response:
 
 @lru_cache(256)
 def split_content_type(value: str) -> tuple[str | None, str | None]:
-    """Split "Text/HTML; charset=X" into ("text/html", "X"); None for what is not there."""
+    """Split "Text/HTML; charset=X" into ("text/html", "X"); None for a missing part."""
     mime = _MIME.match(value.strip().lower())
     charset = _CHARSET.search(value)
     return (mime[0] if mime else None), (charset[1] if charset else None)
 
 
 def _unchunk(response: Response) -> Response:
-    """Undo chunking. A body that does not begin with a chunk was stored without: it is left as it is."""
+    """Undo chunking. A body that does not begin with a chunk was stored without chunking and stays as it is."""
     body = response.body
     parts: list[bytes] = []
     at = 0
@@ -114,25 +114,25 @@ def _unchunk(response: Response) -> Response:
 
 
 def _undo(response: Response, coding: str, bound: int) -> Response:
-    """Undo one content coding, at most `bound` + 1 bytes of it.
+    """Undo one content coding, up to `bound` + 1 bytes.
 
-    A body that is not so coded is left as it is: crawlers that decode often keep the header. A gzip body that stops
-    short gives what came, as in a browser; one that is damaged is "truncated".
+    A body without that coding stays as it is: crawlers that decode often keep the header. A gzip body that ends early
+    gives what there is, as in a browser; a damaged one is "truncated".
     """
     magics, opener = _CODINGS[coding]
     if magics and not response.body.startswith(magics):
         return response
     body, whole = inflate(opener(io.BytesIO(response.body)), bound)
-    if not body and not whole and coding == "deflate":  # some servers mean raw deflate: give it gzip's head
+    if not body and not whole and coding == "deflate":  # some servers send raw deflate: add gzip's head
         body, _ = inflate(GzipReader(io.BytesIO(b"\x1f\x8b\x08" + bytes(6) + b"\xff" + response.body)), bound)
-        whole = bool(body)  # there is no trailer to check it by
+        whole = bool(body)  # there is no trailer to check
     if not body and not whole and not magics and not _BINARY.search(response.body, 0, 512):
         return response
     return response._replace(body=body, problem=response.problem if whole else "truncated")
 
 
 def inflate(stream: Any, bound: int) -> tuple[bytes, bool]:
-    """What a decompressor gives, at most `bound` + 1 bytes, and whether it came to the end or the bound in peace."""
+    """Return up to `bound` + 1 decompressed bytes, and whether no error came before the end or the bound."""
     parts = []
     left = bound + 1
     try:

@@ -7,6 +7,6 @@ from dataclasses import dataclass
 class Limits:
     """Sizes beyond which a record or an archive is not read."""
 
-    body_bytes: int = 16 << 20  # of one page, decompressed; more is cut, with problem "too_large"
+    body_bytes: int = 16 << 20  # of one page, decompressed; a longer one is cut and is "too_large"
     head_bytes: int = 64 << 10  # of an HTTP head
     unpacked_bytes: int = 64 << 30  # of a whole archive packed as one stream

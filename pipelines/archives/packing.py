@@ -1,7 +1,7 @@
-"""How an archive is packed, where records begin in it, and where one ends: bytes only, no record is read here.
+"""How an archive is packed, and where its records begin and end. This file looks at bytes and reads no record.
 
-An archive is known by its first bytes, never by its name. Packed record by record it can be entered at any record;
-packed as one stream ("solid") it is first unpacked to a temporary file.
+The first bytes of an archive decide, never its name. An archive packed record by record can be entered at any record.
+One packed as a single stream ("solid") is first unpacked to a temporary file.
 """
 
 import re
@@ -20,11 +20,11 @@ from fastwarc.warc import ArchiveIterator
 from roots.errors import InputError
 
 STEP = 1 << 20  # bytes read at once
-LOOK = 4096  # bytes that must do to see that a member holds a record
-_NIP = 4  # bytes read at once in a head: no record is shorter than its head and the empty lines behind it
-_SIP = 512  # bytes read at once where damage may come: what a failing read would have given is lost
-_PEEK = 4 << 20  # bytes of a first record read to see what follows it
-HEAD = 64 << 10  # bytes that a WARC head may have
+LOOK = 4096  # bytes of a member that show whether it holds a record
+_NIP = 4  # bytes read at once in a head, so that no byte of the next record is read
+_SIP = 512  # bytes read at once where damage is likely: a failing read loses all of its bytes
+_PEEK = 4 << 20  # a first record up to this size is read to see what follows it
+HEAD = 64 << 10  # most bytes of a WARC head
 _VERSION = re.compile(rb"(?:\A|(?<=\n))WARC/\d\.\d+[ \t\r]*\n")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _LENGTH = re.compile(rb"^content-length[ \t]*:[ \t]*(\d{1,18})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
@@ -32,10 +32,10 @@ _LENGTH = re.compile(rb"^content-length[ \t]*:[ \t]*(\d{1,18})[ \t]*\r?$", re.IG
 
 @dataclass(frozen=True)
 class _Form:
-    """One way of packing. `start` finds what may be the first bytes of a record or a member."""
+    """One way of packing. `start` matches the first bytes of a record or a member."""
 
     start: re.Pattern[bytes]
-    unpack: Callable[..., Any] | None  # a file -> a reader of what it holds; None for an archive that is not packed
+    unpack: Callable[..., Any] | None  # opens a reader of the contents; None if not packed
 
 
 _FORMS: dict[str, _Form] = {
@@ -45,7 +45,7 @@ _FORMS: dict[str, _Form] = {
     "lz4": _Form(re.compile(rb"\x04\x22\x4d\x18"), Lz4Reader),
 }
 
-# first bytes -> what the file is and what to do with it
+# first bytes -> what the file is, and what the user can do
 _REFUSED: dict[bytes, str] = {
     b"filedesc://": "is an ARC file, the form before WARC: convert it with `warcio recompress IN.arc.gz OUT.warc.gz`",
     b"PK\x03\x04": "is a zip or WACZ: unpack it and name the WARC files in it (a WACZ has them in archive/)",
@@ -59,15 +59,15 @@ _WANTED = "Name WARC or WET files: plain, or packed with gzip, zstd or lz4"
 
 @dataclass(frozen=True)
 class Archive:
-    """An archive as it can be read: `path` is the file itself, or what it was unpacked to."""
+    """A readable archive. `path` is the file itself, or the file it was unpacked to."""
 
     path: Path
-    name: str  # of the file the user named, without folders
+    name: str  # of the user's file, without folders
     form: str
     dictionary: bytes = b""  # a zstd archive may begin with one
 
     def unpack(self, file: Any, buffer: int = 1 << 16) -> Any:
-        """A reader of what `file` holds from where it stands; the file itself where it is not packed."""
+        """Return a reader of the contents from the current position; the file itself if it is not packed."""
         opener = _FORMS[self.form].unpack
         if opener is None:
             return file
@@ -76,25 +76,25 @@ class Archive:
         return opener(file, buffer_size=buffer)
 
     def begins_at(self, offset: int) -> bool:
-        """Whether a record can be read from `offset` on, without what lies before it."""
+        """Return whether a record can be read at `offset` without reading what comes before."""
         with self.path.open("rb") as file:
             file.seek(offset)
             held = file.read(LOOK)
         return _FORMS[self.form].start.match(held) is not None and self._is_record(held, 0)
 
     def find(self, start: int) -> int | None:
-        """Offset of the first record at or after `start`; None where there is none.
+        """Return the offset of the first record at or after `start`, or None.
 
-        A candidate counts only when what it unpacks to begins as a WARC record does.
+        A candidate counts only if its unpacked bytes begin as a WARC record does.
         """
         pattern = _FORMS[self.form].start
         with self.path.open("rb") as file:
-            at, held = max(0, start - 1), b""  # a record of a plain archive is known by the line end before it
+            at, held = max(0, start - 1), b""  # a plain archive's record follows a line end
             file.seek(at)
             while True:
                 block = file.read(STEP)
                 held += block
-                edge = len(held) - LOOK if block else len(held)  # later ones are looked at with what follows them
+                edge = len(held) - LOOK if block else len(held)  # later ones wait for the bytes that follow
                 for match in pattern.finditer(held):
                     if match.start() >= edge:
                         break
@@ -107,7 +107,7 @@ class Archive:
     def _is_record(self, held: bytes, at: int) -> bool:
         if self.form == "plain":
             return True
-        if self.form == "gzip":  # not by the reader, which gives nothing where damage is near
+        if self.form == "gzip":  # the reader would give nothing if damage follows
             try:
                 return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(held[at : at + LOOK], 5) == b"WARC/"
             except zlib.error:
@@ -118,9 +118,9 @@ class Archive:
             return False
 
     def end_of(self, offset: int) -> tuple[bool, int | None]:
-        """Whether the record at `offset` ends where its length says, and where the next one should begin.
+        """Return whether the record at `offset` ends where its length says, and where the next one should begin.
 
-        The second is None where that is not known: the archive ends there, or the record shares its member.
+        The second is None if unknown: the archive ends there, or the record shares its member.
         """
         with self.path.open("rb") as file:
             file.seek(offset)
@@ -145,7 +145,7 @@ class Archive:
                 return False, None
 
     def _separated(self, reader: Any, rest: bytes, end: int) -> tuple[bool, int | None]:
-        """Look at what follows a record's block: an empty line or two, then the next record."""
+        """Check what follows a record's block: one or two empty lines, then the next record."""
         rest += reader.read(4) if len(rest) < 4 else b""
         if self.form == "plain":
             gap = len(rest[:4]) - len(rest[:4].lstrip(b"\r\n"))
@@ -162,9 +162,9 @@ class Archive:
 
 @contextmanager
 def open_archive(path: Path, unpacked_bytes: int) -> Iterator[Archive]:
-    """Say how an archive is packed; where it is solid, unpack it for as long as it is open.
+    """Open an archive. A solid one is unpacked while it is open.
 
-    Raises InputError for what is missing, a folder, empty or no web archive.
+    Raises InputError for a file that is missing or empty, for a folder, and for anything but a web archive.
     """
     archive = recognise(path)
     if is_one_stream(archive):
@@ -176,12 +176,12 @@ def open_archive(path: Path, unpacked_bytes: int) -> Iterator[Archive]:
 
 
 def is_one_stream(archive: Archive) -> bool:
-    """Whether an archive must be unpacked from its beginning: its offsets are then those of the unpacked bytes."""
+    """Return whether an archive must be unpacked as a whole. Its offsets then count unpacked bytes."""
     return archive.form == "lz4" or (archive.form != "plain" and _is_solid(archive))
 
 
 def recognise(path: Path) -> Archive:
-    """Tell the form of an archive by its first bytes. Raises InputError."""
+    """Recognise the form of an archive by its first bytes. Raises InputError."""
     try:
         with path.open("rb") as file:
             head = file.read(STEP)
@@ -200,14 +200,14 @@ def recognise(path: Path) -> Archive:
         if head.startswith(first) or inside.startswith(first):
             raise InputError(f"{path} {advice}")
     if whole and not inside and (form != "gzip" or _ends(head)):
-        return archive  # packed, whole and empty: an archive of no records
+        return archive  # packed, complete and empty: an archive without records
     if not _VERSION.search(inside) and archive.find(0) is None:
         raise InputError(f"{path} holds no WARC record. {_WANTED}")
     return archive
 
 
 def _dictionary(path: Path, head: bytes) -> bytes:
-    """The dictionary in the first frame of a zstd archive, if there is one.
+    """Return the dictionary in the first frame of a zstd archive, if there is one.
 
     Source: IIPC, "Use of Zstandard compression in WARC files" 1.0: a skippable frame of type 0x184D2A5D.
     """
@@ -226,7 +226,7 @@ def _dictionary(path: Path, head: bytes) -> bytes:
 
 
 def _peek(archive: Archive) -> tuple[bytes, bool]:
-    """The first MiB that an archive unpacks to, and whether no damage was met."""
+    """Return the first unpacked MiB, and whether it was read without damage."""
     inside = b""
     with archive.path.open("rb") as file:
         reader = archive.unpack(file)
@@ -234,12 +234,12 @@ def _peek(archive: Archive) -> tuple[bytes, bool]:
             while len(inside) < STEP and (part := reader.read(STEP - len(inside))):
                 inside += part
         except OSError:
-            return inside, False  # reading will find the break and report it
+            return inside, False  # reading the records will report it
     return inside, True
 
 
 def _ends(head: bytes) -> bool:
-    """Whether a gzip member is there to its end: the reader takes a cut one for an empty one."""
+    """Return whether a gzip member is complete: the reader takes a cut one for an empty one."""
     member = zlib.decompressobj(zlib.MAX_WBITS | 16)
     try:
         member.decompress(head, 1)
@@ -249,7 +249,7 @@ def _ends(head: bytes) -> bool:
 
 
 def _is_solid(archive: Archive) -> bool:
-    """Whether the second record does not begin a member of its own."""
+    """Return whether the second record shares a member with the first."""
     with archive.path.open("rb") as file:
         reader = archive.unpack(file)
         records = ArchiveIterator(reader, parse_http=False)
@@ -267,7 +267,7 @@ def _is_solid(archive: Archive) -> bool:
 
 
 def _unpack(archive: Archive, spool: IO[bytes], bound: int) -> None:
-    """Unpack a solid archive as far as it is whole, and at most `bound` bytes of it."""
+    """Unpack the undamaged part of a solid archive, at most `bound` bytes."""
     left = bound
     with archive.path.open("rb") as file:
         reader = archive.unpack(file)
@@ -279,5 +279,5 @@ def _unpack(archive: Archive, spool: IO[bytes], bound: int) -> None:
         except OSError:
             broken = True
     if broken:
-        spool.write(b"\r\n\r\nthe archive is damaged or too large from here on")  # garbage: reported as a break
+        spool.write(b"\r\n\r\nthe archive is damaged or too large from here on")  # reading reports this as a break
     spool.flush()

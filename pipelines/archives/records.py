@@ -1,9 +1,8 @@
-"""The doors into the pipeline: archives read record by record, whatever is broken in them.
+"""Read web archives record by record, whatever is broken in them.
 
-Records come in the order they lie, each with its byte offset in the file as stored, so that `read_at` can seek to the
-few that are wanted. A break (a cut member, a wrong length, garbage) is a Record with a problem; reading goes on at the
-next record that can be found. In an archive packed as one stream (pipelines.archives) offsets are those of the unpacked
-bytes.
+Records come in file order. Each has its byte offset in the stored file, so that `read_at` can seek to the few that are
+wanted. A break (a cut member, a wrong length, garbage) gives a Record with a problem, and reading continues at the next
+record that can be found. If an archive is packed as one stream, offsets count unpacked bytes (see packing.py).
 
 Source: WARC 1.0 and 1.1 (ISO 28500).
 """
@@ -22,7 +21,7 @@ from pipelines.archives.limits import Limits
 from pipelines.archives.packing import STEP, Archive, open_archive
 
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z?")
-_SNIFF_BYTES = 1445  # as many as browsers look at: WHATWG MIME Sniffing Standard, section 5.2
+_SNIFF_BYTES = 1445  # as browsers do: WHATWG MIME Sniffing Standard, section 5.2
 _BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 _WIDE = (b"\xff\xfe", b"\xfe\xff")
 _MARKUP = re.compile(rb"<(?:!doctype|html|head|body|title|meta|script|div|h1|p|a|table|br|!--)[\s>/-]", re.IGNORECASE)
@@ -30,46 +29,47 @@ _TYPES = {
     int(getattr(WarcRecordType, name)): name
     for name in ("warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation")
 }
-HTTP = frozenset({"response", "revisit"})  # record types that begin with an HTTP head, if they are of HTTP
-TEXTLESS = frozenset({"warcinfo", "request", "metadata"})  # record types that hold no text of a page
+HTTP = frozenset({"response", "revisit"})  # record types whose block may begin with an HTTP head
+TEXTLESS = frozenset({"warcinfo", "request", "metadata"})  # record types without text of a page
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """One record that could hold text.
 
-    `problem` is None, or one of: "broken" (no record can be read here), "truncated" (the archive or the body ends
-    early), "bad_length" (it does not end where its length says), "bad_http", "too_large", "revisit", "not_http".
+    `problem` is None or one of: "broken" (no record can be read here), "truncated" (the archive or the body ends
+    early), "bad_length" (the record does not end where its length says), "bad_http", "too_large", "revisit",
+    "not_http".
     """
 
     id: str  # WARC-Record-ID, or a urn of the sha1 of the file's name and the offset
     url: str | None
     date: str | None  # ISO 8601, UTC
     offset: int  # bytes
-    kind: str  # WARC record type; "wet" for a conversion, "unknown" for what cannot be read
+    kind: str  # WARC record type; "wet" for a conversion, "unknown" if unreadable
     status: int | None  # HTTP
-    content_type: str | None  # lower case, without parameters; told from the body where none is declared
-    header_charset: str | None  # as the header has it
+    content_type: str | None  # lower case, without parameters; guessed from the body if undeclared
+    header_charset: str | None  # as in the header
     body: bytes  # without HTTP head, chunking and codings
     problem: str | None
-    rights: tuple[tuple[str, str], ...] = ()  # HTTP headers that say how the page may be used
+    rights: tuple[tuple[str, str], ...] = ()  # HTTP headers about the use of the page
 
 
 class _Block(NamedTuple):
-    """A record as it lies in the archive: its WARC head (None where there is none), and what follows it."""
+    """A record as stored: its WARC head, or None, and what follows the head."""
 
     offset: int
     kind: str
     head: Any  # a fastwarc HeaderMap, or None
-    http: bytes  # the HTTP head with its empty line, where there is one
+    http: bytes  # the HTTP head with its empty line, if there is one
     data: bytes
     problem: str | None
 
 
 def read_records(path: Path, limits: Limits) -> Iterator[Record]:
-    """Read every record that could hold text, in order; breaks are records too.
+    """Read every record that could hold text, in order. Breaks are records too.
 
-    Raises InputError for a file that is missing, a folder, empty or no web archive.
+    Raises InputError for a file that is missing or empty, for a folder, and for anything but a web archive.
     """
     with open_archive(path, limits.unpacked_bytes) as archive:
         yield from _records(archive, limits)
@@ -78,9 +78,9 @@ def read_records(path: Path, limits: Limits) -> Iterator[Record]:
 def read_at(path: Path, offsets: Sequence[int], limits: Limits, dense: bool = False) -> Iterator[Record]:
     """Read only the records at these offsets (ascending), which `read_records` gave without a problem.
 
-    `dense` says that these are most records of the archive: then it is read on from one to the next, which costs a
-    fifth less than to enter it anew for each. A record with a wrong length is known by what follows it, which is not
-    read here. Raises InputError as `read_records` does.
+    Set `dense` if these are most records of the archive: reading on from one to the next is then cheaper than seeking
+    to each. Wrong lengths are not noticed here, because what follows a record is not read. Raises InputError as
+    `read_records` does.
     """
     with open_archive(path, limits.unpacked_bytes) as archive:
         following: Iterator[_Block] = iter(())
@@ -90,7 +90,7 @@ def read_at(path: Path, offsets: Sequence[int], limits: Limits, dense: bool = Fa
                 yield _record(archive, block, limits)
                 continue
             if not archive.begins_at(offset):
-                # A record that shares its member, or a break: found only by reading on from the beginning.
+                # A record that shares its member, or a break: only reading from the beginning finds it.
                 wanted = set(offsets[position:])
                 yield from (record for record in _records(archive, limits) if record.offset in wanted)
                 return
@@ -100,7 +100,7 @@ def read_at(path: Path, offsets: Sequence[int], limits: Limits, dense: bool = Fa
 
 
 class _Run:
-    """Records one after the other from `position`, until the archive ends or breaks; `broken` tells which."""
+    """Records from `position` on, until the archive ends or breaks. `broken` says which."""
 
     def __init__(self, archive: Archive, position: int, limits: Limits, buffer: int = 1 << 18) -> None:
         self._archive = archive
@@ -135,9 +135,10 @@ class _Run:
                 self.broken = True
 
     def _read(self, record: Any, kind: str) -> tuple[bytes, bytes, str | None]:
-        """Read a record's HTTP head and the rest of it, at most the bounds of both, in steps.
+        """Read a record's HTTP head and its body, each up to its limit.
 
-        In steps, for a false length must not cost much; the head apart, for cutting it off would copy the page.
+        Bytes are read in steps, so that a false length costs little. The head is read apart, which avoids a copy of
+        the page.
         """
         length = record.content_length
         if kind in TEXTLESS:
@@ -156,7 +157,7 @@ class _Run:
         return http, data, "too_large" if left > self._limits.body_bytes else None
 
     def _read_head(self, record: Any) -> bytes:
-        """The head as it is stored; without an empty line at its end where the bound is met first."""
+        """Return the stored head. It lacks its empty line if the limit comes first."""
         head, left = b"", min(record.content_length, self._limits.head_bytes)
         while left > 0 and (line := record.reader.readline(left)):
             head += line
@@ -167,14 +168,14 @@ class _Run:
 
 
 def _records(archive: Archive, limits: Limits) -> Iterator[Record]:
-    """Read all records that could hold text, over every break: one record with a problem, where it lies."""
+    """Read all records that could hold text, past every break: each break is one record with a problem."""
     position: int | None = 0
     while position is not None:
         last: _Block | None = None
         held: Record | None = None
         run = _Run(archive, position, limits)
         for block in run:
-            # A wrong length shows only in what follows: a record is given on when the next one stands.
+            # A wrong length shows only in what follows, so a record waits until the next one is read.
             if held is not None:
                 yield held
             last = block
@@ -192,14 +193,14 @@ def _records(archive: Archive, limits: Limits) -> Iterator[Record]:
             yield held
         if not run.broken:
             return
-        if following is not None and following <= last.offset:  # more of this very member, and it cannot be read
+        if following is not None and following <= last.offset:  # the rest of this member cannot be read
             yield _record(archive, _Block(last.offset + 1, "unknown", None, b"", b"", "broken"), limits)
             following = None
         position = archive.find(last.offset + 1) if following is None else following
 
 
 def _record(archive: Archive, block: _Block, limits: Limits) -> Record:
-    """Read what a block says of itself and, by its type, what it holds."""
+    """Turn a block into a Record, by its WARC head and its type."""
     head = block.head
     if head is None:
         return Record(
@@ -225,7 +226,7 @@ def _record(archive: Archive, block: _Block, limits: Limits) -> Record:
 
 
 def _sniff(body: bytes) -> str | None:
-    """What a body without a declared type is: HTML or plain text; None where it is neither."""
+    """Guess the type of a body without a declared one: HTML, plain text, or None."""
     head = body[:_SNIFF_BYTES]
     if not head.strip() or (_BINARY.search(head) and not head.startswith(_WIDE)):
         return None
@@ -237,30 +238,30 @@ def _urn(archive: Archive, offset: int) -> str:
 
 
 def _response(block: _Block, declared: str, limits: Limits) -> Response:
-    """What an HTTP server answered; an answer by another protocol (dns, ftp) is "not_http"."""
+    """A response: an HTTP server's answer. Other protocols (dns, ftp) are "not_http"."""
     if not declared.lower().startswith("application/http"):
         return _foreign(block, declared, limits)
     return parse_response(block.http, block.data, limits.body_bytes)
 
 
 def _resource(block: _Block, declared: str, limits: Limits) -> Response:
-    """A page or a text without an HTTP head: the record's own Content-Type tells what it is."""
+    """A resource or conversion: it has no HTTP head, so the record's own Content-Type counts."""
     content_type, charset = split_content_type(declared)
     return Response(None, content_type, charset, block.data[: limits.body_bytes], None)
 
 
 def _revisit(block: _Block, declared: str, limits: Limits) -> Response:
-    """A page that was the same as one fetched before, and is not stored again."""
+    """A revisit: the page was the same as at an earlier fetch and is not stored again."""
     head = parse_response(block.http, b"", limits.body_bytes)
     return Response(head.status, head.content_type, head.charset, b"", "revisit")
 
 
 def _foreign(block: _Block, declared: str, limits: Limits) -> Response:
-    """What is neither HTTP nor text: a DNS answer, a segment of a record, a type that is not known."""
+    """Anything else: a DNS answer, a segment of a record, an unknown type."""
     return Response(None, split_content_type(declared)[0], None, b"", "not_http")
 
 
-# WARC record type -> what its block holds. A conversion is the plain text of a page: what a WET file is made of.
+# WARC record type -> how its block is read. A conversion is the plain text of a page, as in WET files.
 _SOURCES: dict[str, Callable[[_Block, str, Limits], Response]] = {
     "response": _response,
     "resource": _resource,

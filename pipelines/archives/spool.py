@@ -1,9 +1,8 @@
-"""An archive at a URL as a file of this machine: all of it, or only the records that are wanted.
+"""Make an archive at a URL a local file: all of it, or only the wanted records.
 
-Pages are read by a guarded process that knows no network and no credentials, so they are fetched for it. Of the wanted
-records the bytes are asked for by range, ranges that lie near each other as one; the file that comes of it is as long
-as the archive, with holes where nothing is read. Most languages are a small part of a crawl: then this is a small part
-of its bytes.
+The guarded process that reads pages has no network and no credentials, so this file fetches for it. Wanted records are
+fetched by range, and ranges close to each other as one. The local file is as long as the archive, with holes where
+nothing is read. A language is usually a small part of a crawl, and so are its bytes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,16 +16,16 @@ from pipelines.archives.packing import LOOK, STEP, is_one_stream, recognise
 from roots import shards, storage
 from roots.errors import InputError
 
-GAP_BYTES = 256 << 10  # a hole smaller than this is fetched too: a request costs as much
-_WHOLE_SHARE = 0.6  # of an archive; where more is wanted, all of it is fetched
+GAP_BYTES = 256 << 10  # a smaller hole is fetched too, because another request would cost more
+_WHOLE_SHARE = 0.6  # of an archive; if more is wanted, all of it is fetched
 
 
 @contextmanager
 def on_this_machine(archive: Path, wanted: Sequence[int] | None = None, index: Path | None = None) -> Iterator[Path]:
-    """The archive as a file of the same name on this machine, for as long as it is open; where it lies, if it does.
+    """Yield a local file with the archive's name; the archive itself if it is already local.
 
-    `wanted` are the offsets (ascending) of the records that will be read, `index` the shard that tells where the others
-    begin. Raises InputError for what is not there, ShardError where a server does not answer.
+    `wanted` are the offsets (ascending) of the records that will be read. `index` is the shard that says where all
+    records begin. Raises InputError if the archive does not exist, ShardError if a server does not answer.
     """
     if not storage.is_remote(archive):
         yield archive
@@ -39,7 +38,7 @@ def on_this_machine(archive: Path, wanted: Sequence[int] | None = None, index: P
 
 
 def _fetch_records(archive: Path, local: Path, wanted: Sequence[int], index: Path) -> bool:
-    """Fetch what is needed to read the wanted records; False where that cannot be known, or is most of the archive."""
+    """Fetch the wanted records. Returns False if their ranges are unknown or are most of the archive."""
     size = storage.size_of(archive)
     offsets = [offset for batch in shards.read(index, ["offset"]) for offset in batch["offset"].to_pylist()]
     ranges = ranges_of(wanted, offsets, size)
@@ -48,7 +47,7 @@ def _fetch_records(archive: Path, local: Path, wanted: Sequence[int], index: Pat
     storage.fetch(archive, local, [(0, STEP)])
     try:
         found = recognise(local)
-    except InputError:  # no web archive: its offsets are no places in the file
+    except InputError:  # not a web archive: its offsets are not positions in the file
         return False
     if is_one_stream(found):
         return False
@@ -57,15 +56,15 @@ def _fetch_records(archive: Path, local: Path, wanted: Sequence[int], index: Pat
 
 
 def ranges_of(wanted: Sequence[int], offsets: Sequence[int], size: int) -> list[tuple[int, int]]:
-    """The bytes (from, up to) of the wanted records, each up to where the next one begins, and a little of that.
+    """Return byte ranges (from, up to) of the wanted records, each with the beginning of the next record.
 
-    `offsets` are of all records that are known, in any order; `size` is the length of the archive.
+    `offsets` are those of all known records, in any order. `size` is the length of the archive in bytes.
     """
     known = np.unique(np.asarray(offsets, dtype=np.int64))
     ends = np.append(known, size)[np.searchsorted(known, np.asarray(wanted, dtype=np.int64), side="right")]
     ranges: list[tuple[int, int]] = []
     for low, end in zip(wanted, ends.tolist(), strict=True):
-        high = min(size, end + LOOK)  # readers look at what follows a record
+        high = min(size, end + LOOK)  # readers check what follows a record
         if ranges and low <= ranges[-1][1] + GAP_BYTES:
             ranges[-1] = (ranges[-1][0], max(high, ranges[-1][1]))
         else:

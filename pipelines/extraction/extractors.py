@@ -1,7 +1,6 @@
-"""The ways to find the main text of a page that are offered, by name. What they do is in pipelines.extraction.engines.
+"""The extractors that a user can choose, by name.
 
-Which are offered, and which is the default, was decided by measurement: `tests/benchmarks/extraction_quality.py` makes
-the table.
+`tests/benchmarks/extraction_quality.py` compares them; its table decided which one is the default.
 """
 
 from dataclasses import dataclass
@@ -10,20 +9,17 @@ from pipelines.archives.limits import Limits
 from roots.errors import SettingsError, unknown_name
 
 EXTRACTORS: dict[str, str] = {
-    "cascade": "resiliparse where a page is text from end to end, else trafilatura, precise first",
-    "trafilatura": "trafilatura as it comes",
-    "trafilatura-precision": "trafilatura with favour_precision",
-    "trafilatura-recall": "trafilatura with favour_recall",
-    "trafilatura-fast": "trafilatura without its fallbacks",
-    "resiliparse": "resiliparse alone: many times quicker, less exact",
+    "cascade": "resiliparse for a page that is text from end to end, else trafilatura, precise first",
+    "trafilatura": "trafilatura with its own defaults",
+    "resiliparse": "resiliparse alone: many times faster, less exact",
 }
 DEFAULT, QUICK = "cascade", "resiliparse"
-PAGES = "pipelines.extraction.page:pages"  # the work of the guarded process, by name: here nothing of it is imported
+PAGES = "pipelines.extraction.page:pages"  # the guarded process's work, by name so that nothing is imported here
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a page may be before an engine sees it: beyond this, engines only burn their time limit."""
+    """How large a page may be. Beyond this, an engine would only use up its time limit."""
 
     body_bytes: int = Limits.body_bytes  # as stored, decompressed
     html_chars: int = 10_000_000
@@ -31,7 +27,7 @@ class Bounds:
 
 
 def preload(name: str) -> tuple[str, ...]:
-    """What the guard's server imports before it forks, for an engine: all that is dear to import."""
+    """Return the modules that the guard's server imports before it forks: all that an engine needs."""
     return (
         ("pipelines.extraction.page",)
         if name == QUICK
@@ -40,6 +36,6 @@ def preload(name: str) -> tuple[str, ...]:
 
 
 def check_extractor(name: str) -> None:
-    """Raise SettingsError for a name that is none of EXTRACTORS."""
+    """Raise SettingsError for a name that is not in EXTRACTORS."""
     if name not in EXTRACTORS:
         raise SettingsError(unknown_name("extractor", name, EXTRACTORS))

@@ -1,13 +1,13 @@
-"""Work on hostile pages in a process that can be killed: one page never takes its neighbours, or the job, with it.
+"""Work on hostile pages in a process that can be killed, so that one bad page harms no other.
 
-No extractor is safe (100,000 attributes on one tag cost most of them 30 seconds inside C code, where no Python
-exception arrives), so the work runs in a child. Every item is worked on under a CPU timer whose signal kills the child
-at once, wherever it is; CPU time and not wall time, so that the load of the machine does not decide what a corpus
-holds. Memory is bounded too. When a child dies, the item in flight is a `Failure` and a new child goes on with the
-next. Measured: 6 us an item, 5 ms a new child.
+No extractor is safe: 100,000 attributes on one tag keep most of them busy for 30 seconds inside C code, where no Python
+exception arrives. So the work runs in a child process. Each item has a CPU timer whose signal kills the child at once,
+wherever it is. CPU time counts, not wall time, so the load of the machine does not decide what a corpus holds. Memory
+is limited too. When a child dies, the item it was working on becomes a `Failure`, and a new child continues with the
+next.
 
-Children are forked from a small server process which has imported what they need and has no threads. Parent, server and
-child talk in JSON, and a row's text in UTF-8 behind it: nothing a child sends is ever unpickled.
+A small server process forks the children. It has imported what they need and has no threads. Parent, server and child
+exchange JSON, with a row's text behind it in UTF-8. Nothing that a child sends is unpickled.
 """
 
 import atexit
@@ -39,15 +39,11 @@ from roots.process import collect_seldom, keep_spare
 Row = dict[str, Any]
 _Prepare = Callable[..., Callable[[Sequence[Any]], Iterator[Row]]]
 
-_RETRIES = 2  # a child killed from outside is no fault of its page; the third time is the machine's
-_PIPE_BYTES = 1 << 20  # the pipe's buffer, so that child and parent seldom wait for each other
-# Seconds that rows gather in the pipe before they are taken, once a child has given SOME: where both share a core, a
-# parent that takes each row as it comes throws the child out of the processor, and out of its caches, at every page.
-# Measured, CPU of extract with resiliparse on one core: 20 ms 3 to 5 % less, 50 ms 2 to 7 %, 100 ms 8 to 10 %; of the
-# whole main job on two cores 100 ms take 2 to 4 % less than 50, and 200 no less.
-_GATHER_SECONDS = 0.1
-SOME = 64
-_ROW_BYTES = 256 << 20  # a row beyond this is refused: it would be the parent's memory
+_RETRIES = 2  # a page may not be blamed for a child killed from outside; the third time we give up
+_PIPE_BYTES = 1 << 20  # a large buffer, so that child and parent rarely wait for each other
+_GATHER_SECONDS = 0.1  # wait before reading more rows: on a shared core, reading each one at once would evict the child
+SOME = 64  # rows that are read without waiting, so that short jobs end quickly
+_ROW_BYTES = 256 << 20  # a larger row is refused, because the parent would have to hold it
 _EXIT_MEMORY, EXIT_REFUSED = 77, 78
 _ERROR_CHARS = 1000
 _PR_SET_PDEATHSIG = 1
@@ -60,10 +56,8 @@ class Limits:
     """What one item may use."""
 
     cpu_seconds: float = 10.0
-    memory_bytes: int = 384 << 20  # of data, on top of what the child holds when it starts
-    wall_seconds: float = (
-        300.0  # for work that sleeps; far beyond the CPU limit, as a busy machine is no fault of a page
-    )
+    memory_bytes: int = 384 << 20  # of data, in addition to what the child holds at its start
+    wall_seconds: float = 300.0  # for work that sleeps; far above the CPU limit, because the machine may be busy
 
 
 @dataclass(frozen=True)
@@ -71,7 +65,7 @@ class Failure:
     """An item that its child did not survive."""
 
     reason: str  # timeout, memory, crash
-    error: str = ""  # what Python had to say, where it was Python's error
+    error: str = ""  # the message, if Python raised an error
 
 
 def guarded(
@@ -81,14 +75,13 @@ def guarded(
     limits: Limits,
     preload: tuple[str, ...] = (),
 ) -> Iterator[Row | Failure]:
-    """Work on `items` in order; yield for each its row, or the Failure that it was.
+    """Work on `items` in order; yield a row or a Failure for each.
 
-    `prepare(**arguments)` runs in the child and gives a function from the items to an iterator of one row an item, in
-    their order. `prepare` is a function at the top of a module, or its name ("module:function"), which spares the
-    caller its imports; arguments, items and rows are what JSON can hold. `preload` are modules that are dear to import:
-    the process that forks the children imports them once.
-    Raises GuardError when a child cannot be prepared, when it raises a RootsError (the archive, not the page, is at
-    fault), and when it is killed from outside three times at one item.
+    `prepare(**arguments)` runs in the child. It returns a function that takes the items and yields one row an item, in
+    order. `prepare` is a top-level function or its name ("module:function"); with a name the caller need not import it.
+    Arguments, items and rows must be JSON values. `preload` names modules that the server imports once, before it
+    forks. Raises GuardError if a child cannot be prepared, if it raises a RootsError (the archive is at fault, not the
+    page), or if it is killed from outside three times at one item.
     """
     done = deaths = 0
     function = prepare if isinstance(prepare, str) else f"{prepare.__module__}:{prepare.__qualname__}"
@@ -102,7 +95,7 @@ def guarded(
             "path": sys.path,
         }
         before = done
-        with TemporaryDirectory(prefix="roots-") as scratch:  # what a killed child leaves there goes with it
+        with TemporaryDirectory(prefix="roots-") as scratch:  # removed with whatever a killed child left in it
             child = _Child(_take_server(preload), {**job, "scratch": scratch}, limits.wall_seconds)
             try:
                 for row in child.rows():
@@ -131,7 +124,7 @@ class _Server:
         self.owner = os.getpid()
         self.preload = preload
         self.socket, theirs = socket.socketpair()
-        # Interrupts are the parent's; so is standard output, whatever an engine prints.
+        # The parent handles interrupts and owns standard output.
         code = (
             "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
             f"from pipelines.extraction.guard import _serve; _serve({theirs.fileno()}, {preload!r})"
@@ -158,7 +151,7 @@ _idle: list[_Server] = []
 
 @atexit.register
 def _close_idle() -> None:
-    """End the servers of this process with it, and not as a warning of the interpreter's."""
+    """End idle servers with this process; otherwise the interpreter would warn about them."""
     while _idle:
         server = _idle.pop()
         if server.owner == os.getpid():
@@ -166,7 +159,7 @@ def _close_idle() -> None:
 
 
 def _take_server(preload: tuple[str, ...]) -> _Server:
-    """A server with nothing to do; starting one costs a third of a second, so they are used again."""
+    """Return an idle server. Starting one takes a third of a second, so they are reused."""
     for server in [server for server in _idle if server.preload == preload]:
         _idle.remove(server)
         if server.owner == os.getpid() and server.process.poll() is None:
@@ -175,7 +168,7 @@ def _take_server(preload: tuple[str, ...]) -> _Server:
 
 
 class _Child:
-    """One child at work, as its parent sees it."""
+    """One working child, as its parent sees it."""
 
     def __init__(self, server: _Server, job: Mapping[str, Any], wall_seconds: float) -> None:
         self.server = server
@@ -183,19 +176,19 @@ class _Child:
         self.pid = 0
         self.ready = self.ended = False
         self.error = ""
-        self.verdict = ""  # ours, where we had to end it
+        self.verdict = ""  # ours, if we had to end it
         self.pipe, theirs = os.pipe()
-        with suppress(OSError):  # a user has so much for pipes and no more: then it stays as it is
+        with suppress(OSError):  # a user's pipes have a limit in total; then the size stays as it is
             fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         body = json.dumps(job).encode()
-        with suppress(OSError):  # a dead server shows as a pipe that ends, and as no pid
+        with suppress(OSError):  # a dead server shows up as a closed pipe and a missing pid
             socket.send_fds(server.socket, [_NUMBER.pack(len(body))], [theirs])
             server.socket.sendall(body)
         os.close(theirs)
         self.pid = self._number()
 
     def _number(self) -> int:
-        """A number from the server; -1 from a dead one."""
+        """Read a number from the server; -1 if it is dead."""
         data = b""
         with suppress(OSError):
             while len(data) < _NUMBER.size and (more := self.server.socket.recv(_NUMBER.size - len(data))):
@@ -203,7 +196,7 @@ class _Child:
         return int(_NUMBER.unpack(data)[0]) if len(data) == _NUMBER.size else -1
 
     def rows(self) -> Iterator[Row]:
-        """The rows, until the child ends, for whatever reason."""
+        """Yield the rows until the child ends for any reason."""
         poll = select.poll()
         poll.register(self.pipe, select.POLLIN)
         held = bytearray()
@@ -240,7 +233,7 @@ class _Child:
             del held[:start]
 
     def end(self) -> str:
-        """See the child to its end, and say what it died of: done, timeout, memory, crash, killed, unprepared."""
+        """Wait for the child to end and return how: done, timeout, memory, crash, killed, refused or unprepared."""
         os.close(self.pipe)
         if self.pid > 0 and not self.ended:
             with suppress(ProcessLookupError):
@@ -255,20 +248,20 @@ class _Child:
 
 
 def _cause(status: int) -> str:
-    """What a wait status says of the item in flight."""
+    """Return what a wait status means for the current item."""
     if not os.WIFSIGNALED(status):
         return {0: "done", _EXIT_MEMORY: "memory", EXIT_REFUSED: "refused"}.get(os.WEXITSTATUS(status), "crash")
     number = os.WTERMSIG(status)
     if number in (signal.SIGPROF, signal.SIGXCPU):
         return "timeout"
     if number == signal.SIGABRT:
-        return "memory"  # what Rust and C++ do where they get none
+        return "memory"  # Rust and C++ abort when they get no memory
     faults = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP, signal.SIGSYS)
     return "crash" if number in faults else "killed"
 
 
 def _serve(control: int, preload: tuple[str, ...]) -> None:
-    """Fork one child after another as the parent asks: the main of the server process."""
+    """Run the server: fork one child after another as the parent asks."""
     parent = os.getppid()
     _die_with_parent(parent)
     for name in preload:
@@ -292,20 +285,20 @@ def _serve(control: int, preload: tuple[str, ...]) -> None:
 
 
 def _die_with_parent(parent: int) -> None:
-    """Be killed by the kernel when the process that started us ends, however it ends (Linux, prctl(2))."""
+    """Ask the kernel to kill this process when its parent ends (Linux, prctl(2))."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before we asked
         os._exit(1)
 
 
 def _be_child(link: socket.socket, server: int, job: bytes, pipe: int) -> NoReturn:
-    """Work on the items of a job, and never come back."""
+    """Work on the items of a job. Never returns."""
     code = 1
     try:
         link.close()
         _die_with_parent(server)
         signal.signal(signal.SIGPROF, signal.SIG_DFL)
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # the parent is gone, or has seen enough
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # the parent is gone or has stopped reading
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         _work(json.loads(job), pipe)
         code = 0
@@ -323,14 +316,14 @@ def _be_child(link: socket.socket, server: int, job: bytes, pipe: int) -> NoRetu
 
 
 def _report(pipe: int, error: BaseException | None) -> None:
-    """Tell the parent what Python raised: one frame that is a text and no row."""
+    """Send Python's error to the parent, as a frame that holds a string instead of a row."""
     if error is not None:
         last = "".join(traceback.format_exception_only(error)).strip()
         _send(pipe, json.dumps(last[:_ERROR_CHARS]).encode())
 
 
 def _work(job: Row, pipe: int) -> None:
-    """Send one frame when prepared, then one an item."""
+    """Send one frame when prepared, then one for each item."""
     sys.path[:] = job["path"]
     tempfile.tempdir = job["scratch"]
     module, _, name = job["function"].partition(":")
@@ -345,19 +338,19 @@ def _work(job: Row, pipe: int) -> None:
         if row is None:
             break
         frame = _packed(row)
-        signal.setitimer(signal.ITIMER_PROF, 0)  # waiting for the parent is not the page's time
+        signal.setitimer(signal.ITIMER_PROF, 0)  # waiting for the parent does not count
         _send(pipe, frame)
 
 
 def _packed(row: Row) -> bytes:
-    """A row as a frame: JSON, and behind a NUL, which JSON never holds, its `text`, which is not worth escaping."""
+    """Encode a row: JSON, then a NUL (never in JSON) and its `text`, which need not be escaped."""
     text = row.get("text")
     head = json.dumps({**row, "text": None} if text else row, ensure_ascii=False, separators=(",", ":"))
     return (f"{head}\0{text}" if text else head).encode("utf-8", "replace")
 
 
 def _unpacked(frame: bytearray) -> Any:
-    """What `_packed` made a frame of."""
+    """Decode a frame of `_packed`."""
     head, _, text = frame.partition(b"\0")
     found = json.loads(head)
     return {**found, "text": text.decode()} if text else found
@@ -370,7 +363,7 @@ def _send(pipe: int, frame: bytes) -> None:
 
 
 def _data_bytes() -> int:
-    """What RLIMIT_DATA counts of this process now."""
+    """Return the bytes of this process that RLIMIT_DATA counts."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmData:"):
             return int(line.split()[1]) << 10

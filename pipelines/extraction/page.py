@@ -1,6 +1,6 @@
-"""What is done to one page in the guarded process: read it, decode it, take its main text.
+"""What the guarded process does with one page: read it, decode it, take its main text.
 
-This module is imported by the guard's server before it forks, so it imports nothing dear: no Arrow, no NumPy.
+The guard's server imports this module before it forks, so it imports nothing slow: no Arrow, no NumPy.
 """
 
 import re
@@ -14,10 +14,10 @@ from pipelines.extraction.engines import Engine, resiliparse, tidy
 from pipelines.extraction.extractors import QUICK, Bounds, check_extractor
 from pipelines.extraction.guard import Row
 
-_IDENTITY = "plain"  # the name of no engine: the text as it stands, for plain text and WET
+_IDENTITY = "plain"  # stands for the engine where plain text and WET are taken as they are
 _PLAIN = frozenset({"text/plain", "text/markdown", "text/x-rst"})
 
-# What engines raise over bad pages; anything else ends the child, which is a crash too, but costs a new child.
+# What engines raise on bad pages. Anything else ends the child: also a crash, but a new child must start.
 _ENGINE_ERRORS = (
     ArithmeticError,
     AssertionError,
@@ -30,15 +30,15 @@ _ENGINE_ERRORS = (
 )
 
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)[^<>]*?(/?)>")
-# no end tag, or one that may be left out: these say nothing of depth
+# elements whose end tag is missing or optional say nothing about depth
 _OPEN_ENDED = frozenset(
     {"area", "base", "br", "col", "dd", "dt", "embed", "hr", "img", "input", "li", "link", "meta", "p"}
 )
-_MANY_TAGS = 10_000  # with fewer, even a quadratic parser needs no more than three seconds
+_MANY_TAGS = 10_000  # with fewer, even a quadratic parser takes three seconds at most
 
 
 def find_engine(name: str) -> Engine:
-    """The engine of that name. Raises SettingsError for an unknown one."""
+    """Return the engine of that name. Raises SettingsError for an unknown one."""
     check_extractor(name)
     if name == QUICK:
         return resiliparse
@@ -50,9 +50,9 @@ def find_engine(name: str) -> Engine:
 def pages(
     archive: str, extractor: str, bounds: Mapping[str, int], dense: bool = False
 ) -> Callable[[Sequence[int]], Iterator[Row]]:
-    """The work of a guarded child: from offsets in `archive`, `dense` or not, to one row a record.
+    """Return the work of a guarded child: a function from offsets in `archive` to one row a record.
 
-    A row has `text`, `engine` and `drop`: the reason why there is no text, or None.
+    A row has `text`, `engine` and `drop`: None, or the reason why there is no text. `dense`: see `records.read_at`.
     """
     engine = find_engine(extractor)
     limits = Bounds(**bounds)
@@ -66,7 +66,7 @@ def pages(
 
 
 def extract_page(record: Record, engine: Engine, name: str, bounds: Bounds) -> tuple[str | None, str, str | None]:
-    """The main text of a record, the engine that gave it, and the reason why there is none."""
+    """Return a record's main text, the engine that found it, and the reason if there is no text."""
     if record.problem == "too_large":
         return None, name, "extract.too_large"
     if not record.body:
@@ -87,9 +87,9 @@ def extract_page(record: Record, engine: Engine, name: str, bounds: Bounds) -> t
 
 
 def is_deeper(html: str, depth: int) -> bool:
-    """Whether elements are nested deeper than `depth`: parsers are quadratic in that, or recurse.
+    """Return whether elements are nested deeper than `depth`: parsers recurse, or are quadratic in it.
 
-    Elements whose end tag may be left out are not counted. Only pages with many tags are looked at.
+    Elements with an optional end tag do not count. Pages with few tags are never too deep.
     """
     if html.count("<") < _MANY_TAGS:
         return False

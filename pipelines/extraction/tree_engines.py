@@ -1,4 +1,4 @@
-"""The engines that read a page's tree: trafilatura's, and the cascade. Dear to import, so only who needs them does."""
+"""The engines that read a page's tree: trafilatura and the cascade. They are slow to import."""
 
 import logging
 import re
@@ -14,11 +14,11 @@ from trafilatura.utils import HTML_PARSER, load_html
 from pipelines.extraction.engines import Engine, resiliparse
 
 for _name in ("trafilatura", "readability", "justext"):
-    # They log a line for every page without text; such a page is a row with a reason here.
+    # They log a line for every page without text; here such a page is a row with a reason.
     logging.getLogger(_name).addHandler(logging.NullHandler())
     logging.getLogger(_name).propagate = False
 
-# One class for every element, looked up in C: lxml's own look-up by tag is Python, and a twelfth of trafilatura's time.
+# One class for every element, found in C: lxml's own look-up by tag is slow Python.
 HTML_PARSER.set_element_class_lookup(ElementDefaultClassLookup(element=HtmlElement, comment=HtmlComment))
 
 JOINERS = "\u200b\u200c\u200d"  # zero width: space (ends a word in Khmer, Thai), non-joiner (Persian, Bengali), joiner
@@ -31,10 +31,10 @@ _INDENT = re.compile(r"^[ \t\u00a0]+", re.MULTILINE)
 
 
 def _shield(html: str) -> tuple[str, dict[str, str]]:
-    """Put letters in the place of joiners, and say how to put them back.
+    """Replace joiners by letters, and return how to put them back.
 
-    trafilatura takes away every character that Python calls unprintable, and with them the joiners that Persian, Urdu,
-    Hindi, Bengali and Malayalam spell words with.
+    trafilatura removes every character that Python calls unprintable. Persian, Urdu, Hindi, Bengali and Malayalam spell
+    words with some of them.
     """
     if "&zw" in html or "&#82" in html or "&#x20" in html or "&#X20" in html:
         html = _JOINER_ENTITY.sub(lambda found: unescape(found.group()), html)
@@ -49,9 +49,9 @@ def _shield(html: str) -> tuple[str, dict[str, str]]:
 
 
 def _unframe(text: str, html: str) -> str:
-    """Take away what trafilatura lets through of a page's layout: table rows of one cell or none, indented source.
+    """Remove layout that trafilatura lets through: table rows of one cell or none, indented source.
 
-    White space at the start of a line means something only where a page has preformatted text.
+    Leading white space means something only on pages with preformatted text.
     """
     if "|" in text:
         text = _LONE_CELL.sub(r"\1", _EMPTY_ROW.sub("", text))
@@ -66,7 +66,7 @@ _TABLE_PARTS = ("tbody", "thead", "tfoot", "tr", "td", "th")
 
 @dataclass(frozen=True)
 class _Parsed:
-    """A page as trafilatura is given it: read once, whatever number of its settings are asked."""
+    """A page as trafilatura reads it, parsed once for all settings that are tried."""
 
     html: str
     tree: HtmlElement
@@ -74,10 +74,7 @@ class _Parsed:
 
 
 def _parse(html: str) -> _Parsed | None:
-    """Read a page. Tables that lay it out become blocks like any other.
-
-    trafilatura would make one line of all that a cell holds.
-    """
+    """Parse a page. Layout tables become plain blocks, for trafilatura would make one line of a whole cell."""
     shielded, stand_ins = _shield(html)
     tree = load_html(shielded)
     if tree is None:
@@ -99,7 +96,7 @@ def _ask(page: _Parsed, options: TrafilaturaOptions) -> str:
 
 
 def _trafilatura(options: TrafilaturaOptions) -> Engine:
-    """trafilatura with these settings: no metadata, no deduplication (it would remember pages), no date search."""
+    """Return trafilatura with these settings. No deduplication: it would remember earlier pages."""
 
     def engine(html: str) -> str | None:
         page = _parse(html)
@@ -109,12 +106,12 @@ def _trafilatura(options: TrafilaturaOptions) -> Engine:
 
 
 def _cascade(html: str) -> str | None:
-    """The quick engine of resiliparse first: it is a yardstick of how much text there could be.
+    """Try resiliparse, then trafilatura's precise setting, then its recall setting.
 
-    Where it finds many long lines and the page has no comments to speak of, it is text from end to end, and what lies
-    between the first and the last of them is taken: engines agree there, and trafilatura takes the longest.
-    Else trafilatura's precise setting without its fallbacks finds the text of most pages. Where that is little against
-    the yardstick, its recall setting is asked, and where that too is little, the yardstick itself is the text.
+    resiliparse is quick, and its result shows how much text there could be. If it has many long lines and the page has
+    few comments, the text from the first to the last long line is the result: engines agree on such pages. Otherwise
+    trafilatura's precise setting without fallbacks decides. If that finds little, its recall setting is tried, and if
+    that also finds little, resiliparse's text is the result.
     """
     yardstick = resiliparse(html) or ""
     body = _long_text(yardstick)
@@ -131,7 +128,7 @@ def _cascade(html: str) -> str | None:
 
 
 def _long_text(text: str) -> str:
-    """From the line before the first long line (a heading) to the last one; nothing where they are few."""
+    """Return the text from the line before the first long line (a heading) to the last one; empty if there are few."""
     lines = [line for line in text.split("\n") if line.strip()]
     long = [place for place, line in enumerate(lines) if len(line) > _LONG_LINE]
     return "\n".join(lines[max(0, long[0] - 1) : long[-1] + 1]) if len(long) >= _MANY_LONG_LINES else ""
@@ -142,22 +139,16 @@ def _has_comments(html: str) -> bool:
     return lowered.count("comment") + lowered.count("kommentar") > _FEW_COMMENTS
 
 
-# Chosen on the gold pages, 506 whole and 131 with snippets: full F1, snippets F1, ms a page (English pages); neighbours
-# differ by .005.  never the quick text .8816 .9335 20.0 (20.7); _ENOUGH 0.6, 10 comments .8831 .9288 17.2 (15.1);
-# as it is here .8842 .9239 15.8 (13.6), and .8850 .9239 since the yardstick has no lines of authors and dates.
-# datatrove's trafilatura: .8619 .9325 23
+# Chosen on the gold pages of tests/benchmarks/extraction_quality.py; nearby values score the same.
 _LONG_LINE = 100  # characters
 _MANY_LONG_LINES = 20
-_FEW_COMMENTS = 20  # times that a page's source says the word, in scripts and styles mostly
-_ENOUGH = 0.4
-_LITTLE = 0.1
+_FEW_COMMENTS = 20  # times the word may occur in a page's source, where scripts and styles use it
+_ENOUGH = 0.4  # of resiliparse's characters: the precise setting's text is taken
+_LITTLE = 0.1  # of resiliparse's characters: below this, resiliparse's text is taken
 _PRECISE = TrafilaturaOptions(precision=True, fast=True, comments=False)
 _RECALL = TrafilaturaOptions(recall=True)
 
 ENGINES: dict[str, Engine] = {
     "cascade": _cascade,
     "trafilatura": _trafilatura(TrafilaturaOptions()),
-    "trafilatura-precision": _trafilatura(TrafilaturaOptions(precision=True)),
-    "trafilatura-recall": _trafilatura(_RECALL),
-    "trafilatura-fast": _trafilatura(TrafilaturaOptions(fast=True)),
 }

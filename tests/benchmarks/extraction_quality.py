@@ -4,7 +4,8 @@
 
 A page's text and its gold text are compared as bags of words (of characters where a script puts no space between
 words); precision, recall and F1 are averaged over pages. Pages with `snippets` gold are scored apart: wanted snippets
-that are found, unwanted ones that are not. Speed is pages a second of CPU time, all engines page by page in turn.
+that are found, unwanted ones that are not. Speed is pages a second of CPU time, all engines page by page in turn. Ours
+run the code that a run uses, decoding included; the peer gets decoded pages.
 """
 
 import argparse
@@ -22,10 +23,9 @@ from pathlib import Path
 
 from filters.text.charset import decode
 from pipelines.archives.limits import Limits
-from pipelines.archives.records import read_records
-from pipelines.extraction.engines import main_text
-from pipelines.extraction.extractors import DEFAULT, EXTRACTORS
-from pipelines.extraction.page import find_engine
+from pipelines.archives.records import Record, read_records
+from pipelines.extraction.extractors import DEFAULT, EXTRACTORS, Bounds
+from pipelines.extraction.page import extract_page, find_engine
 
 PEER = """
 import json, sys, time
@@ -77,7 +77,8 @@ GROUPS: dict[str, frozenset[str]] = {
 class Gold:
     """A page and what is known of its main text."""
 
-    html: str
+    record: Record
+    html: str  # decoded, for the peer
     kind: str  # full, partial, snippets
     language: str
     source: str
@@ -132,6 +133,7 @@ def read_gold(data: Path) -> Iterator[Gold]:
         if row is None:
             continue
         yield Gold(
+            record,
             decode(record.body, record.header_charset).text,
             row["kind"].partition("(")[0],
             row["lang"] or "",
@@ -151,7 +153,7 @@ def run_engines(golds: Sequence[Gold]) -> dict[str, list[Scored]]:
     for gold in golds:
         for name, engine in engines.items():
             start = time.process_time()
-            text = main_text(gold.html, engine) or ""
+            text = extract_page(gold.record, engine, name, Bounds())[0] or ""
             results[name].append(Scored(gold, text, time.process_time() - start))
     return results
 
