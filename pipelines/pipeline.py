@@ -26,7 +26,7 @@ from pipelines.settings import ShardSettings
 from pipelines.shard import run_shard
 from pipelines.stages import STAGES, Reads, chain_stages, load
 from roots import shards, storage
-from roots.executors import Executor, Local, Threads
+from roots.executors import Executor
 from roots.stage import ALONE, Manifest, Progress, Share, read_manifest, run, sha256_of, tasks_of
 
 __all__ = ["find_code", "preview", "run_stages", "status"]
@@ -89,11 +89,9 @@ def run_dedup_stage(job: Job, executor: Executor, progress: Progress | None, sha
     jobs = [replace(job, language=each) for each in job.together] if settings.scope == "global" else [job]
     for each in jobs:
         _gather(each, "dedup", executor, share)
-    if isinstance(executor, Local):  # its work is compiled and lets go of the interpreter: one process is enough
-        executor = Threads(executor.workers)
     corpora = {each.folder("dedup"): each.chains("dedup") for each in jobs}
     target = folders.folder(job.work, folders.ALL, "dedup") if len(jobs) > 1 else job.folder("dedup")
-    steps = Steps(target, executor, progress, share)
+    steps = Steps(target, executor.for_compiled(), progress, share)
     manifest = run_together(corpora, steps, settings, _against(jobs, settings))[job.folder("dedup")]
     return replace(manifest, seconds=time.monotonic() - start)  # of all its sub-steps
 

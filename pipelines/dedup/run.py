@@ -66,7 +66,7 @@ def run_together(
     Scratch files and the report are in the folder of `steps`. Gives back the manifest of each folder.
     """
     # Ranks and machines must all cut alike, whatever each has: there `memory` is of one task.
-    workers = max(1, int(getattr(steps.executor, "workers", 1))) if steps.share.of == 1 else 1
+    workers = steps.executor.tasks_sharing_memory if steps.share.of == 1 else 1
     memory = parse_bytes(settings.memory)
     cut(0, 0, memory, workers)
     places = places_of(corpora)

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from roots import shards
 from roots.errors import ShardError
-from roots.executors import Executor, Needs, Serial, Threads
+from roots.executors import Executor, Needs
 from roots.stage import ALONE, Plan, Progress, Share, Stage, run
 
 Chains = Mapping[str, Sequence[Path]]  # shard name -> its shards of the stages before, first to last
@@ -45,11 +45,21 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True)
-class Roomy:
+class Roomy(Executor):
     """An executor whose every task is given `memory` bytes, where it is placed by what it needs."""
 
     executor: Executor
     memory: int
+
+    @property
+    def in_process(self) -> bool:
+        """As the executor inside."""
+        return self.executor.in_process
+
+    @property
+    def tasks_sharing_memory(self) -> int:
+        """As the executor inside."""
+        return self.executor.tasks_sharing_memory
 
     def map(
         self, work: Callable[[T], R], tasks: Sequence[T], needs: Needs | None = None
@@ -85,7 +95,7 @@ class Steps:
     def advance_of(self, name: str) -> Callable[[float], None]:
         """What a sub-step of one task tells its share to, so that the time left is known: where it runs in here."""
         progress = self.progress
-        if progress is None or not isinstance(self.executor, Serial | Threads):
+        if progress is None or not self.executor.in_process:
             return ignore
         return lambda share: progress(name, share, 1, None)
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from roots.executors import Needs
+from roots.executors import Executor, Needs
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -110,10 +110,9 @@ def _resident(pid: int) -> int:
 
 
 @dataclass
-class Metered:
+class Metered(Executor):
     """An executor that does one task after another and keeps what each cost."""
 
-    workers: int = 1
     costs: list[Cost] = field(default_factory=list)
     seconds: float = 0.0  # in tasks, and in metering them
 

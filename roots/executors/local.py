@@ -35,7 +35,21 @@ class Needs:
 
 
 class Executor(Protocol):
-    """Something that runs work on tasks."""
+    """Something that runs work on tasks. Every executor derives from it; the defaults hold for a cluster."""
+
+    @property
+    def in_process(self) -> bool:
+        """Whether tasks run in this process, so that they can report to it."""
+        return False
+
+    @property
+    def tasks_sharing_memory(self) -> int:
+        """How many tasks at a time share the memory of one machine."""
+        return 1
+
+    def for_compiled(self) -> "Executor":
+        """The executor for work that is compiled and releases the interpreter: threads, where tasks run here."""
+        return self
 
     def map(
         self, work: Callable[[T], R], tasks: Sequence[T], needs: Needs | None = None
@@ -45,10 +59,20 @@ class Executor(Protocol):
 
 
 @dataclass(frozen=True)
-class Serial:
+class Serial(Executor):
     """One task after another, in this process: for tests, debugging and small jobs."""
 
     workers: int = 1
+
+    @property
+    def in_process(self) -> bool:
+        """They do."""
+        return True
+
+    @property
+    def tasks_sharing_memory(self) -> int:
+        """As many as there are workers."""
+        return self.workers
 
     def map(
         self, work: Callable[[T], R], tasks: Sequence[T], needs: Needs | None = None
@@ -63,7 +87,7 @@ class Serial:
 
 
 @dataclass
-class Local:
+class Local(Executor):
     """Processes on this machine, one task each, `workers` at a time. They are kept from one `map` to the next.
 
     A worker that is killed (by the system for memory, by a person) is replaced and its task is tried again; a task
@@ -73,6 +97,15 @@ class Local:
     workers: int = os.cpu_count() or 1
     preload: tuple[str, ...] = ()  # modules to import once, before workers are forked: a worker then starts in 20 ms
     _pool: ProcessPoolExecutor | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def tasks_sharing_memory(self) -> int:
+        """As many as there are workers."""
+        return self.workers
+
+    def for_compiled(self) -> Executor:
+        """Threads: one process holds Python, Arrow and Numba once."""
+        return Threads(self.workers)
 
     def map(
         self, work: Callable[[T], R], tasks: Sequence[T], needs: Needs | None = None
@@ -116,13 +149,23 @@ class Local:
 
 
 @dataclass(frozen=True)
-class Threads:
+class Threads(Executor):
     """Threads of this process: for work that is compiled and lets go of the interpreter, such as dedup's.
 
     One process holds Python, Arrow and Numba once: half the memory of two worker processes, and none to start.
     """
 
     workers: int = os.cpu_count() or 1
+
+    @property
+    def in_process(self) -> bool:
+        """They do."""
+        return True
+
+    @property
+    def tasks_sharing_memory(self) -> int:
+        """As many as there are workers."""
+        return self.workers
 
     def map(
         self, work: Callable[[T], R], tasks: Sequence[T], needs: Needs | None = None

@@ -17,7 +17,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from roots.errors import SettingsError
-from roots.executors.local import RETRIES, Needs, Serial
+from roots.executors.local import RETRIES, Executor, Needs, Serial
 from roots.process import collect_seldom
 
 T = TypeVar("T")
@@ -32,10 +32,10 @@ ROOM_SECONDS = 300.0  # to wait for a machine that can hold a task at all: a clu
 
 
 @dataclass
-class Ray:
+class Ray(Executor):
     """A Ray cluster: the one at `address`, or one of `cpus` workers on this machine, started for the run.
 
-    It has no `workers`: how many tasks run at once is the cluster's to say, and its machines share no memory.
+    How many tasks run at once is for the cluster to decide; its machines share no memory.
     """
 
     cpus: int = os.cpu_count() or 1

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipelines.dedup.groups import Groups
-from pipelines.dedup.steps import Steps
+from pipelines.dedup.steps import Roomy, Steps
 from roots.executors import Local, Serial, Threads
 from roots.shards import Receipt
 from tests.pipelines.dedup.test_stars import chain, laid
@@ -16,7 +16,7 @@ def test_grouping_in_one_task_tells_what_share_is_done(tmp_path: Path) -> None:
         told.append((stage, done, total))
 
     found = laid(tmp_path, 31, chain)
-    for executor in (Serial(), Threads(2)):
+    for executor in (Serial(), Threads(2), Roomy(Serial(), 1 << 30)):
         told.clear()
         steps = Steps(tmp_path / type(executor).__name__, executor, progress)
         steps.run(Groups(300, steps.advance_of(Groups.name)), {"groups.parquet": found}, "groups")
