@@ -13,11 +13,15 @@ from pipelines.dedup.scratch import Scratch
 from pipelines.dedup.settings import Dedup
 from pipelines.dedup.steps import Places, Steps
 from roots import shards
-from roots.errors import StageFailed
+from roots.errors import RootsError
 from roots.stage import Manifest
 
 _AUDITED = 10_000  # compared with the looked up; at 35,000 documents this is a fifth of the whole job's time
 _LEAST = 100  # documents of a source that an alarm may be about
+
+
+class LossError(RootsError):
+    """Sources lost a larger share of their documents than `dedup.alarm` allows."""
 
 
 class Evidence(NamedTuple):
@@ -30,7 +34,7 @@ class Evidence(NamedTuple):
 
 
 def report(steps: Steps, places: Places, settings: Dedup, manifests: Sequence[Manifest], found: Evidence) -> None:
-    """Measure a sample and write `report.json`. Raises StageFailed for a loss beyond the alarm, with `strict`."""
+    """Measure a sample and write `report.json`. Raises LossError for a loss beyond the alarm, with `strict`."""
     total = sum(manifest.rows for manifest in manifests)
     sampled = sample(steps, places, settings, found, total)
     losses = Scratch.of(
@@ -56,8 +60,8 @@ def report(steps: Steps, places: Places, settings: Dedup, manifests: Sequence[Ma
     }
     shards.write_text(steps.target / "report.json", json.dumps(values, indent=1, ensure_ascii=False) + "\n")
     if alarms and settings.strict:
-        lost = {row["source"]: f"{row['lost']} of {row['rows']} documents were removed" for row in alarms}
-        raise StageFailed("dedup", lost, len(places))
+        lost = [f"  {row['source']}: {row['lost']} of {row['rows']} documents were removed" for row in alarms[:20]]
+        raise LossError("\n".join(["dedup: sources lost more than dedup.alarm allows (see report.json):", *lost]))
 
 
 def sample(steps: Steps, places: Places, settings: Dedup, found: Evidence, total: int) -> dict[str, Any]:

@@ -40,6 +40,7 @@ from pipelines.dedup import (
 from pipelines.dedup import (
     space as dedup_space,
 )
+from pipelines.dedup.report import LossError
 from pipelines.dedup.run import Dedup, run_dedup
 from pipelines.dedup.settings import parse_bytes
 from roots import shards
@@ -572,7 +573,7 @@ def test_a_host_that_loses_too_much_is_named_and_with_strict_an_error(tmp_path: 
     run_dedup(chains, tmp_path / "dedup", Dedup(), Serial())
     report = json.loads((tmp_path / "dedup" / "report.json").read_text("utf-8"))
     assert report["alarms"] == [{"source": "copies.org", "rows": 120, "lost": 119}]
-    with pytest.raises(StageFailed, match=r"copies\.org: 119 of 120"):
+    with pytest.raises(LossError, match=r"copies\.org: 119 of 120"):
         run_dedup(chains, tmp_path / "dedup", Dedup(strict=True), Serial())
 
 

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from pipelines import pipeline
 from pipelines import work as folders
 from pipelines.cli.main import main
+from pipelines.dedup.report import LossError
 from pipelines.dedup.run import Dedup, run_dedup
 from pipelines.dedup.sources import Sources
 from pipelines.jobs import plan_jobs
@@ -23,7 +24,7 @@ from pipelines.publishing.takedown_plan import promoted_rows
 from pipelines.verify import verify
 from pipelines.why import explain
 from roots import shards
-from roots.errors import SettingsError, StageFailed
+from roots.errors import SettingsError
 from roots.executors import Serial
 from roots.schema import EXTRACT, INDEX, VERDICT
 from roots.settings import build
@@ -150,7 +151,7 @@ def test_an_alarm_is_about_the_sources_that_are_set(catalogue: str, tmp_path: Pa
         report = json.loads((tmp_path / str(len(named)) / "dedup" / "report.json").read_text("utf-8"))
         assert [alarm["source"] for alarm in report["alarms"]] == named
         assert "sources.toml" not in json.dumps(report)
-    with pytest.raises(StageFailed, match="free: 149 of 150"):
+    with pytest.raises(LossError, match="free: 149 of 150"):
         fates(tmp_path / "2", rows, source="catalogue", catalogue=catalogue, strict=True)
 
 
