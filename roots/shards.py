@@ -34,6 +34,7 @@ from roots.atomic import temporary_name as temporary_name
 from roots.atomic import write_text as write_text
 from roots.errors import ShardError
 
+SUFFIXES = (".parquet", ".arrow")  # between stages, and of the final shards
 _RECEIPT = b"roots.receipt"
 _BLANK_SEAL = "0" * 16
 _SEAL = re.compile(rb'"seal": "([0-9a-f]{16})"')

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -29,6 +29,7 @@ from roots.identity import sha256_of_folder
 from roots.settings import as_values
 from roots.shards import Receipt
 
+R = TypeVar("R")
 Plan = Mapping[str, Sequence[Path]]  # shard to make (a name below the target) -> the files it is made from
 
 
@@ -212,7 +213,7 @@ class Identities:
         """Digest of what `path` holds."""
         if path in self._asked:
             return self._asked[path]
-        receipt = shards.read_receipt(path) if path.suffix == ".parquet" else None
+        receipt = shards.read_receipt(path) if path.suffix in shards.SUFFIXES else None
         if receipt is not None:
             return receipt.digest
         if storage.is_remote(path):  # an archive is not read for its name; a manifest is small
@@ -238,9 +239,9 @@ class Identities:
         far = [path for path in every if storage.is_remote(path)]
         self._asked = dict(zip(far, storage.at_once(self.of, far), strict=True))
         near = sorted(path for path in every if not storage.is_remote(path))
-        stamps = {path: self._stamp(path) for path in near if path.suffix != ".parquet" and path.is_file()}
+        stamps = {path: self._stamp(path) for path in near if path.suffix not in shards.SUFFIXES and path.is_file()}
         if self._unknown(stamps):
-            for folder in sorted({path.parent for path in every if path.suffix == ".parquet"}):
+            for folder in sorted({path.parent for path in every if path.suffix in shards.SUFFIXES}):
                 self._recall(folder)
         new = self._unknown(stamps)
         large = [path for path in new if stamps[path][1][0] > SMALL_BYTES]
@@ -320,6 +321,25 @@ def _make_shard(stage: Stage, target: Path, task: _Task) -> Receipt:
         pa.default_memory_pool().release_unused()  # workers are kept: else each holds 70 MB for nothing (measured)
 
 
+def outcomes(
+    stage: str, ended: Iterable[tuple[str, R | Exception]], done: int = 0
+) -> Iterator[tuple[str, R | None, str]]:
+    """For each task that ends: its name and result, or its name, None and what went wrong.
+
+    `done` tasks were done before. Raises StageFailed after the last task when some failed.
+    """
+    failures: dict[str, str] = {}
+    for name, result in ended:
+        if isinstance(result, Exception):
+            failures[name] = f"{type(result).__name__}: {result}"
+            yield name, None, failures[name]
+        else:
+            done += 1
+            yield name, result, ""
+    if failures:
+        raise StageFailed(stage, failures, done)
+
+
 def run(
     stage: Stage,
     plan: Plan,
@@ -341,21 +361,19 @@ def run(
     shards.remove_stale(target)
     mine = share.mine(plan)
     missing, done, raw = tasks_of(stage, mine, target, share.memory, executor)
-    failures: dict[str, str] = {}
     if progress:
         progress(stage.name, len(done), len(mine), None)
-    for task, result in executor.map(partial(_make_shard, stage, target), missing, needs_of(stage)):
-        if isinstance(result, Exception):
-            failures[task.name] = f"{type(result).__name__}: {result}"
+    ended = executor.map(partial(_make_shard, stage, target), missing, needs_of(stage))
+    named = ((task.name, result) for task, result in ended)
+    for number, (name, receipt, failure) in enumerate(outcomes(stage.name, named, len(done)), len(done) + 1):
+        if receipt is None:
             with suppress(ShardError):  # a full disk fails the shard and the note alike
-                shards.write_text(failure_note(target / task.name), failures[task.name] + "\n")
+                shards.write_text(failure_note(target / name), failure + "\n")
         else:
-            done[task.name] = result
-            failure_note(target / task.name).unlink(missing_ok=True)
+            done[name] = receipt
+            failure_note(target / name).unlink(missing_ok=True)
         if progress:
-            progress(stage.name, len(done) + len(failures), len(mine), done.get(task.name))
-    if failures:
-        raise StageFailed(stage.name, failures, len(done))
+            progress(stage.name, number, len(mine), receipt)
     everything = (done, raw) if share.of == 1 else _with_others(stage, plan, target, share, whole)
     done, raw = everything or (done, raw)
     receipts = {name: done[name] for name in sorted(done)}

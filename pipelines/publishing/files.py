@@ -1,17 +1,15 @@
 """The files of a release: which shards each is made of, making them, and the copies that their documents stand for.
 
-Every file is made from whole shards by itself, so the work runs on any executor; a file whose sources and settings are
-as before is not made again.
+Each file is made from whole shards, by the stage `publish`. The shard of that stage is the account of the file: its
+digest and what it holds. So the files are resumed as every stage is: one whose account has the wanted fingerprint, and
+whose bytes are those of its account, is not made again.
 """
 
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,23 +17,29 @@ import pyarrow.compute as pc
 from filters.personal_data import redact_url
 from pipelines import release
 from pipelines import work as folders
-from pipelines.catalogue import Catalogue, Rights, load_catalogue, refusal
+from pipelines.catalogue import Catalogue, Rights, Source, refusal
 from roots import shards
-from roots.errors import StageFailed
 from roots.executors import Executor
-from roots.settings import as_values
-from roots.stage import Progress, sha256_of
+from roots.schema import DROP, ID
+from roots.settings import ASIDE
+from roots.stage import Plan, Progress, Stage, outcomes, run, sha256_of
 
-NOTES = ".publish"  # what is done, for a run that goes on after a break; no part of the release
+R = TypeVar("R")
 
-
-@dataclass(frozen=True)
-class _FileTask:
-    """One file to make: its name in the release, and the shards it is made of."""
-
-    name: str
-    sources: tuple[Path, ...]
-    fingerprint: str
+ACCOUNTS = ".publish"  # folder of the accounts, in a release; no part of it
+_COUNTS = pa.map_(pa.string(), pa.int64())
+_ACCOUNT = pa.schema(
+    [
+        ID,  # the file's name in the release
+        pa.field("sha256", pa.string()),
+        *(pa.field(name, pa.int64()) for name in ("bytes", "rows", "text_bytes", "characters")),
+        pa.field("source_rows", _COUNTS),
+        pa.field("source_text_bytes", _COUNTS),
+        pa.field("left_out", _COUNTS),
+        pa.field("pii", _COUNTS),
+        DROP,
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -48,17 +52,48 @@ class FileResult:
     pii: Mapping[str, int] = field(default_factory=dict)  # kind -> spans
 
 
-def plan_files(
-    work: Path, code: str, made: Mapping[str, Any], file_bytes: int, rights: Rights, catalogue: Catalogue
-) -> list[_FileTask]:
+@dataclass(frozen=True)
+class PublishFiles(Stage):
+    """Makes files of documents. Its shards are their accounts, of one row each."""
+
+    name: ClassVar[str] = "publish"
+    version: ClassVar[int] = 1
+    schema: ClassVar[pa.Schema] = _ACCOUNT
+
+    rights: Rights
+    sources: Mapping[str, Source]  # the catalogue
+    target: Path = field(metadata=ASIDE)  # folder of the release
+    group_bytes: int = release.GROUP_BYTES
+
+    def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+        """Write the file `name` of the release, then give its account."""
+        catalogue = Catalogue(self.sources)
+        tally = release.Tally()
+        left_out: Counter[str] = Counter()
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            for path in sources:
+                for batch in shards.read_stream(path):
+                    kept = _with_rights(batch, self.rights, catalogue, left_out)
+                    if kept.num_rows:
+                        tally.add(kept)
+                        yield kept
+
+        written = release.write_parquet(self.target / name, release.RELEASED, batches())
+        counts = {
+            "source_rows": {source: each["rows"] for source, each in tally.sources.items()},
+            "source_text_bytes": {source: each["text_bytes"] for source, each in tally.sources.items()},
+            "left_out": left_out,
+            "pii": tally.pii,
+        }
+        account = {column: list(count.items()) for column, count in counts.items()}
+        yield pa.RecordBatch.from_pylist([{"id": name, **written.as_values(), **account}], _ACCOUNT)
+
+
+def plan_files(work: Path, code: str, made: Mapping[str, Any], file_bytes: int) -> Plan:
     """Which file is made of which shards: neighbours together until `file_bytes` of text are reached."""
     tag = made["language"]["tag"]
-    ways = [
-        as_values(rights),
-        {name: as_values(source) for name, source in catalogue.sources.items()},
-        release.GROUP_BYTES,
-    ]
-    tasks: list[_FileTask] = []
+    plan: dict[str, list[Path]] = {}
     for split in ("train", "validation"):
         groups: list[list[str]] = []
         size = file_bytes
@@ -69,71 +104,58 @@ def plan_files(
             groups[-1].append(name)
             size += made["shards"][name]["text_bytes"]
         for number, names in enumerate(groups):
-            values = [[made["shards"][name]["sha256"] for name in names], *ways]
-            fingerprint = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-            shards_ = tuple(folders.folder(work, code, "shard") / name for name in names)
-            tasks.append(
-                _FileTask(f"data/{tag}/{split}-{number:05d}-of-{len(groups):05d}.parquet", shards_, fingerprint)
-            )
-    return tasks
+            file = f"data/{tag}/{split}-{number:05d}-of-{len(groups):05d}.parquet"
+            plan[file] = [folders.folder(work, code, "shard") / name for name in names]
+    return plan
 
 
-def make_files(
-    target: Path,
-    tasks: Sequence[_FileTask],
-    rights: Rights,
-    executor: Executor,
-    progress: Progress | None,
-) -> dict[str, FileResult]:
-    """Make the files that are not there yet. Raises StageFailed, after all others, when some could not be made."""
-    (target / NOTES).mkdir(parents=True, exist_ok=True)
-    notes = {task.name: target / NOTES / f"{task.fingerprint}.json" for task in tasks}
-    results: dict[str, FileResult] = {}
-    for task in tasks:
-        known = _known(target / task.name, notes[task.name])
-        if known:
-            results[task.name] = known
-    missing = [task for task in tasks if task.name not in results]
-    failures: dict[str, str] = {}
-    for task, result in executor.map(partial(_make_file, target, rights), missing):
-        if isinstance(result, Exception):
-            failures[task.name] = f"{type(result).__name__}: {result}"
-        else:
-            results[task.name] = result
-            shards.write_text(notes[task.name], json.dumps({**as_values(result), "written": as_values(result.written)}))
+def make_files(stage: PublishFiles, plan: Plan, executor: Executor, progress: Progress | None) -> dict[str, FileResult]:
+    """Make the files that are not there yet; gives what each file of the plan holds.
+
+    Raises StageFailed, after all others, when some could not be made.
+    """
+    folder = stage.target / ACCOUNTS
+    for path in sorted(folder.rglob("*.parquet")):
+        name = path.relative_to(folder).as_posix()
+        if name not in plan or not _is_of_account(stage.target / name, path):
+            path.unlink()
+
+    def report(name: str, done: float, total: int, _: shards.Receipt | None = None) -> None:
         if progress:
-            progress(task.name, len(results) + len(failures), len(tasks))
-    if failures:
-        raise StageFailed("publish", failures, len(results))
-    return results
+            progress(name, done, total)  # without the receipt: an account's rows are no documents
+
+    run(stage, plan, folder, executor, report)
+    return {name: _read_account(folder / name) for name in sorted(plan)}
 
 
-def _known(path: Path, note: Path) -> FileResult | None:
-    """What a run before noted of a file, if the file is still the one it made."""
-    if not (note.is_file() and path.is_file()):
-        return None
-    values = json.loads(note.read_text(encoding="utf-8"))
-    written = release.Written(**values.pop("written"))
-    same = path.stat().st_size == written.bytes and sha256_of(path) == written.sha256
-    return FileResult(written, **values) if same else None
+def _is_of_account(path: Path, account: Path) -> bool:
+    """Whether a file of documents is there, with the bytes that its account names."""
+    if not path.is_file() or shards.read_receipt(account) is None:
+        return False
+    written = _read_account(account).written
+    return path.stat().st_size == written.bytes and sha256_of(path) == written.sha256
 
 
-def _make_file(target: Path, rights: Rights, task: _FileTask) -> FileResult:
-    """Make one file of documents: what an executor runs."""
-    catalogue = load_catalogue(rights.catalogue)
-    tally = release.Tally()
-    left_out: Counter[str] = Counter()
+def _read_account(path: Path) -> FileResult:
+    """What an account says."""
+    (row,) = (row for batch in shards.read(path) for row in batch.to_pylist())
+    written = {name: row[name] for name in ("sha256", "bytes", "rows", "text_bytes", "characters")}
+    text_bytes = dict(row["source_text_bytes"])
+    sources = {name: {"rows": rows, "text_bytes": text_bytes[name]} for name, rows in row["source_rows"]}
+    return FileResult(release.Written(**written), sources, dict(row["left_out"]), dict(row["pii"]))
 
-    def batches() -> Iterator[pa.RecordBatch]:
-        for path in task.sources:
-            for batch in shards.read_stream(path):
-                kept = _with_rights(batch, rights, catalogue, left_out)
-                if kept.num_rows:
-                    tally.add(kept)
-                    yield kept
 
-    written = release.write_parquet(target / task.name, release.RELEASED, batches())
-    return FileResult(written, tally.sources, dict(left_out), dict(tally.pii))
+def collect_files(
+    stage: str, ended: Iterable[tuple[str, R | Exception]], total: int, progress: Progress | None
+) -> dict[str, R]:
+    """What came of each file, by name. Raises StageFailed, after all others, when some failed."""
+    found: dict[str, R] = {}
+    for number, (name, result, _) in enumerate(outcomes(stage, ended), 1):
+        if result is not None:
+            found[name] = result
+        if progress:
+            progress(stage, number, total)
+    return found
 
 
 def _with_rights(batch: pa.RecordBatch, rights: Rights, catalogue: Catalogue, left_out: Counter[str]) -> pa.RecordBatch:

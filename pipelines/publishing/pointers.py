@@ -6,7 +6,7 @@ again: the records are read at their offsets, extracted with the settings of the
 every text must have its digest and every file its sha256.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import groupby
@@ -22,11 +22,12 @@ from pipelines.extract import Extract
 from pipelines.extraction.extractors import PAGES, Bounds
 from pipelines.extraction.guard import Failure, Limits, guarded
 from pipelines.publishing.card import write_card
+from pipelines.publishing.files import collect_files
 from pipelines.publishing.takedown_plan import digest
 from pipelines.redact import Redact, edited
 from pipelines.work import find_archives
 from roots import shards, storage
-from roots.errors import InputError, RebuildError, StageFailed
+from roots.errors import InputError, RebuildError
 from roots.executors import Executor
 from roots.settings import build
 from roots.stage import Progress, sha256_of
@@ -52,7 +53,8 @@ def make_pointers(folder: Path, target: Path, executor: Executor, progress: Prog
     for problem in release.check_files(folder):
         raise InputError(f"{folder}: {problem}")
     data = sorted(name for name in manifest["files"] if name.startswith("data/"))
-    written = _all_files("pointers", executor, partial(_point, folder, target), data, progress)
+    ended = executor.map(partial(_point, folder, target), data)
+    written = collect_files("pointers", ended, len(data), progress)
     clusters = sorted(name for name in manifest["files"] if name.startswith("clusters/"))
     for name in clusters:
         release.write_parquet(target / name, release.CLUSTERS, release.read_parquet(folder / name))
@@ -115,7 +117,8 @@ def rebuild(
     plain = {key: value for key, value in manifest.items() if key != "pointers"}
     data = sorted(name for name in manifest["files"] if name.startswith("data/"))
     missing = [name for name in data if not _same(target / name, manifest["files"][name])]
-    _all_files("rebuild", executor, partial(_remake, folder, target, manifest, archives, settings), missing, progress)
+    ended = executor.map(partial(_remake, folder, target, manifest, archives, settings), missing)
+    collect_files("rebuild", ended, len(missing), progress)
     for name in sorted(name for name in manifest["files"] if name.startswith("clusters/")):
         release.write_parquet(target / name, release.CLUSTERS, release.read_parquet(folder / name))
     release.write_manifest(target, plain)
@@ -218,25 +221,3 @@ def _row(row: Mapping[str, Any], text: str | None, stage: Redact) -> dict[str, A
             "(see made_by in the manifest)"
         )
     return {**{key: value for key, value in row.items() if key != "text_sha256"}, "text": clean}
-
-
-def _all_files(
-    stage: str,
-    executor: Executor,
-    work: Callable[[str], release.Written],
-    names: Sequence[str],
-    progress: Progress | None,
-) -> dict[str, release.Written]:
-    """Run work on every file. Raises StageFailed, after all others, when some failed."""
-    written: dict[str, release.Written] = {}
-    failures: dict[str, str] = {}
-    for name, result in executor.map(work, names):
-        if isinstance(result, Exception):
-            failures[name] = f"{type(result).__name__}: {result}"
-        else:
-            written[name] = result
-        if progress:
-            progress(name, len(written) + len(failures), len(names))
-    if failures:
-        raise StageFailed(stage, failures, len(written))
-    return written

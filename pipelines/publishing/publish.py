@@ -17,14 +17,14 @@ from pipelines import release
 from pipelines import work as folders
 from pipelines.catalogue import Rights, check_rights, load_catalogue
 from pipelines.publishing.card import write_card
-from pipelines.publishing.files import FileResult, make_files, plan_files, rows_of, write_clusters
+from pipelines.publishing.files import FileResult, PublishFiles, make_files, plan_files, rows_of, write_clusters
 from pipelines.publishing.validate import LICENSE
 from pipelines.verify import verify
 from roots import shards
 from roots.errors import InputError, PublishError
 from roots.executors import Executor
 from roots.settings import as_values
-from roots.stage import Progress, read_manifest
+from roots.stage import Plan, Progress, read_manifest
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,11 @@ def publish(
     _check_target(target)
     files: dict[str, Any] = {}
     languages: dict[str, Any] = {}
+    plans: dict[str, Plan] = {code: plan_files(work, code, made[code], settings.file_bytes) for code in codes}
+    whole = {name: sources for plan in plans.values() for name, sources in plan.items()}
+    found = make_files(PublishFiles(rights, catalogue.sources, target), whole, executor, progress)
     for code in codes:
-        tasks = plan_files(work, code, made[code], settings.file_bytes, rights, catalogue)
-        results = make_files(target, tasks, rights, executor, progress)
+        results = {name: found[name] for name in plans[code]}
         results = {name: result for name, result in results.items() if name in release.with_rows(rows_of(results))}
         clusters = write_clusters(work, code, target, made[code]["language"]["tag"], results)
         files |= clusters | {name: result.written.as_values() for name, result in results.items()}

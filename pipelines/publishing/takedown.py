@@ -22,9 +22,10 @@ import pyarrow as pa
 from pipelines import release
 from pipelines.dedup.released import file_of
 from pipelines.publishing.card import write_card
+from pipelines.publishing.files import collect_files
 from pipelines.publishing.takedown_plan import Change, Requests, digest, plan_changes, promoted_rows
 from roots import shards
-from roots.errors import StageFailed, TakedownError
+from roots.errors import TakedownError
 from roots.executors import Executor
 from roots.stage import Progress
 
@@ -63,17 +64,8 @@ def takedown(
     changes = plan_changes(folder, manifest, requests, settings.policy)
     if not changes:
         return None
-    written: dict[str, release.Written] = {}
-    failures: dict[str, str] = {}
-    for change, result in executor.map(partial(_rewrite, folder, manifest, settings), changes):
-        if isinstance(result, Exception):
-            failures[change.name] = f"{type(result).__name__}: {result}"
-        else:
-            written[change.name] = result
-        if progress:
-            progress(change.name, len(written) + len(failures), len(changes))
-    if failures:
-        raise StageFailed("takedown", failures, len(written))
+    ended = executor.map(partial(_rewrite, folder, manifest, settings), changes)
+    written = collect_files("takedown", ((change.name, result) for change, result in ended), len(changes), progress)
     after = _next_manifest(folder, manifest, changes, written, settings)
     proof = prove_absence(folder, after, requests, changes, settings)
     diff = _diff(manifest, after, changes, proof, settings)

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipelines import release
-from pipelines.publishing.files import NOTES
+from pipelines.publishing.files import ACCOUNTS
 from roots.errors import SettingsError
 
 _LOOKED_AT = 100  # rows that the stream and the whole must have in common, a split
@@ -81,8 +81,8 @@ def _check_license(values: Mapping[str, Any]) -> Iterator[str]:
 
 def _check_loading(datasets: Any, target: Path, tag: str, splits: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
     """Load one language whole and as a stream; the two must begin with the same documents."""
-    (target / NOTES).mkdir(exist_ok=True)
-    with TemporaryDirectory(dir=target / NOTES) as cache:
+    (target / ACCOUNTS).mkdir(exist_ok=True)
+    with TemporaryDirectory(dir=target / ACCOUNTS) as cache:
         whole = datasets.load_dataset(str(target), tag, cache_dir=cache)
         stream = datasets.load_dataset(str(target), tag, streaming=True, cache_dir=cache)
         for split, counts in splits.items():

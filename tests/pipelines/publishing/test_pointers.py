@@ -73,11 +73,11 @@ def test_the_edits_that_pointers_carry_are_of_both_kinds(released):
 def test_the_release_is_made_again_byte_for_byte(released, pointers, tmp_path):
     folder, settings = pointers
     made: list[str] = []
-    rebuild(folder, tmp_path / "again", [CRAWL], settings, Local(2), lambda name, done, total: made.append(name))
+    rebuild(folder, tmp_path / "again", [CRAWL], settings, Local(2), lambda *state: made.append(state[1]))
     assert state(tmp_path / "again") == state(released[0])
     assert made
     made.clear()
-    rebuild(folder, tmp_path / "again", [CRAWL], settings, Serial(), lambda name, done, total: made.append(name))
+    rebuild(folder, tmp_path / "again", [CRAWL], settings, Serial(), lambda *state: made.append(state[1]))
     assert made == []
 
 

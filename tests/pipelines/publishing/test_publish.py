@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from pipelines.jobs import plan_jobs
 from pipelines.pipeline import run_stages
 from pipelines.publishing.card import make_card
 from pipelines.publishing.card_head import Code, code, escape, table
+from pipelines.publishing.files import ACCOUNTS
 from pipelines.publishing.publish import Publish, publish
 from pipelines.publishing.validate import check_card, validate
 from pipelines.stages import STAGES
@@ -71,7 +73,7 @@ def originals(work: Path, code: str = "fr") -> list[dict]:
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
-    paths = [path for path in folder.rglob("*") if path.is_file() and ".publish" not in path.parts]
+    paths = [path for path in folder.rglob("*") if path.is_file() and ACCOUNTS not in path.parts]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
@@ -103,14 +105,39 @@ def test_files_have_page_index_checksums_and_row_groups_of_a_size(released, monk
 
 def test_any_executor_makes_the_same_bytes_and_a_second_run_makes_nothing(work, released, tmp_path):
     settings = build_settings(file_bytes=16000)
-    made: list[str] = []
-    publish(work, tmp_path / "r", [], settings, Rights(), Local(2), lambda name, done, total: made.append(name))
+    done: list[float] = []
+    publish(work, tmp_path / "r", [], settings, Rights(), Local(2), lambda *state: done.append(state[1]))
     assert bytes_of(tmp_path / "r") == bytes_of(released)
-    assert made
-    made.clear()
-    publish(work, tmp_path / "r", [], settings, Rights(), Serial(), lambda name, done, total: made.append(name))
-    assert made == []
+    files = len(list((tmp_path / "r/data").rglob("*.parquet")))
+    assert done == list(range(files + 1))
+    done.clear()
+    publish(work, tmp_path / "r", [], settings, Rights(), Serial(), lambda *state: done.append(state[1]))
+    assert done == [files]
     assert bytes_of(tmp_path / "r") == bytes_of(released)
+
+
+def test_a_publication_that_was_killed_goes_on_and_makes_only_the_files_that_are_missing(work, released, tmp_path):
+    settings = build_settings(file_bytes=16000)
+    shutil.copytree(released, tmp_path / "r")
+    files = sorted((tmp_path / "r/data").rglob("*.parquet"))
+    accounts = [tmp_path / "r" / ACCOUNTS / path.relative_to(tmp_path / "r") for path in files]
+    files[0].unlink()  # killed before the file was in its place
+    accounts[1].unlink()  # killed between a file and its account
+    accounts[2].write_bytes(accounts[2].read_bytes()[:-9])
+    made = {path: path.stat().st_mtime_ns for path in files[3:]}
+    done: list[float] = []
+    publish(work, tmp_path / "r", [], settings, Rights(), Serial(), lambda *state: done.append(state[1]))
+    assert done == list(range(len(files) - 3, len(files) + 1))
+    assert made == {path: path.stat().st_mtime_ns for path in files[3:]}
+    assert bytes_of(tmp_path / "r") == bytes_of(released)
+
+
+def test_other_rights_make_all_files_again(work, released, tmp_path):
+    shutil.copytree(released, tmp_path / "r")
+    done: list[float] = []
+    rights = Rights(refuse_signals=())
+    publish(work, tmp_path / "r", [], build_settings(file_bytes=16000), rights, Serial(), lambda *s: done.append(s[1]))
+    assert done[0] == 0
 
 
 def test_a_damaged_file_is_named_and_made_again(work, tmp_path):
@@ -303,8 +330,6 @@ def test_a_source_or_licence_that_is_not_in_the_catalogue_is_refused():
 
 
 def test_text_that_did_not_pass_redact_or_verify_is_refused_unless_told_otherwise(work, tmp_path):
-    import shutil
-
     broken = tmp_path / "work"
     shutil.copytree(work, broken)
     path = next((broken / "fr/redact").glob("*.parquet"))
