@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from roots.errors import InputError, TrainingFailed
+from roots.intervals import student
 from roots.schema import DOCUMENT
 from roots.settings import as_values
 from roots.shards import publish, temporary_name, write_text
@@ -32,9 +33,6 @@ from trainer.tokenizer.files import load_tokenizer, save_tokenizer
 from trainer.tokenizer.training import TokenizerSettings, train_tokenizer
 from trainer.training.recipe import Recipe
 from trainer.training.train import train_decoder
-
-# Two-sided 95 % quantiles of Student's t, by degrees of freedom from 1; beyond the table the normal's.
-_STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
 
 _WINDOW = 50  # bytes, without blanks and capitals: what a near-copy of a held-out text shares with it
 _SHARED = 0.2  # share of a text's windows that stand in held-out text, from which on it is barred from training
@@ -80,8 +78,7 @@ def compare_scores(first: Sequence[float], second: Sequence[float]) -> _Comparis
     if len(first) < 2 or len(first) != len(second):
         raise ValueError("at least two pairs of runs are needed")
     gaps = [b - a for a, b in zip(first, second, strict=True)]
-    quantile = _STUDENT[len(gaps) - 2] if len(gaps) - 2 < len(_STUDENT) else 1.96
-    half = quantile * stdev(gaps) / math.sqrt(len(gaps))
+    half = student(len(gaps) - 1) * stdev(gaps) / math.sqrt(len(gaps))
     return _Comparison(tuple(first), tuple(second), mean(gaps), mean(gaps) - half, mean(gaps) + half)
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from roots.executors import Executor, Needs
+from roots.intervals import student
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -140,12 +141,6 @@ class Metered(Executor):
 
 LEAST_PIECES = 3
 
-# Quantiles of Student's t at .975 for 2 to 30 degrees of freedom; beyond that the normal distribution's is near enough.
-_STUDENT = (
-    4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110,
-    2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
-)  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Interval:
@@ -180,7 +175,7 @@ def total_of(costs: Sequence[float], sizes: Sequence[float], whole: float) -> In
     mean = sum(without) / count
     error = math.sqrt((count - 1) / count * sum((ratio - mean) ** 2 for ratio in without))
     error *= math.sqrt(max(0.0, 1 - size / whole))
-    wide = error * (_STUDENT[count - 3] if count - 3 < len(_STUDENT) else 1.96)
+    wide = error * student(count - 1)
     ratio = cost / size
     return Interval(max(0.0, ratio - wide) * whole, ratio * whole, (ratio + wide) * whole)
 

@@ -36,11 +36,11 @@ import pyarrow.parquet as pq
 
 from filters.near_duplicates import brute_force
 from filters.near_duplicates import signatures as near
-from pipelines.dedup.audit import wilson
 from pipelines.dedup.run import Dedup, run_dedup
 from pipelines.dedup.settings import PRESETS, with_preset
 from roots import shards
 from roots.executors import Serial
+from roots.intervals import wilson
 from roots.settings import build, parse_pairs
 from tests.benchmarks.dedup import TEXTS, extracted
 
@@ -119,8 +119,8 @@ def line(name: str, cells: Iterable[object]) -> str:
 
 def share(hits: int, tries: int) -> str:
     """A share with its 95 % interval."""
-    found, low, high = wilson(hits, tries)
-    return "-" if found is None else f"{found:.4f} ({low:.3f}-{high:.3f})"
+    low, high = wilson(hits, tries)
+    return f"{hits / tries:.4f} ({low:.3f}-{high:.3f})" if tries else "-"
 
 
 def texts_table() -> Iterator[str]:

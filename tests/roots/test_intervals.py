@@ -1,6 +1,6 @@
 import pytest
 
-from roots.intervals import wilson
+from roots.intervals import student, wilson
 
 
 @pytest.mark.parametrize(
@@ -16,3 +16,7 @@ def test_an_interval_holds_its_share_and_stays_within_0_and_1(hits, tries):
     low, high = wilson(hits, tries)
     assert 0 <= low <= hits / tries + 1e-12
     assert hits / tries - 1e-12 <= high <= 1
+
+
+def test_quantiles_of_student_are_those_of_published_tables():
+    assert [student(degrees) for degrees in (1, 2, 10, 30, 31, 1000)] == [12.706, 4.303, 2.228, 2.042, 1.96, 1.96]
