@@ -100,16 +100,15 @@ class Catalogue:
 
     def _by_address(self, url: str) -> str | None:
         """The source with the longest matching path under the longest matching domain."""
-        try:
-            parts = urlsplit(url)
-        except ValueError:
+        host = host_of(url)
+        if not host:
             return None
-        labels = (parts.hostname or "").removeprefix("www.").split(".")
-        steps = [step for step in parts.path.split("/") if step]
+        labels = host.removeprefix("www.").split(".")
+        steps = [step for step in urlsplit(url).path.split("/") if step]
         for first in range(len(labels)):
-            host = ".".join(labels[first:])
+            domain = ".".join(labels[first:])
             for last in range(len(steps), -1, -1):
-                found = self._addresses.get("/".join([host, *steps[:last]]))
+                found = self._addresses.get("/".join([domain, *steps[:last]]))
                 if found:
                     return found
         return None
@@ -119,6 +118,14 @@ class Catalogue:
             fits = (name for pattern, name in self._files if fnmatchcase(file, pattern))
             self._memory[file] = next(fits, UNLISTED)
         return self._memory[file]
+
+
+def host_of(url: str) -> str:
+    """The host of a URL in lower case, without a dot at its end; "" where there is none."""
+    try:
+        return (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:
+        return ""
 
 
 def _address(address: str) -> str:

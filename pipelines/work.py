@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from pipelines.stages import STAGES, chain_stages
 from roots import shards, storage
@@ -143,7 +144,20 @@ def dedup_report(work: Path, language: str) -> Path:
 def _scope(dedup: Path) -> str:
     """The scope of a dedup that has finished."""
     try:
-        manifest = json.loads(storage.read_text(dedup / "manifest.json"))
-        return str(manifest["settings"]["settings"]["scope"])
-    except (OSError, ValueError, LookupError, TypeError):
+        return str(read_manifest(dedup)["settings"]["settings"]["scope"])
+    except (InputError, OSError, LookupError, TypeError):
         return "language"  # it has not finished, or is damaged: `verify` says so
+
+
+def read_dataset(work: Path, language: str) -> dict[str, Any]:
+    """The manifest of a language's dataset. Raises InputError where it is missing, damaged or names no language."""
+    path = work / language / "manifest.json"
+    try:
+        manifest: dict[str, Any] = json.loads(storage.read_text(path))
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run `roots run {work} --lang {language}` to its end first") from None
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: {error}. Run `roots shard` again") from None
+    if not manifest.get("language"):
+        raise InputError(f"{path} names no language: run `roots shard {work} --lang {language}` again")
+    return manifest

@@ -88,15 +88,16 @@ def cut(text: str, start: int, end: int) -> str:
 
 _ISOLATE, POP = "\u2068", "\u2069"  # UAX #9: what stands between them does not order what stands around
 _STEERING = {"\u061c", "\u200e", "\u200f", *map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A)))}
+_BREAKS = "\t\n\r\u2028\u2029"
 
 
 def for_terminal(text: str) -> str:
-    """A passage as it may be printed: on one line, without signs that steer a terminal or its direction of writing.
+    """Text of others as it may be printed: on one line, without what steers a terminal or its direction of writing.
 
     Text with letters that are written from right to left is isolated, so that it leaves what is around it in place.
     """
     clean = "".join(
-        " " if sign in "\t\n\r" else "\ufffd" if unicodedata.category(sign) == "Cc" else sign
+        " " if sign in _BREAKS else "\ufffd" if unicodedata.category(sign) in ("Cc", "Cs") else sign
         for sign in text
         if sign not in _STEERING
     )

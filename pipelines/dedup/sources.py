@@ -21,6 +21,7 @@ from roots.settings import as_values
 
 _Uint64s = npt.NDArray[np.uint64]
 _SOURCES = ("host", "file", "catalogue")
+# For a whole column at once; unlike catalogue.host_of it keeps a dot at the end and cuts IPv6 at its first colon.
 _HOST = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?P<host>[^/?#:]*)"
 _READ = ("url", "file_path")  # what a source is found from
 FOUND = ("source", "license")  # what a catalogue adds, unless a stage before has it

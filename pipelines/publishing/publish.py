@@ -72,7 +72,7 @@ def publish(
     codes = list(codes) or [code for code in folders.languages(work) if (work / code / "manifest.json").is_file()]
     catalogue = load_catalogue(rights.catalogue)
     check_rights(rights, catalogue)
-    made = {code: _language_manifest(work, code) for code in codes}
+    made = {code: folders.read_dataset(work, code) for code in codes}
     if not codes:
         raise InputError(f"{work} has no dataset yet: run `roots run` first")
     for code in codes:
@@ -114,19 +114,6 @@ def _check_target(target: Path) -> None:
             f"{target} is a release with takedowns: publishing over it would bring back what was taken down. "
             "Publish to another folder, and apply its lists of takedowns there"
         )
-
-
-def _language_manifest(work: Path, code: str) -> dict[str, Any]:
-    path = work / code / "manifest.json"
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: run `roots run {work} --lang {code}` to its end first") from None
-    except ValueError as error:
-        raise InputError(f"{path} is damaged: {error}. Run `roots shard` again") from None
-    if not manifest.get("language"):
-        raise InputError(f"{path} names no language: run `roots shard {work} --lang {code}` again")
-    return dict(manifest)
 
 
 def _check_publishable(work: Path, code: str, made: Mapping[str, Any], settings: Publish) -> None:

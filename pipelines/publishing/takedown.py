@@ -265,7 +265,7 @@ def finish(folder: Path) -> None:
     if not (staging / "manifest.json").is_file():
         shutil.rmtree(staging, ignore_errors=True)
         return
-    after = json.loads((staging / "manifest.json").read_text(encoding="utf-8"))
+    after = release.read_manifest(staging)
     diff = json.loads((staging / "diff.json").read_text(encoding="utf-8"))
     for name in sorted(diff["files"]):
         if name not in after["files"]:

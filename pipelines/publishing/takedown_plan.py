@@ -9,7 +9,6 @@ A list has one request a line: an address, or one of
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ import pyarrow.compute as pc
 from filters.personal_data import redact_url
 from pipelines import release
 from pipelines import work as folders
-from pipelines.catalogue import Catalogue
+from pipelines.catalogue import Catalogue, host_of
 from pipelines.redact import Redact, edited
 from pipelines.release import RELEASED
 from roots import shards
@@ -59,26 +58,18 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def host_of(url: str) -> str:
-    """The host of an address in lower case; empty where there is none."""
-    try:
-        return (urlsplit(url).hostname or "").rstrip(".")
-    except ValueError:
-        return ""
-
-
 def plain_url(url: str) -> str:
     """An address as it is compared: without scheme, `www.`, fragment and slash at the end; the host in lower case.
 
     E-mail addresses in it are tagged as in a release, so that a page can be named by its address as it was crawled.
     """
+    plain = redact_url(url.strip())
     try:
-        parts = urlsplit(redact_url(url.strip()))
+        parts = urlsplit(plain)
     except ValueError:
         return url.strip()
-    host = (parts.hostname or "").removeprefix("www.")
     path = parts.path.rstrip("/")
-    return f"{host}{path}" + (f"?{parts.query}" if parts.query else "")
+    return host_of(plain).removeprefix("www.") + path + (f"?{parts.query}" if parts.query else "")
 
 
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -217,8 +208,7 @@ def promoted_rows(
     Raises InputError when the work folder is not the one of the release, or lacks some of them.
     """
     code = str(language["code"])
-    path = work / code / "manifest.json"
-    if not path.is_file() or json.loads(path.read_text(encoding="utf-8"))["inputs"] != language["inputs"]:
+    if folders.read_dataset(work, code)["inputs"] != language["inputs"]:
         raise InputError(f"{work} is not the work folder this release was made from: its archives are others")
     settings = {key: value for key, value in language["stages"]["redact"]["settings"].items() if key != "secret_digest"}
     stage: Redact = build(Redact, settings, "redact")

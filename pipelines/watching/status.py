@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from filters.text.passages import for_terminal
 from pipelines import work as folders
 from pipelines.stages import STAGES, chain_stages
 from pipelines.watching.progress import append_line, clock
@@ -181,11 +182,6 @@ def is_finished(states: Sequence[StageState]) -> bool:
     return bool(states) and all(state.finished and not state.failures for state in states)
 
 
-def _printable(text: str) -> str:
-    """A text of others on one line, without what a terminal would obey."""
-    return "".join(char if char.isprintable() else " " for char in " ".join(text.split()))
-
-
 def screen(work: Path, states: Sequence[StageState], now: float) -> Iterator[str]:
     """What a person sees, line by line."""
     failed = sum(len(state.failures) for state in states)
@@ -197,7 +193,7 @@ def screen(work: Path, states: Sequence[StageState], now: float) -> Iterator[str
         line = f"{state.language:<3}{state.stage:<15}{f'{state.done:,}/{total}':>15}{state.rows:>14,}{state.kept:>14,}"
         yield f"{line}{rate:>10}  {_left(state, now)}"
         for name, why in list(state.failures.items())[:_SHOWN]:
-            yield f"      failed: {_printable(name)}: {_printable(why)}"
+            yield f"      failed: {for_terminal(name)}: {for_terminal(why)}"
         if len(state.failures) > _SHOWN:
             yield f"      and {len(state.failures) - _SHOWN} more failed"
 
@@ -209,7 +205,7 @@ def _left(state: StageState, now: float) -> str:
     parts = [clock(state.seconds_left)] if state.seconds_left is not None else []
     if state.making:
         parts.append(
-            "in the making: " + ", ".join(f"{_printable(host)} {count}" for host, count in state.making.items())
+            "in the making: " + ", ".join(f"{for_terminal(host)} {count}" for host, count in state.making.items())
         )
     elif state.newest is not None and now - state.newest > 1:
         parts.append(f"nobody is at it, the last shard came {clock(now - state.newest)} ago")

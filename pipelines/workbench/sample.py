@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unicodedata import category
-from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,7 @@ import pyarrow as pa
 
 from filters.personal_data import as_shown, redact_url
 from filters.signals.rules import SIGNALS, Rule
+from pipelines.catalogue import host_of
 from roots.errors import ShardError
 from roots.shards import open_shard, read, read_kept
 
@@ -123,12 +123,8 @@ def _digest(name: str) -> int:
 
 
 def _host(url: str | None) -> str:
-    """The host of a URL without "www."; hosts are ASCII, so that nothing in one looks like what it is not."""
-    try:
-        host = urlsplit(url or "").hostname or ""
-    except ValueError:
-        return "(no address)"
-    return host.removeprefix("www.")[:100] or "(no address)"
+    """The host of a URL as it is listed: without "www.", at most 100 characters."""
+    return host_of(url or "").removeprefix("www.")[:100] or "(no address)"
 
 
 def _dropped(hosts: Sequence[str], verdict: Path) -> Iterator[str]:

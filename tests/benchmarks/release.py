@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipelines import release
-from pipelines.catalogue import Rights
+from pipelines.catalogue import Rights, host_of
 from pipelines.jobs import plan_jobs
 from pipelines.pipeline import run_stages
 from pipelines.publishing.pointers import Rebuild, make_pointers, rebuild
 from pipelines.publishing.publish import Publish, publish
 from pipelines.publishing.takedown import Takedown, takedown
-from pipelines.publishing.takedown_plan import Requests, host_of
+from pipelines.publishing.takedown_plan import Requests
 from pipelines.publishing.validate import validate
 from pipelines.stages import STAGES
 from pipelines.work import find_archives

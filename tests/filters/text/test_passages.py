@@ -63,6 +63,7 @@ def test_text_from_right_to_left_is_isolated_and_no_sign_steers_the_terminal() -
     assert for_terminal("plain, é") == "plain, é"
     assert for_terminal(ARABIC) == f"\u2068{ARABIC}\u2069"
     assert for_terminal("\u202eevil\u202c \u2066x\u2069 a\tb\x1b[31m\x07\x9b") == "evil x a b\ufffd[31m\ufffd\ufffd"
+    assert for_terminal("two\u2028lines\udcff") == "two lines\ufffd"
     assert for_terminal("می\u200cخواهم") == "\u2068می\u200cخواهم\u2069"  # a non-joiner is part of the word
 
 

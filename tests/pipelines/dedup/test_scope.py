@@ -227,7 +227,7 @@ def test_over_all_languages_verify_why_and_releases_know_it(together: tuple[Path
     copies = pa.Table.from_batches(list(_copies(work, "fr", {"fr shared longer"}))).to_pylist()
     assert [(row["id"], row["url"]) for row in copies] == [("ca shared", "https://ca.org/0")]
     language: Mapping[str, Any] = {"code": "fr", "inputs": {}, "stages": {"redact": {"settings": {}}}}
-    shards.write_text(work / "fr" / "manifest.json", json.dumps({"inputs": {}}))
+    shards.write_text(work / "fr" / "manifest.json", json.dumps({"language": {"tag": "fra_Latn"}, "inputs": {}}))
     rows = promoted_rows(work, language, {"sources": {}}, frozenset(["ca shared"]))
     assert rows["ca shared"]["url"] == "https://ca.org/0"
     assert rows["ca shared"]["lines"] == [{"rule": "newspaper", "start": 0, "end": 6, "times": 3}]

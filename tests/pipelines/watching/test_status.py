@@ -92,7 +92,7 @@ def test_what_is_in_the_making_and_what_failed_is_seen_from_another_machine(work
     assert list(extract.failures) == [NAMES[3]]  # the other is done
     text = "\n".join(screen(work, Watcher(work).look(), 3000))
     assert "1 shards failed" in text
-    assert f"failed: {NAMES[3]}: ShardError:  [31mno space left" in text
+    assert f"failed: {NAMES[3]}: ShardError: \ufffd[31mno space left" in text
     assert "\x1b" not in text
     assert "node7.example 1" in text
 
