@@ -1,8 +1,8 @@
 """Asks fastText classifiers: of languages, and of good and bad text. `fasttext_file` reads them.
 
 Joulin et al. 2016, arXiv 1607.01759 (bags of n-grams) and 1612.03651 (product quantisation). The answers are those of
-fastText's own `predict`, to rounding, in half the time: the hash of an n-gram grows letter by letter, and several lines
-are one call.
+fastText's own `predict`, to rounding, in half the time (`python -m tests.benchmarks.lid --part library`): the hash of
+an n-gram grows letter by letter, and several lines are one call.
 """
 
 from collections.abc import Sequence

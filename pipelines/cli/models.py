@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from pipelines.cli.options import errors_are_lines, one_group, settings_options
-from pipelines.models import perplexity as language_model
-from pipelines.models import quality as quality_
+from pipelines.models.perplexity import ModelTraining, train_perplexity
+from pipelines.models.quality import QualityTraining, describe_quality, train_quality
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 TO = click.option("--to", "target", type=FILE, required=True, help="Model to write.")
@@ -29,8 +29,8 @@ def perplexity_train(references: Sequence[Path], pieces: str, target: Path, **op
       roots perplexity train --reference good.txt --to fr.kenlm
       roots filter work --lang fr --set filter.perplexity_model=fr.kenlm
     """
-    how = one_group(language_model.ModelTraining, "perplexity", options["pairs"], options["config"])
-    made = language_model.train(references, target, how, pieces)
+    how = one_group(ModelTraining, "perplexity", options["pairs"], options["config"])
+    made = train_perplexity(references, target, how, pieces)
     click.echo(f"{target}: sha256 {made['sha256']}, median perplexity of held-out text {made['median perplexity']}")
 
 
@@ -48,9 +48,9 @@ def quality_train(good: Sequence[Path], bad: Sequence[Path], target: Path, **opt
       roots quality train --good good.jsonl --bad bad.jsonl --to fr.quality.bin
       roots filter work --lang fr --set filter.quality_model=fr.quality.bin --set filter.bounds=my.toml
     """
-    how = one_group(quality_.QualityTraining, "quality", options["pairs"], options["config"])
-    card = quality_.train(good, bad, target, how)
-    click.echo(f"{target}: sha256 {card['sha256']}\n{quality_.report(card)}")
+    how = one_group(QualityTraining, "quality", options["pairs"], options["config"])
+    card = train_quality(good, bad, target, how)
+    click.echo(f"{target}: sha256 {card['sha256']}\n{describe_quality(card)}")
 
 
 COMMANDS: dict[str, click.Command] = {

@@ -1,7 +1,7 @@
-"""derive: a language's bounds from text that a person trusts, or from a speaker's labels, as a TOML file.
+"""Derive a language's bounds from text that a person trusts, or from a speaker's labels: `roots derive`.
 
-Reference text is read from JSON lines (`text`, plain or gzip), plain text (a document a blank line apart), or Parquet
-with a column `text`. The TOML names the files, the sample, the seed and the method.
+Reference text is JSON lines with `text`, plain text with a blank line between documents (both also gzip), or Parquet
+with a column `text`. The TOML file that is written names the files, the sample, the seed and the method.
 """
 
 import gzip
@@ -20,7 +20,6 @@ from filters.signals.derive import (
     Derived,
     derive_bounds,
     derive_from_labels,
-    function_words,
     sample,
     signals_of,
     to_toml,
@@ -34,16 +33,16 @@ _LABELS = {"fine": True, "good": True, "junk": False, "bad": False}
 
 @dataclass(frozen=True)
 class Reference:
-    """How a reference is sampled and used."""
+    """How reference text is sampled and used."""
 
     sample: int = 5000  # documents at most
     seed: int = 0
-    quantile: float = 0.01  # that each bound may leave out
+    quantile: float = 0.01  # share of documents that each bound may drop
     least_characters: int = 200  # shorter documents say little about a share
 
 
 def read_reference(path: Path) -> Iterator[str]:
-    """The texts of a reference file. Raises InputError for a file that is not what its name says."""
+    """The documents of a reference file. Raises InputError for a file that is not what its name says."""
     name = path.name.lower().removesuffix(".gz")
     try:
         if name.endswith(".parquet"):
@@ -63,7 +62,9 @@ def read_reference(path: Path) -> Iterator[str]:
         raise InputError(f"{path} cannot be read as reference text ({type(error).__name__}: {error})") from None
 
 
-def derive(language: Language, references: Sequence[Path], target: Path, how: Reference | None = None) -> Derived:
+def derive_from_text(
+    language: Language, references: Sequence[Path], target: Path, how: Reference | None = None
+) -> Derived:
     """Derive bounds from trusted text and write them to `target`, a TOML file for `--bounds`."""
     how = how or Reference()
     texts = [text for path in sorted(references) for text in read_reference(path) if len(text) >= how.least_characters]
@@ -76,16 +77,11 @@ def derive(language: Language, references: Sequence[Path], target: Path, how: Re
     return derived
 
 
-def derive_words(language: Language, references: Sequence[Path], count: int = 100) -> list[str]:
-    """Function words: what is frequent in every one of the reference files, most frequent first."""
-    sources = {path.name: list(read_reference(path)) for path in sorted(references)}
-    return function_words(sources, language.reading.segmenter, count)
-
-
 def read_labels(path: Path) -> dict[str, bool]:
     """A speaker's labels: document id -> whether it is fine.
 
-    The file is JSON as the workbench saves it: {"labels": {id: "fine" or "junk"}}, or that inner object alone.
+    The file is JSON as the workbench saves it, {"labels": {id: "fine" or "junk"}}, or only the inner object. Raises
+    InputError for another form.
     """
     try:
         held: Any = json.loads(path.read_text(encoding="utf-8"))
@@ -94,13 +90,16 @@ def read_labels(path: Path) -> dict[str, bool]:
     except FileNotFoundError:
         raise InputError(f"no file {path}") from None
     except (ValueError, AttributeError) as error:
-        raise InputError(f"{path} is no file of labels: {error}") from None
+        raise InputError(f"{path} is not a file of labels: {error}") from None
     except KeyError as error:
-        raise InputError(f"{path}: a label is {error}; known are {', '.join(_LABELS)}") from None
+        raise InputError(f"{path}: unknown label {error}; known are {', '.join(_LABELS)}") from None
 
 
 def derive_labelled(language: Language, labels: Path, chains: Sequence[Sequence[Path]], target: Path) -> Derived:
-    """Derive bounds from labels of documents whose measures stand in `chains` ([index, extract, measure] each)."""
+    """Derive bounds from labels of documents that were measured, and write them to `target`.
+
+    `chains` are the shards [index, extract, measure] of each archive.
+    """
     wanted = read_labels(labels)
     good: list[bool] = []
     columns: dict[str, list[Any]] = {name: [] for name in MEASURES}

@@ -1,4 +1,4 @@
-"""Measure how well languages are told: `roots lid eval`."""
+"""Measure how well a language model identifies languages: `roots lid eval`."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,10 +8,10 @@ from pathlib import Path
 from filters.language_id.identify import LanguageModel, split_label
 from filters.language_id.scripts import identify
 from pipelines.model_files import load_model
-from pipelines.models.language_id_text import Texts, read_folder, wanted_labels
+from pipelines.models.language_id_text import TextsByLabel, read_folder, wanted_labels
 
-_FLOOR = 0.5  # score below which a text counts as in none of the wanted languages: filters/languages/default.toml
-# Codes that are one language here: Twi is Akan, and FLORES has it under both names
+_FLOOR = 0.5  # score below which a text is in no wanted language: language_score in filters/languages/default.toml
+# Codes of one language: FLORES has Twi, which is Akan, under both names
 _ONE = {"aka": "twi", "fat": "twi"}
 
 _Answer = tuple[str, float]  # language, its score
@@ -19,27 +19,25 @@ _Answer = tuple[str, float]  # language, its score
 
 @dataclass(frozen=True)
 class _Score:
-    """How texts of one language were told. Shares are of its texts, but for `precision`."""
+    """How texts of one language were identified. Shares are of its texts, except `precision`."""
 
     language: str
     texts: int
     recall: float
-    precision: float  # of texts told to be in it, over the texts of wanted languages
+    precision: float  # share of the texts identified as this language that are; foreign texts are not counted
     f1: float
-    passing: float  # told right, with a score of at least _FLOOR
-    median: float  # of the scores of texts told right
-    others: tuple[tuple[str, int], ...]  # what the others were taken for, most first
+    passing: float  # identified right, with a score of at least _FLOOR
+    median: float  # score of texts identified right
+    others: tuple[tuple[str, int], ...]  # what the others were taken for, most frequent first
 
 
 @dataclass(frozen=True)
-class Report:
-    """Scores of the wanted languages, and how many texts of each other language passed for one of them."""
+class IdentificationReport:
+    """Scores of the wanted languages, and the share of each other language that was taken for one of them."""
 
     wanted: tuple[_Score, ...]
-    taken: Mapping[
-        str, float
-    ]  # foreign language -> share of its texts told to be in a wanted one, at least _FLOOR sure
-    texts: Mapping[str, int]  # foreign language -> texts
+    taken: Mapping[str, float]  # foreign language -> share of its texts taken for a wanted one with _FLOOR or more
+    texts: Mapping[str, int]  # foreign language -> number of texts
 
     @property
     def macro_f1(self) -> float:
@@ -48,11 +46,11 @@ class Report:
 
     @property
     def taken_in_all(self) -> float:
-        """Share of all texts in foreign languages that passed for a wanted one."""
+        """Share of all texts in foreign languages that were taken for a wanted one."""
         return sum(self.taken[code] * count for code, count in self.texts.items()) / max(1, sum(self.texts.values()))
 
     def __str__(self) -> str:
-        """The table of `roots lid eval`: worst language first, then what passed for a wanted one."""
+        """The table of `roots lid eval`: worst language first, then the languages taken for a wanted one."""
         lines = ["language  texts     F1  recall  precision  passing  median  taken for"]
         for found in sorted(self.wanted, key=lambda score: score.f1):
             taken = ", ".join(f"{code} {count}" for code, count in found.others)
@@ -68,35 +66,35 @@ class Report:
         )
 
 
-def evaluate(folder: Path, model: str = "") -> Report:
-    """Identify every text of a folder (`models.language_id_text`) and compare. Raises InputError for no text."""
-    return measure(read_folder(folder), load_model(model))
+def evaluate_folder(folder: Path, model: str = "") -> IdentificationReport:
+    """Measure a model on a folder of text, a file per language. Raises InputError if the folder has no text."""
+    return measure_identification(read_folder(folder), load_model(model))
 
 
-def measure(texts: Texts, model: LanguageModel) -> Report:
-    """Tell the language of every text, and compare with the label it lies under."""
-    wanted = {one_of(label) for label in wanted_labels().values()}
-    told: dict[str, list[_Answer]] = defaultdict(list)
+def measure_identification(texts: TextsByLabel, model: LanguageModel) -> IdentificationReport:
+    """Identify every text and compare with its label."""
+    wanted = {language_of(label) for label in wanted_labels().values()}
+    answers: dict[str, list[_Answer]] = defaultdict(list)
     for label, sources in texts.items():
         for source in sources:
-            told[one_of(label)] += (answer(text, model) for text in source.documents)
-    named = Counter(language for code in told if code in wanted for language, _ in told[code])
-    foreign = {code: answers for code, answers in told.items() if code not in wanted}
-    return Report(
-        tuple(_score(code, told[code], named[code]) for code in sorted(told) if code in wanted),
+            answers[language_of(label)] += (_answer(text, model) for text in source.documents)
+    named = Counter(language for code in answers if code in wanted for language, _ in answers[code])
+    foreign = {code: found for code, found in answers.items() if code not in wanted}
+    return IdentificationReport(
+        tuple(_score(code, answers[code], named[code]) for code in sorted(answers) if code in wanted),
         {code: _share(lang in wanted and sure >= _FLOOR for lang, sure in found) for code, found in foreign.items()},
         {code: len(found) for code, found in foreign.items()},
     )
 
 
-def answer(text: str, model: LanguageModel) -> _Answer:
-    """The language of a text and how sure it is; ("und", 0) for a text of no letter."""
+def _answer(text: str, model: LanguageModel) -> _Answer:
+    """The language of a text and its score; ("und", 0) for a text without letters."""
     labels = identify(text, model, 1)
-    return (one_of(labels[0][0]), labels[0][1]) if labels else ("und", 0.0)
+    return (language_of(labels[0][0]), labels[0][1]) if labels else ("und", 0.0)
 
 
-def one_of(label: str) -> str:
-    """The language of a label, with names of the same language as one."""
+def language_of(label: str) -> str:
+    """The language of a label; codes of the same language give the same one."""
     code = split_label(label)[0]
     return _ONE.get(code, code)
 

@@ -1,6 +1,6 @@
 """Train a KenLM model for the signal `perplexity`, with KenLM's own tool: `roots perplexity train`.
 
-The tool (`lmplz`) is C++ and comes with no Python package; it is called where it is on the PATH.
+The tool (`lmplz`) is a C++ program without a Python package; it must be on the PATH.
 Source: Heafield 2011, KenLM; Wenzek et al. 2020, CCNet, whose models ROOTS used.
 """
 
@@ -18,8 +18,8 @@ from pipelines.models.bounds import read_reference
 from roots.errors import InputError, SettingsError
 from roots.stage import sha256_of
 
-_TRAINER, PACKER = "lmplz", "build_binary"
-GET = (
+_TRAINER, _PACKER = "lmplz", "build_binary"
+INSTALL_HINT = (
     f"training needs KenLM's {_TRAINER} on the PATH: build it from https://github.com/kpu/kenlm (cmake, Boost) "
     "or install it with conda (package kenlm)"
 )
@@ -27,30 +27,30 @@ GET = (
 
 @dataclass(frozen=True)
 class ModelTraining:
-    """All that decides a language model, but the text."""
+    """Everything that decides a language model except the text."""
 
     order: int = 5
-    prune: tuple[int, ...] = (0, 0, 1)  # n-grams seen so many times at most are left out, from 1-grams on
-    memory: str = "40%"  # that the tool may use for sorting
-    held_out: int = 100  # one document in so many is not trained on, and measured
+    prune: tuple[int, ...] = (0, 0, 1)  # n-grams seen at most this many times are left out, from 1-grams on
+    memory: str = "40%"  # share of memory that the tool may use for sorting
+    held_out: int = 100  # one document in this many is kept for measuring
 
     def __post_init__(self) -> None:
         if not 1 <= self.order <= 6 or self.held_out < 2:
             raise ValueError("order must be from 1 to 6, held_out at least 2")
 
 
-def train(
+def train_perplexity(
     references: Sequence[Path], target: Path, how: ModelTraining | None = None, pieces: str = ""
 ) -> dict[str, str | float]:
-    """Train on text files (as `models.bounds` reads them), one document a line, and write the model to `target`.
+    """Train on text files (see `models.bounds.read_reference`) and write the model to `target`.
 
-    `pieces` is a SentencePiece model whose pieces are counted; empty for words between spaces. The model is KenLM's
-    binary form where its `build_binary` is there too, ARPA text where not; both load. Returns the digest and the median
-    perplexity of what was held out. Raises SettingsError where the tool is not there, InputError where it fails.
+    `pieces` is a SentencePiece model whose pieces are counted; empty for words between spaces. The model is in KenLM's
+    binary form if its tool `build_binary` is installed too, otherwise ARPA text; both load. Returns the digest and the
+    median perplexity of the held-out documents. Raises SettingsError if the tool is missing, InputError if it fails.
     """
     how = how or ModelTraining()
     if shutil.which(_TRAINER) is None:
-        raise SettingsError(GET)
+        raise SettingsError(INSTALL_HINT)
     kept: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         lines, arpa = Path(folder) / "lines.txt", Path(folder) / "model.arpa"
@@ -61,8 +61,8 @@ def train(
             [_TRAINER, "-o", str(how.order), "-S", how.memory, "-T", folder, "--discount_fallback", "--skip_symbols",
              *prune, "--text", str(lines), "--arpa", str(arpa)]
         )  # fmt: skip
-        if shutil.which(PACKER):
-            _run([PACKER, "-T", folder, "trie", str(arpa), str(target)])
+        if shutil.which(_PACKER):
+            _run([_PACKER, "-T", folder, "trie", str(arpa), str(target)])
         else:
             shutil.copyfile(arpa, target)
     values = sorted(perplexities(kept, perplexity_model(str(target), pieces)).tolist())
@@ -75,7 +75,7 @@ def _documents(references: Sequence[Path]) -> Iterator[str]:
 
 
 def _write_lines(texts: Iterator[str], file: IO[str], kept: list[str], how: ModelTraining, pieces: str) -> None:
-    """Write documents as the model will be asked of them, every `held_out`-th aside."""
+    """Write documents in the form the model is asked about, one a line; put every `held_out`-th into `kept`."""
     cut = piece_cutter(pieces) if pieces else None
     count = 0
     for number, text in enumerate(texts):
@@ -90,7 +90,7 @@ def _write_lines(texts: Iterator[str], file: IO[str], kept: list[str], how: Mode
 
 
 def _run(command: Sequence[str]) -> None:
-    """Run a tool of KenLM. Raises InputError with its last words where it fails."""
+    """Run a tool of KenLM. Raises InputError with its last output lines if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     if done.returncode:
         last = " ".join(done.stderr.strip().splitlines()[-3:])

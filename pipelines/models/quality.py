@@ -1,4 +1,4 @@
-"""Train a classifier of good and bad text: `roots quality train`."""
+"""Train a classifier of good and bad text for the signal `quality`: `roots quality train`."""
 
 import hashlib
 import json
@@ -7,46 +7,60 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TypedDict
 
 from filters.signals.quality import BAD, GOOD, qualities, quality_line
 from pipelines.model_files import quality_model
 from pipelines.models.bounds import read_reference
-from pipelines.models.language_id import fit_file
+from pipelines.models.fasttext import train_fasttext
 from roots.errors import InputError, SettingsError
 from roots.stage import sha256_of
 
-_LEAST = 50  # documents of each kind: of fewer, a classifier learns the documents by heart
+_LEAST = 50  # documents of each kind: from fewer, a classifier learns the documents by heart
+_LEAST_AREA = 0.6  # under the ROC curve; 0.5 is chance
 
 
 @dataclass(frozen=True)
 class QualityTraining:
-    """All that decides a classifier, but the text."""
+    """Everything that decides a classifier except the text."""
 
     seed: int = 1
     most: int = 200_000  # documents of each kind at most
-    held_out: float = 0.1  # share of the documents that it is measured on, and not trained on
+    held_out: float = 0.1  # share of the documents kept for measuring
     dim: int = 32
     word_ngrams: int = 2
     bucket: int = 200_000
     rare: int = 2  # a word seen fewer times has no vector of its own
     epochs: int = 5
     rate: float = 0.3
-    threads: int = 1  # with more, the same settings make another model each time
+    threads: int = 1  # with more, the same settings do not make the same model
 
     def __post_init__(self) -> None:
         if not 0 < self.held_out < 1 or min(self.most, self.dim, self.epochs, self.threads) < 1:
             raise ValueError("held_out must be between 0 and 1; most, dim, epochs and threads at least 1")
 
 
-def train(
-    good: Sequence[Path], bad: Sequence[Path], target: Path, how: QualityTraining | None = None
-) -> dict[str, Any]:
-    """Train on files of good and of bad text (as `models.bounds` reads them) and write the model, with a card.
+# The JSON file beside a classifier
+QualityCard = TypedDict(
+    "QualityCard",
+    {
+        "sha256": str,
+        "training": dict[str, object],  # the settings
+        "files": dict[str, dict[str, str]],  # "good" or "bad" -> file name -> sha256
+        "documents": dict[str, int],
+        "held out": dict[str, float],
+    },
+)
 
-    The card, the same name with .json, is returned: settings, digests of the files, and how well the model tells
-    documents apart that it was not trained on. As many of both kinds are taken, so that 0.5 is "as likely as not".
-    Raises InputError for too little text, SettingsError where the library that trains is not there.
+
+def train_quality(
+    good: Sequence[Path], bad: Sequence[Path], target: Path, how: QualityTraining | None = None
+) -> QualityCard:
+    """Train on files of good and of bad text (see `models.bounds.read_reference`); write the model and its card.
+
+    The card, the same name with .json, is returned: settings, digests of the files, and how well the model separates
+    documents it was not trained on. Both kinds get the same number of documents, so that 0.5 means "as likely as not".
+    Raises InputError for too little text, SettingsError if floret is not installed.
     """
     how = how or QualityTraining()
     kinds = {GOOD: _documents(good, how), BAD: _documents(bad, how)}
@@ -63,10 +77,11 @@ def train(
     with tempfile.TemporaryDirectory() as folder:
         lines = Path(folder) / "samples.txt"
         lines.write_text("".join(learnt), encoding="utf-8")
-        options = {"dim": how.dim, "bucket": how.bucket, "wordNgrams": how.word_ngrams, "minCount": how.rare,
+        options: dict[str, str | int | float] = {
+                   "dim": how.dim, "bucket": how.bucket, "wordNgrams": how.word_ngrams, "minCount": how.rare,
                    "epoch": how.epochs, "lr": how.rate, "loss": "softmax", "thread": how.threads}  # fmt: skip
-        fit_file(lines, options, target, small=False)
-    card = {
+        train_fasttext(lines, options, target, small=False)
+    card: QualityCard = {
         "sha256": sha256_of(target),
         "training": asdict(how),
         "files": {"good": _digests(good), "bad": _digests(bad)},
@@ -78,7 +93,7 @@ def train(
 
 
 def _documents(paths: Sequence[Path], how: QualityTraining) -> list[str]:
-    """The documents of files, each once, in an order that the seed and their texts alone decide."""
+    """The documents of files, each once, in an order that only the seed and their texts decide."""
     found = {
         hashlib.sha256(text.encode("utf-8", "replace")).digest(): text for p in paths for text in read_reference(p)
     }
@@ -92,7 +107,7 @@ def _digests(paths: Sequence[Path]) -> dict[str, str]:
 
 
 def _measured(kept: dict[str, list[str]], model: str) -> dict[str, float]:
-    """Shares of unseen good and bad documents that are told right at 0.5, and the area under the ROC curve."""
+    """Shares of unseen good and bad documents that are classified right at 0.5, and the area under the ROC curve."""
     good, bad = (qualities(kept[label], quality_model(model)) for label in (GOOD, BAD))
     above = (good[:, None] > bad[None, :]).mean() + 0.5 * (good[:, None] == bad[None, :]).mean()
     return {
@@ -103,14 +118,15 @@ def _measured(kept: dict[str, list[str]], model: str) -> dict[str, float]:
     }
 
 
-def report(card: dict[str, Any]) -> str:
-    """What to say of a trained model."""
+def describe_quality(card: QualityCard) -> str:
+    """A sentence about a trained model's accuracy. Raises SettingsError for a model that separates nothing."""
     held = card["held out"]
-    if held["area under ROC"] < 0.6:
+    if held["area under ROC"] < _LEAST_AREA:
         raise SettingsError(
-            f"the model cannot tell good from bad (area under ROC {held['area under ROC']}): is the text of both kinds?"
+            f"the model cannot separate good from bad (area under ROC {held['area under ROC']}): "
+            "do the files hold text of both kinds?"
         )
     return (
-        f"of {held['documents']} documents it was not trained on: {held['good told right']:.1%} of the good and "
-        f"{held['bad told right']:.1%} of the bad told right, area under ROC {held['area under ROC']:.3f}"
+        f"of {held['documents']} documents it was not trained on, {held['good told right']:.1%} of the good and "
+        f"{held['bad told right']:.1%} of the bad are classified right; area under ROC {held['area under ROC']:.3f}"
     )

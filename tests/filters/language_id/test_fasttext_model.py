@@ -13,7 +13,7 @@ import pytest
 from filters.language_id.fasttext_file import read_model
 from filters.language_id.fasttext_model import HELD, FastTextModel
 from pipelines.model_files import OWN, open_fasttext, wide_path
-from pipelines.models.language_id import fit_file
+from pipelines.models.fasttext import train_fasttext
 from roots.errors import InputError
 
 LINES = [
@@ -99,7 +99,7 @@ def fitted(folder: Path, options: Mapping[str, Any], small: bool) -> Path:
     """Train a model of few lines; `small` needs 256 rows to quantise."""
     samples, path = folder / "samples.txt", folder / ("model.ftz" if small else "model.bin")
     samples.write_text("".join(f"{label} {text}\n" for label, text in sentences(1500)), encoding="utf-8")
-    fit_file(samples, {"bucket": 3000, "epoch": 2, "thread": 1, "minCount": 1, **options}, path, small=small)
+    train_fasttext(samples, {"bucket": 3000, "epoch": 2, "thread": 1, "minCount": 1, **options}, path, small=small)
     return path
 
 

@@ -14,7 +14,7 @@ from filters.signals.quality import CHARACTERS, qualities, quality_line
 from pipelines.cli.main import main
 from pipelines.filter import Measure
 from pipelines.model_files import quality_model, signal_models
-from pipelines.models.quality import QualityTraining, report, train
+from pipelines.models.quality import QualityTraining, describe_quality, train_quality
 from pipelines.settings import FilterSettings
 from roots.errors import InputError, SettingsError
 from roots.stage import settings_of
@@ -70,7 +70,7 @@ def test_the_same_text_in_another_order_gives_the_same_model(trained: Path, tmp_
     folder = trained.parent
     lines = (folder / "good.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "good.jsonl").write_text("".join(reversed(lines)))
-    train([tmp_path / "good.jsonl"], [folder / "bad.jsonl"], tmp_path / "model.bin", SMALL)
+    train_quality([tmp_path / "good.jsonl"], [folder / "bad.jsonl"], tmp_path / "model.bin", SMALL)
     assert (tmp_path / "model.bin").read_bytes() == trained.read_bytes()
 
 
@@ -88,9 +88,9 @@ def test_without_a_model_it_is_null_and_with_one_its_digest_decides(trained: Pat
 def test_too_little_text_and_text_of_one_kind_are_refused(tmp_path: Path) -> None:
     good, few = write(tmp_path / "good.jsonl", GOOD), write(tmp_path / "few.jsonl", BAD, 40)
     with pytest.raises(InputError, match="40 documents are too few"):
-        train([good], [few], tmp_path / "model.bin", SMALL)
-    with pytest.raises(SettingsError, match="cannot tell"):
-        report(train([good], [good], tmp_path / "model.bin", SMALL))
+        train_quality([good], [few], tmp_path / "model.bin", SMALL)
+    with pytest.raises(SettingsError, match="cannot separate"):
+        describe_quality(train_quality([good], [good], tmp_path / "model.bin", SMALL))
 
 
 def test_a_text_is_read_the_same_in_training_and_after() -> None:

@@ -6,15 +6,17 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from click.testing import CliRunner
 
 from filters.language_id import samples as lid_samples
 from filters.language_id.arbiter import FEATURES, Arbiter, learn, with_doubt
 from filters.language_id.samples import Roughness, Source, cut, normal, roughen, samples, without_marks
 from filters.language_id.scripts import identify
+from pipelines.cli.main import main
 from pipelines.model_files import OWN, WIDE, load_model
-from pipelines.models.language_id import Inputs, Training, _strange, choose, split, train
-from pipelines.models.language_id_eval import evaluate, measure
-from pipelines.models.language_id_text import read_declarations, read_folder, wanted_labels
+from pipelines.models.language_id import Training, leave_out_strange, split_held_out, train_language_id
+from pipelines.models.language_id_eval import evaluate_folder, measure_identification
+from pipelines.models.language_id_text import read_folder, read_folders, wanted_labels
 from roots.errors import InputError
 from tests.support.paths import ROOT
 
@@ -83,12 +85,12 @@ def test_the_shipped_model_is_the_one_of_its_card() -> None:
 
 @pytest.mark.skipif(not FLORES.is_dir(), reason=f"FLORES is not there: {FLORES}")
 def test_flores() -> None:
-    """Every tenth sentence of issue 3's proof; tests/benchmarks/lid.py has them all."""
+    """Every tenth sentence; tests/benchmarks/lid has them all."""
     texts = {
         label: [Source(found.name, found.licence, found.documents[500::10]) for found in sources]
         for label, sources in read_folder(FLORES).items()
     }
-    report = measure(texts, load_model())
+    report = measure_identification(texts, load_model())
     assert len(report.wanted) == 44  # the two forms of Chinese as one, Twi and Akan as one
     assert report.macro_f1 >= 0.98
     assert min(score.f1 for score in report.wanted) >= 0.88  # 0.90 on all: 50 sentences a language are few
@@ -169,35 +171,28 @@ def write_texts(folder: Path) -> None:
     (folder / "hun.txt").write_text("\n".join(["egy kettő három négy öt hat hét nyolc"] * 40), encoding="utf-8")
 
 
-def test_train_and_evaluate(tmp_path: Path) -> None:
+def test_the_same_text_and_settings_make_the_same_model_and_card(tmp_path: Path) -> None:
     pytest.importorskip("floret")
     write_texts(tmp_path / "text")
-    small = Training(
-        count=60, other_count=20, bucket=2000, rare=5, epochs=15, examples=10, other_examples=5, favoured=()
-    )
-    inputs = Inputs((tmp_path / "text",))
-    card = train(inputs, tmp_path / "one.ftz", small)
-    assert train(inputs, tmp_path / "two.ftz", small) == card
+    values = {"count": 60, "other_count": 20, "bucket": 2000, "rare": 5, "epochs": 15, "examples": 10}
+    options = [f"--set=lid.{name}={value}" for name, value in values.items()]
+    command = ["lid", "train", "--text", str(tmp_path / "text"), "--to", str(tmp_path / "one.ftz"), *options]
+    done = CliRunner().invoke(main, command, catch_exceptions=False)
+    card = json.loads((tmp_path / "one.json").read_text("utf-8"))
+    assert card["sha256"] in done.output
+    small = Training(**values)
+    texts = read_folders([tmp_path / "text"])
+    train_language_id(dict(reversed(texts.items())), tmp_path / "two.ftz", small)
+    assert (tmp_path / "two.json").read_bytes() == (tmp_path / "one.json").read_bytes()
     assert (tmp_path / "one.ftz").read_bytes() == (tmp_path / "two.ftz").read_bytes()
-    assert json.loads((tmp_path / "one.json").read_text("utf-8"))["sha256"] == card["sha256"]
-    report = evaluate(tmp_path / "text", str(tmp_path / "one.ftz"))  # the model alone, by path
+    report = evaluate_folder(tmp_path / "text", str(tmp_path / "one.ftz"))  # the model alone, by path
     assert sum(score.recall > 0.9 for score in report.wanted) >= 40
-    (tmp_path / "text" / "fr.txt").unlink()
+    del texts["fra_Latn"]
     with pytest.raises(InputError, match="no text of fra_Latn"):
-        train(inputs, tmp_path / "three.ftz", small)
+        train_language_id(texts, tmp_path / "three.ftz", small)
 
 
-def test_restricted_text_is_a_last_resort() -> None:
-    much, little, shut = (Source(name, "x", ("a" * size,)) for name, size in (("m", 900), ("l", 10), ("r", 900)))
-    chosen = choose(
-        {"fra_Latn": [much], "bam_Latn": [little]},
-        {"fra_Latn": [shut], "bam_Latn": [shut], "fon_Latn": [shut]},
-        Training(enough=100),
-    )
-    assert chosen == {"bam_Latn": [little, shut], "fon_Latn": [shut], "fra_Latn": [much]}
-
-
-def test_a_neighbour_in_new_matter_makes_the_arbiter_doubt_as_far_as_its_own_texts_allow() -> None:
+def test_a_neighbour_in_new_topics_makes_the_arbiter_doubt_as_far_as_its_own_texts_allow() -> None:
     def example(own: float, truth: str) -> tuple[list[tuple[str, float]], list[tuple[str, float]], str]:
         return [("a", own), ("x", 1 - own)], [], truth
 
@@ -218,7 +213,7 @@ def test_a_round_leaves_strange_sources_out_but_never_all_a_language_has() -> No
     one, two, three = (Source(name, "x", ("a",)) for name in ("one", "two", "three"))
     texts = {"bho_Deva": [one, two], "zsm_Latn": [two], "fra_Latn": [two, three]}
     settings = Training(strange=(("bho_Deva", "two"), ("zsm_Latn", "two"), ("mag_Deva", "two")))
-    left_out, without = _strange(texts, texts, settings)
+    left_out, without = leave_out_strange(texts, texts, settings)
     assert left_out == {"bho_Deva": [two]}
     assert without == {"bho_Deva": [one], "zsm_Latn": [two], "fra_Latn": [two, three]}
 
@@ -226,29 +221,12 @@ def test_a_round_leaves_strange_sources_out_but_never_all_a_language_has() -> No
 def test_held_out_text_is_not_learnt() -> None:
     many = Source("many", "x", tuple(f"text {number}" for number in range(100)))
     single = Source("single", "x", ("".join(chr(97 + number % 26) for number in range(2000)),))
-    learnt, kept = split([many, single], 20)
+    learnt, kept = split_held_out([many, single], 20)
     assert len(kept[0].documents) == 5
     assert not set(learnt[0].documents) & set(kept[0].documents)
     assert len(learnt[0].documents) + len(kept[0].documents) == 100
     assert learnt[1].chars + kept[1].chars == 2000
     assert kept[1].chars == pytest.approx(100, abs=2)
-
-
-def test_declarations(tmp_path: Path) -> None:
-    page = '<html data-code="{0}" data-iso6393="{1}"><body><h1>T</h1><p>{2}</p></body></html>'
-    for name, code, text in (
-        ("hun", "hun", "szabadság &amp; jog " * 80),
-        ("013", "und", "nothing " * 200),
-        ("vie_han", "vie", "越南" * 600),
-        ("067", "fra", "patois " * 200),
-        ("tiny", "pol", "short"),
-    ):
-        (tmp_path / f"{name}.html").write_text(page.format(name, code, text), encoding="utf-8")
-    found = read_declarations(tmp_path)
-    assert list(found) == ["hun_Latn"]
-    assert "&" in found["hun_Latn"][0].documents[0]
-    with pytest.raises(InputError, match="no declaration"):
-        read_declarations(tmp_path / "absent")
 
 
 def test_a_folder_without_text_is_refused(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipelines.cli.main import main
-from pipelines.models.perplexity import ModelTraining, train
+from pipelines.models.perplexity import ModelTraining, train_perplexity
 from roots.errors import InputError, SettingsError
 from tests.filters.signals.test_perplexity import ARPA
 
@@ -62,19 +62,19 @@ def test_where_the_tool_is_not_there_it_says_how_to_get_it(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SettingsError, match="lmplz on the PATH"):
-        train([texts], tmp_path / "model")
+        train_perplexity([texts], tmp_path / "model")
 
 
 def test_a_tool_that_fails_is_told(tools: Path, texts: Path, tmp_path: Path) -> None:
     (tools / "lmplz").write_text("#!/bin/sh\necho 'no room' >&2\nexit 3\n")
     with pytest.raises(InputError, match="lmplz failed with code 3: no room"):
-        train([texts], tmp_path / "model")
+        train_perplexity([texts], tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
 
 def test_no_text_and_odd_settings_are_refused(tools: Path, tmp_path: Path) -> None:
     (tmp_path / "one.txt").write_text("one document")
     with pytest.raises(InputError, match="no text"):
-        train([tmp_path / "one.txt"], tmp_path / "model")
+        train_perplexity([tmp_path / "one.txt"], tmp_path / "model")
     with pytest.raises(ValueError, match="order"):
         ModelTraining(order=9)

@@ -1,11 +1,12 @@
-"""How well and how fast languages are told, by the default pair and by lid.176 alone: all tables by one command.
+"""How well and how fast languages are identified, by the default pair and by lid.176 alone: all tables.
 
     python -m tests.benchmarks.lid --data ../shared/data
     python -m tests.benchmarks.lid --part sentences --folder MORE_TEXT
 
 Parts: `sentences` (FLORES-200 dev, or any folder that `roots lid eval` reads), `lengths` (the same, cut short), `pages`
-(main text and quick text of the shared archives against the language their manifests say), `speed`, `library` (our
-reader of fastText models beside the library fasttext-predict, on both models, line by line and eight lines at once).
+(main text and quick text of the shared archives against the language in their manifests), `speed`, `library` (our
+reader of fastText models beside the library fasttext-predict, on both models, one line and eight lines at once).
+`python -m tests.benchmarks.lid.roots46` makes the model that the package carries.
 """
 
 import argparse
@@ -22,25 +23,26 @@ from typing import TypeVar
 import fasttext
 
 from filters.language_id.identify import gate, label_of
+from filters.language_id.samples import Source
 from filters.language_id.scripts import identify
 from pipelines.extract import Extract
 from pipelines.model_files import OWN, WIDE, load_model, open_fasttext, wide_path
-from pipelines.models.language_id_eval import Report, measure, one_of
-from pipelines.models.language_id_text import Texts, read_folder, wanted_labels
+from pipelines.models.language_id_eval import IdentificationReport, language_of, measure_identification
+from pipelines.models.language_id_text import TextsByLabel, read_folder, wanted_labels
 from tests.benchmarks.gate_recall import ARCHIVES, read_pages
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
-TAUGHT = {"tum_Latn": 500, "aka_Latn": 500}  # sentences of FLORES dev that the model learnt from: not asked
+DATA = Path(__file__).parents[4] / "shared" / "data"
+TAUGHT = {"tum_Latn": 500, "aka_Latn": 500}  # sentences of FLORES dev that the model learnt from, so they are not asked
 SPEED_GOAL = 10_000  # texts of 500 characters a second
 MODELS = {"pair": "", WIDE: WIDE}
 
 
 def sentences(folder: Path, is_flores: bool) -> list[str]:
-    """Print the tables of a folder of sentences; gives what misses the goal."""
+    """Print the tables of a folder of sentences; returns what misses a goal."""
     texts = read_folder(folder)
     if is_flores:
         texts = {label: _without(label, texts) for label in texts}
-    reports = {name: measure(texts, load_model(model)) for name, model in MODELS.items()}
+    reports = {name: measure_identification(texts, load_model(model)) for name, model in MODELS.items()}
     ours, wide = reports["pair"], {score.language: score for score in reports[WIDE].wanted}
     print("| language | texts | F1 | recall | precision | score >= 0.5 | median score | lid.176 F1 | taken for |")
     print("|---" * 9 + "|")
@@ -62,18 +64,18 @@ def sentences(folder: Path, is_flores: bool) -> list[str]:
     return _missed(ours) if is_flores else []
 
 
-def _without(label: str, texts: Texts) -> list:  # type: ignore[type-arg]
+def _without(label: str, texts: TextsByLabel) -> list[Source]:
     return [replace(found, documents=found.documents[TAUGHT.get(label, 0) :]) for found in texts[label]]
 
 
-def _missed(report: Report) -> list[str]:
+def _missed(report: IdentificationReport) -> list[str]:
     missed = [f"macro F1 {report.macro_f1:.4f}"] if report.macro_f1 < 0.98 else []
     missed += [f"F1 of {score.language} {score.f1:.3f}" for score in report.wanted if score.f1 < 0.9]
     return missed + ([f"{report.taken_in_all:.3f} of other languages taken"] if report.taken_in_all > 0.02 else [])
 
 
 def lengths(folder: Path) -> list[str]:
-    """Print how well texts are told that are cut short."""
+    """Print how well short cuts of texts are identified."""
     texts = read_folder(folder)
     print("| characters | macro F1 | score >= 0.5 | others taken |")
     print("|---" * 4 + "|")
@@ -82,14 +84,14 @@ def lengths(folder: Path) -> list[str]:
             label: [replace(found, documents=tuple(text[:size] for text in found.documents[500:700])) for found in kept]
             for label, kept in texts.items()
         }
-        report = measure(cut, load_model())
+        report = measure_identification(cut, load_model())
         passing = sum(score.passing for score in report.wanted) / len(report.wanted)
         print(f"| {size} | {report.macro_f1:.3f} | {passing:.3f} | {report.taken_in_all:.3f} |")
     return []
 
 
 def pages(data: Path) -> list[str]:
-    """Print, by language, how pages of known language are told by their main text, and by the gate."""
+    """Print, by language, how pages of known language are identified by their main text and by the gate."""
     rows: dict[str, Counter[str]] = defaultdict(Counter)
     known, wanted = load_model().labels, wanted_labels()
     for name, made in ARCHIVES.items():
@@ -100,10 +102,10 @@ def pages(data: Path) -> list[str]:
             code = said.get(page.url)
             if code is None or not page.language:
                 continue
-            language = one_of(wanted.get(code) or label_of(code))
+            language = language_of(wanted.get(code) or label_of(code))
             rows[language]["pages"] += 1
             rows[language]["made"] += made
-            right = one_of(page.language) == language
+            right = language_of(page.language) == language
             rows[language]["right"] += right
             rows[language]["sure"] += right and page.score >= 0.5
             rows[language]["gate"] += gate([page.quick], language, Extract.gate_score, known)[0]
@@ -116,7 +118,7 @@ def pages(data: Path) -> list[str]:
 
 
 def speed(folder: Path) -> list[str]:
-    """Print how many texts of 500 characters are told a CPU second: the best round, as others use the machine."""
+    """Print how many texts of 500 characters are identified per CPU second, in the best round."""
     texts = [" ".join(kept[0].documents)[:25_000] for kept in read_folder(folder).values()]
     lines = [text[at : at + 500] for text in texts for at in range(0, 3000, 500)]
     rate = 0.0
@@ -129,7 +131,7 @@ def speed(folder: Path) -> list[str]:
 
 
 def library(folder: Path) -> list[str]:
-    """Print the time a line takes our reader and fastText's library, in turn, and how far their chances are apart."""
+    """Print the time per line of our reader and of fastText's library, in turn, and how far their scores differ."""
     texts = [" ".join(" ".join(kept[0].documents)[:25_000].split()) for kept in read_folder(folder).values()]
     missed = []
     print("| model | characters | library us | ours us | times | eight at once us | times | largest difference |")
@@ -178,7 +180,7 @@ def main() -> None:
     options = parser.parse_args()
     flores = options.data / "lid_eval" / "flores200_dev"
     if not (options.folder or flores).is_dir():
-        sys.exit(f"nothing to measure: {options.folder or flores} is not there")
+        sys.exit(f"nothing to measure: there is no {options.folder or flores}")
     parts: dict[str, Callable[[], list[str]]] = {
         "sentences": lambda: sentences(options.folder or flores, options.folder is None),
         "lengths": lambda: lengths(options.folder or flores),
