@@ -8,6 +8,7 @@
     ├── NotReady          a step needs shards that other ranks have still to make             (exit code 3)
     ├── GuardError        the guarded process cannot start, or is killed from outside again and again
     ├── MissingRange      a server has no such file, or no such range in it
+    ├── LossError         sources lost more documents to dedup than its alarm allows
     ├── PublishError      a release must not be published as it is
     ├── PushError         the Hub refused a release, or does not have what was sent
     ├── TakedownError     a takedown did not remove all it should
@@ -102,6 +103,10 @@ class GuardError(RootsError):
 
 class MissingRange(RootsError):  # noqa: N818 - a state, not a fault: a caller may go on without it
     """A file is not there, or is shorter than the range asked for. Asking again would not help."""
+
+
+class LossError(RootsError):
+    """Sources lost a larger share of their documents than `dedup.alarm` allows."""
 
 
 class PublishError(RootsError):

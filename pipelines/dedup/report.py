@@ -13,15 +13,11 @@ from pipelines.dedup.scratch import Scratch
 from pipelines.dedup.settings import Dedup
 from pipelines.dedup.steps import Places, Steps
 from roots import shards
-from roots.errors import RootsError
+from roots.errors import LossError
 from roots.stage import Manifest
 
 _AUDITED = 10_000  # compared with the looked up; at 35,000 documents this is a fifth of the whole job's time
 _LEAST = 100  # documents of a source that an alarm may be about
-
-
-class LossError(RootsError):
-    """Sources lost a larger share of their documents than `dedup.alarm` allows."""
 
 
 class Evidence(NamedTuple):

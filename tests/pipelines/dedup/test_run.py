@@ -40,11 +40,10 @@ from pipelines.dedup import (
 from pipelines.dedup import (
     space as dedup_space,
 )
-from pipelines.dedup.report import LossError
 from pipelines.dedup.run import Dedup, run_dedup
 from pipelines.dedup.settings import parse_bytes
 from roots import shards
-from roots.errors import SettingsError, ShardError, StageFailed
+from roots.errors import LossError, SettingsError, ShardError, StageFailed
 from roots.executors import Local, Serial
 from roots.schema import DEDUP
 from roots.settings import build

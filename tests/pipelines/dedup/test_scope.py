@@ -14,7 +14,6 @@ from click.testing import CliRunner
 from pipelines import pipeline
 from pipelines import work as folders
 from pipelines.cli.main import main
-from pipelines.dedup.report import LossError
 from pipelines.dedup.run import Dedup, run_dedup
 from pipelines.dedup.sources import Sources
 from pipelines.jobs import plan_jobs
@@ -24,7 +23,7 @@ from pipelines.publishing.takedown_plan import promoted_rows
 from pipelines.verify import verify
 from pipelines.why import explain
 from roots import shards
-from roots.errors import SettingsError
+from roots.errors import LossError, SettingsError
 from roots.executors import Serial
 from roots.schema import EXTRACT, INDEX, VERDICT
 from roots.settings import build
