@@ -16,9 +16,10 @@ from filters.signals.rules import Rule, judge, rules_of
 from pipelines.model_files import signal_models
 from roots import schema
 from roots.errors import SettingsError
+from roots.identity import sha256_of
 from roots.settings import ASIDE, as_values, read_toml
 from roots.shards import read_kept
-from roots.stage import Stage, sha256_of
+from roots.stage import Stage
 
 _MEASURED = pa.schema(
     [schema.ID, *(pa.field(name, kind.type) for name, kind in MEASURES.items()), schema.DROP],

@@ -27,7 +27,8 @@ from pipelines.shard import run_shard
 from pipelines.stages import STAGES, Reads, chain_stages, load
 from roots import shards, storage
 from roots.executors import Executor
-from roots.stage import ALONE, Manifest, Progress, Share, read_manifest, run, sha256_of, tasks_of
+from roots.identity import sha256_of
+from roots.stage import ALONE, Manifest, Progress, Share, read_manifest, run, tasks_of
 
 __all__ = ["find_code", "preview", "run_stages", "status"]
 

@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 
 from roots import shards
 from roots.errors import InputError, ShardError
+from roots.identity import sha256_of
 from roots.schema import DOCUMENT, ID
-from roots.stage import sha256_of
 
 GROUP_BYTES = 64 << 20  # of text in a row group: a reader that streams holds one
 _GROUP_ROWS = 10_000

@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -25,7 +24,7 @@ from roots import shards, storage
 from roots.atomic import making
 from roots.errors import InputError, NotReady, SettingsError, ShardError, StageFailed
 from roots.executors import Executor, Needs, Threads
-from roots.identity import sha256_of_folder
+from roots.identity import Identities
 from roots.settings import as_values
 from roots.shards import Receipt
 
@@ -52,10 +51,6 @@ class Stage(Protocol):
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Make the rows of the shard `name` from its sources."""
         ...
-
-
-SMALL_BYTES = 16 << 20  # a file up to this is digested at once where it is named: sending it away takes as long
-_DIGEST_BYTES = 256 << 20  # what digesting another takes, all of a worker
 
 
 @dataclass(frozen=True)
@@ -174,96 +169,6 @@ def fingerprint(stage: Stage, name: str, identities: Sequence[str]) -> str:
     values = [stage.name, stage.version, settings_of(stage), name, list(identities)]
     text = json.dumps(values, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def sha256_of(path: Path) -> str:
-    """sha256 of a file's bytes, in hexadecimal. Raises InputError for what cannot be read as a file."""
-    try:
-        with storage.open_binary(path) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type] # a reader of either kind
-    except FileNotFoundError:
-        raise InputError(f"no file {path}") from None
-    except IsADirectoryError:
-        raise InputError(f"{path} is a folder: name files, or quote a pattern such as '{path}/*.warc.gz'") from None
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
-
-
-class Identities:
-    """The content digests of sources: a shard's from its receipt, a raw file's computed once and remembered.
-
-    What is remembered is tied to size and modification time, and kept in `memory`, a small JSON file. What other ranks
-    remember beside it is known too, and what was remembered beside the shards that a shard is made from: index digests
-    an archive, extract does not.
-    """
-
-    def __init__(self, memory: Path) -> None:
-        self._memory = memory
-        self._known: dict[str, list[Any]] = {}
-        self._asked: dict[Path, str] = {}
-        self.raw: dict[str, str] = {}
-        self._recall(memory.parent)
-
-    def _recall(self, folder: Path) -> None:
-        for path in sorted(folder.glob(".inputs*.json")):
-            with suppress(ValueError, FileNotFoundError):  # it is only a memory: digests are computed again
-                self._known |= json.loads(storage.read_text(path))
-
-    def of(self, path: Path) -> str:
-        """Digest of what `path` holds."""
-        if path in self._asked:
-            return self._asked[path]
-        receipt = shards.read_receipt(path) if path.suffix in shards.SUFFIXES else None
-        if receipt is not None:
-            return receipt.digest
-        if storage.is_remote(path):  # an archive is not read for its name; a manifest is small
-            self.raw[path.name] = sha256_of(path) if path.suffix == ".json" else storage.identity(path)
-            return self.raw[path.name]
-        if path.is_dir():  # a source tree; its own time says nothing of the files in it
-            self.raw[path.name] = sha256_of_folder(path)
-            return self.raw[path.name]
-        key, stamp = self._stamp(path)
-        if key not in self._known or self._known[key][:2] != stamp:
-            self._known[key] = [*stamp, sha256_of(path)]
-        self.raw[path.name] = str(self._known[key][2])
-        return self.raw[path.name]
-
-    def know(self, paths: Iterable[Path], executor: Executor) -> None:
-        """Digest the raw files among these that are not known yet: small ones here, large ones by the executor.
-
-        All of them here take 14 hours of a snapshot of Common Crawl: see tests/benchmarks/simulation.py. At a URL a
-        store is asked for each, shards too: 90,000 answers of 20 ms are half an hour, 32 at a time one minute.
-        Raises InputError for a file that cannot be read.
-        """
-        every = set(paths)
-        far = [path for path in every if storage.is_remote(path)]
-        self._asked = dict(zip(far, storage.at_once(self.of, far), strict=True))
-        near = sorted(path for path in every if not storage.is_remote(path))
-        stamps = {path: self._stamp(path) for path in near if path.suffix not in shards.SUFFIXES and path.is_file()}
-        if self._unknown(stamps):
-            for folder in sorted({path.parent for path in every if path.suffix in shards.SUFFIXES}):
-                self._recall(folder)
-        new = self._unknown(stamps)
-        large = [path for path in new if stamps[path][1][0] > SMALL_BYTES]
-        small = [path for path in new if stamps[path][1][0] <= SMALL_BYTES]
-        needs = Needs("digest", memory=_DIGEST_BYTES)
-        for path, digest in chain(Threads().map(sha256_of, small), executor.map(sha256_of, large, needs)):
-            if isinstance(digest, Exception):
-                raise digest
-            key, stamp = stamps[path]
-            self._known[key] = [*stamp, digest]
-
-    def _unknown(self, stamps: Mapping[Path, tuple[str, list[int]]]) -> list[Path]:
-        return [path for path, (key, stamp) in stamps.items() if self._known.get(key, [])[:2] != stamp]
-
-    @staticmethod
-    def _stamp(path: Path) -> tuple[str, list[int]]:
-        stamp = [path.stat().st_size, path.stat().st_mtime_ns] if path.exists() else []
-        return str(path.resolve()), stamp
-
-    def save(self) -> None:
-        """Write the memory."""
-        shards.write_text(self._memory, json.dumps(self._known, indent=1, sort_keys=True))
 
 
 def read_manifest(target: Path) -> dict[str, Any]:

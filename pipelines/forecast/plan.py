@@ -21,7 +21,8 @@ from pipelines.forecast.costs import LEAST_PIECES, NOTHING, Cost, Interval, Mete
 from pipelines.forecast.pieces import Piece, draw_pieces
 from pipelines.jobs import plan_jobs
 from pipelines.stages import STAGES
-from roots.stage import Manifest, sha256_of
+from roots.identity import sha256_of
+from roots.stage import Manifest
 
 _GROWTH = 1.5  # times the cost of a document, for ten times the documents: the bound of tests/benchmarks/dedup_scale.py
 _ALONE = ("dedup.groups",)  # sub-steps of dedup that are one task, where its memory holds something of each document

@@ -16,7 +16,7 @@ from filters.signals.perplexity import normalise, perplexities
 from pipelines.model_files import perplexity_model, piece_cutter
 from pipelines.models.bounds import read_reference
 from roots.errors import InputError, SettingsError
-from roots.stage import sha256_of
+from roots.identity import sha256_of
 
 _TRAINER, _PACKER = "lmplz", "build_binary"
 INSTALL_HINT = (

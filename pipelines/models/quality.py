@@ -14,7 +14,7 @@ from pipelines.model_files import quality_model
 from pipelines.models.bounds import read_reference
 from pipelines.models.fasttext import train_fasttext
 from roots.errors import InputError, SettingsError
-from roots.stage import sha256_of
+from roots.identity import sha256_of
 
 _LEAST = 50  # documents of each kind: from fewer, a classifier learns the documents by heart
 _LEAST_AREA = 0.6  # under the ROC curve; 0.5 is chance

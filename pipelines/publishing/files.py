@@ -20,9 +20,10 @@ from pipelines import work as folders
 from pipelines.catalogue import Catalogue, Rights, Source, refusal
 from roots import shards
 from roots.executors import Executor
+from roots.identity import sha256_of
 from roots.schema import DROP, ID
 from roots.settings import ASIDE
-from roots.stage import Plan, Progress, Stage, outcomes, run, sha256_of
+from roots.stage import Plan, Progress, Stage, outcomes, run
 
 R = TypeVar("R")
 

@@ -29,8 +29,9 @@ from pipelines.work import find_archives
 from roots import shards, storage
 from roots.errors import InputError, RebuildError
 from roots.executors import Executor
+from roots.identity import sha256_of
 from roots.settings import build
-from roots.stage import Progress, sha256_of
+from roots.stage import Progress
 
 _POINTERS = pa.schema(
     [*(each for each in release.RELEASED if each.name != "text"), pa.field("text_sha256", pa.string())]

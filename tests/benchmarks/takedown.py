@@ -23,7 +23,7 @@ from pipelines.publishing.card import write_card
 from pipelines.publishing.takedown import Takedown, takedown
 from pipelines.publishing.takedown_plan import Requests, plain_url
 from roots.executors import make_executor
-from roots.stage import sha256_of
+from roots.identity import sha256_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data" / "text_open"

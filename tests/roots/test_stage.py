@@ -1,6 +1,5 @@
 """Stages: only what is missing is made, a change by value is seen, what failed is named."""
 
-import hashlib
 import json
 import os
 import signal
@@ -12,8 +11,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pytest
 
-from roots import shards
-from roots import stage as stage_module
+from roots import identity, shards
 from roots.errors import InputError, SettingsError, StageFailed
 from roots.executors import EXECUTORS, Executor, Local, Serial, make_executor
 from roots.settings import ASIDE
@@ -182,19 +180,6 @@ def test_a_manifest_is_a_value() -> None:
     assert replace(empty, made=3).as_values() == empty.as_values()
 
 
-def test_raw_inputs_are_digested_together_and_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths = [tmp_path / f"{number}.warc" for number in range(5)]
-    for path in paths:
-        path.write_text(path.name)
-    known = stage_module.Identities(tmp_path / ".inputs.json")
-    known.know([*paths, *paths, tmp_path / "none.warc", tmp_path], Serial())
-    monkeypatch.setattr(stage_module, "sha256_of", lambda path: "digested again")
-    wanted = [hashlib.sha256(path.name.encode()).hexdigest() for path in paths]
-    assert [known.of(path) for path in paths] == wanted
-    paths[0].write_text("changed")
-    assert known.of(paths[0]) == "digested again"
-
-
 @dataclass(frozen=True)
 class Beside(Upper):
     """Made from a shard, and from the archive that the shard was made from."""
@@ -220,7 +205,7 @@ class Noting(Serial):
 def test_a_large_archive_is_digested_once_for_all_stages_and_by_the_executor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage_module, "SMALL_BYTES", 3)
+    monkeypatch.setattr(identity, "SMALL_BYTES", 3)
     monkeypatch.setattr(Noting, "asked", [])
     large, small = tmp_path / "large.txt", tmp_path / "small.txt"
     large.write_text("abcd")
@@ -238,7 +223,7 @@ def test_a_large_archive_is_digested_once_for_all_stages_and_by_the_executor(
         raise InputError(f"cannot read {path}")
 
     large.write_text("once more")
-    monkeypatch.setattr(stage_module, "sha256_of", refuse)
+    monkeypatch.setattr(identity, "sha256_of", refuse)
     with pytest.raises(InputError, match="cannot read"):
         run(Cut(), {"c.parquet": [large]}, tmp_path / "cut", Noting())
 

@@ -21,8 +21,8 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from roots.errors import InputError, ShardError
+from roots.identity import sha256_of
 from roots.shards import publish, temporary_name, write_text
-from roots.stage import sha256_of
 from trainer import corpus
 from trainer.tokenizer.dropout import DropoutEncoder
 from trainer.tokenizer.files import END_ID, padded_rows, tokenizer_digest

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from roots.errors import InputError, ShardError
-from roots.stage import sha256_of
+from roots.identity import sha256_of
 from trainer.model import attention
 from trainer.model.decoder import AlibiLM, empty_model
 from trainer.model.shapes import Shape
