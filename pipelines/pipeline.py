@@ -7,9 +7,8 @@ configuration (`--config`, `--set stage.key=value`); everything else about a lan
 """
 
 import json
-import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from itertools import pairwise
@@ -30,7 +29,7 @@ from roots.executors import Executor
 from roots.identity import sha256_of
 from roots.stage import ALONE, Manifest, Progress, Share, read_manifest, run, tasks_of
 
-__all__ = ["find_code", "preview", "run_stages", "status"]
+__all__ = ["find_code", "preview", "run_stages"]
 
 
 def in_order(jobs: Sequence[Job], stages: Sequence[str]) -> Iterator[tuple[Job, Sequence[str]]]:
@@ -127,43 +126,6 @@ def preview(jobs: Sequence[Job], stages: Sequence[str]) -> Iterator[str]:
                 missing, made = tasks_of(job.stage(name), job.plan(name), job.folder(name))[:2]
                 yield f"  {name:<8} {len(made)} of {len(job.archives)} shards done, {len(missing)} to make"
                 waiting = name if missing else ""
-
-
-def status(work: Path, every: bool = False) -> Iterator[str]:
-    """Say how far every language of a work folder is: shards, documents in and kept, stage by stage.
-
-    Of the shards that are missing the first three are named, or `every` one, each on a line of its own.
-    """
-    archives = folders.known_inputs(work)
-    yield f"{work}: {len(archives)} archives"
-    for name in (name for name in chain_stages() if STAGES[name].shared):
-        yield from _progress_of(work, "", name, archives, every)
-    for code in folders.languages(work):
-        yield f"{code}:"
-        for name in (name for name in chain_stages() if not STAGES[name].shared):
-            yield from _progress_of(work, code, name, archives, every)
-        target = folders.folder(work, code, "shard")
-        finals = [shards.read_receipt(path) for path in sorted(target.glob("*/*.arrow"))]
-        kept = sum(receipt.kept for receipt in finals if receipt)
-        yield f"  {'shard':<8} {len(finals)} shards, {kept:,} documents" if finals else f"  {'shard':<8} not made yet"
-
-
-def _progress_of(work: Path, code: str, stage: str, archives: Mapping[str, Path], every: bool) -> Iterator[str]:
-    receipts = {name: shards.read_receipt(folders.folder(work, code, stage) / name) for name in archives}
-    done = [receipt for receipt in receipts.values() if receipt]
-    missing = [name for name, receipt in receipts.items() if receipt is None]
-    line = f"  {stage:<8} {len(done)} of {len(archives)} shards, {sum(r.rows for r in done):,} documents in, "
-    line += f"{sum(r.kept for r in done):,} kept"
-    if every:
-        yield line
-        yield from (f"    missing: {name}" for name in missing)
-    else:
-        yield line + (f"; missing: {', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''}" if missing else "")
-
-
-def default_workers() -> int:
-    """One worker for each core this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _write_manifest(job: Job) -> None:

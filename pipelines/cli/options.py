@@ -10,11 +10,10 @@ from typing import Any, TypeVar
 
 import click
 
-from pipelines import pipeline
 from pipelines.watching.progress import EventLog, StageProgress
 from roots.absent import without_pandas
 from roots.errors import RootsError, SettingsError, StageFailed, unknown_name
-from roots.executors import EXECUTORS, Executor, make_executor
+from roots.executors import EXECUTORS, Executor, default_workers, make_executor
 from roots.process import collect_seldom, return_arrays
 from roots.settings import build, parse_pairs, read_toml
 from roots.storage import is_remote, path_of
@@ -161,7 +160,7 @@ def executor_of(executor: str, workers: int | None, address: str = "") -> Execut
     collect_seldom()
     return_arrays()
     without_pandas()
-    return make_executor(executor, workers if workers is not None else pipeline.default_workers(), PRELOAD, address)
+    return make_executor(executor, workers if workers is not None else default_workers(), PRELOAD, address)
 
 
 @contextmanager

@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
-from pipelines import pipeline
 from pipelines.cli.options import INPUT, LANGUAGE, WORK, errors_are_lines, read_settings, settings_options, split_codes
 from pipelines.forecast import plan as planning
 from pipelines.forecast import report as planning_report
 from pipelines.watching import status as watching
 from pipelines.work import find_archives
 from roots.errors import SettingsError
+from roots.executors import default_workers
 from roots.settings import build
 from roots.shards import write_text
 
@@ -44,15 +44,11 @@ def status(work: Path, missing: bool, watch: bool, every: float, log: Path | Non
     """
     if every <= 0:
         raise SettingsError(f"--every {every:g}: at least a moment is needed")
-    if not (watch or log or prometheus):
-        for line in pipeline.status(work, missing):
-            click.echo(line)
-        return
-    if missing:
-        raise SettingsError("--missing does not go with --watch, --log or --prometheus")
+    if missing and watch:
+        raise SettingsError("--missing prints too much for --watch")
     clear = "\x1b[H\x1b[J" if watch and sys.stdout.isatty() else ""
     for states, now in watching.watch(work, every if watch else None, log, prometheus):
-        click.echo(clear + "\n".join(watching.screen(work, states, now)))
+        click.echo(clear + "\n".join(watching.screen(work, states, now, missing)))
 
 
 @click.command()
@@ -80,7 +76,7 @@ def plan(inputs: Sequence[str], codes: Sequence[str], workers: str, target: Path
     given = {key: options[key] for key in ("archives", "archive_bytes") if options[key]}
     settings = build(planning.Plan, {**values.pop("plan", {}), **given}, "plan")
     counts = [int(word) for word in workers.split(",") if word.strip().isdigit()]
-    cores = options["node_cores"] or pipeline.default_workers()
+    cores = options["node_cores"] or default_workers()
     if not counts or min(counts) < 1 or cores < 1:
         raise SettingsError(f"--workers {workers}: write numbers such as 1,10,100; --node-cores is at least 1")
     with tempfile.TemporaryDirectory(prefix="roots-plan-") as scratch:

@@ -1,31 +1,31 @@
-"""How far a run is, seen from anywhere that sees its folder: receipts and names of files, nothing else.
+"""How far a run is, read from its folder alone, by any machine that sees it.
 
-Nobody is asked: the machines that work need not be reachable, nor run. A shard that has a receipt is done; when it came
-is the time of its file; a hidden temporary file is a shard in the making, and its name says on which machine; a note of
-failure (roots.stage.failure_note) says why one could not be made.
+A shard with a receipt is done, and the time of its file says when it was made. The name of a hidden temporary file says
+which machine is making a shard. A note (roots.stage.failure_note) says why a shard could not be made.
 """
 
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from filters.text.passages import for_terminal
 from pipelines import work as folders
-from pipelines.stages import STAGES, chain_stages
+from pipelines.stages import STAGES, Reads, StageInfo
 from pipelines.watching.progress import append_line, clock
 from roots import shards
 from roots.errors import InputError
 from roots.shards import Receipt
 from roots.stage import read_manifest
 
-_RECENT_SECONDS = 900.0  # rates are of the shards that came in this time before the last one
-_SHOWN = 5  # failures named, of a stage
-_WORD_CHARS = 300  # of a failure
-OF = re.compile(r"(.*)-\d+-of-(\d+)\.(?:parquet|arrow)")
+_RECENT_SECONDS = 900.0  # rates count the shards made in this time before the last one
+_FAILURES_SHOWN = 5  # of a stage
+_MISSING_SHOWN = 3  # shards of a stage that has begun
+_FAILURE_CHARS = 300
+_OF = re.compile(r"(.*)-\d+-of-(\d+)\.(?:parquet|arrow)")
 _TEMPORARY = re.compile(r"\..+?\.(?:parquet|arrow)\.(?P<host>.+)-\d+\.tmp")
 _PSEUDOCRAWL = ("lookup", "select", "fetch")
 
@@ -41,11 +41,12 @@ class StageState:
     rows: int = 0  # documents read
     kept: int = 0
     size: int = 0  # bytes of the shards
+    missing: tuple[str, ...] = ()  # shards that are not made, where their names are known
     drops: Mapping[str, int] = field(default_factory=dict)
-    failures: Mapping[str, str] = field(default_factory=dict)  # shard -> why
-    making: Mapping[str, int] = field(default_factory=dict)  # machine -> shards in the making
-    newest: float | None = None  # seconds since 1970, when the last shard came
-    per_second: float | None = None  # documents, of late
+    failures: Mapping[str, str] = field(default_factory=dict)  # shard -> reason
+    making: Mapping[str, int] = field(default_factory=dict)  # machine -> shards it is making
+    newest: float | None = None  # when the last shard was made, in seconds since 1970
+    per_second: float | None = None  # documents, by recent shards
     seconds_left: float | None = None
 
     @property
@@ -55,7 +56,7 @@ class StageState:
 
 
 class Watcher:
-    """Looks at a work folder again and again; a shard that did not change is not read again."""
+    """Looks at a work folder as often as asked; reads a shard again only where it changed."""
 
     def __init__(self, work: Path) -> None:
         self._work = work
@@ -65,42 +66,45 @@ class Watcher:
         """All stages of all languages, in order. Raises InputError where there is no work folder."""
         home = self._work / "pseudocrawl"
         try:
-            archives: int | None = len(folders.known_inputs(self._work))
+            archives: Collection[str] | None = folders.known_inputs(self._work)
         except InputError:
             if not home.is_dir():
                 raise
             archives = None
         states = [self._state("", stage, home / stage, None) for stage in _PSEUDOCRAWL if (home / stage).is_dir()]
-        if archives is not None:
-            states.append(self._state("", "index", self._work / "index", archives))
-        for code in folders.languages(self._work):
-            for stage in (name for name in chain_stages() if not STAGES[name].shared):
-                place = folders.folder(self._work, code, stage)
-                state = self._state(code, stage, place, archives)
-                if stage == "dedup" and not state.finished:
-                    states += [self._state(code, f"dedup.{step.name}", step, None) for step in _steps(place)]
+        for code in ["", *folders.languages(self._work)]:
+            for name, row in STAGES.items():
+                if row.shared == bool(code) or (row.shared and archives is None):
+                    continue
+                place = folders.folder(self._work, code, name)
+                state = self._state(code, name, place, None if row.final else archives)
+                if row.reads is Reads.EVERYTHING and not state.finished:
+                    states += [self._state(code, f"{name}.{step.name}", step, None) for step in _steps(place, row)]
                 states.append(state)
-            states.append(self._state(code, "shard", folders.folder(self._work, code, "shard"), None))
         return states
 
-    def _state(self, language: str, stage: str, place: Path, total: int | None) -> StageState:
-        """What the files of one folder say."""
-        found = sorted(self._shards(place, "*/*.arrow" if stage == "shard" else "*.parquet"))
+    def _state(self, language: str, stage: str, place: Path, names: Collection[str] | None) -> StageState:
+        """What the files of one folder say; `names` are those of all its shards, where they are known."""
+        final = stage in STAGES and STAGES[stage].final
+        found = sorted(self._shards(place, "*/*.arrow" if final else "*.parquet"))
+        if names is not None:
+            found = [each for each in found if each[1].name in names]
         receipts = [receipt for _, _, receipt in found]
         drops: dict[str, int] = {}
         for receipt in receipts:
             for reason, rows in receipt.drops.items():
                 drops[reason] = drops.get(reason, 0) + rows
-        if total is None:
-            total = _total(stage, [path for _, path, _ in found]) or _listed(place)
+        paths = [path for _, path, _ in found]
+        total = (_total(stage, paths) or _listed(place)) if names is None else len(names)
         rate = _rate([(at, receipt.rows) for at, _, receipt in found])
         left = None if total is None else max(0, total - len(found))
-        made = {path.name for _, path, _ in found}
+        made = {path.name for path in paths}
         return StageState(
             language, stage, len(found), total,
             rows=sum(receipt.rows for receipt in receipts),
             kept=sum(receipt.kept for receipt in receipts),
             size=sum(receipt.body_bytes for receipt in receipts),
+            missing=tuple(name for name in names or () if name not in made),
             drops=dict(sorted(drops.items(), key=lambda item: (-item[1], item[0]))),
             failures={name: why for name, why in _failures(place).items() if name not in made},
             making=_making(place),
@@ -124,23 +128,25 @@ class Watcher:
                 yield stat.st_mtime, path, receipt
 
 
-def _steps(place: Path) -> list[Path]:
-    """The folders of dedup's sub-steps, in the order in which they were begun."""
+def _steps(place: Path, row: StageInfo) -> list[Path]:
+    """The folders of a stage's sub-steps, in the order in which they began; the dataset has none."""
+    if row.final:
+        return []
     return sorted(
         (path for path in place.glob("*") if path.is_dir()), key=lambda path: (path.stat().st_ctime, path.name)
     )
 
 
 def _total(stage: str, paths: Sequence[Path]) -> int | None:
-    """How many shards there will be, where their names tell ("data-00000-of-00012.arrow")."""
+    """How many shards there will be, where their names say so ("data-00000-of-00012.arrow")."""
     if stage == "select":
         return 1
-    series = {(str(path.parent), found[1]): int(found[2]) for path in paths if (found := OF.fullmatch(path.name))}
+    series = {(str(path.parent), found[1]): int(found[2]) for path in paths if (found := _OF.fullmatch(path.name))}
     return sum(series.values()) if series and (stage != "shard" or len(series) > 1) else None
 
 
 def _listed(place: Path) -> int | None:
-    """How many shards a stage that has ended says it has."""
+    """How many shards the manifest of a stage lists, where it has one."""
     try:
         return len(read_manifest(place)["shards"])
     except (InputError, KeyError):
@@ -148,7 +154,7 @@ def _listed(place: Path) -> int | None:
 
 
 def _rate(found: Sequence[tuple[float, int]]) -> tuple[float, float] | None:
-    """Shards and documents a second, of those that came of late; None for fewer than two."""
+    """Shards and documents a second, of recent shards; None for fewer than two."""
     recent = [each for each in found if each[0] > found[-1][0] - _RECENT_SECONDS]
     seconds = recent[-1][0] - recent[0][0] if recent else 0.0
     if seconds <= 0:
@@ -161,7 +167,7 @@ def _failures(place: Path) -> dict[str, str]:
     found = {}
     for path in sorted(place.glob(".*.failed")):
         try:
-            why = path.read_text(encoding="utf-8", errors="replace")[:_WORD_CHARS].strip()
+            why = path.read_text(encoding="utf-8", errors="replace")[:_FAILURE_CHARS].strip()
         except OSError:
             continue
         found[path.name[1:].removesuffix(".failed")] = why
@@ -169,7 +175,7 @@ def _failures(place: Path) -> dict[str, str]:
 
 
 def _making(place: Path) -> dict[str, int]:
-    """On which machines shards are in the making."""
+    """How many shards each machine is making."""
     hosts: dict[str, int] = {}
     for path in [*place.glob(".*.tmp"), *place.glob("*/.*.arrow.*.tmp")]:
         if found := _TEMPORARY.fullmatch(path.name):
@@ -178,12 +184,15 @@ def _making(place: Path) -> dict[str, int]:
 
 
 def is_finished(states: Sequence[StageState]) -> bool:
-    """Whether nothing is left to be done of what was begun."""
+    """Whether every stage that has begun is finished, without a failure."""
     return bool(states) and all(state.finished and not state.failures for state in states)
 
 
-def screen(work: Path, states: Sequence[StageState], now: float) -> Iterator[str]:
-    """What a person sees, line by line."""
+def screen(work: Path, states: Sequence[StageState], now: float, missing: bool = False) -> Iterator[str]:
+    """One look for a person, line by line: with the first missing shards of a stage that has begun, or every `missing`.
+
+    `now` is in seconds since 1970.
+    """
     failed = sum(len(state.failures) for state in states)
     yield f"{work}  {datetime.fromtimestamp(now):%H:%M:%S}  " + (f"{failed} shards failed" if failed else "no failures")
     yield f"{'':<3}{'stage':<15}{'shards':>15}{'documents':>14}{'kept':>14}{'docs/s':>10}  left"
@@ -192,23 +201,28 @@ def screen(work: Path, states: Sequence[StageState], now: float) -> Iterator[str
         rate = f"{state.per_second:,.0f}" if state.per_second else ""
         line = f"{state.language:<3}{state.stage:<15}{f'{state.done:,}/{total}':>15}{state.rows:>14,}{state.kept:>14,}"
         yield f"{line}{rate:>10}  {_left(state, now)}"
-        for name, why in list(state.failures.items())[:_SHOWN]:
+        for name, why in list(state.failures.items())[:_FAILURES_SHOWN]:
             yield f"      failed: {for_terminal(name)}: {for_terminal(why)}"
-        if len(state.failures) > _SHOWN:
-            yield f"      and {len(state.failures) - _SHOWN} more failed"
+        if len(state.failures) > _FAILURES_SHOWN:
+            yield f"      and {len(state.failures) - _FAILURES_SHOWN} more failed"
+        names = [name for name in state.missing if name not in state.failures]
+        shown = names if missing else names[:_MISSING_SHOWN] if state.done else []
+        yield from (f"      missing: {for_terminal(name)}" for name in shown)
+        if shown and len(shown) < len(names):
+            yield f"      and {len(names) - len(shown)} more missing"
 
 
 def _left(state: StageState, now: float) -> str:
-    """How long a stage will still take, and who is at it."""
+    """How long a stage will still take, and which machines work on it."""
     if state.finished:
         return "done"
     parts = [clock(state.seconds_left)] if state.seconds_left is not None else []
     if state.making:
         parts.append(
-            "in the making: " + ", ".join(f"{for_terminal(host)} {count}" for host, count in state.making.items())
+            "being made: " + ", ".join(f"{for_terminal(host)} {count}" for host, count in state.making.items())
         )
     elif state.newest is not None and now - state.newest > 1:
-        parts.append(f"nobody is at it, the last shard came {clock(now - state.newest)} ago")
+        parts.append(f"no machine works on it; last shard {clock(now - state.newest)} ago")
     return "  ".join(parts) or ("not begun" if not state.done else "")
 
 
@@ -216,21 +230,23 @@ def _as_json(work: Path, states: Sequence[StageState], now: float) -> str:
     """One look as one line of JSON."""
     stamp = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
     stages = [asdict(state) | {"finished": state.finished} for state in states]
+    for stage in stages:
+        del stage["missing"]  # as many names as a crawl has archives
     return json.dumps({"time": stamp, "event": "status", "work": str(work), "stages": stages}, ensure_ascii=False)
 
 
-# name, kind, what it is, and how it is read off a stage; None leaves the sample out
+# name, kind, help text, and how it is read from a stage; None leaves the sample out
 _METRICS = (
-    ("roots_shards_done", "gauge", "Shards that are done.", lambda s: s.done),
+    ("roots_shards_done", "gauge", "Shards that are made.", lambda s: s.done),
     ("roots_shards", "gauge", "Shards in all.", lambda s: s.total),
     ("roots_shards_failed", "gauge", "Shards that could not be made.", lambda s: len(s.failures)),
     ("roots_shards_in_the_making", "gauge", "Temporary files of shards.", lambda s: sum(s.making.values())),
     ("roots_documents", "gauge", "Documents read.", lambda s: s.rows),
     ("roots_documents_kept", "gauge", "Documents kept.", lambda s: s.kept),
     ("roots_shard_bytes", "gauge", "Bytes of the shards.", lambda s: s.size),
-    ("roots_documents_per_second", "gauge", "Documents a second, of late.", lambda s: s.per_second),
+    ("roots_documents_per_second", "gauge", "Documents a second, by recent shards.", lambda s: s.per_second),
     ("roots_seconds_left", "gauge", "Seconds until the stage is done, at this rate.", lambda s: s.seconds_left),
-    ("roots_last_shard_timestamp_seconds", "gauge", "When the last shard came.", lambda s: s.newest),
+    ("roots_last_shard_timestamp_seconds", "gauge", "When the last shard was made.", lambda s: s.newest),
 )
 
 
@@ -258,9 +274,9 @@ def _labels(**labels: str) -> str:
 def watch(
     work: Path, every: float | None, log: Path | None = None, prometheus: Path | None = None
 ) -> Iterator[tuple[list[StageState], float]]:
-    """Look at a work folder every so many seconds until all is done (or once, where `every` is None).
+    """Look at a work folder every `every` seconds until all is done, or once where it is None.
 
-    Appends each look to `log`, one JSON line, and writes it to `prometheus`, whole or not at all.
+    Each look is appended to `log` as one line of JSON, and written to `prometheus`, whole or not at all.
     """
     watcher = Watcher(work)
     while True:

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from roots.errors import SettingsError, unknown_name
-from roots.executors.local import Executor, Local, Needs, Serial, Threads
+from roots.executors.local import Executor, Local, Needs, Serial, Threads, default_workers
 from roots.executors.ray import Ray
 
-__all__ = ["EXECUTORS", "Executor", "Local", "Needs", "Ray", "Serial", "Threads", "make_executor"]
+__all__ = ["EXECUTORS", "Executor", "Local", "Needs", "Ray", "Serial", "Threads", "default_workers", "make_executor"]
 
 EXECUTORS: dict[str, Callable[..., Executor]] = {"serial": Serial, "local": Local, "ray": Ray}
 

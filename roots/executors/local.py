@@ -22,6 +22,12 @@ from roots.process import collect_seldom, return_arrays
 T = TypeVar("T")
 R = TypeVar("R")
 
+
+def default_workers() -> int:
+    """One worker for each core this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 RETRIES = 2  # a worker that dies takes its task with it; the third death in a row is the task's fault
 
 

@@ -97,8 +97,18 @@ def test_what_is_in_the_making_and_what_failed_is_seen_from_another_machine(work
     assert "node7.example 1" in text
 
 
-def test_a_run_that_nobody_is_at_is_said_to_be_so(work: Path) -> None:
-    assert "nobody is at it, the last shard came 16 min 00 s ago" in "\n".join(screen(work, Watcher(work).look(), 3000))
+def test_a_run_that_has_stopped_is_seen(work: Path) -> None:
+    assert "no machine works on it; last shard 16 min 00 s ago" in "\n".join(screen(work, Watcher(work).look(), 3000))
+
+
+def test_missing_shards_are_named_the_first_three_or_all(work: Path) -> None:
+    place = folder(work, "fr", "measure")
+    shard(place / NAMES[0])
+    shard(place / "of_another_run.parquet")
+    assert (state(work, "measure").done, state(work, "measure").missing) == (1, tuple(NAMES[1:]))
+    few, every = (list(screen(work, Watcher(work).look(), 3000, missing)) for missing in (False, True))
+    assert [line.split()[-1] for line in few if "missing: " in line] == [NAMES[3], *NAMES[1:]]
+    assert sum("missing: " in line for line in every) == 1 + 3 + 3 * 4  # filter, dedup and redact have not begun
 
 
 def test_a_shard_is_read_again_only_when_it_changed(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
