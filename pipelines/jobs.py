@@ -32,7 +32,7 @@ class Job:
     work: Path
     archives: Mapping[str, Path]  # shard name -> archive
     language: Language | None
-    settings: Mapping[str, object]  # group -> its dataclass
+    settings: Mapping[str, Any]  # group -> its frozen dataclass
     together: tuple[Language, ...] = ()  # all languages of the command: dedup's scope "global" goes over them at once
     _made: dict[str, Stage] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -73,7 +73,8 @@ class Job:
         if self.language is None and not row.shared:
             raise SettingsError(f"{name}: say which language with --lang")
         if name not in self._made:
-            self._made[name] = load(row.make)(self.settings[row.group or name], self.language)
+            settings = self.settings[row.group or name]
+            self._made[name] = load(row.make)(settings, self.language) if row.make else settings
         return self._made[name]
 
     def plan(self, name: str) -> Plan:
@@ -107,10 +108,10 @@ def plan_jobs(work: Path, codes: Sequence[str], archives: Mapping[str, Path] | N
     return [Job(work, archives, *pair, tuple(languages)) for pair in zip(languages, each, strict=True)]
 
 
-def _build_settings(values: _Values, program: bool) -> dict[str, object]:
+def _build_settings(values: _Values, program: bool) -> dict[str, Any]:
     """The settings of every group, for a natural or for a programming language. Raises SettingsError."""
     model = build(LanguageIdSettings, values.get("language_id", {}), "language_id").model
-    settings: dict[str, object] = {}
+    settings: dict[str, Any] = {}
     for group, row in settings_groups().items():
         kind = load(row.settings)
         own = dict(values.get(group, {}))

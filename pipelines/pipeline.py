@@ -54,7 +54,7 @@ def run_stages(
     NotReady where other ranks have not made what a stage needs.
     """
     for name in stages:  # a model that cannot be used shows before any work
-        if STAGES[name].make:
+        if not STAGES[name].run:
             job.stage(name)
     if any(STAGES[name].shared for name in stages):
         folders.remember_inputs(job.work, dict(job.archives))

@@ -28,8 +28,8 @@ class StageInfo:
     name: str  # of the stage, and of the folder of its shards
     summary: str  # one sentence: for --help, the card of a release and the report
     settings: str  # class of its settings: a frozen dataclass in a module that imports no heavy library
-    make: str = ""  # (settings, language) -> roots.stage.Stage; for a stage that reads everything, see `run`
-    run: str = ""  # (job, executor, progress, share) -> Manifest; "": run what `make` gives, a shard an archive
+    make: str = ""  # (settings, language) -> roots.stage.Stage; "": the settings are the stage
+    run: str = ""  # (job, executor, progress, share) -> Manifest, for a stage that reads everything
     reads: Reads = Reads.CHAIN
     group: str = ""  # name of its settings in --set and --config; "": the stage's name
     command: str = ""  # that runs it; "": the stage's name
