@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 - everyone's name for it
 from tokenizers import Tokenizer
 from torch import Tensor
 
@@ -203,8 +202,3 @@ def evaluate_model(
         }
     values = [entry["bits_per_byte"] for entry in found.values()]
     return {"length": length, "mean_bits_per_byte": float(np.mean(values)), "languages": found}
-
-
-def uniform_bits(rows: int) -> float:
-    """Bits of a token that is drawn evenly from `rows`: 8 for bytes."""
-    return float(F.cross_entropy(torch.zeros(1, rows), torch.zeros(1, dtype=torch.long)) / math.log(2))
