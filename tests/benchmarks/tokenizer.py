@@ -1,6 +1,6 @@
 """Train a tokenizer on the shared multilingual text and measure it on held-out parallel text.
 
-    python -m tests.benchmarks.tokenizer [vocabulary=65536 rounds=3 shares=en=0.25+zh=0.3 beside=ca+zu ...]
+    python -m tests.benchmarks.tokenizer [--beside ca,zu] [vocabulary=65536 rounds=3 'shares={en = 0.25, zh = 0.3}' ...]
 
 English holds a quarter of the sample, for its 4.2 bytes a token; the other languages that BLOOM compared are brought
 near tokenizers of their own (`within`), judged by the even lines.
@@ -17,9 +17,10 @@ Two verdicts a language, each within 10 % of its own tokenizer: of as many rows 
 them, as BLOOM's authors compared (250,680 rows in common, 30,000 to 50,000 in the tokenizers of one language). The rule
 for "where text suffices": the language's text holds as many merges seen twice or more as its own tokenizer has rows
 (the tokens there are, in brackets). Where it does not, the verdict says so and nothing is held. Compared are the six
-languages that BLOOM's authors compared, and those of `beside`.
+languages that BLOOM's authors compared, and those of --beside.
 """
 
+import argparse
 import gzip
 import json
 import os
@@ -34,7 +35,7 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from roots.schema import DOCUMENT
-from roots.settings import build
+from roots.settings import build, parse_pairs
 from trainer import corpus, picture
 from trainer.tokenizer import fertility
 from trainer.tokenizer.feedback import count_tokens
@@ -44,10 +45,10 @@ from trainer.tokenizer.training import TokenizerSettings, TrainedTokenizer, trai
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 SIZES = (8_192, 16_384, 32_768)  # rows of monolingual tokenizers; the common one's size comes to them
 OTHERS = {"fr", "en", "es", "zh", "hi", "ar"}  # the languages the BLOOM paper compares with monolingual tokenizers
-NEAR = ("ar=1.075", "es=1.075", "fr=1.08", "hi=1.07")  # on even lines, for 1.1 on odd ones
+NEAR = {"ar": 1.075, "es": 1.075, "fr": 1.08, "hi": 1.07}  # on even lines, for 1.1 on odd ones
 # Chinese, whose text suffices for as many rows as the common tokenizer has, gets nearly all that text may count, four
 # times. These numbers were chosen with results on the odd lines in view: seven settings were tried.
-SHARES = ("en=0.264", "zh=0.35")
+SHARES = {"en": 0.264, "zh": 0.35}
 WITHIN = 1.1  # times the tokens of a language's own tokenizer, where its text suffices for one
 EIGHTH = 8  # BLOOM's rows over those of the tokenizers it was compared with: 5 to 8
 
@@ -148,16 +149,17 @@ def report_on(trained: TrainedTokenizer, fair: Mapping[str, Any]) -> bool:
     return all(fine)
 
 
-def main(pairs: list[str]) -> None:
+def main(arguments: list[str]) -> None:
     """Train, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pairs", nargs="*", help="settings of the tokenizer as key=value; a value is TOML")
+    parser.add_argument("--beside", default="", help="more languages to compare with tokenizers of their own: ca,zu")
+    options = parser.parse_args(arguments)
     if not DATA.is_dir():
         print(f"not run: {DATA} is absent")
         return
     values = {"vocabulary": 65_536, "rounds": 4, "budget_mb": 80, "shares": SHARES, "within": NEAR}
-    given = {key: value for key, _, value in (pair.partition("=") for pair in pairs)}
-    compared = OTHERS | set(filter(None, given.pop("beside", "").split("+")))
-    lists = {key: tuple(filter(None, given.pop(key).split("+"))) for key in ("shares", "within") if key in given}
-    values |= lists | {key: json.loads(value) if value[:1].isdigit() else value for key, value in given.items()}
+    values |= parse_pairs(f"tokenizer.{pair}" for pair in options.pairs).get("tokenizer", {})
     settings = build(TokenizerSettings, values, "tokenizer")
     parallel = DATA / "lid_eval" / "flores200_dev"
     out = Path(os.environ.get("OUT") or tempfile.mkdtemp())
@@ -166,7 +168,8 @@ def main(pairs: list[str]) -> None:
         trained = train_tokenizer(sources, settings, fertility.read_parallel(parallel, "even"))
         save_tokenizer(trained, out)
         judged = {k: v for k, v in fertility.read_parallel(parallel, "odd").items() if k in sources}
-        beside, owns = alone(trained.tokenizer, {key: sources[key] for key in compared}, judged, settings)
+        compared = {key: sources[key] for key in OTHERS | set(filter(None, options.beside.split(",")))}
+        beside, owns = alone(trained.tokenizer, compared, judged, settings)
         banks = sorted((DATA / "ud_fertility").glob("*pud-ud-test.conllu.gz"))
         found = fertility.compare_tokenizers({"roots": trained.tokenizer}, judged, banks)
     markdown, svg = fertility.render_comparison(found)

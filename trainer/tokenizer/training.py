@@ -7,7 +7,7 @@ then the reserved tokens, as in BLOOM (250,680 + 200 = 250,880 rows). Source: Wo
 import resource
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,6 @@ from trainer.tokenizer.feedback import count_tokens, gini, reweigh, with_fixed_s
 from trainer.tokenizer.files import SPECIAL_TOKENS, TrainedTokenizer, padded_rows
 from trainer.tokenizer.patterns import PATTERNS, cut_by
 
-_ALONE: dict[str, Any] = {"rounds": 0, "shares": (), "within": ()}  # settings that mean nothing for one language
-
 
 @dataclass(frozen=True)
 class TokenizerSettings:
@@ -36,13 +34,13 @@ class TokenizerSettings:
     alpha: float = 0.3  # BLOOM: share of a language = (its kept bytes) ** alpha
     fill: float = 0.5  # BLOOM: the water-fill keeps this share of all bytes
     budget_mb: int = 200  # text sampled for training, in all languages together
-    shares: tuple[str, ...] = ()  # languages with a fixed share of the budget: ("en=0.15",); feedback leaves them alone
+    shares: Mapping[str, float] = field(default_factory=dict)  # languages with a fixed share of the budget: {en = 0.15}
     repeat: int = 4  # a small language's text counts at most this often
     min_frequency: int = 2  # of a pair, to be merged
     max_token_bytes: int = 32
     rounds: int = 0  # of fertility feedback; 0 is none
     eta: float = 1.0  # weight of a language *= (its cost / mean cost) ** eta after a round
-    within: tuple[str, ...] = ()  # ("hi=1.1",): feedback gives Hindi at most 1.1 times the tokens of its own tokenizer
+    within: Mapping[str, float] = field(default_factory=dict)  # {hi = 1.1}: at most 1.1 x its own tokenizer's tokens
     own_rows: int = 8192  # of that own tokenizer, trained on all text of the language that the budget allows
     seed: int = 42
 
@@ -57,11 +55,11 @@ class TokenizerSettings:
             )
         if self.budget_mb < 1:
             raise ValueError("budget_mb must be at least 1")
-        if any(not 0 < share < 1 for share in numbers("shares", self.shares).values()):
+        if any(not 0 < share < 1 for share in self.shares.values()):
             raise ValueError("shares: each must lie between 0 and 1")
-        if sum(numbers("shares", self.shares).values()) > 1:
+        if sum(self.shares.values()) > 1:
             raise ValueError("shares: their sum is above 1")
-        if any(times <= 0 for times in numbers("within", self.within).values()):
+        if any(times <= 0 for times in self.within.values()):
             raise ValueError("within: each must be above 0")
         if self.within and not self.rounds:
             raise ValueError("within: it takes rounds of feedback to bring a language there; set rounds")
@@ -69,18 +67,6 @@ class TokenizerSettings:
             raise ValueError(f"own_rows must hold 256 bytes and {len(SPECIAL_TOKENS)} special tokens")
         if not (0 < self.fill <= 1 and 0 <= self.alpha <= 1 and self.repeat >= 1 and self.rounds >= 0):
             raise ValueError("fill must lie in (0, 1], alpha in [0, 1]; repeat >= 1; rounds >= 0")
-
-
-def numbers(setting: str, pairs: Sequence[str]) -> dict[str, float]:
-    """Read ("en=0.15",) as {"en": 0.15}. Raises ValueError, with the setting's name, for anything else."""
-    found: dict[str, float] = {}
-    for pair in pairs:
-        language, _, number = pair.partition("=")
-        try:
-            found[language] = float(number)
-        except ValueError:
-            raise ValueError(f"{setting}: {pair!r} is not language=number, as en=0.15") from None
-    return found
 
 
 def empty_tokenizer(pattern: str) -> Tokenizer:
@@ -128,7 +114,7 @@ def train_tokenizer(
     parallel = _parallel(parallel or {}, sizes, settings)
     limits, seen_bytes = _limits(sources, parallel, settings)
     weights = sampling.language_weights(sizes, settings.fill, settings.alpha)
-    fixed = {k: v for k, v in numbers("shares", settings.shares).items() if k in weights}
+    fixed = {k: v for k, v in settings.shares.items() if k in weights}
     available = {language: float(size * settings.repeat) for language, size in sizes.items()}
     best: tuple[tuple[float, float], Tokenizer, dict[str, int]] | None = None
     history: list[dict[str, Any]] = []
@@ -160,7 +146,7 @@ def _parallel(
         raise SettingsError(
             "tokenizer.rounds: feedback needs parallel text of at least two of the languages (--parallel)"
         )
-    for language in numbers("within", settings.within):
+    for language in settings.within:
         if language in sizes and language not in found:
             raise SettingsError(
                 f"tokenizer.within: there is no parallel text of {language!r} to hold it to (--parallel)"
@@ -173,8 +159,8 @@ def _limits(
 ) -> tuple[dict[str, float], float]:
     """Tokens that each language of `within` is to have for its parallel text at most; bytes of text read to know it."""
     limits, seen_bytes = dict[str, float](), 0.0
-    bare = replace(settings, vocabulary=settings.own_rows, multiple=1, reserved=0, repeat=1, **_ALONE)
-    for language, times in numbers("within", settings.within).items():
+    bare = replace(_alone(settings), vocabulary=settings.own_rows, multiple=1, reserved=0, repeat=1)
+    for language, times in settings.within.items():
         if language in sources:
             own = train_tokenizer({language: sources[language]}, bare)
             seen_bytes += sum(own.report["sampled_bytes"].values())
@@ -198,7 +184,12 @@ def _costs(seconds: float, cpu_seconds: float, text_bytes: float) -> dict[str, A
     }  # fmt: skip
 
 
+def _alone(settings: TokenizerSettings) -> TokenizerSettings:
+    """Settings for one language: without shares and feedback, which compare languages."""
+    return replace(settings, rounds=0, shares={}, within={})
+
+
 def train_monolingual(sources: Mapping[str, Sequence[Path]], settings: TokenizerSettings) -> dict[str, Tokenizer]:
     """A tokenizer of each language alone, as large as the common one: what the BLOOM paper compares with."""
-    bare = replace(settings, **_ALONE)
+    bare = _alone(settings)
     return {language: train_tokenizer({language: paths}, bare).tokenizer for language, paths in sorted(sources.items())}

@@ -5,7 +5,7 @@ Loads no torch. Everything here depends on tokens read alone, so a resumed run g
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from roots.errors import unknown_name
@@ -28,7 +28,7 @@ class Recipe:
     micro_rows: int = 16  # rows computed at once, a rank
     packing: str = "concat"  # a key of trainer.data.feed.PACKINGS
     mask_documents: bool = True  # a token sees its own document only (BLOOM: false)
-    weights: tuple[str, ...] = ()  # "fr=0.7", "sw=0.3"; none: by size
+    weights: Mapping[str, float] = field(default_factory=dict)  # of languages: {fr = 0.7, sw = 0.3}; none: by size
     optimiser: str = "adamw"  # or muon, for the matrices of the blocks
     lr: float = 2e-3
     muon_lr: float = 0.02
@@ -86,17 +86,6 @@ class Recipe:
     def rows(self) -> int:
         """Rows of a full batch."""
         return self.batch_tokens // self.length
-
-    def mixture(self) -> dict[str, float] | None:
-        """The weights as numbers; None for the natural ones. Raises ValueError for what is no language=weight."""
-        found: dict[str, float] = {}
-        for pair in self.weights:
-            language, _, weight = pair.partition("=")
-            try:
-                found[language] = float(weight)
-            except ValueError:
-                raise ValueError(f"weights: {pair!r} is not language=weight, as fr=0.7") from None
-        return found or None
 
 
 _BLOOM = {

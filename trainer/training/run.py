@@ -4,29 +4,70 @@ import json
 import math
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from roots.errors import InputError, SettingsError
 from roots.process import keep_all
 from roots.settings import as_values
 from trainer.data.feed import IGNORE_INDEX, Feed, RowBatch
 from trainer.data.token_shards import TokenShards
-from trainer.model import attention, checkpoint
+from trainer.model import checkpoint
+from trainer.model.attention import choose_kernel, layout_of
 from trainer.model.checkpoint import Checkpoint
 from trainer.model.decoder import AlibiLM, empty_model
 from trainer.model.shapes import Shape, shape_of
 from trainer.tokenizer.files import load_tokenizer, tokenizer_digest
 from trainer.training import parallel
 from trainer.training.optimiser import Optimiser
+from trainer.training.parallel import World
 from trainer.training.recipe import Recipe
 from trainer.training.state import RunState
 
 _ROLLBACKS = 3  # in one run; then a spike is only written down
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What a run reads: rows to train on, held-out text of each language, and the digests of what they are made of."""
+
+    feed: Feed
+    held_out: Mapping[str, TokenShards]
+    vocabulary: int  # rows of the embedding
+    identities: Mapping[str, str]
+
+
+def _open_data(recipe: Recipe, sources: Mapping[str, Path], tokenizer: Path) -> _Data:
+    """Open the token shards (`sources`: language -> folder). Raises InputError if there are none of this tokenizer."""
+    digest = tokenizer_digest(load_tokenizer(tokenizer))
+    train = [TokenShards(folder, "train", digest) for _, folder in sorted(sources.items())]
+    if not train:
+        raise InputError("no tokens named: run `roots tokens` first")
+    held_out = {k: TokenShards(folder, "validation", digest) for k, folder in sorted(sources.items())}
+    feed = Feed(train, recipe.length, recipe.packing, recipe.weights, recipe.seed)
+    return _Data(feed, held_out, train[0].rows, {"tokenizer": digest, "data": feed.fingerprint})
+
+
+def _start_world(recipe: Recipe) -> World:
+    """Join the other processes, and set up this one's threads and memory."""
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    world = parallel.start(recipe)
+    if world.device.type == "cpu":
+        keep_all()
+    return world
+
+
+def _first_model(recipe: Recipe, shape: Shape, device: torch.device, bf16: bool) -> tuple[AlibiLM, str]:
+    """Make the model with its first weights; also return the name of its attention kernel."""
+    dtype = torch.bfloat16 if bf16 else torch.float32
+    kernel = choose_kernel(recipe.attention, device, dtype, shape.heads, shape.head_dim)
+    model = empty_model(shape, kernel, device, recipe.recompute, recipe.dropout)
+    model.init_weights(recipe.seed)
+    return model, kernel
 
 
 class Run:
@@ -34,33 +75,15 @@ class Run:
 
     def __init__(self, recipe: Recipe, sources: Mapping[str, Path], tokenizer: Path, target: Path) -> None:
         self.recipe, self.target = recipe, target
-        if recipe.threads:
-            torch.set_num_threads(recipe.threads)
-        identity = tokenizer_digest(load_tokenizer(tokenizer))
-        shards = [TokenShards(folder, "train", identity) for _, folder in sorted(sources.items())]
-        if not shards:
-            raise InputError("no tokens named: run `roots tokens` first")
-        self.held_out = {k: TokenShards(folder, "validation", identity) for k, folder in sorted(sources.items())}
-        try:
-            mixture = recipe.mixture()
-        except ValueError as error:
-            raise SettingsError(f"train: {error}") from None
-        self.feed = Feed(shards, recipe.length, recipe.packing, mixture, recipe.seed)
-        self.world = parallel.start(recipe)
+        self.data = _open_data(recipe, sources, tokenizer)
+        self.world = _start_world(recipe)
         device = self.world.device
-        if device.type == "cpu":
-            keep_all()
         self.bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and device.type == "cuda")
-        self.shape: Shape = shape_of(recipe.preset, {"vocabulary": shards[0].rows})
-        dtype = torch.bfloat16 if self.bf16 else torch.float32
-        heads = self.shape.heads
-        self.kernel = attention.choose_kernel(recipe.attention, device, dtype, heads, self.shape.head_dim)
-        self.identities = {"tokenizer": identity, "data": self.feed.fingerprint}
-        self.model: AlibiLM = empty_model(self.shape, self.kernel, device, recipe.recompute, recipe.dropout)
-        self.model.init_weights(recipe.seed)
-        alone = self.world.data_size == 1 and recipe.tensor == 1
-        self.called: nn.Module = parallel.spread(self.model, self.world, recipe, self.bf16)
-        self.optimiser = Optimiser(self.model, recipe, masters=self.bf16 and alone)
+        self.shape = shape_of(recipe.preset, {"vocabulary": self.data.vocabulary})
+        self.model, self.kernel = _first_model(recipe, self.shape, device, self.bf16)
+        self.called = parallel.spread(self.model, self.world, recipe, self.bf16)
+        one_process = self.world.data_size == 1 and recipe.tensor == 1
+        self.optimiser = Optimiser(self.model, recipe, masters=self.bf16 and one_process)
         self.progress = RunState()
 
     def autocast(self) -> Any:
@@ -73,7 +96,9 @@ class Run:
         free = {"micro_rows", "keep", "save_every", "evaluate_every", "evaluate_bytes", "threads", "tensorboard",
                 "replicate", "shard", "tensor", "recompute", "compile", "attention", "precision"}  # fmt: skip
         settings = {key: value for key, value in as_values(self.recipe).items() if key not in free}
-        return {"recipe": settings, "shape": asdict(self.shape), "bf16": self.bf16, **self.identities}
+        # checkpoints hold the weights as text
+        settings["weights"] = [f"{language}={weight}" for language, weight in self.recipe.weights.items()]
+        return {"recipe": settings, "shape": asdict(self.shape), "bf16": self.bf16, **self.data.identities}
 
     def save(self) -> None:
         """Write a checkpoint; all ranks call it, the first one writes."""
@@ -143,7 +168,7 @@ class Run:
             tokens, targets, docs = (
                 torch.from_numpy(x).to(world.device, non_blocking=True) for x in (part.tokens, part.targets, part.docs)
             )
-            layout = attention.layout_of(docs) if recipe.mask_documents else None
+            layout = layout_of(docs) if recipe.mask_documents else None
             if recipe.dropout:  # a function of the rows, so that a resumed run drops what the undisturbed one does
                 torch.manual_seed((recipe.seed << 40) ^ int(part.positions[0]))
             with parallel.gathering(self.called, last=start == starts[-1]), self.autocast():

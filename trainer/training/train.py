@@ -77,7 +77,7 @@ def _updates(run: Run, asked: Mapping[str, bool], journal: Journal) -> bool:
     """All updates that are left; False when the run was asked to stop. Rolls back and starts over after a spike."""
     while run.progress.tokens < run.recipe.tokens:
         with closing(
-            prefetch(run.feed, run.progress.place, rows_of_updates(run.recipe, run.progress.tokens))
+            prefetch(run.data.feed, run.progress.place, rows_of_updates(run.recipe, run.progress.tokens))
         ) as batches:
             outcome = _follow(run, batches, asked, journal)
         if outcome != "rolled back":
@@ -151,7 +151,7 @@ def _held_out_bits(run: Run, budget: int) -> dict[str, float]:
     if world.first:
         found = {
             language: held_out.bits_per_byte(model, shards, run.recipe.length, budget).bits_per_byte
-            for language, shards in run.held_out.items()
+            for language, shards in run.data.held_out.items()
             if len(shards.n_bytes)
         }
     run.model.train()

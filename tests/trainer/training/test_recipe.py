@@ -46,6 +46,12 @@ def test_every_preset_has_a_recipe_and_blooms_are_its_own(preset):
         assert recipe.batch_rows(found, 0) == 192
 
 
+def test_weights_of_languages_are_a_table():
+    assert build(Recipe, {"weights": {"fr": 0.7, "sw": 1}}, "train").weights == {"fr": 0.7, "sw": 1.0}
+    with pytest.raises(SettingsError, match="not a table"):
+        build(Recipe, {"weights": "fr=0.7"}, "train")
+
+
 def test_what_the_user_says_comes_before_the_preset():
     assert recipe.recipe_for({"lr": 0.5}).lr == 0.5
     assert recipe.recipe_for({}).optimiser == "muon"

@@ -100,6 +100,12 @@ def test_a_resumed_run_is_the_undisturbed_one_bit_for_bit(world, tmp_path, chang
     assert lines(tmp_path / "whole") == lines(tmp_path / "parts")
 
 
+def test_what_decides_a_run_holds_the_weights_of_languages_as_text(world):
+    sources = {language: world / "tokens" / language for language in ("fr", "sw")}
+    run = Run(replace(TINY, weights={"sw": 3.0, "fr": 1.5}), sources, world / "tokenizer", Path("unused"))
+    assert run.decisive()["recipe"]["weights"] == ["sw=3.0", "fr=1.5"]
+
+
 def test_micro_batches_change_nothing_but_rounding(world, tmp_path):
     for name, rows in (("one", 8), ("eight", 1), ("three", 3)):
         fit(world, tmp_path / name, replace(TINY, micro_rows=rows, tokens=5 * 256, packing="bestfit"))
@@ -116,7 +122,7 @@ def test_micro_batches_change_nothing_but_rounding(world, tmp_path):
 def test_gradients_are_those_of_the_batch_however_it_is_cut(world):
     settings = replace(TINY, packing="bestfit")
     run = Run(settings, {"fr": world / "tokens" / "fr"}, world / "tokenizer", Path("unused"))
-    batch = run.feed.batch(np.arange(8))
+    batch = run.data.feed.batch(np.arange(8))
     for row, counted in enumerate((32, 1, 0, 17, 30, 2, 9, 25)):
         batch.targets[row, counted:] = IGNORE_INDEX
     found = {}
@@ -293,7 +299,7 @@ def test_a_model_overfits_a_few_rows(world):
     still = replace(TINY, lr=1e-2, warmup=0.0, schedule="constant", mask_documents=False)
     settings = replace(still, batch_tokens=1024, micro_rows=32, tokens=10**6)
     run = Run(settings, {"fr": world / "tokens" / "fr"}, world / "tokenizer", Path("unused"))
-    batch = run.feed.batch(np.arange(32))
+    batch = run.data.feed.batch(np.arange(32))
     losses = [run.update(batch)["loss"] for _ in range(250)]
     assert losses[0] > 5
     assert min(losses) < 0.05
