@@ -68,8 +68,6 @@ class Network(NamedTuple):
     words: Vocabulary
     settings: Settings
     children: _Int32s  # (labels - 1, 2) of the inner nodes of the tree; empty for other losses
-    eos: _Bytes = _EOS
-    prefix: _Bytes = _PREFIX
 
 
 @inlined
@@ -189,13 +187,13 @@ def _add_line(total: _Floats, text: _Bytes, network: Network, chosen: _RowNumber
         start = at
         while at < size and not _is_space(text[at]):
             at += 1
-        word = text[start:at] if at > start else network.eos
+        word = text[start:at] if at > start else _EOS
         value = FNV_OFFSET
         for byte in word:
             value = grown(value, byte)
-        ended = word.size == network.eos.size and _begins(word, network.eos)
+        ended = word.size == _EOS.size and _begins(word, _EOS)
         number = _find(word, value, words)
-        if number >= settings.words or (number < 0 and _begins(word, network.prefix)):
+        if number >= settings.words or (number < 0 and _begins(word, _PREFIX)):
             continue  # a label
         if hashes.size:
             hashes[seen] = np.int32(value)
