@@ -74,10 +74,7 @@ class Batch:
     @cached_property
     def word_shapes(self) -> Counts:
         """Words by what they hold, and their characters: see `counting.count_word_shapes`."""
-        spans = self.texts.words
-        return counting.count_word_shapes(
-            self.texts.codes, spans.starts, spans.ends, spans.offsets, characters.classes()
-        )
+        return counting.count_word_shapes(self.texts.codes, self.texts.words, characters.classes())
 
     @cached_property
     def lines(self) -> Counts:
@@ -97,8 +94,7 @@ class Batch:
     @cached_property
     def repeated_words(self) -> Counts:
         """Characters in repeated word n-grams: see `repetition.count_repeated_words`."""
-        spans = self.texts.words
-        return repetition.count_repeated_words(spans.starts, spans.ends, spans.hashes, spans.offsets)
+        return repetition.count_repeated_words(self.texts.words)
 
     def listed(self, words: tuple[str, ...]) -> Counts | None:
         """Words of each text that are in a list, and how many different ones; None for an empty list."""
@@ -106,11 +102,8 @@ class Batch:
             return None
         joiner = self.reading.joiner
         code = -1 if joiner is None else ord(joiner) if joiner else 0
-        spans = self.texts.words
-        return counting.count_listed(
-            self.texts.codes, spans.starts, spans.ends, spans.hashes, spans.offsets,
-            hash_words(words, self.folding), code, *self.folding,
-        )  # fmt: skip
+        listed = hash_words(words, self.folding)
+        return counting.count_listed(self.texts.codes, self.texts.words, listed, code, self.folding)
 
     @cached_property
     def function_words(self) -> Counts | None:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from filters.text.characters import LETTER, NUMBER, PUNCTUATION, ROOTS_SPECIAL, SPACE, SPECIAL, SYMBOL
 from filters.text.compiled import compiled
-from filters.text.words import Codes, Hashes, Places, close, fold
+from filters.text.words import Codes, Folding, Hashes, Places, Words, close, fold
 
 Counts = npt.NDArray[np.int64]
 _Ratios = npt.NDArray[np.float64]
@@ -52,8 +52,9 @@ _CHARACTERS_OF_WORDS, WITH_LETTER, NOT_SIGNS, CHARACTERS_OF_NOT_SIGNS = range(4)
 
 
 @compiled
-def count_word_shapes(codes: Codes, starts: Places, ends: Places, offsets: Places, table: Table) -> Counts:
+def count_word_shapes(codes: Codes, words: Words, table: Table) -> Counts:
     """Words of each text by what they hold; int64 (texts, 4), columns as named above."""
+    starts, ends, _, offsets = words
     counts = np.zeros((len(offsets) - 1, 4), np.int64)
     for text in range(len(offsets) - 1):
         row = counts[text]
@@ -226,7 +227,21 @@ def _gram_of(hashes: Hashes, at: int, n: int) -> np.uint64:
 
 
 @compiled
-def _member(known: Hashes, used: npt.NDArray[np.bool_], mask: np.uint64, key: np.uint64) -> np.int64:
+def _word_set(listed: Hashes) -> tuple[Hashes, npt.NDArray[np.bool_]]:
+    """Hashes of words in an open-addressing table, its length a power of two; and which slots are taken."""
+    size = size_for(2 * len(listed))
+    mask = np.uint64(size - 1)
+    known, used = np.zeros(size, np.uint64), np.zeros(size, np.bool_)
+    for key in listed:
+        slot = key & mask
+        while used[slot]:
+            slot = (slot + np.uint64(1)) & mask
+        known[slot], used[slot] = key, True
+    return known, used
+
+
+@compiled
+def _slot_of(known: Hashes, used: npt.NDArray[np.bool_], mask: np.uint64, key: np.uint64) -> np.int64:
     """The slot of `key` in a set, or -1."""
     slot = key & mask
     while used[slot]:
@@ -240,7 +255,10 @@ def _member(known: Hashes, used: npt.NDArray[np.bool_], mask: np.uint64, key: np
 def _pair_hash(
     codes: Codes, starts: Places, ends: Places, at: int, joiner: int, bases: Codes, marks: Hashes
 ) -> np.uint64:
-    """Hash of two words written together with `joiner` (0: nothing) between."""
+    """Hash of two words written together with `joiner` (0: nothing) between.
+
+    Seven arguments, because a tuple of arrays handed over for every word takes half as long again.
+    """
     value, pending = fold(codes, starts[at], ends[at], bases, marks, np.uint64(0xCBF29CE484222325), np.uint64(0))
     if joiner:
         if pending:
@@ -252,30 +270,24 @@ def _pair_hash(
 
 
 @compiled
-def count_listed(
-    codes: Codes, starts: Places, ends: Places, hashes: Hashes, offsets: Places, listed: Hashes, joiner: int,
-    bases: Codes, marks: Hashes,
-) -> Counts:  # fmt: skip
+def count_listed(codes: Codes, words: Words, listed: Hashes, joiner: int, folding: Folding) -> Counts:
     """Words of each text that are in a list, and how many different ones; int64 (texts, 2).
 
-    With `joiner` >= 0 every pair of neighbours, joined by that code point (0: by nothing), is looked up as well.
+    `listed` are hashes of the list's words, each once. With `joiner` >= 0 every pair of neighbours, joined by that code
+    point (0: by nothing), is looked up as well.
     """
-    size = size_for(2 * len(listed))
-    mask = np.uint64(size - 1)
-    known, used = np.zeros(size, np.uint64), np.zeros(size, np.bool_)
-    for key in listed:
-        slot = key & mask
-        while used[slot]:
-            slot = (slot + np.uint64(1)) & mask
-        known[slot], used[slot] = key, True
-    seen = np.full(size, -1, np.int64)
+    starts, ends, hashes, offsets = words
+    bases, marks = folding
+    known, used = _word_set(listed)
+    mask = np.uint64(len(known) - 1)
+    seen = np.full(len(known), -1, np.int64)
     counts = np.zeros((len(offsets) - 1, 2), np.int64)
     for text in range(len(offsets) - 1):
         for at in range(offsets[text], offsets[text + 1]):
             pairs = 2 if joiner >= 0 and at + 1 < offsets[text + 1] else 1
             for pair in range(pairs):
                 key = hashes[at] if pair == 0 else _pair_hash(codes, starts, ends, at, joiner, bases, marks)
-                slot = _member(known, used, mask, key)
+                slot = _slot_of(known, used, mask, key)
                 if slot >= 0:
                     counts[text, 0] += 1
                     if seen[slot] != text:

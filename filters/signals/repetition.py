@@ -11,7 +11,7 @@ import numpy.typing as npt
 from filters.signals.counting import Counts, finish, size_for
 from filters.signals.seen import Seen, blank, seen
 from filters.text.compiled import compiled
-from filters.text.words import Codes, Hashes, Places
+from filters.text.words import Codes, Hashes, Places, Words
 
 TOP = (2, 3, 4)  # n of the n-grams whose most frequent one is weighed
 REPEATED = (5, 6, 7, 8, 9, 10)  # n of the n-grams all repetitions of which are weighed
@@ -39,13 +39,14 @@ class _Tally(NamedTuple):
 
 
 @compiled
-def count_repeated_words(starts: Places, ends: Places, hashes: Hashes, offsets: Places) -> Counts:
+def count_repeated_words(words: Words) -> Counts:
     """Characters of each text in repeated word n-grams; int64 (texts, 9).
 
     Columns: for n = 2, 3, 4 the length of the most frequent n-gram (with a space between words) times how often it
     occurs, the first one of several; for n = 5 to 10 the length, without spaces, of all n-grams that occurred before,
     counted from left to right so that no character is counted twice.
     """
+    starts, ends, hashes, offsets = words
     longest = 0
     for text in range(len(offsets) - 1):
         longest = max(longest, offsets[text + 1] - offsets[text])
@@ -55,20 +56,20 @@ def count_repeated_words(starts: Places, ends: Places, hashes: Hashes, offsets: 
     found = np.zeros((len(offsets) - 1, 9), np.int64)
     stamp = 0
     for text in range(len(offsets) - 1):
-        first, words = offsets[text], offsets[text + 1] - offsets[text]
-        for at in range(words):
+        first, count = offsets[text], offsets[text + 1] - offsets[text]
+        for at in range(count):
             grams.digests[at + 1] = grams.digests[at] * _BASE + hashes[first + at]
             grams.lengths[at + 1] = grams.lengths[at] + ends[first + at] - starts[first + at]
         power = _BASE
         for n in range(2, 11):
             power *= _BASE
             stamp += 1
-            if words < n:
+            if count < n:
                 continue
             if n <= 4:
-                found[text, n - 2] = _top_gram(grams, words, n, power, held, tally, stamp)
+                found[text, n - 2] = _top_gram(grams, count, n, power, held, tally, stamp)
             else:
-                found[text, n - 2] = _repeated_grams(grams, words, n, power, held, stamp)
+                found[text, n - 2] = _repeated_grams(grams, count, n, power, held, stamp)
     return found
 
 

@@ -16,6 +16,7 @@ Words by segmenter (SEGMENTERS):
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,8 +33,9 @@ from filters.text.characters import (
     MID_LETTER,
     MID_NUMBER,
     NUMBER,
+    ROOTS_SPECIAL,
 )
-from filters.text.compiled import compiled
+from filters.text.compiled import compiled, inlined
 
 Codes = npt.NDArray[np.int32]
 Places = npt.NDArray[np.int64]
@@ -45,12 +47,11 @@ _EXTENDS = MARK | JOINER
 _INSIDE = _WORD | _EXTENDS | CONNECTOR
 
 
-@dataclass(frozen=True)
-class Words:
+class Words(NamedTuple):
     """The words of a batch: word i is codes[starts[i]:ends[i]]; those of document d are offsets[d] to offsets[d + 1].
 
-    `hashes` are 64-bit digests under `characters.folding`: words that differ in case or in normalisation only have
-    equal ones.
+    `hashes` are 64-bit digests under `characters.folding`: words that differ only in case or in normal form have equal
+    ones.
     """
 
     starts: Places
@@ -199,54 +200,45 @@ def _word_end(codes: Codes, at: int, end: int, table: npt.NDArray[np.uint16], el
     return at
 
 
+@inlined
+def _roots_word(codes: Codes, at: int, end: int, table: npt.NDArray[np.uint16]) -> tuple[int, int, int]:
+    """The next piece between spaces, as ROOTS cut it: where its word begins and ends, and where the piece ends."""
+    stop = at
+    while stop < end and codes[stop] != 32 and codes[stop] != 10 and codes[stop] != 9:
+        stop += 1
+    first, last = at, stop
+    while first < last and table[codes[first]] & ROOTS_SPECIAL:
+        first += 1
+    while last > first and table[codes[last - 1]] & ROOTS_SPECIAL:
+        last -= 1
+    return first, last, stop
+
+
 @compiled
-def _unicode_words(
-    codes: Codes, offsets: Places, table: npt.NDArray[np.uint16], elision: bool
+def _spans(
+    codes: Codes, offsets: Places, table: npt.NDArray[np.uint16], elision: bool, roots: bool
 ) -> tuple[Places, Places, Places]:
-    starts = np.empty(len(codes), np.int64)
-    ends = np.empty(len(codes), np.int64)
+    """Starts and ends of all words, and the first word of each text; by ROOTS's rules or by Unicode's."""
+    most = len(codes) // 2 + len(offsets) if roots else len(codes)
+    starts, ends = np.empty(most, np.int64), np.empty(most, np.int64)
     firsts = np.empty(len(offsets), np.int64)
     count = 0
     for text in range(len(offsets) - 1):
         firsts[text] = count
         at, end = offsets[text], offsets[text + 1]
         while at < end:
-            if not table[codes[at]] & _WORD:
+            if roots:
+                first, last, stop = _roots_word(codes, at, end, table)
+                at = stop + 1
+            elif table[codes[at]] & _WORD:
+                first, last = at, _word_end(codes, at, end, table, elision)
+                at = last
+            else:
                 at += 1
                 continue
-            starts[count] = at
-            at = _word_end(codes, at, end, table, elision)
-            ends[count] = at
-            count += 1
-    firsts[-1] = count
-    return starts[:count].copy(), ends[:count].copy(), firsts
-
-
-@compiled
-def _roots_words(
-    codes: Codes, offsets: Places, table: npt.NDArray[np.uint16], special: int
-) -> tuple[Places, Places, Places]:
-    starts = np.empty(len(codes) // 2 + len(offsets), np.int64)
-    ends = np.empty(len(codes) // 2 + len(offsets), np.int64)
-    firsts = np.empty(len(offsets), np.int64)
-    count = 0
-    for text in range(len(offsets) - 1):
-        firsts[text] = count
-        at, end = offsets[text], offsets[text + 1]
-        while at < end:
-            stop = at
-            while stop < end and codes[stop] != 32 and codes[stop] != 10 and codes[stop] != 9:
-                stop += 1
-            first, last = at, stop
-            while first < last and table[codes[first]] & special:
-                first += 1
-            while last > first and table[codes[last - 1]] & special:
-                last -= 1
             if first < last:
-                starts[count] = first
-                ends[count] = last
+                starts[count], ends[count] = first, last
                 count += 1
-            at = stop + 1
     firsts[-1] = count
     return starts[:count].copy(), ends[:count].copy(), firsts
 
@@ -280,15 +272,15 @@ _Spans = tuple[Places, Places, Places]
 
 
 def _cut_unicode(codes: Codes, offsets: Places) -> _Spans:
-    return _unicode_words(codes, offsets, characters.classes(), False)
+    return _spans(codes, offsets, characters.classes(), False, False)
 
 
 def _cut_elision(codes: Codes, offsets: Places) -> _Spans:
-    return _unicode_words(codes, offsets, characters.classes(), True)
+    return _spans(codes, offsets, characters.classes(), True, False)
 
 
 def _cut_roots(codes: Codes, offsets: Places) -> _Spans:
-    return _roots_words(codes, offsets, characters.classes(), characters.ROOTS_SPECIAL)
+    return _spans(codes, offsets, characters.classes(), False, True)
 
 
 def _cut_icu(codes: Codes, offsets: Places) -> _Spans:
