@@ -17,8 +17,8 @@ from pathlib import Path
 from pipelines import work as folders
 from pipelines.dedup.released import read_releases, write_against
 from pipelines.dedup.run import run_together
+from pipelines.dedup.scratch import Steps
 from pipelines.dedup.settings import Dedup
-from pipelines.dedup.steps import Steps
 from pipelines.jobs import Job
 from pipelines.programs.stages import find_code, shard_of
 from pipelines.settings import ShardSettings

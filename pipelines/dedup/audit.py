@@ -20,9 +20,9 @@ from filters.near_duplicates.shingle_tables import Uint64s
 from filters.near_duplicates.signatures import Int64s, Scheme, Sets, mix_all, probability, shingle_sets
 from filters.personal_data import as_shown
 from filters.text.passages import cut
-from pipelines.dedup.candidates import NUMBER, U64, columns_of_bands
-from pipelines.dedup.scratch import Scratch, columns_of, joined, read_batches, read_pieces, rows_of
+from pipelines.dedup.scratch import NUMBER, U64, Scratch, columns_of, joined, read_batches, read_pieces, rows_of
 from pipelines.dedup.settle import REASONS
+from pipelines.dedup.sign import columns_of_bands
 from pipelines.dedup.sources import Sources
 from roots import shards
 from roots.intervals import wilson

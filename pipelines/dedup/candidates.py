@@ -1,123 +1,37 @@
-"""The sub-steps of dedup, each a stage of its own: resume, receipts and atomicity come with that.
+"""urls, exact and pairs: which documents may be copies of which.
 
-    sign     every document by itself: digests, band keys, its right to be kept
-    urls     documents of one URL, a part of all URLs at a time: the newest stays
-    exact    documents of equal digest, a part of all digests at a time
-    pairs    documents of an equal band key, a part of one band at a time: candidates
-    groups   candidates that hang together, packed into groups that fit in memory (pipelines.dedup_groups); where that
-             is too much for one task: stars, weigh, totals (pipelines.dedup_stars)
-    sets     the sets of shingles of the documents in them, once more from the text
-    settle   one group at a time: exact similarity, who is removed for whom (pipelines.dedup_settle)
-
-All but `sign` and `sets` pass numbers only, never text. What a part or a group may hold is bounded by the setting
-`memory`; that a bucket or a group is cut differently changes no document's fate.
+urls     documents of one URL, a part of all URLs at a time: the newest stays
+exact    documents of equal digest, a part of all digests at a time
+pairs    documents of an equal band key, a part of one band at a time: candidates
 """
 
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from filters.near_duplicates.shingle_tables import Uint64s
-from filters.near_duplicates.signatures import ALL_PAIRS, Int64s, Scheme, band_keys, bucket_pairs, mix_all, text_digests
-from pipelines.dedup.keep import dates, parse_keep, url_keys
-from pipelines.dedup.parts import band_parts_of, parts_of
-from pipelines.dedup.released import RELEASED, read_signed
-from pipelines.dedup.scratch import Scratch, columns_of, joined, rows_of
-from pipelines.dedup.sources import FOUND, Sources
+from filters.near_duplicates.signatures import ALL_PAIRS, Int64s, bucket_pairs
+from pipelines.dedup.scratch import (
+    NUMBER,
+    Scratch,
+    Steps,
+    band_parts_of,
+    best_first,
+    in_batches,
+    joined,
+    parts_of,
+    rows_of,
+    starts_of_runs,
+)
+from pipelines.dedup.settings import Dedup
+from pipelines.dedup.sign import columns_of_bands
+from pipelines.dedup.space import Cuts
 from roots.stage import Stage
-
-U64 = pa.uint64()
-NUMBER = pa.field("document", pa.int64(), nullable=False)
-
-
-def columns_of_bands(bands: int) -> list[str]:
-    """Names of the columns of band keys."""
-    return [f"band_{band:03d}" for band in range(bands)]
-
-
-@dataclass(frozen=True)
-class Sign(Stage):
-    """What is known of each document by itself."""
-
-    name: ClassVar[str] = "dedup.sign"
-    version: ClassVar[int] = 2  # 2: the source
-    scheme: Scheme
-    keep: str
-    url: str
-    sources: Sources
-    within: bool  # whether documents of different sources are never copies: they share no key then
-    unicode: str = unicodedata.unidata_version
-
-    @property
-    def schema(self) -> pa.Schema:
-        """Columns; a band a column, so that `pairs` reads one band alone."""
-        return pa.schema(
-            [
-                pa.field("id", pa.string(), nullable=False),
-                pa.field("shingles", pa.int32()),
-                *(pa.field(name, U64) for name in [*_DIGESTS, *columns_of_bands(self.scheme.bands)]),
-            ]
-        )
-
-    def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Sign the documents that a chain keeps. Released ones have the best right of all: rank and age are 0."""
-        released = name.startswith(RELEASED)
-        policy = parse_keep("longest" if released else self.keep)
-        known = {column for path in sources for column in columns_of(path)}
-        of_url = ["url", "date"] if self.url != "none" and {"url", "date"} <= known else []
-        wanted = {"id", "text", *policy.columns, *of_url, *self.sources.columns(known)}
-        if self.sources.catalogue:
-            wanted -= set(FOUND) - known
-        schema = self.schema
-        for read, signs in read_signed(sources, sorted(wanted), self.scheme):
-            batch = self.sources.with_rights(read, policy.columns)
-            zeros = np.zeros(batch.num_rows, np.uint64)
-            rank = zeros if released else np.minimum(policy.rank(batch), np.uint64((1 << 64) - 2)) + np.uint64(1)
-            url_high, url_low, age = self._url(batch) if of_url else (zeros, zeros, zeros)
-            source = self.sources.digests(batch)
-            salt = mix_all(source) if self.within else zeros
-            numbers = [
-                signs.content[:, 0], _salted(signs.content[:, 1], salt), signs.units, rank,
-                text_digests(batch["id"]), url_high, _salted(url_low, salt), age * np.uint64(not released), source,
-                *(_salted(keys, salt) for keys in band_keys(signs, self.scheme).T),
-            ]  # fmt: skip
-            columns = [pa.array(np.ascontiguousarray(column)) for column in numbers]
-            yield pa.RecordBatch.from_arrays([batch["id"], pa.array(signs.shingles), *columns], schema=schema)
-
-    def _url(self, batch: pa.RecordBatch) -> tuple[Uint64s, Uint64s, Uint64s]:
-        """Digest of the URL in two halves, 0 for none; and its age, the newest least."""
-        keys = url_keys(batch["url"], self.url)
-        given = pc.not_equal(keys, "").to_numpy(zero_copy_only=False)
-        high, low = (np.where(given, np.maximum(text_digests(keys, seed), 1), 0) for seed in (1, 2))
-        return high, low, (np.int64(1 << 62) - dates(batch)).astype(np.uint64)
-
-
-_DIGESTS = ("content_high", "content_low", "units", "rank", "tie", "url_high", "url_low", "age", "source")
-
-
-def _salted(keys: Uint64s, salt: Uint64s) -> Uint64s:
-    """Keys that are equal only for an equal salt. 0 stands for no key and stays 0; a salt of 0 changes nothing."""
-    return np.where(keys == 0, keys, np.maximum(keys ^ salt, np.uint64(1)))
-
-
-def best_first(*keys: npt.NDArray[Any]) -> Int64s:
-    """The order of rows by `keys`, the first key weighing most."""
-    return np.lexsort(keys[::-1])
-
-
-def starts_of_runs(*columns: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Where a row differs from the one before it in any of the columns."""
-    fresh = np.ones(columns[0].size, dtype=np.bool_)
-    if fresh.size:
-        fresh[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
-    return fresh
 
 
 def repeated(keys: Uint64s) -> Int64s:
@@ -211,12 +125,6 @@ def take(signed: Scratch, documents: Int64s, columns: Sequence[str]) -> list[npt
     return [joined(column, np.uint64) for column in found]
 
 
-def in_batches(schema: pa.Schema, *columns: npt.NDArray[Any]) -> Iterator[pa.RecordBatch]:
-    """Arrays as batches that are cut where a row group should be."""
-    for low in range(0, len(columns[0]), 1 << 18):
-        yield pa.RecordBatch.from_arrays([pa.array(column[low : low + (1 << 18)]) for column in columns], schema=schema)
-
-
 @dataclass(frozen=True)
 class Pairs(Stage):
     """Candidates: documents with an equal band key, (better, worse)."""
@@ -288,3 +196,22 @@ def _settled_already(urls: Scratch, exact: Scratch, total: int) -> npt.NDArray[n
     for _, piece in exact.stream(["document", "same"]):
         copy[piece["document"][piece["same"]]] = True
     return copy
+
+
+class Found(NamedTuple):
+    """Manifests of the sub-steps that find copies."""
+
+    sign: Path
+    urls: Path
+    exact: Path
+    pairs: Path
+
+
+def find_candidates(steps: Steps, sign: Path, settings: Dedup, cuts: Cuts) -> Found:
+    """Find what may be a copy: the manifests of sign, urls, exact and pairs."""
+    parts = parts_of(cuts.exact_parts)
+    urls = steps.run(Urls(cuts.exact_parts), {part: [sign] for part in parts}, "urls")
+    exact = steps.run(Exact(cuts.exact_parts), {part: [sign, urls] for part in parts}, "exact")
+    pairing = Pairs(settings.bands, cuts.pair_parts)
+    names = band_parts_of(settings.bands, cuts.pair_parts)
+    return Found(sign, urls, exact, steps.run(pairing, {name: [sign, urls, exact] for name in names}, "pairs"))

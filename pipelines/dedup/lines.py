@@ -22,12 +22,36 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from filters.near_duplicates.repeated_lines import NONE, LineRule, Lines, cut_spans, first_rule, lines_of, without
+from filters.near_duplicates.repeated_lines import (
+    NONE,
+    LineRule,
+    Lines,
+    cut_spans,
+    first_rule,
+    lines_of,
+    parse_rule,
+    without,
+)
 from filters.near_duplicates.signatures import Int64s
-from pipelines.dedup.candidates import U64, best_first, in_batches, starts_of_runs
-from pipelines.dedup.parts import parts_of
-from pipelines.dedup.released import RELEASED
-from pipelines.dedup.scratch import Scratch, joined, read_batches, read_between, read_documents, read_pieces, rows_of
+from pipelines.dedup.released import RELEASED, spans_of_releases
+from pipelines.dedup.scratch import (
+    U64,
+    Places,
+    Scratch,
+    Steps,
+    best_first,
+    in_batches,
+    joined,
+    parts_of,
+    read_batches,
+    read_between,
+    read_documents,
+    read_pieces,
+    rows_of,
+    starts_of_runs,
+)
+from pipelines.dedup.settings import Dedup
+from pipelines.dedup.space import Cuts, line_parts
 from roots.schema import LINES
 from roots.settings import ASIDE
 from roots.stage import Stage
@@ -321,3 +345,29 @@ def _read_decided(repeats: Scratch, stretch: int) -> dict[str, Int64s]:
                 columns[name].append(batch[name].to_numpy())
     order = np.argsort(joined(columns["key"], np.int64))
     return {name: joined(columns[name], np.int64)[order] for name in names}
+
+
+def edit_lines(
+    steps: Steps, places: Places, settings: Dedup, cuts: Cuts, sign: Path, settled: Path
+) -> tuple[Path, Path]:
+    """Find the lines that go of what is left. Gives back the manifests of repeats and of edits."""
+    rules = tuple(parse_rule(rule) for rule in settings.lines)
+    least = min(rule.characters for rule in rules)
+    releases = spans_of_releases(Scratch.of(sign)) if settings.released == "mark" else ()
+    marked = tuple((first, end) for _, first, end in releases)
+    inputs = {name: [sign.with_name(name), *place.chain] for name, place in places.items()}
+    lines = steps.run(Count(least, marked, sign), {name: [settled, *paths] for name, paths in inputs.items()}, "lines")
+    parts = parts_of(cuts.exact_parts)
+    sizes = steps.run(Sizes(rules, cuts.exact_parts, marked), {part: [sign, settled] for part in parts}, "sizes")
+    count = line_parts(Scratch.of(lines).total, cuts)
+    repeats = steps.run(Repeats(rules, count), {part: [lines, sizes] for part in parts_of(count)}, "repeats")
+    editing = Edits(settings.lines, least, settings.every_copy, marked, sign)
+    plan = {name: [repeats, settled, *paths] for name, paths in inputs.items()}
+    return repeats, steps.run(editing, plan, "edits")
+
+
+def clear_lines(steps: Steps) -> tuple[None, None]:
+    """Remove what an earlier run with other settings left of line removal."""
+    for folder in ("lines", "sizes", "repeats", "edits"):
+        steps.clear(folder)
+    return None, None

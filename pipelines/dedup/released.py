@@ -34,7 +34,7 @@ import pyarrow.compute as pc
 
 from filters.near_duplicates.signatures import Scheme, Signs, sign
 from pipelines import release
-from pipelines.dedup.scratch import is_signatures, read_documents
+from pipelines.dedup.scratch import Scratch, is_signatures, read_documents
 from roots import shards
 from roots.errors import SettingsError, ShardError
 from roots.executors import Executor
@@ -218,3 +218,9 @@ def read_signed(
         content = np.stack([known[name].to_numpy() for name in _COLUMNS[:2]], axis=1)
         values = known["signature"].flatten().to_numpy().reshape(-1, scheme.hashes)
         yield batch, Signs(content, known["units"].to_numpy(), known["shingles"].to_numpy(), values)
+
+
+def spans_of_releases(signed: Scratch) -> tuple[tuple[str, int, int], ...]:
+    """The shards of documents released before: their release, first document, and the one after the last."""
+    found = [(label_of(name), signed.start(name), rows) for name, rows in signed.rows.items()]
+    return tuple((label, first, first + rows) for label, first, rows in found if label)

@@ -7,7 +7,7 @@ from typing import Any
 
 from filters.near_duplicates.repeated_lines import parse_rule
 from filters.near_duplicates.signatures import Scheme
-from pipelines.dedup.keep import URLS, parse_keep
+from pipelines.dedup.sign import URLS, parse_keep
 from pipelines.dedup.sources import Sources
 from roots.errors import SettingsError, unknown_name
 from roots.settings import as_values

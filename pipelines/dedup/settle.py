@@ -1,6 +1,9 @@
-"""settle and mark: one group at a time, who is removed for whom, and the shards of dedup itself."""
+"""sets and settle: one group at a time, exact similarity, and who is removed for whom.
 
-from collections.abc import Iterator, Mapping, Sequence
+Sets of shingles are cut once more from the text, for the documents in groups only.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -10,17 +13,116 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.near_duplicates.signatures import Int64s, Sets, jaccards, lay_out, settle
-from pipelines.dedup.candidates import NUMBER, best_first
-from pipelines.dedup.lines import Edits
-from pipelines.dedup.parts import groups_of
-from pipelines.dedup.scratch import Scratch, joined, read_between, rows_of
+from filters.near_duplicates.shingle_tables import Uint64s
+from filters.near_duplicates.signatures import Int64s, Scheme, Sets, jaccards, lay_out, settle, shingle_sets
+from pipelines.dedup.candidates import Found
+from pipelines.dedup.scratch import (
+    NUMBER,
+    U64,
+    Chains,
+    Scratch,
+    Steps,
+    best_first,
+    groups_of,
+    joined,
+    read_batches,
+    read_between,
+    read_documents,
+    read_pieces,
+    rows_of,
+)
+from pipelines.dedup.settings import Dedup
+from pipelines.dedup.space import Cuts
 from roots import shards
-from roots.schema import DEDUP, LINES
 from roots.settings import ASIDE
 from roots.stage import Stage
 
-REASONS = ("url", "exact", "near")  # after "dedup."
+REASONS = ("url", "exact", "near")  # after "dedup."  # after "dedup."
+_SET_ROWS = 256  # cut at once: room for sets is made for four times the bytes of the text
+
+
+@dataclass(frozen=True)
+class ShingleSets(Stage):
+    """The sets of shingles of documents with candidates, and the ids of all that are in a group.
+
+    Rows stand by group within stretches of `stretch_bytes`, so that settling a group reads little else.
+    """
+
+    name: ClassVar[str] = "dedup.sets"
+    version: ClassVar[int] = 1
+    schema: ClassVar[pa.Schema] = pa.schema(
+        [
+            NUMBER, pa.field("group", pa.int32()), pa.field("id", pa.string()), pa.field("rank", U64),
+            pa.field("tie", U64), pa.field("size", pa.int32()), pa.field("set", pa.large_list(U64)),
+        ]
+    )  # fmt: skip
+    scheme: Scheme
+    signed: Path = field(metadata=ASIDE)  # manifest of sign; its contents are among the sources
+    stretch_bytes: int = field(metadata=ASIDE)
+    parts: int = field(default=1, metadata=ASIDE)  # shards of groups
+    row_group_bytes: ClassVar[int] = 1 << 20  # the least that settling a group has to read
+
+    def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+        """Cut the texts of one chain again; sources are the shards of groups, the shard of sign, and the chain."""
+        grouped, (signs, *chain) = sources[: self.parts], sources[self.parts :]
+        start = Scratch.of(self.signed).start(name)
+        end = start + shards.open_shard(signs).metadata.num_rows
+        parts = [part for path in grouped for part in read_between(path, "document", start, end, self._grouped_columns)]
+        if not parts:
+            return
+        wanted = self._with_ranks(pa.Table.from_batches(parts), signs, start)
+        documents = wanted["document"].to_numpy()
+        held: list[pa.RecordBatch] = []
+        size, at = 0, start
+        for texts in read_documents(chain, ["id", "text"], _SET_ROWS):
+            low, high = np.searchsorted(documents, [at, at + texts.num_rows])
+            for some in range(low, high, _SET_ROWS):
+                rows = slice(some, min(high, some + _SET_ROWS))
+                mine = wanted.slice(some, rows.stop - some)
+                held.append(self._rows(mine, texts.take(pa.array(documents[rows] - at))))
+                size += held[-1].nbytes
+            at += texts.num_rows
+            if size >= self.stretch_bytes:
+                yield from _by_group(held)
+                size = 0
+        yield from _by_group(held)
+
+    @staticmethod
+    def _with_ranks(wanted: pa.Table, signs: Path, start: int) -> pa.Table:
+        """Add `rank` and `tie` of the documents."""
+        documents = wanted["document"].to_numpy()
+        found: list[list[Uint64s]] = [[], []]
+        for piece in read_pieces(signs, ["rank", "tie"]):
+            low, high = np.searchsorted(documents, [start, start + piece["rank"].size])
+            for column, name in zip(found, ["rank", "tie"], strict=True):
+                column.append(piece[name][documents[low:high] - start])
+            start += piece["rank"].size
+        for column, name in zip(found, ["rank", "tie"], strict=True):
+            wanted = wanted.append_column(name, pa.array(joined(column, np.uint64)))
+        return wanted
+
+    _grouped_columns: ClassVar[tuple[str, ...]] = ("document", "group", "shingles")
+
+    def _rows(self, wanted: pa.Table, texts: pa.RecordBatch) -> pa.RecordBatch:
+        """Rows of some documents; the set is empty for those without a candidate."""
+        paired = wanted["shingles"].to_numpy() > 0
+        sets = shingle_sets(texts["text"].filter(pa.array(paired)), self.scheme)
+        sizes = np.zeros(paired.size, dtype=np.int64)
+        sizes[paired] = np.diff(sets.offsets)
+        lists = pa.LargeListArray.from_arrays(pa.array(np.r_[0, np.cumsum(sizes)]), pa.array(sets.values))
+        document, group, rank, tie = (wanted[name].combine_chunks() for name in ("document", "group", "rank", "tie"))
+        columns = [document, group, texts["id"], rank, tie, pa.array(sizes.astype(np.int32)), lists]
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+
+def _by_group(held: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Some batches' rows by group, in batches of about a megabyte; `held` is emptied."""
+    if held:
+        together = pa.concat_batches(held)
+        held.clear()
+        order = np.argsort(together["group"].to_numpy(), kind="stable")
+        for low in range(0, order.size, _SET_ROWS):
+            yield together.take(pa.array(order[low : low + _SET_ROWS]))
 
 
 class _Members(NamedTuple):
@@ -210,80 +312,25 @@ def _read_sets(sets: Scratch, group: int, members: _Members, needed: npt.NDArray
     return loaded
 
 
-@dataclass(frozen=True)
-class Mark(Stage):
-    """The stage's own shards: a row for every document that was read, with its fate and the evidence."""
-
-    name: ClassVar[str] = "dedup"
-    version: ClassVar[int] = 2  # 2: lines
-    schema: ClassVar[pa.Schema] = DEDUP
-    settings: Mapping[str, Any]  # of the whole of dedup: for the manifest
-    evidence: str  # digest of all that was settled, whatever groups it was settled in
-    releases: tuple[tuple[str, int, int], ...]  # name of each, its first document's number, the number after its last
-    signed: Path = field(metadata=ASIDE)
-    settled: Path = field(metadata=ASIDE)
-
-    def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Mark one shard; its sources are its shard of sign, and that of edits where lines are removed."""
-        start = Scratch.of(self.signed).start(sources[0].name)
-        edits = [pa.Table.from_batches(shards.read(path), Edits.schema) for path in sources[1:]]
-        rows = shards.open_shard(sources[0]).metadata.num_rows
-        parts = [
-            batch
-            for path in Scratch.of(self.settled).paths()
-            for batch in read_between(path, "document", start, start + rows, Settle.schema.names)
-        ]
-        table = pa.Table.from_batches(parts, Settle.schema).sort_by("document").combine_chunks()
-        documents = table["document"].to_numpy()
-        row = 0
-        for batch in shards.read(sources[0], ["id"]):
-            low, high = np.searchsorted(documents, [start, start + batch.num_rows])
-            marked = self._marked(batch["id"], documents[low:high] - start, table.slice(low, high - low))
-            yield _with_lines(marked, edits[0], row) if edits else marked
-            start += batch.num_rows
-            row += batch.num_rows
-
-    def _marked(self, ids: pa.Array, rows: Int64s, settled: pa.Table) -> pa.RecordBatch:
-        """Rows of dedup for some documents, of which `rows` were settled."""
-        place = np.full(len(ids), -1, dtype=np.int64)
-        place[rows] = np.arange(rows.size)
-        where = pa.array(place, mask=place < 0)
-        kept, kept_id, jaccard, number, size = (
-            settled[name].combine_chunks().take(where)
-            for name in ("kept", "kept_id", "jaccard", "reason", "cluster_size")
-        )
-        release = self._releases(kept)
-        reason = pa.array([f"dedup.{name}" for name in REASONS]).take(number)
-        if self.settings["released"] == "mark":
-            reason = pc.if_else(release.is_null(), reason, pa.scalar(None, pa.string()))
-        size = pc.if_else(reason.is_null(), size.fill_null(1), pa.scalar(None, pa.int32()))
-        lines = pa.nulls(len(ids), LINES)
-        return pa.RecordBatch.from_arrays([ids, kept_id, release, jaccard, size, lines, reason], schema=DEDUP)
-
-    def _releases(self, kept: pa.Array) -> pa.Array:
-        """The release that each kept document is in; null for documents of this corpus."""
-        numbers = kept.fill_null(-1).to_numpy()
-        place = np.full(numbers.size, -1, dtype=np.int64)
-        for each, (_, first, end) in enumerate(self.releases):
-            place[(numbers >= first) & (numbers < end)] = each
-        return pa.array([label for label, _, _ in self.releases], pa.string()).take(pa.array(place, mask=place < 0))
+def settle_groups(
+    steps: Steps, everything: Chains, settings: Dedup, cuts: Cuts, found: Found, grouped: tuple[Path, int]
+) -> Path:
+    """Verify candidates group by group, and decide. Gives back the manifest of settle."""
+    sign, urls, exact, pairs = found
+    manifest, parts = grouped
+    groups = Scratch.of(manifest).paths()
+    sets = steps.run(
+        ShingleSets(settings.scheme, sign, cuts.stretch_bytes, parts),
+        {name: [*groups, sign.with_name(name), *everything[name]] for name in everything},
+        "sets",
+    )
+    count = _count_groups(groups)
+    settling = Settle(settings.jaccard, settings.exact != "roots", cuts.set_bytes, count)
+    return steps.run(settling, {group: [urls, exact, pairs, sets] for group in groups_of(count)}, "settle")
 
 
-def _with_lines(marked: pa.RecordBatch, edits: pa.Table, row: int) -> pa.RecordBatch:
-    """The rows with what line removal takes of each; a document of which nothing is left is dropped.
-
-    `row` is the first one's in its shard.
-    """
-    rows = edits["row"].to_numpy()
-    low, high = np.searchsorted(rows, [row, row + marked.num_rows])
-    place = np.full(marked.num_rows, -1, dtype=np.int64)
-    place[rows[low:high] - row] = np.arange(low, high)
-    where = pa.array(place, mask=place < 0)
-    lines, empty = (edits[name].combine_chunks().take(where) for name in ("lines", "empty"))
-    none = pa.ListArray.from_arrays(pa.array([0, 0], pa.int32()), pa.array([], LINES.value_type), type=LINES)
-    lines = pc.coalesce(lines, none[0])
-    gone = pc.and_(empty.fill_null(False), marked["drop"].is_null())
-    size = pc.if_else(gone, pa.scalar(None, pa.int32()), marked["minhash_cluster_size"])
-    drop = pc.if_else(gone, "dedup.lines", marked["drop"])
-    columns = [marked[name] for name in ("id", "duplicate_of", "release", "jaccard")] + [size, lines, drop]
-    return pa.RecordBatch.from_arrays(columns, schema=DEDUP)
+def _count_groups(groups: Sequence[Path]) -> int:
+    """How many groups there are."""
+    batches = (batch for path in groups for batch in read_batches(path, ["group"]))
+    most = [pc.max(batch["group"]).as_py() for batch in batches if batch.num_rows]
+    return max(most, default=-1) + 1

@@ -9,7 +9,7 @@ from typing import ClassVar
 import pyarrow as pa
 import pytest
 
-from pipelines.dedup.steps import is_whole
+from pipelines.dedup.scratch import is_whole
 from roots import shards
 from roots.errors import ShardError
 from roots.stage import Stage

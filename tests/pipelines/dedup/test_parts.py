@@ -10,10 +10,10 @@ import pytest
 
 from filters.near_duplicates.repeated_lines import LineRule
 from pipelines.dedup.candidates import Exact, Pairs, Urls
+from pipelines.dedup.groups import Stars, Totals, Weigh
 from pipelines.dedup.lines import Count, Repeats, Sizes
-from pipelines.dedup.parts import band_parts_of, groups_of, parts_of
+from pipelines.dedup.scratch import band_parts_of, groups_of, parts_of
 from pipelines.dedup.settle import Settle
-from pipelines.dedup.stars import Stars, Totals, Weigh
 from roots import shards
 from roots.stage import Stage, settings_of
 

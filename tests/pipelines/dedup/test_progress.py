@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from pipelines.dedup.groups import Groups
-from pipelines.dedup.steps import Roomy, Steps
+from pipelines.dedup.scratch import Roomy, Steps
 from roots.executors import Local, Serial, Threads
 from roots.shards import Receipt
-from tests.pipelines.dedup.test_stars import chain, laid
+from tests.pipelines.dedup.test_groups import chain, laid
 
 
 def test_grouping_in_one_task_tells_what_share_is_done(tmp_path: Path) -> None:

@@ -13,33 +13,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from filters.near_duplicates import signatures as near
-from pipelines.dedup import (
-    audit as dedup_audit,
-)
-from pipelines.dedup import (
-    candidates as dedup_stages,
-)
-from pipelines.dedup import (
-    groups as dedup_groups,
-)
-from pipelines.dedup import (
-    keep as dedup_keep,
-)
-from pipelines.dedup import (
-    run as dedup,
-)
-from pipelines.dedup import (
-    scratch as dedup_columns,
-)
-from pipelines.dedup import (
-    settings as dedup_settings,
-)
-from pipelines.dedup import (
-    settle as dedup_settle,
-)
-from pipelines.dedup import (
-    space as dedup_space,
-)
+from pipelines.dedup import audit as dedup_audit
+from pipelines.dedup import candidates as dedup_stages
+from pipelines.dedup import groups as dedup_groups
+from pipelines.dedup import mark as dedup_mark
+from pipelines.dedup import run as dedup
+from pipelines.dedup import scratch as dedup_columns
+from pipelines.dedup import settings as dedup_settings
+from pipelines.dedup import settle as dedup_settle
+from pipelines.dedup import sign as dedup_sign
+from pipelines.dedup import space as dedup_space
 from pipelines.dedup.run import Dedup, run_dedup
 from pipelines.dedup.settings import parse_bytes
 from roots import shards
@@ -307,8 +290,8 @@ def test_running_again_makes_nothing_and_damage_is_made_good(reference: Referenc
 STEP_ORDER = ("sign", "urls", "exact", "pairs", "groups", "sets", "settle", "queries", "compare", "losses")
 STEPS = set(STEP_ORDER)
 STAGES = [
-    dedup_stages.Sign, dedup_stages.Urls, dedup_stages.Exact, dedup_stages.Pairs, dedup_groups.Groups,
-    dedup_groups.ShingleSets, dedup_settle.Settle, dedup_settle.Mark,
+    dedup_sign.Sign, dedup_stages.Urls, dedup_stages.Exact, dedup_stages.Pairs, dedup_groups.Groups,
+    dedup_settle.ShingleSets, dedup_settle.Settle, dedup_mark.Mark,
 ]  # fmt: skip
 
 
@@ -374,14 +357,14 @@ def test_which_copy_is_kept_is_a_policy(policy: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("bad", ["longst", "highest", "prefer:license", "prefer:=a"])
 def test_a_policy_that_is_none_is_refused(bad: str) -> None:
     with pytest.raises(ValueError, match=r"keep|column"):
-        dedup_keep.parse_keep(bad)
+        dedup_sign.parse_keep(bad)
 
 
 def test_numbers_rank_in_their_order() -> None:
     values = [-np.inf, -3.5, -1e-300, -0.0, 0.0, 1e-300, 2.0, np.inf]
     batch = pa.RecordBatch.from_pydict({"n": [*values, None]})
-    lowest = dedup_keep.parse_keep("lowest:n").rank(batch).tolist()
-    highest = dedup_keep.parse_keep("highest:n").rank(batch).tolist()
+    lowest = dedup_sign.parse_keep("lowest:n").rank(batch).tolist()
+    highest = dedup_sign.parse_keep("highest:n").rank(batch).tolist()
     assert lowest == sorted(lowest)
     assert lowest[3] == lowest[4]
     assert highest[:-1] == sorted(highest[:-1], reverse=True)
@@ -400,7 +383,7 @@ URL_KEYS = [
 
 @pytest.mark.parametrize(("one", "other", "rule", "equal"), URL_KEYS)
 def test_keys_of_urls(one: str, other: str, rule: str, equal: bool) -> None:
-    keys = dedup_keep.url_keys(pa.array([one, other, None]), rule).to_pylist()
+    keys = dedup_sign.url_keys(pa.array([one, other, None]), rule).to_pylist()
     assert (keys[0] == keys[1]) is equal
     assert keys[2] == ""
 

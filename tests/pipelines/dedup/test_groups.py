@@ -14,10 +14,8 @@ from hypothesis import strategies as st
 
 from pipelines.dedup import space as dedup_space
 from pipelines.dedup.candidates import Exact, Pairs, Urls
-from pipelines.dedup.groups import Groups
-from pipelines.dedup.scratch import Scratch, read_batches
-from pipelines.dedup.stars import PartOfGroups, Stars, Totals, Weigh, spread_groups
-from pipelines.dedup.steps import Steps
+from pipelines.dedup.groups import Groups, PartOfGroups, Stars, Totals, Weigh, spread_groups
+from pipelines.dedup.scratch import Scratch, Steps, read_batches
 from roots import shards
 from roots.executors import Executor, Serial, Threads
 from roots.stage import run

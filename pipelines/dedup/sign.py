@@ -1,6 +1,7 @@
-"""Which copy is kept: a number a document, the least first. Ties are broken by a digest of the id.
+"""sign: what is known of each document by itself: digests, band keys, and its right to be kept.
 
-A policy is written as its name, and for some a column and values after it:
+Which copy is kept is a number a document, the least first. Ties are broken by a digest of the id. A policy is written
+as its name, and for some a column and values after it:
 
     longest                       the longer text
     oldest, newest                by `date`
@@ -8,15 +9,24 @@ A policy is written as its name, and for some a column and values after it:
     prefer:COLUMN=A|B|C           by where a column's value stands in the list (source, licence); others last
 """
 
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from filters.near_duplicates.shingle_tables import Uint64s
+from filters.near_duplicates.signatures import Scheme, band_keys, mix_all, text_digests
+from pipelines.dedup.released import RELEASED, read_signed
+from pipelines.dedup.scratch import U64, columns_of
+from pipelines.dedup.sources import FOUND, Sources
 from roots.errors import unknown_name
+from roots.stage import Stage
 
 _Ranks = npt.NDArray[np.uint64]
 _LAST = (1 << 62) - 1
@@ -111,6 +121,7 @@ _KEEP: dict[str, Callable[[str], _Keep]] = {
     "prefer": prefer,
 }
 
+
 URLS = ("none", "exact", "page")
 
 
@@ -124,3 +135,73 @@ def url_keys(urls: pa.Array, rule: str) -> pa.Array:
     if rule == "page":
         keys = pc.replace_substring_regex(pc.replace_substring_regex(keys, r"\?.*$", ""), r"/amp/?$", "")
     return pc.replace_substring_regex(keys, r"/$", "")
+
+
+_DIGESTS = ("content_high", "content_low", "units", "rank", "tie", "url_high", "url_low", "age", "source")
+
+
+def columns_of_bands(bands: int) -> list[str]:
+    """Names of the columns of band keys."""
+    return [f"band_{band:03d}" for band in range(bands)]
+
+
+@dataclass(frozen=True)
+class Sign(Stage):
+    """What is known of each document by itself."""
+
+    name: ClassVar[str] = "dedup.sign"
+    version: ClassVar[int] = 2  # 2: the source
+    scheme: Scheme
+    keep: str
+    url: str
+    sources: Sources
+    within: bool  # whether documents of different sources are never copies: they share no key then
+    unicode: str = unicodedata.unidata_version
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns; a band a column, so that `pairs` reads one band alone."""
+        return pa.schema(
+            [
+                pa.field("id", pa.string(), nullable=False),
+                pa.field("shingles", pa.int32()),
+                *(pa.field(name, U64) for name in [*_DIGESTS, *columns_of_bands(self.scheme.bands)]),
+            ]
+        )
+
+    def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+        """Sign the documents that a chain keeps. Released ones have the best right of all: rank and age are 0."""
+        released = name.startswith(RELEASED)
+        policy = parse_keep("longest" if released else self.keep)
+        known = {column for path in sources for column in columns_of(path)}
+        of_url = ["url", "date"] if self.url != "none" and {"url", "date"} <= known else []
+        wanted = {"id", "text", *policy.columns, *of_url, *self.sources.columns(known)}
+        if self.sources.catalogue:
+            wanted -= set(FOUND) - known
+        schema = self.schema
+        for read, signs in read_signed(sources, sorted(wanted), self.scheme):
+            batch = self.sources.with_rights(read, policy.columns)
+            zeros = np.zeros(batch.num_rows, np.uint64)
+            rank = zeros if released else np.minimum(policy.rank(batch), np.uint64((1 << 64) - 2)) + np.uint64(1)
+            url_high, url_low, age = self._url(batch) if of_url else (zeros, zeros, zeros)
+            source = self.sources.digests(batch)
+            salt = mix_all(source) if self.within else zeros
+            numbers = [
+                signs.content[:, 0], _salted(signs.content[:, 1], salt), signs.units, rank,
+                text_digests(batch["id"]), url_high, _salted(url_low, salt), age * np.uint64(not released), source,
+                *(_salted(keys, salt) for keys in band_keys(signs, self.scheme).T),
+            ]  # fmt: skip
+            columns = [pa.array(np.ascontiguousarray(column)) for column in numbers]
+            yield pa.RecordBatch.from_arrays([batch["id"], pa.array(signs.shingles), *columns], schema=schema)
+
+    def _url(self, batch: pa.RecordBatch) -> tuple[Uint64s, Uint64s, Uint64s]:
+        """Digest of the URL in two halves, 0 for none; and its age, the newest least."""
+        keys = url_keys(batch["url"], self.url)
+        given = pc.not_equal(keys, "").to_numpy(zero_copy_only=False)
+        high, low = (np.where(given, np.maximum(text_digests(keys, seed), 1), 0) for seed in (1, 2))
+        return high, low, (np.int64(1 << 62) - dates(batch)).astype(np.uint64)
+
+
+def _salted(keys: Uint64s, salt: Uint64s) -> Uint64s:
+    """Keys that are equal only for an equal salt. 0 stands for no key and stays 0; a salt of 0 changes nothing."""
+    return np.where(keys == 0, keys, np.maximum(keys ^ salt, np.uint64(1)))
