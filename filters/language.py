@@ -130,8 +130,8 @@ def load_language(name: str, bounds: str | BoundTables = DEFAULT, definitions: s
     """Load a language by any of its names, with a bound set by name or with bounds of your own.
 
     Your own bounds are tables such as {"special_characters": {"min": ..., "max": ..., "source": ...}}. They lie over
-    the default set, so they say only what differs; `max = "none"` lifts a limit. `pipelines.filter.read_bounds` reads
-    them from a TOML file. Raises SettingsError for an unknown language, set or bound.
+    the default set, so they say only what differs; `max = "none"` lifts a limit. A TOML file of them is
+    read by pipelines.languages. Raises SettingsError for an unknown language, set or bound.
     """
     code = find_code(name)
     file = _file(code)

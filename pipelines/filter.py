@@ -10,14 +10,13 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from filters.language import BoundTables, Language, Reading
+from filters.language import Language, Reading
 from filters.signals.measures import MEASURES, measure
 from filters.signals.rules import Rule, judge, rules_of
 from pipelines.model_files import signal_models
 from roots import schema
-from roots.errors import SettingsError
 from roots.identity import sha256_of
-from roots.settings import ASIDE, as_values, read_toml
+from roots.settings import ASIDE, as_values
 from roots.shards import read_kept
 from roots.stage import Stage
 
@@ -88,16 +87,3 @@ class Judge(Stage):
             signals = {signal: batch[signal] for signal in wanted} or {"id": batch["id"]}
             drop, failed = judge(signals, self.rules)
             yield pa.RecordBatch.from_arrays([batch["id"], failed, drop], schema=schema.VERDICT)
-
-
-def read_bounds(bounds: str | Path) -> str | BoundTables:
-    """Bounds as `load_language` takes them: the name of a set as it is, or the tables of a TOML file by path.
-
-    Raises InputError for a file that cannot be read, SettingsError for one without a table [bounds].
-    """
-    if isinstance(bounds, str) and not bounds.endswith(".toml"):
-        return bounds
-    tables = read_toml(Path(bounds)).get("bounds")
-    if not isinstance(tables, dict):
-        raise SettingsError(f"{bounds} has no table [bounds]")
-    return tables

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from filters.language import Language
 from pipelines import work as folders
 from pipelines.dedup.settings import with_preset
-from pipelines.programs.stages import is_program, load_language
+from pipelines.languages import is_program, load_language
 from pipelines.settings import FilterSettings, LanguageIdSettings
 from pipelines.stages import STAGES, Reads, load, settings_groups
 from roots.errors import SettingsError, unknown_name

@@ -20,7 +20,7 @@ from pipelines.dedup.run import run_together
 from pipelines.dedup.scratch import Steps
 from pipelines.dedup.settings import Dedup
 from pipelines.jobs import Job
-from pipelines.programs.stages import find_code, shard_of
+from pipelines.programs.stages import shard_of
 from pipelines.settings import ShardSettings
 from pipelines.shard import run_shard
 from pipelines.stages import STAGES, Reads, chain_stages, load
@@ -29,7 +29,7 @@ from roots.executors import Executor
 from roots.identity import sha256_of
 from roots.stage import ALONE, Manifest, Progress, Share, read_manifest, run, tasks_of
 
-__all__ = ["find_code", "preview", "run_stages"]
+__all__ = ["preview", "run_stages"]
 
 
 def in_order(jobs: Sequence[Job], stages: Sequence[str]) -> Iterator[tuple[Job, Sequence[str]]]:

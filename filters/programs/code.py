@@ -1,22 +1,20 @@
-"""Programs: their language, whether a person of the project wrote them, their licence, and ROOTS's measures of code.
+"""Programs: whether a person of the project wrote them, their licence, and ROOTS's measures of code.
 
 The tables are in `code_languages.toml`. Measures are columns, judged by `filters.signals.rules` like those of text.
 Source: Laurençon et al. 2022 (ROOTS) and the pipeline's code for GitHub, section "code" of the data preparation.
 """
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from filters.language import Bound
+from filters.programs.languages import HEAD, code_tables
 from filters.signals.batch import share
 from filters.signals.counting import Counts, Table
 from filters.signals.rules import Rule
@@ -25,97 +23,16 @@ from filters.text.characters import CONNECTOR, LETTER, NUMBER, SPACE
 from filters.text.compiled import compiled
 from filters.text.words import Codes, Places, decode
 from roots.errors import SettingsError, unknown_name
-from roots.settings import build, read_toml
 
-HEAD = 8192  # characters that content is recognised by
 _LONGEST_EXPRESSION = 200  # characters of an SPDX expression that is read: a file may hold anything after its name
 # Columns of `_count_code`.
 _CHARACTERS, WORD_CHARACTERS, LETTERS, LINES, LONGEST_LINE, TOKENS, TOKEN_SUM, TOKEN_SQUARES = range(8)
 
 
-@dataclass(frozen=True)
-class _CodeLanguage:
-    """A programming language: what its files are called, and what they must or must not hold."""
-
-    code: str  # as it is named on the command line and in folders: "cpp"
-    name: str
-    extensions: tuple[str, ...]
-    interpreters: tuple[str, ...] = ()
-    must: str = ""
-    excluded: str = ""
-    claims: tuple[str, ...] = ()  # extensions of another language that are its own where `claim` is found
-    claim: str = ""
-
-    def accepts(self, text: str) -> bool:
-        """Whether content may be of the language."""
-        head = text[:HEAD]
-        if self.must and not re.search(self.must, head, re.MULTILINE):
-            return False
-        return not (self.excluded and re.search(self.excluded, head, re.MULTILINE))
-
-
-@cache
-def _tables() -> dict[str, Any]:
-    text = (resources.files("filters.programs") / "code_languages.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
-
-
-@cache
-def code_languages() -> tuple[_CodeLanguage, ...]:
-    """The 13 programming languages of ROOTS, by name."""
-    found = []
-    for name, table in sorted(_tables()["languages"].items()):
-        claims = table.get("claims", {})
-        found.append(
-            _CodeLanguage(
-                table["code"], name, tuple(table["extensions"]), tuple(table.get("interpreters", ())),
-                table.get("must", ""), table.get("not", ""), tuple(claims.get("extensions", ())),
-                claims.get("must", ""),
-            )
-        )  # fmt: skip
-    return tuple(found)
-
-
-@dataclass(frozen=True)
-class CodeExample:
-    """A file of ours; `reason` is the signal that must drop it, empty where it must be kept."""
-
-    path: str
-    text: str
-    licence: str = "MIT"
-    reason: str = ""
-
-
-@cache
-def code_examples() -> tuple[CodeExample, ...]:
-    """Files to keep, one a language at least, and files to drop."""
-    return tuple(CodeExample(**item) for item in _tables()["examples"])
-
-
-def code_language(path: str, text: str) -> str | None:
-    """The code of a file's programming language by extension and content, or None for what is none of the 13.
-
-    A file without extension is known by the interpreter its first line names.
-    """
-    name = PurePosixPath(path).name
-    stem, dot, extension = name.rpartition(".")
-    if not (dot and stem):
-        first = text[:200].partition("\n")[0]
-        if not first.startswith("#!"):
-            return None
-        program = re.sub(r"[\d.]+$", "", re.split(r"[/\s]", first.strip())[-1])
-        return next((known.code for known in code_languages() if program in known.interpreters), None)
-    for known in code_languages():
-        if extension in known.claims and re.search(known.claim, text[:HEAD], re.MULTILINE):
-            return known.code
-    found = next((known for known in code_languages() if extension in known.extensions), None)
-    return found.code if found and found.accepts(text) else None
-
-
 def vendored(path: str) -> bool:
     """Whether a file lies where a project keeps what others wrote, or is named as such."""
     parts = PurePosixPath(path).parts
-    table = _tables()["vendored"]
+    table = code_tables()["vendored"]
     if any(part in table["folders"] for part in parts[:-1]):
         return True
     return any(re.search(pattern, parts[-1]) for pattern in table["names"]) if parts else False
@@ -123,7 +40,7 @@ def vendored(path: str) -> bool:
 
 def generated(path: str, text: str) -> bool:
     """Whether a program wrote the file: by its name, or by a mark in its first ten lines."""
-    table = _tables()["generated"]
+    table = code_tables()["generated"]
     name = PurePosixPath(path).name
     if any(re.search(pattern, name) for pattern in table["names"]):
         return True
@@ -171,7 +88,7 @@ def _one(tokens: list[str]) -> tuple[bool, list[str]]:
     if tokens[0] == "(":
         allowed, rest = _either(tokens[1:])
         return (allowed, rest[1:]) if rest[:1] == [")"] else (False, ["malformed"])
-    known = {name.lower() for name in _tables()["licences"]["allowed"]}
+    known = {name.lower() for name in code_tables()["licences"]["allowed"]}
     rest = tokens[1:]
     if rest[:1] and rest[0].upper() == "WITH":
         rest = rest[2:]
@@ -269,32 +186,10 @@ def measure_code(texts: pa.Array, paths: Sequence[str], licences: Sequence[str |
     }
 
 
-def code_bounds(bounds: str | Path = "default") -> dict[str, Bound]:
-    """A bound set of code by name, or from a TOML file by path, which lies over the default set.
-
-    Raises SettingsError for an unknown set or signal.
-    """
-    sets: Mapping[str, Any] = _tables()["bounds"]
-    if str(bounds).endswith(".toml"):
-        own = read_toml(Path(bounds)).get("bounds")
-        if not isinstance(own, dict):
-            raise SettingsError(f"{bounds} has no table [bounds]")
-        tables = {**sets["default"], **{name: {**sets["default"].get(name, {}), **own[name]} for name in own}}
-    elif bounds in sets:
-        tables = sets[str(bounds)]
-    else:
-        raise SettingsError(unknown_name("bound set of code", str(bounds), sets))
-    for name in tables:
+def code_rules(bounds: Mapping[str, Bound]) -> tuple[Rule, ...]:
+    """The rules of some bounds, for `signals.rules.judge`. Raises SettingsError for a bound on no known signal."""
+    for name in bounds:
         if name not in CODE_MEASURES:
             raise SettingsError(unknown_name("signal of code", name, CODE_MEASURES))
-    return {name: build(Bound, tables[name], f"bounds.{name}") for name in CODE_MEASURES if name in tables}
-
-
-def code_rules(bounds: str | Path = "default") -> tuple[Rule, ...]:
-    """The rules of a bound set of code, for `signals.rules.judge`. Raises SettingsError as `code_bounds` does."""
-    found = code_bounds(bounds)
-    return tuple(
-        Rule(name, bound.min, bound.max)
-        for name, bound in found.items()
-        if bound.min is not None or bound.max is not None
-    )
+    bounded = [(name, bounds[name]) for name in CODE_MEASURES if name in bounds]
+    return tuple(Rule(name, bound.min, bound.max) for name, bound in bounded if (bound.min, bound.max) != (None, None))

@@ -21,12 +21,12 @@ from pipelines.cli.options import (
     split_codes,
 )
 from pipelines.jobs import plan_jobs
+from pipelines.languages import find_code, is_program
 from pipelines.models.bounds import Reference, derive_from_text, derive_labelled
 from pipelines.models.language_id import Training, train_language_id
 from pipelines.models.language_id_eval import evaluate_folder
 from pipelines.models.language_id_text import read_folders
 from pipelines.models.personal_data_eval import evaluate_detection
-from pipelines.programs.stages import is_program
 from pipelines.watching.progress import table
 from pipelines.work import chain, known_inputs
 from pipelines.workbench import page as report
@@ -102,7 +102,7 @@ def report_command(work: Path, code: str, target: Path | None, **options: Any) -
       roots report work --lang fr
     """
     settings = one_group(report.Report, "report", options["pairs"], options["config"])
-    code = pipeline.find_code(code)
+    code = find_code(code)
     if is_program(code):
         raise SettingsError(f"{code}: the workbench is for text; set bounds of code in a TOML file for `roots judge`")
     click.echo(report.write_report(work, code, target or work / code / "report.html", settings))

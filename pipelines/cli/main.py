@@ -24,6 +24,7 @@ from pipelines.cli.options import (
 )
 from pipelines.extraction.extractors import EXTRACTORS
 from pipelines.jobs import plan_jobs
+from pipelines.languages import find_code
 from pipelines.stages import StageCommand, stage_commands
 from pipelines.verify import verify as check
 from pipelines.watching.progress import table
@@ -149,7 +150,7 @@ def why(document: str, work: Path, code: str | None) -> None:
     Example:
       roots why https://example.org/page --work work
     """
-    for line in explain(work, document, pipeline.find_code(code) if code else None):
+    for line in explain(work, document, find_code(code) if code else None):
         click.echo(line)
 
 
@@ -164,7 +165,7 @@ def verify(work: Path, code: str | None) -> None:
     Example:
       roots verify work
     """
-    codes = [pipeline.find_code(code)] if code else languages(work)
+    codes = [find_code(code)] if code else languages(work)
     if not codes:
         raise InputError(f"{work} holds no results: run `roots run {work} --input 'crawl/*.warc.gz' --lang fr`")
     wrong = 0

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from filters.programs.code import code_language, declared_licence
+from filters.programs.code import declared_licence
+from filters.programs.languages import code_language
 from filters.programs.licences import FILES, LONGEST, MANIFESTS, licence_of_manifest, licence_of_text
 from filters.text.charset import decode
 from pipelines.archives.limits import Limits

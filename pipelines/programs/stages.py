@@ -9,24 +9,22 @@ dedup, redact, shard   as for all; the dataset has the columns `path` and `licen
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from filters import language as natural
-from filters.language import Language, Reading
-from filters.programs.code import CODE_MEASURES, code_bounds, code_languages, code_rules, measure_code
+from filters.language import Language
+from filters.programs.code import CODE_MEASURES, code_rules, measure_code
 from pipelines.archives.limits import Limits
 from pipelines.extract import Extract
-from pipelines.filter import Judge, Measure, read_bounds
+from pipelines.filter import Judge, Measure
+from pipelines.languages import is_program
 from pipelines.programs.index import source_text
 from pipelines.programs.trees import SourceFile, is_source_tree, read_tree
 from pipelines.settings import ExtractSettings, FilterSettings, ProgramSettings
 from pipelines.shard import ShardStage
 from roots import schema
-from roots.errors import SettingsError, unknown_name
 from roots.schema import DOCUMENT, EXTRACT
 from roots.shards import BATCH_ROWS, read_kept
 from roots.stage import Stage
@@ -36,49 +34,6 @@ BATCH_CHARS = 8 << 20
 
 _MEASURED = pa.schema([schema.ID, *(pa.field(name, kind.type) for name, kind in CODE_MEASURES.items()), schema.DROP])
 PROGRAM = pa.schema([*DOCUMENT, pa.field("path", pa.string()), pa.field("license", pa.string())])
-
-
-@cache
-def program_codes() -> dict[str, str]:
-    """Code of every programming language -> its name: "cpp" -> "C++"."""
-    return {known.code: known.name for known in code_languages()}
-
-
-def is_program(code: str) -> bool:
-    """Whether a code is that of a programming language."""
-    return code in program_codes()
-
-
-def find_code(name: str) -> str:
-    """The code of a natural or programming language by any of its names. Raises SettingsError with the nearest one."""
-    wanted = name.strip().lower()
-    found = [code for code, full in program_codes().items() if wanted in (code, full.lower())]
-    if found:
-        return found[0]
-    try:
-        return natural.find_code(name)
-    except SettingsError:
-        known = [*natural.known_codes(), *program_codes()]
-        raise SettingsError(unknown_name("language", name, known)) from None
-
-
-def load_language(name: str, bounds: str | Path = natural.DEFAULT, definitions: str = "repaired") -> Language:
-    """Load a natural or a programming language by any of its names, with a bound set: see filters.language.
-
-    `definitions` are of natural languages only. Raises SettingsError for an unknown language or set.
-    """
-    code = find_code(name)
-    if not is_program(code):
-        return natural.load_language(code, read_bounds(bounds), definitions)
-    return Language(
-        code=code,
-        iso639_3=code,
-        name=program_codes()[code],
-        reading=Reading("Zyyy"),
-        tag=code,
-        bound_set=str(bounds),
-        bounds=code_bounds(bounds),
-    )
 
 
 @dataclass(frozen=True)
@@ -168,7 +123,7 @@ def make_measure(settings: FilterSettings, language: Language) -> Measure | _Mea
 
 def make_filter(settings: FilterSettings, language: Language) -> Judge:
     """The judge of a language's bounds."""
-    return Judge(code_rules(language.bound_set)) if is_program(language.code) else Judge.of(language)
+    return Judge(code_rules(language.bounds)) if is_program(language.code) else Judge.of(language)
 
 
 def shard_of(code: str) -> type[ShardStage]:

@@ -21,7 +21,7 @@ from filters.language import DEFAULT, Bound, Language, bound_sets, load_language
 from filters.signals.measures import MEASURES
 from filters.signals.rules import SIGNALS, Rule, rules_of
 from pipelines import work as folders
-from pipelines.filter import read_bounds
+from pipelines.languages import read_bounds
 from pipelines.workbench.overview import correlation, languages_of, stages_of
 from pipelines.workbench.sample import Numbers, Sample, Shown, Texts, choose_whole, cut, read_sample, read_texts
 from roots.errors import InputError

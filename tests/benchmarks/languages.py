@@ -26,7 +26,8 @@ from typing import Any
 import pyarrow as pa
 
 from filters.language import DEFAULT, Language, known_codes, load_language
-from filters.programs.code import code_examples, code_language, code_languages, code_rules, generated, measure_code
+from filters.programs.code import code_rules, generated, measure_code
+from filters.programs.languages import code_bounds, code_examples, code_language, code_languages
 from filters.signals.derive import LIMITS, derive_bounds, sample, signals_of
 from filters.signals.measures import measure
 from filters.signals.rules import LANGUAGE_SCORE, Rule, judge, rules_of
@@ -293,7 +294,9 @@ def programs() -> list[str]:
     print("\n| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
     shown: dict[str, list[bool]] = defaultdict(list)
     for example in code_examples():
-        failed = judge(measure_code(pa.array([example.text]), [example.path], [example.licence]), code_rules())[1]
+        failed = judge(
+            measure_code(pa.array([example.text]), [example.path], [example.licence]), code_rules(code_bounds())
+        )[1]
         right = failed[0].as_py() == ([example.reason] if example.reason else [])
         shown[str(code_language(example.path, example.text))].append(right)
     for known in code_languages():
@@ -304,7 +307,11 @@ def programs() -> list[str]:
         signals = measure_code(array, [path for path, _ in found], [None] * len(found))
         for name in CODE_SETS:
             # Where they lie here all are vendored, and what licence they have is another matter.
-            rules = tuple(rule for rule in code_rules(name) if rule.signal not in ("vendored", "generated", "licensed"))
+            rules = tuple(
+                rule
+                for rule in code_rules(code_bounds(name))
+                if rule.signal not in ("vendored", "generated", "licensed")
+            )
             drop = judge(signals, rules)[0]
             cells.append(str(Share(drop.null_count, len(found))))
             if name == DEFAULT and drop.null_count < len(drop):

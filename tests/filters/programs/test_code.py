@@ -1,17 +1,12 @@
 """Programs: language, origin, licence and measures, each with files it finds and files it spares."""
 
 import statistics
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from filters.programs.code import (
     CODE_MEASURES,
-    CodeExample,
-    code_examples,
-    code_language,
-    code_languages,
     code_rules,
     declared_licence,
     generated,
@@ -19,6 +14,7 @@ from filters.programs.code import (
     measure_code,
     vendored,
 )
+from filters.programs.languages import CodeExample, code_bounds, code_examples, code_language, code_languages
 from filters.signals.rules import judge
 from roots.errors import SettingsError
 
@@ -148,7 +144,7 @@ def test_a_program_is_kept_and_what_is_none_is_dropped(bounds: str) -> None:
     data = ",".join(str(number) for number in range(2000))
     texts = pa.array([PROGRAM, data, "x = 1", "a b c d e f g " * 50, PROGRAM, PROGRAM])
     paths, licences = ["a.py"] * 5 + ["vendor/a.py"], ["MIT"] * 4 + ["GPL-3.0", "MIT"]
-    drop, _ = judge(measure_code(texts, paths, licences), code_rules(bounds), "code")
+    drop, _ = judge(measure_code(texts, paths, licences), code_rules(code_bounds(bounds)), "code")
     assert drop.to_pylist()[0] is None
     assert drop.to_pylist()[1:3] == ["code.longest_line", "code.characters"]
     assert drop.to_pylist()[3] is not None
@@ -159,7 +155,7 @@ def test_a_program_is_kept_and_what_is_none_is_dropped(bounds: str) -> None:
 def test_the_bounds_judge_the_examples_as_the_tables_say(example: CodeExample) -> None:
     assert code_language(example.path, example.text)
     signals = measure_code(pa.array([example.text]), [example.path], [example.licence])
-    _, failed = judge(signals, code_rules(), "code")
+    _, failed = judge(signals, code_rules(code_bounds()), "code")
     assert failed[0].as_py() == ([example.reason] if example.reason else [])
 
 
@@ -170,15 +166,13 @@ def test_every_language_shows_a_file_to_keep() -> None:
 
 def test_an_unknown_set_of_bounds_names_the_known_ones() -> None:
     with pytest.raises(SettingsError, match="Known: default, roots"):
-        code_rules("rots")
+        code_bounds("rots")
 
 
-def test_a_file_of_bounds_lies_over_the_default_set(tmp_path: Path) -> None:
-    path = tmp_path / "my.toml"
-    path.write_text('[bounds.licensed]\nmin = "none"\n[bounds.mean_line]\nmax = 60\n')
-    found = {rule.signal: rule for rule in code_rules(path)}
+def test_bounds_of_your_own_lie_over_the_default_set() -> None:
+    own = {"licensed": {"min": "none"}, "mean_line": {"max": 60}}
+    found = {rule.signal: rule for rule in code_rules(code_bounds(own))}
     assert "licensed" not in found
     assert (found["mean_line"].max, found["characters"].min) == (60, 101)
-    path.write_text("[bounds.licenced]\nmin = 0\n")
     with pytest.raises(SettingsError, match="licensed"):
-        code_rules(path)
+        code_rules(code_bounds({"licenced": {"min": 0}}))

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from identify.vendor.licenses import LICENSES
 
 from pipelines.cli.main import main
-from pipelines.pipeline import find_code
-from pipelines.programs.stages import PROGRAM, load_language, program_codes
+from pipelines.languages import find_code, load_language, program_codes
+from pipelines.programs.stages import PROGRAM
 from pipelines.work import folder
 from roots import shards
 from roots.errors import SettingsError

@@ -14,7 +14,7 @@ import pytest
 
 from filters.language import load_language
 from filters.signals.rules import SIGNALS, rules_of
-from pipelines.filter import read_bounds
+from pipelines.languages import read_bounds
 from pipelines.workbench.overview import correlation
 from pipelines.workbench.page import PROGRAM, STYLE, Report, plain_words, safe_json, write_report
 from pipelines.workbench.sample import choose_whole, cut, read_sample

@@ -1,0 +1,115 @@
+"""Programming languages: what their files are called and hold, and the bounds their files are judged by.
+
+The tables are in `code_languages.toml`. Nothing heavy is imported here.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import PurePosixPath
+from typing import Any
+
+from filters.language import Bound, BoundTables
+from roots.errors import SettingsError, unknown_name
+from roots.settings import build
+
+HEAD = 8192  # characters by which content is recognised
+
+
+@dataclass(frozen=True)
+class CodeLanguage:
+    """A programming language: what its files are called, and what they must or must not hold."""
+
+    code: str  # as it is named on the command line and in folders: "cpp"
+    name: str
+    extensions: tuple[str, ...]
+    interpreters: tuple[str, ...] = ()
+    must: str = ""
+    excluded: str = ""
+    claims: tuple[str, ...] = ()  # extensions of another language that are its own where `claim` is found
+    claim: str = ""
+
+    def accepts(self, text: str) -> bool:
+        """Whether content may be of the language."""
+        head = text[:HEAD]
+        if self.must and not re.search(self.must, head, re.MULTILINE):
+            return False
+        return not (self.excluded and re.search(self.excluded, head, re.MULTILINE))
+
+
+@cache
+def code_tables() -> dict[str, Any]:
+    """All that `code_languages.toml` says."""
+    text = (resources.files("filters.programs") / "code_languages.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
+@cache
+def code_languages() -> tuple[CodeLanguage, ...]:
+    """The 13 programming languages of ROOTS, by name."""
+    found = []
+    for name, table in sorted(code_tables()["languages"].items()):
+        claims = table.get("claims", {})
+        found.append(
+            CodeLanguage(
+                table["code"], name, tuple(table["extensions"]), tuple(table.get("interpreters", ())),
+                table.get("must", ""), table.get("not", ""), tuple(claims.get("extensions", ())),
+                claims.get("must", ""),
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class CodeExample:
+    """A file of ours; `reason` is the signal that must drop it, empty where it must be kept."""
+
+    path: str
+    text: str
+    licence: str = "MIT"
+    reason: str = ""
+
+
+@cache
+def code_examples() -> tuple[CodeExample, ...]:
+    """Files to keep, one a language at least, and files to drop."""
+    return tuple(CodeExample(**item) for item in code_tables()["examples"])
+
+
+def code_language(path: str, text: str) -> str | None:
+    """The code of a file's programming language by extension and content, or None for what is none of the 13.
+
+    A file without extension is known by the interpreter its first line names.
+    """
+    name = PurePosixPath(path).name
+    stem, dot, extension = name.rpartition(".")
+    if not (dot and stem):
+        first = text[:200].partition("\n")[0]
+        if not first.startswith("#!"):
+            return None
+        program = re.sub(r"[\d.]+$", "", re.split(r"[/\s]", first.strip())[-1])
+        return next((known.code for known in code_languages() if program in known.interpreters), None)
+    for known in code_languages():
+        if extension in known.claims and re.search(known.claim, text[:HEAD], re.MULTILINE):
+            return known.code
+    found = next((known for known in code_languages() if extension in known.extensions), None)
+    return found.code if found and found.accepts(text) else None
+
+
+def code_bounds(bounds: str | BoundTables = "default") -> dict[str, Bound]:
+    """A bound set of code by name, or tables of bounds, which lie over the default set.
+
+    Raises SettingsError for an unknown set.
+    """
+    sets: Mapping[str, Any] = code_tables()["bounds"]
+    if not isinstance(bounds, str):
+        default = sets["default"]
+        tables = {**default, **{name: {**default.get(name, {}), **own} for name, own in bounds.items()}}
+    elif bounds in sets:
+        tables = sets[bounds]
+    else:
+        raise SettingsError(unknown_name("bound set of code", bounds, sets))
+    return {name: build(Bound, table, f"bounds.{name}") for name, table in tables.items()}
