@@ -83,7 +83,6 @@ def test_a_loop_is_found() -> None:
 
 OPENED = {
     "filters/text/compiled.py": {"pathlib.Path", "file.read_bytes()"},  # digests of the sources that it compiles
-    "filters/programs/code.py": {"pathlib.Path", "roots.settings.read_toml"},
 }
 
 
