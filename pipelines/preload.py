@@ -11,13 +11,13 @@ from filters.signals.measures import measure
 from filters.text.quick_text import quick_text
 from pipelines.model_files import load_model
 from pipelines.stages import STAGES, load
-from roots.absent import without_pandas
+from roots import process
 
 for row in STAGES.values():
     for code in (row.settings, row.make, row.run):
         if code:
             load(code)
-without_pandas()
+process.begin()
 quick_text(b"<p>text</p>")
 identify_page("One line.", load_model())
 measure(pa.array(["One line.\nAnd another."]), Reading("Latn"))

@@ -20,7 +20,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 
-from roots.absent import absent
+from roots.process import absent
 
 # Asked for when these are loaded, at the first call; used by passes that multiply matrices, and that call C.
 with absent("scipy.linalg"):

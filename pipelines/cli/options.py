@@ -11,10 +11,9 @@ from typing import Any, TypeVar
 import click
 
 from pipelines.watching.progress import EventLog, StageProgress
-from roots.absent import without_pandas
+from roots import process
 from roots.errors import RootsError, SettingsError, StageFailed, unknown_name
 from roots.executors import EXECUTORS, Executor, default_workers, make_executor
-from roots.process import collect_seldom, return_arrays
 from roots.settings import build, parse_pairs, read_toml
 from roots.storage import is_remote, path_of
 
@@ -157,9 +156,7 @@ def one_group(cls: type[T], group: str, pairs: Sequence[str], config: Path | Non
 
 def executor_of(executor: str, workers: int | None, address: str = "") -> Executor:
     """The executor that the options name; this process works too."""
-    collect_seldom()
-    return_arrays()
-    without_pandas()
+    process.begin()
     return make_executor(executor, workers if workers is not None else default_workers(), PRELOAD, address)
 
 

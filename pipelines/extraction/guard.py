@@ -33,8 +33,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
+from roots import process
 from roots.errors import GuardError, RootsError
-from roots.process import collect_seldom, keep_spare
 
 Row = dict[str, Any]
 _Prepare = Callable[..., Callable[[Sequence[Any]], Iterator[Row]]]
@@ -266,8 +266,7 @@ def _serve(control: int, preload: tuple[str, ...]) -> None:
     _die_with_parent(parent)
     for name in preload:
         importlib.import_module(name)
-    collect_seldom()
-    keep_spare()
+    process.begin(arrow=False)
     link = socket.socket(fileno=control)
     while True:
         head, files, _, _ = socket.recv_fds(link, _NUMBER.size, 1)

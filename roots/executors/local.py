@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from multiprocessing import connection, get_context, parent_process
 from typing import Protocol, TypeVar
 
-from roots.absent import without_pandas
-from roots.process import collect_seldom, return_arrays
+from roots import process
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -193,9 +192,7 @@ def _plain(error: BaseException) -> Exception:
 
 def _begin_worker() -> None:
     """Leave interrupts to the parent, and die with it: an orphan would go on writing."""
-    collect_seldom()
-    return_arrays()
-    without_pandas()
+    process.begin()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     if parent is not None:

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeVar
 
+from roots import process
 from roots.errors import SettingsError
 from roots.executors.local import RETRIES, Executor, Needs, Serial
-from roots.process import collect_seldom
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -184,7 +184,7 @@ class _Room:
         return int(min(machine.get("CPU", 0) / self._needs.cpus, machine.get("memory", 0) / max(1, self._needs.memory)))
 
 
-_prepare_worker = cache(collect_seldom)
+_begin_worker = cache(process.begin)
 
 
 def _some(work: Callable[[T], R], tasks: Sequence[T]) -> tuple[float, list[R | Exception]]:
@@ -192,7 +192,7 @@ def _some(work: Callable[[T], R], tasks: Sequence[T]) -> tuple[float, list[R | E
 
     An exception of the work is a value.
     """
-    _prepare_worker()
+    _begin_worker()
     start = time.monotonic()
     results: list[R | Exception] = []
     for _, result in Serial().map(work, tasks):

@@ -110,12 +110,9 @@ OURS = """
 import json, sys
 from pathlib import Path
 from pipelines.dedup.run import Dedup, run_dedup
-from roots.absent import without_pandas
+from roots import process
 from roots.executors import Threads
-from roots.process import collect_seldom, return_arrays
-collect_seldom()  # as the command does
-return_arrays()
-without_pandas()
+process.begin()  # as the command does
 folder, workers, audit, memory = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 chains = {path.name: [path] for path in sorted((folder / "extract").glob("*.parquet"))}
 manifest = run_dedup(chains, folder / "dedup", Dedup(audit=audit, memory=memory), Threads(workers))

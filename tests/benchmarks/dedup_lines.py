@@ -30,12 +30,9 @@ RUN = """
 import sys
 from pathlib import Path
 from pipelines.dedup.run import Dedup, run_dedup
-from roots.absent import without_pandas
+from roots import process
 from roots.executors import Threads
-from roots.process import collect_seldom, return_arrays
-collect_seldom()  # as the command does
-return_arrays()
-without_pandas()
+process.begin()  # as the command does
 folder, memory, rules = Path(sys.argv[1]), sys.argv[2], tuple(rule for rule in sys.argv[3].split(",") if rule)
 chains = {path.name: [path] for path in sorted((folder / "extract").glob("*.parquet"))}
 run_dedup(chains, folder / ("lines" if rules else "plain"), Dedup(lines=rules, memory=memory, audit=0), Threads(2))

@@ -34,7 +34,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from roots.process import keep_all
+from roots.process import keep_freed_memory
 from trainer import picture
 from trainer.data.feed import Feed
 from trainer.data.token_shards import SIDECAR, TokenShards, token_schema
@@ -104,7 +104,7 @@ def ours(
     model.init_weights(0)
     optimiser = Optimiser(model, Recipe(length=length, batch_tokens=length), masters=bf16)
     if device.type == "cpu":
-        keep_all()
+        keep_freed_memory()
     if fast:
         for block in model.blocks:
             block.compile()

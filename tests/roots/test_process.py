@@ -1,22 +1,25 @@
-"""What a process no longer needs goes back to the system, or stays at hand."""
+"""A working process: freed memory goes back or stays at hand, and modules that it does without are not loaded."""
 
 import platform
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
+
+from roots.process import absent
 
 SCRIPT = """
 import sys
 import numpy as np
-from roots.process import return_arrays
+from roots.process import begin
 
 def held() -> int:
     status = open("/proc/self/status").read()
     return int(status.split("RssAnon:")[1].split()[0]) // 1024
 
 if sys.argv[1] == "returned":
-    return_arrays()
+    begin()
 before = held()
 for megabytes in (24, 20, 16):
     array = np.ones(megabytes << 17)
@@ -40,8 +43,8 @@ FAULTS = """
 import ctypes, resource, sys
 from roots import process
 
-for name in filter(None, sys.argv[2].split()):
-    getattr(process, name)()
+if sys.argv[2]:
+    getattr(process, sys.argv[2])()
 c = ctypes.CDLL(None)
 c.malloc.restype, c.malloc.argtypes, c.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
 c.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
@@ -59,15 +62,65 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator can be told")
 @pytest.mark.parametrize(
-    ("size", "calls", "kept"),
+    ("size", "call", "kept"),
     [
-        (900_000, "return_arrays", True),  # a large page of the web
-        (4 << 20, "return_arrays", True),  # of a piece that is measured
-        (6 << 20, "return_arrays", False),
+        (900_000, "begin", True),  # a large page of the web
+        (4 << 20, "begin", True),  # of a piece that is measured
+        (6 << 20, "begin", False),
         (64 << 20, "", False),
-        (64 << 20, "keep_all", True),
+        (64 << 20, "keep_freed_memory", True),
     ],
 )
-def test_freed_memory_is_used_again(size: int, calls: str, kept: bool) -> None:
-    done = subprocess.run([sys.executable, "-c", FAULTS, str(size), calls], capture_output=True, text=True, check=True)
+def test_freed_memory_is_used_again(size: int, call: str, kept: bool) -> None:
+    done = subprocess.run([sys.executable, "-c", FAULTS, str(size), call], capture_output=True, text=True, check=True)
     assert (int(done.stdout) < 20) is kept
+
+
+needs_pandas = pytest.mark.skipif(not find_spec("pandas"), reason="pandas is not installed")
+needs_scipy = pytest.mark.skipif(not find_spec("scipy"), reason="SciPy is not installed")
+
+
+def fresh(script: str) -> list[str]:
+    """What a script prints in a process of its own, a line each."""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+@needs_pandas
+def test_arrow_finds_no_pandas_but_for_to_pandas() -> None:
+    said = fresh("""
+import sys
+import numpy as np
+import pyarrow as pa
+from roots.process import begin
+begin()
+numbers = pa.array(np.arange(3), mask=np.array([True, False, False]))
+assert numbers.to_pylist() == [None, 1, 2]
+assert np.isnan(numbers.to_numpy(zero_copy_only=False)[0])
+assert pa.array(["a", None]).to_numpy(zero_copy_only=False).tolist() == ["a", None]
+print("pandas" in sys.modules)
+print(pa.table({"n": [1, 2]}).to_pandas()["n"].sum())
+""")
+    assert said == ["False", "3"]
+
+
+@needs_scipy
+def test_compiled_passes_load_no_scipy_and_others_find_it() -> None:
+    said = fresh("""
+import sys
+import numpy as np
+from filters.near_duplicates.signatures import mix_all
+assert mix_all(np.zeros(1, np.uint64)).size == 1
+print("scipy.linalg" in sys.modules)
+from numba.np.linalg import ensure_blas
+ensure_blas()
+print("scipy.linalg" in sys.modules)
+""")
+    assert said == ["False", "True"]
+
+
+def test_a_module_is_absent_for_a_while_only() -> None:
+    assert "this" not in sys.modules  # "The Zen of Python": nothing else imports it
+    with absent("this"), pytest.raises(ModuleNotFoundError, match="left out"):
+        __import__("this")
+    assert find_spec("this")

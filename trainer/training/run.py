@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from roots.errors import InputError, SettingsError
-from roots.process import keep_all
+from roots.process import keep_freed_memory
 from roots.settings import as_values
 from trainer.data.feed import IGNORE_INDEX, Feed, RowBatch
 from trainer.data.token_shards import TokenShards
@@ -57,7 +57,7 @@ def _start_world(recipe: Recipe) -> World:
         torch.set_num_threads(recipe.threads)
     world = parallel.start(recipe)
     if world.device.type == "cpu":
-        keep_all()
+        keep_freed_memory()
     return world
 
 
