@@ -92,11 +92,7 @@ def plan_jobs(work: Path, codes: Sequence[str], archives: Mapping[str, Path] | N
 
     `archives` is None for the stages that go on from what was indexed.
     """
-    groups = {"language_id", *settings_groups()}
-    for group in values:
-        if group not in groups:
-            raise SettingsError(unknown_name("group of settings", group, groups))
-    settings = _build_settings(values, program=False)
+    settings = build_settings(values)
     judging = settings["filter"]
     assert isinstance(judging, FilterSettings)
     languages = [judging.models(load_language(code, judging.bounds, judging.definitions)) for code in codes]
@@ -104,12 +100,19 @@ def plan_jobs(work: Path, codes: Sequence[str], archives: Mapping[str, Path] | N
         archives = folders.known_inputs(work)
     if not languages:
         return [Job(work, archives, None, settings)]
-    each = [_build_settings(values, program=True) if is_program(one.code) else settings for one in languages]
+    each = [build_settings(values, program=True) if is_program(one.code) else settings for one in languages]
     return [Job(work, archives, *pair, tuple(languages)) for pair in zip(languages, each, strict=True)]
 
 
-def _build_settings(values: _Values, program: bool) -> dict[str, Any]:
-    """The settings of every group, for a natural or for a programming language. Raises SettingsError."""
+def build_settings(values: _Values, program: bool = False) -> dict[str, Any]:
+    """Build the settings of every group, for a natural or for a programming language.
+
+    Raises SettingsError for an unknown group or setting, or a wrong value.
+    """
+    groups = {"language_id", *settings_groups()}
+    for group in values:
+        if group not in groups:
+            raise SettingsError(unknown_name("group of settings", group, groups))
     model = build(LanguageIdSettings, values.get("language_id", {}), "language_id").model
     settings: dict[str, Any] = {}
     for group, row in settings_groups().items():

@@ -29,8 +29,6 @@ from roots.executors import Executor
 from roots.identity import sha256_of
 from roots.stage import ALONE, Manifest, Progress, Share, read_manifest, run, tasks_of
 
-__all__ = ["preview", "run_stages"]
-
 
 def in_order(jobs: Sequence[Job], stages: Sequence[str]) -> Iterator[tuple[Job, Sequence[str]]]:
     """Which stages of which job come one after another: a job after a job, but where dedup goes over all languages.

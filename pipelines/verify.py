@@ -13,14 +13,27 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from pipelines.dedup.released import unknown_matches
+from pipelines.languages import find_code
 from pipelines.settings import ShardSettings
 from pipelines.shard import times_of
 from pipelines.stages import STAGES, chain_stages
-from pipelines.work import ALL, chain, deduplicated_with, folder
+from pipelines.work import ALL, chain, deduplicated_with, folder, languages
 from roots import shards, storage
-from roots.errors import RootsError
+from roots.errors import InputError, RootsError
 from roots.settings import build
 from roots.stage import read_manifest
+
+
+def verify_all(work: Path, language: str = "") -> Iterator[tuple[str, list[str]]]:
+    """Verify one language, or all that were run; yield each code with its problems.
+
+    Raises InputError where there is no result, SettingsError for an unknown language.
+    """
+    codes = [find_code(language)] if language else languages(work)
+    if not codes:
+        raise InputError(f"{work} holds no results: run `roots run {work} --input 'crawl/*.warc.gz' --lang fr`")
+    for code in codes:
+        yield code, list(verify(work, code))
 
 
 def verify(work: Path, language: str) -> Iterator[str]:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from filters.personal_data import as_shown
 from filters.text.passages import beginning, differing, for_terminal
 from pipelines.dedup.released import read_text
+from pipelines.languages import find_code
 from pipelines.programs.index import KIND as SOURCE
 from pipelines.pseudocrawl.origin import captures_of
 from pipelines.stages import STAGES, chain_stages, load
@@ -85,9 +86,12 @@ def _final_shard(target: Path, id_: str) -> Row | None:
     return None
 
 
-def explain(work: Path, wanted: str, language: str | None = None) -> Iterator[str]:
-    """The path of a document in lines for a person. Raises InputError for an unknown document or language."""
-    codes = [language] if language else languages(work)
+def explain(work: Path, wanted: str, language: str = "") -> Iterator[str]:
+    """Yield the path of a document in lines for a person, for one language or all that were run.
+
+    Raises InputError for an unknown document, SettingsError for an unknown language.
+    """
+    codes = [find_code(language)] if language else languages(work)
     captures = list(captures_of(work, wanted.strip()))
     yield from (line for line, _ in captures)
     if captures and not any(fetched for _, fetched in captures):

@@ -38,6 +38,11 @@ def chain(work: Path, language: str, name: str, before: str) -> list[Path]:
     return [folder(work, language, stage) / name for stage in chain_stages(before)]
 
 
+def all_chains(work: Path, language: str, before: str) -> list[list[Path]]:
+    """The chains of all archives of a work folder. Raises InputError where no index was made."""
+    return [chain(work, language, name, before) for name in known_inputs(work)]
+
+
 def find_archives(patterns: Sequence[str]) -> dict[str, Path]:
     """The archives that paths and glob patterns name, as {shard name: path}, sorted by shard name.
 

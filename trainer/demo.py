@@ -48,3 +48,14 @@ def demo_settings(work: Path, languages: Sequence[str]) -> Mapping[str, dict[str
         "tokens": {"copies": fit.copies, "dropout": fit.merges},
         "train": {"preset": "demo", "dropout": fit.dropout, "tokens": fit.tokens},
     }
+
+
+def preset_settings(preset: str | None, work: Path, languages: Sequence[str], group: str) -> dict[str, Any]:
+    """The settings of one group (tokenizer, tokens or train) that a preset gives; those of a user stand above them.
+
+    "demo" fits the text there is; another preset names the size of a model. Raises InputError where a language has no
+    shards.
+    """
+    if preset == "demo":
+        return demo_settings(work, languages)[group]
+    return {"preset": preset} if preset else {}

@@ -1,183 +1,121 @@
-"""The `roots` command. Every command: read the options, call one function, print. Nothing is decided here."""
+"""The `roots` command: its commands in groups. Each command reads options, calls one function and prints.
 
-import sys
-from collections.abc import Sequence
+A command's module is imported when the command is run or asked for its own help; the list of commands needs none.
+"""
+
+from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
-from typing import Any
 
 import click
 
-from pipelines import pipeline
-from pipelines.cli import pseudocrawl as cli_pseudocrawl
-from pipelines.cli.options import (
-    INPUT,
-    LANGUAGE,
-    WORK,
-    Place,
-    errors_are_lines,
-    executor_of,
-    progress_of,
-    read_settings,
-    split_codes,
-    stage_options,
+from pipelines.stages import stage_commands
+
+_JOB = {name: command.summary for name, command in stage_commands().items()}
+
+
+@dataclass(frozen=True)
+class _Section:
+    """Commands that stand together in `roots --help`."""
+
+    title: str
+    module: str  # that has them in its COMMANDS
+    commands: dict[str, str]  # name -> first sentence of its help
+
+
+_SECTIONS = (
+    _Section("The whole job", "pipelines.cli.job", {"run": _JOB.pop("run")}),
+    _Section("Its stages, one by one", "pipelines.cli.job", _JOB),
+    _Section(
+        "Look and check",
+        "pipelines.cli.look",
+        {
+            "plan": "Forecast the hours, memory and disk of a crawl.",
+            "status": "Print how far each language is, and which shards are missing.",
+            "why": "Print the path of one document, and why it was kept or dropped.",
+            "verify": "Check that every row is accounted for and every byte is as written.",
+        },
+    ),
+    _Section(
+        "Languages",
+        "pipelines.cli.language",
+        {
+            "report": "Write the threshold workbench of a language, one HTML file.",
+            "judge": "Filter again by other bounds, from the stored measures.",
+            "derive": "Derive bounds from trusted text or from a speaker's labels.",
+        },
+    ),
+    _Section(
+        "Models and measurements",
+        "pipelines.cli.models",
+        {
+            "lid": "Language identification: train a model, measure any.",
+            "perplexity": "The signal perplexity: train its model.",
+            "quality": "The signal quality: train its classifier.",
+            "pii": "Personal data: what is looked for, and how well it is found.",
+        },
+    ),
+    _Section(
+        "Releases",
+        "pipelines.cli.release",
+        {
+            "publish": "Write a release in Hugging Face layout, check it, and push it if asked.",
+            "push": "Send a release to the Hub.",
+            "signatures": "Write what a later `roots dedup --against RELEASE` needs.",
+            "takedown": "Remove documents from a release, and prove their absence.",
+            "pointers": "Write a release without text, from which others rebuild it.",
+            "rebuild": "Make a corpus from its pointers and the archives, byte for byte.",
+        },
+    ),
+    _Section(
+        "From corpus to model",
+        "pipelines.cli.trainer",
+        {
+            "tokenizer": "Byte-level BPE: train a tokenizer on the shards, measure any.",
+            "tokens": "Turn the shards into token shards.",
+            "train": "Train the decoder on the token shards.",
+            "evaluate": "Measure a model on held-out text: bits per byte, a curve, samples.",
+            "export": "Write a folder that transformers loads as BloomForCausalLM.",
+            "ablate": "Compare two corpora by the models they make.",
+            "memorization": "Measure how often a model completes what its corpus repeats.",
+        },
+    ),
 )
-from pipelines.extraction.extractors import EXTRACTORS
-from pipelines.jobs import plan_jobs
-from pipelines.languages import find_code
-from pipelines.stages import StageCommand, stage_commands
-from pipelines.verify import verify as check
-from pipelines.watching.progress import table
-from pipelines.why import explain
-from pipelines.work import find_archives, languages
-from roots.errors import InputError
-from roots.stage import Share
-
-# Commands beside the main job, and where they are: imported only when they are asked for, as some need half a second.
-LAZY = {
-    "pipelines.cli.watch": ("status", "plan"),
-    "pipelines.cli.language": ("judge", "derive", "report", "lid", "pii"),
-    "pipelines.cli.models": ("perplexity", "quality"),
-    "pipelines.cli.release": ("publish", "push", "signatures", "takedown", "pointers", "rebuild"),
-    "pipelines.cli.trainer": ("tokenizer", "tokens", "train", "evaluate", "export", "ablate", "memorization"),
-}
 
 
-class Roots(click.Group):
-    """The commands in the order of use; those of LAZY are imported when they are asked for."""
+class _Roots(click.Group):
+    """The commands of `_SECTIONS`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names of all commands."""
-        return [*self.commands, *(name for names in LAZY.values() for name in names)]
+        """Return the names of all commands, in the order of the help."""
+        return [name for section in _SECTIONS for name in section.commands]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name; None for an unknown one."""
-        for module, names in LAZY.items():
-            if cmd_name in names:
-                found: click.Command = import_module(module).COMMANDS[cmd_name]
+        """Import and return a command; None for an unknown one."""
+        for section in _SECTIONS:
+            if cmd_name in section.commands:
+                found: click.Command = import_module(section.module).COMMANDS[cmd_name]
                 return found
-        return super().get_command(ctx, cmd_name)
+        return None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands in groups."""
+        width = max(map(len, self.list_commands(ctx)))
+        for section in _SECTIONS:
+            with formatter.section(section.title):
+                formatter.write_dl([(name.ljust(width), text) for name, text in section.commands.items()])
 
 
-@click.group(cls=Roots, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Roots, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="roots-corpus")
 def main() -> None:
     """From web archives to a corpus you can account for.
 
     \b
-    The whole job, and what came of it:
+    The whole job, and where to look afterwards:
       roots run work --input 'crawl/*.warc.gz' --lang fr
       roots why https://example.org/page --work work
       roots verify work
     """
-
-
-AGAINST = click.option(
-    "--against", multiple=True, metavar="RELEASE",
-    help="A release whose documents new ones must not repeat; its signatures are used where it has them.",
-)  # fmt: skip
-STRICT = click.option("--strict", is_flag=True, help="A source that loses more than dedup.alarm of itself is an error.")
-EXTRACTOR = click.option("--extractor", default=None, help=f"How main text is found: {', '.join(EXTRACTORS)}.")
-
-
-def _go(
-    stages: Sequence[str], work: Path, codes: Sequence[str], inputs: Sequence[str], options: dict[str, Any]
-) -> None:
-    """Run some stages for some languages and print a table for each."""
-    values = read_settings(options["pairs"], options["config"])
-    if options.get("extractor"):
-        values["extract"] = {**values.get("extract", {}), "extractor": options["extractor"]}
-    if options.get("strict"):
-        values["dedup"] = {**values.get("dedup", {}), "strict": True}
-    if options.get("against"):
-        values["dedup"] = {**values.get("dedup", {}), "against": list(options["against"])}
-    executor = executor_of(options["executor"], options["workers"], options["ray_address"])
-    share = Share(options["rank"], options["of"], options["wait"])
-    pseudocrawl = cli_pseudocrawl.take_settings(values, options)
-    archives = find_archives(inputs) if inputs else {} if pseudocrawl else None
-    jobs = plan_jobs(work, split_codes(codes), archives, values)
-    if pseudocrawl and options["dry_run"]:
-        click.echo(cli_pseudocrawl.describe(pseudocrawl, options))
-    elif pseudocrawl:
-        with progress_of("", options["quiet"]) as progress:
-            fetched = cli_pseudocrawl.fetch(work, pseudocrawl, options, executor, progress)
-        jobs = plan_jobs(work, split_codes(codes), {**(archives or {}), **fetched}, values)
-    if options["dry_run"]:
-        for line in pipeline.preview(jobs, stages):
-            click.echo(line)
-        return
-    for job, part in pipeline.in_order(jobs, stages):
-        with progress_of(f"{job.code} " if job.code else "", options["quiet"]) as progress:
-            manifests = pipeline.run_stages(job, part, executor, progress, share)
-        click.echo(f"\n{job.title}\n{table(manifests)}")
-        if "shard" in part:
-            click.echo(f"\nThe dataset is in {job.dataset}\nWhat became of a page: roots why URL --work {work}")
-
-
-def _add_stage(name: str, stage: StageCommand) -> None:
-    """Add a command that runs stages."""
-
-    @errors_are_lines
-    def command(work: Path, codes: Sequence[str] = (), inputs: Sequence[str] = (), **options: Any) -> None:
-        _go(stage.stages, work, codes, inputs, options)
-
-    command.__doc__ = f"{stage.summary}\n\n\b\nExample:\n  {stage.example}"
-    decorated = stage_options(command)
-    if name != "index":
-        decorated = LANGUAGE(decorated)
-    if name in ("index", "run"):
-        decorated = cli_pseudocrawl.pseudocrawl_options(INPUT(decorated))
-    if name in ("extract", "run"):
-        decorated = EXTRACTOR(decorated)
-    if name in ("dedup", "run"):
-        decorated = STRICT(AGAINST(decorated))
-    main.command(name)(WORK(decorated))
-
-
-for name, command in stage_commands().items():
-    _add_stage(name, command)
-
-
-@main.command()
-@click.argument("document", metavar="URL-OR-ID")
-@click.option("--work", "-w", default="work", show_default=True, type=Place(), help="The work folder.")
-@click.option("--lang", "-l", "code", default=None, help="Only this language. [default: all that were run]")
-@errors_are_lines
-def why(document: str, work: Path, code: str | None) -> None:
-    """Tell the whole path of one document, and why it was kept or dropped.
-
-    \b
-    Example:
-      roots why https://example.org/page --work work
-    """
-    for line in explain(work, document, find_code(code) if code else None):
-        click.echo(line)
-
-
-@main.command()
-@WORK
-@click.option("--lang", "-l", "code", default=None, help="Only this language. [default: all that were run]")
-@errors_are_lines
-def verify(work: Path, code: str | None) -> None:
-    """Check that every row is accounted for and every byte is what was written.
-
-    \b
-    Example:
-      roots verify work
-    """
-    codes = [find_code(code)] if code else languages(work)
-    if not codes:
-        raise InputError(f"{work} holds no results: run `roots run {work} --input 'crawl/*.warc.gz' --lang fr`")
-    wrong = 0
-    for name in codes:
-        problems = list(check(work, name))
-        wrong += len(problems)
-        for problem in problems:
-            click.echo(f"{name}: {problem}")
-        if not problems:
-            click.echo(f"{name}: every row is accounted for, every checksum is right")
-    if wrong:
-        sys.exit(1)
 
 
 if __name__ == "__main__":

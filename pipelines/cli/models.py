@@ -1,59 +1,128 @@
-"""Commands that train the models which two signals may have: perplexity and quality."""
+"""Commands about what judges text: models of languages, of perplexity and of quality, and rules for personal data."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
-from pipelines.cli.options import errors_are_lines, one_group, settings_options
-from pipelines.models.perplexity import ModelTraining, train_perplexity
-from pipelines.models.quality import QualityTraining, describe_quality, train_quality
+from pipelines.cli.options import ANY_LANGUAGES, FILE, FOLDER, RunOptions, settings_options, show_errors
 
-FILE = click.Path(dir_okay=False, path_type=Path)
-TO = click.option("--to", "target", type=FILE, required=True, help="Model to write.")
+_MODEL = click.option("--to", "target", type=FILE, required=True, help="Model to write; a card is written beside it.")
+
+
+@click.command("train")
+@click.option("--text", "folders", multiple=True, type=FOLDER, required=True,
+              help="Folder of text, a file per language: fr.txt, fr.jsonl.gz, fra_Latn.dev.")  # fmt: skip
+@_MODEL
+@settings_options
+@show_errors
+def _lid_train(folders: tuple[Path, ...], target: Path, options: RunOptions) -> None:
+    """Train a small model that knows all languages of ROOTS.
+
+    \b
+    Example:
+      roots lid train --text text/ --to my.ftz
+    """
+    from pipelines.models.language_id import Training, train_language_id
+    from pipelines.models.language_id_text import read_folders
+
+    card = train_language_id(read_folders(folders), target, options.build(Training, "lid"))
+    click.echo(f"{target}: sha256 {card['sha256']}")
+
+
+@click.command("eval")
+@click.argument("folder", type=FOLDER)
+@click.option("--model", default="", help="A fastText model by path, or lid.176. [default: ours with lid.176]")
+@show_errors
+def _lid_eval(folder: Path, model: str) -> None:
+    """Measure a model on a folder of labelled text, a file per language such as fra_Latn.dev.
+
+    \b
+    Example:
+      roots lid eval flores200_dev
+    """
+    from pipelines.models.language_id_eval import evaluate_folder
+
+    click.echo(str(evaluate_folder(folder, model)))
 
 
 @click.command("train")
 @click.option("--reference", "-r", "references", multiple=True, type=FILE, required=True,
               help="Trusted text: .txt, .jsonl, .parquet.")  # fmt: skip
 @click.option("--pieces", default="", help="SentencePiece model whose pieces are counted. [default: words]")
-@TO
+@click.option("--to", "target", type=FILE, required=True, help="Model to write.")
 @settings_options
-@errors_are_lines
-def perplexity_train(references: Sequence[Path], pieces: str, target: Path, **options: Any) -> None:
-    """Train a KenLM model of trusted text, with KenLM's lmplz on the PATH.
+@show_errors
+def _perplexity_train(references: tuple[Path, ...], pieces: str, target: Path, options: RunOptions) -> None:
+    """Train a KenLM model on trusted text; KenLM's lmplz must be on the PATH.
 
     \b
     Example:
       roots perplexity train --reference good.txt --to fr.kenlm
       roots filter work --lang fr --set filter.perplexity_model=fr.kenlm
     """
-    how = one_group(ModelTraining, "perplexity", options["pairs"], options["config"])
-    made = train_perplexity(references, target, how, pieces)
+    from pipelines.models.perplexity import ModelTraining, train_perplexity
+
+    made = train_perplexity(references, target, options.build(ModelTraining, "perplexity"), pieces)
     click.echo(f"{target}: sha256 {made['sha256']}, median perplexity of held-out text {made['median perplexity']}")
 
 
 @click.command("train")
 @click.option("--good", multiple=True, type=FILE, required=True, help="Good text: .txt, .jsonl, .parquet.")
-@click.option("--bad", multiple=True, type=FILE, required=True, help="Bad text, as many documents as of the good.")
-@TO
+@click.option("--bad", multiple=True, type=FILE, required=True, help="Bad text, as many documents as good ones.")
+@_MODEL
 @settings_options
-@errors_are_lines
-def quality_train(good: Sequence[Path], bad: Sequence[Path], target: Path, **options: Any) -> None:
-    """Train a classifier of good and bad text; its card with what it was measured at is written beside it.
+@show_errors
+def _quality_train(good: tuple[Path, ...], bad: tuple[Path, ...], target: Path, options: RunOptions) -> None:
+    """Train a classifier of good and bad text; its card says how well it does.
 
     \b
     Example:
       roots quality train --good good.jsonl --bad bad.jsonl --to fr.quality.bin
       roots filter work --lang fr --set filter.quality_model=fr.quality.bin --set filter.bounds=my.toml
     """
-    how = one_group(QualityTraining, "quality", options["pairs"], options["config"])
-    card = train_quality(good, bad, target, how)
+    from pipelines.models.quality import QualityTraining, describe_quality, train_quality
+
+    card = train_quality(good, bad, target, options.build(QualityTraining, "quality"))
     click.echo(f"{target}: sha256 {card['sha256']}\n{describe_quality(card)}")
 
 
+@click.command("eval")
+@click.argument("labelled", type=FILE)
+@ANY_LANGUAGES
+@show_errors
+def _pii_eval(labelled: Path, codes: tuple[str, ...]) -> None:
+    """Measure how well personal data is found in your labelled text: precision, recall and F1 by kind and language.
+
+    A line of the file is {"text": ..., "lang": "fr", "spans": [{"start": 0, "end": 5, "type": "EMAIL"}]}.
+
+    \b
+    Example:
+      roots pii eval labelled.jsonl.gz
+    """
+    from pipelines.models.personal_data_eval import evaluate_detection
+
+    click.echo("\n".join(evaluate_detection(labelled, codes).lines()))
+
+
+@click.command("kinds")
+@show_errors
+def _pii_kinds() -> None:
+    """Print every kind of personal data: the rule, context words, texts that it finds and texts that it spares.
+
+    \b
+    Example:
+      roots pii kinds
+    """
+    from filters.personal_data import describe_kinds
+
+    click.echo("\n".join(describe_kinds()))
+
+
 COMMANDS: dict[str, click.Command] = {
-    "perplexity": click.Group("perplexity", [perplexity_train], help="The signal perplexity: train its model."),
-    "quality": click.Group("quality", [quality_train], help="The signal quality: train its classifier."),
+    "lid": click.Group("lid", [_lid_train, _lid_eval], help="Language identification: train a model, measure any."),
+    "perplexity": click.Group("perplexity", [_perplexity_train], help="The signal perplexity: train its model."),
+    "quality": click.Group("quality", [_quality_train], help="The signal quality: train its classifier."),
+    "pii": click.Group(
+        "pii", [_pii_kinds, _pii_eval], help="Personal data: what is looked for, and how well it is found."
+    ),
 }

@@ -1,200 +1,172 @@
 """Commands of a release: publish, push, signatures, takedown, pointers, rebuild."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
-from pipelines.catalogue import Rights
 from pipelines.cli.options import (
+    ANY_LANGUAGES,
+    FOLDER,
     WORK,
-    errors_are_lines,
-    executor_of,
-    one_group,
-    only_groups,
-    progress_of,
+    RunOptions,
+    dry_run_option,
     run_options,
     settings_options,
-    split_codes,
+    show_errors,
 )
-from pipelines.dedup.released import remove_signatures, write_signatures
-from pipelines.dedup.settings import Dedup, with_preset
-from pipelines.publishing import pointers as pointers_
-from pipelines.publishing import publish as publish_
-from pipelines.publishing import push as push_
-from pipelines.publishing import takedown as takedown_
-from pipelines.publishing.takedown_plan import read_requests
-from pipelines.publishing.validate import validate
-from roots.errors import PublishError
-from roots.settings import build
 
-FOLDER = click.Path(file_okay=False, path_type=Path)
-RELEASE = click.argument("release", type=FOLDER)
+_RELEASE = click.argument("release", type=FOLDER)
+_TARGET = click.option("--to", "target", type=FOLDER, required=True, help="Folder to write.")
 
 
-@click.command()
+@click.command("publish")
 @WORK
 @click.option("--to", "target", required=True, help="Folder of the release, or user/name of the Hub.")
-@click.option("--lang", "-l", "codes", multiple=True, help="Only these languages. [default: all that have a dataset]")
-@click.option("--dry-run", is_flag=True, help="Write and load the folder, but send nothing.")
-@click.option("--signatures", is_flag=True, help="Write what a later `roots dedup --against` needs beside it.")
+@ANY_LANGUAGES
+@click.option("--signatures", is_flag=True, help="Also write what a later `roots dedup --against` needs.")
+@dry_run_option("Write the folder and load it, but send nothing.")
 @run_options
 @settings_options
-@errors_are_lines
-def publish(work: Path, target: str, codes: Sequence[str], dry_run: bool, signatures: bool, **options: Any) -> None:
-    """Write a release in Hugging Face layout with its card, check it by loading it, and push it where asked.
+@show_errors
+def _publish(work: Path, target: str, codes: tuple[str, ...], signatures: bool, options: RunOptions) -> None:
+    """Write a release in Hugging Face layout, check it, and push it if asked.
 
-    A target of the form user/name is a repository of the Hub unless a folder of that name exists; its folder is then
-    WORK/release.
+    A target of the form user/name is a repository of the Hub, unless a folder of that name exists; the folder of the
+    release is then WORK/release. The release is loaded as a check before anything is sent.
 
     \b
     Example:
       roots publish work --to release --set publish.contact=corpus@example.org
     """
-    values = only_groups(("publish", "rights", "push", "dedup"), options["pairs"], options["config"])
-    hub = target.count("/") == 1 and not target.startswith((".", "/")) and not Path(target).exists()
-    folder = work / "release" if hub else Path(target)
-    repo = {"repo": target} if hub else {}
-    settings = build(publish_.Publish, {**repo, **values["publish"]}, "publish")
-    rights = build(Rights, values["rights"], "rights")
-    scheme = build(Dedup, with_preset(values["dedup"]), "dedup").scheme
-    sending = build(push_.Push, {**values["push"], **repo}, "push") if hub else None
-    executor = executor_of(options["executor"], options["workers"])
-    with progress_of("", options["quiet"]) as progress:
-        manifest = publish_.publish(work, folder, split_codes(codes), settings, rights, executor, progress)
-    remove_signatures(folder)  # of what was published here before
-    if signatures:
-        with progress_of("", options["quiet"]) as progress:
-            write_signatures(folder, scheme, executor, progress)
-    problems = list(validate(folder))
-    for problem in problems:
-        click.echo(f"{folder}: {problem}", err=True)
-    if problems:
-        raise PublishError(f"{folder} does not load as it should; nothing was sent")
-    rows = sum(counts["rows"] for each in manifest["languages"].values() for counts in each["splits"].values())
-    click.echo(f"{folder}: version {manifest['version']}, {rows} documents in {len(manifest['files'])} files")
-    click.echo("datasets loads it, whole and as a stream; its card is as the Hub wants it")
-    if sending and not dry_run:
-        with progress_of("", options["quiet"]) as progress:
-            commits = push_.push(folder, sending, progress)
-        click.echo(f"{target}: {len(commits)} commits")
+    from pipelines.publishing.deliver import DELIVERY_GROUPS, Delivery, deliver
+
+    settings = options.only(*DELIVERY_GROUPS)
+    delivery = Delivery(work, target, codes, signatures, not options.dry_run, settings)
+    with options.progress() as progress:
+        delivered = deliver(delivery, options.make_executor(), progress)
+    click.echo("\n".join(delivered.lines()))
 
 
-@click.command()
-@RELEASE
+@click.command("push")
+@_RELEASE
 @click.option("--to", "repo", required=True, help="user/name of the Hub.")
 @settings_options
-@errors_are_lines
-def push(release: Path, repo: str, **options: Any) -> None:
-    """Send a release to its repository; private unless told otherwise. What arrived is not sent twice.
+@show_errors
+def _push(release: Path, repo: str, options: RunOptions) -> None:
+    """Send a release to the Hub.
+
+    A repository that this makes is private unless push.private=false. A file that has arrived is not sent twice.
 
     \b
     Example:
       roots push release --to user/name
     """
-    settings = one_group(push_.Push, "push", options["pairs"], options["config"], repo=repo)
-    with progress_of("", quiet=False) as progress:
-        commits = push_.push(release, settings, progress)
+    from pipelines.publishing.push import Push, push
+
+    settings = options.build(Push, "push", repo=repo)
+    with options.progress() as progress:
+        commits = push(release, settings, progress)
     click.echo(f"{repo}: {len(commits)} commits")
 
 
-@click.command()
-@RELEASE
+@click.command("signatures")
+@_RELEASE
 @run_options
 @settings_options
-@errors_are_lines
-def signatures(release: Path, **options: Any) -> None:
-    """Write what a later `roots dedup --against RELEASE` needs beside a release: a tenth of its text's bytes.
+@show_errors
+def _signatures(release: Path, options: RunOptions) -> None:
+    """Write what a later `roots dedup --against RELEASE` needs.
 
-    It is written for one scheme of dedup; give the settings that the later run will have.
+    It takes a tenth of the bytes of the release's text, and fits one scheme of dedup: give the settings that the later
+    run will have.
 
     \b
     Example:
       roots signatures release --set dedup.preset=thorough
     """
-    settings = build(Dedup, with_preset(only_groups(("dedup",), options["pairs"], options["config"])["dedup"]), "dedup")
-    with progress_of("", options["quiet"]) as progress:
-        executor = executor_of(options["executor"], options["workers"])
-        manifest = write_signatures(release, settings.scheme, executor, progress)
+    from pipelines.dedup.released import write_signatures
+    from pipelines.dedup.settings import build_dedup
+
+    settings = build_dedup(options.only("dedup")["dedup"])
+    with options.progress() as progress:
+        manifest = write_signatures(release, settings.scheme, options.make_executor(), progress)
     click.echo(f"{release}: {manifest.rows} documents signed in {len(manifest.shards)} files, {manifest.made} made now")
 
 
-@click.command()
-@RELEASE
+@click.command("takedown")
+@_RELEASE
 @click.option(
-    "--list", "-L", "listed", type=click.Path(path_type=Path), required=True, help="What is to go, one a line."
+    "--list", "-L", "listed", type=click.Path(path_type=Path), required=True, help="What to remove, one request a line."
 )
 @run_options
 @settings_options
-@errors_are_lines
-def takedown(release: Path, listed: Path, **options: Any) -> None:
-    """Remove documents from a release: only the files they are in are written anew, and their absence is proved.
+@show_errors
+def _takedown(release: Path, listed: Path, options: RunOptions) -> None:
+    """Remove documents from a release, and prove their absence.
+
+    Only the files that hold such documents are written again.
 
     \b
     Example:
       roots takedown release --list urls.txt --set takedown.signed_off_by=NAME
     """
-    settings = one_group(takedown_.Takedown, "takedown", options["pairs"], options["config"])
-    with progress_of("", options["quiet"]) as progress:
-        executor = executor_of(options["executor"], options["workers"])
-        diff = takedown_.takedown(release, read_requests(listed), settings, executor, progress)
-    if diff is None:
-        click.echo(f"{release}: nothing that is asked for is in it; nothing was changed")
-    else:
-        proof = diff["proof"]
-        click.echo(
-            f"{release}: version {diff['to']}: {len(diff['removed'])} documents removed, {len(diff['replaced'])} "
-            f"replaced by a copy; {len(diff['files'])} files written anew, all others as they were\n"
-            f"searched {proof['rows']} rows in {proof['files']} files for what was asked for: found {proof['found']}\n"
-            f"what changed: {release / 'takedowns' / (diff['to'] + '.json')}"
-        )
+    from pipelines.publishing.takedown import Takedown, describe_takedown, takedown
+    from pipelines.publishing.takedown_plan import read_requests
+
+    settings = options.build(Takedown, "takedown")
+    with options.progress() as progress:
+        diff = takedown(release, read_requests(listed), settings, options.make_executor(), progress)
+    click.echo("\n".join(describe_takedown(release, diff)))
 
 
-@click.command()
-@RELEASE
-@click.option("--to", "target", type=FOLDER, required=True, help="Folder to write.")
+@click.command("pointers")
+@_RELEASE
+@_TARGET
 @run_options
-@errors_are_lines
-def pointers(release: Path, target: Path, **options: Any) -> None:
-    """Write a release without text: ids, places in archives and edits, from which others make it again.
+@show_errors
+def _pointers(release: Path, target: Path, options: RunOptions) -> None:
+    """Write a release without text, from which others rebuild it.
+
+    It holds ids, places in archives, and edits.
 
     \b
     Example:
       roots pointers release --to pointers
     """
-    with progress_of("", options["quiet"]) as progress:
-        executor = executor_of(options["executor"], options["workers"])
-        manifest = pointers_.make_pointers(release, target, executor, progress)
+    from pipelines.publishing.pointers import make_pointers
+
+    with options.progress() as progress:
+        manifest = make_pointers(release, target, options.make_executor(), progress)
     click.echo(f"{target}: {len(manifest['pointers'])} files of pointers")
 
 
-@click.command()
-@RELEASE
+@click.command("rebuild")
+@_RELEASE
 @click.option("--input", "-i", "inputs", multiple=True, required=True, metavar="PATTERN", help="The archives.")
-@click.option("--to", "target", type=FOLDER, required=True, help="Folder to write.")
+@_TARGET
 @run_options
 @settings_options
-@errors_are_lines
-def rebuild(release: Path, inputs: Sequence[str], target: Path, **options: Any) -> None:
-    """Make a corpus again from its pointers and the archives, byte for byte.
+@show_errors
+def _rebuild(release: Path, inputs: tuple[str, ...], target: Path, options: RunOptions) -> None:
+    """Make a corpus from its pointers and the archives, byte for byte.
 
     \b
     Example:
       roots rebuild pointers --input 'crawl/*.warc.gz' --to again
     """
-    settings = one_group(pointers_.Rebuild, "rebuild", options["pairs"], options["config"])
-    with progress_of("", options["quiet"]) as progress:
-        executor = executor_of(options["executor"], options["workers"])
-        manifest = pointers_.rebuild(release, target, inputs, settings, executor, progress)
+    from pipelines.publishing.pointers import Rebuild, rebuild
+
+    settings = options.build(Rebuild, "rebuild")
+    with options.progress() as progress:
+        manifest = rebuild(release, target, inputs, settings, options.make_executor(), progress)
     click.echo(f"{target}: {len(manifest['files'])} files, as they were")
 
 
 COMMANDS: dict[str, click.Command] = {
-    "publish": publish,
-    "push": push,
-    "signatures": signatures,
-    "takedown": takedown,
-    "pointers": pointers,
-    "rebuild": rebuild,
+    "publish": _publish,
+    "push": _push,
+    "signatures": _signatures,
+    "takedown": _takedown,
+    "pointers": _pointers,
+    "rebuild": _rebuild,
 }

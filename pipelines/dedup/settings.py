@@ -10,7 +10,7 @@ from filters.near_duplicates.signatures import Scheme
 from pipelines.dedup.sign import URLS, parse_keep
 from pipelines.dedup.sources import Sources
 from roots.errors import SettingsError, unknown_name
-from roots.settings import as_values
+from roots.settings import as_values, build
 
 _EXACT = ("verified", "roots", "code")
 _RELEASED = ("remove", "mark")
@@ -110,6 +110,11 @@ def with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
     if preset is not None and preset not in PRESETS:
         raise SettingsError("dedup: " + unknown_name("preset", str(preset), PRESETS))
     return {**PRESETS.get(preset, {}), **named}
+
+
+def build_dedup(values: Mapping[str, Any]) -> Dedup:
+    """Build the settings from what a user wrote, `preset` among it. Raises SettingsError for a mistake."""
+    return build(Dedup, with_preset(values), "dedup")
 
 
 def parse_bytes(text: str) -> int:

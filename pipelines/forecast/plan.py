@@ -6,7 +6,9 @@ cover another kind of machine. A sample holds few of the copies that a whole cra
 range adds the growth that its benchmark allows.
 """
 
+import json
 import math
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,9 +21,12 @@ from pipelines.dedup.settings import parse_bytes
 from pipelines.dedup.space import GROUP_BYTES_EACH
 from pipelines.forecast.costs import LEAST_PIECES, NOTHING, Cost, Interval, Metered, elapsed, total_of
 from pipelines.forecast.pieces import Piece, draw_pieces
-from pipelines.jobs import plan_jobs
+from pipelines.jobs import build_settings, plan_jobs
 from pipelines.stages import STAGES
+from pipelines.work import find_archives
 from roots.identity import sha256_of
+from roots.settings import build
+from roots.shards import write_text
 from roots.stage import Manifest
 
 _GROWTH = 1.5  # times the cost of a document, for ten times the documents: the bound of tests/benchmarks/dedup_scale.py
@@ -138,6 +143,25 @@ class Forecast:
     def as_values(self) -> dict[str, Any]:
         """All of it as plain values, for a file."""
         return asdict(self) | {"core_seconds": asdict(self.core_seconds), "disk_bytes": asdict(self.disk_bytes)}
+
+
+def forecast_request(
+    patterns: Sequence[str], codes: Sequence[str], values: Mapping[str, Mapping[str, Any]]
+) -> Forecast:
+    """Forecast the job on archives that `patterns` name, in a temporary folder; `values` are settings by group.
+
+    Raises SettingsError for a mistake before any work.
+    """
+    stages = {group: own for group, own in values.items() if group != "plan"}
+    settings = build(Plan, values.get("plan", {}), "plan")
+    build_settings(stages)
+    with tempfile.TemporaryDirectory(prefix="roots-plan-") as scratch:
+        return forecast(find_archives(patterns), codes, stages, settings, Path(scratch))
+
+
+def write_forecast(found: Forecast, target: Path) -> None:
+    """Write everything that was measured and estimated, as JSON."""
+    write_text(target, json.dumps(found.as_values(), indent=1) + "\n")
 
 
 def forecast(

@@ -280,3 +280,17 @@ def finish(folder: Path) -> None:
     release.write_manifest(folder, after)
     write_card(folder, after)
     shutil.rmtree(staging)
+
+
+def describe_takedown(folder: Path, diff: Mapping[str, Any] | None) -> Iterator[str]:
+    """Describe what `takedown` changed in a release, for a person."""
+    if diff is None:
+        yield f"{folder}: it holds nothing that is asked for; nothing was changed"
+        return
+    proof = diff["proof"]
+    yield (
+        f"{folder}: version {diff['to']}: {len(diff['removed'])} documents removed, {len(diff['replaced'])} replaced "
+        f"by a copy; {len(diff['files'])} files written again, all others as they were"
+    )
+    yield f"searched {proof['rows']} rows in {proof['files']} files for what was asked for: found {proof['found']}"
+    yield f"what changed: {folder / 'takedowns' / (diff['to'] + '.json')}"

@@ -21,10 +21,10 @@ from filters.language import DEFAULT, Bound, Language, bound_sets, load_language
 from filters.signals.measures import MEASURES
 from filters.signals.rules import SIGNALS, Rule, rules_of
 from pipelines import work as folders
-from pipelines.languages import read_bounds
+from pipelines.languages import find_code, is_program, read_bounds
 from pipelines.workbench.overview import correlation, languages_of, stages_of
 from pipelines.workbench.sample import Numbers, Sample, Shown, Texts, choose_whole, cut, read_sample, read_texts
-from roots.errors import InputError
+from roots.errors import InputError, SettingsError
 from roots.shards import write_text
 from roots.stage import read_manifest
 
@@ -57,14 +57,19 @@ class Report:
             raise ValueError(f"numbers = {self.numbers}: from {self.documents} (documents) to 60000 are possible")
 
 
-def write_report(work: Path, language_code: str, target: Path, settings: Report | None = None) -> Path:
+def write_report(work: Path, language_code: str, target: Path | None = None, settings: Report | None = None) -> Path:
     """Write the workbench of one language of a work folder to `target`, an HTML file; returns its path.
 
-    The same work folder gives the same bytes. Raises InputError where the language has not been measured, SettingsError
-    for an unknown language or bound set.
+    Without a target it is CODE/report.html in the work folder. The same work folder gives the same bytes. Raises
+    InputError where the language has not been measured, SettingsError for an unknown language or bound set, and for a
+    programming language.
     """
     settings = settings or Report()
-    language = load_language(language_code)
+    code = find_code(language_code)
+    if is_program(code):
+        raise SettingsError(f"{code}: the workbench is for text; set bounds of code in a TOML file for `roots judge`")
+    language = load_language(code)
+    target = target or work / code / "report.html"
     read_manifest(folders.folder(work, language.code, "measure"))  # says what is missing
     names = sorted(folders.known_inputs(work))
     chains = [folders.chain(work, language.code, name, "filter") for name in names]

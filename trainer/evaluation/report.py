@@ -24,13 +24,14 @@ from trainer.tokenizer.files import load_tokenizer
 
 
 def evaluate_run(
-    run: Path, work: Path, languages: Sequence[str], settings: EvaluateSettings, tokenizer: Path | None = None
+    run: Path | None, work: Path, languages: Sequence[str], settings: EvaluateSettings, tokenizer: Path | None = None
 ) -> dict[str, Any]:
-    """Judge the newest checkpoint of a run on the held-out text of `work`; write and give the result.
+    """Judge the newest checkpoint of a run (None: that of `work`) on the held-out text of `work`; write the result.
 
     Raises InputError for a foreign tokenizer or missing tokens.
     """
     places = corpus.run_folders(work, languages)
+    run = run or places.model
     model, state = checkpoint.load_decoder(run, _device())
     held_out = {k: TokenShards(places.tokens / k, "validation", state["tokenizer"]) for k in languages}
     loaded = load_tokenizer(tokenizer or places.tokenizer)

@@ -1,6 +1,7 @@
 """One model on many processes: data, shards of parameters, and parts of matrices, all by torch's own DeviceMesh.
 
-`torchrun --nproc-per-node N -m trainer ...` sets the ranks; without it there is one process and nothing here is used.
+`torchrun --nproc-per-node N -m pipelines.cli train ...` sets the ranks. Without it there is one process, and nothing
+here is used.
 The mesh has three axes, (replicate, shard, tensor). Only replicas: DDP. Shards: FSDP2 (HSDP with replicas too). Tensor:
 column- and row-wise matrices; the fused query-key-value matrix is ordered by head, so cutting its rows cuts heads.
 """

@@ -39,6 +39,13 @@ class TrainingResult:
     bits_per_byte: Mapping[str, float]
     seconds: float  # by the clock
     cpu_seconds: float  # of this process, all threads
+    first: bool = True  # of the run's processes: the one that prints
+
+    def summary(self) -> str:
+        """Describe it in one line."""
+        ended = "finished" if self.finished else "stopped"
+        used = f"{self.seconds:.0f} s, {self.cpu_seconds:.0f} s of CPU"
+        return f"{ended} at step {self.step}, {self.tokens:,} tokens, {used}"
 
 
 def train_decoder(
@@ -68,7 +75,7 @@ def train_decoder(
                 journal.event({**last, "event": "finished"})
             journal.picture()
         took = time.monotonic() - start, time.process_time() - used
-        return TrainingResult(run.progress.step, run.progress.tokens, finished, bits, *took)
+        return TrainingResult(run.progress.step, run.progress.tokens, finished, bits, *took, run.world.first)
     finally:
         parallel.stop(run.world)
 

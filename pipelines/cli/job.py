@@ -1,0 +1,84 @@
+"""Commands that run stages: `run` for all, and one for each stage, as the table of stages has them."""
+
+from pathlib import Path
+
+import click
+
+from pipelines.cli.options import (
+    INPUT,
+    LANGUAGES,
+    WORK,
+    Command,
+    Option,
+    RunOptions,
+    Settings,
+    show_errors,
+    stage_options,
+)
+from pipelines.extraction.extractors import EXTRACTORS
+from pipelines.stages import STAGES, StageCommand, stage_commands
+
+_DOMAINS = click.option(
+    "--domains", "seeds", type=click.Path(path_type=Path), metavar="SEEDS.TSV",
+    help="Sites to take out of another's crawl, one a line: a domain or a URL prefix, a tab, a language.",
+)  # fmt: skip
+_CC_INDEX = click.option(
+    "--cc-index", "index", multiple=True, metavar="PATH-OR-URL",
+    help="Columnar index of that crawl: Parquet files, a folder, a list (cc-index-table.paths.gz), or URLs.",
+)  # fmt: skip
+_EXTRACTOR = click.option("--extractor", default="", help=f"How main text is found: {', '.join(EXTRACTORS)}.")
+_AGAINST = click.option(
+    "--against", multiple=True, metavar="RELEASE",
+    help="A release whose documents new ones must not repeat; its signatures are used if it has them.",
+)  # fmt: skip
+_STRICT = click.option("--strict", is_flag=True, help="Fail if a source loses more than dedup.alarm of its documents.")
+
+
+def _make_command(name: str, info: StageCommand) -> click.Command:
+    """Make the command of some stages, with the options that they have a use for."""
+
+    @stage_options
+    @show_errors
+    def command(
+        work: Path,
+        options: RunOptions,
+        codes: tuple[str, ...] = (),
+        inputs: tuple[str, ...] = (),
+        seeds: Path | None = None,
+        index: tuple[str, ...] = (),
+        extractor: str = "",
+        against: tuple[str, ...] = (),
+        strict: bool = False,
+    ) -> None:
+        from pipelines.request import Request, preview_request, run_request
+
+        own: Settings = {"extract": {"extractor": extractor}, "dedup": {"against": list(against), "strict": strict}}
+        request = Request(work, info.stages, codes, inputs, options.settings(own), seeds, index)
+        if options.dry_run:
+            click.echo("\n".join(preview_request(request)))
+            return
+        for result in run_request(request, options.make_executor(), options.share(), options.progress):
+            click.echo("\n".join(result.lines()))
+
+    decorated: Command = command
+    for option in reversed(_options_of(info.stages)):
+        decorated = option(decorated)
+    text = f"{info.summary}\n\n\b\nExample:\n  {info.example}"
+    return click.command(name, help=text)(decorated)
+
+
+def _options_of(stages: tuple[str, ...]) -> list[Option]:
+    """The work folder, and the options that only some stages have a use for."""
+    options: list[Option] = [WORK]
+    if any(STAGES[name].shared for name in stages):
+        options += [INPUT, _DOMAINS, _CC_INDEX]
+    if "extract" in stages:
+        options.append(_EXTRACTOR)
+    if "dedup" in stages:
+        options += [_AGAINST, _STRICT]
+    if not all(STAGES[name].shared for name in stages):
+        options.append(LANGUAGES)
+    return options
+
+
+COMMANDS: dict[str, click.Command] = {name: _make_command(name, info) for name, info in stage_commands().items()}

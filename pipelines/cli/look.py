@@ -1,0 +1,139 @@
+"""Commands that look at a run and change nothing: plan, status, why, verify."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from pipelines.cli.options import (
+    FILE,
+    INPUT,
+    LANGUAGES,
+    ONE_OF_ALL,
+    WORK,
+    Place,
+    RunOptions,
+    settings_options,
+    show_errors,
+)
+
+
+def _split_counts(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...]:
+    """Numbers of workers, separated by commas. Raises click's error for anything else."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words or not all(word.isdigit() and int(word) > 0 for word in words):
+        raise click.BadParameter(f"{text!r}: write numbers such as 1,10,100")
+    return tuple(int(word) for word in words)
+
+
+@click.command("status")
+@WORK
+@click.option("--missing", is_flag=True, help="Name every shard that is missing, not only the first three.")
+@click.option("--watch", "again", is_flag=True, help="Look again and again until all is done: rates, time left.")
+@click.option("--every", type=click.FloatRange(0, min_open=True), default=5.0, show_default=True, metavar="SECONDS",
+              help="Time between two looks of --watch.")  # fmt: skip
+@click.option("--log", type=FILE, metavar="FILE", help="Append each look to a file, one line of JSON.")
+@click.option("--prometheus", type=FILE, metavar="FILE", help="Write each look as a text file for the node exporter.")
+@show_errors
+def _status(work: Path, missing: bool, again: bool, every: float, log: Path | None, prometheus: Path | None) -> None:
+    """Print how far each language is, and which shards are missing.
+
+    It reads only receipts and names of files, so it can run while others work, on any machine that sees the folder.
+
+    \b
+    Example:
+      roots status work
+      roots status work --watch --log status.jsonl --prometheus /var/lib/node_exporter/roots.prom
+    """
+    from pipelines.watching.status import screen, watch
+
+    if missing and again:
+        raise click.UsageError("--missing prints too much for --watch")
+    clear = "\x1b[H\x1b[J" if again and sys.stdout.isatty() else ""
+    for states, now in watch(work, every if again else None, log, prometheus):
+        click.echo(clear + "\n".join(screen(work, states, now, missing)))
+
+
+@click.command("why")
+@click.argument("document", metavar="URL-OR-ID")
+@click.option("--work", "-w", default="work", show_default=True, type=Place(), help="The work folder.")
+@ONE_OF_ALL
+@show_errors
+def _why(document: str, work: Path, code: str) -> None:
+    """Print the path of one document, and why it was kept or dropped.
+
+    \b
+    Example:
+      roots why https://example.org/page --work work
+    """
+    from pipelines.why import explain
+
+    for line in explain(work, document, code):
+        click.echo(line)
+
+
+@click.command("verify")
+@WORK
+@ONE_OF_ALL
+@show_errors
+def _verify(work: Path, code: str) -> None:
+    """Check that every row is accounted for and every byte is as written.
+
+    \b
+    Example:
+      roots verify work
+    """
+    from pipelines.verify import verify_all
+
+    wrong = False
+    for name, problems in verify_all(work, code):
+        for problem in problems or ["every row is accounted for, every checksum is right"]:
+            click.echo(f"{name}: {problem}")
+        wrong = wrong or bool(problems)
+    sys.exit(1 if wrong else 0)
+
+
+@click.command("plan")
+@INPUT
+@LANGUAGES
+@click.option("--archives", type=int, help="Archives in the crawl. [default: those that --input names]")
+@click.option("--archive-bytes", type=float, help="Average bytes of one of them. [default: of those named]")
+@click.option("--workers", "-j", "counts", default="1,10,100,1000", show_default=True, callback=_split_counts,
+              help="Numbers of workers to forecast hours for.")  # fmt: skip
+@click.option("--node-cores", default=None, type=click.IntRange(1), help="Cores of a node. [default: of this machine]")
+@click.option("--json", "target", type=FILE, help="Write everything that was measured and estimated to a file.")
+@settings_options
+@show_errors
+def _plan(
+    inputs: tuple[str, ...],
+    codes: tuple[str, ...],
+    archives: int | None,
+    archive_bytes: float | None,
+    counts: tuple[int, ...],
+    node_cores: int | None,
+    target: Path | None,
+    options: RunOptions,
+) -> None:
+    """Forecast the hours, memory and disk of a crawl.
+
+    It runs the whole job on pieces of the archives named, on this machine. These may be a few archives of a larger
+    crawl: give the number of its archives with --archives. By default there are twelve pieces of 2 MB; more pieces
+    make the interval narrower (--set plan.pieces=50).
+
+    \b
+    Example:
+      roots plan --input 'crawl/*.warc.gz' --lang fr
+      roots plan --input 'sample/*.warc.gz' --lang 'fr sw' --archives 90000 --archive-bytes 1e9 --node-cores 64
+    """
+    from pipelines.forecast.plan import forecast_request, write_forecast
+    from pipelines.forecast.report import report
+    from roots.executors import default_workers
+
+    settings = options.settings({"plan": {"archives": archives, "archive_bytes": archive_bytes}})
+    found = forecast_request(inputs, codes, settings)
+    click.echo("\n".join(report(found, counts, node_cores or default_workers())))
+    if target:
+        write_forecast(found, target)
+
+
+COMMANDS: dict[str, click.Command] = {"plan": _plan, "status": _status, "why": _why, "verify": _verify}

@@ -1,0 +1,124 @@
+"""The steps from a work folder to a model. Each reads what the step before wrote in the same folder.
+
+    shards -> tokenizer -> tokens -> model -> export
+
+`trainer.corpus` says where each lies. Torch is imported only by the steps that need a model.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from roots.shards import write_text
+from trainer import corpus
+from trainer.data.token_shards import TokensSettings, write_token_shards
+from trainer.tokenizer.fertility import compare_tokenizers, read_parallel, render_comparison
+from trainer.tokenizer.files import find_tokenizer, load_tokenizer, padded_rows, save_tokenizer
+from trainer.tokenizer.training import TokenizerSettings, train_monolingual, train_tokenizer
+
+if TYPE_CHECKING:
+    from trainer.evaluation.memorization import MemorizationSettings
+    from trainer.export import ExportSettings
+    from trainer.training.recipe import Recipe
+    from trainer.training.train import TrainingResult
+
+
+def make_tokenizer(
+    work: Path,
+    languages: Sequence[str],
+    settings: TokenizerSettings,
+    parallel: Path | None = None,
+    target: Path | None = None,
+) -> tuple[Path, Mapping[str, Any]]:
+    """Train a tokenizer on the shards; return its folder and the report of its training.
+
+    `parallel` is a folder with the same text in each language, for feedback rounds. `target` is by default the
+    tokenizer folder of the work folder.
+    """
+    sources = {language: corpus.shard_paths(work, language, "train") for language in languages}
+    trained = train_tokenizer(sources, settings, read_parallel(parallel) if parallel else None)
+    folder = target or corpus.run_folders(work, languages).tokenizer
+    save_tokenizer(trained, folder)
+    return folder, trained.report
+
+
+def compare_tokenizer_files(
+    names: Sequence[str], parallel: Path, treebanks: Sequence[Path], monolingual: Path | None, target: Path
+) -> str:
+    """Measure tokenizers on the same text; write table, picture and values to `target`, and return the table.
+
+    `monolingual` is a work folder: a tokenizer is trained on each of its languages alone, as large as the first one.
+    """
+    loaded = {name: find_tokenizer(name) for name in names}
+    lines = read_parallel(parallel)
+    alone = None
+    if monolingual is not None:
+        known = [language for language in sorted(lines) if corpus.has_shards(monolingual, language)]
+        sources = {language: corpus.shard_paths(monolingual, language, "train") for language in known}
+        size = padded_rows(loaded[names[0]].get_vocab_size())
+        alone = train_monolingual(sources, TokenizerSettings(vocabulary=size))
+    found = compare_tokenizers(loaded, lines, treebanks, alone)
+    table, picture = render_comparison(found)
+    target.mkdir(parents=True, exist_ok=True)
+    write_text(target / "tokenizer.md", table)
+    write_text(target / "tokenizer.svg", picture)
+    write_text(target / "tokenizer.json", json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    return table
+
+
+def make_tokens(
+    work: Path, languages: Sequence[str], settings: TokensSettings, tokenizer: Path | None = None
+) -> Iterator[tuple[Path, int]]:
+    """Write the token shards of each language; yield its folder and how many tokens it holds.
+
+    `tokenizer` is by default the one of the work folder.
+    """
+    folders = corpus.run_folders(work, languages)
+    loaded = load_tokenizer(tokenizer or folders.tokenizer)
+    for language in languages:
+        sources = {split: corpus.shard_paths(work, language, split) for split in corpus.SPLITS}
+        folder = folders.tokens / language
+        sidecar = write_token_shards(sources, loaded, language, folder, settings)
+        yield folder, sum(file["tokens"] for file in sidecar["files"].values())
+
+
+def make_model(
+    work: Path,
+    languages: Sequence[str],
+    recipe: "Recipe",
+    target: Path | None = None,
+    say: Callable[[str], None] = print,
+) -> "tuple[Path, TrainingResult]":
+    """Train a decoder on the token shards; return the run folder, by default that of the work folder, and the result.
+
+    Each process of torchrun calls it.
+    """
+    from trainer.training.train import train_decoder
+
+    folders = corpus.run_folders(work, languages)
+    run = target or folders.model
+    sources = {language: folders.tokens / language for language in languages}
+    return run, train_decoder(recipe, sources, folders.tokenizer, run, say)
+
+
+def export_run(
+    work: Path, languages: Sequence[str], target: Path, settings: "ExportSettings", run: Path | None = None
+) -> Path:
+    """Export a run of a work folder, with its evaluation in the card if there is one; return `target`."""
+    from trainer.export import export_model
+
+    folders = corpus.run_folders(work, languages)
+    run = run or folders.model
+    report = run / "evaluation.json"
+    values = json.loads(report.read_text(encoding="utf-8")) if report.is_file() else None
+    return export_model(run, folders.tokenizer, target, settings, values)
+
+
+def measure_works(works: Sequence[Path], language: str, target: Path, settings: "MemorizationSettings") -> str:
+    """Measure what the models of work folders know by heart; write the result to `target` and return its table."""
+    from trainer.evaluation.report import memorization_of
+
+    folders = {work.name: corpus.run_folders(work, [language]) for work in works}
+    runs = {name: (each.model, each.tokens) for name, each in folders.items()}
+    return str(memorization_of(runs, language, target, settings)["table"])
