@@ -1,14 +1,14 @@
-"""A release: a folder of Parquet files in the layout of the Hugging Face Hub, and the manifest that accounts for it.
+"""The format of a release: a folder of Parquet files in the layout of the Hugging Face Hub, and its manifest.
 
-    release/README.md                                     the card, made from the manifest
+    release/README.md                                   the card, made from the manifest
     release/manifest.json                               every file with sha256, rows, bytes; settings; history
     release/data/fra_Latn/train-00000-of-00012.parquet  the documents
-    release/clusters/fra_Latn.parquet                   the copies that were dropped, and of what they are copies
+    release/clusters/fra_Latn.parquet                   dropped copies, each with the released document it is a copy of
     release/takedowns/1.0.1.json                        what a takedown changed
-    release/signatures/fra_Latn/...                     if asked: what later corpora are compared by (dedup_released)
+    release/signatures/fra_Latn/...                     optional: what a later dedup against it needs
 
-Row groups are cut at fixed rows and bytes of text whatever the batches they come in, so the same documents give the
-same bytes.
+Row groups are cut by rows and bytes of text alone. However the rows come in batches, the same documents give the same
+bytes.
 """
 
 import json
@@ -16,18 +16,19 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipelines.work import StageEntry
 from roots import shards
 from roots.errors import InputError, ShardError
 from roots.identity import sha256_of
 from roots.schema import DOCUMENT, ID
 
-GROUP_BYTES = 64 << 20  # of text in a row group: a reader that streams holds one
+RELEASE_GROUP_BYTES = 64 << 20  # of text in a row group; a reader that streams holds one row group
 _GROUP_ROWS = 10_000
 RELEASED = pa.schema([*DOCUMENT, pa.field("source", pa.string()), pa.field("license", pa.string())])
 CLUSTERS = pa.schema(
@@ -42,9 +43,8 @@ CLUSTERS = pa.schema(
 )
 
 
-@dataclass(frozen=True)
-class Written:
-    """One file of a release, and what is in it."""
+class FileEntry(TypedDict):
+    """One file in the manifest."""
 
     sha256: str
     bytes: int
@@ -52,8 +52,50 @@ class Written:
     text_bytes: int
     characters: int
 
-    def as_values(self) -> dict[str, Any]:
-        """As it stands in the manifest."""
+
+class LanguageEntry(TypedDict):
+    """One language in the manifest."""
+
+    code: str
+    name: str
+    made_by: dict[str, str]  # library -> version
+    inputs: dict[str, str]  # archive -> sha256
+    stages: dict[str, StageEntry]
+    dedup: dict[str, Any]  # settings, and what its audit found; empty if dedup was off
+    words: int
+    splits: dict[str, dict[str, int]]  # split -> rows, text_bytes, bytes, characters
+    sources: dict[str, dict[str, int]]  # source -> rows, text_bytes
+    left_out: dict[str, int]  # reason -> rows
+    pii: dict[str, int]  # kind -> spans
+
+
+class ReleaseManifest(TypedDict):
+    """manifest.json: all that is known of a release."""
+
+    format: int
+    name: str
+    version: str
+    settings: dict[str, Any]
+    rights: dict[str, Any]
+    sources: dict[str, dict[str, Any]]  # the catalogue
+    languages: dict[str, LanguageEntry]  # by tag, such as fra_Latn
+    files: dict[str, FileEntry]
+    history: list[dict[str, str]]  # version, date, note; oldest first
+    pointers: NotRequired[dict[str, FileEntry]]  # of a pointer release, which lacks the files of `data/`
+
+
+@dataclass(frozen=True)
+class Written:
+    """A release file that was written, and what it holds."""
+
+    sha256: str
+    bytes: int
+    rows: int
+    text_bytes: int
+    characters: int
+
+    def as_values(self) -> FileEntry:
+        """Its entry in the manifest."""
         return {
             "sha256": self.sha256,
             "bytes": self.bytes,
@@ -65,7 +107,7 @@ class Written:
 
 @dataclass
 class Tally:
-    """What documents are of which source, and what was replaced in them."""
+    """Counts of documents: rows and bytes by source, replaced spans by kind of personal data."""
 
     sources: dict[str, dict[str, int]] = field(default_factory=dict)  # source -> rows, text_bytes
     pii: Counter[str] = field(default_factory=Counter)  # kind -> spans
@@ -84,8 +126,8 @@ class Tally:
 def write_parquet(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Written:
     """Write a release file, whole or not at all: zstd, page index, checksums, chunks cut by content.
 
-    Cutting by content (a rolling hash) keeps most bytes of a file in place when some rows go, so that a new version of
-    it costs little to upload. Raises ShardError when the disk is full.
+    Chunks are cut by content (a rolling hash), so most bytes stay the same if some rows are removed. A new version of
+    the file is then cheap to upload. Raises ShardError if the file cannot be written, for instance on a full disk.
     """
     temporary = shards.temporary_name(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -101,7 +143,7 @@ def write_parquet(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatc
                 if "text" in schema.names:
                     text_bytes += pc.sum(pc.binary_length(table["text"])).as_py() or 0
                     characters += pc.sum(pc.utf8_length(table["text"])).as_py() or 0
-                # In one piece: how the rows came in batches must not show in the file.
+                # In one piece: the file must not depend on how the rows came in batches.
                 writer.write_table(table.combine_chunks(), row_group_size=max(1, table.num_rows))
         shards.publish(temporary, path)
     except OSError as error:
@@ -112,7 +154,7 @@ def write_parquet(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatc
 
 
 def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
-    """Cut rows into row groups of at most _GROUP_ROWS rows, closed by the row that fills GROUP_BYTES of text."""
+    """Cut rows into row groups of at most _GROUP_ROWS rows, closed by the row that fills RELEASE_GROUP_BYTES."""
     held: list[pa.RecordBatch] = []
     rows = size = 0
     for batch in batches:
@@ -120,7 +162,7 @@ def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa
         start = 0
         for position, bytes_ in enumerate(sizes):
             rows, size = rows + 1, size + (bytes_ or 0)
-            if rows == _GROUP_ROWS or size >= GROUP_BYTES:
+            if rows == _GROUP_ROWS or size >= RELEASE_GROUP_BYTES:
                 held.append(batch.slice(start, position + 1 - start))
                 yield pa.Table.from_batches(held, schema)
                 held, start, rows, size = [], position + 1, 0, 0
@@ -131,20 +173,20 @@ def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa
 
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """All rows of a release file, in order. Raises InputError for a missing or damaged one."""
+    """Read all rows of a release file, in order. Raises InputError if it is missing or damaged."""
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             yield from file.iter_batches(1024, columns=columns, use_threads=False)
     except FileNotFoundError:
-        raise InputError(f"no file {path}: the release is not whole") from None
+        raise InputError(f"no file {path}: the release is not complete") from None
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path} is damaged: {error}") from error
 
 
 def with_rows(rows: Mapping[str, int]) -> list[str]:
-    """Of data files those whose split has rows at all: `datasets` cannot load an empty split.
+    """The data files whose split has at least one row; `datasets` cannot load an empty split.
 
-    `rows` are rows by name of file ("data/fra_Latn/train-00000-of-00012.parquet").
+    `rows` maps the name of a file ("data/fra_Latn/train-00000-of-00012.parquet") to its number of rows.
     """
     totals: dict[str, int] = {}
     for name, count in rows.items():
@@ -157,35 +199,35 @@ def split_of(name: str) -> str:
     return name.rpartition("-of-")[0].rpartition("-")[0]
 
 
-def read_manifest(release: Path) -> dict[str, Any]:
-    """The manifest of a release folder. Raises InputError where there is none."""
+def read_release_manifest(release: Path) -> ReleaseManifest:
+    """Read the manifest of a release folder. Raises InputError if there is none or it is damaged."""
     path = release / "manifest.json"
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest: ReleaseManifest = json.loads(path.read_text(encoding="utf-8"))
         return {**manifest, "files": dict(manifest["files"]), "languages": dict(manifest["languages"])}
     except FileNotFoundError:
-        raise InputError(f"{release} is no release: there is no manifest.json. Make one with `roots publish`") from None
+        raise InputError(f"{release} is not a release: no manifest.json. Make one with `roots publish`") from None
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is damaged: {error!r}") from None
 
 
-def write_manifest(release: Path, manifest: Mapping[str, Any]) -> None:
-    """Write the manifest whole or not at all."""
+def write_release_manifest(release: Path, manifest: ReleaseManifest) -> None:
+    """Write the manifest, whole or not at all."""
     shards.write_text(
         release / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     )
 
 
 def check_files(release: Path) -> Iterator[str]:
-    """Yield one sentence for every file that is missing, changed, or not of the release."""
-    manifest = read_manifest(release)
+    """Yield one sentence for every file that is missing, changed, or not part of the release."""
+    manifest = read_release_manifest(release)
     for name, written in sorted(manifest["files"].items()):
         path = release / name
         if not path.is_file():
             yield f"{name} is missing"
         elif path.stat().st_size != written["bytes"] or sha256_of(path) != written["sha256"]:
-            yield f"{name} is not the file of the manifest"
+            yield f"{name} is not the file that the manifest names"
     for folder in ("data", "clusters"):
         for path in sorted((release / folder).rglob("*.parquet")):
             if path.relative_to(release).as_posix() not in manifest["files"]:
-                yield f"{path.relative_to(release).as_posix()} is not of this release: delete it"
+                yield f"{path.relative_to(release).as_posix()} is not part of this release: delete it"

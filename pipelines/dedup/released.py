@@ -89,7 +89,7 @@ def write_signatures(folder: Path, scheme: Scheme, executor: Executor, progress:
     Raises InputError for what is no release, StageFailed where files could not be signed.
     """
     target = folder / FOLDER
-    plan = {name.removeprefix("data/"): [folder / name] for name in _documents(release.read_manifest(folder))}
+    plan = {name.removeprefix("data/"): [folder / name] for name in _documents(release.read_release_manifest(folder))}
     for path in sorted(target.glob("*/*.parquet")):
         if path.relative_to(target).as_posix() not in plan:
             path.unlink()
@@ -121,7 +121,7 @@ def read_release(folder: Path, tags: Sequence[str], scheme: Scheme) -> _Released
 
     Raises InputError for what is no release.
     """
-    manifest = release.read_manifest(folder)
+    manifest = release.read_release_manifest(folder)
     label = re.sub(r"[^\w.]+", "-", f"{manifest.get('name', 'release')}-{manifest.get('version', '')}").strip("-")
     chains: dict[str, list[Path]] = {}
     for name in _documents(manifest):
@@ -167,7 +167,7 @@ def read_text(target: Path, label: str, id_: str) -> str | None:
     folder = Path(known.get(label, {}).get("folder", ""))
     if label not in known or not (folder / "manifest.json").is_file():
         return None
-    for name in _documents(release.read_manifest(folder)):
+    for name in _documents(release.read_release_manifest(folder)):
         for batch in release.read_parquet(folder / name, ["id", "text"]):
             place = pc.index(batch["id"], id_).as_py()
             if place >= 0:

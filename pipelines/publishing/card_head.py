@@ -1,34 +1,33 @@
 """Parts of a release's card: its head in the Hub's YAML, and the Markdown cells and tables of its body.
 
-The head holds configs, dataset_info, licence, languages and size.
+The head has configs, dataset_info, licence, languages and size.
 """
 
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 import pyarrow as pa
 
-from pipelines.release import RELEASED
+from pipelines.release import RELEASED, LanguageEntry, ReleaseManifest
 
 _SIZES = (
     (10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"),
     (10**8, "10M<n<100M"), (10**9, "100M<n<1B"), (10**10, "1B<n<10B"), (10**11, "10B<n<100B"), (10**12, "100B<n<1T"),
 )  # fmt: skip
-LICENSE_FILE = "LICENSE.md"  # the Hub takes a file of this name in the repository, or a URL
+LICENSE_FILE = "LICENSE.md"  # the Hub accepts a file of this name in the repository, or a URL
 
 
-def make_head(manifest: Mapping[str, Any]) -> str:
+def make_head(manifest: ReleaseManifest) -> str:
     """The metadata of a release as YAML, without the lines of hyphens around it."""
-    return "\n".join(_yaml(metadata(manifest)))
+    return "\n".join(_yaml(_metadata(manifest)))
 
 
-def metadata(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The metadata of a release, as the Hub knows them."""
+def _metadata(manifest: ReleaseManifest) -> dict[str, object]:
+    """The metadata of a release, with the keys that the Hub defines."""
     languages, settings = manifest["languages"], manifest["settings"]
     rows = sum(split["rows"] for each in languages.values() for split in each["splits"].values())
-    known: dict[str, Any] = {
+    known: dict[str, object] = {
         "pretty_name": manifest["name"],
         "license": settings["license"],
         "language": sorted({each["code"] for each in languages.values()}),
@@ -50,7 +49,7 @@ def metadata(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in known.items() if value not in ([], "")}
 
 
-def _dataset_info(tag: str, language: Mapping[str, Any]) -> dict[str, Any]:
+def _dataset_info(tag: str, language: LanguageEntry) -> dict[str, object]:
     splits = language["splits"]
     return {
         "config_name": tag,
@@ -64,8 +63,8 @@ def _dataset_info(tag: str, language: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _feature(field: pa.Field) -> dict[str, Any]:
-    """A column as the Hub writes features."""
+def _feature(field: pa.Field) -> dict[str, object]:
+    """A column as the Hub describes features."""
     names = {pa.string(): "string", pa.float32(): "float32", pa.int32(): "int32", pa.int64(): "int64"}
     if not pa.types.is_list(field.type):
         return {"name": field.name, "dtype": names[field.type]}
@@ -74,8 +73,8 @@ def _feature(field: pa.Field) -> dict[str, Any]:
     return {"name": field.name, "list": parts}
 
 
-def _yaml(value: Any, indent: str = "") -> Iterator[str]:
-    """Block YAML of maps, lists and scalars; text is quoted as JSON, which YAML 1.2 contains."""
+def _yaml(value: object, indent: str = "") -> Iterator[str]:
+    """Block YAML of maps, lists and scalars; text is quoted as JSON, which is valid YAML 1.2."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             if isinstance(inner, Mapping | list):
@@ -83,7 +82,7 @@ def _yaml(value: Any, indent: str = "") -> Iterator[str]:
                 yield from _yaml(inner, indent + ("  " if isinstance(inner, Mapping) else ""))
             else:
                 yield f"{indent}{key}: {json.dumps(inner, ensure_ascii=False)}"
-    else:
+    elif isinstance(value, list):
         for item in value:
             if isinstance(item, Mapping):
                 first, *rest = _yaml(item, indent + "  ")
@@ -94,14 +93,14 @@ def _yaml(value: Any, indent: str = "") -> Iterator[str]:
 
 
 def escape(value: object) -> str:
-    """Text as Markdown shows it literally, on one line, in a table cell too."""
+    """Text as Markdown shows it literally, on one line, also in a cell of a table."""
     text = " ".join(str(value).split())
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_{}\[\]()#+!|~$])", r"\\\1", text)
 
 
 def code(value: object) -> str:
-    """A name in a code span, without what could end the span or the cell of a table."""
+    """A name in a code span, without characters that could end the span or the cell of a table."""
     return f"`{re.sub(r'[`|]', '', ' '.join(str(value).split()))}`"
 
 
@@ -109,8 +108,8 @@ class Code(str):
     """A cell that is shown in a code span."""
 
 
-def table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]], none: str = "None.") -> Iterator[str]:
-    """A table; columns of numbers are aligned to the right. Without a row it is the sentence `none`."""
+def markdown_table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]], none: str = "None.") -> Iterator[str]:
+    """A table; columns of numbers are aligned to the right. Without rows, the sentence `none`."""
     cells = list(rows)
     if not cells:
         yield none

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -64,7 +64,7 @@ class PublishFiles(Stage):
     rights: Rights
     sources: Mapping[str, Source]  # the catalogue
     target: Path = field(metadata=ASIDE)  # folder of the release
-    group_bytes: int = release.GROUP_BYTES
+    group_bytes: int = release.RELEASE_GROUP_BYTES
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Write the file `name` of the release, then give its account."""
@@ -91,7 +91,7 @@ class PublishFiles(Stage):
         yield pa.RecordBatch.from_pylist([{"id": name, **written.as_values(), **account}], _ACCOUNT)
 
 
-def plan_files(work: Path, code: str, made: Mapping[str, Any], file_bytes: int) -> Plan:
+def plan_files(work: Path, code: str, made: folders.DatasetManifest, file_bytes: int) -> Plan:
     """Which file is made of which shards: neighbours together until `file_bytes` of text are reached."""
     tag = made["language"]["tag"]
     plan: dict[str, list[Path]] = {}
@@ -172,12 +172,9 @@ def _with_rights(batch: pa.RecordBatch, rights: Rights, catalogue: Catalogue, le
     return whole.filter(pa.array([reason is None for reason in reasons]))
 
 
-def rows_of(results: Mapping[str, FileResult]) -> dict[str, int]:
-    """Rows by name of file."""
-    return {name: result.written.rows for name, result in results.items()}
-
-
-def write_clusters(work: Path, code: str, target: Path, tag: str, results: Mapping[str, FileResult]) -> dict[str, Any]:
+def write_clusters(
+    work: Path, code: str, target: Path, tag: str, results: Mapping[str, FileResult]
+) -> dict[str, release.FileEntry]:
     """Write which dropped copies each released document stands for: a takedown must reach them too."""
     released: set[str] = set()
     for name in results:

@@ -1,9 +1,9 @@
-"""pointers: a release without its text, and the corpus made again from the archives.
+"""Pointers: a release without its text, and the release rebuilt from pointers and archives.
 
-A pointer release has for every document its id, archive, offset, the spans that were replaced and the digest of its
-text, but no text: it can be given away where the text may not be. Whoever has the same archives makes the release
-again: the records are read at their offsets, extracted with the settings of the manifest, and edited by the spans;
-every text must have its digest and every file its sha256.
+A pointer release has the id, archive, offset, replaced spans and text digest of every document, but no text. So it can
+be shared where the text may not be. Anyone who has the same archives can rebuild the release: read the records at their
+offsets, extract them with the settings of the manifest, and edit them by the spans. Every text must have its digest,
+and every file its sha256.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ from pipelines.publishing.card import write_card
 from pipelines.publishing.files import collect_files
 from pipelines.publishing.takedown_plan import digest
 from pipelines.redact import Redact, edited
-from pipelines.work import find_archives
+from pipelines.work import StageEntry, find_archives
 from roots import shards, storage
 from roots.errors import InputError, RebuildError
 from roots.executors import Executor
@@ -40,17 +40,19 @@ _POINTERS = pa.schema(
 
 @dataclass(frozen=True)
 class Rebuild:
-    """Settings of making a corpus again."""
+    """Settings of a rebuild."""
 
-    secret_file: str = ""  # the secret of the style "synthetic", where the release has it
+    secret_file: str = ""  # the secret of the style "synthetic", if the release was redacted with it
 
 
-def make_pointers(folder: Path, target: Path, executor: Executor, progress: Progress | None = None) -> dict[str, Any]:
+def make_pointers(
+    folder: Path, target: Path, executor: Executor, progress: Progress | None = None
+) -> release.ReleaseManifest:
     """Write the pointer release of a release folder. Returns its manifest.
 
-    Raises InputError for a release that is not whole.
+    Raises InputError if the release is not complete.
     """
-    manifest = release.read_manifest(folder)
+    manifest = release.read_release_manifest(folder)
     for problem in release.check_files(folder):
         raise InputError(f"{folder}: {problem}")
     data = sorted(name for name in manifest["files"] if name.startswith("data/"))
@@ -59,9 +61,8 @@ def make_pointers(folder: Path, target: Path, executor: Executor, progress: Prog
     clusters = sorted(name for name in manifest["files"] if name.startswith("clusters/"))
     for name in clusters:
         release.write_parquet(target / name, release.CLUSTERS, release.read_parquet(folder / name))
-    pointers = {_pointer_name(name): written[name].as_values() for name in data}
-    manifest = {**manifest, "pointers": pointers}
-    release.write_manifest(target, manifest)
+    manifest["pointers"] = {_pointer_name(name): written[name].as_values() for name in data}
+    release.write_release_manifest(target, manifest)
     shards.write_text(target / "README.md", _readme(manifest))
     return manifest
 
@@ -81,17 +82,17 @@ def _without_text(path: Path) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_arrays([*columns, digests], schema=_POINTERS)
 
 
-def _readme(manifest: Mapping[str, Any]) -> str:
-    """How to make the corpus again."""
+def _readme(manifest: release.ReleaseManifest) -> str:
+    """README.md of a pointer release: how to rebuild the text."""
     rows = sum(entry["rows"] for entry in manifest["pointers"].values())
     archives = sorted({name for each in manifest["languages"].values() for name in each["inputs"]})
     lines = [
         "# A release without its text",
         "",
         f"{rows:,} documents of {len(archives)} archives: id, archive, offset, replaced spans and digest of each.",
-        "With the same archives (sha256 in `manifest.json`) the whole release is made again, byte for byte:",
+        "With the same archives (sha256 in `manifest.json`) you can rebuild the release, byte for byte:",
         "",
-        "    roots rebuild THIS-FOLDER TARGET --input 'archives/*.warc.gz'",
+        "    roots rebuild THIS-FOLDER --to TARGET --input 'archives/*.warc.gz'",
         "",
     ]
     return "\n".join(lines)
@@ -104,35 +105,35 @@ def rebuild(
     settings: Rebuild,
     executor: Executor,
     progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Make a release again from its pointers and the archives. Returns its manifest.
+) -> release.ReleaseManifest:
+    """Rebuild a release from its pointers and the archives. Returns its manifest.
 
-    Raises InputError for archives that are missing or others, StageFailed where a text or a file did not come out as it
-    was; the files that did are kept, and a second run makes only the others.
+    Raises InputError if archives are missing or changed, StageFailed if a text or a file differs from the release. The
+    files that match are kept; another run makes only the rest.
     """
-    manifest = release.read_manifest(folder)
+    manifest = release.read_release_manifest(folder)
     if "pointers" not in manifest:
-        raise InputError(f"{folder} is no pointer release: make one with `roots pointers`")
+        raise InputError(f"{folder} is not a pointer release: make one with `roots pointers`")
     _check_versions(manifest)
-    archives = _find(manifest, patterns)
-    plain = {key: value for key, value in manifest.items() if key != "pointers"}
+    archives = _find_inputs(manifest, patterns)
+    del manifest["pointers"]
     data = sorted(name for name in manifest["files"] if name.startswith("data/"))
     missing = [name for name in data if not _same(target / name, manifest["files"][name])]
-    ended = executor.map(partial(_remake, folder, target, manifest, archives, settings), missing)
+    ended = executor.map(_FileRebuild(folder, target, manifest, archives, settings.secret_file), missing)
     collect_files("rebuild", ended, len(missing), progress)
     for name in sorted(name for name in manifest["files"] if name.startswith("clusters/")):
         release.write_parquet(target / name, release.CLUSTERS, release.read_parquet(folder / name))
-    release.write_manifest(target, plain)
-    write_card(target, plain)
+    release.write_release_manifest(target, manifest)
+    write_card(target, manifest)
     for problem in release.check_files(target):
         raise RebuildError(
-            f"{target}: {problem}: libraries of other versions write other bytes; see made_by in the manifest"
+            f"{target}: {problem}: other versions of libraries write other bytes; see made_by in the manifest"
         )
-    return plain
+    return manifest
 
 
-def _check_versions(manifest: Mapping[str, Any]) -> None:
-    """Raise InputError where our own stages are others than those that made the text."""
+def _check_versions(manifest: release.ReleaseManifest) -> None:
+    """Raise InputError if our own stages have other versions than those that made the text."""
     for tag, language in sorted(manifest["languages"].items()):
         for stage in (Extract, Redact):
             made = language["stages"][stage.name]["version"]
@@ -143,8 +144,8 @@ def _check_versions(manifest: Mapping[str, Any]) -> None:
                 )
 
 
-def _find(manifest: Mapping[str, Any], patterns: Sequence[str]) -> dict[str, str]:
-    """The archives by their name in the release: those whose sha256 the manifest has. Raises InputError for others."""
+def _find_inputs(manifest: release.ReleaseManifest, patterns: Sequence[str]) -> dict[str, str]:
+    """The archives of a release: name -> path, found by sha256. Raises InputError if some are missing."""
     wanted = {value for each in manifest["languages"].values() for value in each["inputs"].values()}
     found: dict[str, str] = {}
     for path in find_archives(patterns).values():
@@ -152,73 +153,90 @@ def _find(manifest: Mapping[str, Any], patterns: Sequence[str]) -> dict[str, str
             found[path.name] = str(path)
     if len(found) < len(wanted):
         raise InputError(
-            f"{len(wanted) - len(found)} of the {len(wanted)} archives of this release are not among those named, or "
-            "are other files of the same name: their sha256 is in manifest.json, under inputs"
+            f"{len(wanted) - len(found)} of the {len(wanted)} archives of this release are missing, or are other files "
+            "of the same name: their sha256 is in manifest.json, under inputs"
         )
     return found
 
 
-def _same(path: Path, entry: Mapping[str, Any]) -> bool:
+def _same(path: Path, entry: release.FileEntry) -> bool:
     return path.is_file() and path.stat().st_size == entry["bytes"] and sha256_of(path) == entry["sha256"]
 
 
-def _remake(
-    folder: Path, target: Path, manifest: Mapping[str, Any], archives: Mapping[str, str], settings: Rebuild, name: str
-) -> release.Written:
-    """Make one file of documents again: what an executor runs."""
-    stages = manifest["languages"][name.split("/")[1]]["stages"]
-    values = {key: value for key, value in stages["redact"]["settings"].items() if key != "secret_digest"}
-    stage: Redact = build(Redact, {**values, "secret_file": settings.secret_file}, "rebuild")
-    if stage.secret_digest != stages["redact"]["settings"].get("secret_digest", ""):
-        raise InputError("rebuild.secret_file is not the secret of this release")
-    rows = _with_text(folder / _pointer_name(name), stages["extract"]["settings"], archives, stage)
-    written = release.write_parquet(target / name, release.RELEASED, rows)
-    if written.sha256 != manifest["files"][name]["sha256"]:
-        raise RebuildError("its texts are right but its bytes are not: it was written by another version of pyarrow")
-    return written
+@dataclass(frozen=True)
+class _Extraction:
+    """How the texts of a release were extracted."""
+
+    extractor: str
+    bounds: Bounds
+    limits: Limits
+
+    @classmethod
+    def of(cls, entry: StageEntry) -> "_Extraction":
+        """By the settings of extract in a manifest."""
+        values = entry["settings"]
+        bounds = Bounds(values["body_bytes"], values["html_chars"], values["depth"])
+        return cls(values["extractor"], bounds, Limits(values["cpu_seconds"], values["memory_bytes"]))
+
+    def texts(self, archive: Path, offsets: Sequence[int]) -> list[str | None]:
+        """The text of the record at each offset of an archive; None if it cannot be extracted."""
+        arguments = {"archive": str(archive), "extractor": self.extractor, "bounds": asdict(self.bounds)}
+        order = sorted(range(len(offsets)), key=lambda place: offsets[place])
+        texts: list[str | None] = [None] * len(offsets)
+        found = guarded(PAGES, arguments, [offsets[place] for place in order], self.limits)
+        for place, page in zip(order, found, strict=True):
+            texts[place] = None if isinstance(page, Failure) else page["text"]
+        return texts
 
 
-def _with_text(
-    path: Path, extract: Mapping[str, Any], archives: Mapping[str, str], stage: Redact
-) -> Iterator[pa.RecordBatch]:
-    """The rows of a pointer file with their texts, in order."""
-    for batch in release.read_parquet(path):
-        for file, group in groupby(enumerate(batch["file_path"].to_pylist()), key=lambda pair: pair[1]):
-            places = [place for place, _ in group]
-            if file not in archives:
-                raise InputError(f"the archive {file} is not among those named")
-            part = batch.slice(places[0], len(places))
-            texts = _texts(archives[file], part, extract)
-            rows = [_row(row, text, stage) for row, text in zip(part.to_pylist(), texts, strict=True)]
-            yield pa.RecordBatch.from_pylist(rows, release.RELEASED)
+@dataclass(frozen=True)
+class _FileRebuild:
+    """Rebuilds single files of documents; picklable, so that any executor can run it."""
 
+    folder: Path  # of the pointer release
+    target: Path
+    manifest: release.ReleaseManifest
+    archives: Mapping[str, str]  # name in the release -> path
+    secret_file: str
 
-def _texts(archive: str, rows: pa.RecordBatch, extract: Mapping[str, Any]) -> list[str | None]:
-    """The extracted text of each row, with the engine and the bounds of the release."""
-    with on_this_machine(storage.path_of(archive)) as place:
-        return _texts_at(place, rows, extract)
+    def __call__(self, name: str) -> release.Written:
+        """Write one file. Raises RebuildError if it differs from the release."""
+        stages = self.manifest["languages"][name.split("/")[1]]["stages"]
+        rows = self._rows(self.folder / _pointer_name(name), _Extraction.of(stages["extract"]), self._redact(stages))
+        written = release.write_parquet(self.target / name, release.RELEASED, rows)
+        if written.sha256 != self.manifest["files"][name]["sha256"]:
+            raise RebuildError("its texts match but its bytes do not: another version of pyarrow wrote it")
+        return written
 
+    def _redact(self, stages: Mapping[str, StageEntry]) -> Redact:
+        settings = stages["redact"]["settings"]
+        values = {key: value for key, value in settings.items() if key != "secret_digest"}
+        stage: Redact = build(Redact, {**values, "secret_file": self.secret_file}, "rebuild")
+        if stage.secret_digest != settings.get("secret_digest", ""):
+            raise InputError("rebuild.secret_file is not the secret of this release")
+        return stage
 
-def _texts_at(archive: Path, rows: pa.RecordBatch, extract: Mapping[str, Any]) -> list[str | None]:
-    bounds = asdict(Bounds(extract["body_bytes"], extract["html_chars"], extract["depth"]))
-    arguments = {"archive": str(archive), "extractor": extract["extractor"], "bounds": bounds}
-    limits = Limits(extract["cpu_seconds"], extract["memory_bytes"])
-    offsets = rows["offset"].to_pylist()
-    order = sorted(range(len(offsets)), key=lambda place: offsets[place])
-    texts: list[str | None] = [None] * len(offsets)
-    found = guarded(PAGES, arguments, [offsets[place] for place in order], limits)
-    for place, page in zip(order, found, strict=True):
-        texts[place] = None if isinstance(page, Failure) else page["text"]
-    return texts
+    def _rows(self, path: Path, extraction: _Extraction, stage: Redact) -> Iterator[pa.RecordBatch]:
+        """The rows of a pointer file with their texts, in order."""
+        for batch in release.read_parquet(path):
+            for file, group in groupby(enumerate(batch["file_path"].to_pylist()), key=lambda pair: pair[1]):
+                places = [place for place, _ in group]
+                if file not in self.archives:
+                    raise InputError(f"the archive {file} is missing: name it with --input")
+                part = batch.slice(places[0], len(places))
+                with on_this_machine(storage.path_of(self.archives[file])) as archive:
+                    texts = extraction.texts(archive, part["offset"].to_pylist())
+                rows = [_row(row, text, stage) for row, text in zip(part.to_pylist(), texts, strict=True)]
+                yield pa.RecordBatch.from_pylist(rows, release.RELEASED)
 
 
 def _row(row: Mapping[str, Any], text: str | None, stage: Redact) -> dict[str, Any]:
-    """One document as it was released. Raises RebuildError where the text is another."""
+    """One document as it was released. Raises RebuildError if its text differs."""
     spans = [Span(**span) for span in row["pii"]]
     clean = redact(edited(text, row["lines"]), spans, stage.style, stage.secret_of(row["id"]))
     if digest(clean) != row["text_sha256"]:
         raise RebuildError(
-            f"the text of {row['id']} is another than it was: extractors of other versions differ "
+            f"the text of {row['id']} differs from the released one: another version of the extractor made it "
             "(see made_by in the manifest)"
         )
     return {**{key: value for key, value in row.items() if key != "text_sha256"}, "text": clean}

@@ -1,12 +1,12 @@
-"""publish: the datasets of a work folder as one release, in the layout of the Hugging Face Hub.
+"""Publish the datasets of a work folder as one release, in the layout of the Hugging Face Hub.
 
-Text that did not pass `redact`, or a work folder that does not pass `verify`, is refused unless told otherwise: a
-release can hardly be called back.
+A release can hardly be recalled. So text that did not pass `redact`, and a work folder that does not pass `verify`, are
+refused unless a setting allows them.
 """
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from pipelines import release
 from pipelines import work as folders
 from pipelines.catalogue import Rights, check_rights, load_catalogue
 from pipelines.publishing.card import write_card
-from pipelines.publishing.files import FileResult, PublishFiles, make_files, plan_files, rows_of, write_clusters
+from pipelines.publishing.files import FileResult, PublishFiles, make_files, plan_files, write_clusters
 from pipelines.publishing.validate import LICENSE
 from pipelines.verify import verify
+from pipelines.work import DatasetManifest
 from roots import shards
 from roots.errors import InputError, PublishError
 from roots.executors import Executor
@@ -34,10 +35,10 @@ class Publish:
     name: str = "roots"
     version: str = "1.0.0"
     date: str = ""  # of the version, ISO 8601; a release never reads the clock
-    license: str = "other"  # of the collection, as the Hub spells it; the texts keep their own
-    license_link: str = ""  # where its text is; empty: LICENSE.md of the release
-    repo: str = ""  # user/name, where the release is to be found on the Hub: the card says how to load it
-    contact: str = ""  # where to ask for a takedown; needed
+    license: str = "other"  # of the collection, as the Hub spells it; each text keeps its own
+    license_link: str = ""  # URL of its text; empty: LICENSE.md of the release
+    repo: str = ""  # user/name on the Hub, which the card names in its example
+    contact: str = ""  # where to ask for a takedown; required
     citation: str = ""  # BibTeX; empty: made from the name and the version
     file_bytes: int = 1_000_000_000  # of text in a file: about 400 MB of Parquet
     unredacted: bool = False  # publish text that did not pass `redact`
@@ -47,13 +48,13 @@ class Publish:
         if self.file_bytes < 1:
             raise ValueError(f"file_bytes = {self.file_bytes} is below 1")
         if not self.contact:
-            raise ValueError("a release needs a contact for takedowns: publish.contact=ADDRESS")
+            raise ValueError("a release needs a contact for takedowns: set publish.contact=ADDRESS")
         if len(self.version.split(".")) != 3 or not all(part.isdigit() for part in self.version.split(".")):
             raise ValueError(f"version = {self.version!r}: three numbers with dots, such as 1.0.0")
         if not LICENSE.fullmatch(self.license):
             raise ValueError(f"license = {self.license!r}: as the Hub spells it, such as cc-by-4.0, or other")
         if self.license_link and not self.license_link.startswith(("https://", "http://")):
-            raise ValueError(f"license_link = {self.license_link!r}: the address of the licence's text")
+            raise ValueError(f"license_link = {self.license_link!r}: write the URL of the licence's text")
 
 
 def publish(
@@ -64,10 +65,11 @@ def publish(
     rights: Rights,
     executor: Executor,
     progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Write a release of some languages of a work folder; no codes: all that have a dataset. Returns its manifest.
+) -> release.ReleaseManifest:
+    """Write a release of some languages of a work folder; without codes, of all that have a dataset.
 
-    Raises PublishError where redact or verify did not pass, StageFailed when some files could not be made.
+    Returns its manifest. Raises PublishError if the text did not pass redact or the folder does not pass verify,
+    StageFailed if some files could not be made.
     """
     codes = list(codes) or [code for code in folders.languages(work) if (work / code / "manifest.json").is_file()]
     catalogue = load_catalogue(rights.catalogue)
@@ -78,19 +80,19 @@ def publish(
     for code in codes:
         _check_publishable(work, code, made[code], settings)
     _check_target(target)
-    files: dict[str, Any] = {}
-    languages: dict[str, Any] = {}
+    files: dict[str, release.FileEntry] = {}
+    languages: dict[str, release.LanguageEntry] = {}
     plans: dict[str, Plan] = {code: plan_files(work, code, made[code], settings.file_bytes) for code in codes}
     whole = {name: sources for plan in plans.values() for name, sources in plan.items()}
     found = make_files(PublishFiles(rights, catalogue.sources, target), whole, executor, progress)
     for code in codes:
-        results = {name: found[name] for name in plans[code]}
-        results = {name: result for name, result in results.items() if name in release.with_rows(rows_of(results))}
+        rows = {name: found[name].written.rows for name in plans[code]}
+        results = {name: found[name] for name in release.with_rows(rows)}
         clusters = write_clusters(work, code, target, made[code]["language"]["tag"], results)
         files |= clusters | {name: result.written.as_values() for name, result in results.items()}
         if results:
             languages[made[code]["language"]["tag"]] = _account(work, code, made[code], results)
-    manifest = {
+    manifest: release.ReleaseManifest = {
         "format": 1,
         "name": settings.name,
         "version": settings.version,
@@ -102,25 +104,24 @@ def publish(
         "history": [{"version": settings.version, "date": settings.date, "note": "first release"}],
     }
     _remove_others(target, files)
-    release.write_manifest(target, manifest)
+    release.write_release_manifest(target, manifest)
     write_card(target, manifest)
     return manifest
 
 
 def _check_target(target: Path) -> None:
-    """Raise PublishError for a release that takedowns were applied to."""
-    if (target / "manifest.json").is_file() and len(release.read_manifest(target).get("history", [])) > 1:
+    """Raise PublishError if takedowns were applied to the release in this folder."""
+    if (target / "manifest.json").is_file() and len(release.read_release_manifest(target)["history"]) > 1:
         raise PublishError(
-            f"{target} is a release with takedowns: publishing over it would bring back what was taken down. "
-            "Publish to another folder, and apply its lists of takedowns there"
+            f"{target} is a release with takedowns: to publish over it would bring back what was taken down. "
+            "Publish to another folder, and apply the lists of takedowns there"
         )
 
 
-def _check_publishable(work: Path, code: str, made: Mapping[str, Any], settings: Publish) -> None:
+def _check_publishable(work: Path, code: str, made: DatasetManifest, settings: Publish) -> None:
     """Raise PublishError unless the text passed redact and the folder passes verify, or the settings allow it."""
-    redact = made["stages"].get("redact", {})
-    known = redact.get("settings", {})
-    if not settings.unredacted and not known.get("kinds"):
+    redacted = "redact" in made["stages"] and made["stages"]["redact"]["settings"].get("kinds")
+    if not settings.unredacted and not redacted:
         raise PublishError(f"{code}: its text did not pass redact. Run `roots redact`, or set publish.unredacted=true")
     if settings.unverified:
         return
@@ -128,12 +129,12 @@ def _check_publishable(work: Path, code: str, made: Mapping[str, Any], settings:
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise PublishError(
-            f"{code}: does not pass verify: {problems[0]}{more}. Mend it, or set publish.unverified=true"
+            f"{code}: it does not pass verify: {problems[0]}{more}. Mend it, or set publish.unverified=true"
         )
 
 
-def _account(work: Path, code: str, made: Mapping[str, Any], results: Mapping[str, FileResult]) -> dict[str, Any]:
-    """What the release says of one language."""
+def _account(work: Path, code: str, made: DatasetManifest, results: Mapping[str, FileResult]) -> release.LanguageEntry:
+    """The entry of one language in the release's manifest."""
     splits: dict[str, Counter[str]] = {}
     sources: dict[str, Counter[str]] = {}
     left_out: Counter[str] = Counter()
@@ -162,7 +163,7 @@ def _account(work: Path, code: str, made: Mapping[str, Any], results: Mapping[st
 
 
 def _dedup(work: Path, code: str) -> dict[str, Any]:
-    """Settings of dedup by value, and what its audit found at and above the threshold; nothing where it was off."""
+    """Settings of dedup by value, and what its audit found at and above the threshold; empty if dedup was off."""
     path = folders.dedup_report(work, code)
     if not path.is_file():
         return {}
@@ -184,8 +185,8 @@ def _words(work: Path, code: str) -> int:
     return int(total)
 
 
-def _remove_others(target: Path, files: Mapping[str, Any]) -> None:
-    """Remove files of an earlier cut of the same release: a reader of the folder would count them twice."""
+def _remove_others(target: Path, files: Collection[str]) -> None:
+    """Remove files of an earlier cut of the same release; a reader of the folder would count their rows twice."""
     for path in sorted([*target.glob("data/*/*.parquet"), *target.glob("clusters/*.parquet")]):
         if path.relative_to(target).as_posix() not in files:
             path.unlink()

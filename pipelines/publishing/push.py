@@ -1,34 +1,38 @@
-"""push: a release folder to a data set repository of the Hugging Face Hub, by huggingface_hub.
+"""Push a release folder to a data set repository of the Hugging Face Hub, with huggingface_hub.
 
-Few large commits, the card and the manifest in the last one: readers never see a card of files that are not there.
-What the repository has already, by sha256, is not sent again: a push that broke goes on where it was.
+A push makes few large commits. The card and the manifest are in the last one, so readers never see a card of files that
+are missing. Files that the repository already has, by sha256, are not sent again: a broken push can be continued.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from pipelines import release
 from pipelines.publishing.card_head import LICENSE_FILE
 from roots.errors import InputError, PublishError, PushError, SettingsError
 from roots.stage import Progress
 
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
 _OURS = ("data/", "clusters/", "pointers/", "takedowns/")  # folders of a repository that belong to the release
 
 
 @dataclass(frozen=True)
 class Push:
-    """Settings of a push. The token is the client's business (HF_TOKEN, `hf auth login`); it is never stored here."""
+    """Settings of a push. The client finds the token (HF_TOKEN, `hf auth login`); it is never stored here."""
 
     repo: str = ""  # user/name
-    private: bool = True  # of a repository that is made by this push
+    private: bool = True  # if this push makes the repository
     commit_files: int = 100
     commit_bytes: int = 50_000_000_000
     endpoint: str = ""  # empty: the Hub, or HF_ENDPOINT
-    forget: bool = True  # after a takedown, squash the repository's history: old commits still have what was removed
-    unredacted: bool = False  # push a release that was published without redact or verify
+    forget: bool = True  # after a takedown, squash the repository's history; old commits still hold what was removed
+    unredacted: bool = False  # push even a release that was published without redact or verify
 
     def __post_init__(self) -> None:
         user, slash, name = self.repo.partition("/")
@@ -39,15 +43,15 @@ class Push:
 
 
 def push(folder: Path, settings: Push, progress: Progress | None = None) -> list[str]:
-    """Send a release to its repository. Returns the ids of the commits made; none when all was there.
+    """Send a release to its repository. Returns the ids of the commits; none if the repository had everything.
 
-    Raises InputError for a release that is not whole, PublishError for one that did not pass redact or verify,
-    PushError when the Hub refuses or ends up with other files.
+    Raises InputError if the release is not complete, PublishError if it did not pass redact or verify, PushError if the
+    Hub refuses or ends up with other files.
     """
     hub = _client()
-    manifest = release.read_manifest(folder)
+    manifest = release.read_release_manifest(folder)
     if not settings.unredacted and (manifest["settings"]["unredacted"] or manifest["settings"]["unverified"]):
-        raise PublishError(f"{folder} did not pass redact and verify: set push.unredacted=true to push it all the same")
+        raise PublishError(f"{folder} did not pass redact and verify: set push.unredacted=true to push it anyway")
     for problem in release.check_files(folder):
         raise InputError(f"{folder}: {problem}")
     api = hub.HfApi(endpoint=settings.endpoint or None)
@@ -61,16 +65,16 @@ def push(folder: Path, settings: Push, progress: Progress | None = None) -> list
             )
     except _http_error() as error:
         raise PushError(
-            f"the Hub refused or is not there: {error}. Push again: what arrived is not sent twice"
+            f"the Hub refused or cannot be reached: {error}. Push again: what arrived is not sent twice"
         ) from error
     except (OSError, RuntimeError) as error:
         raise PushError(f"the push broke: {error}. Push again: what arrived is not sent twice") from error
-    except ValueError as error:  # what the client makes of a card that the Hub finds invalid
-        raise PushError(f"the Hub does not take it: {error}") from error
+    except ValueError as error:  # the client raises it for a card that the Hub finds invalid
+        raise PushError(f"the Hub does not accept it: {error}") from error
     return commits
 
 
-def _client() -> Any:
+def _client() -> ModuleType:
     try:
         import huggingface_hub
     except ImportError:
@@ -79,7 +83,7 @@ def _client() -> Any:
 
 
 def _http_error() -> type[Exception]:
-    """The error above all those of the client's HTTP library, whichever it is: the Hub's own is one of them."""
+    """The base class of all errors of the client's HTTP library, whichever that is; the Hub's own errors inherit it."""
     errors = import_module("huggingface_hub.errors").HfHubHTTPError.__mro__
     others = (cls for cls in reversed(errors) if cls.__module__.split(".")[0] not in ("builtins", "huggingface_hub"))
     found: type[Exception] = next(others)
@@ -87,9 +91,14 @@ def _http_error() -> type[Exception]:
 
 
 def _send(
-    hub: Any, api: Any, folder: Path, manifest: Mapping[str, Any], settings: Push, progress: Progress | None
+    hub: ModuleType,
+    api: "HfApi",
+    folder: Path,
+    manifest: release.ReleaseManifest,
+    settings: Push,
+    progress: Progress | None,
 ) -> list[str]:
-    """Make the commits."""
+    """Make the commits; returns their ids."""
     remote = _remote(api, settings)
     entries = {**manifest["files"], **manifest.get("pointers", {})}
     missing = [name for name in sorted(entries) if remote.get(name) != entries[name]["sha256"]]
@@ -114,8 +123,8 @@ def _send(
     return commits if last == before else [*commits, last]
 
 
-def _batches(names: Sequence[str], entries: Mapping[str, Any], settings: Push) -> Iterator[list[str]]:
-    """Cut files into commits."""
+def _batches(names: Sequence[str], entries: Mapping[str, release.FileEntry], settings: Push) -> Iterator[list[str]]:
+    """Group files into commits."""
     batch: list[str] = []
     size = 0
     for name in names:
@@ -128,20 +137,22 @@ def _batches(names: Sequence[str], entries: Mapping[str, Any], settings: Push) -
         yield batch
 
 
-def _remote(api: Any, settings: Push) -> dict[str, str | None]:
-    """The files of the repository and the sha256 of the large ones."""
+def _remote(api: "HfApi", settings: Push) -> dict[str, str | None]:
+    """The files of the repository, with the sha256 of the large ones; None for the others."""
+    from huggingface_hub.hf_api import RepoFile
+
     found: dict[str, str | None] = {}
     for item in api.list_repo_tree(settings.repo, recursive=True, repo_type="dataset"):
-        if hasattr(item, "blob_id"):  # a file; folders have tree ids
+        if isinstance(item, RepoFile):
             found[item.path] = item.lfs.sha256 if item.lfs else None
     return found
 
 
-def _check_remote(api: Any, manifest: Mapping[str, Any], settings: Push) -> None:
-    """Raise PushError unless the repository has every file of the manifest, and no other in its place."""
+def _check_remote(api: "HfApi", manifest: release.ReleaseManifest, settings: Push) -> None:
+    """Raise PushError unless the repository has every file of the manifest as it is."""
     remote = _remote(api, settings)
     for name, entry in sorted({**manifest["files"], **manifest.get("pointers", {})}.items()):
         if name not in remote:
             raise PushError(f"{name} is not in {settings.repo} after the push: push again")
         if remote[name] not in (entry["sha256"], None):
-            raise PushError(f"{name} in {settings.repo} is another file than the release has: push again")
+            raise PushError(f"{name} in {settings.repo} is not the file of this release: push again")

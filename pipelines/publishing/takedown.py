@@ -1,12 +1,12 @@
-"""takedown: what someone asks to have removed, removed from a release; only the files it is in are written anew.
+"""Takedown: remove documents from a release. Only the files that hold them are rewritten.
 
-`pipelines.publishing.takedown_plan` says what may be asked for.
-A request also reaches the copies that deduplication dropped: if the page asked for was dropped as a copy of a released
-document, that document has its text. What becomes of it is the policy:
+`pipelines.publishing.takedown_plan` reads the requests and says which documents they mean. A request also reaches
+copies that deduplication dropped: if a requested page was dropped as a copy of a released document, that document has
+its text. The policy decides about that document:
 
-    cluster     every document goes that is asked for, or that stands for a copy that is asked for
-    promote     of a cluster, only those asked for go: a released document with an innocent address stays, and a
-                released document that is asked for gives its place to its best copy that is not
+    cluster     remove every document that is requested, or that stands for a requested copy
+    promote     remove only what is requested: a released document with another URL stays, and a requested document is
+                replaced by its best copy that is not requested
 """
 
 import json
@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import pyarrow as pa
 
@@ -29,38 +29,57 @@ from roots.errors import TakedownError
 from roots.executors import Executor
 from roots.stage import Progress
 
-_STAGING = ".takedown"  # new files, until all are there
+_STAGING = ".takedown"  # folder of the new files until all are written
 _POLICIES = ("cluster", "promote")
+
+
+class FileDifference(TypedDict):
+    """What a takedown changed in one file; `after` is None if the file is gone."""
+
+    before: str
+    after: str | None
+    rows_before: int
+    rows_after: int
+
+
+# What a takedown changed; takedowns/<version>.json. `proof` has what was searched, and what was found: nothing.
+Difference = TypedDict(
+    "Difference",
+    {
+        "from": str, "to": str, "date": str, "signed_off_by": str, "policy": str,
+        "removed": list[str], "replaced": list[str], "files": dict[str, FileDifference], "proof": dict[str, int],
+    },
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Takedown:
     """Settings of a takedown."""
 
-    signed_off_by: str = ""  # who answers for it; needed
+    signed_off_by: str = ""  # who answers for it; required
     date: str = ""  # ISO 8601
     policy: str = "cluster"
-    work: str = ""  # the work folder of the release: where promoted copies have their text
+    work: str = ""  # the work folder of the release, which has the text of promoted copies
 
     def __post_init__(self) -> None:
         if self.policy not in _POLICIES:
             raise ValueError(f"policy = {self.policy!r}: {' or '.join(_POLICIES)}")
         if not self.signed_off_by:
-            raise ValueError("a takedown needs someone who signs it off: takedown.signed_off_by=NAME")
+            raise ValueError("somebody must sign off a takedown: set takedown.signed_off_by=NAME")
         if self.policy == "promote" and not self.work:
-            raise ValueError("policy promote needs the work folder that has the copies' text: takedown.work=PATH")
+            raise ValueError("policy promote needs the work folder with the text of the copies: set takedown.work=PATH")
 
 
 def takedown(
     folder: Path, requests: Requests, settings: Takedown, executor: Executor, progress: Progress | None = None
-) -> dict[str, Any] | None:
-    """Carry out a list on a release folder; returns what changed, None when nothing that is asked for is in it.
+) -> Difference | None:
+    """Remove what is requested from a release folder; returns what changed, None if the release holds none of it.
 
-    Only the files with documents that go are written anew; all others stay as they are, byte for byte. Raises
-    TakedownError when something asked for is still there afterwards.
+    Only files with removed documents are rewritten; all others stay the same, byte for byte. Raises TakedownError if
+    something requested is still there afterwards; the release is then as before.
     """
-    finish(folder)
-    manifest = release.read_manifest(folder)
+    finish_takedown(folder)
+    manifest = release.read_release_manifest(folder)
     changes = plan_changes(folder, manifest, requests, settings.policy)
     if not changes:
         return None
@@ -70,29 +89,29 @@ def takedown(
     proof = prove_absence(folder, after, requests, changes, settings)
     diff = _diff(manifest, after, changes, proof, settings)
     shards.write_text(folder / _STAGING / "diff.json", json.dumps(diff))
-    shards.write_text(folder / _STAGING / "manifest.json", json.dumps(after))  # from here on it will happen
-    finish(folder)
+    shards.write_text(folder / _STAGING / "manifest.json", json.dumps(after))  # from here on it will finish
+    finish_takedown(folder)
     return diff
 
 
-def _rewrite(folder: Path, manifest: Mapping[str, Any], settings: Takedown, change: Change) -> release.Written:
-    """Write one file anew, beside the release: what an executor runs."""
+def _rewrite(folder: Path, manifest: release.ReleaseManifest, settings: Takedown, change: Change) -> release.Written:
+    """Write the new version of one file, beside the release. An executor runs this."""
     old, new = release.read_parquet(folder / change.name), folder / _STAGING / change.name
     if change.name.startswith("clusters/"):
         return release.write_parquet(new, release.CLUSTERS, _changed_copies(old, change))
     promoted: Mapping[str, dict[str, Any]] = {}
-    if change.stead:
+    if change.replacements:
         language = manifest["languages"][change.name.split("/")[1]]
-        promoted = promoted_rows(Path(settings.work), language, manifest, frozenset(change.stead.values()))
+        promoted = promoted_rows(Path(settings.work), language, manifest, frozenset(change.replacements.values()))
     return release.write_parquet(new, release.RELEASED, _changed(old, change, promoted))
 
 
 def _changed_copies(batches: Iterable[pa.RecordBatch], change: Change) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         rows = [
-            {**row, "duplicate_of": change.stead.get(row["duplicate_of"], row["duplicate_of"])}
+            {**row, "duplicate_of": change.replacements.get(row["duplicate_of"], row["duplicate_of"])}
             for row in batch.to_pylist()
-            if row["id"] not in change.go
+            if row["id"] not in change.removed
         ]
         yield pa.RecordBatch.from_pylist(rows, release.CLUSTERS)
 
@@ -102,24 +121,24 @@ def _changed(
 ) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         ids = batch["id"].to_pylist()
-        if any(id_ in change.stead for id_ in ids):
+        if any(id_ in change.replacements for id_ in ids):
             rows = [
-                promoted[change.stead[row["id"]]] if row["id"] in change.stead else row
+                promoted[change.replacements[row["id"]]] if row["id"] in change.replacements else row
                 for row in batch.to_pylist()
-                if row["id"] not in change.go or row["id"] in change.stead
+                if row["id"] not in change.removed or row["id"] in change.replacements
             ]
             yield pa.RecordBatch.from_pylist(rows, release.RELEASED)
         else:
-            yield batch.filter(pa.array([id_ not in change.go for id_ in ids])).cast(release.RELEASED)
+            yield batch.filter(pa.array([id_ not in change.removed for id_ in ids])).cast(release.RELEASED)
 
 
 def _next_manifest(
     folder: Path,
-    manifest: Mapping[str, Any],
+    manifest: release.ReleaseManifest,
     changes: Sequence[Change],
     written: Mapping[str, release.Written],
     settings: Takedown,
-) -> dict[str, Any]:
+) -> release.ReleaseManifest:
     """The manifest of the version after this takedown."""
     major, minor, patch = manifest["version"].split(".")
     version = f"{major}.{minor}.{int(patch) + 1}"
@@ -128,7 +147,7 @@ def _next_manifest(
     kept = set(release.with_rows(data))
     files = {name: entry for name, entry in files.items() if name in kept or not name.startswith("data/")}
     languages = {
-        tag: {**each, "splits": _splits(tag, files), **_tallies(folder, each, _of(tag, changes))}
+        tag: _recounted(folder, each, _splits(tag, files), _of(tag, changes))
         for tag, each in manifest["languages"].items()
     }
     return {
@@ -141,34 +160,38 @@ def _next_manifest(
 
 
 def _note(changes: Sequence[Change]) -> str:
-    """What the card says of this version."""
+    """The note on this version, which the card shows."""
     data = [change for change in changes if change.name.startswith("data/")]
-    promoted = sum(len(change.stead) for change in data)
-    gone = sum(len(change.go) for change in data) - promoted
-    told = [f"{gone} document{'' if gone == 1 else 's'} removed"]
-    told += [f"{promoted} replaced by a copy"] if promoted else []
-    return f"takedown: {', '.join(told)}; {len(changes)} of the files written anew"
+    promoted = sum(len(change.replacements) for change in data)
+    gone = sum(len(change.removed) for change in data) - promoted
+    parts = [f"{gone} document{'' if gone == 1 else 's'} removed"]
+    parts += [f"{promoted} replaced by a copy"] if promoted else []
+    return f"takedown: {', '.join(parts)}; {len(changes)} files rewritten"
 
 
 def _of(tag: str, changes: Sequence[Change]) -> list[str]:
-    """The files of documents of a language that change."""
+    """The changed files of documents of one language."""
     return [change.name for change in changes if change.name.startswith(f"data/{tag}/")]
 
 
-def _splits(tag: str, files: Mapping[str, Any]) -> dict[str, dict[str, int]]:
-    """The splits of a language, counted anew from the files."""
+def _splits(tag: str, files: Mapping[str, release.FileEntry]) -> dict[str, dict[str, int]]:
+    """The splits of a language, counted from its files."""
     splits: dict[str, dict[str, int]] = {}
     for name, entry in files.items():
         if name.startswith(f"data/{tag}/"):
             split = release.split_of(name).rpartition("/")[2]
             counts = splits.setdefault(split, {"rows": 0, "text_bytes": 0, "bytes": 0, "characters": 0})
-            for key in counts:
-                counts[key] += entry[key]
+            counts["rows"] += entry["rows"]
+            counts["text_bytes"] += entry["text_bytes"]
+            counts["bytes"] += entry["bytes"]
+            counts["characters"] += entry["characters"]
     return dict(sorted(splits.items()))
 
 
-def _tallies(folder: Path, language: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """Sources and personal data of a language: as they were, without the old files that change, with the new."""
+def _recounted(
+    folder: Path, language: release.LanguageEntry, splits: dict[str, dict[str, int]], names: Sequence[str]
+) -> release.LanguageEntry:
+    """The entry of a language with new counts: minus the old version of each changed file, plus the new one."""
     old, new = release.Tally(), release.Tally()
     for name in names:
         for tally, path in ((old, folder / name), (new, folder / _STAGING / name)):
@@ -182,6 +205,8 @@ def _tallies(folder: Path, language: Mapping[str, Any], names: Sequence[str]) ->
         kind: language["pii"].get(kind, 0) - old.pii[kind] + new.pii[kind] for kind in {**new.pii, **language["pii"]}
     }
     return {
+        **language,
+        "splits": splits,
         "sources": {source: counts for source, counts in sources.items() if counts["rows"]},
         "pii": {kind: count for kind, count in sorted(pii.items()) if count},
     }
@@ -189,16 +214,16 @@ def _tallies(folder: Path, language: Mapping[str, Any], names: Sequence[str]) ->
 
 def prove_absence(
     folder: Path,
-    after: Mapping[str, Any],
+    after: release.ReleaseManifest,
     requests: Requests,
     changes: Sequence[Change],
     settings: Takedown,
 ) -> dict[str, int]:
-    """Search every file of the new version for what was asked for, and for the texts that went with it.
+    """Search every file of the new version for what was requested, and for the removed texts.
 
-    Raises TakedownError when any of it is found; returns how much was searched.
+    Raises TakedownError if any of it is found; returns how much was searched: files, rows, texts.
     """
-    gone = {id_ for change in changes if change.name.startswith("data/") for id_ in change.go}
+    gone = {id_ for change in changes if change.name.startswith("data/") for id_ in change.removed}
     texts = _texts_gone(folder, changes, settings)
     counts = {"files": 0, "rows": 0, "texts": len(texts)}
     for name in sorted(after["files"]):
@@ -208,32 +233,33 @@ def prove_absence(
         for batch in release.read_parquet(path, None if clusters else ["id", "url", "text", "source"]):
             for row in batch.to_pylist():
                 counts["rows"] += 1
-                left = requests.ask_for(row["id"], row["url"], row.get("text"), row.get("source"))
+                left = requests.match(row["id"], row["url"], row.get("text"), row.get("source"))
                 if left or row["id"] in gone or (not clusters and digest(row["text"]) in texts):
                     raise TakedownError(f"{name} still has the document {row['id']}: the release was left as it was")
     return counts
 
 
 def _texts_gone(folder: Path, changes: Sequence[Change], settings: Takedown) -> frozenset[str]:
-    """Digests of the texts that must be nowhere any more. With promotion a copy may have the same text by right."""
+    """Digests of the removed texts. None with promotion: the copy in the place may have the same text."""
     if settings.policy == "promote":
         return frozenset()
     found: set[str] = set()
     for change in changes:
         if change.name.startswith("data/"):
             for batch in release.read_parquet(folder / change.name, ["id", "text"]):
-                found.update(digest(row["text"]) for row in batch.to_pylist() if row["id"] in change.go)
+                found.update(digest(row["text"]) for row in batch.to_pylist() if row["id"] in change.removed)
     return frozenset(found)
 
 
 def _diff(
-    before: Mapping[str, Any],
-    after: Mapping[str, Any],
+    before: release.ReleaseManifest,
+    after: release.ReleaseManifest,
     changes: Sequence[Change],
     proof: Mapping[str, int],
     settings: Takedown,
-) -> dict[str, Any]:
-    """What this version changed. Documents are named by the digest of their id: the list is no guide to them."""
+) -> Difference:
+    """What this version changed. Documents are named by digests of their ids, so the list helps nobody find them."""
+    names = [change.name for change in changes]
     data = [change for change in changes if change.name.startswith("data/")]
     return {
         "from": before["version"],
@@ -241,43 +267,44 @@ def _diff(
         "date": settings.date,
         "signed_off_by": settings.signed_off_by,
         "policy": settings.policy,
-        "removed": sorted(digest(id_) for change in data for id_ in change.go if id_ not in change.stead),
-        "replaced": sorted(digest(id_) for change in data for id_ in change.stead),
-        "files": {
-            change.name: {
-                "before": before["files"][change.name]["sha256"],
-                "after": after["files"].get(change.name, {}).get("sha256"),
-                "rows_before": before["files"][change.name]["rows"],
-                "rows_after": after["files"].get(change.name, {}).get("rows", 0),
-            }
-            for change in changes
-        },
+        "removed": sorted(digest(id_) for change in data for id_ in change.removed if id_ not in change.replacements),
+        "replaced": sorted(digest(id_) for change in data for id_ in change.replacements),
+        "files": {name: _file_difference(before["files"][name], after["files"].get(name)) for name in names},
         "proof": {**proof, "found": 0},
     }
 
 
-def finish(folder: Path) -> None:
-    """Put in place what a takedown made; what one left that broke before it had written its manifest is removed.
+def _file_difference(before: release.FileEntry, after: release.FileEntry | None) -> FileDifference:
+    return {
+        "before": before["sha256"],
+        "after": after["sha256"] if after else None,
+        "rows_before": before["rows"],
+        "rows_after": after["rows"] if after else 0,
+    }
 
-    Once the manifest is written a break does not stop it: the next run goes on from there.
+
+def finish_takedown(folder: Path) -> None:
+    """Put the new files of a takedown in place. If it broke before it wrote its manifest, remove them instead.
+
+    Once the manifest is written, the takedown will be finished: after a break, the next run continues here.
     """
     staging = folder / _STAGING
     if not (staging / "manifest.json").is_file():
         shutil.rmtree(staging, ignore_errors=True)
         return
-    after = release.read_manifest(staging)
+    after = release.read_release_manifest(staging)
     diff = json.loads((staging / "diff.json").read_text(encoding="utf-8"))
     for name in sorted(diff["files"]):
         if name not in after["files"]:
             (folder / name).unlink(missing_ok=True)
         elif (staging / name).is_file():
             (staging / name).replace(folder / name)
-        if name.startswith("data/"):  # what is stored of the documents goes with them: pipelines.dedup.released
+        if name.startswith("data/"):  # signatures of removed documents must go, too
             (folder / file_of(name)).unlink(missing_ok=True)
     (folder / "takedowns").mkdir(exist_ok=True)
     text = json.dumps(diff, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     shards.write_text(folder / "takedowns" / f"{after['version']}.json", text)
-    release.write_manifest(folder, after)
+    release.write_release_manifest(folder, after)
     write_card(folder, after)
     shutil.rmtree(staging)
 

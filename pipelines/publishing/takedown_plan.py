@@ -1,6 +1,6 @@
-"""The plan of a takedown: what is asked to go, which documents of which files that means, and what takes their place.
+"""The plan of a takedown: what is requested, which documents of which files that means, and what replaces them.
 
-A list has one request a line: an address, or one of
+A list has one request in each line: a URL, or one of
 
     domain:example.org            a site with all its subdomains
     id:<urn:uuid:...>             a document
@@ -32,16 +32,16 @@ from roots.settings import build
 
 @dataclass(frozen=True)
 class Requests:
-    """What is asked to go, ready to be looked up."""
+    """What is requested to be removed, as sets for look-ups."""
 
-    urls: frozenset[str] = frozenset()
+    urls: frozenset[str] = frozenset()  # as `plain_url` writes them
     domains: frozenset[str] = frozenset()
     ids: frozenset[str] = frozenset()
-    digests: frozenset[str] = frozenset()
+    digests: frozenset[str] = frozenset()  # sha256 of texts
     sources: frozenset[str] = frozenset()
 
-    def ask_for(self, id_: str, url: str | None, text: str | None = None, source: str | None = None) -> bool:
-        """Whether a document is asked for. Its text is looked at only where digests are."""
+    def match(self, id_: str, url: str | None, text: str | None = None, source: str | None = None) -> bool:
+        """Whether a document is requested. Its text is needed only if `digests` holds any."""
         if id_ in self.ids or (source is not None and source in self.sources):
             return True
         if url and (plain_url(url) in self.urls or (self.domains and self._of_domain(url))):
@@ -54,14 +54,14 @@ class Requests:
 
 
 def digest(text: str) -> str:
-    """sha256 of a text in UTF-8."""
+    """sha256 of a text in UTF-8, as hexadecimal digits."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def plain_url(url: str) -> str:
-    """An address as it is compared: without scheme, `www.`, fragment and slash at the end; the host in lower case.
+    """A URL in the form that is compared: no scheme, `www.`, fragment or slash at the end; the host in lower case.
 
-    E-mail addresses in it are tagged as in a release, so that a page can be named by its address as it was crawled.
+    E-mail addresses in it are replaced as in a release, so a page can be requested by its URL as crawled.
     """
     plain = redact_url(url.strip())
     try:
@@ -76,7 +76,7 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 
 
 def read_requests(path: Path) -> Requests:
-    """Read a list. Raises InputError, naming the line, for what is no request: nothing asked for may be passed over."""
+    """Read a list. Raises InputError with the line number for a line that is not a request; none may be ignored."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
@@ -90,10 +90,10 @@ def read_requests(path: Path) -> Requests:
             continue
         kind, value = _request(text)
         if kind not in found or not value:
-            raise InputError(f"{path}, line {number}: no request: write an address, domain:, id:, sha256: or source:")
+            raise InputError(f"{path}, line {number}: not a request: write a URL, domain:, id:, sha256: or source:")
         found[kind].add(value)
     if not any(found.values()):
-        raise InputError(f"{path} asks for nothing")
+        raise InputError(f"{path} requests nothing")
     return Requests(*(frozenset(found[kind]) for kind in ("url", "domain", "id", "sha256", "source")))
 
 
@@ -116,9 +116,9 @@ class Change:
     """What happens to the documents of one release file."""
 
     name: str
-    go: frozenset[str]  # ids
-    stead: Mapping[str, str] = field(default_factory=dict)  # id that goes -> id of the copy in its place; in a table
-    # of copies: id of a document -> the id that its copies are copies of from now on
+    removed: frozenset[str]  # ids
+    # Removed id -> id of the copy in its place. In a table of copies: old -> new id of the document they are copies of.
+    replacements: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -132,40 +132,40 @@ class _Copy:
     source: str
 
 
-def plan_changes(folder: Path, manifest: Mapping[str, Any], requests: Requests, policy: str) -> list[Change]:
-    """Which documents of which files go, and which copies take their place."""
+def plan_changes(folder: Path, manifest: release.ReleaseManifest, requests: Requests, policy: str) -> list[Change]:
+    """Which documents of which files are removed, and which copies replace them."""
     catalogue = Catalogue.of_values(manifest["sources"])
     copies = {tag: _copies(folder, manifest, tag, catalogue) for tag in manifest["languages"]}
     changes: list[Change] = []
     for name in sorted(name for name in manifest["files"] if name.startswith("data/")):
-        go, stead = _plan_file(folder / name, copies[name.split("/")[1]], requests, policy)
-        if go:
-            changes.append(Change(name, frozenset(go), stead))
+        removed, replacements = _plan_file(folder / name, copies[name.split("/")[1]], requests, policy)
+        if removed:
+            changes.append(Change(name, frozenset(removed), replacements))
     return [*changes, *_plan_clusters(changes, manifest, copies, requests)]
 
 
 def _plan_clusters(
     changes: Sequence[Change],
-    manifest: Mapping[str, Any],
+    manifest: release.ReleaseManifest,
     copies: Mapping[str, Mapping[str, Sequence[_Copy]]],
     requests: Requests,
 ) -> Iterator[Change]:
-    """What happens to the tables of copies: those asked for go, with all of a document that goes without another."""
+    """Changes to the tables of copies: removes what is requested, and all copies of a document that is not replaced."""
     for tag in sorted(manifest["languages"]):
         data = [change for change in changes if change.name.startswith(f"data/{tag}/")]
-        stead = {old: new for change in data for old, new in change.stead.items()}
-        ended = {id_ for change in data for id_ in change.go} - set(stead)
+        replacements = {old: new for change in data for old, new in change.replacements.items()}
+        ended = {id_ for change in data for id_ in change.removed} - set(replacements)
         gone = frozenset(
             copy.id
             for of, group in copies[tag].items()
             for copy in group
-            if of in ended or copy.id in stead.values() or requests.ask_for(copy.id, copy.url, None, copy.source)
+            if of in ended or copy.id in replacements.values() or requests.match(copy.id, copy.url, None, copy.source)
         )
-        if gone or stead:
-            yield Change(f"clusters/{tag}.parquet", gone, stead)
+        if gone or replacements:
+            yield Change(f"clusters/{tag}.parquet", gone, replacements)
 
 
-def _copies(folder: Path, manifest: Mapping[str, Any], tag: str, catalogue: Catalogue) -> dict[str, list[_Copy]]:
+def _copies(folder: Path, manifest: release.ReleaseManifest, tag: str, catalogue: Catalogue) -> dict[str, list[_Copy]]:
     """The dropped copies of each released document of a language."""
     name = f"clusters/{tag}.parquet"
     found: dict[str, list[_Copy]] = {}
@@ -181,35 +181,34 @@ def _copies(folder: Path, manifest: Mapping[str, Any], tag: str, catalogue: Cata
 def _plan_file(
     path: Path, copies: Mapping[str, Sequence[_Copy]], requests: Requests, policy: str
 ) -> tuple[set[str], dict[str, str]]:
-    """Of one file of documents: the ids that go, and what takes their place."""
+    """The ids to remove from one file of documents, and what replaces them: id -> id of a copy."""
     columns = ["id", "url", "source", *(["text"] if requests.digests else [])]
-    go: set[str] = set()
-    stead: dict[str, str] = {}
+    removed: set[str] = set()
+    replacements: dict[str, str] = {}
     for batch in release.read_parquet(path, columns):
         for row in batch.to_pylist():
-            asked = requests.ask_for(row["id"], row["url"], row.get("text"), row["source"])
+            requested = requests.match(row["id"], row["url"], row.get("text"), row["source"])
             group = copies.get(row["id"], ())
-            asked_for = [requests.ask_for(copy.id, copy.url, None, copy.source) for copy in group]
-            if asked or (any(asked_for) and policy == "cluster"):
-                go.add(row["id"])
-            # A text asked for by its digest has no innocent copy: an equal one would bring it back.
+            others = [copy for copy in group if not requests.match(copy.id, copy.url, None, copy.source)]
+            if requested or (len(others) < len(group) and policy == "cluster"):
+                removed.add(row["id"])
+            # A text requested by its digest is not replaced: a copy with the same text would bring it back.
             by_text = bool(requests.digests) and digest(row["text"]) in requests.digests
-            innocent = [copy for copy, also in zip(group, asked_for, strict=True) if not also]
-            if asked and policy == "promote" and innocent and not by_text:
-                stead[row["id"]] = max(innocent, key=lambda copy: (copy.jaccard, copy.id)).id
-    return go, stead
+            if requested and policy == "promote" and others and not by_text:
+                replacements[row["id"]] = max(others, key=lambda copy: (copy.jaccard, copy.id)).id
+    return removed, replacements
 
 
 def promoted_rows(
-    work: Path, language: Mapping[str, Any], manifest: Mapping[str, Any], ids: frozenset[str]
+    work: Path, language: release.LanguageEntry, manifest: release.ReleaseManifest, ids: frozenset[str]
 ) -> dict[str, dict[str, Any]]:
-    """The rows of these copies as a release has them, by id.
+    """Rows of a release for these dropped copies, by id. Their text comes from the work folder, redacted as all others.
 
-    Raises InputError when the work folder is not the one of the release, or lacks some of them.
+    Raises InputError if the release was made from another work folder, or if copies are missing there.
     """
     code = str(language["code"])
     if folders.read_dataset(work, code)["inputs"] != language["inputs"]:
-        raise InputError(f"{work} is not the work folder this release was made from: its archives are others")
+        raise InputError(f"{work} is not the work folder of this release: it has other archives")
     settings = {key: value for key, value in language["stages"]["redact"]["settings"].items() if key != "secret_digest"}
     stage: Redact = build(Redact, settings, "redact")
     catalogue = Catalogue.of_values(manifest["sources"])
@@ -236,12 +235,12 @@ def promoted_rows(
                     }
     missing = sorted(ids - set(rows))
     if missing:
-        raise InputError(f"{work} has no text of {len(missing)} copies that should take a place")
+        raise InputError(f"{work} lacks the text of {len(missing)} copies that should replace documents")
     return rows
 
 
 def _lines(path: Path, ids: frozenset[str]) -> dict[str, list[dict[str, Any]]]:
-    """What goes of the texts of some copies: dedup edits them as if they stood in the place they now take."""
+    """The lines to cut out of some copies, by id; dedup has marked them for this case."""
     found: dict[str, list[dict[str, Any]]] = {}
     for batch in shards.read(path, ["id", "lines"]):
         some = batch.filter(pc.is_in(batch["id"], pa.array(sorted(ids), pa.string())))

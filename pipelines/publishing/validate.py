@@ -1,8 +1,7 @@
-"""validate: would the Hub take this release, and does `datasets` load it, whole and as a stream?
+"""Validate a release: would the Hub accept it, and does `datasets` load it, whole and as a stream?
 
-The Hub's own check of a card is a question to its server. What can be known without it is checked here: the card is
-read by huggingface_hub and its configs, features and splits by `datasets`, as their loaders do; then the values for
-which the Hub has closed lists or forms.
+The Hub's own check of a card needs its server. Without it we check: huggingface_hub reads the card, `datasets` reads
+its configs, features and splits as its loader does, and each value for which the Hub has a closed list or form fits it.
 """
 
 import json
@@ -13,19 +12,19 @@ from importlib import import_module, resources
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from types import ModuleType
 
 from pipelines import release
 from pipelines.publishing.files import ACCOUNTS
 from roots.errors import SettingsError
 
-_LOOKED_AT = 100  # rows that the stream and the whole must have in common, a split
-LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]*")  # as the Hub spells them: cc-by-4.0
+_COMPARED_ROWS = 100  # of each split, from the stream and from the whole
+LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]*")  # as the Hub spells licences: cc-by-4.0
 _LICENSE_LINK = re.compile(r"LICENSE(?:\.md)?|https?://\S+")
 
 
 def validate(target: Path) -> Iterator[str]:
-    """Yield one sentence for everything that is wrong with a release folder as the Hub and `datasets` see it.
+    """Yield one sentence for each thing that is wrong with a release folder for the Hub or for `datasets`.
 
     Needs the `datasets` extra; raises SettingsError without it.
     """
@@ -35,16 +34,16 @@ def validate(target: Path) -> Iterator[str]:
         raise SettingsError(
             "validating a release needs the library datasets: pip install 'roots-corpus[datasets]'"
         ) from None
-    manifest = release.read_manifest(target)
+    manifest = release.read_release_manifest(target)
     yield from release.check_files(target)
-    yield from check_card(hub, datasets, (target / "README.md").read_text(encoding="utf-8"), manifest)
+    yield from check_card(hub, (target / "README.md").read_text(encoding="utf-8"), manifest)
     with _quiet(datasets):
         for tag, language in sorted(manifest["languages"].items()):
             yield from _check_loading(datasets, target, tag, language["splits"])
 
 
-def check_card(hub: Any, datasets: Any, text: str, manifest: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with the metadata of a card: read by the two libraries, then held against the Hub's lists."""
+def check_card(hub: ModuleType, text: str, manifest: release.ReleaseManifest) -> Iterator[str]:
+    """Yield what is wrong with the metadata of a card: the two libraries read it, then the Hub's lists are checked."""
     module = import_module("datasets.utils.metadata")
     try:
         data = hub.DatasetCard(text).data
@@ -60,7 +59,7 @@ def check_card(hub: Any, datasets: Any, text: str, manifest: Mapping[str, Any]) 
         yield from (f"README.md: {key} {value!r} is unknown to the Hub" for value in set(values[key]) - set(known))
     for code in values.get("language", []):
         if not re.fullmatch(r"[a-z]{2,3}", code):
-            yield f"README.md: language {code!r} is no code of ISO 639"
+            yield f"README.md: language {code!r} is not a code of ISO 639"
     languages = manifest["languages"]
     if set(configs) != set(languages) or set(infos) != set(languages):
         yield f"README.md: configs {sorted(configs)}, the manifest has {sorted(languages)}"
@@ -70,17 +69,19 @@ def check_card(hub: Any, datasets: Any, text: str, manifest: Mapping[str, Any]) 
             yield f"README.md: splits of {tag} are not those of the manifest"
 
 
-def _check_license(values: Mapping[str, Any]) -> Iterator[str]:
+def _check_license(values: Mapping[str, object]) -> Iterator[str]:
     if not LICENSE.fullmatch(str(values.get("license"))):
-        yield f"README.md: license {values.get('license')!r} is not spelt as the Hub does, such as cc-by-4.0"
+        yield f"README.md: license {values.get('license')!r} is not spelled as the Hub does, such as cc-by-4.0"
     if values.get("license") == "other" and not values.get("license_name"):
         yield "README.md: a license that is `other` needs a license_name"
     if "license_link" in values and not _LICENSE_LINK.fullmatch(str(values["license_link"])):
-        yield f"README.md: license_link {values['license_link']!r} is neither LICENSE, LICENSE.md nor an address"
+        yield f"README.md: license_link {values['license_link']!r} is not LICENSE, LICENSE.md or a URL"
 
 
-def _check_loading(datasets: Any, target: Path, tag: str, splits: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
-    """Load one language whole and as a stream; the two must begin with the same documents."""
+def _check_loading(
+    datasets: ModuleType, target: Path, tag: str, splits: Mapping[str, Mapping[str, int]]
+) -> Iterator[str]:
+    """Load one language whole and as a stream; both must begin with the same documents."""
     (target / ACCOUNTS).mkdir(exist_ok=True)
     with TemporaryDirectory(dir=target / ACCOUNTS) as cache:
         whole = datasets.load_dataset(str(target), tag, cache_dir=cache)
@@ -89,13 +90,13 @@ def _check_loading(datasets: Any, target: Path, tag: str, splits: Mapping[str, M
             if split not in whole or whole[split].num_rows != counts["rows"]:
                 found = whole[split].num_rows if split in whole else 0
                 yield f"{tag}, {split}: datasets loads {found} rows, the manifest has {counts['rows']}"
-            elif list(islice(stream[split], _LOOKED_AT)) != list(islice(whole[split], _LOOKED_AT)):
+            elif list(islice(stream[split], _COMPARED_ROWS)) != list(islice(whole[split], _COMPARED_ROWS)):
                 yield f"{tag}, {split}: the stream begins with other rows than the whole"
 
 
 @contextmanager
-def _quiet(datasets: Any) -> Iterator[None]:
-    """Without the progress bars of `datasets`, one a split."""
+def _quiet(datasets: ModuleType) -> Iterator[None]:
+    """Hide the progress bars of `datasets`."""
     shown = datasets.are_progress_bars_disabled() is False
     datasets.disable_progress_bars()
     try:

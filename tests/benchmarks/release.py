@@ -105,7 +105,7 @@ def load(folder: Path, tags: Sequence[str]) -> None:
 
 def same(one: Path, other: Path) -> list[str]:
     """Compare the files of two releases by their manifests and their bytes."""
-    first, second = release.read_manifest(one)["files"], release.read_manifest(other)["files"]
+    first, second = release.read_release_manifest(one)["files"], release.read_release_manifest(other)["files"]
     problems = [f"{name} is another file" for name in sorted(first) if first[name] != second.get(name)]
     problems += release.check_files(other)
     rows = sum(entry["rows"] for name, entry in first.items() if name.startswith("data/"))

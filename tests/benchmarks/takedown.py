@@ -74,7 +74,7 @@ def make_release(folder: Path, megabytes: float) -> dict[str, object]:
         }},
         "history": [{"version": "1.0.0", "date": "", "note": "first release"}],
     }  # fmt: skip
-    release.write_manifest(folder, manifest)
+    release.write_release_manifest(folder, manifest)
     write_card(folder, manifest)
     return totals
 

@@ -55,7 +55,7 @@ def make_release(folder: Path, rows: Rows, tag: str = TAG, version: str = "1.0.0
     batch = pa.RecordBatch.from_pylist(rows, release.RELEASED)
     written = release.write_parquet(folder / name, release.RELEASED, [batch])
     values = {"name": "ours", "version": version, "files": {name: written.as_values()}, "languages": {tag: {}}}
-    release.write_manifest(folder, values)
+    release.write_release_manifest(folder, values)
     return folder
 
 
@@ -167,7 +167,7 @@ def test_signatures_of_other_documents_are_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_no_release_or_twice_one_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no release"):
+    with pytest.raises(InputError, match="not a release"):
         read_releases([str(tmp_path)], [TAG], near.Scheme())
     one, other = (str(make_release(tmp_path / name, OLD)) for name in ("one", "other"))
     with pytest.raises(SettingsError, match=r"ours-1\.0\.0"):
@@ -222,7 +222,7 @@ def test_a_takedown_takes_the_signatures_with_it(work: Path, tmp_path: Path) -> 
 
 def add_line(folder: Path, line: str) -> None:
     """Make the release one whose documents all end in one line more."""
-    manifest = release.read_manifest(folder)
+    manifest = release.read_release_manifest(folder)
     for name in manifest["files"]:
         if name.startswith("data/"):
             rows = pq.read_table(folder / name).to_pylist()
@@ -230,7 +230,7 @@ def add_line(folder: Path, line: str) -> None:
                 [{**row, "text": f"{row['text']}\n{line}"} for row in rows], release.RELEASED
             )
             manifest["files"][name] = release.write_parquet(folder / name, release.RELEASED, [batch]).as_values()
-    release.write_manifest(folder, manifest)
+    release.write_release_manifest(folder, manifest)
 
 
 def test_from_a_release_to_why_end_to_end(work: Path, tmp_path: Path) -> None:

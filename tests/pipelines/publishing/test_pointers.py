@@ -64,13 +64,13 @@ def test_pointers_hold_no_text_and_no_replaced_value(released, pointers):
     assert not list(folder.glob("data"))
 
 
-def test_the_edits_that_pointers_carry_are_of_both_kinds(released):
+def test_the_example_has_cut_lines_and_replaced_spans(released):
     rows = [row for path in released[0].glob("data/*/*.parquet") for row in pq.read_table(path).to_pylist()]
     assert any(row["lines"] for row in rows)
     assert any(row["pii"] for row in rows)
 
 
-def test_the_release_is_made_again_byte_for_byte(released, pointers, tmp_path):
+def test_a_release_is_rebuilt_byte_for_byte(released, pointers, tmp_path):
     folder, settings = pointers
     made: list[str] = []
     rebuild(folder, tmp_path / "again", [CRAWL], settings, Local(2), lambda *state: made.append(state[1]))
@@ -81,7 +81,7 @@ def test_the_release_is_made_again_byte_for_byte(released, pointers, tmp_path):
     assert made == []
 
 
-def test_lines_that_were_cut_out_are_cut_out_of_what_is_made_again(released, pointers, tmp_path):
+def test_cut_lines_stay_cut_in_a_rebuild(released, pointers, tmp_path):
     folder, settings = pointers
     rows = [row for path in sorted(released[0].glob("data/*/*.parquet")) for row in pq.read_table(path).to_pylist()]
     cut = [row for row in rows if row["lines"]]
@@ -94,11 +94,11 @@ def test_lines_that_were_cut_out_are_cut_out_of_what_is_made_again(released, poi
     broken = [{**row, "lines": []} for row in spans]
     assert broken != spans
     pq.write_table(table.from_pylist(broken, table.schema), path)
-    with pytest.raises(StageFailed, match="is another than it was"):
+    with pytest.raises(StageFailed, match="differs from the released one"):
         rebuild(folder, tmp_path / "again", [CRAWL], settings, Serial())
 
 
-def test_archives_that_are_missing_or_others_are_refused(pointers, tmp_path):
+def test_missing_or_changed_archives_are_refused(pointers, tmp_path):
     folder, settings = pointers
     with pytest.raises(InputError, match="3 of the 4 archives"):
         rebuild(folder, tmp_path / "a", [CRAWL.replace("*", "example-2024-00000.warc")], settings, Serial())
@@ -108,12 +108,12 @@ def test_archives_that_are_missing_or_others_are_refused(pointers, tmp_path):
         rebuild(folder, tmp_path / "a", [str(other)], settings, Serial())
 
 
-def test_a_text_that_comes_out_otherwise_is_an_error(pointers, tmp_path):
+def test_a_text_that_differs_is_an_error(pointers, tmp_path):
     folder, settings = pointers
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["languages"]["fra_Latn"]["stages"]["extract"]["settings"]["html_chars"] = 10
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(StageFailed, match="is another than it was"):
+    with pytest.raises(StageFailed, match="differs from the released one"):
         rebuild(folder, tmp_path / "a", [CRAWL], settings, Serial())
 
 
@@ -131,8 +131,8 @@ def test_another_secret_is_refused(released, pointers, tmp_path):
         rebuild(pointers[0], tmp_path / "a", [CRAWL], Rebuild(str(tmp_path / "other")), Serial())
 
 
-def test_a_release_is_no_pointer_release_and_must_be_whole(released, tmp_path):
-    with pytest.raises(InputError, match="no pointer release"):
+def test_pointers_need_a_complete_release_and_a_rebuild_needs_pointers(released, tmp_path):
+    with pytest.raises(InputError, match="not a pointer release"):
         rebuild(released[0], tmp_path / "a", [CRAWL], Rebuild(), Serial())
     import shutil
 
@@ -143,7 +143,7 @@ def test_a_release_is_no_pointer_release_and_must_be_whole(released, tmp_path):
         make_pointers(broken, tmp_path / "p", Serial())
 
 
-def test_what_was_taken_down_does_not_come_back(released, tmp_path):
+def test_a_rebuild_does_not_bring_back_what_was_taken_down(released, tmp_path):
     import shutil
 
     folder = tmp_path / "release"

@@ -14,7 +14,7 @@ from pipelines.catalogue import Catalogue, Rights, Source, check_rights, load_ca
 from pipelines.jobs import plan_jobs
 from pipelines.pipeline import run_stages
 from pipelines.publishing.card import make_card
-from pipelines.publishing.card_head import Code, code, escape, table
+from pipelines.publishing.card_head import Code, code, escape, markdown_table
 from pipelines.publishing.files import ACCOUNTS
 from pipelines.publishing.publish import Publish, publish
 from pipelines.publishing.validate import check_card, validate
@@ -95,7 +95,7 @@ def test_files_have_page_index_checksums_and_row_groups_of_a_size(released, monk
     assert column.has_offset_index
     assert column.has_column_index
     assert column.compression == "ZSTD"
-    monkeypatch.setattr(release, "GROUP_BYTES", 3000)
+    monkeypatch.setattr(release, "RELEASE_GROUP_BYTES", 3000)
     batches = list(release.read_parquet(path))
     written = release.write_parquet(tmp_path / "a.parquet", release.RELEASED, batches)
     single = [batch.slice(n, 1) for batch in batches for n in range(batch.num_rows)]
@@ -148,7 +148,7 @@ def test_a_damaged_file_is_named_and_made_again(work, tmp_path):
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     (folder / "data/fra_Latn/other.parquet").write_bytes(b"")
     problems = list(release.check_files(folder))
-    assert any("not the file of the manifest" in each for each in problems)
+    assert any("not the file that the manifest names" in each for each in problems)
     assert any("other.parquet" in each for each in problems)
     publish(work, folder, ["fr"], build_settings(), Rights(), Serial())
     assert list(release.check_files(folder)) == []
@@ -168,7 +168,7 @@ def test_datasets_loads_it_whole_and_as_a_stream(released, monkeypatch, tmp_path
 def test_the_card_has_valid_metadata_and_the_sections_people_expect(released):
     text = (released / "README.md").read_text(encoding="utf-8")
     head = yaml.safe_load(text.split("---")[1])
-    manifest = release.read_manifest(released)
+    manifest = release.read_release_manifest(released)
     assert {config["config_name"] for config in head["configs"]} == {"fra_Latn", "arb_Arab"}
     assert head["language"] == ["ar", "fr"]
     french = next(info for info in head["dataset_info"] if info["config_name"] == "fra_Latn")
@@ -191,10 +191,9 @@ def test_the_card_has_valid_metadata_and_the_sections_people_expect(released):
 
 
 def problems_of(text: str, manifest: dict) -> list[str]:
-    import datasets
     import huggingface_hub
 
-    return list(check_card(huggingface_hub, datasets, text, manifest))
+    return list(check_card(huggingface_hub, text, manifest))
 
 
 @pytest.mark.parametrize(
@@ -214,28 +213,28 @@ def problems_of(text: str, manifest: dict) -> list[str]:
         ("pretty_name:", "pretty_name: [", "cannot be read"),
     ],
 )
-def test_the_card_is_read_by_the_libraries_and_held_against_the_hubs_lists(released, old, new, problem):
+def test_the_card_is_checked_by_the_libraries_and_against_the_lists_of_the_hub(released, old, new, problem):
     text = (released / "README.md").read_text(encoding="utf-8")
     assert old in text
-    found = problems_of(text.replace(old, new), release.read_manifest(released))
+    found = problems_of(text.replace(old, new), release.read_release_manifest(released))
     assert [problem in each for each in found[:1]] == [True] if problem else found == []
 
 
-def test_a_licence_that_has_no_name_is_told_in_a_file_of_its_own(released):
+def test_a_licence_without_a_name_has_a_file_of_its_own(released):
     text = (released / "LICENSE.md").read_text(encoding="utf-8")
     assert "takedown@example.org" in text
-    assert "sources" in text
+    assert "the licence of its source" in text
 
 
-def test_cells_are_escaped_and_numbers_stand_to_the_right():
-    lines = list(table(("A", "B"), [(Code("x|`y"), 1000), ("<b>|*", 2)]))
+def test_cells_are_escaped_and_numbers_are_aligned_to_the_right():
+    lines = list(markdown_table(("A", "B"), [(Code("x|`y"), 1000), ("<b>|*", 2)]))
     assert lines[1:] == ["| --- | ---: |", "| `xy` | 1,000 |", "| &lt;b&gt;\\|\\* | 2 |"]
-    assert list(table(("A",), [])) == ["None."]
+    assert list(markdown_table(("A",), [])) == ["None."]
     assert code("a\nb") == "`a b`"
     assert escape("a\nb_c") == "a b\\_c"
 
 
-def test_what_comes_from_outside_is_escaped(work, tmp_path):
+def test_values_from_outside_are_escaped(work, tmp_path):
     host = next(row["url"] for row in originals(work)).split("/")[2]
     path = tmp_path / "sources.toml"
     path.write_text(CATALOGUE.format(host=host))
@@ -246,7 +245,7 @@ def test_what_comes_from_outside_is_escaped(work, tmp_path):
     assert "A \\| paper" in text
 
 
-def test_documents_keep_source_and_licence_and_a_release_can_leave_some_out(work, tmp_path):
+def test_documents_have_source_and_licence_and_a_release_can_leave_some_out(work, tmp_path):
     host = next(row["url"] for row in originals(work)).split("/")[2]
     path = tmp_path / "sources.toml"
     path.write_text(CATALOGUE.format(host=host))
@@ -278,7 +277,7 @@ def test_documents_keep_source_and_licence_and_a_release_can_leave_some_out(work
         (None, None),
     ],
 )
-def test_a_page_that_says_it_must_not_train_models_is_left_out_unless_told_otherwise(signals, reason):
+def test_a_page_that_forbids_training_is_left_out_unless_a_setting_allows_it(signals, reason):
     assert refusal(Rights(), "unlisted", None, signals) == reason
     assert refusal(Rights(refuse_signals=()), "unlisted", None, signals) is None
 
@@ -299,6 +298,7 @@ def test_an_unknown_signal_is_refused():
         ("https://press.example.evil.org/", "unlisted"),
         ("https://press.example/newsroom", "press"),
         ("http://[", "unlisted"),
+        ("http://press.example./news/1", "news"),
         (None, "unlisted"),
     ],
 )
@@ -329,7 +329,7 @@ def test_a_source_or_licence_that_is_not_in_the_catalogue_is_refused():
         check_rights(Rights(licenses=("CC-0",), unlisted="drop"), catalogue)
 
 
-def test_text_that_did_not_pass_redact_or_verify_is_refused_unless_told_otherwise(work, tmp_path):
+def test_text_that_did_not_pass_redact_or_verify_is_refused_unless_a_setting_allows_it(work, tmp_path):
     broken = tmp_path / "work"
     shutil.copytree(work, broken)
     path = next((broken / "fr/redact").glob("*.parquet"))
@@ -359,11 +359,11 @@ def test_a_bad_setting_is_refused(values):
 def test_a_folder_without_a_dataset_is_refused(tmp_path):
     with pytest.raises(InputError, match="no dataset"):
         publish(tmp_path, tmp_path / "r", [], build_settings(), Rights(), Serial())
-    with pytest.raises(InputError, match="no release"):
-        release.read_manifest(tmp_path)
+    with pytest.raises(InputError, match="not a release"):
+        release.read_release_manifest(tmp_path)
 
 
-def test_no_address_that_was_replaced_is_anywhere_in_the_release(work, released):
+def test_no_replaced_address_is_anywhere_in_the_release(work, released):
     addresses = set()
     for path in sorted((work / "fr/redact").glob("*.parquet")):
         for batch in read_kept(chain(work, "fr", path.name, "redact"), ["text"]):

@@ -10,13 +10,13 @@ from pipelines.publishing.card import write_card
 from pipelines.publishing.push import Push, push
 from pipelines.publishing.takedown import Takedown, takedown
 from pipelines.publishing.takedown_plan import Requests
-from pipelines.release import RELEASED, write_manifest, write_parquet
+from pipelines.release import RELEASED, write_parquet, write_release_manifest
 from roots.errors import InputError, PublishError, PushError, SettingsError
 from roots.executors import Serial
 from roots.settings import build
 from tests.support.hub import Hub, serve
 
-# The client's own: it sends files by a name that its HTTP library has given up.
+# The client itself calls its HTTP library with a deprecated argument.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")
 
 
@@ -72,7 +72,7 @@ def folder(tmp_path) -> Path:
         "languages": {"fra_Latn": language},
         "history": [{"version": "1.0.0", "date": "", "note": "first"}],
     }
-    write_manifest(root, manifest)
+    write_release_manifest(root, manifest)
     write_card(root, manifest)
     return root
 
@@ -86,7 +86,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
-def test_a_push_brings_the_folder_into_a_private_repository_in_few_commits(hub, folder):
+def test_a_push_sends_the_folder_to_a_private_repository_in_few_commits(hub, folder):
     seen = []
     commits = push(folder, settings(hub, commit_files=3), lambda name, done, total: seen.append((done, total)))
     assert hub.files("me/ours") == contents(folder)
@@ -105,7 +105,7 @@ def test_the_same_push_again_sends_nothing(hub, folder):
     assert len(hub.repos["me/ours"]["commits"]) == made
 
 
-def test_a_push_that_broke_goes_on_where_it_was(hub, folder):
+def test_a_broken_push_continues_where_it_stopped(hub, folder):
     hub.fail_after = 2
     with pytest.raises(PushError, match="not sent twice"):
         push(folder, settings(hub, commit_files=1))
@@ -117,7 +117,7 @@ def test_a_push_that_broke_goes_on_where_it_was(hub, folder):
     assert len(hub.uploads) == len(set(hub.uploads)) == 4
 
 
-def test_after_a_takedown_only_what_changed_is_sent_and_history_forgets(hub, folder):
+def test_after_a_takedown_only_changed_files_are_sent_and_the_history_is_squashed(hub, folder):
     push(folder, settings(hub))
     before = len(hub.uploads)
     takedown(folder, Requests(ids=frozenset(["1-2"])), Takedown(signed_off_by="A"), Serial())
@@ -130,7 +130,7 @@ def test_after_a_takedown_only_what_changed_is_sent_and_history_forgets(hub, fol
     assert "1-2" not in ids
 
 
-def test_files_that_are_no_more_of_the_release_are_deleted_and_others_left(hub, folder):
+def test_files_that_left_the_release_are_deleted_and_files_of_others_stay(hub, folder):
     push(folder, settings(hub))
     hub.files("me/ours")["data/fra_Latn/old.parquet"] = b"old"
     hub.files("me/ours")["notes.md"] = b"by hand"
@@ -158,7 +158,7 @@ def test_a_release_that_is_damaged_or_did_not_pass_is_not_pushed(hub, folder):
         push(folder, settings(hub, unredacted=True))
 
 
-def test_a_card_that_the_hub_finds_invalid_is_an_error_and_comes_last(hub, folder):
+def test_a_card_that_the_hub_refuses_is_an_error_and_is_sent_last(hub, folder):
     card = folder / "README.md"
     card.write_text(card.read_text().replace('license: "other"', 'license: "CC BY"'))
     with pytest.raises(PushError, match="CC BY"):
@@ -166,7 +166,7 @@ def test_a_card_that_the_hub_finds_invalid_is_an_error_and_comes_last(hub, folde
     assert "README.md" not in hub.files("me/ours")
 
 
-def test_a_hub_that_cannot_be_reached_is_an_error_of_ours(folder):
+def test_a_hub_that_cannot_be_reached_is_a_push_error(folder):
     with pytest.raises(PushError):
         push(folder, Push(repo="me/ours", endpoint="http://127.0.0.1:9"))
 

@@ -37,5 +37,5 @@ def test_real_pages_are_released_loaded_streamed_and_made_again_byte_for_byte(tm
             assert len(rows) == counts["rows"] > 0
     make_pointers(folder, tmp_path / "pointers", Serial())
     rebuild(tmp_path / "pointers", tmp_path / "again", [str(SHARED)], Rebuild(), Serial())
-    assert release.read_manifest(tmp_path / "again")["files"] == manifest["files"]
+    assert release.read_release_manifest(tmp_path / "again")["files"] == manifest["files"]
     assert list(release.check_files(tmp_path / "again")) == []

@@ -54,7 +54,7 @@ def state(folder: Path) -> dict[str, bytes]:
 
 def ask(tmp_path: Path, *lines: str) -> Requests:
     path = tmp_path / "list.txt"
-    path.write_text("\n".join(["# asked for in December", "", *lines]))
+    path.write_text("\n".join(["# requested in December", "", *lines]))
     return read_requests(path)
 
 
@@ -65,7 +65,7 @@ def single(folder: Path) -> dict:
 
 
 @pytest.mark.parametrize("by", ["url", "id", "sha256"])
-def test_what_is_asked_for_goes_and_other_files_stay_as_they_are(folder, tmp_path, by):
+def test_requested_documents_are_removed_and_other_files_stay_the_same(folder, tmp_path, by):
     row = single(folder)
     line = {"url": row["url"] + "#top", "id": f"id:{row['id']}", "sha256": f"sha256:{digest(row['text'])}"}[by]
     before, rows = state(folder), rows_of(folder)
@@ -81,10 +81,10 @@ def test_what_is_asked_for_goes_and_other_files_stay_as_they_are(folder, tmp_pat
     assert diff["proof"]["rows"] >= len(rows) - 1
 
 
-def test_a_takedown_makes_a_version_signed_and_told_in_the_card(folder, tmp_path):
+def test_a_takedown_makes_a_signed_version_that_the_card_shows(folder, tmp_path):
     row = single(folder)
     takedown(folder, ask(tmp_path, row["url"]), SIGNED, Serial())
-    manifest = release.read_manifest(folder)
+    manifest = release.read_release_manifest(folder)
     assert manifest["version"] == "1.0.1"
     assert [each["version"] for each in manifest["history"]] == ["1.0.0", "1.0.1"]
     diff = json.loads((folder / "takedowns/1.0.1.json").read_text())
@@ -95,7 +95,7 @@ def test_a_takedown_makes_a_version_signed_and_told_in_the_card(folder, tmp_path
     assert row["url"] not in (folder / "takedowns/1.0.1.json").read_text()
 
 
-def test_doing_it_again_changes_nothing(folder, tmp_path):
+def test_the_same_takedown_again_changes_nothing(folder, tmp_path):
     requests = ask(tmp_path, single(folder)["url"])
     assert takedown(folder, requests, SIGNED, Serial())
     before = state(folder)
@@ -103,7 +103,7 @@ def test_doing_it_again_changes_nothing(folder, tmp_path):
     assert state(folder) == before
 
 
-def test_a_domain_takes_all_its_pages_and_those_of_its_subdomains(folder, tmp_path):
+def test_a_domain_removes_all_its_pages_and_those_of_its_subdomains(folder, tmp_path):
     host = single(folder)["url"].split("/")[2]
     domain = ".".join(host.split(".")[-2:])
     takedown(folder, ask(tmp_path, f"domain:*.{domain.upper()}"), SIGNED, Local(2))
@@ -112,7 +112,7 @@ def test_a_domain_takes_all_its_pages_and_those_of_its_subdomains(folder, tmp_pa
     assert rows_of(folder)
 
 
-def test_a_page_that_was_dropped_as_a_copy_takes_the_document_that_has_its_text(folder, tmp_path):
+def test_a_requested_copy_removes_the_released_document_with_its_text(folder, tmp_path):
     copy = copies_of(folder)[0]
     assert copy["url"] not in {row["url"] for row in rows_of(folder)}
     takedown(folder, ask(tmp_path, f"id:{copy['id']}"), SIGNED, Serial())
@@ -120,7 +120,7 @@ def test_a_page_that_was_dropped_as_a_copy_takes_the_document_that_has_its_text(
     assert copy["duplicate_of"] not in {row["duplicate_of"] for row in copies_of(folder)}
 
 
-def test_by_promotion_an_innocent_document_stays(folder, work, tmp_path):
+def test_with_promotion_a_document_stays_if_only_its_copy_is_requested(folder, work, tmp_path):
     copy = copies_of(folder)[0]
     settings = Takedown(signed_off_by="A", policy="promote", work=str(work))
     takedown(folder, ask(tmp_path, f"id:{copy['id']}"), settings, Serial())
@@ -128,7 +128,7 @@ def test_by_promotion_an_innocent_document_stays(folder, work, tmp_path):
     assert copy["id"] not in {row["id"] for row in copies_of(folder)}
 
 
-def test_by_promotion_the_best_copy_takes_the_place_redacted_like_all(folder, work, tmp_path):
+def test_with_promotion_the_best_copy_replaces_the_document_redacted_as_all_others(folder, work, tmp_path):
     copies = copies_of(folder)
     kept = copies[0]["duplicate_of"]
     group = [copy for copy in copies if copy["duplicate_of"] == kept]
@@ -157,11 +157,11 @@ def test_promotion_from_another_work_folder_is_refused_and_leaves_the_release(fo
     settings = Takedown(signed_off_by="A", policy="promote", work=str(other))
     with pytest.raises(StageFailed, match="not the work folder"):
         takedown(folder, ask(tmp_path, f"id:{kept}"), settings, Serial())
-    module.finish(folder)
+    module.finish_takedown(folder)
     assert state(folder) == before
 
 
-def test_a_break_before_the_manifest_leaves_the_release_and_one_after_it_is_gone_on_from(folder, tmp_path, monkeypatch):
+def test_a_break_leaves_the_release_as_it_was_or_is_finished_by_the_next_run(folder, tmp_path, monkeypatch):
     row = single(folder)
     before = state(folder)
     with monkeypatch.context() as patch:
@@ -170,41 +170,41 @@ def test_a_break_before_the_manifest_leaves_the_release_and_one_after_it_is_gone
             takedown(folder, ask(tmp_path, row["url"]), SIGNED, Serial())
     assert {name: data for name, data in state(folder).items() if ".takedown" not in name} == before
     with monkeypatch.context() as patch:
-        patch.setattr(module.release, "write_manifest", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(module.release, "write_release_manifest", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             takedown(folder, ask(tmp_path, row["url"]), SIGNED, Serial())
     assert takedown(folder, ask(tmp_path, row["url"]), SIGNED, Serial()) is None
-    assert release.read_manifest(folder)["version"] == "1.0.1"
+    assert release.read_release_manifest(folder)["version"] == "1.0.1"
     assert list(release.check_files(folder)) == []
     assert row["id"] not in {each["id"] for each in rows_of(folder)}
     assert not (folder / ".takedown").exists()
 
 
-def test_what_is_still_there_is_an_error_and_leaves_the_release(folder, tmp_path, monkeypatch):
+def test_a_document_that_is_still_there_is_an_error_and_leaves_the_release_as_it_was(folder, tmp_path, monkeypatch):
     before = state(folder)
     monkeypatch.setattr(module, "_changed", lambda batches, change, promoted: batches)
     with pytest.raises(TakedownError, match="still has"):
         takedown(folder, ask(tmp_path, single(folder)["url"]), SIGNED, Serial())
-    module.finish(folder)
+    module.finish_takedown(folder)
     assert state(folder) == before
 
 
-def test_a_split_that_becomes_empty_is_no_split_any_more(folder, tmp_path):
+def test_an_empty_split_leaves_the_release(folder, tmp_path):
     path = next(folder.glob("data/fra_Latn/validation*.parquet"), None)
     if path is None:
         pytest.skip("the example has no validation document")
     ids = [row["id"] for row in pq.read_table(path).to_pylist()]
     takedown(folder, ask(tmp_path, *(f"id:{id_}" for id_ in ids)), SIGNED, Serial())
     assert not path.exists()
-    assert "validation" not in release.read_manifest(folder)["languages"]["fra_Latn"]["splits"]
+    assert "validation" not in release.read_release_manifest(folder)["languages"]["fra_Latn"]["splits"]
     assert list(release.check_files(folder)) == []
 
 
-def test_what_the_card_counts_follows_the_documents(folder, tmp_path):
+def test_the_counts_of_the_card_follow_the_documents(folder, tmp_path):
     rows = rows_of(folder)
     row = next(row for row in rows if row["pii"])
     takedown(folder, ask(tmp_path, f"id:{row['id']}"), SIGNED, Serial())
-    language = release.read_manifest(folder)["languages"]["fra_Latn"]
+    language = release.read_release_manifest(folder)["languages"]["fra_Latn"]
     left = rows_of(folder)
     kinds = [span["kind"] for each in left for span in each["pii"]]
     assert language["pii"] == {kind: kinds.count(kind) for kind in sorted(set(kinds))}
@@ -213,10 +213,10 @@ def test_what_the_card_counts_follows_the_documents(folder, tmp_path):
     assert f"| {len(left)} | {size:,} |" in (folder / "README.md").read_text()
 
 
-def test_a_release_may_end_empty(folder, tmp_path):
+def test_a_release_may_become_empty(folder, tmp_path):
     takedown(folder, ask(tmp_path, *(f"id:{row['id']}" for row in rows_of(folder))), SIGNED, Serial())
-    assert release.read_manifest(folder)["languages"] == {}
-    assert "Nothing is left" in (folder / "README.md").read_text()
+    assert release.read_release_manifest(folder)["languages"] == {}
+    assert "has no documents left" in (folder / "README.md").read_text()
     assert not list(folder.glob("data/*/*"))
 
 
@@ -230,13 +230,13 @@ def test_publishing_over_a_takedown_is_refused(folder, work, tmp_path):
     "line",
     ["example.org", "ftp://example.org/x", "domain:", "sha256:12", "http://", "urls: x", "id:", "domain:[", "url:x"],
 )
-def test_a_line_that_is_no_request_is_refused_by_its_number(line, tmp_path):
+def test_a_line_that_is_not_a_request_is_refused_with_its_number(line, tmp_path):
     with pytest.raises(InputError, match="line 3"):
         ask(tmp_path, line)
 
 
 def test_an_empty_or_missing_list_is_refused(tmp_path):
-    with pytest.raises(InputError, match="nothing"):
+    with pytest.raises(InputError, match="requests nothing"):
         ask(tmp_path)
     with pytest.raises(InputError, match="cannot read"):
         read_requests(tmp_path / "none")
@@ -249,9 +249,10 @@ def test_an_empty_or_missing_list_is_refused(tmp_path):
         ("http://example.org/a?b=1", "https://example.org/a", False),
         ("http://example.org/A", "http://example.org/a", False),
         ("http://example.org", "http://example.org/", True),
+        ("http://example.org./a", "http://example.org/a", True),
     ],
 )
-def test_addresses_are_compared_without_scheme_www_fragment_and_last_slash(one, other, same):
+def test_urls_are_compared_without_scheme_www_fragment_and_last_slash(one, other, same):
     assert (plain_url(one) == plain_url(other)) == same
 
 
