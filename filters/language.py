@@ -71,7 +71,6 @@ class Language:
     name: str  # in English
     reading: Reading
     tag: str = ""  # of a release: "fra_Latn"
-    bound_set: str = DEFAULT  # of a programming language: `pipelines.programs`
     bounds: Mapping[str, Bound] = field(default_factory=dict)  # signal -> bound
     kept: tuple[Example, ...] = ()
     dropped: tuple[Example, ...] = ()

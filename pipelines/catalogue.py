@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from filters.programs.rights_signals import SIGNALS
+from filters.programs.use_signals import USE_SIGNALS
 from roots.errors import InputError, SettingsError, unknown_name
 from roots.settings import build, read_toml
 
@@ -61,13 +61,13 @@ class Rights:
     licenses: tuple[str, ...] = ()  # allow-list, as the catalogue spells them; empty: all
     leave_out: tuple[str, ...] = ()  # sources
     unlisted: str = "keep"  # or "drop": documents of no source of the catalogue
-    # Signals of a page that keep it out: here, those that forbid training (filters.programs.rights_signals).
+    # Signals of a page that keep it out: here, those that forbid training (filters.programs.use_signals).
     refuse_signals: tuple[str, ...] = ("no-train-ai", "noai", "tdm-reservation")
 
     def __post_init__(self) -> None:
         for signal in self.refuse_signals:
-            if signal not in SIGNALS:
-                raise ValueError(unknown_name("signal", signal, SIGNALS))
+            if signal not in USE_SIGNALS:
+                raise ValueError(unknown_name("signal", signal, USE_SIGNALS))
         if self.unlisted not in ("keep", "drop"):
             raise ValueError(f"unlisted = {self.unlisted!r}: keep or drop")
         if self.licenses and self.unlisted == "keep":

@@ -14,7 +14,7 @@ import pyarrow as pa
 from filters.language import Language
 from filters.language_id.identify import LanguageModel
 from filters.language_id.scripts import identify_page
-from filters.programs.rights_signals import signals_of
+from filters.programs.use_signals import use_signals_of
 from filters.text.charset import Decoded, decode
 from filters.text.quick_text import quick_text
 from pipelines.archives.limits import Limits
@@ -137,7 +137,7 @@ def _look(record: Record, model: LanguageModel) -> dict[str, Any]:
         return row | {"drop": "index.undecodable"}
     text = decoded.text if _is_plain(record) else _text_of(record, decoded, not undecodable)
     labels = identify_page(text, model, _TOP)
-    row["signals"] = signals_of(record.rights, b"" if _is_plain(record) else record.body)
+    row["signals"] = use_signals_of(record.rights, b"" if _is_plain(record) else record.body)
     row |= {"quick_chars": len(text), "languages": [{"label": label, "score": score} for label, score in labels]}
     return row if labels else row | {"drop": "index.empty"}
 

@@ -48,7 +48,6 @@ def load_language(name: str, bounds: str | Path = natural.DEFAULT, definitions: 
         name=program_codes()[code],
         reading=Reading("Zyyy"),
         tag=code,
-        bound_set=str(bounds),
         bounds=code_bounds(read_bounds(bounds)),
     )
 

@@ -26,9 +26,7 @@ INDEX = pa.schema(
         pa.field("charset", pa.string()),
         pa.field("charset_from", pa.string()),  # bom, http, meta, utf-8, detector
         pa.field("quick_chars", pa.int32()),  # length of the quick plain text
-        pa.field(
-            "signals", pa.list_(pa.string())
-        ),  # what the page says of its use: see filters.programs.rights_signals
+        pa.field("signals", pa.list_(pa.string())),  # what the page says of its use: see filters.programs.use_signals
         pa.field("languages", _LABELS),  # top 3 of the quick plain text
         pa.field("path", pa.string()),  # of a file of a source tree: where it lies in it
         pa.field("license", pa.string()),  # of such a file: an SPDX expression

@@ -1,6 +1,6 @@
-"""Programs: whether a person of the project wrote them, their licence, and ROOTS's measures of code.
+"""Measures of source code: who wrote a file, whether its licence allows use, and ROOTS's measures of its text.
 
-The tables are in `code_languages.toml`. Measures are columns, judged by `filters.signals.rules` like those of text.
+The tables are in `code_languages.toml`. Measures are columns that `filters.signals.rules` judges, like those of text.
 Source: Laurençon et al. 2022 (ROOTS) and the pipeline's code for GitHub, section "code" of the data preparation.
 """
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from filters.language import Bound
 from filters.programs.languages import HEAD, code_tables
+from filters.programs.licences import licence_allowed
 from filters.signals.batch import share
 from filters.signals.counting import Counts, Table
 from filters.signals.rules import Rule
@@ -24,13 +25,12 @@ from filters.text.compiled import compiled
 from filters.text.words import Codes, Places, decode
 from roots.errors import SettingsError, unknown_name
 
-_LONGEST_EXPRESSION = 200  # characters of an SPDX expression that is read: a file may hold anything after its name
-# Columns of `_count_code`.
-_CHARACTERS, WORD_CHARACTERS, LETTERS, LINES, LONGEST_LINE, TOKENS, TOKEN_SUM, TOKEN_SQUARES = range(8)
+# Columns of `_count_code`
+_CHARACTERS, _WORD_CHARACTERS, _LETTERS, _LINES, _LONGEST_LINE, _TOKENS, _TOKEN_SUM, _TOKEN_SQUARES = range(8)
 
 
 def vendored(path: str) -> bool:
-    """Whether a file lies where a project keeps what others wrote, or is named as such."""
+    """Whether other people wrote the file, by its folder or its name."""
     parts = PurePosixPath(path).parts
     table = code_tables()["vendored"]
     if any(part in table["folders"] for part in parts[:-1]):
@@ -39,7 +39,7 @@ def vendored(path: str) -> bool:
 
 
 def generated(path: str, text: str) -> bool:
-    """Whether a program wrote the file: by its name, or by a mark in its first ten lines."""
+    """Whether a program wrote the file, by its name or by a mark in its first ten lines."""
     table = code_tables()["generated"]
     name = PurePosixPath(path).name
     if any(re.search(pattern, name) for pattern in table["names"]):
@@ -48,58 +48,11 @@ def generated(path: str, text: str) -> bool:
     return any(re.search(pattern, head, re.IGNORECASE) for pattern in table["marks"])
 
 
-def declared_licence(text: str) -> str | None:
-    """The SPDX expression that a file declares in its first lines, or None."""
-    found = re.search(r"SPDX-License-Identifier:\s*([^\n*/#;\"'<>]+)", text[:HEAD])
-    return found.group(1).strip() if found else None
-
-
-def licence_allowed(expression: str | None) -> bool:
-    """Whether an SPDX expression allows use without copyleft: "MIT", "GPL-2.0-only OR MIT", "MIT AND Zlib".
-
-    None and what cannot be parsed is not allowed. A WITH exception changes nothing: only the licence before it counts.
-    """
-    if not expression or len(expression) > _LONGEST_EXPRESSION:
-        return False
-    tokens = re.findall(r"[()]|[^\s()]+", expression)
-    allowed, rest = _either(tokens)
-    return allowed and not rest
-
-
-def _either(tokens: list[str]) -> tuple[bool, list[str]]:
-    allowed, rest = _both(tokens)
-    while rest and rest[0].upper() == "OR":
-        other, rest = _both(rest[1:])
-        allowed = allowed or other
-    return allowed, rest
-
-
-def _both(tokens: list[str]) -> tuple[bool, list[str]]:
-    allowed, rest = _one(tokens)
-    while rest and rest[0].upper() == "AND":
-        other, rest = _one(rest[1:])
-        allowed = allowed and other
-    return allowed, rest
-
-
-def _one(tokens: list[str]) -> tuple[bool, list[str]]:
-    if not tokens or tokens[0] == ")" or tokens[0].upper() in ("AND", "OR", "WITH"):
-        return False, ["malformed"]
-    if tokens[0] == "(":
-        allowed, rest = _either(tokens[1:])
-        return (allowed, rest[1:]) if rest[:1] == [")"] else (False, ["malformed"])
-    known = {name.lower() for name in code_tables()["licences"]["allowed"]}
-    rest = tokens[1:]
-    if rest[:1] and rest[0].upper() == "WITH":
-        rest = rest[2:]
-    return tokens[0].lower().removesuffix("+") in known, rest
-
-
 @compiled
 def _count_code(codes: Codes, offsets: Places, table: Table) -> Counts:
     """Characters, lines and tokens of each text; int64 (texts, 8), columns as named above.
 
-    A word character is a letter, number or underscore (`\\w`), a token what stands between white space.
+    A word character is a letter, number or underscore (`\\w`); a token is a run of characters without white space.
     """
     counts = np.zeros((len(offsets) - 1, 8), np.int64)
     for text in range(len(offsets) - 1):
@@ -119,7 +72,7 @@ def _count_code(codes: Codes, offsets: Places, table: Table) -> Counts:
                 token += 1
             if not inside or codes[at] == 10:
                 longest = max(longest, line)
-                row[LINES] += line > 0 or inside
+                row[_LINES] += line > 0 or inside
                 line = 0
             else:
                 line += 1
@@ -127,8 +80,8 @@ def _count_code(codes: Codes, offsets: Places, table: Table) -> Counts:
                 word += (bits & (LETTER | NUMBER | CONNECTOR)) != 0
                 letters += (bits & LETTER) != 0
         row[_CHARACTERS] = offsets[text + 1] - offsets[text]
-        row[WORD_CHARACTERS], row[LETTERS], row[LONGEST_LINE] = word, letters, longest
-        row[TOKENS], row[TOKEN_SUM], row[TOKEN_SQUARES] = tokens, total, squares
+        row[_WORD_CHARACTERS], row[_LETTERS], row[_LONGEST_LINE] = word, letters, longest
+        row[_TOKENS], row[_TOKEN_SUM], row[_TOKEN_SQUARES] = tokens, total, squares
     return counts
 
 
@@ -142,43 +95,44 @@ class _CodeMeasure:
 
 
 CODE_MEASURES: dict[str, _CodeMeasure] = {
-    "vendored": _CodeMeasure(pa.int8(), "0 or 1", "Whether others wrote the file, and the project carries it along."),
+    "vendored": _CodeMeasure(pa.int8(), "0 or 1", "Whether the file is a copy of what other people wrote."),
     "generated": _CodeMeasure(pa.int8(), "0 or 1", "Whether a program wrote the file."),
     "licensed": _CodeMeasure(pa.int8(), "0 or 1", "Whether its licence allows use without copyleft."),
     "characters": _CodeMeasure(pa.int32(), "characters", "Characters of the file."),
     "longest_line": _CodeMeasure(pa.int32(), "characters", "Characters of the longest line."),
-    "mean_line": _CodeMeasure(pa.float32(), "characters / lines", "Characters of a line on average."),
+    "mean_line": _CodeMeasure(pa.float32(), "characters / lines", "Mean number of characters of a line."),
     "token_length_deviation": _CodeMeasure(
-        pa.float32(), "characters / token", "Standard deviation of the lengths of what stands between white space."
+        pa.float32(), "characters / token", "Standard deviation of the lengths of tokens."
     ),
     "non_word_characters": _CodeMeasure(
-        pa.float32(), "characters / characters", "Share of characters that are no letter, number or underscore."
+        pa.float32(), "characters / characters", "Share of characters that are not a letter, number or underscore."
     ),
     "letters": _CodeMeasure(pa.float32(), "characters / characters", "Share of characters that are letters."),
 }
 
 
 def measure_code(texts: pa.Array, paths: Sequence[str], licences: Sequence[str | None]) -> dict[str, pa.Array]:
-    """All signals of files with these texts, paths within their trees and SPDX expressions, by name; (texts,) each.
+    """All signals of files, by name; (texts,) each.
 
-    An empty text has 0 for all that is measured of text.
+    `paths` are within the tree of each file, `licences` are SPDX expressions. An empty text has 0 for every signal
+    of text.
     """
     codes, offsets = decode(texts)
     counts = _count_code(codes, offsets, characters.classes())
     total = counts[:, _CHARACTERS]
-    mean = share(counts[:, TOKEN_SUM], counts[:, TOKENS])
-    variance = np.maximum(share(counts[:, TOKEN_SQUARES], counts[:, TOKENS]) - mean**2, 0)
+    mean = share(counts[:, _TOKEN_SUM], counts[:, _TOKENS])
+    variance = np.maximum(share(counts[:, _TOKEN_SQUARES], counts[:, _TOKENS]) - mean**2, 0)
     strings = texts.to_pylist()
     numbers: dict[str, Any] = {
         "vendored": [vendored(path) for path in paths],
         "generated": [generated(path, text or "") for path, text in zip(paths, strings, strict=True)],
         "licensed": [licence_allowed(expression) for expression in licences],
         "characters": total,
-        "longest_line": counts[:, LONGEST_LINE],
-        "mean_line": share(total - counts[:, LINES] + 1, counts[:, LINES]),
+        "longest_line": counts[:, _LONGEST_LINE],
+        "mean_line": share(total - counts[:, _LINES] + 1, counts[:, _LINES]),
         "token_length_deviation": np.sqrt(variance),
-        "non_word_characters": share(total - counts[:, WORD_CHARACTERS], total),
-        "letters": share(counts[:, LETTERS], total),
+        "non_word_characters": share(total - counts[:, _WORD_CHARACTERS], total),
+        "letters": share(counts[:, _LETTERS], total),
     }
     return {
         name: pa.array(np.asarray(numbers[name], np.float64)).cast(kind.type, safe=False)
@@ -187,7 +141,7 @@ def measure_code(texts: pa.Array, paths: Sequence[str], licences: Sequence[str |
 
 
 def code_rules(bounds: Mapping[str, Bound]) -> tuple[Rule, ...]:
-    """The rules of some bounds, for `signals.rules.judge`. Raises SettingsError for a bound on no known signal."""
+    """The rules of these bounds, for `signals.rules.judge`. Raises SettingsError for a bound on an unknown signal."""
     for name in bounds:
         if name not in CODE_MEASURES:
             raise SettingsError(unknown_name("signal of code", name, CODE_MEASURES))

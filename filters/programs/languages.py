@@ -1,6 +1,6 @@
-"""Programming languages: what their files are called and hold, and the bounds their files are judged by.
+"""Programming languages: how their files are recognised, and the bounds that judge them.
 
-The tables are in `code_languages.toml`. Nothing heavy is imported here.
+The tables are in `code_languages.toml`. This module imports nothing heavy, so `roots --help` may read it.
 """
 
 import re
@@ -12,28 +12,28 @@ from importlib import resources
 from pathlib import PurePosixPath
 from typing import Any
 
-from filters.language import Bound, BoundTables
+from filters.language import DEFAULT, Bound, BoundTables
 from roots.errors import SettingsError, unknown_name
 from roots.settings import build
 
-HEAD = 8192  # characters by which content is recognised
+HEAD = 8192  # characters from which content is recognised
 
 
 @dataclass(frozen=True)
 class CodeLanguage:
-    """A programming language: what its files are called, and what they must or must not hold."""
+    """A programming language: names of its files, and patterns that their content must or must not match."""
 
-    code: str  # as it is named on the command line and in folders: "cpp"
+    code: str  # its name on the command line and in folders: "cpp"
     name: str
     extensions: tuple[str, ...]
     interpreters: tuple[str, ...] = ()
     must: str = ""
     excluded: str = ""
-    claims: tuple[str, ...] = ()  # extensions of another language that are its own where `claim` is found
+    claims: tuple[str, ...] = ()  # extensions of another language that are its own if `claim` matches
     claim: str = ""
 
     def accepts(self, text: str) -> bool:
-        """Whether content may be of the language."""
+        """Whether content may be in the language."""
         head = text[:HEAD]
         if self.must and not re.search(self.must, head, re.MULTILINE):
             return False
@@ -42,7 +42,7 @@ class CodeLanguage:
 
 @cache
 def code_tables() -> dict[str, Any]:
-    """All that `code_languages.toml` says."""
+    """The content of `code_languages.toml`."""
     text = (resources.files("filters.programs") / "code_languages.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)
 
@@ -65,7 +65,7 @@ def code_languages() -> tuple[CodeLanguage, ...]:
 
 @dataclass(frozen=True)
 class CodeExample:
-    """A file of ours; `reason` is the signal that must drop it, empty where it must be kept."""
+    """A file of ours; `reason` is the signal that must drop it, empty if it must be kept."""
 
     path: str
     text: str
@@ -75,14 +75,14 @@ class CodeExample:
 
 @cache
 def code_examples() -> tuple[CodeExample, ...]:
-    """Files to keep, one a language at least, and files to drop."""
+    """Files to keep, at least one per language, and files to drop."""
     return tuple(CodeExample(**item) for item in code_tables()["examples"])
 
 
 def code_language(path: str, text: str) -> str | None:
-    """The code of a file's programming language by extension and content, or None for what is none of the 13.
+    """The code of a file's programming language, by extension and content; None if it is none of the 13.
 
-    A file without extension is known by the interpreter its first line names.
+    A file without extension is recognised by the interpreter that its first line names.
     """
     name = PurePosixPath(path).name
     stem, dot, extension = name.rpartition(".")
@@ -99,14 +99,14 @@ def code_language(path: str, text: str) -> str | None:
     return found.code if found and found.accepts(text) else None
 
 
-def code_bounds(bounds: str | BoundTables = "default") -> dict[str, Bound]:
-    """A bound set of code by name, or tables of bounds, which lie over the default set.
+def code_bounds(bounds: str | BoundTables = DEFAULT) -> dict[str, Bound]:
+    """The bounds of code: a bound set by name, or bounds of your own, which lie over the default set.
 
     Raises SettingsError for an unknown set.
     """
     sets: Mapping[str, Any] = code_tables()["bounds"]
     if not isinstance(bounds, str):
-        default = sets["default"]
+        default = sets[DEFAULT]
         tables = {**default, **{name: {**default.get(name, {}), **own} for name, own in bounds.items()}}
     elif bounds in sets:
         tables = sets[bounds]

@@ -12,13 +12,12 @@ from typing import Any, NamedTuple
 
 from fastwarc.stream_io import BrotliReader, GzipReader, ZstdReader
 
+from filters.programs.use_signals import HEADERS
+
 STEP = 1 << 20  # bytes asked of a decompressor at once
 _STATUS = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)")
-_FIELD = re.compile(
-    rb"^(content-type|content-encoding|transfer-encoding|x-robots-tag|tdm-reservation|content-usage)[ \t]*:"
-    rb"[ \t]*([^\r\n]*)",
-    re.IGNORECASE | re.MULTILINE,
-)
+_FIELDS = "|".join(("content-type", "content-encoding", "transfer-encoding", *HEADERS))
+_FIELD = re.compile(rf"^({_FIELDS})[ \t]*:[ \t]*([^\r\n]*)".encode(), re.IGNORECASE | re.MULTILINE)
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([^\s\"';,]+)", re.IGNORECASE)
 _MIME = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+")
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a]")
@@ -35,7 +34,7 @@ class Response(NamedTuple):
     problem: str | None
     rights: tuple[
         tuple[str, str], ...
-    ] = ()  # headers that say how the page may be used: see filters.programs.rights_signals
+    ] = ()  # headers that say how the page may be used: see filters.programs.use_signals
 
 
 # coding -> (first bytes of such a body, if it has typical ones; how to open it)

@@ -7,9 +7,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from filters.programs.code import declared_licence
 from filters.programs.languages import code_language
-from filters.programs.licences import FILES, LONGEST, MANIFESTS, licence_of_manifest, licence_of_text
+from filters.programs.licences import (
+    LICENCE_FILES,
+    LONGEST_LICENCE,
+    MANIFESTS,
+    declared_licence,
+    licence_of_manifest,
+    licence_of_text,
+)
 from filters.text.charset import decode
 from pipelines.archives.limits import Limits
 from pipelines.programs.trees import SourceFile, origin, read_tree, url_of
@@ -86,9 +92,9 @@ def _licences(source: Path, limits: Limits) -> dict[str, str]:
     texts: dict[str, set[str]] = {}
     for file in read_tree(source, limits):
         folder, _, name = file.path.rpartition("/")
-        if file.problem or not (name in MANIFESTS or FILES.match(name)):
+        if file.problem or not (name in MANIFESTS or LICENCE_FILES.match(name)):
             continue
-        text = file.data[: 4 * LONGEST].decode("utf-8", "replace")
+        text = file.data[: 4 * LONGEST_LICENCE].decode("utf-8", "replace")
         if name in MANIFESTS:
             expression = licence_of_manifest(name, text)
             if expression:

@@ -8,9 +8,7 @@ import pytest
 from filters.programs.code import (
     CODE_MEASURES,
     code_rules,
-    declared_licence,
     generated,
-    licence_allowed,
     measure_code,
     vendored,
 )
@@ -92,35 +90,6 @@ def test_vendored_files(path: str, found: bool) -> None:
 )  # fmt: skip
 def test_generated_files(path: str, text: str, found: bool) -> None:
     assert generated(path, text) == found
-
-
-LICENCES = [
-    ("MIT", True), ("mit", True), ("Apache-2.0", True), ("BSD-3-Clause", True),
-    ("Apache-2.0 WITH LLVM-exception", True),
-    ("GPL-2.0-only OR MIT", True), ("MIT AND Zlib", True), ("(GPL-3.0-only AND MIT) OR ISC", True), ("0BSD", True),
-    ("GPL-2.0", False), ("GPL-3.0", False), ("LGPL-2.1", False), ("LGPL-3.0", False), ("AGPL-3.0", False),
-    ("MIT AND GPL-2.0-only", False), ("GPL-2.0-only WITH Classpath-exception-2.0", False), ("", False), (None, False),
-    ("NOASSERTION", False), ("MIT OR", False), ("(MIT", False), ("MIT MIT", False), ("Proprietary", False),
-    ("(" * 8000 + "MIT", False),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("expression", "allowed"), LICENCES)
-def test_licences_are_allowed_by_name(expression: str | None, allowed: bool) -> None:
-    assert licence_allowed(expression) == allowed
-
-
-def test_of_a_mixed_corpus_the_permissive_files_stay_and_copyleft_goes() -> None:
-    """ROOTS's filter was the wrong way round: it kept copyleft only. Counts of a known mix show which way it is."""
-    mix = ["MIT"] * 40 + ["Apache-2.0"] * 25 + ["GPL-3.0"] * 20 + ["AGPL-3.0"] * 5 + [""] * 10
-    kept = [name for name in mix if licence_allowed(name)]
-    assert (len(kept), kept.count("MIT"), kept.count("Apache-2.0")) == (65, 40, 25)
-
-
-def test_a_licence_is_read_from_the_head_of_a_file() -> None:
-    assert declared_licence("/* SPDX-License-Identifier: GPL-2.0-only OR MIT */\nint a;") == "GPL-2.0-only OR MIT"
-    assert declared_licence("# SPDX-License-Identifier: ISC\nx") == "ISC"
-    assert declared_licence(PROGRAM) is None
 
 
 def test_measures_of_code_worked_by_hand() -> None:

@@ -3,8 +3,7 @@
 import pytest
 from identify.vendor.licenses import LICENSES
 
-from filters.programs.code import licence_allowed
-from filters.programs.licences import licence_of_manifest, licence_of_text
+from filters.programs.licences import declared_licence, licence_allowed, licence_of_manifest, licence_of_text
 
 TEXTS = dict(LICENSES)
 
@@ -53,3 +52,32 @@ def test_what_is_not_known_is_none(text: str) -> None:
 )
 def test_manifests(name: str, text: str, licence: str | None) -> None:
     assert licence_of_manifest(name, text) == licence
+
+
+LICENCES = [
+    ("MIT", True), ("mit", True), ("Apache-2.0", True), ("BSD-3-Clause", True),
+    ("Apache-2.0 WITH LLVM-exception", True),
+    ("GPL-2.0-only OR MIT", True), ("MIT AND Zlib", True), ("(GPL-3.0-only AND MIT) OR ISC", True), ("0BSD", True),
+    ("GPL-2.0", False), ("GPL-3.0", False), ("LGPL-2.1", False), ("LGPL-3.0", False), ("AGPL-3.0", False),
+    ("MIT AND GPL-2.0-only", False), ("GPL-2.0-only WITH Classpath-exception-2.0", False), ("", False), (None, False),
+    ("NOASSERTION", False), ("MIT OR", False), ("(MIT", False), ("MIT MIT", False), ("Proprietary", False),
+    ("(" * 8000 + "MIT", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("expression", "allowed"), LICENCES)
+def test_licences_are_allowed_by_name(expression: str | None, allowed: bool) -> None:
+    assert licence_allowed(expression) == allowed
+
+
+def test_permissive_files_of_a_mixed_corpus_are_kept_and_copyleft_is_dropped() -> None:
+    """ROOTS's filter was inverted and kept only copyleft; the counts of a known mix show the direction."""
+    mix = ["MIT"] * 40 + ["Apache-2.0"] * 25 + ["GPL-3.0"] * 20 + ["AGPL-3.0"] * 5 + [""] * 10
+    kept = [name for name in mix if licence_allowed(name)]
+    assert (len(kept), kept.count("MIT"), kept.count("Apache-2.0")) == (65, 40, 25)
+
+
+def test_a_licence_is_read_from_the_head_of_a_file() -> None:
+    assert declared_licence("/* SPDX-License-Identifier: GPL-2.0-only OR MIT */\nint a;") == "GPL-2.0-only OR MIT"
+    assert declared_licence("# SPDX-License-Identifier: ISC\nx") == "ISC"
+    assert declared_licence("# Licensed under MIT\nx") is None

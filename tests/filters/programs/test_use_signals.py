@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from filters.programs.rights_signals import SIGNALS, signals_of
+from filters.programs.use_signals import USE_SIGNALS, use_signals_of
 from pipelines.index import Index
 
 
@@ -24,8 +24,8 @@ from pipelines.index import Index
     ],
 )
 def test_headers(headers, signals):
-    assert signals_of(headers, b"") == signals
-    assert set(signals) <= SIGNALS
+    assert use_signals_of(headers, b"") == signals
+    assert set(signals) <= USE_SIGNALS
 
 
 @pytest.mark.parametrize(
@@ -45,13 +45,13 @@ def test_headers(headers, signals):
     ],
 )
 def test_pages(page, signals):
-    assert signals_of([], page) == signals
+    assert use_signals_of([], page) == signals
 
 
 @pytest.mark.parametrize("piece", [b"<meta ", b"<meta name=robots content=", b"<meta name='", b"<" * 9, b'content="'])
 def test_no_page_makes_it_slow(piece):
     start = time.process_time()
-    signals_of([], piece * 20_000)
+    use_signals_of([], piece * 20_000)
     assert time.process_time() - start < 1
 
 
