@@ -27,7 +27,6 @@ from filters.text import characters
 from filters.text.characters import SPACE
 from filters.text.compiled import compiled
 from filters.text.words import Codes, Places, decode, hash_spans
-from roots.errors import unknown_name
 
 _Keys = npt.NDArray[np.int64]
 NONE = -1  # no rule
@@ -35,13 +34,32 @@ NONE = -1  # no rule
 
 @dataclass(frozen=True)
 class LineRule:
-    """Which lines of a source go: those of so many characters that stand so often in it."""
+    """Removes lines of at least `characters` that occur often in a source.
 
-    name: str
-    characters: int = 1  # of the line, without outer white space: at least
-    times: int = 0  # in the source: at least; 0: pages count, not times
-    pages: int = 0  # that have the line: more than so many,
-    share: float = 0.0  # and more than this share of the source's
+    Often is either at least `times`, or on more than `pages` of its pages and on more than the share `share` of them.
+    """
+
+    name: str = ""  # recorded with every line it removes; without one, its numbers are
+    characters: int = 1  # of the line, without outer white space
+    times: int = 0  # 0: pages count
+    pages: int = 0
+    share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.times and (self.pages or self.share):
+            raise ValueError("a rule for lines counts either times, or pages and share")
+        if not (self.times or self.pages or self.share):
+            raise ValueError("a rule for lines needs times, pages or share")
+        if self.times == 1 or self.characters < 1:
+            raise ValueError("a rule for lines needs 2 times or more, and 1 character or more")
+        if not (self.times >= 0 <= self.pages and 0 <= self.share < 1):
+            raise ValueError("a rule for lines needs 0 pages or more, and a share in [0, 1)")
+
+    @property
+    def label(self) -> str:
+        """What is recorded with a line that it removes."""
+        often = f"times={self.times}" if self.times else f"pages={self.pages} share={self.share:g}"
+        return self.name or f"characters={self.characters} {often}"
 
 
 LINE_RULES = {
@@ -49,34 +67,6 @@ LINE_RULES = {
     "newspaper": LineRule("newspaper", times=2),
     "boilerplate": LineRule("boilerplate", pages=10, share=0.01),
 }
-_FORMS = "repeated:CHARACTERS:TIMES or common:PAGES:SHARE"
-
-
-def parse_rule(text: str) -> LineRule:
-    """The rule of that name, or one with numbers of one's own: "repeated:15:10", "common:10:0.01".
-
-    Raises ValueError for what is none.
-    """
-    if text in LINE_RULES:
-        return LINE_RULES[text]
-    form, _, rest = text.partition(":")
-    first, _, second = rest.partition(":")
-    try:
-        if form == "repeated":
-            rule = LineRule(text, characters=int(first), times=int(second))
-        elif form == "common":
-            rule = LineRule(text, pages=int(first), share=float(second))
-        else:
-            raise ValueError(unknown_name("rule for lines", text, LINE_RULES) + f"; or write {_FORMS}")
-    except ValueError as error:
-        if "rule for lines" in str(error):
-            raise
-        raise ValueError(f"rule for lines {text!r}: write {_FORMS}, with numbers") from None
-    if form == "repeated" and (rule.times < 2 or rule.characters < 1):
-        raise ValueError(f"rule for lines {text!r}: a repeated line stands at least twice, with a character at least")
-    if not (rule.pages >= 0 and 0 <= rule.share < 1):
-        raise ValueError(f"rule for lines {text!r}: 0 pages or more, and a share in [0, 1)")
-    return rule
 
 
 class Lines(NamedTuple):

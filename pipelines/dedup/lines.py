@@ -29,7 +29,6 @@ from filters.near_duplicates.repeated_lines import (
     cut_spans,
     first_rule,
     lines_of,
-    parse_rule,
     without,
 )
 from filters.near_duplicates.signatures import Int64s
@@ -351,7 +350,7 @@ def edit_lines(
     steps: Steps, places: Places, settings: Dedup, cuts: Cuts, sign: Path, settled: Path
 ) -> tuple[Path, Path]:
     """Find the lines that go of what is left. Gives back the manifests of repeats and of edits."""
-    rules = tuple(parse_rule(rule) for rule in settings.lines)
+    rules = settings.line_rules
     least = min(rule.characters for rule in rules)
     releases = spans_of_releases(Scratch.of(sign)) if settings.released == "mark" else ()
     marked = tuple((first, end) for _, first, end in releases)
@@ -361,7 +360,7 @@ def edit_lines(
     sizes = steps.run(Sizes(rules, cuts.exact_parts, marked), {part: [sign, settled] for part in parts}, "sizes")
     count = line_parts(Scratch.of(lines).total, cuts)
     repeats = steps.run(Repeats(rules, count), {part: [lines, sizes] for part in parts_of(count)}, "repeats")
-    editing = Edits(settings.lines, least, settings.every_copy, marked, sign)
+    editing = Edits(tuple(rule.label for rule in rules), least, settings.every_copy, marked, sign)
     plan = {name: [repeats, settled, *paths] for name, paths in inputs.items()}
     return repeats, steps.run(editing, plan, "edits")
 

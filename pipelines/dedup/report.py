@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from filters.near_duplicates.repeated_lines import LineRule, lines_of, parse_rule
+from filters.near_duplicates.repeated_lines import LineRule, lines_of
 from filters.near_duplicates.signatures import probability
 from filters.personal_data import as_shown
 from pipelines.dedup.audit import Compare, Losses, Queries, largest_clusters, losses_above, measure
@@ -79,9 +79,8 @@ def lines(places: Places, settings: Dedup, found: Evidence) -> dict[str, Any] | 
     """What line removal took; None where no rule is set."""
     if not (found.repeats and found.edits):
         return None
-    rules = [parse_rule(rule) for rule in settings.lines]
     scratch = (Scratch.of(found.edits), Scratch.of(found.repeats), Scratch.of(found.sign))
-    return line_report(scratch, {name: at.chain for name, at in places.items()}, rules, settings.sources)
+    return line_report(scratch, {name: at.chain for name, at in places.items()}, settings.line_rules, settings.sources)
 
 
 _MOST = 20  # lines shown
@@ -102,7 +101,7 @@ def line_report(
     wanted = most_repeated(repeats)
     found = _texts_of_lines(wanted, signs, chains, min(rule.characters for rule in rules), sources)
     shown = [
-        {"times": times, "rule": rules[rule].name, "source": found[key][0], "line": found[key][1]}
+        {"times": times, "rule": rules[rule].label, "source": found[key][0], "line": found[key][1]}
         for times, key, rule, _ in wanted
     ]
     return {**count_lines(edits), "most_repeated": shown}

@@ -28,9 +28,9 @@ from pipelines.dedup.mark import mark
 from pipelines.dedup.released import RELEASED
 from pipelines.dedup.report import Evidence, report
 from pipelines.dedup.scratch import Chains, Roomy, Scratch, Steps, columns_of, places_of
-from pipelines.dedup.settings import Dedup, parse_bytes
+from pipelines.dedup.settings import Dedup, keep_columns, parse_bytes
 from pipelines.dedup.settle import settle_groups
-from pipelines.dedup.sign import Sign, parse_keep
+from pipelines.dedup.sign import Sign
 from pipelines.dedup.sources import FOUND
 from pipelines.dedup.space import Cuts, check_space, cut
 from roots.errors import SettingsError, unknown_name
@@ -108,7 +108,7 @@ def _check_columns(chains: Chains, settings: Dedup) -> None:
     for chain in list(chains.values())[:1]:
         known = {column for path in chain for column in columns_of(path)}
         known |= set(FOUND) if settings.catalogue else set()
-        for column in parse_keep(settings.keep).columns:
+        for column in keep_columns(settings.keep):
             if column not in known:
                 hint = "; a catalogue has it: dedup.catalogue=PATH" if column in FOUND else ""
-                raise SettingsError(f"dedup.keep = {settings.keep}: {unknown_name('column', column, known)}{hint}")
+                raise SettingsError(f"dedup.keep: {unknown_name('column', column, known)}{hint}")

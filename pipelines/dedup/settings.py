@@ -5,16 +5,48 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from filters.near_duplicates.repeated_lines import parse_rule
+from filters.near_duplicates.repeated_lines import LINE_RULES, LineRule
 from filters.near_duplicates.signatures import Scheme
-from pipelines.dedup.sign import URLS, parse_keep
 from pipelines.dedup.sources import Sources
 from roots.errors import SettingsError, unknown_name
 from roots.settings import as_values, build
 
 _EXACT = ("verified", "roots", "code")
+_KEEP = ("longest", "oldest", "newest")
+_URL = ("none", "exact", "page")
 _RELEASED = ("remove", "mark")
 _SCOPES = ("source", "language", "global")
+
+
+@dataclass(frozen=True)
+class KeepBy:
+    """Which copy is kept, by a column: the highest or lowest number, or the value that comes first in a list.
+
+    Written as {highest = "function_words"}, {lowest = "score"} or {prefer = "source", order = ["press", "blog"]}.
+    """
+
+    highest: str = ""  # a column of numbers; a document without one comes last
+    lowest: str = ""
+    prefer: str = ""  # a column of texts
+    order: tuple[str, ...] = ()  # its values, the preferred first; all others come last
+
+    def __post_init__(self) -> None:
+        if len([name for name in (self.highest, self.lowest, self.prefer) if name]) != 1:
+            raise ValueError("keep takes one of highest, lowest and prefer, with the name of a column")
+        if bool(self.prefer) != bool(self.order):
+            raise ValueError('keep needs both prefer and order, as in {prefer = "license", order = ["cc0", "cc-by"]}')
+
+    @property
+    def column(self) -> str:
+        """The column it reads."""
+        return self.highest or self.lowest or self.prefer
+
+
+def keep_columns(keep: str | KeepBy) -> tuple[str, ...]:
+    """The columns, besides id and text, by which it is decided which copy is kept."""
+    if isinstance(keep, KeepBy):
+        return (keep.column,)
+    return () if keep == "longest" else ("date",)
 
 
 @dataclass(frozen=True)
@@ -30,7 +62,7 @@ class Dedup:
     # of other numbers is a copy too, so where any word differs, the Jaccard must bear it out ("verified"). "code"
     # leaves out white space alone.
     exact: str = "verified"
-    keep: str = "longest"  # which copy: pipelines.dedup.keep
+    keep: str | KeepBy = "longest"  # which copy; or "oldest", "newest", or by a column
     url: str = "exact"  # "none"; or of one URL only the newest fetch: "exact", or "page" as ROOTS cut URLs
     memory: str = "2G"  # of all processes together, on a cluster or with --rank of each; decides no row
     audit: int = 500  # documents compared by brute force with AUDITED others, for report.json; 0: no report
@@ -38,7 +70,7 @@ class Dedup:
     scope: str = "language"
     source: str = "host"  # what a source is: pipelines.dedup.sources
     catalogue: str = ""  # path of a catalogue (pipelines.catalogue): what `source` and `license` are in source and keep
-    lines: tuple[str, ...] = ()  # which lines of a source go: filters.near_duplicates.repeated_lines
+    lines: tuple[str | LineRule, ...] = ()  # which repeated lines of a source are removed: names, or rules as tables
     every_copy: bool = False  # of a repeated line also the first copy, as ROOTS did; else it stays
     against: tuple[str, ...] = ()  # folders of releases that new documents are compared with, too
     released: str = "remove"  # what becomes of a copy of a released document; "mark": it stays, and its row tells
@@ -53,15 +85,18 @@ class Dedup:
             raise ValueError(f"audit = {self.audit} is below 0")
         if self.exact not in _EXACT:
             raise ValueError(unknown_name("rule for exact", self.exact, _EXACT))
-        if self.url not in URLS:
-            raise ValueError(unknown_name("rule for url", self.url, URLS))
+        if self.url not in _URL:
+            raise ValueError(unknown_name("rule for url", self.url, _URL))
         if self.scope not in _SCOPES:
             raise ValueError(unknown_name("scope", self.scope, _SCOPES))
         if self.released not in _RELEASED:
             raise ValueError(unknown_name("rule for released", self.released, _RELEASED))
+        if isinstance(self.keep, str) and self.keep not in _KEEP:
+            raise ValueError(unknown_name("rule for keep", self.keep, _KEEP) + '; or a table: {highest = "COLUMN"}')
         for rule in self.lines:
-            parse_rule(rule)
-        parse_keep(self.keep)
+            if isinstance(rule, str) and rule not in LINE_RULES:
+                hint = "; or a table: {characters = 15, times = 10}"
+                raise ValueError(unknown_name("rule for lines", rule, LINE_RULES) + hint)
         parse_bytes(self.memory)
         _ = self.scheme, self.sources
 
@@ -69,6 +104,11 @@ class Dedup:
     def scheme(self) -> Scheme:
         """How a document becomes bands."""
         return Scheme(self.words, self.bands, self.rows, self.seed, "space" if self.exact == "code" else "roots")
+
+    @property
+    def line_rules(self) -> tuple[LineRule, ...]:
+        """The rules of `lines`, the named ones too."""
+        return tuple(LINE_RULES[rule] if isinstance(rule, str) else rule for rule in self.lines)
 
     def as_values(self) -> dict[str, Any]:
         """What decides rows and report, as plain values: not the memory, and no path."""

@@ -1,16 +1,10 @@
 """sign: what is known of each document by itself: digests, band keys, and its right to be kept.
 
-Which copy is kept is a number a document, the least first. Ties are broken by a digest of the id. A policy is written
-as its name, and for some a column and values after it:
-
-    longest                       the longer text
-    oldest, newest                by `date`
-    highest:COLUMN, lowest:COLUMN by a column of numbers that a stage before measured
-    prefer:COLUMN=A|B|C           by where a column's value stands in the list (source, licence); others last
+Which copy is kept is a number a document, the least first (`ranks_of`). Ties are broken by a digest of the id.
 """
 
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -24,39 +18,37 @@ from filters.near_duplicates.shingle_tables import Uint64s
 from filters.near_duplicates.signatures import Scheme, band_keys, mix_all, text_digests
 from pipelines.dedup.released import RELEASED, read_signed
 from pipelines.dedup.scratch import U64, columns_of
+from pipelines.dedup.settings import KeepBy, keep_columns
 from pipelines.dedup.sources import FOUND, Sources
-from roots.errors import unknown_name
 from roots.stage import Stage
 
 _Ranks = npt.NDArray[np.uint64]
 _LAST = (1 << 62) - 1
 
 
-@dataclass(frozen=True)
-class _Keep:
-    """A policy: what it reads besides id and text, and how it ranks."""
-
-    columns: tuple[str, ...]
-    rank: Callable[[pa.RecordBatch], _Ranks]
-
-
-def parse_keep(text: str) -> _Keep:
-    """The policy of that name. Raises ValueError for what is none."""
-    name, _, rest = text.partition(":")
-    if name not in _KEEP:
-        raise ValueError(unknown_name("policy for keep", name, _KEEP))
-    return _KEEP[name](rest)
-
-
-def longest(_: str) -> _Keep:
-    """Rank the longer text, in bytes of UTF-8, first."""
-
-    def rank(batch: pa.RecordBatch) -> _Ranks:
+def ranks_of(batch: pa.RecordBatch, keep: str | KeepBy) -> _Ranks:
+    """A number for each document, the least for the copy to keep; uint64 (rows,)."""
+    if isinstance(keep, KeepBy):
+        return _ranks_by_column(batch[keep.column], keep)
+    if keep == "longest":
         sizes = pc.binary_length(batch["text"]).fill_null(0).to_numpy(zero_copy_only=False)
-        ranks: _Ranks = (_LAST - sizes.astype(np.int64)).astype(np.uint64)
-        return ranks
+        return np.asarray(_LAST - sizes.astype(np.int64), np.uint64)
+    known = dates(batch)
+    if keep == "newest":
+        return np.asarray(_LAST - np.maximum(known, 0), np.uint64)
+    return np.where(known < 0, _LAST, known).astype(np.uint64)
 
-    return _Keep((), rank)
+
+def _ranks_by_column(column: pa.Array, keep: KeepBy) -> _Ranks:
+    if keep.prefer:
+        found = pc.index_in(column.cast(pa.string()), pa.array(keep.order, pa.string()))
+        return np.asarray(found.fill_null(len(keep.order)).to_numpy(zero_copy_only=False), np.uint64)
+    values = column.cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
+    values = -values if keep.highest else values
+    # The bits of a float64, with the sign's turned, order as the numbers do; what is no number comes last.
+    bits = (values + 0.0).view(np.int64)
+    ordered = np.where(bits < 0, ~bits, bits | np.int64(-1 << 63)).view(np.uint64)
+    return np.where(np.isnan(values), np.uint64((1 << 64) - 1), ordered)
 
 
 def dates(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
@@ -65,64 +57,6 @@ def dates(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
     whole = pc.utf8_slice_codeunits(pc.utf8_rpad(digits, 14, "0"), 0, 14)
     numbers = pc.cast(whole, pa.int64()).to_numpy(zero_copy_only=False)
     return np.where(pc.equal(digits, "").to_numpy(zero_copy_only=False), -1, numbers)
-
-
-def oldest(_: str) -> _Keep:
-    """Rank the earlier date first; documents without one last."""
-
-    def rank(batch: pa.RecordBatch) -> _Ranks:
-        known = dates(batch)
-        return np.where(known < 0, _LAST, known).astype(np.uint64)
-
-    return _Keep(("date",), rank)
-
-
-def newest(_: str) -> _Keep:
-    """Rank the later date first; documents without one last."""
-    return _Keep(("date",), lambda batch: (_LAST - np.maximum(dates(batch), 0)).astype(np.uint64))
-
-
-def _by_number(column: str, sign: int) -> _Keep:
-    if not column:
-        raise ValueError("keep: name a column, as in highest:stopword_ratio")
-
-    def rank(batch: pa.RecordBatch) -> _Ranks:
-        values = sign * batch[column].cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
-        # The bits of a float64, with the sign's turned, order as the numbers do; what is no number comes last.
-        bits = (values + 0.0).view(np.int64)
-        ordered = np.where(bits < 0, ~bits, bits | np.int64(-1 << 63)).view(np.uint64)
-        ranks: _Ranks = np.where(np.isnan(values), np.uint64((1 << 64) - 1), ordered)
-        return ranks
-
-    return _Keep((column,), rank)
-
-
-def prefer(rest: str) -> _Keep:
-    """Rank by where a column's value stands in a list; values not in it last."""
-    column, equals, listed = rest.partition("=")
-    values = listed.split("|")
-    if not (column and equals and listed):
-        raise ValueError("keep: write a column and its values, as in prefer:license=cc0|cc-by")
-
-    def rank(batch: pa.RecordBatch) -> _Ranks:
-        found = pc.index_in(batch[column].cast(pa.string()), pa.array(values, pa.string()))
-        ranks: _Ranks = found.fill_null(len(values)).to_numpy(zero_copy_only=False).astype(np.uint64)
-        return ranks
-
-    return _Keep((column,), rank)
-
-
-_KEEP: dict[str, Callable[[str], _Keep]] = {
-    "longest": longest,
-    "oldest": oldest,
-    "newest": newest,
-    "highest": lambda column: _by_number(column, -1),
-    "lowest": lambda column: _by_number(column, 1),
-    "prefer": prefer,
-}
-
-
-URLS = ("none", "exact", "page")
 
 
 def url_keys(urls: pa.Array, rule: str) -> pa.Array:
@@ -152,7 +86,7 @@ class Sign(Stage):
     name: ClassVar[str] = "dedup.sign"
     version: ClassVar[int] = 2  # 2: the source
     scheme: Scheme
-    keep: str
+    keep: str | KeepBy
     url: str
     sources: Sources
     within: bool  # whether documents of different sources are never copies: they share no key then
@@ -172,17 +106,17 @@ class Sign(Stage):
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Sign the documents that a chain keeps. Released ones have the best right of all: rank and age are 0."""
         released = name.startswith(RELEASED)
-        policy = parse_keep("longest" if released else self.keep)
+        by = () if released else keep_columns(self.keep)
         known = {column for path in sources for column in columns_of(path)}
         of_url = ["url", "date"] if self.url != "none" and {"url", "date"} <= known else []
-        wanted = {"id", "text", *policy.columns, *of_url, *self.sources.columns(known)}
+        wanted = {"id", "text", *by, *of_url, *self.sources.columns(known)}
         if self.sources.catalogue:
             wanted -= set(FOUND) - known
         schema = self.schema
         for read, signs in read_signed(sources, sorted(wanted), self.scheme):
-            batch = self.sources.with_rights(read, policy.columns)
+            batch = self.sources.with_rights(read, by)
             zeros = np.zeros(batch.num_rows, np.uint64)
-            rank = zeros if released else np.minimum(policy.rank(batch), np.uint64((1 << 64) - 2)) + np.uint64(1)
+            rank = zeros if released else _above_zero(ranks_of(batch, self.keep))
             url_high, url_low, age = self._url(batch) if of_url else (zeros, zeros, zeros)
             source = self.sources.digests(batch)
             salt = mix_all(source) if self.within else zeros
@@ -200,6 +134,11 @@ class Sign(Stage):
         given = pc.not_equal(keys, "").to_numpy(zero_copy_only=False)
         high, low = (np.where(given, np.maximum(text_digests(keys, seed), 1), 0) for seed in (1, 2))
         return high, low, (np.int64(1 << 62) - dates(batch)).astype(np.uint64)
+
+
+def _above_zero(ranks: _Ranks) -> _Ranks:
+    """The ranks by one more: 0 is for released documents."""
+    return np.minimum(ranks, np.uint64((1 << 64) - 2)) + np.uint64(1)
 
 
 def _salted(keys: Uint64s, salt: Uint64s) -> Uint64s:

@@ -31,6 +31,7 @@ from pipelines.publishing.validate import validate
 from pipelines.stages import STAGES
 from pipelines.work import find_archives
 from roots.executors import Executor, make_executor
+from roots.settings import parse_pairs
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data" / "warc" / "built"
@@ -44,7 +45,9 @@ def main() -> int:
     parser.add_argument("--lang", default=LANGUAGES)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--input", default=str(SHARED / "*.warc.gz"))
-    parser.add_argument("--lines", default="repeated:15:3", help="dedup.lines: edits that a pointer release must carry")
+    parser.add_argument(
+        "--lines", default="{characters = 15, times = 3}", help="dedup.lines: edits that a pointer release must carry"
+    )
     parser.add_argument("--work", type=Path, help="a work folder that is made or gone on with (else a temporary one)")
     options = parser.parse_args()
     if options.input.startswith(str(SHARED)) and not SHARED.is_dir():
@@ -85,7 +88,7 @@ def check(work: Path, scratch: Path, options: argparse.Namespace) -> int:
 def run(work: Path, options: argparse.Namespace) -> None:
     """All stages for all languages."""
     archives = find_archives([options.input])
-    settings = {"dedup": {"lines": options.lines.split(",")}} if options.lines else {}
+    settings = parse_pairs([f"dedup.lines={options.lines}"] if options.lines else [])
     for job in plan_jobs(work, options.lang.split(","), archives, settings):
         run_stages(job, tuple(STAGES), make_executor("local", options.workers))
 

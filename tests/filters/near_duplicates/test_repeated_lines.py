@@ -2,6 +2,7 @@
 
 import random
 import re
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,6 @@ from filters.near_duplicates.repeated_lines import (
     cut_spans,
     first_rule,
     lines_of,
-    parse_rule,
     without,
 )
 
@@ -118,10 +118,24 @@ def test_rules_are_those_of_roots() -> None:
     assert first_rule([], length, times, pages, of).tolist() == [NONE] * 7
 
 
-def test_a_rule_may_have_numbers_of_ones_own() -> None:
-    assert parse_rule("repeated:20:3") == LineRule("repeated:20:3", characters=20, times=3)
-    assert parse_rule("common:5:0.1") == LineRule("common:5:0.1", pages=5, share=0.1)
-    assert parse_rule("template").times == 10
-    for bad in ("templat", "repeated:15", "repeated:0:2", "repeated:1:1", "common:x:1", "common:1:1.0", ""):
-        with pytest.raises(ValueError, match="rule for lines"):
-            parse_rule(bad)
+def test_a_rule_without_a_name_is_recorded_by_its_numbers() -> None:
+    assert LineRule(characters=20, times=3).label == "characters=20 times=3"
+    assert LineRule(pages=5, share=0.1).label == "characters=1 pages=5 share=0.1"
+    assert LineRule("mine", times=3).label == "mine"
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {},
+        {"times": 1},
+        {"times": -1},
+        {"characters": 0, "times": 2},
+        {"pages": -1},
+        {"share": 1.0},
+        {"times": 2, "pages": 3},
+    ],
+)
+def test_a_rule_with_impossible_numbers_is_refused(numbers: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="rule for lines"):
+        LineRule(**numbers)

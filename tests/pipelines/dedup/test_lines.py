@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from filters.near_duplicates.repeated_lines import LINE_RULES
+from filters.near_duplicates.repeated_lines import LINE_RULES, LineRule
 from pipelines.dedup import lines as dedup_lines
 from pipelines.dedup import space as dedup_space
 from pipelines.dedup.run import Dedup, run_dedup
@@ -242,7 +242,7 @@ def test_damage_is_made_good_and_a_death_is_taken_up(
     stage: Any, reference: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, chains, _, _ = reference
-    settings = Dedup(lines=("boilerplate", "newspaper", "common:0:0.2"), audit=0)
+    settings = Dedup(lines=("boilerplate", "newspaper", LineRule(share=0.2)), audit=0)
     whole = result(tmp_path / "whole", run_dedup(chains, tmp_path / "whole", settings, Serial()))
     make: Callable[..., Any] = stage.make
 

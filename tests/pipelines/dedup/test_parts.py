@@ -21,7 +21,7 @@ PARTS = 20_000
 OTHER, MINE = 1_000, 10_000  # the first digits of the two are the same
 KEYS = pa.array([OTHER, OTHER, MINE, MINE], pa.uint64())  # of documents 0 to 3
 COLUMNS = ("content_low", "content_high", "units", "url_low", "url_high", "age", "rank", "tie", "source", "band_000")
-RULES = (LineRule("common", pages=1, share=1.0),)
+RULES = (LineRule("common", pages=1, share=0.9),)
 LINES = [(1 << 63) * part // PARTS for part in (OTHER, MINE)]  # keys of lines
 SIGN = pa.table(dict.fromkeys(COLUMNS, KEYS))
 

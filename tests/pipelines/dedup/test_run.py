@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from filters.near_duplicates import signatures as near
+from filters.near_duplicates.repeated_lines import LineRule
 from pipelines.dedup import audit as dedup_audit
 from pipelines.dedup import candidates as dedup_stages
 from pipelines.dedup import groups as dedup_groups
@@ -24,12 +25,12 @@ from pipelines.dedup import settle as dedup_settle
 from pipelines.dedup import sign as dedup_sign
 from pipelines.dedup import space as dedup_space
 from pipelines.dedup.run import Dedup, run_dedup
-from pipelines.dedup.settings import parse_bytes
+from pipelines.dedup.settings import KeepBy, parse_bytes, with_preset
 from roots import shards
 from roots.errors import LossError, SettingsError, ShardError, StageFailed
 from roots.executors import Local, Serial
 from roots.schema import DEDUP
-from roots.settings import build
+from roots.settings import build, parse_pairs
 from roots.stage import Manifest
 
 BASE = pa.schema([pa.field(name, pa.string()) for name in ("id", "text", "date", "url", "license", "drop")]
@@ -333,14 +334,19 @@ def test_a_hot_template_is_removed_without_comparing_each_with_each(tmp_path: Pa
     assert pairs < 14 * 2000 * (2 * near.HEADS + near.ALL_PAIRS // 2)
 
 
-POLICIES = {
-    "longest": "long", "oldest": "old", "newest": "new", "highest:score": "new", "lowest:score": "old",
-    "prefer:license=cc0|cc-by": "long", "prefer:license=none|mit": "old",
-}  # fmt: skip
+KEPT = [
+    ("longest", "long"),
+    ("oldest", "old"),
+    ("newest", "new"),
+    ({"highest": "score"}, "new"),
+    ({"lowest": "score"}, "old"),
+    ({"prefer": "license", "order": ["cc0", "cc-by"]}, "long"),
+    ({"prefer": "license", "order": ["none", "mit"]}, "old"),
+]
 
 
-@pytest.mark.parametrize("policy", POLICIES)
-def test_which_copy_is_kept_is_a_policy(policy: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("keep", "kept"), KEPT)
+def test_the_setting_keep_says_which_copy_is_kept(keep: object, kept: str, tmp_path: Path) -> None:
     rng = random.Random(4)
     base = words(rng, 200)
     rows: Rows = [
@@ -348,23 +354,45 @@ def test_which_copy_is_kept_is_a_policy(policy: str, tmp_path: Path) -> None:
         {"id": "new", "text": " ".join([*base, "x"]), "date": "2023-05-01", "score": 0.5, "license": None},
         {"id": "long", "text": " ".join([*base, "a", "longer", "end"]), "date": None, "license": "cc-by"},
     ]
-    manifest = run_dedup(lay(tmp_path, rows, 1), tmp_path / "dedup", Dedup(keep=policy), Serial())
+    manifest = run_dedup(lay(tmp_path, rows, 1), tmp_path / "dedup", build(Dedup, {"keep": keep}, "dedup"), Serial())
     marks = result(tmp_path / "dedup", manifest)
-    assert [name for name, mark in marks.items() if mark["drop"] is None] == [POLICIES[policy]]
-    assert marks[POLICIES[policy]]["minhash_cluster_size"] == 3
+    assert [name for name, mark in marks.items() if mark["drop"] is None] == [kept]
+    assert marks[kept]["minhash_cluster_size"] == 3
 
 
-@pytest.mark.parametrize("bad", ["longst", "highest", "prefer:license", "prefer:=a"])
-def test_a_policy_that_is_none_is_refused(bad: str) -> None:
-    with pytest.raises(ValueError, match=r"keep|column"):
-        dedup_sign.parse_keep(bad)
+@pytest.mark.parametrize(
+    "keep", ["longst", "highest:score", {}, {"highest": "a", "lowest": "b"}, {"prefer": "license"}, {"order": ["a"]}]
+)
+def test_a_rule_for_keep_that_does_not_exist_is_refused(keep: object) -> None:
+    with pytest.raises(SettingsError, match=r"dedup.*keep"):
+        build(Dedup, {"keep": keep}, "dedup")
+
+
+def test_tables_and_lists_of_toml_say_which_copy_and_which_lines() -> None:
+    def of(*pairs: str) -> Dedup:
+        return build(Dedup, parse_pairs(f"dedup.{pair}" for pair in pairs)["dedup"], "dedup")
+
+    settings = of('lines=["newspaper", {characters = 15, times = 10}]', 'keep={prefer = "source", order = ["a", "b"]}')
+    assert settings.keep == KeepBy(prefer="source", order=("a", "b"))
+    assert [rule.label for rule in settings.line_rules] == ["newspaper", "characters=15 times=10"]
+    assert of("lines=newspaper,template").lines == ("newspaper", "template")
+    assert of("lines={pages = 10, share = 0.02}").line_rules == (LineRule(pages=10, share=0.02),)
+    for bad in ("repeated:15:10", "{characters = 15}", '["template", {times = 1}]'):
+        with pytest.raises(SettingsError, match=r"dedup.*lines"):
+            of(f"lines={bad}")
+
+
+def test_the_default_settings_are_recorded_as_before() -> None:
+    values = Dedup().as_values()
+    assert (values["keep"], values["lines"]) == ("longest", [])
+    assert build(Dedup, with_preset({"preset": "roots"}), "dedup").as_values()["lines"] == ["boilerplate", "newspaper"]
 
 
 def test_numbers_rank_in_their_order() -> None:
     values = [-np.inf, -3.5, -1e-300, -0.0, 0.0, 1e-300, 2.0, np.inf]
     batch = pa.RecordBatch.from_pydict({"n": [*values, None]})
-    lowest = dedup_sign.parse_keep("lowest:n").rank(batch).tolist()
-    highest = dedup_sign.parse_keep("highest:n").rank(batch).tolist()
+    lowest = dedup_sign.ranks_of(batch, KeepBy(lowest="n")).tolist()
+    highest = dedup_sign.ranks_of(batch, KeepBy(highest="n")).tolist()
     assert lowest == sorted(lowest)
     assert lowest[3] == lowest[4]
     assert highest[:-1] == sorted(highest[:-1], reverse=True)
@@ -435,7 +463,7 @@ def test_settings_that_cannot_be_used_are_refused(bad: Mapping[str, Any], why: s
 
 @pytest.mark.parametrize("name", dedup_settings.PRESETS)
 def test_presets_run_and_any_setting_stands_above_them(name: str, tmp_path: Path) -> None:
-    settings = build(Dedup, dedup_settings.with_preset({"preset": name, "seed": 5, "audit": 0}), "dedup")
+    settings = build(Dedup, with_preset({"preset": name, "seed": 5, "audit": 0}), "dedup")
     assert settings.seed == 5
     assert (settings.bands, settings.rows) == (
         dedup_settings.PRESETS[name]["bands"],
@@ -447,8 +475,8 @@ def test_presets_run_and_any_setting_stands_above_them(name: str, tmp_path: Path
 
 def test_an_unknown_preset_is_refused() -> None:
     with pytest.raises(SettingsError, match="fineweb2"):
-        dedup_settings.with_preset({"preset": "fineweb"})
-    assert dedup_settings.with_preset({"words": 4}) == {"words": 4}
+        with_preset({"preset": "fineweb"})
+    assert with_preset({"words": 4}) == {"words": 4}
 
 
 def test_code_that_differs_by_a_sign_is_no_copy(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pipelines import pipeline
 from pipelines import work as folders
 from pipelines.cli.main import main
 from pipelines.dedup.run import Dedup, run_dedup
+from pipelines.dedup.settings import KeepBy
 from pipelines.dedup.sources import Sources
 from pipelines.jobs import plan_jobs
 from pipelines.pipeline import in_order
@@ -109,11 +110,17 @@ def catalogue(tmp_path: Path) -> str:
 @pytest.mark.parametrize(
     ("keep", "kept"),
     [
-        ("prefer:license=CC0-1.0", "free"), ("prefer:license=proprietary", "paid"), ("prefer:source=paid|free", "paid"),
-        ("prefer:source=free", "free"), ("prefer:source=unlisted", "other"), ("longest", "other"),
+        (KeepBy(prefer="license", order=("CC0-1.0",)), "free"),
+        (KeepBy(prefer="license", order=("proprietary",)), "paid"),
+        (KeepBy(prefer="source", order=("paid", "free")), "paid"),
+        (KeepBy(prefer="source", order=("free",)), "free"),
+        (KeepBy(prefer="source", order=("unlisted",)), "other"),
+        ("longest", "other"),
     ],
-)  # fmt: skip
-def test_an_open_licence_or_a_source_first_by_a_catalogue(keep: str, kept: str, catalogue: str, tmp_path: Path) -> None:
+)
+def test_an_open_licence_or_a_source_first_by_a_catalogue(
+    keep: str | KeepBy, kept: str, catalogue: str, tmp_path: Path
+) -> None:
     base = " ".join(words(random.Random(3), 80))
     urls = {"free": "https://www.free.org/1", "paid": "http://paid.org/news/1", "other": "https://paid.org/2"}
     rows = [{"id": name, "text": base + " ." * (name == "other"), "url": url} for name, url in urls.items()]
@@ -123,9 +130,9 @@ def test_an_open_licence_or_a_source_first_by_a_catalogue(keep: str, kept: str, 
 
 def test_a_column_that_no_stage_has_is_said_before_any_work(catalogue: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"license.*dedup\.catalogue"):
-        fates(tmp_path, two_sites(), keep="prefer:license=CC0-1.0")
+        fates(tmp_path, two_sites(), keep=KeepBy(prefer="license", order=("CC0-1.0",)))
     with pytest.raises(SettingsError, match="nothing_like_it"):
-        fates(tmp_path, two_sites(), keep="highest:nothing_like_it", catalogue=catalogue)
+        fates(tmp_path, two_sites(), keep=KeepBy(highest="nothing_like_it"), catalogue=catalogue)
     assert not (tmp_path / "dedup").exists()
 
 
