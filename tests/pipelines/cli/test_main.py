@@ -123,6 +123,14 @@ def test_the_executors_of_the_help_are_all_executors() -> None:
     assert f"Where to run: {', '.join(EXECUTORS)}." in text
 
 
+def test_torchrun_starts_the_command_that_has_the_settings_of_train(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pipelines.cli", "train", str(tmp_path), "--lang", "fr", "--set", "train.prest=1b"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == SettingsError.exit_code
+    assert "Did you mean 'preset'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_missing_extra_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     for name in [name for name in sys.modules if name.startswith("trainer.tokenizer") or name == "trainer.steps"]:

@@ -1,8 +1,4 @@
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -11,16 +7,19 @@ pytest.importorskip("torch", reason="torch is not installed: pip install 'roots-
 import torch
 
 from roots.errors import InputError
-from trainer import __main__ as command
 from trainer import corpus, demo
 from trainer.data.token_shards import TokensSettings
 from trainer.evaluation import report
 from trainer.evaluation.held_out import EvaluateSettings
 from trainer.evaluation.memorization import MemorizationSettings
 from trainer.model.shapes import SHAPES, Shape
+from trainer.steps import make_model
 from trainer.training.recipe import recipe_for
 
-SETS = ["length=32", "tokens=10240", "batch_tokens=512", "attention=key_bias", "evaluate_every=0", "evaluate_bytes=300"]
+SETTINGS = {
+    "length": 32, "tokens": 10240, "batch_tokens": 512, "attention": "key_bias", "evaluate_every": 0,
+    "evaluate_bytes": 300,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +28,9 @@ def run(world, tmp_path_factory):
     target = tmp_path_factory.mktemp("run")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trainer.model.shapes.SHAPES", {**SHAPES, "demo": Shape(1, 32, 4, 384)})
-        sets = [argument for pair in SETS for argument in ("--set", pair)]
-        assert command.main([str(world), "--lang", "fr sw", "--target", str(target), *sets]) == 0
+        folder, result = make_model(world, ["fr", "sw"], recipe_for(SETTINGS), target, lambda text: None)
+    assert (folder, result.finished) == (target, True)
+    assert result.summary().startswith("finished at step 20, 10,240 tokens")
     return target
 
 
@@ -63,13 +63,7 @@ def test_two_runs_stand_side_by_side(world, run, tmp_path):
     assert "known, after" in (tmp_path / "memorization.md").read_text()
 
 
-def test_the_command_answers_mistakes_in_words(world, tmp_path):
-    env = {**os.environ, "PYTHONPATH": str(Path.cwd())}
-    start = [sys.executable, "-m", "trainer", str(world), "--lang", "fr"]
-    done = subprocess.run([*start, "--set", "prest=demo"], env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "Did you mean 'preset'" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_one_language_has_its_folders_below_its_own_and_several_share_them(world):
     assert corpus.run_folders(world, ["fr"]).tokens == world / "fr" / "tokens"
     assert corpus.run_folders(world, ["fr", "sw"]).tokens == world / "tokens"
 
