@@ -15,7 +15,7 @@ from typing import Any
 from roots.errors import SettingsError, unknown_name
 from roots.settings import build
 
-DEFAULT = "default"
+DEFAULT_SET = "default"
 BoundTables = Mapping[str, Mapping[str, Any]]  # signal -> what `Bound` takes
 
 
@@ -93,7 +93,7 @@ def _file(code: str) -> dict[str, Any]:
 def known_codes() -> tuple[str, ...]:
     """Codes of all languages that have a file, sorted."""
     names = (file.name.partition(".") for file in resources.files(_FILES).iterdir())
-    return tuple(sorted(code for code, _, kind in names if kind == "toml" and code != DEFAULT))
+    return tuple(sorted(code for code, _, kind in names if kind == "toml" and code != DEFAULT_SET))
 
 
 @cache
@@ -122,10 +122,10 @@ def find_code(name: str) -> str:
 def bound_sets(name: str) -> tuple[str, ...]:
     """Names of the bound sets that the language can be judged by, sorted."""
     code = find_code(name)
-    return tuple(sorted({*_file(code).get("bounds", {}), *_file(DEFAULT)["bounds"]}))
+    return tuple(sorted({*_file(code).get("bounds", {}), *_file(DEFAULT_SET)["bounds"]}))
 
 
-def load_language(name: str, bounds: str | BoundTables = DEFAULT, definitions: str = "repaired") -> Language:
+def load_language(name: str, bounds: str | BoundTables = DEFAULT_SET, definitions: str = "repaired") -> Language:
     """Load a language by any of its names, with a bound set by name or with bounds of your own.
 
     Your own bounds are tables such as {"special_characters": {"min": ..., "max": ..., "source": ...}}. They lie over
@@ -156,9 +156,9 @@ def load_language(name: str, bounds: str | BoundTables = DEFAULT, definitions: s
 def _with_bounds(language: Language, bounds: str | BoundTables) -> Language:
     """The same language judged by another bound set."""
     sets = _file(language.code).get("bounds", {})
-    general = _file(DEFAULT)["bounds"]
+    general = _file(DEFAULT_SET)["bounds"]
     if not isinstance(bounds, str):
-        tables = [general[DEFAULT], sets.get(DEFAULT, {}), bounds]
+        tables = [general[DEFAULT_SET], sets.get(DEFAULT_SET, {}), bounds]
     elif bounds in bound_sets(language.code):
         tables = [general.get(bounds, {}), sets.get(bounds, {})]
     else:
@@ -177,7 +177,7 @@ def _word_lists(file: Mapping[str, Any], definitions: str) -> dict[str, tuple[st
     if definitions == "roots" and "roots_function_words" in file:
         # ROOTS's own lists come from the same collection; its bounds are for lists of that length.
         words = _stopwords_iso(file["roots_function_words"])
-    flagged = {*_file(DEFAULT)["flagged_words"], *file.get("flagged_words", ())}
+    flagged = {*_file(DEFAULT_SET)["flagged_words"], *file.get("flagged_words", ())}
     return {"function_words": tuple(sorted(words)), "flagged_words": tuple(sorted(flagged))}
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from filters.language_id.scripts import identify_page
+from filters.language_id.identify import identify_page
 from filters.signals import measures
 from filters.text.quick_text import quick_text
 from pipelines.dedup.run import Dedup, run_dedup
-from pipelines.model_files import load_model
+from pipelines.models.files import load_model
 from roots import shards
 from roots.executors import Serial
 from roots.schema import EXTRACT, INDEX, VERDICT

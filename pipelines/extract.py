@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from filters.language_id.identify import gate, split_label
-from filters.language_id.scripts import identify
+from filters.language_id.identify import gate, identify
+from filters.language_id.labels import split_label
 from pipelines.archives.spool import on_this_machine
 from pipelines.extraction.extractors import PAGES, Bounds, preload
 from pipelines.extraction.guard import Failure, Limits, guarded
-from pipelines.model_files import load_model, sha256_of_model
+from pipelines.models.files import load_model, sha256_of_model
 from pipelines.settings import ExtractSettings
 from roots.errors import SettingsError
 from roots.schema import EXTRACT

@@ -13,7 +13,7 @@ import pyarrow as pa
 from filters.language import Language, Reading
 from filters.signals.measures import MEASURES, measure
 from filters.signals.rules import Rule, judge, rules_of
-from pipelines.model_files import signal_models
+from pipelines.models.files import signal_models
 from roots import schema
 from roots.identity import sha256_of
 from roots.settings import ASIDE, as_values

@@ -12,15 +12,14 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from filters.language import Language
-from filters.language_id.identify import LanguageModel
-from filters.language_id.scripts import identify_page
+from filters.language_id.identify import LanguageModel, identify_page
 from filters.programs.use_signals import use_signals_of
-from filters.text.charset import Decoded, decode
+from filters.text.charset import Decoded, decode_page
 from filters.text.quick_text import quick_text
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import Record, read_records
 from pipelines.archives.spool import on_this_machine
-from pipelines.model_files import load_model, sha256_of_model
+from pipelines.models.files import load_model, sha256_of_model
 from pipelines.programs.index import index_tree
 from pipelines.programs.trees import is_source_tree
 from pipelines.settings import IndexSettings
@@ -130,7 +129,7 @@ def _refusal(record: Record) -> str | None:
 
 def _look(record: Record, model: LanguageModel) -> dict[str, Any]:
     """Charset and languages of a page."""
-    decoded = decode(record.body, record.header_charset)
+    decoded = decode_page(record.body, record.header_charset)
     row: dict[str, Any] = {"charset": decoded.charset, "charset_from": decoded.charset_from}
     undecodable = decoded.text.count("�") if "�" in decoded.text else 0  # to find is quicker than to count
     if undecodable > _UNDECODABLE * len(decoded.text) or _is_noise(record.body):

@@ -34,7 +34,7 @@ def find_code(name: str) -> str:
         raise SettingsError(unknown_name("language", name, known)) from None
 
 
-def load_language(name: str, bounds: str | Path = natural.DEFAULT, definitions: str = "repaired") -> Language:
+def load_language(name: str, bounds: str | Path = natural.DEFAULT_SET, definitions: str = "repaired") -> Language:
     """Load a natural or a programming language by any of its names, with a bound set: see filters.language.
 
     `definitions` are of natural languages only. Raises SettingsError for an unknown language or set.

@@ -6,10 +6,10 @@ Loading takes a third of a second and some 40 MB, which every worker would need 
 import pyarrow as pa
 
 from filters.language import Reading
-from filters.language_id.scripts import identify_page
+from filters.language_id.identify import identify_page
 from filters.signals.measures import measure
 from filters.text.quick_text import quick_text
-from pipelines.model_files import load_model
+from pipelines.models.files import load_model
 from pipelines.stages import STAGES, load
 from roots import process
 

@@ -7,7 +7,7 @@ derives from its settings, or holds them.
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from filters.language import DEFAULT as DEFAULT_BOUNDS
+from filters.language import DEFAULT_SET as DEFAULT_BOUNDS
 from filters.language import Language
 from pipelines.archives.limits import Limits
 from pipelines.extraction.extractors import DEFAULT, Bounds, check_extractor

@@ -8,6 +8,7 @@ rest of 1 goes to the foreign language that either model names, and to other wan
 """
 
 import re
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, log
@@ -16,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from filters.language_id.fasttext_model import FastTextModel, Prediction
-from filters.language_id.samples import normal
 
 _Label = tuple[str, float]
 _PREFIX = "__label__"
@@ -28,12 +28,12 @@ _WITHIN = 0.5  # power of the wide model's score where it knows a wanted languag
 _UNASKED = 0.3  # its score where it does not know one
 _LEAST = 0.01  # its score where it knows one, and does not name it
 _SURE = 0.999  # logits are of numbers no nearer to 0 and 1
-_SHARED_RIDGE, OWN_RIDGE, BIAS_RIDGE = 0.01, 10.0, 1.0  # how strongly shared weights, and departures, are held to 0
-_OWN_LOOK, WIDE_LOOK = 6, 4  # likeliest labels of each model that are looked at
+_SHARED_RIDGE, _OWN_RIDGE, _BIAS_RIDGE = 0.01, 10.0, 1.0  # how strongly shared weights, and departures, are held to 0
+_OWN_LOOK, _WIDE_LOOK = 6, 4  # likeliest labels of each model that are looked at
 # The wide model is the dearer one (its vectors lie in a hash map), so it reads two pieces of a line, and is not asked
 # where ours is as sure of a wanted language as this, on a line as long as this. Of 909 texts in 88 languages that ours
 # had never met, it was so sure of none; of 8,600 in languages that it had, the wide model would have put 3 right.
-_SURE_ALONE, LONG_ALONE = 0.95, 100
+_SURE_ALONE, _LONG_ALONE = 0.95, 100
 _NEVER = 2.0  # no score is as high
 # Of a language that both know ours may be less sure: of FLORES's sentences in 200 languages 4 of 20,000 were taken for
 # one of those with so much, and English, with a little of it in every language's training text, seldom has more. Of a
@@ -44,7 +44,11 @@ _WIDE_PIECE = 80
 # leave it less sure than this: one line in six. Asked of 2 and of 4 sentences of FLORES at once: 98.5 % right, whole
 # lines always 98.5 %, longer pieces alone (5 of 60) 98.4 %. Of 1,772 main texts of pages 17 get another label than the
 # whole would, mixed pages nearly all.
-_LONG_LOOK, LOOKS, LOOK_PIECE, LEAST_LETTERS, SURE_LOOK = 330, 5, 27, 100, 0.9
+_LONG_LOOK, _LOOKS, _LOOK_PIECE, _LEAST_LETTERS, _SURE_LOOK = 330, 5, 27, 100, 0.9
+# Signs, digits and control characters say nothing of a language; apostrophes do (Kikuyu "ng'ombe").
+_BLANK = bytes(
+    32 if byte < 128 and not (chr(byte).isalpha() or chr(byte) == "'") else byte for byte in range(256)
+)  # on UTF-8 bytes, so it is quick, and nothing but ASCII is touched
 FEATURES = ("score", "share among the wanted", "score of the wide model", "foreign score of the wide model",
             "foreign score of ours", "bias")  # fmt: skip
 
@@ -120,12 +124,12 @@ class Pair:
     def _ask_own(self, line: str) -> list[_Label]:
         """The likeliest labels by ours: of pieces of a line that has many letters."""
         if len(line) >= _LONG_LOOK:
-            letters = " ".join(normal(_pieces(line, LOOKS, LOOK_PIECE)).split())
-            if len(letters) >= LEAST_LETTERS:
+            letters = " ".join(model_line(_pieces(line, _LOOKS, _LOOK_PIECE)).split())
+            if len(letters) >= _LEAST_LETTERS:
                 found = self._read(letters, line)
-                if found and found[0][1] >= SURE_LOOK:
+                if found and found[0][1] >= _SURE_LOOK:
                     return found
-        return self._read(normal(line), line)
+        return self._read(model_line(line), line)
 
     def _read(self, letters: str, line: str) -> list[_Label]:
         (found,) = self.own.predict([letters.strip()], _OWN_LOOK)
@@ -139,27 +143,29 @@ class Pair:
 
     def _ask_wide(self, line: str, own: list[_Label]) -> tuple[list[_Label], list[_Label]]:
         said: dict[str, float] = {}
-        for score, raw in self.wide.predict([_two_pieces(line)], WIDE_LOOK)[0]:
+        for score, raw in self.wide.predict([_two_pieces(line)], _WIDE_LOOK)[0]:
             said[self.names[raw]] = min(1.0, said.get(self.names[raw], 0.0) + score)  # two of its labels may be one
         return own, _possible(list(said.items()), line)
 
     def glances(self, pieces: Sequence[str], least: float) -> list[list[Prediction]]:
         """What ours alone says of each of some short pieces: its likeliest label, with a score of at least `least`."""
-        return self.own.predict([normal(piece) for piece in pieces], 1, least)
+        return self.own.predict([model_line(piece) for piece in pieces], 1, least)
 
     def predict(self, line: str, k: int) -> list[_Label]:
         """The k best labels of a line."""
         own = self._ask_own(line)
         first, score = own[0] if own else ("", 0.0)
-        if score >= self._sure_of(first) and len(line) >= LONG_ALONE:
+        if score >= self._sure_of(first) and len(line) >= _LONG_ALONE:
             return self.arbiter.judge(own, [(first, score)])[:k]
         return self.arbiter.judge(*self._ask_wide(line, own))[:k]
 
 
-Example = tuple[Sequence[_Label], Sequence[_Label], str]  # what ours says, what the wide model says, and the truth
+ArbiterExample = tuple[
+    Sequence[_Label], Sequence[_Label], str
+]  # what ours says, what the wide model says, and the truth
 
 
-def learn(wanted: Sequence[str], wide: frozenset[str], examples: Sequence[Example]) -> Arbiter:
+def learn_arbiter(wanted: Sequence[str], wide: frozenset[str], examples: Sequence[ArbiterExample]) -> Arbiter:
     """Learn an arbiter from texts of known languages that ours was not trained on.
 
     Languages the wide model knows and those it does not are two groups. In a group all share weights, and each
@@ -181,7 +187,7 @@ def learn(wanted: Sequence[str], wide: frozenset[str], examples: Sequence[Exampl
 
 
 def with_doubt(
-    arbiter: Arbiter, examples: Sequence[Example], strange: Collection[str], passing: float, lost: float
+    arbiter: Arbiter, examples: Sequence[ArbiterExample], strange: Collection[str], passing: float, lost: float
 ) -> Arbiter:
     """The arbiter made as much surer of each language as text of `strange` near ones asks, of matter ours never met.
 
@@ -224,7 +230,7 @@ def _regress(
     own[np.arange(len(rows)), places] = shared
     table = np.hstack([shared, own.reshape(len(rows), -1)])
     ridge = np.concatenate(
-        [np.full(width, _SHARED_RIDGE), np.tile([OWN_RIDGE] * (width - 1) + [BIAS_RIDGE], len(labels))]
+        [np.full(width, _SHARED_RIDGE), np.tile([_OWN_RIDGE] * (width - 1) + [_BIAS_RIDGE], len(labels))]
     )
     found: npt.NDArray[np.float64] = np.zeros(table.shape[1])
     for _ in range(30):
@@ -237,6 +243,13 @@ def _regress(
         label: tuple(round(float(weight), 4) for weight in found[:width] + departure)
         for label, departure in zip(labels, departures, strict=True)
     }
+
+
+def model_line(text: str) -> str:
+    """A text as the model reads it, in training and ever after: composed, in lower case, without signs and digits."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+    return text.lower().encode("utf-8", "replace").translate(_BLANK).decode()
 
 
 def _possible(found: list[_Label], line: str) -> list[_Label]:

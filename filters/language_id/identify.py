@@ -1,54 +1,26 @@
-"""Which language a text is in, and how sure that is: labels such as `fra_Latn` from any fastText model.
+"""Which language a text is in, and how sure that is: any fastText model is asked, and the script is counted.
 
 The default model is a pair: a small one of ours that knows all wanted languages (filters/models/README.md), and
-lid.176.ftz (Joulin et al. 2016, CC-BY-SA 3.0) for the others; `arbiter` joins their answers. `pipelines.model_files`
-opens models. Labels are ISO 639-3 codes of single languages with ISO 15924 scripts, as GlotLID and FLORES write them
-(`arb`, `swh`, `npi`); Chinese is `zho`, and its script is counted from the text.
+lid.176.ftz (Joulin et al. 2016, CC-BY-SA 3.0) for the others; `arbiter` joins their answers. `pipelines.models.files`
+opens models.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 from filters.language_id.arbiter import Pair
 from filters.language_id.fasttext_model import FastTextModel
-from filters.text.quick_text import PIECES
+from filters.language_id.labels import split_label, standard_label
+from filters.language_id.scripts import HAN, han_form, script_counts, script_of
+from filters.text.quick_text import PIECES, page_glances, page_sample
 
-SAMPLE = 1200  # characters of a text that are read: longer samples change next to no label
-
-Label = tuple[str, float]  # "fra_Latn", score
-
-# lid.176's labels (codes of Wikipedias) -> ISO 639-3 and script
-_WIKIPEDIAS = """
-    af:afr_Latn als:gsw_Latn am:amh_Ethi an:arg_Latn ar:arb_Arab arz:arz_Arab as:asm_Beng ast:ast_Latn av:ava_Cyrl
-    az:azj_Latn azb:azb_Arab ba:bak_Cyrl bar:bar_Latn bcl:bcl_Latn be:bel_Cyrl bg:bul_Cyrl bh:bho_Deva bn:ben_Beng
-    bo:bod_Tibt bpy:bpy_Beng br:bre_Latn bs:bos_Latn bxr:bxr_Cyrl ca:cat_Latn cbk:cbk_Latn ce:che_Cyrl ceb:ceb_Latn
-    ckb:ckb_Arab co:cos_Latn cs:ces_Latn cv:chv_Cyrl cy:cym_Latn da:dan_Latn de:deu_Latn diq:diq_Latn dsb:dsb_Latn
-    dty:dty_Deva dv:div_Thaa el:ell_Grek eml:egl_Latn en:eng_Latn eo:epo_Latn es:spa_Latn et:ekk_Latn eu:eus_Latn
-    fa:pes_Arab fi:fin_Latn fr:fra_Latn frr:frr_Latn fy:fry_Latn ga:gle_Latn gd:gla_Latn gl:glg_Latn gn:gug_Latn
-    gom:gom_Deva gu:guj_Gujr gv:glv_Latn he:heb_Hebr hi:hin_Deva hif:hif_Latn hr:hrv_Latn hsb:hsb_Latn ht:hat_Latn
-    hu:hun_Latn hy:hye_Armn ia:ina_Latn id:ind_Latn ie:ile_Latn ilo:ilo_Latn io:ido_Latn is:isl_Latn it:ita_Latn
-    ja:jpn_Jpan jbo:jbo_Latn jv:jav_Latn ka:kat_Geor kk:kaz_Cyrl km:khm_Khmr kn:kan_Knda ko:kor_Hang krc:krc_Cyrl
-    ku:kmr_Latn kv:kpv_Cyrl kw:cor_Latn ky:kir_Cyrl la:lat_Latn lb:ltz_Latn lez:lez_Cyrl li:lim_Latn lmo:lmo_Latn
-    lo:lao_Laoo lrc:lrc_Arab lt:lit_Latn lv:lvs_Latn mai:mai_Deva mg:plt_Latn mhr:mhr_Cyrl min:min_Latn mk:mkd_Cyrl
-    ml:mal_Mlym mn:khk_Cyrl mr:mar_Deva mrj:mrj_Cyrl ms:zsm_Latn mt:mlt_Latn mwl:mwl_Latn my:mya_Mymr myv:myv_Cyrl
-    mzn:mzn_Arab nah:nhn_Latn nap:nap_Latn nds:nds_Latn ne:npi_Deva new:new_Deva nl:nld_Latn nn:nno_Latn no:nob_Latn
-    oc:oci_Latn or:ory_Orya os:oss_Cyrl pa:pan_Guru pam:pam_Latn pfl:pfl_Latn pl:pol_Latn pms:pms_Latn pnb:pnb_Arab
-    ps:pbt_Arab pt:por_Latn qu:quy_Latn rm:roh_Latn ro:ron_Latn ru:rus_Cyrl rue:rue_Cyrl sa:san_Deva sah:sah_Cyrl
-    sc:srd_Latn scn:scn_Latn sco:sco_Latn sd:snd_Arab sh:hbs_Latn si:sin_Sinh sk:slk_Latn sl:slv_Latn so:som_Latn
-    sq:als_Latn sr:srp_Cyrl su:sun_Latn sv:swe_Latn sw:swh_Latn ta:tam_Taml te:tel_Telu tg:tgk_Cyrl th:tha_Thai
-    tk:tuk_Latn tl:tgl_Latn tr:tur_Latn tt:tat_Cyrl tyv:tyv_Cyrl ug:uig_Arab uk:ukr_Cyrl ur:urd_Arab uz:uzn_Latn
-    vec:vec_Latn vep:vep_Latn vi:vie_Latn vls:vls_Latn vo:vol_Latn wa:wln_Latn war:war_Latn wuu:wuu_Hans
-    xal:xal_Cyrl xmf:xmf_Geor yi:ydd_Hebr yo:yor_Latn yue:yue_Hant zh:zho_Hans
-"""
-WIKIPEDIAS: dict[str, str] = dict(pair.split(":") for pair in _WIKIPEDIAS.split())
-# A code for a group of languages, or another code for the same -> the one that is used here
-_SINGLE: dict[str, str] = {
-    "ara": "arb", "aze": "azj", "cmn": "zho", "est": "ekk", "fas": "pes", "kur": "kmr", "lav": "lvs", "mlg": "plt",
-    "mon": "khk", "msa": "zsm", "nep": "npi", "nor": "nob", "ori": "ory", "pus": "pbt", "que": "quy", "sqi": "als",
-    "swa": "swh", "uzb": "uzn", "yid": "ydd", "fil": "tgl",
-}  # fmt: skip
+TEXT_SAMPLE = 1200  # characters of a text that are read: longer samples change next to no label
+_OWN = 0.1  # share of the letters in the script that a language has in the model, from which on it keeps that script
+_PARTS = {"Jpan": ("Hira", "Kana", "Hani"), "Kore": ("Hang", "Hani"), "Hrkt": ("Hira", "Kana")}
+_SURE_GLANCE = 0.4  # score of a piece that is in a language
+_GLANCED = 0.1  # score of a language that only such a piece of a page is in
+_CHINESE = ("zho", "yue", "wuu", "lzh", "hak", "nan")
 # Languages that models and people tell apart, and texts do not: the gate takes one for the other.
 _NEAR: dict[str, tuple[str, ...]] = {
     "arb": ("arz",),
@@ -68,7 +40,8 @@ _NEAR: dict[str, tuple[str, ...]] = {
     "zho": ("wuu", "yue", "jpn"),
     "zul": ("xho", "ssw", "nbl"),
 }
-UNKNOWN_SCRIPT = "Zzzz"  # ISO 15924
+
+Label = tuple[str, float]  # "fra_Latn", score
 
 
 @dataclass(frozen=True)
@@ -85,7 +58,7 @@ class LanguageModel:
         line = text.replace("\n", " ")
         if isinstance(self.raw, Pair):
             return self.raw.predict(line, k)
-        return [(label_of(raw), min(1.0, score)) for score, raw in self.raw.predict([line], k)[0]]
+        return [(standard_label(raw), min(1.0, score)) for score, raw in self.raw.predict([line], k)[0]]
 
     def glances(self, pieces: Sequence[str], least: float) -> list[str]:
         """The likeliest label of each of some short pieces where its score is at least `least`: quick, and less sure.
@@ -93,46 +66,56 @@ class LanguageModel:
         Of a pair, ours alone is asked, without the arbiter.
         """
         ask = self.raw.glances(pieces, least) if isinstance(self.raw, Pair) else self.raw.predict(pieces, 1, least)
-        return [label_of(raw) for found in ask for _, raw in found]
+        return [standard_label(raw) for found in ask for _, raw in found]
 
     def knows(self, iso639_3: str) -> bool:
         """Whether the model has a label for the language."""
         return any(split_label(label)[0] == iso639_3 for label in self.labels)
 
 
-def wide_names() -> dict[str, str]:
-    """The labels of lid.176 as its file has them -> ours. It labels written Chinese as Wu, so Wu becomes Chinese."""
-    return {f"__label__{code}": label for code, label in WIKIPEDIAS.items()} | {"__label__wuu": WIKIPEDIAS["zh"]}
+def identify(text: str, model: LanguageModel, k: int = 3) -> list[Label]:
+    """The k likeliest languages of a text, best first, in the script that the text is in; none for a text of no letter.
 
-
-@cache
-def label_of(raw: str) -> str:
-    """A model's label as ISO 639-3 and script: `__label__fr`, `__label__fra_Latn` and `fra` are "fra_Latn".
-
-    A label that says no script, of a language that is not in the table, has script "Zzzz".
+    A sample of the text is read (filters.language_id.sample). A label keeps the script its language has in the model
+    where OWN of the letters are in it (a manual in Hindi is full of Latin names), else the script of most letters.
     """
-    name = raw.removeprefix("__label__")
-    code, _, script = name.partition("_")
-    if not script and code in WIKIPEDIAS:
-        return WIKIPEDIAS[code]
-    code = _SINGLE.get(code, code)
-    default = next((label for label in WIKIPEDIAS.values() if label.startswith(code + "_")), f"{code}_{UNKNOWN_SCRIPT}")
-    return f"{code}_{script}" if script else default
+    part = text_sample(text)
+    counts = script_counts(part)
+    if not counts:
+        return []
+    letters = sum(counts.values())
+    return [(_in_script(label, counts, letters, part), score) for label, score in model.predict(part, k)]
 
 
-def sample(text: str) -> str:
+def identify_page(text: str, model: LanguageModel, k: int = 3) -> list[Label]:
+    """The k likeliest languages of a page by its quick text, and others that a piece of it is surely in.
+
+    Such a language has at least the score _GLANCED.
+    """
+    labels = identify(page_sample(text), model, k)
+    if labels:
+        found = dict(labels)
+        for label in model.glances(page_glances(text), _SURE_GLANCE):
+            found[label] = max(found.get(label, 0.0), _GLANCED)
+        labels = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
+    return labels
+
+
+def _in_script(label: str, counts: dict[str, int], letters: int, text: str) -> str:
+    code, usual = split_label(label)
+    if usual in HAN and code in _CHINESE:
+        return f"{code}_{han_form(text)}"
+    own = sum(counts.get(part, 0) for part in _PARTS[usual]) if usual in _PARTS else counts.get(usual, 0)
+    return label if own >= _OWN * letters else f"{code}_{script_of(text)}"
+
+
+def text_sample(text: str) -> str:
     """The characters of a text that its language is read from."""
-    if len(text) <= SAMPLE:
+    if len(text) <= TEXT_SAMPLE:
         return text
-    size = SAMPLE // PIECES
+    size = TEXT_SAMPLE // PIECES
     last = len(text) - size
     return " ".join(text[at : at + size] for at in (last * piece // (PIECES - 1) for piece in range(PIECES)))
-
-
-def split_label(label: str) -> tuple[str, str]:
-    """Split "fra_Latn" into its language and its script."""
-    code, _, script = label.partition("_")
-    return code, script or UNKNOWN_SCRIPT
 
 
 def gate(

@@ -11,13 +11,8 @@ from dataclasses import dataclass
 from math import exp, log, sqrt
 from random import Random
 
-# Signs, digits and control characters say nothing of a language; apostrophes do (Kikuyu "ng'ombe").
-_BLANK = bytes(
-    32 if byte < 128 and not (chr(byte).isalpha() or chr(byte) == "'") else byte for byte in range(256)
-)  # on UTF-8 bytes, so it is quick, and nothing but ASCII is touched
-
 # What the menus of pages in any language are full of. Written by us.
-MENU = [
+_MENU = [
     "Home",
     "About",
     "Contact",
@@ -93,13 +88,6 @@ class Source:
         return sum(map(len, self.documents))
 
 
-def normal(text: str) -> str:
-    """A text as the model reads it, in training and ever after: composed, in lower case, without signs and digits."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", text)
-    return text.lower().encode("utf-8", "replace").translate(_BLANK).decode()
-
-
 def samples(
     sources: Sequence[Source],
     count: int,
@@ -118,10 +106,10 @@ def samples(
     sizes = [[len(document) for document in source.documents] for source in kept]
     for place in random.choices(range(len(kept)), weights, k=count):
         (document,) = random.choices(kept[place].documents, sizes[place])
-        yield roughen(cut(document, roughness, random), roughness, random)
+        yield roughen(cut_sample(document, roughness, random), roughness, random)
 
 
-def cut(document: str, roughness: Roughness, random: Random) -> str:
+def cut_sample(document: str, roughness: Roughness, random: Random) -> str:
     """Cut a piece of a document, at spaces where there are some; short ones are as likely as long ones by ratio."""
     size = int(exp(random.uniform(log(roughness.shortest), log(roughness.longest))))
     if len(document) <= size:
@@ -146,7 +134,7 @@ def roughen(text: str, roughness: Roughness, random: Random) -> str:
         budget = random.random() * roughness.menu_share * len(text)
         words = text.split(" ")
         while budget > 0:
-            word = random.choice(MENU)
+            word = random.choice(_MENU)
             words.insert(random.choice((0, len(words), random.randrange(len(words) + 1))), word)
             budget -= len(word) + 1
         text = " ".join(words)

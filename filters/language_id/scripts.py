@@ -5,52 +5,10 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from filters.language_id.identify import UNKNOWN_SCRIPT, Label, LanguageModel, sample, split_label
+from filters.language_id.labels import UNKNOWN_SCRIPT
 from filters.text import characters
-from filters.text.quick_text import glances_of, sample_of
 
 HAN = ("Hans", "Hant", "Hani")
-_OWN = 0.1
-_PARTS = {"Jpan": ("Hira", "Kana", "Hani"), "Kore": ("Hang", "Hani"), "Hrkt": ("Hira", "Kana")}
-_SURE_GLANCE = 0.4  # score of a piece that is in a language
-_GLANCED = 0.1  # score of a language that only such a piece of a page is in
-_CHINESE = ("zho", "yue", "wuu", "lzh", "hak", "nan")
-
-
-def identify(text: str, model: LanguageModel, k: int = 3) -> list[Label]:
-    """The k likeliest languages of a text, best first, in the script that the text is in; none for a text of no letter.
-
-    A sample of the text is read (filters.language_id.sample). A label keeps the script its language has in the model
-    where OWN of the letters are in it (a manual in Hindi is full of Latin names), else the script of most letters.
-    """
-    part = sample(text)
-    counts = script_counts(part)
-    if not counts:
-        return []
-    letters = sum(counts.values())
-    return [(_in_script(label, counts, letters, part), score) for label, score in model.predict(part, k)]
-
-
-def identify_page(text: str, model: LanguageModel, k: int = 3) -> list[Label]:
-    """The k likeliest languages of a page by its quick text, and others that a piece of it is surely in.
-
-    Such a language has at least the score _GLANCED.
-    """
-    labels = identify(sample_of(text), model, k)
-    if labels:
-        found = dict(labels)
-        for label in model.glances(glances_of(text), _SURE_GLANCE):
-            found[label] = max(found.get(label, 0.0), _GLANCED)
-        labels = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
-    return labels
-
-
-def _in_script(label: str, counts: dict[str, int], letters: int, text: str) -> str:
-    code, usual = split_label(label)
-    if usual in HAN and code in _CHINESE:
-        return f"{code}_{han_form(text)}"
-    own = sum(counts.get(part, 0) for part in _PARTS[usual]) if usual in _PARTS else counts.get(usual, 0)
-    return label if own >= _OWN * letters else f"{code}_{script_of(text)}"
 
 
 def script_of(text: str) -> str:

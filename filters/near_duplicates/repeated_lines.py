@@ -26,7 +26,7 @@ from filters.near_duplicates.signatures import mix_all
 from filters.text import characters
 from filters.text.characters import SPACE
 from filters.text.compiled import compiled
-from filters.text.words import Codes, Places, decode, hash_spans
+from filters.text.words import Codes, Offsets, code_points, hash_spans
 
 _Keys = npt.NDArray[np.int64]
 NONE = -1  # no rule
@@ -72,9 +72,9 @@ LINE_RULES = {
 class Lines(NamedTuple):
     """The lines of some texts that are long enough, each without outer white space; all int64 (lines,)."""
 
-    text: Places  # row of the text
-    start: Places  # in characters of the text
-    end: Places
+    text: Offsets  # row of the text
+    start: Offsets  # in characters of the text
+    end: Offsets
     key: _Keys  # equal for equal lines of one source; 0 or more
     again: npt.NDArray[np.bool_]  # whether the same text has had it before
 
@@ -84,7 +84,7 @@ def lines_of(texts: pa.Array, sources: npt.NDArray[np.uint64], least: int) -> Li
 
     A key has 63 bits: that one given line of a source is taken for one of its n others happens once in 2 ** 63 / n.
     """
-    codes, offsets = decode(texts)
+    codes, offsets = code_points(texts)
     text, start, end = _find(codes, offsets, characters.classes(), max(1, least))
     hashes = hash_spans(codes, start, end, *characters.canonical())
     key = (mix_all(hashes ^ mix_all(sources[text])) >> np.uint64(1)).view(np.int64)
@@ -95,7 +95,9 @@ def lines_of(texts: pa.Array, sources: npt.NDArray[np.uint64], least: int) -> Li
 
 
 @compiled
-def _find(codes: Codes, offsets: Places, table: npt.NDArray[np.uint16], least: int) -> tuple[Places, Places, Places]:
+def _find(
+    codes: Codes, offsets: Offsets, table: npt.NDArray[np.uint16], least: int
+) -> tuple[Offsets, Offsets, Offsets]:
     most = len(offsets) - 1
     for code in codes:
         most += code == 10
@@ -137,20 +139,20 @@ def first_rule(
     return found
 
 
-def cut_spans(texts: pa.Array, text: Places, start: Places, end: Places) -> tuple[Places, Places]:
+def cut_spans(texts: pa.Array, text: Offsets, start: Offsets, end: Offsets) -> tuple[Offsets, Offsets]:
     """What goes of the texts with each of these lines: (starts, ends) in characters of its text.
 
     Lines are given in order. A span takes the line's own break with it, and blank lines where they would leave two
     blank stretches together, or open or end the text; so no span overlaps another.
     """
-    codes, offsets = decode(texts)
+    codes, offsets = code_points(texts)
     return _spans(codes, offsets, characters.classes(), text, start + offsets[text], end + offsets[text])
 
 
 @compiled
 def _spans(
-    codes: Codes, offsets: Places, table: npt.NDArray[np.uint16], text: Places, start: Places, end: Places
-) -> tuple[Places, Places]:
+    codes: Codes, offsets: Offsets, table: npt.NDArray[np.uint16], text: Offsets, start: Offsets, end: Offsets
+) -> tuple[Offsets, Offsets]:
     starts, ends = np.empty_like(start), np.empty_like(end)
     after_blank = False
     for line in range(len(text)):

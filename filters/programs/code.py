@@ -22,7 +22,7 @@ from filters.signals.rules import Rule
 from filters.text import characters
 from filters.text.characters import CONNECTOR, LETTER, NUMBER, SPACE
 from filters.text.compiled import compiled
-from filters.text.words import Codes, Places, decode
+from filters.text.words import Codes, Offsets, code_points
 from roots.errors import SettingsError, unknown_name
 
 # Columns of `_count_code`
@@ -49,7 +49,7 @@ def generated(path: str, text: str) -> bool:
 
 
 @compiled
-def _count_code(codes: Codes, offsets: Places, table: Table) -> Counts:
+def _count_code(codes: Codes, offsets: Offsets, table: Table) -> Counts:
     """Characters, lines and tokens of each text; int64 (texts, 8), columns as named above.
 
     A word character is a letter, number or underscore (`\\w`); a token is a run of characters without white space.
@@ -117,7 +117,7 @@ def measure_code(texts: pa.Array, paths: Sequence[str], licences: Sequence[str |
     `paths` are within the tree of each file, `licences` are SPDX expressions. An empty text has 0 for every signal
     of text.
     """
-    codes, offsets = decode(texts)
+    codes, offsets = code_points(texts)
     counts = _count_code(codes, offsets, characters.classes())
     total = counts[:, _CHARACTERS]
     mean = share(counts[:, _TOKEN_SUM], counts[:, _TOKENS])

@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import PurePosixPath
 from typing import Any
 
-from filters.language import DEFAULT, Bound, BoundTables
+from filters.language import DEFAULT_SET, Bound, BoundTables
 from roots.errors import SettingsError, unknown_name
 from roots.settings import build
 
@@ -99,14 +99,14 @@ def code_language(path: str, text: str) -> str | None:
     return found.code if found and found.accepts(text) else None
 
 
-def code_bounds(bounds: str | BoundTables = DEFAULT) -> dict[str, Bound]:
+def code_bounds(bounds: str | BoundTables = DEFAULT_SET) -> dict[str, Bound]:
     """The bounds of code: a bound set by name, or bounds of your own, which lie over the default set.
 
     Raises SettingsError for an unknown set.
     """
     sets: Mapping[str, Any] = code_tables()["bounds"]
     if not isinstance(bounds, str):
-        default = sets[DEFAULT]
+        default = sets[DEFAULT_SET]
         tables = {**default, **{name: {**default.get(name, {}), **own} for name, own in bounds.items()}}
     elif bounds in sets:
         tables = sets[bounds]

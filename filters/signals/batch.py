@@ -16,9 +16,9 @@ from filters.signals import counting, lines, repetition, roots_view
 from filters.signals.counting import Counts
 from filters.signals.perplexity import PerplexityModel
 from filters.text import characters
-from filters.text.words import Folding, Texts, cut, decode, hash_words
+from filters.text.words import CutTexts, Folding, code_points, cut_words, hash_words
 
-Numbers = npt.NDArray[Any]
+SignalValues = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class SignalModels:
 NO_MODELS = SignalModels()
 
 
-class Batch:
+class TextBatch:
     """What measures take. Every count is made once, when a measure first asks for it."""
 
     def __init__(
-        self, texts: Texts, reading: Reading, folding: Folding | None = None, models: SignalModels = NO_MODELS
+        self, texts: CutTexts, reading: Reading, folding: Folding | None = None, models: SignalModels = NO_MODELS
     ) -> None:
         self.texts = texts
         self.reading = reading
@@ -44,14 +44,14 @@ class Batch:
         self.folding = folding or characters.folding()  # under which the words of `texts` were hashed
 
     @classmethod
-    def of(cls, texts: pa.Array, reading: Reading, models: SignalModels = NO_MODELS) -> "Batch":
+    def of(cls, texts: pa.Array, reading: Reading, models: SignalModels = NO_MODELS) -> "TextBatch":
         """Cut an Arrow array of strings for measuring."""
-        codes, offsets = decode(texts)
+        codes, offsets = code_points(texts)
         folding = characters.folding()
         if reading.definitions == "roots":
             codes, offsets = roots_view.view(codes, offsets, reading.longest_word)
             folding = characters.lower_only()
-        return cls(cut(codes, offsets, reading.segmenter, folding), reading, folding, models)
+        return cls(cut_words(codes, offsets, reading.segmenter, folding), reading, folding, models)
 
     def strings(self) -> Iterator[str]:
         """The texts as strings again, for what is not compiled."""
@@ -78,11 +78,11 @@ class Batch:
 
     @cached_property
     def lines(self) -> Counts:
-        """Lines of each text by kind: see `lines.count_lines`."""
-        tables = lines.Tables(
+        """Lines of each text by kind: see `lines.count_line_kinds`."""
+        tables = lines.LineTables(
             characters.classes(), characters.lower(), characters.same(), lines.PHRASES, lines.CITATION_PHRASES
         )
-        return lines.count_lines(self.texts.codes, self.texts.offsets, tables)
+        return lines.count_line_kinds(self.texts.codes, self.texts.offsets, tables)
 
     @cached_property
     def repeated_lines(self) -> Counts:
@@ -111,16 +111,16 @@ class Batch:
         return self.listed(self.reading.function_words)
 
 
-def share(parts: Numbers, wholes: Numbers) -> Numbers:
+def share(parts: SignalValues, wholes: SignalValues) -> SignalValues:
     """parts / wholes, and 0 where the whole is 0."""
     return np.divide(parts, wholes, out=np.zeros(len(parts), np.float64), where=wholes > 0)
 
 
 @dataclass(frozen=True)
-class Measure:
+class Signal:
     """A signal: how it is computed, in what unit, in what range, and after whom."""
 
-    function: Callable[[Batch], Numbers | None]
+    function: Callable[[TextBatch], SignalValues | None]
     unit: str
     low: float
     high: float | None  # None: no limit

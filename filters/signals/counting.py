@@ -8,22 +8,22 @@ import numpy.typing as npt
 
 from filters.text.characters import LETTER, NUMBER, PUNCTUATION, ROOTS_SPECIAL, SPACE, SPECIAL, SYMBOL
 from filters.text.compiled import compiled
-from filters.text.words import Codes, Folding, Hashes, Places, Words, close, fold
+from filters.text.words import Codes, Folding, Hashes, Offsets, Words, close_digest, fold_letters
 
 Counts = npt.NDArray[np.int64]
 _Ratios = npt.NDArray[np.float64]
 Table = npt.NDArray[np.uint16]
 
 # Columns of `count_characters`.
-ALL, ROOTS_SPECIALS, SPECIALS, LETTERS, NUMBERS, SIGNS, SPACES, IN_SCRIPT = range(8)
+ALL_CHARACTERS, ROOTS_SPECIALS, SPECIALS, LETTER_CHARACTERS, NUMBERS, SIGNS, SPACES, IN_SCRIPT = range(8)
 
 _GRAMS_AT_ONCE = 1 << 21  # n-grams that a hash table holds; longer texts are counted in several passes
-SMALL = 4096  # counts below this are tallied by value
+_SMALL = 4096  # counts below this are tallied by value
 
 
 @compiled
 def count_characters(
-    codes: Codes, offsets: Places, table: Table, scripts: npt.NDArray[np.uint8], script: int
+    codes: Codes, offsets: Offsets, table: Table, scripts: npt.NDArray[np.uint8], script: int
 ) -> Counts:
     """Characters of each text by class; int64 (texts, 8), columns as named above."""
     counts = np.zeros((len(offsets) - 1, 8), np.int64)
@@ -41,8 +41,8 @@ def count_characters(
                 letter += 1
                 inside += scripts[codes[at]] == script
         row = counts[text]
-        row[ALL] = offsets[text + 1] - offsets[text]
-        row[ROOTS_SPECIALS], row[SPECIALS], row[LETTERS], row[NUMBERS] = roots, special, letter, number
+        row[ALL_CHARACTERS] = offsets[text + 1] - offsets[text]
+        row[ROOTS_SPECIALS], row[SPECIALS], row[LETTER_CHARACTERS], row[NUMBERS] = roots, special, letter, number
         row[SIGNS], row[SPACES], row[IN_SCRIPT] = sign, space, inside
     return counts
 
@@ -74,7 +74,7 @@ def count_word_shapes(codes: Codes, words: Words, table: Table) -> Counts:
 
 
 @compiled
-def finish(value: np.uint64) -> np.uint64:
+def mix_bits(value: np.uint64) -> np.uint64:
     """Mix the bits of a digest, so that its low ones can choose a slot (from Murmur3)."""
     value ^= value >> np.uint64(33)
     value *= np.uint64(0xFF51AFD7ED558CCD)
@@ -113,7 +113,7 @@ def _top_share(tally: Counts, large: Counts, larges: int, distinct: int, total: 
         if left:
             covered += ordered[place]
             left -= 1
-    count = SMALL - 1
+    count = _SMALL - 1
     while left > 0 and count > 0:
         taken = min(left, tally[count])
         covered += taken * count
@@ -126,7 +126,7 @@ def _top_share(tally: Counts, large: Counts, larges: int, distinct: int, total: 
 def _take_large(counts: npt.NDArray[np.int32], large: Counts, larges: int) -> int:
     """Put the counts that are not tallied by value into `large`, behind `larges` others; how many it holds then."""
     for count in counts:
-        if count >= SMALL:
+        if count >= _SMALL:
             large[larges] = count
             larges += 1
     return larges
@@ -141,7 +141,7 @@ def _power(base: np.uint64, n: int) -> np.uint64:
 
 
 @compiled
-def character_repetition(codes: Codes, offsets: Places, n: int, capped: bool) -> _Ratios:
+def top_character_grams(codes: Codes, offsets: Offsets, n: int, capped: bool) -> _Ratios:
     """Share of each text's character n-grams that are among its k most frequent ones; float64 (texts,).
 
     k = floor(sqrt(N)) for N different n-grams; `capped` also keeps it to those that occur more than once.
@@ -152,8 +152,8 @@ def character_repetition(codes: Codes, offsets: Places, n: int, capped: bool) ->
         longest = max(longest, offsets[text + 1] - offsets[text])
     size = size_for(min(longest, _GRAMS_AT_ONCE))
     keys, counts = np.empty(size, np.uint64), np.empty(size, np.int32)
-    large = np.empty(longest // SMALL + 2, np.int64)
-    tally = np.empty(SMALL, np.int64)
+    large = np.empty(longest // _SMALL + 2, np.int64)
+    tally = np.empty(_SMALL, np.int64)
     base = np.uint64(0x9E3779B97F4A7C15)
     power = _power(base, n)
     for text in range(len(offsets) - 1):
@@ -174,18 +174,18 @@ def character_repetition(codes: Codes, offsets: Places, n: int, capped: bool) ->
                 rolling = rolling * base + np.uint64(codes[first + at + n - 1])
                 if at:
                     rolling -= power * np.uint64(codes[first + at - 1])
-                key = finish(rolling)
+                key = mix_bits(rolling)
                 if passes == 1 or (key >> np.uint64(40)) % np.uint64(passes) == np.uint64(step):
                     # Counted as they come: to look through the table at its end took a seventh of all measures' time.
                     count = counts[_add(keys, counts, mask, key)]
                     if count == 1:
                         distinct += 1
                         tally[1] += 1
-                    elif count < SMALL:
+                    elif count < _SMALL:
                         tally[count - 1] -= 1
                         tally[count] += 1
-                    elif count == SMALL:
-                        tally[SMALL - 1] -= 1
+                    elif count == _SMALL:
+                        tally[_SMALL - 1] -= 1
                         frequent = True
             if frequent:
                 larges = _take_large(counts[:slots], large, larges)
@@ -194,7 +194,7 @@ def character_repetition(codes: Codes, offsets: Places, n: int, capped: bool) ->
 
 
 @compiled
-def word_repetition(hashes: Hashes, offsets: Places, n: int) -> _Ratios:
+def repeated_word_grams(hashes: Hashes, offsets: Offsets, n: int) -> _Ratios:
     """Share of each text's word n-grams that occur more than once in it; float64 (texts,)."""
     ratios = np.zeros(len(offsets) - 1, np.float64)
     longest = 0
@@ -222,7 +222,7 @@ def _gram_of(hashes: Hashes, at: int, n: int) -> np.uint64:
     """64-bit digest of the n words from `at` on."""
     value = np.uint64(0)
     for place in range(at, at + n):
-        value = finish(value * np.uint64(0x9E3779B97F4A7C15) + hashes[place])
+        value = mix_bits(value * np.uint64(0x9E3779B97F4A7C15) + hashes[place])
     return value
 
 
@@ -253,20 +253,22 @@ def _slot_of(known: Hashes, used: npt.NDArray[np.bool_], mask: np.uint64, key: n
 
 @compiled
 def _pair_hash(
-    codes: Codes, starts: Places, ends: Places, at: int, joiner: int, bases: Codes, marks: Hashes
+    codes: Codes, starts: Offsets, ends: Offsets, at: int, joiner: int, bases: Codes, marks: Hashes
 ) -> np.uint64:
     """Hash of two words written together with `joiner` (0: nothing) between.
 
     Seven arguments, because a tuple of arrays handed over for every word takes half as long again.
     """
-    value, pending = fold(codes, starts[at], ends[at], bases, marks, np.uint64(0xCBF29CE484222325), np.uint64(0))
+    value, pending = fold_letters(
+        codes, starts[at], ends[at], bases, marks, np.uint64(0xCBF29CE484222325), np.uint64(0)
+    )
     if joiner:
         if pending:
             value = (value ^ pending) * np.uint64(0x100000001B3)
             pending = np.uint64(0)
         value = (value ^ np.uint64(joiner)) * np.uint64(0x100000001B3)
-    value, pending = fold(codes, starts[at + 1], ends[at + 1], bases, marks, value, pending)
-    return close(value, pending)
+    value, pending = fold_letters(codes, starts[at + 1], ends[at + 1], bases, marks, value, pending)
+    return close_digest(value, pending)
 
 
 @compiled

@@ -16,7 +16,7 @@ import pyarrow as pa
 from filters.language import Bound, Reading
 from filters.signals.measures import MEASURES, measure
 from filters.text import characters
-from filters.text.words import read_texts
+from filters.text.words import cut_texts
 from roots.errors import InputError, SettingsError, unknown_name
 
 _LEAST_DOCUMENTS = 50  # a quantile of fewer says little
@@ -87,7 +87,7 @@ def word_shares(sources: Mapping[str, Sequence[str]], segmenter: str) -> dict[st
     }
 
 
-def function_words(
+def derive_function_words(
     sources: Mapping[str, Sequence[str]], segmenter: str, count: int = 100, foreign: Mapping[str, float] | None = None
 ) -> list[str]:
     """The words that are frequent in every source: those with grammar rather than topic.
@@ -102,7 +102,7 @@ def function_words(
 
 def _count_words(texts: Sequence[str], segmenter: str) -> dict[str, int]:
     """How often each word of letters and marks occurs, in lower case as `filters.text.words` lowers it."""
-    batch = read_texts(pa.array(texts, pa.large_string()), segmenter)
+    batch = cut_texts(pa.array(texts, pa.large_string()), segmenter)
     small = characters.lower()[batch.codes]
     numbers = (characters.classes()[batch.codes] & characters.NUMBER) != 0
     before = np.concatenate([[0], np.cumsum(numbers)])
@@ -205,7 +205,7 @@ def _with_warnings(bounds: dict[str, Bound], documents: int, dropped: float) -> 
     return Derived(bounds, documents, dropped, warnings)
 
 
-def sample(texts: Sequence[str], size: int, seed: int) -> list[str]:
+def choose_texts(texts: Sequence[str], size: int, seed: int) -> list[str]:
     """At most `size` of the texts, the same ones for the same seed, in their order."""
     if len(texts) <= size:
         return list(texts)
@@ -213,7 +213,7 @@ def sample(texts: Sequence[str], size: int, seed: int) -> list[str]:
     return [texts[place] for place in sorted(chosen.tolist())]
 
 
-def signals_of(texts: Sequence[str], reading: Reading) -> dict[str, pa.Array]:
+def measure_texts(texts: Sequence[str], reading: Reading) -> dict[str, pa.Array]:
     """The measures of texts."""
     return measure(pa.array(texts, pa.large_string()), reading)
 

@@ -8,104 +8,108 @@ higher.
 from collections.abc import Callable
 
 from filters.signals import counting, lines, repetition
-from filters.signals.batch import Batch, Measure, Numbers, share
+from filters.signals.batch import Signal, SignalValues, TextBatch, share
 
 _SOURCE = "Gopher: Rae et al. 2021, arXiv 2112.11446, table A1"
 
 
-def mean_word_length(batch: Batch) -> Numbers:
+def mean_word_length(batch: TextBatch) -> SignalValues:
     """Characters of a word on average, words of punctuation alone left out."""
     shapes = batch.word_shapes
     return share(shapes[:, counting.CHARACTERS_OF_NOT_SIGNS], shapes[:, counting.NOT_SIGNS])
 
 
-def alphabetic_words(batch: Batch) -> Numbers:
+def alphabetic_words(batch: TextBatch) -> SignalValues:
     """Share of the words that hold a letter."""
     return share(batch.word_shapes[:, counting.WITH_LETTER], batch.word_counts)
 
 
-def hash_signs(batch: Batch) -> Numbers:
+def hash_signs(batch: TextBatch) -> SignalValues:
     """Number signs (#) per word: tags, programs."""
     return share(batch.lines[:, lines.HASHES], batch.word_counts)
 
 
-def ellipses(batch: Batch) -> Numbers:
+def ellipses(batch: TextBatch) -> SignalValues:
     """Ellipses ("..." or "…") per word: teasers cut short."""
     return share(batch.lines[:, lines.ELLIPSES], batch.word_counts)
 
 
-def bullet_lines(batch: Batch) -> Numbers:
+def bullet_lines(batch: TextBatch) -> SignalValues:
     """Share of the lines that begin with a bullet or a hyphen."""
     return share(batch.lines[:, lines.BULLETS], batch.lines[:, lines.ALL_LINES])
 
 
-def ellipsis_lines(batch: Batch) -> Numbers:
+def ellipsis_lines(batch: TextBatch) -> SignalValues:
     """Share of the lines that end in an ellipsis."""
     return share(batch.lines[:, lines.ELLIPSES_AT_END], batch.lines[:, lines.ALL_LINES])
 
 
-def different_function_words(batch: Batch) -> Numbers | None:
+def different_function_words(batch: TextBatch) -> SignalValues | None:
     """How many different function words the document has."""
     return None if batch.function_words is None else batch.function_words[:, 1]
 
 
-def repeated_lines(batch: Batch) -> Numbers:
+def repeated_lines(batch: TextBatch) -> SignalValues:
     """Share of the lines that stood before in the document."""
     counts = batch.repeated_lines
-    return share(counts[:, repetition.REPEATED_LINES], counts[:, repetition.LINES])
+    return share(counts[:, repetition.REPEATED_LINES], counts[:, repetition.SPLIT_LINES])
 
 
-def repeated_paragraphs(batch: Batch) -> Numbers:
+def repeated_paragraphs(batch: TextBatch) -> SignalValues:
     """Share of the paragraphs, parted by empty lines, that stood before in the document."""
     counts = batch.repeated_lines
     return share(counts[:, repetition.REPEATED_PARAGRAPHS], counts[:, repetition.PARAGRAPHS])
 
 
-def repeated_line_characters(batch: Batch) -> Numbers:
+def repeated_line_characters(batch: TextBatch) -> SignalValues:
     """Share of the characters that are in lines that stood before."""
-    return share(batch.repeated_lines[:, repetition.REPEATED_LINE_CHARACTERS], batch.characters[:, counting.ALL])
+    return share(
+        batch.repeated_lines[:, repetition.REPEATED_LINE_CHARACTERS], batch.characters[:, counting.ALL_CHARACTERS]
+    )
 
 
-def repeated_paragraph_characters(batch: Batch) -> Numbers:
+def repeated_paragraph_characters(batch: TextBatch) -> SignalValues:
     """Share of the characters that are in paragraphs that stood before."""
-    return share(batch.repeated_lines[:, repetition.REPEATED_PARAGRAPH_CHARACTERS], batch.characters[:, counting.ALL])
+    return share(
+        batch.repeated_lines[:, repetition.REPEATED_PARAGRAPH_CHARACTERS], batch.characters[:, counting.ALL_CHARACTERS]
+    )
 
 
-def _gram_share(column: int, meaning: str) -> Callable[[Batch], Numbers]:
-    def gram_share(batch: Batch) -> Numbers:
-        return share(batch.repeated_words[:, column], batch.characters[:, counting.ALL])
+def _gram_share(column: int, meaning: str) -> Callable[[TextBatch], SignalValues]:
+    def gram_share(batch: TextBatch) -> SignalValues:
+        return share(batch.repeated_words[:, column], batch.characters[:, counting.ALL_CHARACTERS])
 
     gram_share.__doc__ = meaning
     return gram_share
 
 
 _TOP_GRAMS = {
-    f"top_{n}_gram": Measure(
+    f"top_{n}_gram": Signal(
         _gram_share(n - 2, f"The most frequent {n}-gram of words: its length times its count, per character."),
         "characters / characters", 0, None, _SOURCE,
     )
-    for n in repetition.TOP
+    for n in repetition.TOP_SIZES
 }  # fmt: skip
 _REPEATED_GRAMS = {
-    f"repeated_{n}_grams": Measure(
+    f"repeated_{n}_grams": Signal(
         _gram_share(n - 2, f"Share of the characters that are in {n}-grams of words that stood before."),
         "characters / characters", 0, 1, _SOURCE,
     )
-    for n in repetition.REPEATED
+    for n in repetition.REPEATED_SIZES
 }  # fmt: skip
 
-MEASURES = {
-    "mean_word_length": Measure(mean_word_length, "characters / words", 0, None, _SOURCE),
-    "alphabetic_words": Measure(alphabetic_words, "words / words", 0, 1, _SOURCE),
-    "hash_signs": Measure(hash_signs, "signs / words", 0, None, _SOURCE),
-    "ellipses": Measure(ellipses, "ellipses / words", 0, None, _SOURCE),
-    "bullet_lines": Measure(bullet_lines, "lines / lines", 0, 1, _SOURCE),
-    "ellipsis_lines": Measure(ellipsis_lines, "lines / lines", 0, 1, _SOURCE),
-    "different_function_words": Measure(different_function_words, "words", 0, None, _SOURCE + " (stop words)"),
-    "repeated_lines": Measure(repeated_lines, "lines / lines", 0, 1, _SOURCE),
-    "repeated_paragraphs": Measure(repeated_paragraphs, "paragraphs / paragraphs", 0, 1, _SOURCE),
-    "repeated_line_characters": Measure(repeated_line_characters, "characters / characters", 0, 1, _SOURCE),
-    "repeated_paragraph_characters": Measure(repeated_paragraph_characters, "characters / characters", 0, 1, _SOURCE),
+GOPHER_SIGNALS = {
+    "mean_word_length": Signal(mean_word_length, "characters / words", 0, None, _SOURCE),
+    "alphabetic_words": Signal(alphabetic_words, "words / words", 0, 1, _SOURCE),
+    "hash_signs": Signal(hash_signs, "signs / words", 0, None, _SOURCE),
+    "ellipses": Signal(ellipses, "ellipses / words", 0, None, _SOURCE),
+    "bullet_lines": Signal(bullet_lines, "lines / lines", 0, 1, _SOURCE),
+    "ellipsis_lines": Signal(ellipsis_lines, "lines / lines", 0, 1, _SOURCE),
+    "different_function_words": Signal(different_function_words, "words", 0, None, _SOURCE + " (stop words)"),
+    "repeated_lines": Signal(repeated_lines, "lines / lines", 0, 1, _SOURCE),
+    "repeated_paragraphs": Signal(repeated_paragraphs, "paragraphs / paragraphs", 0, 1, _SOURCE),
+    "repeated_line_characters": Signal(repeated_line_characters, "characters / characters", 0, 1, _SOURCE),
+    "repeated_paragraph_characters": Signal(repeated_paragraph_characters, "characters / characters", 0, 1, _SOURCE),
     **_TOP_GRAMS,
     **_REPEATED_GRAMS,
 }

@@ -8,18 +8,18 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from filters.signals.counting import Counts, finish
+from filters.signals.counting import Counts, mix_bits
 from filters.signals.seen import Seen, blank, seen
 from filters.text.characters import LETTER, NUMBER, SPACE, TERMINAL
 from filters.text.compiled import compiled
-from filters.text.words import Codes, Places
+from filters.text.words import Codes, Offsets
 
 _Table = npt.NDArray[np.uint16]
 
-# Columns of `count_lines`.
+# Columns of `count_line_kinds`.
 (
-    ALL_LINES, BULLETS, ELLIPSES_AT_END, LINES, PUNCTUATED, SHORT, REPEATED_CHARACTERS, LINE_FEEDS, QUESTIONABLE,
-    HASHES, ELLIPSES, C4_LINES, C4_SENTENCES, C4_LOREM, C4_BRACKETS,
+    ALL_LINES, BULLETS, ELLIPSES_AT_END, FILLED_LINES, PUNCTUATED, SHORT_LINES, REPEATED_CHARACTERS, LINE_FEEDS,
+    QUESTIONABLE, HASHES, ELLIPSES, C4_LINES, C4_SENTENCES, C4_LOREM, C4_BRACKETS,
 ) = range(15)  # fmt: skip
 
 _SHORT_LINE = 30  # FineWeb: characters of a short line
@@ -38,7 +38,7 @@ class _Phrases(NamedTuple):
     """Some phrases, each of two characters or more."""
 
     codes: Codes  # of all phrases
-    offsets: Places  # where each phrase begins in `codes`, and the end of the last
+    offsets: Offsets  # where each phrase begins in `codes`, and the end of the last
     begins: npt.NDArray[np.bool_]  # (65536,): whether any begins with a pair of characters, by the pair's low 16 bits
 
 
@@ -54,7 +54,7 @@ PHRASES = _pack((_LOREM, *_C4_PHRASES))  # the first ends a document, the second
 CITATION_PHRASES = _pack(_CITATIONS)
 
 
-class Tables(NamedTuple):
+class LineTables(NamedTuple):
     """What a pass over lines looks up: classes and lower forms of code points, and the phrases of C4."""
 
     classes: _Table
@@ -156,7 +156,7 @@ def _sentences(codes: Codes, start: int, end: int, table: _Table, lower: Codes) 
 
 
 @compiled
-def _c4_line(codes: Codes, start: int, end: int, tables: Tables, row: Counts) -> None:
+def _c4_line(codes: Codes, start: int, end: int, tables: LineTables, row: Counts) -> None:
     """C4's rules for one line, outer white space taken off; what passes is added to `row`."""
     words, at = 0, start
     while at < end:
@@ -216,7 +216,7 @@ def _questionable(codes: Codes, start: int, end: int, table: _Table, lower: Code
 
 
 @compiled
-def count_lines(codes: Codes, offsets: Places, tables: Tables) -> Counts:
+def count_line_kinds(codes: Codes, offsets: Offsets, tables: LineTables) -> Counts:
     """Lines of each text by kind; int64 (texts, 15), columns as named above.
 
     Gopher's and C4's lines end where Python's `splitlines` ends them, FineWeb's and MADLAD's at a line feed.
@@ -240,7 +240,7 @@ def count_lines(codes: Codes, offsets: Places, tables: Tables) -> Counts:
 
 
 @compiled
-def _split_lines(codes: Codes, start: int, end: int, tables: Tables, row: Counts) -> None:
+def _split_lines(codes: Codes, start: int, end: int, tables: LineTables, row: Counts) -> None:
     """Count the lines of one text as `splitlines` gives them, outer white space taken off: Gopher's rules and C4's."""
     at = start
     while at < end:
@@ -263,7 +263,7 @@ def _split_lines(codes: Codes, start: int, end: int, tables: Tables, row: Counts
 
 
 @compiled
-def _fed_lines(codes: Codes, start: int, end: int, tables: Tables, row: Counts, held: Seen, stamp: int) -> None:
+def _fed_lines(codes: Codes, start: int, end: int, tables: LineTables, row: Counts, held: Seen, stamp: int) -> None:
     """Count the lines of one text between line feeds: FineWeb's rules and MADLAD-400's."""
     mask = np.uint64(len(held.keys) - 1)
     at = start
@@ -282,11 +282,11 @@ def _fed_lines(codes: Codes, start: int, end: int, tables: Tables, row: Counts, 
         row[HASHES] += hashes
         row[ELLIPSES] += ellipses
         if not blank_line:
-            row[LINES] += 1
+            row[FILLED_LINES] += 1
             row[PUNCTUATED] += (tables.classes[codes[stop - 1]] & TERMINAL) != 0
-            row[SHORT] += stop - at <= _SHORT_LINE
+            row[SHORT_LINES] += stop - at <= _SHORT_LINE
             row[QUESTIONABLE] += _questionable(codes, at, stop, tables.classes, tables.lower)
-            if seen(held, mask, stamp, finish(value)):
+            if seen(held, mask, stamp, mix_bits(value)):
                 row[REPEATED_CHARACTERS] += stop - at
         at = stop + 1
 

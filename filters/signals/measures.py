@@ -1,7 +1,7 @@
 """What is measured of a document: MEASURES, one pure function a signal.
 
 A signal is a number. A language's bounds say whether it is good or bad (`filters.signals.rules`). Every function takes
-a batch (`Batch`) and gives one number a text. Some languages lack what a signal needs, such as a list of function
+a batch (`TextBatch`) and gives one number a text. Some languages lack what a signal needs, such as a list of function
 words; the signal is then null, and a null signal passes every bound.
 
 Two sets of definitions, chosen by `Reading.definitions`:
@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from filters.language import Reading
 from filters.signals import counting, gopher, line_rules
-from filters.signals.batch import NO_MODELS, Batch, Measure, Numbers, SignalModels, share
+from filters.signals.batch import NO_MODELS, Signal, SignalModels, SignalValues, TextBatch, share
 from filters.signals.perplexity import perplexities
 from filters.signals.quality import qualities
 from filters.text import characters
@@ -27,101 +27,103 @@ from filters.text import characters
 ROOTS = "Laurençon et al. 2022, The BigScience ROOTS Corpus, arXiv 2303.03915"
 
 
-def words(batch: Batch) -> Numbers:
+def words(batch: TextBatch) -> SignalValues:
     """Words of the document."""
     return batch.word_counts
 
 
-def character_repetition(batch: Batch) -> Numbers:
+def character_repetition(batch: TextBatch) -> SignalValues:
     """Share of the character n-grams that are among the k most frequent ones: one phrase over and over.
 
     For N different n-grams of which s occur once, k = min(floor(sqrt(N)), N - s). The paper's text has no second term:
     "ok_ok_good_ok" with n = 3 gives 5/11 there and 4/11 by the code that made ROOTS, which is what this is. 0 for a
     text shorter than n.
     """
-    return counting.character_repetition(batch.texts.codes, batch.texts.offsets, batch.reading.character_ngram, True)
+    return counting.top_character_grams(batch.texts.codes, batch.texts.offsets, batch.reading.character_ngram, True)
 
 
-def word_repetition(batch: Batch) -> Numbers:
+def word_repetition(batch: TextBatch) -> SignalValues:
     """Share of the word n-grams (lower case) that occur more than once. 0 for a text with fewer than n words."""
     spans = batch.texts.words
-    return counting.word_repetition(spans.hashes, spans.offsets, batch.reading.word_ngram)
+    return counting.repeated_word_grams(spans.hashes, spans.offsets, batch.reading.word_ngram)
 
 
-def special_characters(batch: Batch) -> Numbers:
+def special_characters(batch: TextBatch) -> SignalValues:
     """Share of the characters that are punctuation, digits, spaces, symbols or emoji.
 
     Running text has 0.16 to 0.20 of them from its spaces alone.
     """
     counts = batch.characters
     column = counting.ROOTS_SPECIALS if batch.reading.definitions == "roots" else counting.SPECIALS
-    return share(counts[:, column], counts[:, counting.ALL])
+    return share(counts[:, column], counts[:, counting.ALL_CHARACTERS])
 
 
-def function_words(batch: Batch) -> Numbers | None:
+def function_words(batch: TextBatch) -> SignalValues | None:
     """Share of the words that are function words: running text has many, a list of names or products few."""
     return None if batch.function_words is None else _listed_share(batch.function_words, batch)
 
 
-def flagged_words(batch: Batch) -> Numbers | None:
+def flagged_words(batch: TextBatch) -> SignalValues | None:
     """Share of the words that pornographic spam uses and hardly any other text."""
     counts = batch.listed(batch.reading.flagged_words)
     return None if counts is None else _listed_share(counts, batch)
 
 
-def _listed_share(counts: counting.Counts, batch: Batch) -> Numbers:
+def _listed_share(counts: counting.Counts, batch: TextBatch) -> SignalValues:
     """At most 1: with pairs looked up, a text may have more hits than words."""
     return np.minimum(share(counts[:, 0], batch.word_counts), 1.0)
 
 
-def perplexity(batch: Batch) -> Numbers | None:
+def perplexity(batch: TextBatch) -> SignalValues | None:
     """How much the document surprises a language model that the user named; null without one."""
     model = batch.models.perplexity
     return perplexities(batch.strings(), model) if model else None
 
 
-def quality(batch: Batch) -> Numbers | None:
+def quality(batch: TextBatch) -> SignalValues | None:
     """The chance that the document is good, by a classifier that the user named; null without one."""
     model = batch.models.quality
     return qualities(batch.strings(), model) if model else None
 
 
-def script(batch: Batch) -> Numbers | None:
+def script(batch: TextBatch) -> SignalValues | None:
     """Share of the letters that are of the language's script. 1 for a text without letters."""
     if batch.reading.script not in characters.SCRIPTS:
         return None
     counts = batch.characters
     return np.where(
-        counts[:, counting.LETTERS] > 0, share(counts[:, counting.IN_SCRIPT], counts[:, counting.LETTERS]), 1.0
+        counts[:, counting.LETTER_CHARACTERS] > 0,
+        share(counts[:, counting.IN_SCRIPT], counts[:, counting.LETTER_CHARACTERS]),
+        1.0,
     )
 
 
-def digits(batch: Batch) -> Numbers:
+def digits(batch: TextBatch) -> SignalValues:
     """Share of the characters other than spaces that are numerals of any script."""
     counts = batch.characters
-    return share(counts[:, counting.NUMBERS], counts[:, counting.ALL] - counts[:, counting.SPACES])
+    return share(counts[:, counting.NUMBERS], counts[:, counting.ALL_CHARACTERS] - counts[:, counting.SPACES])
 
 
-def signs(batch: Batch) -> Numbers:
+def signs(batch: TextBatch) -> SignalValues:
     """Share of the characters other than spaces that are punctuation or symbols."""
     counts = batch.characters
-    return share(counts[:, counting.SIGNS], counts[:, counting.ALL] - counts[:, counting.SPACES])
+    return share(counts[:, counting.SIGNS], counts[:, counting.ALL_CHARACTERS] - counts[:, counting.SPACES])
 
 
-MEASURES: dict[str, Measure] = {
-    "words": Measure(words, "words", 0, None, ROOTS),
-    "character_repetition": Measure(character_repetition, "n-grams / n-grams", 0, 1, ROOTS),
-    "word_repetition": Measure(word_repetition, "n-grams / n-grams", 0, 1, ROOTS),
-    "special_characters": Measure(special_characters, "characters / characters", 0, 1, ROOTS),
-    "function_words": Measure(function_words, "words / words", 0, 1, ROOTS + " (closed-class words)"),
-    "flagged_words": Measure(flagged_words, "words / words", 0, 1, ROOTS),
-    "perplexity": Measure(perplexity, "1 / probability of a piece", 0, None, ROOTS),
-    "quality": Measure(quality, "good texts / texts", 0, 1, "Li et al. 2024, DataComp-LM, arXiv 2406.11794"),
-    "script": Measure(script, "letters / letters", 0, 1, "Kargaran et al. 2024, GlotCC, arXiv 2410.23825"),
-    "digits": Measure(digits, "characters / characters", 0, 1, "ours: ROOTS counts them as special"),
-    "signs": Measure(signs, "characters / characters", 0, 1, "ours: special characters without digits and spaces"),
-    **gopher.MEASURES,
-    **line_rules.MEASURES,
+MEASURES: dict[str, Signal] = {
+    "words": Signal(words, "words", 0, None, ROOTS),
+    "character_repetition": Signal(character_repetition, "n-grams / n-grams", 0, 1, ROOTS),
+    "word_repetition": Signal(word_repetition, "n-grams / n-grams", 0, 1, ROOTS),
+    "special_characters": Signal(special_characters, "characters / characters", 0, 1, ROOTS),
+    "function_words": Signal(function_words, "words / words", 0, 1, ROOTS + " (closed-class words)"),
+    "flagged_words": Signal(flagged_words, "words / words", 0, 1, ROOTS),
+    "perplexity": Signal(perplexity, "1 / probability of a piece", 0, None, ROOTS),
+    "quality": Signal(quality, "good texts / texts", 0, 1, "Li et al. 2024, DataComp-LM, arXiv 2406.11794"),
+    "script": Signal(script, "letters / letters", 0, 1, "Kargaran et al. 2024, GlotCC, arXiv 2410.23825"),
+    "digits": Signal(digits, "characters / characters", 0, 1, "ours: ROOTS counts them as special"),
+    "signs": Signal(signs, "characters / characters", 0, 1, "ours: special characters without digits and spaces"),
+    **gopher.GOPHER_SIGNALS,
+    **line_rules.LINE_SIGNALS,
 }
 
 _PIECE_CHARACTERS = 1 << 20  # measured at once: what then stands in memory is some 50 MB, and mostly in cache
@@ -130,7 +132,7 @@ _PIECE_CHARACTERS = 1 << 20  # measured at once: what then stands in memory is s
 def measure(texts: pa.Array, reading: Reading, models: SignalModels = NO_MODELS) -> dict[str, pa.Array]:
     """All signals of an Arrow array of strings: name -> int32 or float32 (texts,), null where not applicable.
 
-    `models` are opened from the paths in `reading` by `pipelines.model_files.signal_models`.
+    `models` are opened from the paths in `reading` by `pipelines.models.files.signal_models`.
     """
     pieces = [_measure_piece(piece, reading, models) for piece in _pieces(texts)]
     return {
@@ -155,7 +157,7 @@ def _pieces(texts: pa.Array) -> list[pa.Array]:
 
 
 def _measure_piece(texts: pa.Array, reading: Reading, models: SignalModels) -> dict[str, pa.Array]:
-    batch = Batch.of(texts, reading, models)
+    batch = TextBatch.of(texts, reading, models)
     found: dict[str, pa.Array] = {}
     for name, kind in MEASURES.items():
         numbers = kind.function(batch)

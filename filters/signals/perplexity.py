@@ -1,7 +1,7 @@
 """Perplexity of a text under a KenLM model that the user names: ROOTS's eighth indicator.
 
 Neither the model nor its libraries come with the project (`pip install 'roots-corpus[perplexity]'`);
-`pipelines.model_files` opens them. ROOTS used the models of `edugp/kenlm`: Wikipedia, 5-grams over SentencePiece
+`pipelines.models.files` opens them. ROOTS used the models of `edugp/kenlm`: Wikipedia, 5-grams over SentencePiece
 pieces. Without a model the signal is null.
 """
 

@@ -2,7 +2,7 @@
 
 Raffel et al. 2020 and Penedo et al. 2024 (FineWeb-Edu) filter by what people want of text, not by its numbers alone;
 fastText does so at the speed of counting (Li et al. 2024, DataComp-LM, arXiv 2406.11794). No such model comes with the
-project: the user says what is good. `roots quality train` makes one, `pipelines.model_files` opens it; without a model
+project: the user says what is good. `roots quality train` makes one, `pipelines.models.files` opens it; without a model
 the signal is null.
 """
 

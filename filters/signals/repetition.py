@@ -8,18 +8,23 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from filters.signals.counting import Counts, finish, size_for
+from filters.signals.counting import Counts, mix_bits, size_for
 from filters.signals.seen import Seen, blank, seen
 from filters.text.compiled import compiled
-from filters.text.words import Codes, Hashes, Places, Words
+from filters.text.words import Codes, Hashes, Offsets, Words
 
-TOP = (2, 3, 4)  # n of the n-grams whose most frequent one is weighed
-REPEATED = (5, 6, 7, 8, 9, 10)  # n of the n-grams all repetitions of which are weighed
+TOP_SIZES = (2, 3, 4)  # n of the n-grams whose most frequent one is weighed
+REPEATED_SIZES = (5, 6, 7, 8, 9, 10)  # n of the n-grams all repetitions of which are weighed
 
 # Columns of `count_repeated_lines`.
-LINES, REPEATED_LINES, REPEATED_LINE_CHARACTERS, PARAGRAPHS, REPEATED_PARAGRAPHS, REPEATED_PARAGRAPH_CHARACTERS = range(
-    6
-)
+(
+    SPLIT_LINES,
+    REPEATED_LINES,
+    REPEATED_LINE_CHARACTERS,
+    PARAGRAPHS,
+    REPEATED_PARAGRAPHS,
+    REPEATED_PARAGRAPH_CHARACTERS,
+) = range(6)
 
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 
@@ -28,14 +33,14 @@ class _Grams(NamedTuple):
     """The words of one text, so that any n-gram's digest and length are a difference: sums up to each word."""
 
     digests: Hashes  # of all words before, rolled
-    lengths: Places  # characters of all words before
+    lengths: Offsets  # characters of all words before
 
 
 class _Tally(NamedTuple):
     """How often each n-gram was met, and where first, in the slots of a `Seen`."""
 
-    counts: Places
-    firsts: Places
+    counts: Offsets
+    firsts: Offsets
 
 
 @compiled
@@ -79,7 +84,7 @@ def _top_gram(grams: _Grams, words: int, n: int, power: np.uint64, held: Seen, t
     mask = np.uint64(size_for(words) - 1)  # of a short text few slots are used, which stay in cache
     most = 0
     for at in range(words - n + 1):
-        key = finish(grams.digests[at + n] - grams.digests[at] * power)
+        key = mix_bits(grams.digests[at + n] - grams.digests[at] * power)
         slot = key & mask
         while held.stamps[slot] == stamp and held.keys[slot] != key:
             slot = (slot + np.uint64(1)) & mask
@@ -100,7 +105,7 @@ def _repeated_grams(grams: _Grams, words: int, n: int, power: np.uint64, held: S
     mask = np.uint64(size_for(words) - 1)
     repeated, at = 0, 0
     while at <= words - n:
-        if seen(held, mask, stamp, finish(grams.digests[at + n] - grams.digests[at] * power)):
+        if seen(held, mask, stamp, mix_bits(grams.digests[at + n] - grams.digests[at] * power)):
             repeated += grams.lengths[at + n] - grams.lengths[at]
             at += n
         else:
@@ -113,11 +118,11 @@ def _hash_raw(codes: Codes, start: int, end: int) -> np.uint64:
     value = np.uint64(0xCBF29CE484222325)
     for at in range(start, end):
         value = (value ^ np.uint64(codes[at])) * np.uint64(0x100000001B3)
-    return finish(value)
+    return mix_bits(value)
 
 
 @compiled
-def count_repeated_lines(codes: Codes, offsets: Places, table: npt.NDArray[np.uint16], space: int) -> Counts:
+def count_repeated_lines(codes: Codes, offsets: Offsets, table: npt.NDArray[np.uint16], space: int) -> Counts:
     """Lines and paragraphs of each text, those that stood before, and their characters; int64 (texts, 6).
 
     A line ends at a line feed, a paragraph at two or more; empty lines are none. Outer white space does not count.

@@ -10,19 +10,19 @@ import numpy.typing as npt
 from filters.text import characters
 from filters.text.characters import ROOTS_SPECIAL, SPACE
 from filters.text.compiled import compiled
-from filters.text.words import Codes, Places
+from filters.text.words import Codes, Offsets
 
 # The twelve characters that ROOTS made plain spaces: U+0084 and the object replacement sign among them.
 _SPACES = (0x20, 0x84, 0xA0, 0x2002, 0x2003, 0x2005, 0x2008, 0x2009, 0x200A, 0x202F, 0x3000, 0xFFFC)
 _ADDRESS_PARTS = ("http", "www", ".com", "href", "//")
 
 
-def _packed(parts: tuple[str, ...]) -> tuple[Codes, Places]:
+def _packed(parts: tuple[str, ...]) -> tuple[Codes, Offsets]:
     codes = np.array([ord(character) for part in parts for character in part], np.int32)
     return codes, np.cumsum([0, *map(len, parts)]).astype(np.int64)
 
 
-def view(codes: Codes, offsets: Places, longest_word: int) -> tuple[Codes, Places]:
+def view(codes: Codes, offsets: Offsets, longest_word: int) -> tuple[Codes, Offsets]:
     """Decoded texts as ROOTS modified them before filtering; the same arrays anew.
 
     `longest_word` is the length in characters above which a word is left out; 0 leaves all words in, those that look
@@ -46,7 +46,7 @@ def _holds(codes: Codes, start: int, end: int, part: Codes) -> bool:
 
 @compiled
 def _leaves_out(
-    codes: Codes, start: int, end: int, longest: int, parts: Codes, part_offsets: Places, table: npt.NDArray[np.uint16]
+    codes: Codes, start: int, end: int, longest: int, parts: Codes, part_offsets: Offsets, table: npt.NDArray[np.uint16]
 ) -> bool:
     """Whether ROOTS left out the word codes[start:end]."""
     whole = end - start
@@ -62,9 +62,9 @@ def _leaves_out(
 
 @compiled
 def _view(
-    codes: Codes, offsets: Places, longest: int, spaces: Codes, parts: Codes, part_offsets: Places,
+    codes: Codes, offsets: Offsets, longest: int, spaces: Codes, parts: Codes, part_offsets: Offsets,
     table: npt.NDArray[np.uint16],
-) -> tuple[Codes, Places]:  # fmt: skip
+) -> tuple[Codes, Offsets]:  # fmt: skip
     plain = codes.copy()
     for at in range(len(plain)):
         for space in spaces:

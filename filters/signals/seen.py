@@ -6,14 +6,14 @@ import numpy as np
 
 from filters.signals.counting import size_for
 from filters.text.compiled import compiled
-from filters.text.words import Hashes, Places
+from filters.text.words import Hashes, Offsets
 
 
 class Seen(NamedTuple):
     """Slots of an open hash table, a power of two of them; a slot is taken where its stamp is the current one."""
 
     keys: Hashes
-    stamps: Places
+    stamps: Offsets
 
 
 @compiled

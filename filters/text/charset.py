@@ -17,7 +17,7 @@ _TOLERANCE = 0.01  # share of the characters outside ASCII that may be undecodab
 
 _BOMS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 _META = re.compile(rb"<meta\s[^>]{0,512}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})", re.IGNORECASE)
-XML = re.compile(rb"\s*<\?xml[^>]{0,256}?encoding\s*=\s*[\"']([\w.:-]{2,40})", re.IGNORECASE)
+_XML = re.compile(rb"\s*<\?xml[^>]{0,256}?encoding\s*=\s*[\"']([\w.:-]{2,40})", re.IGNORECASE)
 # What browsers decode with: the superset that pages so labelled are really written in.
 _WIDER = {
     "gbk": "gb18030",
@@ -57,7 +57,7 @@ class Decoded(NamedTuple):
     charset_from: str
 
 
-def decode(body: bytes, header_charset: str | None = None) -> Decoded:
+def decode_page(body: bytes, header_charset: str | None = None) -> Decoded:
     """Decode the body of a page. Never fails: what no evidence explains is read as windows-1252.
 
     NUL characters are left out; undecodable bytes become U+FFFD; there are no lone surrogates in the text.
@@ -91,7 +91,7 @@ def codec_of(label: str | None) -> str | None:
 
 def _meta(body: bytes) -> str | None:
     """The label in a meta element or an XML declaration; one that says UTF-16 can only be wrong, as it was read."""
-    found = XML.match(body, 0, _META_BYTES) or _META.search(body, 0, _META_BYTES)
+    found = _XML.match(body, 0, _META_BYTES) or _META.search(body, 0, _META_BYTES)
     if found is None:
         return None
     label = found[1].decode("ascii", "ignore")

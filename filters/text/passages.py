@@ -5,9 +5,9 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-LONG = 160  # characters of a passage
+PASSAGE = 160  # characters of a passage
 CONTEXT = 40  # shown before and after it
-MOST = 3000  # words, or lines, of each side that are compared: 0.2 s
+MOST_COMPARED = 3000  # words, or lines, of each side that are compared: 0.2 s
 
 
 def differing(one: Sequence[str], other: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -18,7 +18,7 @@ def differing(one: Sequence[str], other: Sequence[str]) -> Iterator[tuple[str, s
     for low, high, start, end in changes(one, other):
         paired = min(high - low, end - start)
         for left, right in zip(one[low : low + paired], other[start : start + paired], strict=True):
-            yield from [(left, right)] if max(len(left), len(right)) <= LONG else parted(left, right)
+            yield from [(left, right)] if max(len(left), len(right)) <= PASSAGE else parted(left, right)
         yield from ((beginning(line), "") for line in one[low + paired : high])
         yield from (("", beginning(line)) for line in other[start + paired : end])
 
@@ -32,11 +32,13 @@ def changes(one: Sequence[str], other: Sequence[str]) -> Iterator[tuple[int, int
     head = _common(one, other)
     tail = _common(one[head:][::-1], other[head:][::-1])
     left, right = one[head : len(one) - tail], other[head : len(other) - tail]
-    for tag, low, high, start, end in difflib.SequenceMatcher(None, left[:MOST], right[:MOST]).get_opcodes():
+    for tag, low, high, start, end in difflib.SequenceMatcher(
+        None, left[:MOST_COMPARED], right[:MOST_COMPARED]
+    ).get_opcodes():
         if tag != "equal":
             yield head + low, head + high, head + start, head + end
-    if max(len(left), len(right)) > MOST:
-        low, start = min(len(left), MOST), min(len(right), MOST)
+    if max(len(left), len(right)) > MOST_COMPARED:
+        low, start = min(len(left), MOST_COMPARED), min(len(right), MOST_COMPARED)
         yield head + low, head + len(left), head + start, head + len(right)
 
 
@@ -68,16 +70,16 @@ def _window(text: str, low: int, high: int) -> str:
     """A part of a text with what is around it, "" for an empty part."""
     if low >= high:
         return ""
-    start, end = max(0, low - CONTEXT), min(len(text), min(high, low + LONG) + CONTEXT)
-    return ("\u2026" if start else "") + cut(text, start, end) + ("\u2026" if end < len(text) else "")
+    start, end = max(0, low - CONTEXT), min(len(text), min(high, low + PASSAGE) + CONTEXT)
+    return ("\u2026" if start else "") + cut_between_letters(text, start, end) + ("\u2026" if end < len(text) else "")
 
 
 def beginning(text: str) -> str:
     """The beginning of some text."""
-    return text if len(text) <= LONG else cut(text, 0, LONG - 1) + "\u2026"
+    return text if len(text) <= PASSAGE else cut_between_letters(text, 0, PASSAGE - 1) + "\u2026"
 
 
-def cut(text: str, start: int, end: int) -> str:
+def cut_between_letters(text: str, start: int, end: int) -> str:
     """Part of a text, no letter of which loses a mark: a little more where it would."""
     while 0 < start < len(text) and unicodedata.category(text[start]).startswith("M"):
         start -= 1
@@ -86,7 +88,7 @@ def cut(text: str, start: int, end: int) -> str:
     return text[start:end]
 
 
-_ISOLATE, POP = "\u2068", "\u2069"  # UAX #9: what stands between them does not order what stands around
+_ISOLATE, _POP = "\u2068", "\u2069"  # UAX #9: what stands between them does not order what stands around
 _STEERING = {"\u061c", "\u200e", "\u200f", *map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A)))}
 _BREAKS = "\t\n\r\u2028\u2029"
 
@@ -102,4 +104,4 @@ def for_terminal(text: str) -> str:
         if sign not in _STEERING
     )
     rtl = any(unicodedata.bidirectional(sign) in ("R", "AL", "AN") for sign in clean)
-    return f"{_ISOLATE}{clean}{POP}" if rtl else clean
+    return f"{_ISOLATE}{clean}{_POP}" if rtl else clean

@@ -12,15 +12,15 @@ import numpy.typing as npt
 
 from filters.text.compiled import compiled
 
-Bytes = npt.NDArray[np.uint8]
+_Bytes = npt.NDArray[np.uint8]
 _Keys = npt.NDArray[np.uint64]
-_LINE, SPACE = 10, 32
+_LINE, _SPACE = 10, 32
 # Elements whose content is no text of the page. `title` and `option` are text, but in no language that counts.
-SILENT = ("script", "style", "template", "svg", "textarea", "noscript", "select", "iframe", "math")
+_SILENT_TAGS = ("script", "style", "template", "svg", "textarea", "noscript", "select", "iframe", "math")
 
 
 # Elements inside a line of text.
-INLINE = (
+_INLINE_TAGS = (
     *("a", "abbr", "b", "bdi", "bdo", "cite", "code", "del", "dfn", "em", "font", "i", "ins", "kbd", "mark", "q"),
     *("s", "samp", "small", "span", "strong", "sub", "sup", "tt", "u", "var", "wbr"),
 )
@@ -30,7 +30,7 @@ INLINE = (
 # characters without glances 15 (5), of 800 so 17 (5), of 500 with five glances of 80 characters 13 (1), with eight 12
 # (1), Spanish 1 and 0.
 PIECES = 4  # places a long text is read at
-SAMPLE = 500
+PAGE_SAMPLE = 500
 _LINE_CHARS = 200  # of one line
 _LINES = 64  # a page of short lines has no longest
 _GLANCES = 8
@@ -42,8 +42,8 @@ def _key(name: str) -> int:
     return int.from_bytes(name.encode("ascii")[:8], "little")
 
 
-_SILENT = np.array([_key(name) for name in SILENT], dtype=np.uint64)
-_INLINE = np.array([_key(name) for name in INLINE], dtype=np.uint64)
+_SILENT = np.array([_key(name) for name in _SILENT_TAGS], dtype=np.uint64)
+_INLINE = np.array([_key(name) for name in _INLINE_TAGS], dtype=np.uint64)
 
 
 def quick_text(page: bytes) -> bytes:
@@ -53,26 +53,26 @@ def quick_text(page: bytes) -> bytes:
     return target[: _strip(source, target, _SILENT, _INLINE)].tobytes()
 
 
-def sample_of(text: str) -> str:
+def page_sample(text: str) -> str:
     """The characters that a page's language is read from, as one line, with character references as characters."""
-    if len(text) > SAMPLE:
+    if len(text) > PAGE_SAMPLE:
         parts = []
-        left = SAMPLE // 2
+        left = PAGE_SAMPLE // 2
         for line in sorted(text.split("\n"), key=len, reverse=True)[:_LINES]:
             if left <= 0:
                 break
             parts.append(line[: min(left, _LINE_CHARS)])
             left -= len(parts[-1]) + 1
-        size = SAMPLE // 2 // PIECES
+        size = PAGE_SAMPLE // 2 // PIECES
         last = len(text) - size
         parts += (text[at : at + size] for at in (last * piece // (PIECES - 1) for piece in range(PIECES)))
         text = " ".join(parts)
     return _as_line(text)
 
 
-def glances_of(text: str) -> list[str]:
+def page_glances(text: str) -> list[str]:
     """Short pieces of a page's text, evenly spread, each as one line; none of a text that is read as a whole."""
-    if len(text) <= SAMPLE:
+    if len(text) <= PAGE_SAMPLE:
         return []
     step = len(text) // (_GLANCES + 1)
     return [_as_line(text[at : at + _GLANCE_CHARS]) for at in range(step, step * _GLANCES + 1, step)]
@@ -84,7 +84,7 @@ def _as_line(text: str) -> str:
 
 
 @compiled
-def _name_at(source: Bytes, at: int) -> np.uint64:
+def _name_at(source: _Bytes, at: int) -> np.uint64:
     """The first eight letters of the tag name that begins at `at`, in lower case, as a number."""
     key = np.uint64(0)
     for place in range(8):
@@ -98,7 +98,7 @@ def _name_at(source: Bytes, at: int) -> np.uint64:
 
 
 @compiled
-def _after_element(source: Bytes, at: int, key: np.uint64) -> int:
+def _after_element(source: _Bytes, at: int, key: np.uint64) -> int:
     """Where the end tag `</key` of a silent element is; the end where there is none."""
     size = len(source)
     while at + 1 < size:
@@ -109,7 +109,7 @@ def _after_element(source: Bytes, at: int, key: np.uint64) -> int:
 
 
 @compiled
-def _after_comment(source: Bytes, at: int) -> int:
+def _after_comment(source: _Bytes, at: int) -> int:
     size = len(source)
     while at + 2 < size:
         if source[at] == 45 and source[at + 1] == 45 and source[at + 2] == 62:
@@ -119,7 +119,7 @@ def _after_comment(source: Bytes, at: int) -> int:
 
 
 @compiled
-def _after_tag(source: Bytes, at: int) -> int:
+def _after_tag(source: _Bytes, at: int) -> int:
     size = len(source)
     while at < size and source[at] != 62:
         at += 1
@@ -135,7 +135,7 @@ def _has(keys: _Keys, key: np.uint64) -> bool:
 
 
 @compiled
-def _after_markup(source: Bytes, at: int, silent: _Keys, inline: _Keys) -> tuple[int, int]:
+def _after_markup(source: _Bytes, at: int, silent: _Keys, inline: _Keys) -> tuple[int, int]:
     """Where the mark-up that begins at `at` ends, and what it leaves: SPACE or _LINE; `at` where it is no mark-up."""
     following = source[at + 1]
     letter = following | 32
@@ -144,19 +144,19 @@ def _after_markup(source: Bytes, at: int, silent: _Keys, inline: _Keys) -> tuple
         end = _after_tag(source, at + 1)
         if _has(silent, key):
             return _after_element(source, end, key), _LINE
-        return end, SPACE if _has(inline, key) else _LINE
+        return end, _SPACE if _has(inline, key) else _LINE
     if following == 47:  # /
-        return _after_tag(source, at + 1), SPACE if _has(inline, _name_at(source, at + 2)) else _LINE
+        return _after_tag(source, at + 1), _SPACE if _has(inline, _name_at(source, at + 2)) else _LINE
     if following == 63:  # ?
         return _after_tag(source, at + 1), _LINE
     if following == 33:  # !
         is_comment = at + 3 < len(source) and source[at + 2] == 45 and source[at + 3] == 45
-        return (_after_comment(source, at + 4) if is_comment else _after_tag(source, at + 1)), SPACE
+        return (_after_comment(source, at + 4) if is_comment else _after_tag(source, at + 1)), _SPACE
     return at, 0
 
 
 @compiled
-def _strip(source: Bytes, target: Bytes, silent: _Keys, inline: _Keys) -> int:
+def _strip(source: _Bytes, target: _Bytes, silent: _Keys, inline: _Keys) -> int:
     """Write the text of `source` to `target`; gives its length."""
     size = len(source)
     at = 0
@@ -171,7 +171,7 @@ def _strip(source: Bytes, target: Bytes, silent: _Keys, inline: _Keys) -> int:
                 at = end
                 continue
         if byte <= 32:
-            gap = gap if gap else SPACE
+            gap = gap if gap else _SPACE
         else:
             if gap and length:
                 target[length] = gap

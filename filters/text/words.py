@@ -38,7 +38,7 @@ from filters.text.characters import (
 from filters.text.compiled import compiled, inlined
 
 Codes = npt.NDArray[np.int32]
-Places = npt.NDArray[np.int64]
+Offsets = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
 Folding = tuple[Codes, Hashes]  # what makes words equal: see characters.folding
 
@@ -54,25 +54,25 @@ class Words(NamedTuple):
     ones.
     """
 
-    starts: Places
-    ends: Places
+    starts: Offsets
+    ends: Offsets
     hashes: Hashes
-    offsets: Places
+    offsets: Offsets
 
 
 @dataclass(frozen=True)
-class Texts:
+class CutTexts:
     """A batch of texts: document d is codes[offsets[d]:offsets[d + 1]]; `words` are its words."""
 
     codes: Codes
-    offsets: Places
+    offsets: Offsets
     words: Words
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
 
-def decode(texts: pa.Array) -> tuple[Codes, Places]:
+def code_points(texts: pa.Array) -> tuple[Codes, Offsets]:
     """Code points of an Arrow string array, and where each text begins: int32 (characters,), int64 (texts + 1,).
 
     A null is an empty text. Bytes that are no UTF-8 become U+FFFD.
@@ -87,7 +87,7 @@ def decode(texts: pa.Array) -> tuple[Codes, Places]:
 
 
 @compiled
-def _decode(data: npt.NDArray[np.uint8], offsets: Places) -> tuple[Codes, Places]:
+def _decode(data: npt.NDArray[np.uint8], offsets: Offsets) -> tuple[Codes, Offsets]:
     codes = np.empty(offsets[-1] - offsets[0], np.int32)
     starts = np.empty(len(offsets), np.int64)
     out = 0
@@ -116,7 +116,7 @@ def _decode(data: npt.NDArray[np.uint8], offsets: Places) -> tuple[Codes, Places
 
 
 @compiled
-def fold(
+def fold_letters(
     codes: Codes, start: int, end: int, bases: Codes, marks: Hashes, value: np.uint64, pending: np.uint64
 ) -> tuple[np.uint64, np.uint64]:
     """Take codes[start:end] into a digest (FNV-1a over letters); `pending` are the marks of the last letter."""
@@ -134,7 +134,7 @@ def fold(
 
 
 @compiled
-def close(value: np.uint64, pending: np.uint64) -> np.uint64:
+def close_digest(value: np.uint64, pending: np.uint64) -> np.uint64:
     """End a digest: take in the last marks and mix the bits (Murmur3's finish)."""
     if pending:
         value = (value ^ pending) * np.uint64(0x100000001B3)
@@ -146,20 +146,20 @@ def close(value: np.uint64, pending: np.uint64) -> np.uint64:
 
 
 @compiled
-def hash_spans(codes: Codes, starts: Places, ends: Places, bases: Codes, marks: Hashes) -> Hashes:
+def hash_spans(codes: Codes, starts: Offsets, ends: Offsets, bases: Codes, marks: Hashes) -> Hashes:
     """The digest of each codes[starts[i]:ends[i]] under a folding (`characters.folding`); uint64 (spans,)."""
     hashes = np.empty(len(starts), np.uint64)
     for span in range(len(starts)):
-        value, pending = fold(
+        value, pending = fold_letters(
             codes, starts[span], ends[span], bases, marks, np.uint64(0xCBF29CE484222325), np.uint64(0)
         )
-        hashes[span] = close(value, pending)
+        hashes[span] = close_digest(value, pending)
     return hashes
 
 
 def hash_words(words: Sequence[str], folding: Folding | None = None) -> Hashes:
     """The hashes of given words, sorted: what the words of a text are compared with; uint64 (different words,)."""
-    codes, offsets = decode(pa.array(words, pa.large_string()))
+    codes, offsets = code_points(pa.array(words, pa.large_string()))
     return np.unique(hash_spans(codes, offsets[:-1], offsets[1:], *(folding or characters.folding())))
 
 
@@ -216,8 +216,8 @@ def _roots_word(codes: Codes, at: int, end: int, table: npt.NDArray[np.uint16]) 
 
 @compiled
 def _spans(
-    codes: Codes, offsets: Places, table: npt.NDArray[np.uint16], elision: bool, roots: bool
-) -> tuple[Places, Places, Places]:
+    codes: Codes, offsets: Offsets, table: npt.NDArray[np.uint16], elision: bool, roots: bool
+) -> tuple[Offsets, Offsets, Offsets]:
     """Starts and ends of all words, and the first word of each text; by ROOTS's rules or by Unicode's."""
     most = len(codes) // 2 + len(offsets) if roots else len(codes)
     starts, ends = np.empty(most, np.int64), np.empty(most, np.int64)
@@ -245,8 +245,8 @@ def _spans(
 
 @compiled
 def _words_of_pieces(
-    codes: Codes, pieces: Places, counts: Places, table: npt.NDArray[np.uint16]
-) -> tuple[Places, Places, Places]:
+    codes: Codes, pieces: Offsets, counts: Offsets, table: npt.NDArray[np.uint16]
+) -> tuple[Offsets, Offsets, Offsets]:
     """Keep the pieces, given by their lengths, that hold a letter or a digit."""
     starts = np.empty(len(pieces), np.int64)
     ends = np.empty(len(pieces), np.int64)
@@ -268,22 +268,22 @@ def _words_of_pieces(
     return starts[:count].copy(), ends[:count].copy(), firsts
 
 
-_Spans = tuple[Places, Places, Places]
+_Spans = tuple[Offsets, Offsets, Offsets]
 
 
-def _cut_unicode(codes: Codes, offsets: Places) -> _Spans:
+def _cut_unicode(codes: Codes, offsets: Offsets) -> _Spans:
     return _spans(codes, offsets, characters.classes(), False, False)
 
 
-def _cut_elision(codes: Codes, offsets: Places) -> _Spans:
+def _cut_elision(codes: Codes, offsets: Offsets) -> _Spans:
     return _spans(codes, offsets, characters.classes(), True, False)
 
 
-def _cut_roots(codes: Codes, offsets: Places) -> _Spans:
+def _cut_roots(codes: Codes, offsets: Offsets) -> _Spans:
     return _spans(codes, offsets, characters.classes(), False, True)
 
 
-def _cut_icu(codes: Codes, offsets: Places) -> _Spans:
+def _cut_icu(codes: Codes, offsets: Offsets) -> _Spans:
     from icu4py.breakers import WordBreaker  # 20 ms to load: only languages written without spaces pay it
 
     pieces: list[int] = []
@@ -296,7 +296,7 @@ def _cut_icu(codes: Codes, offsets: Places) -> _Spans:
     return _words_of_pieces(codes, np.array(pieces, np.int64), counts, characters.classes())
 
 
-SEGMENTERS: dict[str, Callable[[Codes, Places], _Spans]] = {
+SEGMENTERS: dict[str, Callable[[Codes, Offsets], _Spans]] = {
     "unicode": _cut_unicode,
     "elision": _cut_elision,
     "icu": _cut_icu,
@@ -304,13 +304,13 @@ SEGMENTERS: dict[str, Callable[[Codes, Places], _Spans]] = {
 }
 
 
-def cut(codes: Codes, offsets: Places, segmenter: str, folding: Folding | None = None) -> Texts:
+def cut_words(codes: Codes, offsets: Offsets, segmenter: str, folding: Folding | None = None) -> CutTexts:
     """Cut decoded texts into words by the segmenter of that name."""
     starts, ends, firsts = SEGMENTERS[segmenter](codes, offsets)
     hashes = hash_spans(codes, starts, ends, *(folding or characters.folding()))
-    return Texts(codes, offsets, Words(starts, ends, hashes, firsts))
+    return CutTexts(codes, offsets, Words(starts, ends, hashes, firsts))
 
 
-def read_texts(texts: pa.Array, segmenter: str = "unicode") -> Texts:
+def cut_texts(texts: pa.Array, segmenter: str = "unicode") -> CutTexts:
     """Decode an Arrow string array and cut it into words."""
-    return cut(*decode(texts), segmenter)
+    return cut_words(*code_points(texts), segmenter)

@@ -19,7 +19,7 @@ from filters.near_duplicates.brute_force import index_sets, similar
 from filters.near_duplicates.shingle_tables import Uint64s
 from filters.near_duplicates.signatures import Int64s, Scheme, Sets, mix_all, probability, shingle_sets
 from filters.personal_data import as_shown
-from filters.text.passages import cut
+from filters.text.passages import cut_between_letters
 from pipelines.dedup.scratch import NUMBER, U64, Scratch, columns_of, joined, read_batches, read_pieces, rows_of
 from pipelines.dedup.settle import REASONS
 from pipelines.dedup.sign import columns_of_bands
@@ -276,7 +276,7 @@ def passages(one: str, other: str, width: int = 120) -> tuple[str, str]:
     """Where two texts first part: a little before it and after, cut between graphemes."""
     part = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     start = max(0, part - width // 3)
-    return cut(one, start, part + width), cut(other, start, part + width)
+    return cut_between_letters(one, start, part + width), cut_between_letters(other, start, part + width)
 
 
 @dataclass(frozen=True)

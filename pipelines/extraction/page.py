@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from filters.text.charset import decode
+from filters.text.charset import decode_page
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import Record, read_at
 from pipelines.extraction.engines import Engine, resiliparse, tidy
@@ -71,7 +71,7 @@ def extract_page(record: Record, engine: Engine, name: str, bounds: Bounds) -> t
         return None, name, "extract.too_large"
     if not record.body:
         return None, name, "extract.unreadable" if record.problem else "extract.empty"
-    html = decode(record.body, record.header_charset).text  # without NUL and lone surrogates, as engines need it
+    html = decode_page(record.body, record.header_charset).text  # without NUL and lone surrogates, as engines need it
     if record.kind == "wet" or record.content_type in _PLAIN:
         plain = tidy(html)
         return (plain, _IDENTITY, None) if plain.strip() else (None, _IDENTITY, "extract.empty")

@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 from filters.language import Language
 from filters.signals.derive import (
     Derived,
+    choose_texts,
     derive_bounds,
     derive_from_labels,
-    sample,
-    signals_of,
+    measure_texts,
     to_toml,
 )
 from filters.signals.measures import MEASURES
@@ -68,10 +68,10 @@ def derive_from_text(
     """Derive bounds from trusted text and write them to `target`, a TOML file for `--bounds`."""
     how = how or Reference()
     texts = [text for path in sorted(references) for text in read_reference(path) if len(text) >= how.least_characters]
-    chosen = sample(texts, how.sample, how.seed)
+    chosen = choose_texts(texts, how.sample, how.seed)
     names = ", ".join(path.name for path in sorted(references))
     derived = derive_bounds(
-        signals_of(chosen, language.reading), f"derived from {names}, seed {how.seed}", how.quantile
+        measure_texts(chosen, language.reading), f"derived from {names}, seed {how.seed}", how.quantile
     )
     write_text(target, to_toml(f"{language.code}, from {names}", derived))
     return derived

@@ -15,11 +15,11 @@ from pathlib import Path
 from random import Random
 from typing import TypedDict
 
-from filters.language_id.arbiter import Arbiter, Example, Pair, learn, with_doubt
-from filters.language_id.identify import split_label, wide_names
-from filters.language_id.samples import Roughness, Source, normal, samples
-from pipelines.model_files import WIDE, load_model, open_fasttext, wide_path
+from filters.language_id.arbiter import Arbiter, ArbiterExample, Pair, learn_arbiter, model_line, with_doubt
+from filters.language_id.labels import split_label, wide_names
+from filters.language_id.samples import Roughness, Source, samples
 from pipelines.models.fasttext import train_fasttext
+from pipelines.models.files import WIDE, load_model, open_fasttext, wide_path
 from pipelines.models.language_id_text import TextsByLabel, wanted_labels
 from roots.errors import InputError
 
@@ -137,7 +137,7 @@ def _teach_arbiter(
     met = {label: part[0] for label, part in parts.items() if label not in unmet}
     _train_model(met, settings, folder, draft)
     unseen = {**kept, **{label: texts[label] for label in unmet}}
-    arbiter = learn(wanted, load_model(WIDE).labels, _examples(draft, unseen, wanted, settings))
+    arbiter = learn_arbiter(wanted, load_model(WIDE).labels, _examples(draft, unseen, wanted, settings))
     left_out, without = leave_out_strange(texts, met, settings)
     if left_out:
         _train_model(without, settings, folder, draft)
@@ -182,7 +182,7 @@ def _write_samples(texts: TextsByLabel, settings: Training, path: Path) -> None:
         count = settings.pair_count if label in settings.paired else settings.count
         count = count if label in wanted else _other_count(label, sources, settings, count)
         for sample in samples(sources, count, settings.roughness, random, favoured_sources(label, settings)):
-            text = normal(sample).strip()
+            text = model_line(sample).strip()
             if text:
                 lines.append(f"__label__{label} {' '.join(text.split())}\n")
     Random(settings.seed).shuffle(lines)
@@ -214,12 +214,12 @@ def _is_rich(sources: Sequence[Source], settings: Training) -> bool:
     return sum(source.chars for source in sources) >= settings.rich
 
 
-def _examples(model: Path, texts: TextsByLabel, wanted: Sequence[str], settings: Training) -> list[Example]:
+def _examples(model: Path, texts: TextsByLabel, wanted: Sequence[str], settings: Training) -> list[ArbiterExample]:
     """What both models say of samples of text that ours has not seen."""
     pair = Pair(
         open_fasttext(model), open_fasttext(Path(wide_path())), Arbiter({}, load_model(WIDE).labels), wide_names()
     )
-    examples: list[Example] = []
+    examples: list[ArbiterExample] = []
     for label, sources in sorted(texts.items()):
         much = label in wanted or _is_rich(sources, settings)
         count = settings.examples if much else settings.other_examples

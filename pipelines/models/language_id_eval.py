@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from filters.language_id.identify import LanguageModel, split_label
-from filters.language_id.scripts import identify
-from pipelines.model_files import load_model
+from filters.language_id.identify import LanguageModel, identify
+from filters.language_id.labels import split_label
+from pipelines.models.files import load_model
 from pipelines.models.language_id_text import TextsByLabel, read_folder, wanted_labels
 
 _FLOOR = 0.5  # score below which a text is in no wanted language: language_score in filters/languages/default.toml

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TextIO, cast
 
 from filters.language import known_codes, load_language
-from filters.language_id.identify import UNKNOWN_SCRIPT, label_of, split_label
+from filters.language_id.labels import UNKNOWN_SCRIPT, split_label, standard_label
 from filters.language_id.samples import Source
 from filters.language_id.scripts import script_of
 from roots.errors import InputError
@@ -54,7 +54,7 @@ def read_folder(folder: Path) -> TextsByLabel:
         reader = _READERS.get(kind)
         if reader is not None:
             sources = reader(path)
-            code, script = split_label(labels.get(name) or label_of(name))
+            code, script = split_label(labels.get(name) or standard_label(name))
             if script == UNKNOWN_SCRIPT and sources:
                 script = script_of(" ".join(sources[0].documents)[:_SCRIPT_CHARACTERS])
             texts.setdefault(CHINESE if code == "zho" else f"{code}_{script}", []).extend(sources)

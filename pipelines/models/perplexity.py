@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import IO
 
 from filters.signals.perplexity import normalise, perplexities
-from pipelines.model_files import perplexity_model, piece_cutter
 from pipelines.models.bounds import read_reference
+from pipelines.models.files import perplexity_model, piece_cutter
 from roots.errors import InputError, SettingsError
 from roots.identity import sha256_of
 

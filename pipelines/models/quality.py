@@ -10,9 +10,9 @@ from random import Random
 from typing import TypedDict
 
 from filters.signals.quality import BAD, GOOD, qualities, quality_line
-from pipelines.model_files import quality_model
 from pipelines.models.bounds import read_reference
 from pipelines.models.fasttext import train_fasttext
+from pipelines.models.files import quality_model
 from roots.errors import InputError, SettingsError
 from roots.identity import sha256_of
 

@@ -16,7 +16,7 @@ from filters.programs.licences import (
     licence_of_manifest,
     licence_of_text,
 )
-from filters.text.charset import decode
+from filters.text.charset import decode_page
 from pipelines.archives.limits import Limits
 from pipelines.programs.trees import SourceFile, origin, read_tree, url_of
 
@@ -81,7 +81,7 @@ def source_text(data: bytes) -> tuple[str, str, str]:
     try:
         text, charset, told_by = data.decode("utf-8-sig"), _CHARSET, _CHARSET
     except UnicodeDecodeError:
-        found = decode(data, None)
+        found = decode_page(data, None)
         text, charset, told_by = found.text, found.charset, found.charset_from
     return re.sub(r"\r\n?", "\n", text), charset, told_by
 

@@ -17,7 +17,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from filters.language import DEFAULT, Bound, Language, bound_sets, load_language
+from filters.language import DEFAULT_SET, Bound, Language, bound_sets, load_language
 from filters.signals.measures import MEASURES
 from filters.signals.rules import SIGNALS, Rule, rules_of
 from pipelines import work as folders
@@ -100,9 +100,9 @@ def _begin(work: Path, language: Language, bounds: str) -> tuple[str, Language]:
     try:
         settings = read_manifest(folders.folder(work, language.code, "filter"))["settings"]
     except InputError:  # it has been measured, not judged yet
-        return DEFAULT, language
+        return DEFAULT_SET, language
     rules = tuple(Rule(**rule) for rule in settings["rules"])
-    for name in (DEFAULT, *bound_sets(language.code)):
+    for name in (DEFAULT_SET, *bound_sets(language.code)):
         known = load_language(language.code, name)
         if rules_of(known.bounds) == rules:
             return name, known
@@ -125,7 +125,7 @@ def _values(work: Path, begin: tuple[str, Language], sample: Sample, settings: R
         "redacted": settings.redact,
         "key": hashlib.sha256("\n".join([language.code, str(sample.total), *sample.ids]).encode()).hexdigest()[:16],
         "begin": name,
-        "standard": DEFAULT,
+        "standard": DEFAULT_SET,
         "sets": sets,
         "groups": words["groups"],
         "signals": [_signal(signal, words["signals"].get(signal), numbers.get(signal)) for signal in SIGNALS],

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from filters.text.charset import decode
+from filters.text.charset import decode_page
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import Record, read_records
 from pipelines.extraction.extractors import DEFAULT, EXTRACTORS, Bounds
@@ -134,7 +134,7 @@ def read_gold(data: Path) -> Iterator[Gold]:
             continue
         yield Gold(
             record,
-            decode(record.body, record.header_charset).text,
+            decode_page(record.body, record.header_charset).text,
             row["kind"].partition("(")[0],
             row["lang"] or "",
             row["source"].partition("/")[0],

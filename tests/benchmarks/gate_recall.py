@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from filters.language_id.identify import gate, split_label
-from filters.language_id.scripts import identify
+from filters.language_id.identify import gate, identify
+from filters.language_id.labels import split_label
 from pipelines.extract import Extract
 from pipelines.extraction.extractors import EXTRACTORS, PAGES, Bounds
 from pipelines.extraction.guard import Failure, Limits, guarded
 from pipelines.index import Index
-from pipelines.model_files import load_model
+from pipelines.models.files import load_model
 from roots import shards
 
 ARCHIVES = {

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from filters.text.charset import decode
+from filters.text.charset import decode_page
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import read_records
 from pipelines.index import Index
@@ -48,7 +48,7 @@ def charsets(folder: Path) -> None:
         row = truth[str(record.url)]
         text = record.body.decode(row["charset"], "replace").removeprefix("\ufeff")
         pages[row["declared"]] += 1
-        right[row["declared"]] += decode(record.body, record.header_charset).text == text
+        right[row["declared"]] += decode_page(record.body, record.header_charset).text == text
     for declared in sorted(pages):
         print(f"{declared:36} {right[declared]:3} of {pages[declared]:3}")
     print(f"{'all':36} {right.total():3} of {pages.total():3}")

@@ -25,13 +25,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from filters.language import DEFAULT, Language, known_codes, load_language
+from filters.language import DEFAULT_SET, Language, known_codes, load_language
 from filters.programs.code import code_rules, generated, measure_code
 from filters.programs.languages import code_bounds, code_examples, code_language, code_languages
-from filters.signals.derive import LIMITS, derive_bounds, sample, signals_of
+from filters.signals.derive import LIMITS, choose_texts, derive_bounds, measure_texts
 from filters.signals.measures import measure
 from filters.signals.rules import LANGUAGE_SCORE, Rule, judge, rules_of
-from filters.text.words import read_texts
+from filters.text.words import cut_texts
 from tests.benchmarks.contenders import HERE
 from tests.benchmarks.measures import DATA, KNOWN_GOOD, documents, junk, without_score
 
@@ -85,7 +85,7 @@ def good_text(code: str) -> list[Item]:
         found += _joined(path.read_text(encoding="utf-8").splitlines(), "flores-200-dev")
     elif code not in ("zh", "zht"):
         found += _joined([text for _, text in treebank(code)], "universal-dependencies")
-    return [found[place] for place in sample(range(len(found)), MOST, 0)]  # type: ignore[arg-type, index]
+    return [found[place] for place in choose_texts(range(len(found)), MOST, 0)]  # type: ignore[arg-type, index]
 
 
 def _joined(sentences: Sequence[str], source: str) -> Iterator[Item]:
@@ -141,7 +141,7 @@ def held_out(items: Sequence[Item], code: str) -> Share:
         learnt = [item["text"] for item in items[half::2]]
         if len(learnt) < 50:
             return Share(0, 0)
-        derived = derive_bounds(signals_of(learnt, language.reading), "half", QUANTILE).bounds
+        derived = derive_bounds(measure_texts(learnt, language.reading), "half", QUANTILE).bounds
         bounds = {**fixed, **derived}
         rules = without_score(replace(language, bounds=bounds))
         good = [item["text"] for item in items[1 - half :: 2] if item["prose"]]
@@ -164,7 +164,7 @@ def examples(language: Language) -> Share:
 
 def cut_words(text: str, segmenter: str) -> list[str]:
     """The words that a segmenter finds in a text."""
-    found = read_texts(pa.array([text], pa.large_string()), segmenter)
+    found = cut_texts(pa.array([text], pa.large_string()), segmenter)
     spans = zip(found.words.starts.tolist(), found.words.ends.tolist(), strict=True)
     return ["".join(map(chr, found.codes[start:end])) for start, end in spans]
 
@@ -201,7 +201,7 @@ def table(codes: Sequence[str]) -> list[str]:
         bad = made_junk(code, items)
         shown, cut, gold = examples(language), cut_right(code), treebank_f1(code)
         own = tomllib.loads((LANGUAGES / f"{code}.toml").read_text(encoding="utf-8")).get("bounds", {})
-        sizes = re.findall(r"of (\d+) documents", str(own.get(DEFAULT, {})))
+        sizes = re.findall(r"of (\d+) documents", str(own.get(DEFAULT_SET, {})))
         cells = []
         for name in SETS:
             if name not in own:
@@ -209,14 +209,14 @@ def table(codes: Sequence[str]) -> list[str]:
                 continue
             prose, everything, gone = survival(items, bad, code, name)
             cells.append(f"{prose}, {everything}, {gone}")
-            if name == DEFAULT:
+            if name == DEFAULT_SET:
                 good, lost = prose, prose.of - prose.number
                 missed += [f"{code}: keeps {prose} % of prose"] if prose.value < GOOD and lost > FEW else []
                 missed += [f"{code}: drops {gone} % of junk"] if gone.value < BAD else []
         apart = held_out(items, code)
         missed += [f"{code}: examples {shown}, words {cut}"] if shown.value < 1 or cut.value < CUT else []
         missed += [f"{code}: held out {apart} %"] if apart.value < GOOD else []
-        sources = f"{len(own.get(DEFAULT, {}))}, {max(map(int, sizes), default=0)} texts"
+        sources = f"{len(own.get(DEFAULT_SET, {}))}, {max(map(int, sizes), default=0)} texts"
         f1 = "-" if gold is None else f"{gold:.3f}"
         row = (code, language.name, f"{shown.number}/{shown.of}", f"{cut.number}/{cut.of}", f1, sources, good.of, apart)
         print(f"| {' | '.join(map(str, row))} | " + " | ".join(cells) + " |", flush=True)
@@ -257,9 +257,9 @@ def derive(codes: Sequence[str]) -> list[str]:
     for code in codes:
         path = LANGUAGES / f"{code}.toml"
         text = path.read_text(encoding="utf-8")
-        own = tomllib.loads(text)["bounds"][DEFAULT]
+        own = tomllib.loads(text)["bounds"][DEFAULT_SET]
         found = derive_bounds(
-            signals_of([item["text"] for item in good_text(code)], load_language(code).reading), "ours", QUANTILE
+            measure_texts([item["text"] for item in good_text(code)], load_language(code).reading), "ours", QUANTILE
         )
         lines = [_line(name, bound) for name, bound in own.items() if name not in LIMITS]
         for name, bound in found.bounds.items():
@@ -314,7 +314,7 @@ def programs() -> list[str]:
             )
             drop = judge(signals, rules)[0]
             cells.append(str(Share(drop.null_count, len(found))))
-            if name == DEFAULT and drop.null_count < len(drop):
+            if name == DEFAULT_SET and drop.null_count < len(drop):
                 most = ", ".join(f"{why} {n}" for why, n in Counter(filter(None, drop.to_pylist())).most_common(2))
         row = (
             known.code,

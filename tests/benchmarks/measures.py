@@ -28,11 +28,11 @@ import pyarrow as pa
 
 from filters.language import Bound, Language, Reading, known_codes, load_language
 from filters.signals import counting
-from filters.signals.batch import Batch
+from filters.signals.batch import TextBatch
 from filters.signals.measures import MEASURES, measure
 from filters.signals.rules import LANGUAGE_SCORE, SIGNALS, Rule, judge, rules_of
 from filters.text import characters
-from filters.text.words import Texts, Words, decode, hash_spans, read_texts
+from filters.text.words import CutTexts, Words, code_points, cut_texts, hash_spans
 from tests.benchmarks.contenders import HERE
 from tests.benchmarks.environments import make_peer, peer_folder
 
@@ -104,9 +104,9 @@ def speed(peer: Path, count: int) -> bool:
     return ours / theirs >= GOALS["datatrove"]
 
 
-def with_words(texts: Sequence[str], words: Sequence[Sequence[str]]) -> Texts:
+def with_words(texts: Sequence[str], words: Sequence[Sequence[str]]) -> CutTexts:
     """Texts whose words another tokenizer found, given in order. Raises ValueError for a word that does not follow."""
-    codes, offsets = decode(pa.array(texts, pa.large_string()))
+    codes, offsets = code_points(pa.array(texts, pa.large_string()))
     starts: list[int] = []
     ends: list[int] = []
     for text, own, first in zip(texts, words, offsets.tolist(), strict=False):
@@ -118,14 +118,14 @@ def with_words(texts: Sequence[str], words: Sequence[Sequence[str]]) -> Texts:
             ends.append(first + at)
     spans = np.array(starts, np.int64), np.array(ends, np.int64)
     firsts = np.cumsum([0, *map(len, words)]).astype(np.int64)
-    return Texts(codes, offsets, Words(*spans, hash_spans(codes, *spans, *characters.exact()), firsts))
+    return CutTexts(codes, offsets, Words(*spans, hash_spans(codes, *spans, *characters.exact()), firsts))
 
 
 def our_verdicts(texts: Sequence[str], words: Sequence[Sequence[str]]) -> list[dict[str, str | None]]:
     """What our signals say of documents under datatrove's rules, with datatrove's words."""
     exact = characters.exact()
     reading = Reading(script="Latn", function_words=GOPHER_WORDS)
-    batch = Batch(with_words(texts, words), reading, exact)
+    batch = TextBatch(with_words(texts, words), reading, exact)
     found = {name: kind.function(batch) for name, kind in MEASURES.items()}
     signals = {
         name: pa.array(numbers).cast(MEASURES[name].type, safe=False)
@@ -224,7 +224,7 @@ def roots(python: Path, code: Path, count: int) -> bool:
 
 def junk(texts: Sequence[str], language: Language, rng: random.Random) -> Iterator[tuple[str, str]]:
     """Documents that nobody wants, made from running text: (kind, text)."""
-    spans = read_texts(pa.array(texts), language.reading.segmenter)
+    spans = cut_texts(pa.array(texts), language.reading.segmenter)
     vocabulary = sorted(
         {"".join(map(chr, spans.codes[a:b])) for a, b in zip(spans.words.starts, spans.words.ends, strict=True)}
     )
@@ -277,7 +277,7 @@ def words() -> bool:
     """Our word boundaries beside ICU's, as F1 of the words found."""
     for code in known_codes():
         texts = pa.array([item["text"][:2000] for item in documents(code)[:200]] or [load_language(code).name])
-        ours, icu = (read_texts(texts, name).words for name in ("unicode", "icu"))
+        ours, icu = (cut_texts(texts, name).words for name in ("unicode", "icu"))
         left = set(zip(ours.starts.tolist(), ours.ends.tolist(), strict=True))
         right = set(zip(icu.starts.tolist(), icu.ends.tolist(), strict=True))
         print(f"{code:4} {len(left):7} words, F1 with ICU {2 * len(left & right) / (len(left) + len(right)):.4f}")

@@ -9,7 +9,7 @@ from filters.language import Bound, Example, bound_sets, find_code, known_codes,
 from filters.signals.measures import measure
 from filters.signals.rules import LANGUAGE_SCORE, judge, rules_of
 from filters.text.characters import SCRIPTS
-from filters.text.words import SEGMENTERS, read_texts
+from filters.text.words import SEGMENTERS, cut_texts
 from roots.errors import SettingsError
 from tests.support.paths import ROOT
 
@@ -74,7 +74,7 @@ NOT_YET = {"zht": {"來的"}}  # what is known to be cut otherwise than by a per
 @pytest.mark.parametrize("code", ROOTS_LANGUAGES)
 def test_words_are_cut_as_a_person_does(code: str) -> None:
     text = pa.array([WORDS[code]["text"]], pa.large_string())
-    batch = read_texts(text, load_language(code).reading.segmenter)
+    batch = cut_texts(text, load_language(code).reading.segmenter)
     spans = zip(batch.words.starts.tolist(), batch.words.ends.tolist(), strict=True)
     found = ["".join(map(chr, batch.codes[start:end])) for start, end in spans]
     assert set(found) - set(WORDS[code]["words"]) == NOT_YET.get(code, set())

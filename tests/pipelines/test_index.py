@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from pipelines.index import REASONS, Index
-from pipelines.model_files import WIDE_SHA256, wide_path
+from pipelines.models.files import WIDE_SHA256, wide_path
 from roots.errors import SettingsError
 from roots.schema import INDEX
 from roots.settings import build

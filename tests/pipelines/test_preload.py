@@ -11,7 +11,7 @@ import pipelines.preload
 from filters.language_id import fasttext_model
 from filters.signals import counting, lines
 from filters.text import quick_text
-passes = (quick_text._strip, fasttext_model._predict, lines.count_lines, counting.count_characters)
+passes = (quick_text._strip, fasttext_model._predict, lines.count_line_kinds, counting.count_characters)
 print([bool(made.signatures) for made in passes if hasattr(made, "signatures")])
 print([name for name in ("pandas", "cffi", "trafilatura", "fasttext", "torch") if name in sys.modules])
 print(len(os.listdir("/proc/self/task")) - threads)

@@ -22,11 +22,11 @@ from typing import TypeVar
 
 import fasttext
 
-from filters.language_id.identify import gate, label_of
+from filters.language_id.identify import gate, identify
+from filters.language_id.labels import standard_label
 from filters.language_id.samples import Source
-from filters.language_id.scripts import identify
 from pipelines.extract import Extract
-from pipelines.model_files import OWN, WIDE, load_model, open_fasttext, wide_path
+from pipelines.models.files import OWN, WIDE, load_model, open_fasttext, wide_path
 from pipelines.models.language_id_eval import IdentificationReport, language_of, measure_identification
 from pipelines.models.language_id_text import TextsByLabel, read_folder, wanted_labels
 from tests.benchmarks.gate_recall import ARCHIVES, read_pages
@@ -102,7 +102,7 @@ def pages(data: Path) -> list[str]:
             code = said.get(page.url)
             if code is None or not page.language:
                 continue
-            language = language_of(wanted.get(code) or label_of(code))
+            language = language_of(wanted.get(code) or standard_label(code))
             rows[language]["pages"] += 1
             rows[language]["made"] += made
             right = language_of(page.language) == language

@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filters.language_id.identify import label_of, split_label
+from filters.language_id.labels import split_label, standard_label
 from filters.language_id.samples import Source
 from filters.language_id.scripts import HAN, script_of
 from pipelines.models.language_id import LanguageCard, Training, train_language_id, write_card
@@ -122,7 +122,7 @@ def _label_of_declaration(name: str, code: str, text: str, wanted: Collection[st
     These are texts in no single language, dialects filed under a wanted language, wanted languages in historical
     scripts (Vietnamese in Chinese characters), and local spoken Chinese, which web pages write as Chinese.
     """
-    code = split_label(label_of(_CODES.get(code, code)))[0]
+    code = split_label(standard_label(_CODES.get(code, code)))[0]
     script = script_of(text)
     label = CHINESE if code == "zho" else f"{code}_{script}"
     is_wanted = any(split_label(known)[0] == code for known in wanted)

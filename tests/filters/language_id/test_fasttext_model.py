@@ -12,8 +12,8 @@ import pytest
 
 from filters.language_id.fasttext_file import read_model
 from filters.language_id.fasttext_model import HELD, FastTextModel
-from pipelines.model_files import OWN, open_fasttext, wide_path
 from pipelines.models.fasttext import train_fasttext
+from pipelines.models.files import OWN, open_fasttext, wide_path
 from roots.errors import InputError
 
 LINES = [

@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from filters.language import known_codes, load_language
-from filters.language_id.arbiter import Arbiter, Pair
-from filters.language_id.identify import SAMPLE, WIKIPEDIAS, gate, label_of, sample, split_label
-from filters.language_id.samples import normal
-from filters.language_id.scripts import han_form, identify, identify_page, script_counts, script_of
-from filters.text.quick_text import SAMPLE as PAGE_SAMPLE
-from filters.text.quick_text import quick_text, sample_of
-from pipelines.model_files import WIDE, load_model
+from filters.language_id.arbiter import Arbiter, Pair, model_line
+from filters.language_id.identify import TEXT_SAMPLE, gate, identify, identify_page, text_sample
+from filters.language_id.labels import WIKIPEDIAS, split_label, standard_label
+from filters.language_id.scripts import han_form, script_counts, script_of
+from filters.text.quick_text import PAGE_SAMPLE as PAGE_SAMPLE
+from filters.text.quick_text import page_sample, quick_text
+from pipelines.models.files import WIDE, load_model
 
 TEXTS = {
     "fra_Latn": "Le chat dort sur la table pendant que les enfants jouent dans le jardin de la maison.",
@@ -72,7 +72,7 @@ def test_labels_of_other_models() -> None:
         "__label__als": "gsw_Latn",
         "__label__als_Latn": "als_Latn",
     }.items():
-        assert label_of(raw) == label, raw
+        assert standard_label(raw) == label, raw
 
 
 def test_every_label_of_the_wide_model_is_mapped() -> None:
@@ -96,11 +96,11 @@ def test_the_default_knows_every_language_that_has_a_file() -> None:
     assert model.knows("hun")
 
 
-@pytest.mark.parametrize("cut", [sample, sample_of])
+@pytest.mark.parametrize("cut", [text_sample, page_sample])
 def test_a_sample_is_bounded_and_holds_both_ends(cut: Callable[[str], str]) -> None:
     text = "a" * 5000 + "\n" + "m" * 5000 + "\n" + "z" * 5000
     part = cut(text)
-    assert len(part) <= max(SAMPLE, PAGE_SAMPLE) + 20
+    assert len(part) <= max(TEXT_SAMPLE, PAGE_SAMPLE) + 20
     assert {"a", "m", "z"} <= set(part)
     assert cut("short") == "short"
 
@@ -141,7 +141,7 @@ def test_the_gate_sees_a_second_language_in_a_part_of_a_page(before: int) -> Non
     most, part = TEXTS["srp_Cyrl"] + "\n", (TEXTS["fra_Latn"] + "\n") * 12
     page = most * before + part + most * (120 - before)
     model = load_model()
-    plain, looked = identify(sample_of(page), model), identify_page(page, model)
+    plain, looked = identify(page_sample(page), model), identify_page(page, model)
     rows = [[{"label": label, "score": score} for label, score in found] for found in (plain, looked)]
     assert looked[0][0] == "srp_Cyrl"
     assert gate(rows, "fra", 0.05, model.labels) == [False, True]
@@ -178,7 +178,7 @@ def test_quick_text(page: bytes) -> None:
 
 
 def test_the_sample_of_a_page_knows_character_references() -> None:
-    assert sample_of("&eacute;t&eacute; &amp; hiver") == "été & hiver"
+    assert page_sample("&eacute;t&eacute; &amp; hiver") == "été & hiver"
 
 
 class Told:
@@ -207,5 +207,5 @@ def test_the_whole_of_a_long_line_is_read_only_where_its_pieces_leave_doubt(
 ) -> None:
     own, wide = Told("wol_Latn", score), Told("fr", 0.5)
     Pair(own, wide, Arbiter({"wol_Latn": (1.0,) * 6}, frozenset()), {"__label__fr": "fra_Latn"}).predict(line, 3)
-    whole = len(normal(line).strip())
+    whole = len(model_line(line).strip())
     assert ["whole" if len(asked) == whole else "pieces" for asked in own.asked] == readings

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from filters.language import Reading
 from filters.signals import counting, lines
 from filters.signals.measures import MEASURES, Batch, measure, prepare
-from filters.text.words import decode
+from filters.text.words import code_points
 
 LATIN = Reading(script="Latn")
 
@@ -133,9 +133,9 @@ def test_every_measure_has_a_worked_example_and_says_what_it_is(name: str) -> No
 
 
 def test_the_paper_and_the_code_of_roots_differ_on_ok_ok_good_ok() -> None:
-    codes, offsets = decode(pa.array([OK]))
-    assert counting.character_repetition(codes, offsets, 3, False)[0] == pytest.approx(5 / 11)
-    assert counting.character_repetition(codes, offsets, 3, True)[0] == pytest.approx(4 / 11)
+    codes, offsets = code_points(pa.array([OK]))
+    assert counting.top_character_grams(codes, offsets, 3, False)[0] == pytest.approx(5 / 11)
+    assert counting.top_character_grams(codes, offsets, 3, True)[0] == pytest.approx(4 / 11)
 
 
 def plain_character_repetition(text: str, n: int) -> float:
@@ -231,7 +231,7 @@ def test_a_batch_of_many_gives_the_same_as_one_by_one() -> None:
 
 def test_everything_can_be_compiled_beforehand() -> None:
     prepare()
-    assert all(len(kernel.signatures) == 1 for kernel in (counting.count_characters, counting.word_repetition))
+    assert all(len(kernel.signatures) == 1 for kernel in (counting.count_characters, counting.repeated_word_grams))
 
 
 VIEWS = [

@@ -10,7 +10,7 @@ from filters.language import Reading, load_language
 from filters.signals.measures import measure
 from filters.signals.perplexity import normalise, perplexities
 from pipelines.filter import Measure
-from pipelines.model_files import perplexity_model, signal_models
+from pipelines.models.files import perplexity_model, signal_models
 from roots.errors import InputError
 from roots.stage import settings_of
 

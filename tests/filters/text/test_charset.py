@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.text.charset import codec_of, decode
+from filters.text.charset import codec_of, decode_page
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import read_records
 from tests.support.paths import ROOT
@@ -65,27 +65,27 @@ EVIDENCE = [
 def test_evidence(text: str, stored: str, http: str, meta: str, charset: str, evidence: str) -> None:
     head = f'<html><head><meta charset="{meta}"></head>' if meta else "<html><head></head>"
     page = f"{head}<body><p>{text}</p></body></html>"
-    decoded = decode(page.encode(stored), http or None)
+    decoded = decode_page(page.encode(stored), http or None)
     assert decoded == (page, charset, evidence)
 
 
 def test_a_few_bad_bytes_do_not_change_the_charset() -> None:
     body = (FRENCH * 9).encode().replace(b"prix", b"pr\xffix", 1)
-    decoded = decode(body, "utf-8")
+    decoded = decode_page(body, "utf-8")
     assert (decoded.charset, decoded.charset_from) == ("utf-8", "http")
     assert decoded.text.count("�") == 1
 
 
 @pytest.mark.parametrize("body", [b"", b"\0", b"\xff", b"\xff\xfe", b"\xef\xbb\xbf", b"\xed\xa0\x80", bytes(5000)])
 def test_odd_bodies(body: bytes) -> None:
-    text = decode(body, "utf-8").text
+    text = decode_page(body, "utf-8").text
     assert "\0" not in text
     text.encode()
 
 
 @given(st.binary(max_size=300), st.one_of(st.none(), st.text(max_size=20), st.sampled_from(["utf-16", "gbk", "utf-7"])))
 def test_never_fails_and_gives_text_that_can_be_written(body: bytes, label: str | None) -> None:
-    text = decode(body, label).text
+    text = decode_page(body, label).text
     text.encode()
     assert "\0" not in text
 
@@ -120,7 +120,7 @@ def test_odd_charset_pages() -> None:
     wrong = []
     for record in read_records(BUILT / "odd-charsets-bundle.warc.gz", Limits()):
         wanted = record.body.decode(truth[str(record.url)], "replace").removeprefix("\ufeff")
-        if decode(record.body, record.header_charset).text != wanted:
+        if decode_page(record.body, record.header_charset).text != wanted:
             wrong.append(record.url)
     assert len(truth) == 57
     assert wrong == []

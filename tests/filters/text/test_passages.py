@@ -2,7 +2,17 @@
 
 import pytest
 
-from filters.text.passages import CONTEXT, LONG, MOST, beginning, changes, cut, differing, for_terminal, parted
+from filters.text.passages import (
+    CONTEXT,
+    MOST_COMPARED,
+    PASSAGE,
+    beginning,
+    changes,
+    cut_between_letters,
+    differing,
+    for_terminal,
+    parted,
+)
 
 ARABIC = "اللُّغَةُ العَرَبِيَّةُ هي أكثر اللغات السامية تحدثا وإحدى أكثر اللغات انتشارا في العالم "
 HEBREW = "עברית היא שפה שמית ממשפחת השפות האפרו אסייתיות הידועה כשפתם של היהודים "
@@ -37,7 +47,7 @@ def test_a_word_that_differs_deep_in_a_long_line_is_shown_with_what_is_around_it
     assert other not in here
     for shown in (here, there):
         assert shown[0] == shown[-1] == "\u2026"
-        assert len(shown) <= LONG + 2 * CONTEXT + 8
+        assert len(shown) <= PASSAGE + 2 * CONTEXT + 8
         assert shown.strip("\u2026") in before + one + after + before + other + after
 
 
@@ -54,9 +64,9 @@ def test_every_place_of_a_long_line_is_a_passage_of_its_own() -> None:
 
 
 def test_no_letter_loses_its_marks() -> None:
-    assert cut("xकि" + "y", 2, 3) == "कि"
-    assert cut("xक", 1, 2) == "क"
-    assert beginning("क" * (LONG - 2) + "कि" + "z" * 9).endswith("कि\u2026")
+    assert cut_between_letters("xकि" + "y", 2, 3) == "कि"
+    assert cut_between_letters("xक", 1, 2) == "क"
+    assert beginning("क" * (PASSAGE - 2) + "कि" + "z" * 9).endswith("कि\u2026")
 
 
 def test_text_from_right_to_left_is_isolated_and_no_sign_steers_the_terminal() -> None:
@@ -73,7 +83,7 @@ def test_of_very_long_texts_the_beginning_is_compared_and_the_rest_is_one_change
     other = [f"x{number}" if number % 50 == 7 else word for number, word in enumerate(words)]
     found = list(changes(words, other))
     assert found[:2] == [(7, 8, 7, 8), (57, 58, 57, 58)]
-    assert found[-1] == (7 + MOST, 99_958, 7 + MOST, 99_958)
-    assert len(found) == MOST // 50 + 1
+    assert found[-1] == (7 + MOST_COMPARED, 99_958, 7 + MOST_COMPARED, 99_958)
+    assert len(found) == MOST_COMPARED // 50 + 1
     assert list(changes(words, words)) == []
-    assert list(changes(words[:5], words)) == [(5, 5, 5, 5 + MOST), (5, 5, 5 + MOST, 100_000)]
+    assert list(changes(words[:5], words)) == [(5, 5, 5, 5 + MOST_COMPARED), (5, 5, 5 + MOST_COMPARED, 100_000)]

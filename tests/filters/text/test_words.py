@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.text.words import SEGMENTERS, Texts, decode, hash_words, read_texts
+from filters.text.words import SEGMENTERS, CutTexts, code_points, cut_texts, hash_words
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
 
-def words_of(texts: Texts) -> list[list[str]]:
+def words_of(texts: CutTexts) -> list[list[str]]:
     spans = texts.words
     flat = ["".join(map(chr, texts.codes[a:b])) for a, b in zip(spans.starts, spans.ends, strict=True)]
     return [flat[a:b] for a, b in pairwise(spans.offsets)]
@@ -62,31 +62,31 @@ CUTS = [
 
 @pytest.mark.parametrize(("segmenter", "text", "words"), CUTS)
 def test_words_are_cut_as_the_script_asks(segmenter: str, text: str, words: list[str]) -> None:
-    assert words_of(read_texts(pa.array([text]), segmenter)) == [words]
+    assert words_of(cut_texts(pa.array([text]), segmenter)) == [words]
 
 
 @given(st.lists(ANY_TEXT, max_size=5))
 def test_decoding_gives_back_every_character(texts: list[str]) -> None:
-    codes, offsets = decode(pa.array(texts, pa.string()))
+    codes, offsets = code_points(pa.array(texts, pa.string()))
     assert ["".join(map(chr, codes[a:b])) for a, b in pairwise(offsets)] == texts
 
 
 def test_decoding_takes_slices_nulls_and_broken_bytes() -> None:
     array = pa.array(["one", None, "zwei", "三"])
-    codes, offsets = decode(array.slice(1))
+    codes, offsets = code_points(array.slice(1))
     assert offsets.tolist() == [0, 0, 4, 5]
     assert "".join(map(chr, codes)) == "zwei三"
     broken = pa.Array.from_buffers(
         pa.string(), 1, [None, pa.py_buffer(np.array([0, 4], np.int32)), pa.py_buffer(b"a\xe4\xb8b")]
     )
-    assert "".join(map(chr, decode(broken)[0])) == "a\ufffd\ufffdb"
+    assert "".join(map(chr, code_points(broken)[0])) == "a\ufffd\ufffdb"
 
 
 @pytest.mark.parametrize("segmenter", SEGMENTERS)
 @given(texts=st.lists(ANY_TEXT, min_size=1, max_size=4))
 def test_words_are_ordered_pieces_of_their_text_in_any_batch(segmenter: str, texts: list[str]) -> None:
-    together = words_of(read_texts(pa.array(texts), segmenter))
-    assert together == [words_of(read_texts(pa.array([text]), segmenter))[0] for text in texts]
+    together = words_of(cut_texts(pa.array(texts), segmenter))
+    assert together == [words_of(cut_texts(pa.array([text]), segmenter))[0] for text in texts]
     for text, words in zip(texts, together, strict=True):
         at = 0
         for word in words:
@@ -96,11 +96,11 @@ def test_words_are_ordered_pieces_of_their_text_in_any_batch(segmenter: str, tex
 
 def test_no_word_begins_with_a_combining_mark_of_the_word_before() -> None:
     for text in ("ක්‍ෂ", "नि", "ö̧", "ไม้", "רָ"):
-        assert all(len(words) <= 1 for words in words_of(read_texts(pa.array([text]), "unicode")))
+        assert all(len(words) <= 1 for words in words_of(cut_texts(pa.array([text]), "unicode")))
 
 
 def test_equal_words_have_equal_hashes_whatever_their_case() -> None:
-    texts = read_texts(pa.array(["Été ÉTÉ été ete"]))
+    texts = cut_texts(pa.array(["Été ÉTÉ été ete"]))
     first, second, third, other = texts.words.hashes.tolist()
     assert first == second == third != other
     assert hash_words(["été", "été", "ete"]).tolist() == sorted({first, other})

@@ -12,11 +12,11 @@ import pytest
 from filters.language import load_language
 from filters.signals.derive import (
     LIMITS,
+    choose_texts,
     derive_bounds,
     derive_from_labels,
-    function_words,
-    sample,
-    signals_of,
+    derive_function_words,
+    measure_texts,
     word_shares,
 )
 from pipelines.languages import read_bounds
@@ -44,23 +44,23 @@ STORIES = [story(seed) for seed in range(80)]
 def test_function_words_are_those_of_every_source_not_of_a_topic() -> None:
     boats = ["The boat and the boat and the sail of the boat."] * 300
     bread = ["The bread and the flour and the oven of the bread."] * 300
-    assert function_words({"a": boats, "b": bread}, "unicode", 3) == ["the", "and", "of"]
-    assert "boat" in function_words({"a": boats}, "unicode", 3)
-    assert function_words({"a": ["The 2 of 3 2nd"]}, "unicode") == ["of", "the"]
+    assert derive_function_words({"a": boats, "b": bread}, "unicode", 3) == ["the", "and", "of"]
+    assert "boat" in derive_function_words({"a": boats}, "unicode", 3)
+    assert derive_function_words({"a": ["The 2 of 3 2nd"]}, "unicode") == ["of", "the"]
     leaking = {"a": ["Rumah itu besar dan the"] * 9, "b": ["Kapal itu baru dan the"] * 9}
-    assert function_words(leaking, "unicode", 3) == ["dan", "itu", "the"]
+    assert derive_function_words(leaking, "unicode", 3) == ["dan", "itu", "the"]
     english = word_shares({"en": ["the house of the man"]}, "unicode")
-    assert function_words(leaking, "unicode", 3, {**english, "the": 0.9}) == ["dan", "itu", "baru"]
+    assert derive_function_words(leaking, "unicode", 3, {**english, "the": 0.9}) == ["dan", "itu", "baru"]
     with pytest.raises(InputError, match="no words"):
-        function_words({"a": ["12 34"]}, "unicode")
+        derive_function_words({"a": ["12 34"]}, "unicode")
 
 
 def test_function_words_of_one_normal_form() -> None:
-    assert function_words({"a": ["ọ̀rọ̀", "o\u0323\u0300ro\u0323\u0300"]}, "unicode") == ["ọ̀rọ̀"]
+    assert derive_function_words({"a": ["ọ̀rọ̀", "o\u0323\u0300ro\u0323\u0300"]}, "unicode") == ["ọ̀rọ̀"]
 
 
 def test_every_bound_stands_within_its_limits_and_says_where_it_comes_from() -> None:
-    derived = derive_bounds(signals_of(STORIES, ENGLISH.reading), "test")
+    derived = derive_bounds(measure_texts(STORIES, ENGLISH.reading), "test")
     assert derived.documents == 80
     for signal, bound in derived.bounds.items():
         low, high = sorted((LIMITS[signal].strictest, LIMITS[signal].laxest))
@@ -99,14 +99,14 @@ def test_bounds_that_drop_much_are_warned_of() -> None:
 
 def test_too_little_text_and_odd_quantiles_are_refused() -> None:
     with pytest.raises(InputError, match="too few"):
-        derive_bounds(signals_of(STORIES[:10], ENGLISH.reading), "test")
+        derive_bounds(measure_texts(STORIES[:10], ENGLISH.reading), "test")
     with pytest.raises(SettingsError, match="quantile"):
-        derive_bounds(signals_of(STORIES, ENGLISH.reading), "test", 0.5)
+        derive_bounds(measure_texts(STORIES, ENGLISH.reading), "test", 0.5)
 
 
 def test_labels_give_bounds_that_part_junk_from_good() -> None:
     junk = ["Price 12,50 99 % 14.30 | 44 55 66 | 12:30 ## 7 8 9 10 11 12 13"] * 12
-    signals = signals_of([*STORIES[:30], *junk], ENGLISH.reading)
+    signals = measure_texts([*STORIES[:30], *junk], ENGLISH.reading)
     derived = derive_from_labels(signals, np.array([True] * 30 + [False] * 12), "labels")
     assert derived.dropped == pytest.approx(12 / 42, abs=0.05)
     assert "drops 100% of 12 junk documents" in derived.bounds["digits"].source
@@ -134,9 +134,9 @@ def test_the_command_writes_bounds_that_a_language_loads(tmp_path: Path) -> None
 
 def test_a_sample_is_the_same_for_the_same_seed_and_in_order() -> None:
     texts = [str(number) for number in range(100)]
-    assert sample(texts, 10, 1) == sample(texts, 10, 1) != sample(texts, 10, 2)
-    assert sample(texts, 10, 1) == sorted(sample(texts, 10, 1), key=int)
-    assert sample(texts, 200, 1) == texts
+    assert choose_texts(texts, 10, 1) == choose_texts(texts, 10, 1) != choose_texts(texts, 10, 2)
+    assert choose_texts(texts, 10, 1) == sorted(choose_texts(texts, 10, 1), key=int)
+    assert choose_texts(texts, 200, 1) == texts
 
 
 def test_broken_references_and_labels_say_what_is_wrong(tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from filters.language_id import samples as lid_samples
-from filters.language_id.arbiter import FEATURES, Arbiter, learn, with_doubt
-from filters.language_id.samples import Roughness, Source, cut, normal, roughen, samples, without_marks
-from filters.language_id.scripts import identify
+from filters.language_id.arbiter import FEATURES, Arbiter, learn_arbiter, model_line, with_doubt
+from filters.language_id.identify import identify
+from filters.language_id.samples import Roughness, Source, cut_sample, roughen, samples, without_marks
 from pipelines.cli.main import main
-from pipelines.model_files import OWN, WIDE, load_model
+from pipelines.models.files import OWN, WIDE, load_model
 from pipelines.models.language_id import Training, leave_out_strange, split_held_out, train_language_id
 from pipelines.models.language_id_eval import evaluate_folder, measure_identification
 from pipelines.models.language_id_text import read_folder, read_folders, wanted_labels
@@ -101,9 +101,9 @@ def test_flores() -> None:
 
 
 def test_normal_text_is_what_says_the_language() -> None:
-    assert normal("Été 2024: l'AN, e\u0301te\u0301!").split() == ["été", "l'an", "été"]
-    assert normal("হ্যাঁ ১২, 3").split() == ["হ্যাঁ", "১২"]
-    assert normal("a\ud800b") == "a b"
+    assert model_line("Été 2024: l'AN, e\u0301te\u0301!").split() == ["été", "l'an", "été"]
+    assert model_line("হ্যাঁ ১২, 3").split() == ["হ্যাঁ", "১২"]
+    assert model_line("a\ud800b") == "a b"
 
 
 def test_marks_are_taken_from_latin_letters_only() -> None:
@@ -114,10 +114,10 @@ def test_marks_are_taken_from_latin_letters_only() -> None:
 def test_cuts_are_at_spaces_and_bounded() -> None:
     document = " ".join(f"word{number}" for number in range(500))
     for seed in range(200):
-        piece = cut(document, Roughness(), Random(seed))
+        piece = cut_sample(document, Roughness(), Random(seed))
         assert 0 < len(piece) <= 400
         assert set(piece.split(" ")) <= set(document.split(" "))
-    assert cut("short", Roughness(), Random(1)) == "short"
+    assert cut_sample("short", Roughness(), Random(1)) == "short"
 
 
 def test_samples_are_the_same_for_the_same_seed() -> None:
@@ -133,7 +133,7 @@ def test_menus_stay_within_their_share() -> None:
     text = "Mačka spava na stolu dok se deca igraju u bašti ispred kuće, " * 4
     for seed in range(50):
         added = len(roughen(text, rough, Random(seed))) - len(text)
-        assert 0 <= added <= rough.menu_share * len(text) + max(map(len, lid_samples.MENU)) + 1
+        assert 0 <= added <= rough.menu_share * len(text) + max(map(len, lid_samples._MENU)) + 1
 
 
 # --- the arbiter
@@ -145,7 +145,7 @@ def test_the_arbiter_learns_whom_to_believe() -> None:
     examples = [([("a", 0.9), ("b", 0.1)], [("a", 0.8), ("x", 0.1)], "a")] * 50
     examples += [([("a", 0.9), ("b", 0.1)], [("x", 0.9), ("a", 0.05)], "x")] * 50
     examples += [([("b", 0.9), ("a", 0.1)], [("x", 0.3), ("a", 0.2)], "b")] * 50
-    arbiter = learn(["a", "b"], wide, examples)
+    arbiter = learn_arbiter(["a", "b"], wide, examples)
     for own, said, truth in examples[::50]:
         found = arbiter.judge(own, said)
         assert found[0][0] == truth

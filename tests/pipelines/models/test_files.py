@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import model_files
-from pipelines.model_files import (
+from pipelines.models import files
+from pipelines.models.files import (
     OWN,
     WIDE,
     WIDE_SHA256,
@@ -22,7 +22,7 @@ from roots.errors import InputError, SettingsError
 
 
 def test_a_missing_wheel_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_files, "find_spec", lambda name: None)
+    monkeypatch.setattr(files, "find_spec", lambda name: None)
     with pytest.raises(SettingsError, match="is not installed: install roots-corpus again"):
         wide_path()
 

