@@ -9,21 +9,21 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pipelines.publishing.card_head import LICENSE_FILE, Code, code, escape, make_head, markdown_table
+from pipelines.publishing.card_head import LICENSE_FILE, Code, card_table, code, escape, make_head
 from pipelines.release import LanguageEntry, ReleaseManifest
 from pipelines.stages import STAGES
 from pipelines.work import StageEntry
 from roots import shards
 
 
-def write_card(release: Path, manifest: ReleaseManifest) -> None:
+def write_release_card(release: Path, manifest: ReleaseManifest) -> None:
     """Write README.md of a release; also LICENSE.md if the licence is `other` and no link names its text."""
-    shards.write_text(release / "README.md", make_card(manifest))
+    shards.write_text(release / "README.md", _make_card(manifest))
     if manifest["settings"]["license"] == "other" and not manifest["settings"]["license_link"]:
         shards.write_text(release / LICENSE_FILE, "\n".join(_license_text(manifest)))
 
 
-def make_card(manifest: ReleaseManifest) -> str:
+def _make_card(manifest: ReleaseManifest) -> str:
     """The card, as Markdown with a YAML head."""
     body = "\n".join(line for section in _SECTIONS for line in (*section(manifest), ""))
     return f"---\n{make_head(manifest)}\n---\n\n{body}"
@@ -55,9 +55,7 @@ def _what_it_is(manifest: ReleaseManifest) -> Iterator[str]:
         )
         for tag, each in _languages(manifest)
     )  # fmt: skip
-    yield from markdown_table(
-        ("Language", "Name", "Documents", "Words", "Characters", "Bytes (UTF-8)", "Dropped"), rows
-    )
+    yield from card_table(("Language", "Name", "Documents", "Words", "Characters", "Bytes (UTF-8)", "Dropped"), rows)
     yield ""
     yield "Words: in all documents that passed every stage, before redaction and before sources were left out. Dropped:"
     yield "the share of the documents extracted in the language that filters and deduplication removed."
@@ -89,7 +87,7 @@ def _how_to_load(manifest: ReleaseManifest) -> Iterator[str]:
         for tag, each in _languages(manifest)
         for split, counts in each["splits"].items()
     )
-    yield from markdown_table(("Language", "Split", "Documents", "Characters", "Bytes on disk"), rows)
+    yield from card_table(("Language", "Split", "Documents", "Characters", "Bytes on disk"), rows)
     yield ""
     yield "Columns: `text`, `id` (WARC-Record-ID), `url`, `date`, `file_path` and `offset` (the archive's record),"
     yield "`language`, `language_script`, `language_score`, `minhash_cluster_size`, `top_langs`, `lines` (lines that"
@@ -116,17 +114,17 @@ def _processing(manifest: ReleaseManifest) -> Iterator[str]:
         (Code(tag), each["stages"]["index"]["rows"] if "index" in each["stages"] else 0, *_kept(each["stages"]))
         for tag, each in _languages(manifest)
     )
-    yield from markdown_table(("Language", "Records", *STAGES), rows)
+    yield from card_table(("Language", "Records", *STAGES), rows)
     yield ""
     yield "<details><summary>Settings by value</summary>"
     yield ""
     shared, own = _settings(manifest)
-    yield from markdown_table(("Stage", "Setting", "Value"), shared)
+    yield from card_table(("Stage", "Setting", "Value"), shared)
     if own:
         yield ""
         yield "Where languages differ:"
         yield ""
-        yield from markdown_table(("Language", "Stage", "Setting", "Value"), own)
+        yield from card_table(("Language", "Stage", "Setting", "Value"), own)
     yield ""
     versions = sorted({f"{n} {v}" for _, each in _languages(manifest) for n, v in each["made_by"].items()})
     yield f"Made by {escape(', '.join(versions))}."
@@ -188,7 +186,7 @@ def _drops(manifest: ReleaseManifest) -> Iterator[str]:
         for reason, count in each["stages"][stage]["drops"].items()
         if reason != "extract.other_language"
     )
-    yield from markdown_table(("Language", "Reason", "Documents"), rows)
+    yield from card_table(("Language", "Reason", "Documents"), rows)
     signals = ", ".join(map(code, manifest["rights"].get("refuse_signals", ())))
     yield ""
     if signals:
@@ -199,7 +197,7 @@ def _drops(manifest: ReleaseManifest) -> Iterator[str]:
         for tag, each in _languages(manifest)
         for reason, count in each["left_out"].items()
     )
-    yield from markdown_table(("Language", "Left out for", "Documents"), left, "Nothing was left out of this release.")
+    yield from card_table(("Language", "Left out for", "Documents"), left, "Nothing was left out of this release.")
 
 
 def _duplicates(manifest: ReleaseManifest) -> Iterator[str]:
@@ -216,7 +214,7 @@ def _duplicates(manifest: ReleaseManifest) -> Iterator[str]:
         )
         for tag, stage in found
     )  # fmt: skip
-    yield from markdown_table(("Language", *map(code, reasons), "Share removed", "Of released documents"), rows)
+    yield from card_table(("Language", *map(code, reasons), "Share removed", "Of released documents"), rows)
     yield ""
     yield "A near-duplicate is removed only if its exact Jaccard similarity to the kept document passes the threshold."
     yield "`clusters/` lists every removed copy of a released document: its URL and the document it is a copy of."
@@ -229,7 +227,7 @@ def _duplicates(manifest: ReleaseManifest) -> Iterator[str]:
         yield ""
         yield "Similar pairs found when a sample is compared with all documents, and how many of them were resolved:"
         yield ""
-        yield from markdown_table(("Language", "Jaccard", "Pairs", "Resolved"), pairs)
+        yield from card_table(("Language", "Jaccard", "Pairs", "Resolved"), pairs)
 
 
 def _rows_of_file(manifest: ReleaseManifest, name: str) -> int:
@@ -255,7 +253,7 @@ def _personal_data(manifest: ReleaseManifest) -> Iterator[str]:
         for tag, each in _languages(manifest)
         for kind, count in each["pii"].items()
     )
-    yield from markdown_table(("Language", "Kind", "Replaced", "In a million characters"), rows, "Nothing was found.")
+    yield from card_table(("Language", "Kind", "Replaced", "In a million characters"), rows, "Nothing was found.")
     yield ""
     yield "Names of persons are not replaced, and neither are data that no rule finds. `roots pii kinds` explains each"
     yield "kind; `roots pii eval` prints precision and recall by kind and language. If you find personal data, write to"
@@ -297,7 +295,7 @@ def _sources(manifest: ReleaseManifest) -> Iterator[str]:
         for source, counts in each["sources"].items()
     )  # fmt: skip
     head = ("Language", "Source", "Custodian", "Licence", "Availability", "Personal information", "Documents", "Bytes")
-    yield from markdown_table(head, rows)
+    yield from card_table(head, rows)
     yield ""
     yield "## Takedown"
     yield ""
@@ -317,7 +315,7 @@ def _license_text(manifest: ReleaseManifest) -> Iterator[str]:
         (source["name"], source.get("custodian", "unknown"), source["license"], source.get("homepage") or "-")
         for _, source in sorted(manifest["sources"].items())
     )
-    yield from markdown_table(("Source", "Custodian", "Licence", "Address"), rows, "No source is listed.")
+    yield from card_table(("Source", "Custodian", "Licence", "Address"), rows, "No source is listed.")
     yield ""
     yield f"Takedown: {escape(manifest['settings']['contact'])}"
     yield ""
@@ -328,7 +326,7 @@ def _history(manifest: ReleaseManifest) -> Iterator[str]:
     yield "## Versions"
     yield ""
     rows = ((each["version"], each["date"] or "-", each["note"]) for each in reversed(manifest["history"]))
-    yield from markdown_table(("Version", "Date", "Changes"), rows)
+    yield from card_table(("Version", "Date", "Changes"), rows)
     yield ""
     yield "## Citation"
     yield ""

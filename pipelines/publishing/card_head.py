@@ -108,7 +108,7 @@ class Code(str):
     """A cell that is shown in a code span."""
 
 
-def markdown_table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]], none: str = "None.") -> Iterator[str]:
+def card_table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]], none: str = "None.") -> Iterator[str]:
     """A table; columns of numbers are aligned to the right. Without rows, the sentence `none`."""
     cells = list(rows)
     if not cells:

@@ -21,7 +21,7 @@ from pipelines.archives.spool import on_this_machine
 from pipelines.extract import Extract
 from pipelines.extraction.extractors import PAGES, Bounds
 from pipelines.extraction.guard import Failure, Limits, guarded
-from pipelines.publishing.card import write_card
+from pipelines.publishing.card import write_release_card
 from pipelines.publishing.files import collect_files
 from pipelines.publishing.takedown_plan import digest
 from pipelines.redact import Redact, edited
@@ -124,7 +124,7 @@ def rebuild(
     for name in sorted(name for name in manifest["files"] if name.startswith("clusters/")):
         release.write_parquet(target / name, release.CLUSTERS, release.read_parquet(folder / name))
     release.write_release_manifest(target, manifest)
-    write_card(target, manifest)
+    write_release_card(target, manifest)
     for problem in release.check_files(target):
         raise RebuildError(
             f"{target}: {problem}: other versions of libraries write other bytes; see made_by in the manifest"

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from pipelines import release
 from pipelines import work as folders
 from pipelines.catalogue import Rights, check_rights, load_catalogue
-from pipelines.publishing.card import write_card
+from pipelines.publishing.card import write_release_card
 from pipelines.publishing.files import FileResult, PublishFiles, make_files, plan_files, write_clusters
 from pipelines.publishing.validate import LICENSE
 from pipelines.verify import verify
@@ -57,7 +57,7 @@ class Publish:
             raise ValueError(f"license_link = {self.license_link!r}: write the URL of the licence's text")
 
 
-def publish(
+def publish_release(
     work: Path,
     target: Path,
     codes: Sequence[str],
@@ -105,7 +105,7 @@ def publish(
     }
     _remove_others(target, files)
     release.write_release_manifest(target, manifest)
-    write_card(target, manifest)
+    write_release_card(target, manifest)
     return manifest
 
 

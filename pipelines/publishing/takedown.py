@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from pipelines import release
 from pipelines.dedup.released import file_of
-from pipelines.publishing.card import write_card
+from pipelines.publishing.card import write_release_card
 from pipelines.publishing.files import collect_files
 from pipelines.publishing.takedown_plan import Change, Requests, digest, plan_changes, promoted_rows
 from roots import shards
@@ -78,7 +78,7 @@ def takedown(
     Only files with removed documents are rewritten; all others stay the same, byte for byte. Raises TakedownError if
     something requested is still there afterwards; the release is then as before.
     """
-    finish_takedown(folder)
+    _finish(folder)
     manifest = release.read_release_manifest(folder)
     changes = plan_changes(folder, manifest, requests, settings.policy)
     if not changes:
@@ -86,11 +86,11 @@ def takedown(
     ended = executor.map(partial(_rewrite, folder, manifest, settings), changes)
     written = collect_files("takedown", ((change.name, result) for change, result in ended), len(changes), progress)
     after = _next_manifest(folder, manifest, changes, written, settings)
-    proof = prove_absence(folder, after, requests, changes, settings)
+    proof = _prove_absence(folder, after, requests, changes, settings)
     diff = _diff(manifest, after, changes, proof, settings)
     shards.write_text(folder / _STAGING / "diff.json", json.dumps(diff))
     shards.write_text(folder / _STAGING / "manifest.json", json.dumps(after))  # from here on it will finish
-    finish_takedown(folder)
+    _finish(folder)
     return diff
 
 
@@ -212,7 +212,7 @@ def _recounted(
     }
 
 
-def prove_absence(
+def _prove_absence(
     folder: Path,
     after: release.ReleaseManifest,
     requests: Requests,
@@ -283,7 +283,7 @@ def _file_difference(before: release.FileEntry, after: release.FileEntry | None)
     }
 
 
-def finish_takedown(folder: Path) -> None:
+def _finish(folder: Path) -> None:
     """Put the new files of a takedown in place. If it broke before it wrote its manifest, remove them instead.
 
     Once the manifest is written, the takedown will be finished: after a break, the next run continues here.
@@ -305,19 +305,19 @@ def finish_takedown(folder: Path) -> None:
     text = json.dumps(diff, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     shards.write_text(folder / "takedowns" / f"{after['version']}.json", text)
     release.write_release_manifest(folder, after)
-    write_card(folder, after)
+    write_release_card(folder, after)
     shutil.rmtree(staging)
 
 
-def describe_takedown(folder: Path, diff: Mapping[str, Any] | None) -> Iterator[str]:
+def describe_takedown(folder: Path, diff: Difference | None) -> Iterator[str]:
     """Describe what `takedown` changed in a release, for a person."""
     if diff is None:
-        yield f"{folder}: it holds nothing that is asked for; nothing was changed"
+        yield f"{folder}: it holds nothing that is requested; nothing was changed"
         return
     proof = diff["proof"]
     yield (
         f"{folder}: version {diff['to']}: {len(diff['removed'])} documents removed, {len(diff['replaced'])} replaced "
-        f"by a copy; {len(diff['files'])} files written again, all others as they were"
+        f"by a copy; {len(diff['files'])} files rewritten, all others as they were"
     )
-    yield f"searched {proof['rows']} rows in {proof['files']} files for what was asked for: found {proof['found']}"
+    yield f"searched {proof['rows']} rows in {proof['files']} files for what was requested: found {proof['found']}"
     yield f"what changed: {folder / 'takedowns' / (diff['to'] + '.json')}"

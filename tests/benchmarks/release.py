@@ -24,7 +24,7 @@ from pipelines.catalogue import Rights, host_of
 from pipelines.jobs import plan_jobs
 from pipelines.pipeline import run_stages
 from pipelines.publishing.pointers import Rebuild, make_pointers, rebuild
-from pipelines.publishing.publish import Publish, publish
+from pipelines.publishing.publish import Publish, publish_release
 from pipelines.publishing.takedown import Takedown, takedown
 from pipelines.publishing.takedown_plan import Requests
 from pipelines.publishing.validate import validate
@@ -70,7 +70,7 @@ def check(work: Path, scratch: Path, options: argparse.Namespace) -> int:
     executor = make_executor("local", options.workers)
     timed("archives to datasets", lambda: run(work, options))
     folder, settings = scratch / "release", Publish(contact="benchmark")
-    manifest = timed("publish", lambda: publish(work, folder, [], settings, Rights(), executor))
+    manifest = timed("publish", lambda: publish_release(work, folder, [], settings, Rights(), executor))
     problems = timed("validate (every language whole and streamed)", lambda: list(validate(folder)))
     load(folder, sorted(manifest["languages"]))
     pointers = scratch / "pointers"

@@ -19,7 +19,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipelines import release
-from pipelines.publishing.card import write_card
+from pipelines.publishing.card import write_release_card
 from pipelines.publishing.takedown import Takedown, takedown
 from pipelines.publishing.takedown_plan import Requests, plain_url
 from roots.executors import make_executor
@@ -75,7 +75,7 @@ def make_release(folder: Path, megabytes: float) -> dict[str, object]:
         "history": [{"version": "1.0.0", "date": "", "note": "first release"}],
     }  # fmt: skip
     release.write_release_manifest(folder, manifest)
-    write_card(folder, manifest)
+    write_release_card(folder, manifest)
     return totals
 
 

@@ -14,7 +14,7 @@ import pytest
 from pipelines.catalogue import Rights
 from pipelines.jobs import plan_jobs
 from pipelines.pipeline import preview, run_stages
-from pipelines.publishing.publish import Publish, publish
+from pipelines.publishing.publish import Publish, publish_release
 from pipelines.stages import STAGES, StageInfo, stage_commands
 from pipelines.verify import verify
 from pipelines.watching.status import Watcher, screen
@@ -92,7 +92,7 @@ def test_an_eighth_stage_is_found_by_all_that_lists_stages(eighth: None, tmp_pat
     assert len(ids) == dropped
     assert re.search(r"long +DROPPED: long\.text\n +\d+ characters are too many", "\n".join(explain(work, ids[0])))
 
-    publish(work, release, ["fr"], Publish(contact="takedown@example.org"), Rights(), Serial())
+    publish_release(work, release, ["fr"], Publish(contact="takedown@example.org"), Rights(), Serial())
     card = (release / "README.md").read_text()
     assert "- **long**: Drops long documents." in card
     assert "| long | `most` | 900 |" in card

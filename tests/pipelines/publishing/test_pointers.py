@@ -10,7 +10,7 @@ from pipelines.extract import Extract
 from pipelines.jobs import plan_jobs
 from pipelines.pipeline import run_stages
 from pipelines.publishing.pointers import Rebuild, make_pointers, rebuild
-from pipelines.publishing.publish import Publish, publish
+from pipelines.publishing.publish import Publish, publish_release
 from pipelines.publishing.takedown import Takedown, takedown
 from pipelines.publishing.takedown_plan import Requests
 from pipelines.stages import STAGES
@@ -37,7 +37,9 @@ def released(request, tmp_path_factory) -> tuple[Path, Path]:
     (job,) = plan_jobs(folder / "work", ["fr"], find_archives([CRAWL]), settings)
     run_stages(job, tuple(STAGES), Serial())
     assert list(verify(folder / "work", "fr")) == []
-    publish(folder / "work", folder / "release", ["fr"], Publish(contact="x", file_bytes=16000), Rights(), Serial())
+    publish_release(
+        folder / "work", folder / "release", ["fr"], Publish(contact="x", file_bytes=16000), Rights(), Serial()
+    )
     return folder / "release", folder / "secret" if request.param == "synthetic" else Path()
 
 

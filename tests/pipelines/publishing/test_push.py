@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines import release
-from pipelines.publishing.card import write_card
+from pipelines.publishing.card import write_release_card
 from pipelines.publishing.push import Push, push
 from pipelines.publishing.takedown import Takedown, takedown
 from pipelines.publishing.takedown_plan import Requests
@@ -73,7 +73,7 @@ def folder(tmp_path) -> Path:
         "history": [{"version": "1.0.0", "date": "", "note": "first"}],
     }
     write_release_manifest(root, manifest)
-    write_card(root, manifest)
+    write_release_card(root, manifest)
     return root
 
 

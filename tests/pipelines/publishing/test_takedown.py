@@ -10,7 +10,7 @@ from pipelines.catalogue import Rights
 from pipelines.jobs import plan_jobs
 from pipelines.pipeline import run_stages
 from pipelines.publishing import takedown as module
-from pipelines.publishing.publish import Publish, publish
+from pipelines.publishing.publish import Publish, publish_release
 from pipelines.publishing.takedown import Takedown, takedown
 from pipelines.publishing.takedown_plan import Requests, digest, plain_url, read_requests
 from pipelines.stages import STAGES
@@ -36,7 +36,7 @@ def work(tmp_path_factory) -> Path:
 def folder(work, tmp_path) -> Path:
     """A fresh release of several files."""
     settings = Publish(contact="takedown@example.org", date="2026-11-21", file_bytes=8000)
-    publish(work, tmp_path / "release", ["fr"], settings, Rights(), Serial())
+    publish_release(work, tmp_path / "release", ["fr"], settings, Rights(), Serial())
     return tmp_path / "release"
 
 
@@ -157,7 +157,7 @@ def test_promotion_from_another_work_folder_is_refused_and_leaves_the_release(fo
     settings = Takedown(signed_off_by="A", policy="promote", work=str(other))
     with pytest.raises(StageFailed, match="not the work folder"):
         takedown(folder, ask(tmp_path, f"id:{kept}"), settings, Serial())
-    module.finish_takedown(folder)
+    module._finish(folder)
     assert state(folder) == before
 
 
@@ -165,7 +165,7 @@ def test_a_break_leaves_the_release_as_it_was_or_is_finished_by_the_next_run(fol
     row = single(folder)
     before = state(folder)
     with monkeypatch.context() as patch:
-        patch.setattr(module, "prove_absence", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(module, "_prove_absence", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             takedown(folder, ask(tmp_path, row["url"]), SIGNED, Serial())
     assert {name: data for name, data in state(folder).items() if ".takedown" not in name} == before
@@ -185,7 +185,7 @@ def test_a_document_that_is_still_there_is_an_error_and_leaves_the_release_as_it
     monkeypatch.setattr(module, "_changed", lambda batches, change, promoted: batches)
     with pytest.raises(TakedownError, match="still has"):
         takedown(folder, ask(tmp_path, single(folder)["url"]), SIGNED, Serial())
-    module.finish_takedown(folder)
+    module._finish(folder)
     assert state(folder) == before
 
 
@@ -223,7 +223,7 @@ def test_a_release_may_become_empty(folder, tmp_path):
 def test_publishing_over_a_takedown_is_refused(folder, work, tmp_path):
     takedown(folder, ask(tmp_path, single(folder)["url"]), SIGNED, Serial())
     with pytest.raises(PublishError, match="bring back"):
-        publish(work, folder, ["fr"], Publish(contact="x"), Rights(), Serial())
+        publish_release(work, folder, ["fr"], Publish(contact="x"), Rights(), Serial())
 
 
 @pytest.mark.parametrize(
