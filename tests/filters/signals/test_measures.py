@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from filters.language import Reading
 from filters.signals import counting, lines
-from filters.signals.measures import MEASURES, Batch, measure, prepare
+from filters.signals.batch import TextBatch
+from filters.signals.measures import MEASURES, measure, prepare
 from filters.text.words import code_points
 
 LATIN = Reading(script="Latn")
@@ -169,7 +170,7 @@ def plain_repeated(words: list[str], n: int) -> int:
 @given(texts=st.lists(st.text("ab ক.", max_size=120), min_size=1, max_size=4))
 def test_gophers_repetition_is_what_plain_counting_gives(texts: list[str]) -> None:
     found = measure(pa.array(texts), LATIN)
-    batch = Batch.of(pa.array(texts), LATIN)
+    batch = TextBatch.of(pa.array(texts), LATIN)
     spans = batch.texts.words
     for row, text in enumerate(texts):
         own = range(spans.offsets[row], spans.offsets[row + 1])
@@ -191,7 +192,7 @@ REPETITIVE = st.text("ab ক্ি好.\n", max_size=200)
 def test_repetition_is_what_plain_counting_gives(texts: list[str], n: int) -> None:
     how = reading(character_ngram=n, word_ngram=n, definitions="repaired")
     found = measure(pa.array(texts), how)
-    batch = Batch.of(pa.array(texts), how)
+    batch = TextBatch.of(pa.array(texts), how)
     spans = batch.texts.words
     for row, text in enumerate(texts):
         own = range(spans.offsets[row], spans.offsets[row + 1])
@@ -246,7 +247,7 @@ VIEWS = [
 
 @pytest.mark.parametrize(("text", "seen"), VIEWS)
 def test_the_view_of_roots(text: str, seen: str) -> None:
-    batch = Batch.of(pa.array([text]), reading(definitions="roots", segmenter="roots", longest_word=10))
+    batch = TextBatch.of(pa.array([text]), reading(definitions="roots", segmenter="roots", longest_word=10))
     assert "".join(map(chr, batch.texts.codes)) == seen
 
 
