@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from filters.language import Language
 from filters.near_duplicates.repeated_lines import without
-from filters.personal_data import DEFAULT_KINDS, PRESETS, find, redact, redact_url, regions_of
+from filters.personal_data import DEFAULT_KINDS, REDACTION_PRESETS, find_spans, redact, redact_url, regions_of
 from pipelines.settings import RedactSettings
 from roots.schema import REDACT
 from roots.shards import open_shard, read_kept
@@ -37,7 +37,7 @@ class Redact(RedactSettings, Stage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        preset = PRESETS[self.preset]
+        preset = REDACTION_PRESETS[self.preset]
         chosen = self.kinds or (DEFAULT_KINDS if self.preset == "ours" else preset.kinds)
         object.__setattr__(self, "kinds", tuple(kind for kind in preset.kinds if kind in chosen))
         object.__setattr__(self, "style", self.style or preset.style)
@@ -74,7 +74,7 @@ class Redact(RedactSettings, Stage):
 
     def redacted(self, identity: str, text: str, language: str | None) -> dict[str, Any]:
         """The row of one document."""
-        spans = find(text, self.kinds, regions_of(language), self.preset)
+        spans = find_spans(text, self.kinds, regions_of(language), self.preset)
         dropped = 0 < self.drop_over < len(spans)
         return {
             "id": identity,

@@ -115,13 +115,13 @@ class RedactSettings:
             self.secret()
 
     def _check_names(self) -> None:
-        from filters.personal_data import PRESETS, STYLES  # a tenth of a second, and few runs name a rule
+        from filters.personal_data import REDACTION_PRESETS, STYLES  # a tenth of a second, and few runs name a rule
 
-        if self.preset not in PRESETS:
-            raise ValueError(unknown_name("preset", self.preset, PRESETS))
+        if self.preset not in REDACTION_PRESETS:
+            raise ValueError(unknown_name("preset", self.preset, REDACTION_PRESETS))
         for kind in self.kinds:
-            if kind not in PRESETS[self.preset].kinds:
-                raise ValueError(unknown_name("kind of personal data", kind, PRESETS[self.preset].kinds))
+            if kind not in REDACTION_PRESETS[self.preset].kinds:
+                raise ValueError(unknown_name("kind of personal data", kind, REDACTION_PRESETS[self.preset].kinds))
         if self.style and self.style not in STYLES:
             raise ValueError(unknown_name("style of redaction", self.style, STYLES))
 

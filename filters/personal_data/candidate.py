@@ -1,4 +1,4 @@
-"""What a kind of personal data is, and what its check gets to see."""
+"""Kind: one kind of personal data. Candidate: a match of its pattern, with context, that its check decides on."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import re2
 
-MEMORY = 64 << 20  # bytes a pattern's automaton may take; past that RE2 starts it afresh, slower but exact
-CONTEXT_BYTES = 240  # seen on each side of a candidate: 60 characters or more in every script
+MEMORY = 64 << 20  # bytes of a pattern's automaton; beyond them RE2 rebuilds it, slower but with the same result
+CONTEXT_BYTES = 240  # bytes on each side of a candidate: at least 60 characters in every script
 
 
 class Span(NamedTuple):
@@ -20,18 +20,18 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class Candidate:
-    """What a kind's pattern matched, with what stands around it."""
+    """A match of a kind's pattern, with the text around it."""
 
     text: str
     before: str  # up to CONTEXT_BYTES bytes, cut between characters
     after: str
-    regions: Sequence[str] = ()  # countries (ISO 3166) whose numbers are likely here, the likeliest first
+    regions: Sequence[str] = ()  # countries (ISO 3166) whose numbers are likely here, most likely first
 
 
 def seen_in(pattern: str) -> Callable[[str], bool]:
-    """A test of the text beside a candidate, in RE2's syntax, upper and lower case alike.
+    """A test whether a pattern, in RE2's syntax and without regard to case, is in a text.
 
-    A list of a hundred cue words takes `re` 60 microseconds, which tries each at each place, and RE2 2.
+    RE2 searches a hundred cue words at once; `re` tries each word at each position and takes 30 times as long.
     """
     options = re2.Options()
     options.case_sensitive = False
@@ -42,52 +42,39 @@ def seen_in(pattern: str) -> Callable[[str], bool]:
     return lambda text: search(text.encode("utf-8", "surrogatepass")) is not None
 
 
-_Check = Callable[[Candidate], tuple[int, int] | None]
+Check = Callable[[Candidate], tuple[int, int] | None]
 
 
 @dataclass(frozen=True)
 class Kind:
     """One kind of personal data.
 
-    `pattern` is in RE2's syntax and of bounded length, so that a search is linear whatever the text. `gate` is a
-    pattern of few states that any match of `pattern` holds: the gates of all kinds are one pass over the text.
-    `check` sees each match and gives the characters, counted from its start, that are to go; None when it is no such
-    thing after all. `finds` and `spares` are the row's proof: what is to be found stands in double angle brackets.
+    `pattern` is in RE2's syntax and of bounded length, so a search is linear in any text. `gate` is a small pattern
+    that is part of every match of `pattern`: one pass over the text tries the gates of all kinds. `check` sees each
+    match and returns the characters to replace, counted from its start, or None if the match is no personal data.
+    `finds` and `spares` are tested examples; double angle brackets mark what must be found.
     """
 
     name: str
-    tag: str  # as ROOTS writes it after `PI:`
-    words: str  # what is looked for, in words
+    tag: str  # ROOTS writes it after `PI:`
+    words: str  # the rule in words
     gate: str
     pattern: str
-    check: _Check
+    check: Check
     finds: tuple[str, ...]
     spares: tuple[str, ...]
-    context: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # words that speak for it, by language
+    context: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # context words by language
     by_default: bool = True
-    reach: int = CONTEXT_BYTES  # bytes behind a match that its check must see
-
-
-def whole(candidate: Candidate) -> tuple[int, int] | None:
-    """Take the candidate as it is."""
-    return 0, len(candidate.text)
-
-
-def _stands_alone(candidate: Candidate) -> bool:
-    """Whether no letter, digit or underscore of a spaced script touches the candidate: it is not part of a word.
-
-    Han, kana and the scripts of South-East Asia write no spaces, so their letters may touch.
-    """
-    return not (is_word(candidate.before[-1:]) or is_word(candidate.after[:1]))
+    reach: int = CONTEXT_BYTES  # bytes after a match that its check must see
 
 
 def is_word(char: str) -> bool:
-    """Whether the character would go on with a word of a spaced script: "" is none."""
+    """Whether the character can be part of a word in a script with spaces; "" cannot."""
     return char == "_" or (char.isalnum() and not is_unspaced(char))
 
 
 def is_unspaced(char: str) -> bool:
-    """Whether the character is of a script written without spaces: Thai to Khmer, Han, kana, Hangul."""
+    """Whether the character belongs to a script written without spaces: Thai to Khmer, Han, kana, Hangul."""
     code = ord(char)
     return (
         0x0E00 <= code <= 0x109F

@@ -1,13 +1,13 @@
-"""Context words by language: what stands before a telephone number, an identity number, a key or a plate."""
+"""Context words by language: words before a telephone number, an identity number, a card, a key or a plate."""
 
 import re
 from collections.abc import Iterable, Mapping
 
 from filters.personal_data.candidate import seen_in
 
-Words = Mapping[str, tuple[str, ...]]  # ISO 639-1 -> words
+_Words = Mapping[str, tuple[str, ...]]  # ISO 639-1 -> words
 
-PHONE_CUES: Words = {
+PHONE_CUES: _Words = {
     "en": (
         "tel",
         "telephone",
@@ -58,7 +58,7 @@ PHONE_CUES: Words = {
     "ml": ("ഫോൺ", "മൊബൈൽ", "ഫോണ്‍"),
     "zh": ("电话", "電話", "手机", "手機", "联系电话", "热线", "熱線", "传真", "傳真", "微信", "致电"),
 }
-ID_CUES: Words = {
+ID_CUES: _Words = {
     "en": (
         "ssn",
         "social security",
@@ -93,7 +93,7 @@ ID_CUES: Words = {
     "pa": ("ਆਧਾਰ",),
     "gu": ("આધાર",),
 }
-CARD_CUES: Words = {
+CARD_CUES: _Words = {
     "en": ("card", "cc", "visa", "mastercard"),
     "fr": ("carte",),
     "es": ("tarjeta",),
@@ -114,7 +114,7 @@ CARD_CUES: Words = {
     "bn": ("কার্ড",),
     "ta": ("அட்டை",),
 }
-KEY_CUES: Words = {
+KEY_CUES: _Words = {
     "en": (
         "api key",
         "api token",
@@ -136,7 +136,7 @@ KEY_CUES: Words = {
     "ar": ("مفتاح",),
     "hi": ("कुंजी",),
 }
-PLATE_CUES: Words = {
+PLATE_CUES: _Words = {
     "en": ("plate", "plates", "license", "licence", "registration", "vehicle"),
     "fr": ("immatriculation", "immatriculé", "immatriculée", "immatriculés", "immatriculées", "plaque"),
     "es": ("matrícula", "matricula", "placa"),
@@ -151,8 +151,8 @@ PLATE_CUES: Words = {
 }
 
 
-def any_of(words: Words, space: str = " ") -> str:
-    """A pattern of all words of a table, the longest first; `space` is what may stand between parts of one."""
+def any_of(words: _Words, space: str = " ") -> str:
+    """A pattern of all words of a table, longest first; `space` is the pattern between the parts of a word."""
     every: Iterable[str] = {word for group in words.values() for word in group}
     return "|".join(
         re.escape(word).replace("\\ ", space) for word in sorted(every, key=lambda word: (-len(word), word))
@@ -160,17 +160,17 @@ def any_of(words: Words, space: str = " ") -> str:
 
 
 _ALL_CUES = any_of(PHONE_CUES)
+# Between a cue and the digits only signs and words such as "number" may stand.
 _FILLER = (
     r"(?:[ \t]?(?:no|nr|nº|n°|num|number|numéro|número|नंबर|নম্বর|نمبر|رقم|號碼|号码|code|us|me|him|her|them|back|at|on|"
     r":|：|\.|\(|\)|-|–|=|#|/)){0,4}"
 )
-# A cue with nothing but signs and "number" between it and the digits.
 _EDGE = r"[^\pL_]"
 cue_before = seen_in(
     rf"(?:^|{_EDGE})(?:{_ALL_CUES}){_FILLER}[\s\x{{a0}}:：.(+-]{{0,4}}$|(?:电话|電話|手机|手機|热线|熱線|传真){_FILLER}\s?$"
 )
 cue_near = seen_in(rf"(?:^|{_EDGE})(?:{_ALL_CUES})(?:{_EDGE}|$)|电话|電話|手机|手機")
-# Of an address in lines: "781 1704 Office".
+# In an address block the cue follows: "781 1704 Office".
 cue_behind = seen_in(r"^[\s-]{1,3}(?:office|fax|mobile|desk|cell)(?:[^\pL]|$)")
 card_before = seen_in(rf"(?:^|[^\pL])(?:{any_of(CARD_CUES)})[^\n;\pN]{{0,24}}$")
 id_before = seen_in(rf"(?:^|[^\pL])(?:{any_of(ID_CUES)})[^\n;]{{0,20}}$")

@@ -1,4 +1,4 @@
-"""Handles, devices, wallets and places."""
+"""Handles, devices, wallets, places and vehicles."""
 
 import hashlib
 import re
@@ -7,9 +7,9 @@ from stdnum import bitcoin
 
 from filters.personal_data.candidate import Candidate, Kind, is_unspaced, is_word
 from filters.personal_data.cues import PLATE_CUES, plate_before
-from filters.personal_data.network import fold
+from filters.personal_data.network import fold_digits
 
-# What follows an at sign in style sheets, in Java, Python, PHP, JavaScript and LaTeX: no handle.
+# Words after an at sign in style sheets, Java, Python, PHP, JavaScript and LaTeX: these are no handles
 _CODE = """media import charset keyframes font-face supports namespace page layer include mixin extend override
     deprecated param return returns throws author see since version suppresswarnings test before after beforeeach
     aftereach autowired bean component service entity table column property staticmethod classmethod dataclass
@@ -23,7 +23,7 @@ _HANDLE = re.compile(r"(?:[^\W]|[.\u0300-\u036f\u0900-\u0dff\u064b-\u065f])*")
 
 
 def _check_user(candidate: Candidate) -> tuple[int, int] | None:
-    """A handle of three characters or more after an at sign that follows no word; code and addresses are spared."""
+    """A handle of at least three characters whose at sign follows no word; code and addresses are spared."""
     before = candidate.before[-1:]
     if is_word(before) or before in ("/", "@", "\\", ".", "-", "+", "=", "＠"):
         return None
@@ -40,7 +40,7 @@ def _check_user(candidate: Candidate) -> tuple[int, int] | None:
 USER = Kind(
     name="user",
     tag="USER",
-    words="a handle: at sign after no letter, then 3 to 30 letters, digits, dots and underscores of a spaced script",
+    words="a handle: an at sign that follows no letter, then 3 to 30 letters, digits, dots and underscores",
     gate=r"[@＠]",
     pattern=r"[@＠][^\x00-\x2d\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\x{bf}\x{2000}-\x{206f}\x{3000}-\x{303f}\x{ff00}-\x{ff0f}]{3,40}",
     check=_check_user,
@@ -66,7 +66,7 @@ USER = Kind(
 
 
 def _check_mac(candidate: Candidate) -> tuple[int, int] | None:
-    """Six pairs with one separator: of a device, not broadcast, not a date or a time, not part of a fingerprint."""
+    """Six pairs with one separator that are no broadcast address, date, time or part of a fingerprint."""
     text, before, after = candidate.text, candidate.before[-1:], candidate.after
     if (
         is_word(before)
@@ -103,13 +103,13 @@ _SIGNED = re.compile(r"[-−+]?\d{1,3}[.,]\d+")
 
 
 def _check_coordinates(candidate: Candidate) -> tuple[int, int] | None:
-    """Latitude and longitude within their ranges, to four decimals (11 metres) or to the second of arc."""
+    """Latitude and longitude within their ranges, with four decimals (11 metres) or seconds of arc."""
     before, after = candidate.before, candidate.after
     if is_word(before[-1:]) or is_word(after[:1]) or (before[-1:] in tuple(".,") and before[-2:-1].isdigit()):
         return None
     if (after[:1] in (".", ",") and after[1:2].isdigit()) or _IN_LIST.search(before[-4:]):
         return None
-    text = fold(candidate.text)
+    text = fold_digits(candidate.text)
     numbers = [float(part.replace("−", "-").replace(",", ".")) for part in _SIGNED.findall(text)]
     if "°" in text and ("'" in text or "′" in text or "’" in text):
         return 0, len(text)
@@ -152,7 +152,7 @@ _VERSIONS = {"1": 0, "3": 5, "L": 48, "M": 50, "D": 30, "X": 76, "T": 65}  # Bit
 
 
 def _base58check(text: str) -> bytes | None:
-    """Version byte and payload of a Base58Check string, or None when its checksum is wrong."""
+    """Version byte and payload of a Base58Check string, or None if its checksum is wrong."""
     number = 0
     for char in text:
         place = _BASE58.find(char)
@@ -166,7 +166,7 @@ def _base58check(text: str) -> bytes | None:
 
 
 def _check_wallet(candidate: Candidate) -> tuple[int, int] | None:
-    """An address of a crypto currency whose checksum is right; Ethereum's 40 hexadecimal digits by their form."""
+    """An address of a crypto currency with a right checksum; Ethereum's 40 hexadecimal digits by their form."""
     if is_word(candidate.before[-1:]) or is_word(candidate.after[:1]):
         return None
     text = candidate.text
@@ -202,7 +202,7 @@ WALLET = Kind(
 
 
 def _check_plate(candidate: Candidate) -> tuple[int, int] | None:
-    """A plate's form behind a word for plates."""
+    """A plate's form after a word for plates."""
     if is_word(candidate.before[-1:]) or is_word(candidate.after[:1]) or not plate_before(candidate.before[-40:]):
         return None
     return 0, len(candidate.text)
@@ -211,7 +211,7 @@ def _check_plate(candidate: Candidate) -> tuple[int, int] | None:
 PLATE = Kind(
     name="license_plate",
     tag="LICENSE_PLATE",
-    words="a vehicle's plate of France, Spain, Brazil, India, China, Indonesia, Kenya, Britain, behind a word for it",
+    words="a plate of France, Spain, Brazil, India, China, Indonesia, Kenya or Britain after a word for plates",
     gate="[0-9]",
     pattern=(
         r"[A-Z]{2}-[0-9]{3}-[A-Z]{2}|[0-9]{4} ?[B-DF-HJ-NP-TV-Z]{3}|[A-Z]{3}-?[0-9][A-Z0-9][0-9]{2}|"

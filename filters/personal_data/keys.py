@@ -1,4 +1,4 @@
-"""Keys and tokens: strings that open something."""
+"""Keys and tokens that give access to something."""
 
 import math
 import re
@@ -7,7 +7,7 @@ from collections import Counter
 from filters.personal_data.candidate import Candidate, Kind, is_word
 from filters.personal_data.cues import KEY_CUES, any_of
 
-# Prefixes that their issuers publish so that leaks can be found; the rest of each is of a fixed alphabet and length.
+# Forms that issuers publish so that leaks can be found: a prefix, then a fixed alphabet and length.
 ISSUED = (
     r"(?:AKIA|ASIA|AGPA|AROA|AIDA)[A-Z0-9]{16}",  # Amazon
     r"gh[pousr]_[A-Za-z0-9]{36,251}",  # GitHub
@@ -34,17 +34,17 @@ ISSUED = (
     r"AGE-SECRET-KEY-1[A-Z0-9]{58}",
     r"\$2[abxy]\$[0-9]{2}\$[./A-Za-z0-9]{53}",  # a password's bcrypt
 )
-# Prefixes that nothing else has: a key behind them may happen to hold no digit.
+# Prefixes that nothing else has: a key with such a prefix needs no digit.
 _SIGNED = ("AKIA", "ASIA", "ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat_", "hf_", "npm_", "glpat-", "AIza")
 
-# A name that says what follows is a secret, then the secret.
+# A name that announces a secret, then the secret
 _NAMED = (
     rf"(?i:{any_of(KEY_CUES, '[ _-]?')})"
     r"[\"']?\s{0,3}(?:=>|:=|[:=：]|\s|is|es|est|é|是)\s{0,3}[\"']?[A-Za-z0-9+/_.=-]{16,256}"
 )
 _BARE = r"[A-Za-z0-9][A-Za-z0-9_+/=-]{31,255}"
 
-_ISSUED = re.compile("|".join(f"(?:{pattern})" for pattern in ISSUED))
+ISSUED_KEY = re.compile("|".join(f"(?:{pattern})" for pattern in ISSUED))
 _VALUE = re.compile(r"[A-Za-z0-9+/_.=-]{16,256}$")
 _URL = re.compile(r"(?:[a-z][a-z0-9+.-]{1,12}://|www\.|/|\?|&|\.[a-z]{2,4}/)[^\s]*$", re.IGNORECASE)
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -54,16 +54,16 @@ _BODY_LINES = re.compile(r"(?:\s{0,4}[A-Za-z0-9+/=]{20,80}(?=\s|$))*")
 
 
 def entropy(text: str) -> float:
-    """Shannon entropy of the characters of a text.  Unit: bits per character."""
+    """Shannon entropy of the characters of a text, in bits per character."""
     return -sum(n / len(text) * math.log2(n / len(text)) for n in Counter(text).values())
 
 
 def _check_key(candidate: Candidate) -> tuple[int, int] | None:
-    """A secret of a known issuer, behind a name that says so, or of letters and digits drawn at random."""
+    """A secret of a known issuer, one after a name that announces it, or a random string of letters and digits."""
     text = candidate.text
     if (is_word(candidate.before[-1:]) and candidate.before[-1:].isascii()) or is_word(candidate.after[:1]):
         return None
-    issued = _ISSUED.match(text)
+    issued = ISSUED_KEY.match(text)
     if issued:
         fit = entropy(issued.group()) > 2.5 and (
             issued.group().startswith(_SIGNED) or any(map(str.isdigit, issued.group()))
@@ -80,15 +80,15 @@ def _check_key(candidate: Candidate) -> tuple[int, int] | None:
 
 
 def _check_private_key(candidate: Candidate) -> tuple[int, int]:
-    """From the first line of a private key to its last, or to the end of its body where the last is missing."""
+    """From the first line of a private key to its last, or to the end of its body if the last line is missing."""
     body = _TO_LAST_LINE.match(candidate.after) or _BODY_LINES.match(candidate.after)
     return 0, len(candidate.text) + (body.end() if body else 0)
 
 
 def _random(text: str, named: bool) -> bool:
-    """Whether a string looks drawn at random rather than written: classes mixed, high entropy, no words in it.
+    """Whether a string looks random rather than written: mixed classes, high entropy, no words.
 
-    A named string may be hexadecimal; a bare one may not: hashes stand in code and downloads everywhere.
+    A string after a name may be hexadecimal. A bare one may not: hashes are common in code and download pages.
     """
     digits = sum(char.isdigit() for char in text)
     letters = sum(char.isalpha() for char in text)
@@ -103,15 +103,15 @@ def _random(text: str, named: bool) -> bool:
 
 
 def _words(text: str) -> bool:
-    """Whether most of a string is runs of letters in one case, as words, paths and camelCase names are."""
+    """Whether most of a string is runs of letters in one case, as in words, paths and camelCase names."""
     runs = re.findall(r"[A-Z]?[a-z]{4,}|[A-Z]{4,}|[0-9]{6,}", text)
     return sum(map(len, runs)) > 0.5 * len(text)
 
 
-KEY = Kind(
+ACCESS_KEY = Kind(
     name="key",
     tag="KEY",
-    words="secrets with a published prefix, values behind `api_key =`, and long strings of high entropy",
+    words="secrets with a published prefix, values after `api_key =`, and long strings of high entropy",
     gate="|".join([r"[0-9][A-Za-z0-9_+/=.-]{8}|[A-Za-z0-9_+/=.-]{8}[0-9]", *_SIGNED]),
     pattern="|".join([*ISSUED, _NAMED, _BARE]),
     check=_check_key,
@@ -148,7 +148,7 @@ KEY = Kind(
 PRIVATE_KEY = Kind(
     name="private_key",
     tag="KEY",
-    words="a private key in PEM or OpenPGP armour, whole",
+    words="a whole private key in PEM or OpenPGP armour",
     gate=r"-----BEGIN",
     pattern=r"-----BEGIN [A-Z0-9 ]{0,24}PRIVATE KEY(?: BLOCK)?-----",
     check=_check_private_key,

@@ -1,23 +1,45 @@
-"""KINDS: every kind of personal data, one row each. Where two overlap, the earlier row wins."""
+"""KINDS: every kind of personal data, one row each. REDACTION_PRESETS: ours, and the rules that others published."""
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from filters.personal_data.candidate import Kind
 from filters.personal_data.devices import COORDINATES, MAC_ADDRESS, PLATE, USER, WALLET
-from filters.personal_data.keys import KEY, PRIVATE_KEY
+from filters.personal_data.keys import ACCESS_KEY, PRIVATE_KEY
 from filters.personal_data.national_ids import NATIONAL_ID
 from filters.personal_data.network import EMAIL, IP_ADDRESS
 from filters.personal_data.numbers import IBAN, PAYMENT_CARD
 from filters.personal_data.phones import PHONE
+from filters.personal_data.published_rules import BIGCODE_KINDS, FINEWEB_KINDS, ROOTS_KINDS
 
-_ROWS = (
-    EMAIL, PRIVATE_KEY, IBAN, WALLET, KEY, MAC_ADDRESS, IP_ADDRESS, PAYMENT_CARD, NATIONAL_ID, COORDINATES, PHONE, USER,
-    PLATE,
+_ROWS = (  # where two overlap, the earlier one wins
+    EMAIL, PRIVATE_KEY, IBAN, WALLET, ACCESS_KEY, MAC_ADDRESS, IP_ADDRESS, PAYMENT_CARD, NATIONAL_ID, COORDINATES,
+    PHONE, USER, PLATE,
 )  # fmt: skip
 KINDS: dict[str, Kind] = {kind.name: kind for kind in _ROWS}
 DEFAULT_KINDS: tuple[str, ...] = tuple(kind.name for kind in KINDS.values() if kind.by_default)
 _LINE_CHARACTERS = 110
+
+
+@dataclass(frozen=True)
+class _Preset:
+    """A set of rules, and the style that replaces what they find unless another is named."""
+
+    kinds: Mapping[str, Kind]
+    style: str
+
+
+def _published(kinds: Sequence[Kind], style: str) -> _Preset:
+    return _Preset({kind.name: kind for kind in kinds}, style)
+
+
+REDACTION_PRESETS: Mapping[str, _Preset] = {
+    "ours": _Preset(KINDS, "roots"),
+    "roots": _published(ROOTS_KINDS, "roots"),
+    "fineweb": _published(FINEWEB_KINDS, "fineweb"),
+    "bigcode": _published(BIGCODE_KINDS, "starcoder"),
+}
 
 
 def describe_kinds() -> Iterator[str]:

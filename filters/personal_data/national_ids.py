@@ -1,4 +1,4 @@
-"""Identity numbers of persons, with check digits, of countries where the languages of ROOTS are spoken."""
+"""Identity numbers of persons, checked by form and check digits, for countries that speak the languages of ROOTS."""
 
 import re
 from collections.abc import Callable
@@ -27,18 +27,18 @@ from stdnum.za import idnr
 
 from filters.personal_data.candidate import Candidate, Kind
 from filters.personal_data.cues import ID_CUES, id_before
-from filters.personal_data.network import fold
+from filters.personal_data.network import fold_digits
 from filters.personal_data.numbers import LONG_NUMBER, digits_of, follows_group, other_number_before, touches_number
 
-_ALWAYS, REGION, CUE = "always", "region", "cue"
+_NOTHING, _REGION, _CUE = "nothing", "region", "cue"
 
 
 @dataclass(frozen=True)
 class _NationalId:
-    """An identity number: how it is written, its check, and what else must speak for it.
+    """An identity number: its form, its check, and the further evidence it needs.
 
-    `needs` is _ALWAYS where form and check digits make chance matches rare; REGION where the language of the text must
-    point at the country; CUE where only a word before it can tell.
+    `needs` is _NOTHING if form and check digits make chance matches rare; _REGION if the language of the text must
+    point to the country; _CUE if a context word must come before it.
     """
 
     name: str
@@ -49,7 +49,7 @@ class _NationalId:
 
 
 def _is_ric(text: str) -> bool:
-    """Date and check digit; the place is not looked up: counties come and go."""
+    """Date and check digit; the county is not looked up, because counties change."""
     number = ric.compact(text)
     try:
         ric.get_birth_date(number)
@@ -59,35 +59,35 @@ def _is_ric(text: str) -> bool:
 
 
 def _is_nik(text: str) -> bool:
-    """Province and date of birth; a woman's day of birth is 40 more, so that none is above 71."""
+    """Province and date of birth; 40 is added to a woman's day of birth, so no day is above 71."""
     return nik.is_valid(text) and int(text[6:8]) <= 71
 
 
 _ROWS = (
-    ("Aadhaar", "IN", r"[2-9]\d{3}([ -])\d{4}\1\d{4}", aadhaar.is_valid, REGION),
-    ("Aadhaar, solid", "IN", r"[2-9]\d{11}", aadhaar.is_valid, REGION),
-    ("PAN", "IN", r"[A-Z]{3}[ABCFGHJLPT][A-Z]\d{4}[A-Z]", pan.is_valid, REGION),
-    ("RIC", "CN", r"\d{17}[\dXx]", _is_ric, _ALWAYS),
-    ("CPF", "BR", r"\d{3}\.\d{3}\.\d{3}-\d{2}", cpf.is_valid, _ALWAYS),
-    ("CPF, solid", "BR", r"\d{11}", cpf.is_valid, CUE),
-    ("DNI", "ES", r"\d{8}[- ]?[A-HJ-NP-TV-Z]", dni.is_valid, _ALWAYS),
-    ("NIE", "ES", r"[XYZ][- ]?\d{7}[- ]?[A-HJ-NP-TV-Z]", nie.is_valid, _ALWAYS),
-    ("NIR", "FR", r"[12] ?\d{2} ?\d{2} ?\d[\dAB] ?\d{3} ?\d{3} ?\d{2}", nir.is_valid, _ALWAYS),
-    ("CC", "PT", r"\d{8}[ -]?\d[ -]?[A-Z0-9]{2}\d", cc.is_valid, REGION),
-    ("SSN", "US", r"\d{3}-\d{2}-\d{4}", ssn.is_valid, _ALWAYS),
-    ("SIN", "CA", r"\d{3}([ -])\d{3}\1\d{3}", sin.is_valid, CUE),
-    ("NHS number", "GB", r"\d{3}([ -])\d{3}\1\d{4}", nhs.is_valid, CUE),
-    ("CURP", "MX", r"[A-Z]{4}\d{6}[HMX][A-Z]{5}[A-Z0-9]\d", curp.is_valid, _ALWAYS),
-    ("RFC", "MX", r"[A-ZÑ&]{4}\d{6}[A-Z0-9]{3}", rfc.is_valid, REGION),
-    ("CUIT", "AR", r"\d{2}-\d{8}-\d", cuit.is_valid, _ALWAYS),
-    ("RUT", "CL", r"\d{1,2}\.\d{3}\.\d{3}-[\dKk]", rut.is_valid, _ALWAYS),
-    ("CI", "EC", r"\d{10}", ci.is_valid, CUE),
-    ("DNI", "PE", r"\d{8}-\d", cui.is_valid, CUE),
-    ("identity number", "ZA", r"\d{6} ?\d{4} ?\d{3}", idnr.is_valid, REGION),
-    ("CNIC", "PK", r"\d{5}-\d{7}-\d", cnic.is_valid, _ALWAYS),
-    ("NIK", "ID", r"\d{16}", _is_nik, REGION),
-    ("NRIC", "MY", r"\d{6}-\d{2}-\d{4}", nric.is_valid, _ALWAYS),
-    ("national identity", "SA", r"[12]\d{9}", luhn.is_valid, REGION),
+    ("Aadhaar", "IN", r"[2-9]\d{3}([ -])\d{4}\1\d{4}", aadhaar.is_valid, _REGION),
+    ("Aadhaar, solid", "IN", r"[2-9]\d{11}", aadhaar.is_valid, _REGION),
+    ("PAN", "IN", r"[A-Z]{3}[ABCFGHJLPT][A-Z]\d{4}[A-Z]", pan.is_valid, _REGION),
+    ("RIC", "CN", r"\d{17}[\dXx]", _is_ric, _NOTHING),
+    ("CPF", "BR", r"\d{3}\.\d{3}\.\d{3}-\d{2}", cpf.is_valid, _NOTHING),
+    ("CPF, solid", "BR", r"\d{11}", cpf.is_valid, _CUE),
+    ("DNI", "ES", r"\d{8}[- ]?[A-HJ-NP-TV-Z]", dni.is_valid, _NOTHING),
+    ("NIE", "ES", r"[XYZ][- ]?\d{7}[- ]?[A-HJ-NP-TV-Z]", nie.is_valid, _NOTHING),
+    ("NIR", "FR", r"[12] ?\d{2} ?\d{2} ?\d[\dAB] ?\d{3} ?\d{3} ?\d{2}", nir.is_valid, _NOTHING),
+    ("CC", "PT", r"\d{8}[ -]?\d[ -]?[A-Z0-9]{2}\d", cc.is_valid, _REGION),
+    ("SSN", "US", r"\d{3}-\d{2}-\d{4}", ssn.is_valid, _NOTHING),
+    ("SIN", "CA", r"\d{3}([ -])\d{3}\1\d{3}", sin.is_valid, _CUE),
+    ("NHS number", "GB", r"\d{3}([ -])\d{3}\1\d{4}", nhs.is_valid, _CUE),
+    ("CURP", "MX", r"[A-Z]{4}\d{6}[HMX][A-Z]{5}[A-Z0-9]\d", curp.is_valid, _NOTHING),
+    ("RFC", "MX", r"[A-ZÑ&]{4}\d{6}[A-Z0-9]{3}", rfc.is_valid, _REGION),
+    ("CUIT", "AR", r"\d{2}-\d{8}-\d", cuit.is_valid, _NOTHING),
+    ("RUT", "CL", r"\d{1,2}\.\d{3}\.\d{3}-[\dKk]", rut.is_valid, _NOTHING),
+    ("CI", "EC", r"\d{10}", ci.is_valid, _CUE),
+    ("DNI", "PE", r"\d{8}-\d", cui.is_valid, _CUE),
+    ("identity number", "ZA", r"\d{6} ?\d{4} ?\d{3}", idnr.is_valid, _REGION),
+    ("CNIC", "PK", r"\d{5}-\d{7}-\d", cnic.is_valid, _NOTHING),
+    ("NIK", "ID", r"\d{16}", _is_nik, _REGION),
+    ("NRIC", "MY", r"\d{6}-\d{2}-\d{4}", nric.is_valid, _NOTHING),
+    ("national identity", "SA", r"[12]\d{9}", luhn.is_valid, _REGION),
 )
 _NATIONAL_IDS: tuple[_NationalId, ...] = tuple(
     _NationalId(name, country, re.compile(form), valid, needs) for name, country, form, valid, needs in _ROWS
@@ -96,10 +96,10 @@ _YEARS = re.compile(r"(?:(?:19|20)\d{2}[ -]?)+")
 
 
 def _check_national_id(candidate: Candidate) -> tuple[int, int] | None:
-    """Form and check digits of some country, and what the form needs besides."""
+    """The form and check digits of some country, and the further evidence that it needs."""
     if touches_number(candidate):
         return None
-    text = fold(candidate.text)
+    text = fold_digits(candidate.text)
     if len(set(digits_of(text))) < 3:
         return None
     before = candidate.before
@@ -109,12 +109,12 @@ def _check_national_id(candidate: Candidate) -> tuple[int, int] | None:
         return None
     sign = re.search(r"[ -]", text)
     if sign and re.match(rf"{sign[0]}(?!19|20)\d{{4}}(?![\d/-])", candidate.after):
-        return None  # one more group of four: a card, or no number of this kind
+        return None  # another group of four follows: a card, or no identity number
     for row in _NATIONAL_IDS:
         if not row.form.fullmatch(text) or not row.valid(text):
             continue
         cue = id_before(before[-60:])
-        here = row.needs == _ALWAYS or cue or (row.needs == REGION and row.country in candidate.regions)
+        here = row.needs == _NOTHING or cue or (row.needs == _REGION and row.country in candidate.regions)
         if here and (cue or not other_number_before(before[-24:])):
             return 0, len(text)
     return None
@@ -144,7 +144,7 @@ _FORMS = (
 NATIONAL_ID = Kind(
     name="national_id",
     tag="ID",
-    words="an identity number of a person with right check digits; where those are weak, in its country or after a cue",
+    words="a person's identity number with right check digits; a weak form also needs its country or a context word",
     gate=rf"{LONG_NUMBER}|[A-Z]{{5}}{_D}{{4}}[A-Z]",
     pattern="|".join(_FORMS),
     check=_check_national_id,

@@ -1,4 +1,4 @@
-"""Addresses on the network: e-mail and IP."""
+"""E-mail and IP addresses."""
 
 import ipaddress
 import re
@@ -6,7 +6,7 @@ import unicodedata
 
 from filters.personal_data.candidate import Candidate, Kind, is_unspaced, is_word, seen_in
 
-# What cannot stand in an unquoted address (RFC 5322, atext), with the punctuation of other scripts. The check trims.
+# Characters that an unquoted address cannot contain (RFC 5322, atext), with the punctuation of other scripts
 _STOP = (
     r"\x00-\x20\x{7f}-\x{a0}@＠<>()\[\]{},;:\\|\"“”„«»‹›`´=!?…،؛؟।॥、，；：（）「」『』【】《》〈〉！？"
     r"\x{2000}-\x{200f}\x{2028}-\x{202f}\x{3000}\x{feff}"
@@ -16,17 +16,17 @@ _EMAIL_PATTERN = (
     r"|[A-Za-z0-9][A-Za-z0-9._%+-]{0,63} ?[\[({] ?(?:at|AT|arroba|chez|@) ?[\])}] ?"
     r"(?:[A-Za-z0-9-]{1,63} ?(?:\.|[\[({] ?(?:dot|DOT|punto|ponto|point|punt|titik|\.) ?[\])}]) ?){1,6}[A-Za-z]{2,24}"
 )
-# A picture for dense screens is `name@2x.png`; code has `user@host.local` and `@scope/name@1.js`.
+# Endings that are no domains: images for dense screens (`name@2x.png`), code (`user@host.local`, `@scope/name@1.js`)
 _ENDINGS = """png jpg jpeg gif svg webp avif ico bmp css scss js mjs ts jsx tsx json html htm php asp aspx jsp xml pdf
     mp3 mp4 webm woff woff2 ttf map zip gz local localhost internal lan"""
 _FILE_ENDINGS = frozenset(_ENDINGS.split())
-_SERVICE_NAMES = frozenset(["git", "hg", "svn"])  # git@github.com is an address of a machine
+_SERVICE_NAMES = frozenset(["git", "hg", "svn"])  # git@github.com is the address of a machine
 _OBFUSCATED = re.compile(r"[\[({]")
 _TOP_LEVEL = re.compile(r"(?:xn--[a-z0-9-]+|[a-z]{2,24})(?=[^a-z0-9-]|-|$)", re.ASCII | re.IGNORECASE)
 
 
 def _check_email(candidate: Candidate) -> tuple[int, int] | None:
-    """Trim an address to what belongs to it; spare file names, machines and bare host names."""
+    """Trim an address to its own characters; spare file names, machines and bare host names."""
     text = candidate.text
     if "@" not in text.replace("＠", "@") or _OBFUSCATED.search(text):
         return (0, len(text)) if not is_word(candidate.before[-1:]) and not is_word(candidate.after[:1]) else None
@@ -42,7 +42,7 @@ def _check_email(candidate: Candidate) -> tuple[int, int] | None:
 
 
 def _local_start(local: str) -> int | None:
-    """Where the part before the at sign begins: in "写信给li@a.cn" at "li", in "rené@a.fr" at "rené"."""
+    """Where the local part begins: at "li" in "写信给li@a.cn", at "rené" in "rené@a.fr"."""
     foreign = next((place for place in reversed(range(len(local))) if not local[place].isascii()), -1)
     if foreign >= 0:
         char = local[foreign]
@@ -57,7 +57,7 @@ def _local_start(local: str) -> int | None:
 
 
 def _domain_end(text: str, start: int) -> int | None:
-    """Where the domain ends, or None when what stands there is no domain name.
+    """Where the domain ends, or None if there is no domain name.
 
     An ASCII top-level domain ends at the first other character ("a@b.org或"), unless the name is in another script.
     """
@@ -79,7 +79,7 @@ def _domain_end(text: str, start: int) -> int | None:
 
 
 def _letters(label: str) -> int:
-    """How many characters of a label are letters, marks or digits before the first that is not."""
+    """How many characters at the start of a label are letters, marks, digits or hyphens."""
     for place, char in enumerate(label):
         if not (char.isalnum() or unicodedata.category(char)[0] == "M" or char == "-"):
             return place
@@ -87,7 +87,7 @@ def _letters(label: str) -> int:
 
 
 def _trim(text: str, start: int, end: int) -> int | None:
-    """The end, if every label before it is one: not empty, no hyphen at its ends."""
+    """The end, if every label before it is valid: not empty, no hyphen at either end."""
     labels = re.split(r"[.．。]", text[start:end])
     fit = all(label and label[0] != "-" and label[-1] != "-" and _letters(label) == len(label) for label in labels)
     return end if fit and len(labels) > 1 else None
@@ -130,12 +130,12 @@ EMAIL = Kind(
 )
 
 _IPV4_PATTERN = r"\p{Nd}{1,3}(?:\.\p{Nd}{1,3}){3}"
-# Public resolvers are in manuals everywhere and point at nobody.
+# Public resolvers are in manuals everywhere and identify nobody
 _RESOLVERS = """8.8.8.8 8.8.4.4 1.1.1.1 1.0.0.1 9.9.9.9 149.112.112.112 208.67.222.222 208.67.220.220 4.2.2.1 4.2.2.2
     2001:4860:4860::8888 2001:4860:4860::8844 2606:4700:4700::1111 2606:4700:4700::1001 2620:fe::fe"""
-WELL_KNOWN = frozenset(_RESOLVERS.split()) | {"239.255.255.250"}  # and where devices look for each other
+WELL_KNOWN = frozenset(_RESOLVERS.split()) | {"239.255.255.250"}  # and the address of device discovery
 _LOCAL_MULTICAST = ipaddress.IPv4Network("224.0.0.0/16")
-# Words right before a version, a section or a figure, in the languages of ROOTS.
+# Words before a version, a section or a figure, in the languages of ROOTS
 _version_before = seen_in(
     r"(?:^|[^\pL])(?:v|ver\.?|version|versión|versão|versió|versioa|versi|phiên bản|release|build|firmware|kernel|"
     r"section|sección|seção|secció|chapter|chapitre|capítulo|clause|article|artículo|artigo|fig\.|figure|table|oid|toleo|ẹ̀yà|"
@@ -147,8 +147,8 @@ _network_before = seen_in(
 )
 
 
-def fold(text: str) -> str:
-    """Digits of every script and full-width forms as ASCII, one character for one; other characters as they are."""
+def fold_digits(text: str) -> str:
+    """Digits of every script, full-width forms, dashes and spaces as ASCII, one character for one."""
     if text.isascii():
         return text
     return "".join(_fold_char(char) for char in text)
@@ -166,8 +166,8 @@ def _fold_char(char: str) -> str:
 
 
 def _check_ipv4(candidate: Candidate) -> tuple[int, int] | None:
-    """Four octets of a public address, not a version, a section number, a grouped amount or part of a longer run."""
-    text = fold(candidate.text)
+    """Four octets of a public address that are no version, section number, grouped amount or part of a longer run."""
+    text = fold_digits(candidate.text)
     before, after = candidate.before, candidate.after
     if is_word(before[-1:]) or is_word(after[:1]) or (before[-1:] in (".", "-", ",") and before[-2:-1].isdigit()):
         return None
@@ -190,7 +190,7 @@ _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 
 
 def _check_ipv6(candidate: Candidate) -> tuple[int, int] | None:
-    """A public IPv6 address; a shortened one must lie in 2000::/3, where all assigned ones are (RFC 4291)."""
+    """A public IPv6 address; a shortened one must be in 2000::/3, where all assigned ones are (RFC 4291)."""
     text, after = candidate.text, candidate.after
     if (
         candidate.before[-1:] == ":"

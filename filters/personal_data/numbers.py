@@ -1,4 +1,4 @@
-"""Numbers that lead to an account: payment card, IBAN."""
+"""Numbers of accounts: payment card and IBAN; and the tests that all kinds of long numbers share."""
 
 import re
 from collections.abc import Iterator
@@ -7,15 +7,15 @@ from stdnum import iban, luhn
 
 from filters.personal_data.candidate import Candidate, Kind, is_word, seen_in
 from filters.personal_data.cues import CARD_CUES, card_before
-from filters.personal_data.network import fold
+from filters.personal_data.network import fold_digits
 
 _DASH = r"[-‐‑‒–−－]"
 _SPACE = r"[ \x{a0}\x{2009}\x{202f}]"
 _D = r"\p{Nd}"
-# Six digits with signs between them: the gate of every kind of long number.
+# Six digits with signs between them: the gate of every kind of long number
 LONG_NUMBER = rf"{_D}(?:[ \x{{a0}}\x{{2009}}\x{{202f}}./()‐‑‒–−－-]{{0,3}}{_D}){{5}}"
 
-# What stands before a number that is none of these: books, articles, references. In the languages of ROOTS' sources.
+# Words before a number of another kind: books, articles, references
 other_number_before = seen_in(
     r"(?:^|[^\pL])(?:isbn(?:-1[03])?|issn|doi|ean|upc|sku|gtin|pmid|oclc|asin|arxiv|rfc|art\.?|ref\.?|réf\.?|order|item|part|model|"
     r"modelo|modèle|serial|s/n|id|version|v\.?|§|n\.º de pedido|订单号|货号|书号|型号)"
@@ -30,18 +30,18 @@ def digits_of(text: str) -> str:
 
 
 def touches_number(candidate: Candidate) -> bool:
-    """Whether the candidate is only a part of a longer number, word or path."""
+    """Whether the candidate is part of a longer number, word or path."""
     return goes_on_before(candidate.before) or goes_on_behind(candidate.after)
 
 
 def goes_on_before(before: str) -> bool:
-    """Whether what stands before a number is of the same number, word or path."""
+    """Whether the text before a number belongs to the same number, word or path."""
     last, second = before[-1:], before[-2:-1]
     return is_word(last) or last == "+" or (last in tuple("-.,/:") and (second.isdigit() or last == "/"))
 
 
 def follows_group(before: str) -> bool:
-    """Whether a shorter group of digits stands right before, as of one number; a year or a whole number may."""
+    """Whether a short group of digits comes right before, as in one number; a year or a long number may."""
     found = _GROUP_BEFORE.search(before)
     return found is not None and not found[1].startswith(("19", "20"))
 
@@ -50,13 +50,13 @@ _GROUP_BEFORE = re.compile(r"(?<![\d+])(\d{1,6})[ \xa0-]$")
 
 
 def goes_on_behind(after: str) -> bool:
-    """Whether what stands behind a number is of the same number or word."""
+    """Whether the text after a number belongs to the same number or word."""
     return is_word(after[:1]) or (after[:1] in tuple("-.,/:") and after[1:2].isdigit())
 
 
-# Issuer ranges by first digits (ISO/IEC 7812): Visa, Mastercard, American Express, Discover, Diners, JCB, UnionPay,
-# Maestro, RuPay, Mir, Verve; then how many digits theirs have.
-ISSUERS: tuple[tuple[str, frozenset[int]], ...] = (
+# Issuers by first digits (ISO/IEC 7812), and the lengths of their numbers: Visa, Mastercard, American Express,
+# Discover, Diners, JCB, UnionPay, Maestro and Verve, Mir, RuPay
+_ISSUER_RANGES: tuple[tuple[str, frozenset[int]], ...] = (
     (r"4", frozenset([13, 16, 19])),
     (r"5[1-5]|222[1-9]|22[3-9]|2[3-6]|27[01]|2720", frozenset([16])),
     (r"3[47]", frozenset([15])),
@@ -68,14 +68,14 @@ ISSUERS: tuple[tuple[str, frozenset[int]], ...] = (
     (r"220[0-4]", frozenset([16])),
     (r"508|60|82", frozenset([16])),
 )
-_ISSUERS = tuple((re.compile(pattern), lengths) for pattern, lengths in ISSUERS)
+_ISSUERS = tuple((re.compile(pattern), lengths) for pattern, lengths in _ISSUER_RANGES)
 
 
 def _check_card(candidate: Candidate) -> tuple[int, int] | None:
-    """An issuer's range and length, or a word for cards before it, and the Luhn check digit (ISO/IEC 7812-1)."""
+    """An issuer's range and length, or a word for cards before it; and the Luhn check digit (ISO/IEC 7812-1)."""
     if goes_on_before(candidate.before):
         return None
-    text = fold(candidate.text)
+    text = fold_digits(candidate.text)
     named = card_before(candidate.before[-48:])
     for end in _ends(text):
         digits = digits_of(text[:end])
@@ -89,7 +89,7 @@ def _check_card(candidate: Candidate) -> tuple[int, int] | None:
 
 
 def _ends(text: str) -> Iterator[int]:
-    """Where a number of groups may end: at its end, then before each sign or space from the right."""
+    """Where a grouped number may end: at its end, then before each sign or space from the right."""
     yield len(text)
     for place in reversed(range(12, len(text))):
         if not text[place].isalnum():
@@ -99,7 +99,7 @@ def _ends(text: str) -> Iterator[int]:
 PAYMENT_CARD = Kind(
     name="payment_card",
     tag="CARD",
-    words="12 to 19 digits, whole or as cards print them, of a known issuer or behind a cue, with a right Luhn digit",
+    words="12 to 19 digits with a right Luhn digit, solid or grouped, of a known issuer or after a context word",
     gate=LONG_NUMBER,
     pattern="|".join(
         [
@@ -139,14 +139,14 @@ PAYMENT_CARD = Kind(
 
 
 def _check_iban(candidate: Candidate) -> tuple[int, int] | None:
-    """Country, length and check digits of an IBAN (ISO 13616, mod 97). Words behind it are left."""
+    """Country, length and check digits of an IBAN (ISO 13616, mod 97). Words after it are not part of it."""
     if is_word(candidate.before[-1:]) and candidate.before[-1:].isascii():
         return None
     text = candidate.text
     for end in _ends(text):
         if is_word((text + candidate.after)[end : end + 1]):
             continue
-        number = fold(text[:end])
+        number = fold_digits(text[:end])
         number = number.upper() if number.islower() else number
         if _mod_97(number) == 1 and iban.is_valid(number, check_country=False):
             return 0, end
@@ -154,7 +154,7 @@ def _check_iban(candidate: Candidate) -> tuple[int, int] | None:
 
 
 def _mod_97(number: str) -> int:
-    """The remainder that is 1 for a right IBAN: a tenth of the cost of the whole check (ISO 7064)."""
+    """The remainder, 1 for a right IBAN (ISO 7064): a tenth of the cost of the full check."""
     compact = "".join(filter(str.isalnum, number))
     return int("".join(str(int(char, 36)) for char in compact[4:] + compact[:4])) % 97
 
@@ -163,7 +163,7 @@ _IBAN_FORM = rf"[A-Z]{{2}}{_D}{{2}}(?:{_SPACE}?[A-Z0-9{_D}]{{4}}){{2,7}}(?:{_SPA
 IBAN = Kind(
     name="iban",
     tag="IBAN",
-    words="an international bank account number, whole or in groups of four, of its country's form, mod 97 = 1",
+    words="an international bank account number, solid or in groups of four, in its country's form, mod 97 = 1",
     gate=rf"[A-Za-z]{{2}}{_D}{{2}}{_SPACE}?[A-Za-z0-9{_D}]{{4}}",
     pattern=rf"{_IBAN_FORM}|{_IBAN_FORM.replace('A-Z', 'a-z')}",
     check=_check_iban,

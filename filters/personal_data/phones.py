@@ -1,4 +1,4 @@
-"""Telephone numbers, by libphonenumber's tables and by what stands around them."""
+"""Telephone numbers, by libphonenumber's tables and by the text around them."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ import phonenumbers
 
 from filters.personal_data.candidate import Candidate, Kind
 from filters.personal_data.cues import PHONE_CUES, cue_before, cue_behind, cue_near
-from filters.personal_data.network import fold
+from filters.personal_data.network import fold_digits
 from filters.personal_data.numbers import (
     LONG_NUMBER,
     digits_of,
@@ -27,17 +27,17 @@ _DATE = re.compile(
 )
 _GROUPED = re.compile(r"\d{1,3}(?:[ .]\d{3}){2,5}")
 _EXTENSION = re.compile(r"\s?(?:x|ext\.?|extension|poste)\s?\d{1,6}(?!\w)", re.IGNORECASE)
-_TRUNK = re.compile(r"\( ?0 ?\)")  # "+41 (0)44": dialled inside the country only
+_TRUNK = re.compile(r"\( ?0 ?\)")  # "+41 (0)44": the zero is dialled only inside the country
 _YEARS = re.compile(r"(?:19|20)\d{2}(?:[-/ –](?:19|20)?\d{2})+")
 
 
 def _check_phone(candidate: Candidate) -> tuple[int, int] | None:
-    """A number that can be called: with country code and valid; or valid in a likely country and written or named so.
+    """A valid number with country code, or one valid in a likely country that is grouped or named as a number.
 
-    Validity is libphonenumber's. A cue right before the digits ("Tel.") is enough by itself for 7 digits and more.
+    libphonenumber decides what is valid. After a context word ("Tel.") 7 digits are enough.
     """
     before = candidate.before
-    text = fold(candidate.text)
+    text = fold_digits(candidate.text)
     if goes_on_before(before) or (follows_group(before) and not text.startswith("+")):
         return None
     near, named = cue_near(before[-40:]), cue_before(before[-40:]) or cue_behind(candidate.after[:12])
@@ -58,18 +58,18 @@ def _check_phone(candidate: Candidate) -> tuple[int, int] | None:
 
 
 def _extension(candidate: Candidate, end: int) -> int:
-    """How many characters behind a number are an extension: "x769", "ext. 12"."""
+    """How many characters after a number are an extension: "x769", "ext. 12"."""
     found = _EXTENSION.match((candidate.text + candidate.after)[end : end + 20])
     return found.end() if found else 0
 
 
 def _grouped_like_a_number(text: str) -> bool:
-    """Whether only the first three groups have one digit ("+33 (0)1 23"): a row of single digits is a table."""
+    """Whether only the first three groups may have one digit ("+33 (0)1 23"); a row of single digits is a table."""
     return all(len(group) > 1 for group in re.findall(r"\d+", text)[3:])
 
 
 def _phone_ends(text: str) -> Iterator[int]:
-    """All of the candidate, then without its last group, and so on while 7 digits are left."""
+    """The end of the candidate, then the end without its last group, and so on while 7 digits are left."""
     end = len(text)
     while end and len(digits_of(text[:end])) >= 7:
         yield end
@@ -80,22 +80,22 @@ def _phone_ends(text: str) -> Iterator[int]:
 
 
 def _is_number(text: str, regions: Sequence[str], near: bool) -> bool:
-    """Whether a number is valid: with its country code, or written as a region writes it, or whole behind a cue."""
+    """Whether a number is valid: with its country code, grouped as in a region, or solid after a context word."""
     if text.startswith(_ABROAD):
         return _valid("+" + digits_of(_TRUNK.sub("", text)).removeprefix("00"), None)
     whole = text.isdigit()
     if (whole and not near) or _DATE.fullmatch(text) or _YEARS.fullmatch(text):
         return False
     groups = len(re.findall(r"\d+", text))
-    told_apart = near or (groups >= 3 and not _GROUPED.fullmatch(text)) or text[0] in "0("
-    return told_apart and any(
+    distinct = near or (groups >= 3 and not _GROUPED.fullmatch(text)) or text[0] in "0("
+    return distinct and any(
         (whole or _written_forms(region).fullmatch(text)) and _valid(text, region)
         for region in regions[: 8 if near else 3]
     )
 
 
 def _could_be_called(text: str) -> bool:
-    """What a cue makes a telephone number: 7 to 13 digits that are no dates or years and end in none."""
+    """Whether the digits can be a number after a context word: 7 to 13 digits that are no dates or years."""
     groups = re.findall(r"\d+", text)
     dated = (
         _DATE.search(text) or _YEARS.fullmatch(text) or (len(groups) > 2 and re.fullmatch(r"(?:19|20)\d\d", groups[-1]))
@@ -104,7 +104,7 @@ def _could_be_called(text: str) -> bool:
 
 
 def _valid(text: str, region: str | None) -> bool:
-    """Whether libphonenumber knows the number: 50 microseconds, so all cheaper questions are asked before."""
+    """Whether libphonenumber accepts the number. Slow (50 microseconds), so cheaper tests come first."""
     try:
         return phonenumbers.is_valid_number(phonenumbers.parse(text, region))
     except phonenumbers.NumberParseException:
@@ -113,9 +113,9 @@ def _valid(text: str, region: str | None) -> bool:
 
 @lru_cache(maxsize=256)
 def _written_forms(region: str) -> re.Pattern[str]:
-    """All ways in which a country groups its numbers inside the country, trunk prefix included where it is written.
+    """All ways in which a country groups its numbers inside the country, with the trunk prefix if it is written.
 
-    Between groups any one sign may stand. Made from libphonenumber's formats.
+    Any one sign may separate groups. Made from libphonenumber's formats.
     """
     metadata = phonenumbers.PhoneMetadata.metadata_for_region(region, None)
     forms: list[str] = []
@@ -134,7 +134,7 @@ _REFERENCE = re.compile(r"\\(\d)")
 
 
 def _part(part: str, groups: Sequence[str]) -> str:
-    """One piece of a format as a pattern: a group of digits, a digit, a bracket, or what stands between groups."""
+    """One piece of a format as a pattern: a group of digits, a digit, a bracket, or a separator."""
     if part.startswith("\\"):
         return f"(?:{groups[int(part[1]) - 1]})"
     if part.isdigit():
@@ -147,7 +147,7 @@ def _part(part: str, groups: Sequence[str]) -> str:
 PHONE = Kind(
     name="phone",
     tag="PHONE",
-    words="a telephone number: international and valid, or national with a cue word or in its country's grouping",
+    words="a telephone number: international and valid, or national with a context word or in its country's grouping",
     gate=LONG_NUMBER,
     pattern=rf"[+＋(]{{0,2}}{_D}(?:(?:[ \x{{a0}}\x{{202f}}./‐‑‒–−－-]|[-. ]?\(|\)[-. ]?| - )?{_D}){{6,16}}",
     check=_check_phone,

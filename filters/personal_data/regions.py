@@ -1,6 +1,6 @@
-"""Where the languages of ROOTS are spoken."""
+"""Countries where the languages of ROOTS are spoken."""
 
-# ISO 639-1 -> countries (ISO 3166) whose national numbers are likely in such a text, the likeliest first.
+# ISO 639-1 -> countries (ISO 3166) whose national numbers are likely in such a text, most likely first
 REGIONS: dict[str, tuple[str, ...]] = {
     "ak": ("GH",),
     "ar": ("SA", "EG", "AE", "MA", "DZ", "IQ", "TN", "SY", "JO"),
@@ -48,7 +48,7 @@ REGIONS: dict[str, tuple[str, ...]] = {
     "zh": ("CN", "TW", "HK", "SG", "MO"),
     "zu": ("ZA",),
 }
-# Extraction writes ISO 639-3; the macro-languages have members.
+# ISO 639-3 -> ISO 639-1; macro-languages and their members give the same code
 _LONG = """aka=ak arb=ar ara=ar asm=as bam=bm ben=bn cat=ca eng=en spa=es eus=eu fra=fr guj=gu hin=hi ind=id ibo=ig
     kik=ki kan=kn lug=lg lin=ln mal=ml mar=mr nep=ne npi=ne nya=ny ori=or ory=or pan=pa por=pt run=rn kin=rw sna=sn
     sot=st swa=sw swh=sw tam=ta tel=te tsn=tn tso=ts twi=tw urd=ur vie=vi wol=wo xho=xh yor=yo zho=zh cmn=zh zul=zu"""
@@ -56,5 +56,5 @@ _SHORT = dict(pair.split("=") for pair in _LONG.split())
 
 
 def regions_of(language: str | None) -> tuple[str, ...]:
-    """Countries for a language code (ISO 639-1 or 639-3); none for a language not in the table."""
+    """Countries for a language code (ISO 639-1 or 639-3); none for a language that is not in the table."""
     return REGIONS.get(_SHORT.get(language or "", language or ""), ())

@@ -1,4 +1,4 @@
-"""STYLES: what is written in place of personal data."""
+"""STYLES: how personal data is replaced."""
 
 import hashlib
 import hmac
@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 
 from filters.personal_data.candidate import Kind
 
-# kind, value, how many of its kind came before in the document, the document's secret -> what is written
-Write = Callable[[Kind, str, int, bytes], str]
+# kind, value, number of spans of the kind before it in the document, the document's secret -> replacement
+_Write = Callable[[Kind, str, int, bytes], str]
 
 _FINEWEB_EMAILS = ("email@example.com", "firstname.lastname@example.org")
-# Addresses that answered to nobody when FineWeb chose them (FineWeb's data card).
+# Addresses that did not answer when FineWeb chose them (FineWeb's data card)
 _FINEWEB_IPS = (
     "22.214.171.124", "126.96.36.199", "188.8.131.52", "184.108.40.206", "220.127.116.11", "18.104.22.168",
 )  # fmt: skip
@@ -23,12 +23,12 @@ def _roots_tag(kind: Kind, value: str, ordinal: int, secret: bytes) -> str:
 
 
 def _starcoder_tag(kind: Kind, value: str, ordinal: int, secret: bytes) -> str:
-    """`<EMAIL>`, as in the data of StarCoder."""
+    """`<EMAIL>`, as in StarCoder's data."""
     return f"<{kind.tag}>"
 
 
 def _fineweb_stand_in(kind: Kind, value: str, ordinal: int, secret: bytes) -> str:
-    """One of a few fixed addresses in rotation, as in FineWeb; kinds that FineWeb does not know get their tag."""
+    """One of a few fixed addresses in turn, as in FineWeb; kinds that FineWeb does not know get their tag."""
     if kind.tag == "EMAIL":
         return _FINEWEB_EMAILS[ordinal % len(_FINEWEB_EMAILS)]
     if kind.tag == "IP_ADDRESS":
@@ -37,10 +37,10 @@ def _fineweb_stand_in(kind: Kind, value: str, ordinal: int, secret: bytes) -> st
 
 
 def _stand_in(kind: Kind, value: str, ordinal: int, secret: bytes) -> str:
-    """Something of the same look that is nobody's: the same for the same value under the same secret.
+    """A value of the same shape that belongs to nobody: the same for the same value and secret.
 
-    Names, hosts and numbers are those that standards set aside (RFC 2606, 5737, 3849; country code 999); other values
-    keep their shape, drawn anew from an HMAC of the value, so that without the secret nobody can try values.
+    Hosts, addresses and numbers are those that standards reserve (RFC 2606, 5737, 3849; country code 999). Other values
+    keep their shape; their characters come from an HMAC of the value, so nobody can test guesses without the secret.
     """
     draw = _draws(secret, f"{kind.tag}\0{value}")
     if kind.tag == "EMAIL":
@@ -57,7 +57,7 @@ def _stand_in(kind: Kind, value: str, ordinal: int, secret: bytes) -> str:
 
 
 def _draws(secret: bytes, name: str) -> Callable[[int], int]:
-    """A source of numbers below a bound, decided by secret and name alone."""
+    """A source of numbers below a bound that depends only on secret and name."""
     count = 0
 
     def draw(bound: int) -> int:
@@ -79,7 +79,7 @@ def _like(char: str, draw: Callable[[int], int]) -> str:
     return char
 
 
-STYLES: Mapping[str, Write] = {
+STYLES: Mapping[str, _Write] = {
     "roots": _roots_tag,
     "starcoder": _starcoder_tag,
     "fineweb": _fineweb_stand_in,

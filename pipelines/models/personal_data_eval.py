@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from filters.personal_data import KINDS, PRESETS, Finder, Span, regions_of
+from filters.personal_data import KINDS, REDACTION_PRESETS, Span, SpanFinder, regions_of
 from roots.errors import InputError
 from roots.intervals import wilson
 
@@ -52,8 +52,8 @@ class Detector:
 
 def detector_of(preset: str) -> Detector:
     """The rules of a preset, with the kinds that are on by default."""
-    chosen = [kind for kind in PRESETS[preset].kinds.values() if kind.by_default]
-    finder = Finder(chosen)
+    chosen = [kind for kind in REDACTION_PRESETS[preset].kinds.values() if kind.by_default]
+    finder = SpanFinder(chosen)
     return Detector(lambda text, language: finder.find(text, regions_of(language)), frozenset(k.name for k in chosen))
 
 
@@ -262,5 +262,5 @@ def evaluate_detection(
     known = {span.kind for document in documents for span in document.spans}
     if not known:
         raise InputError(f"{path} has no span of a kind that can be counted: known are {', '.join(_LABELS)}")
-    detectors = detectors or {name: detector_of(name) for name in PRESETS}
+    detectors = detectors or {name: detector_of(name) for name in REDACTION_PRESETS}
     return compare_detectors(path.name, documents, detectors, [kind for kind in KINDS if kind in known])

@@ -63,12 +63,12 @@ def worker(contender: str, path: Path) -> None:
 
 def ours(kinds: Sequence[str]) -> Callable[[str, str], int]:
     """Find and replace, as the stage `redact` does it."""
-    from filters.personal_data import find, redact, regions_of
+    from filters.personal_data import find_spans, redact, regions_of
 
     names = tuple(kinds)
 
     def run(text: str, language: str) -> int:
-        spans = find(text, names, regions_of(language))
+        spans = find_spans(text, names, regions_of(language))
         redact(text, spans, "roots")
         return len(spans)
 
@@ -94,8 +94,8 @@ def presidio() -> Callable[[str, str], int]:
     """Presidio's pattern recognisers for the kinds that are ours too."""
     from tests.benchmarks.pii.peers import presidio as presidio_detector
 
-    find = presidio_detector().find
-    return lambda text, language: len(find(text, language))
+    find_spans = presidio_detector().find
+    return lambda text, language: len(find_spans(text, language))
 
 
 CONTENDERS: dict[str, Callable[[], Callable[[str, str], int]]] = {

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-from filters.personal_data import PRESETS, Span
+from filters.personal_data import REDACTION_PRESETS, Span
 from pipelines.models.personal_data_eval import Detector, detector_of
 
 _PRESIDIO_KINDS: Mapping[str, str] = {
@@ -97,7 +97,7 @@ PEERS: Mapping[str, Callable[[], Detector]] = {"presidio": presidio, "scrubadub"
 
 def installed_detectors() -> dict[str, Detector]:
     """Our presets, and the peers that are installed."""
-    found = {name: detector_of(name) for name in PRESETS}
+    found = {name: detector_of(name) for name in REDACTION_PRESETS}
     for name in PEERS:
         try:
             found[name] = PEERS[name]()

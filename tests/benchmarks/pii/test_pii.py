@@ -1,6 +1,6 @@
 import pytest
 
-from filters.personal_data import KINDS, Span, find, regions_of
+from filters.personal_data import KINDS, Span, find_spans, regions_of
 from pipelines.models.personal_data_eval import DetectionCounts, DetectionReport, detector_of
 from tests.benchmarks.pii.generate import LOOK_ALIKES, VALUES, generate, sentences
 from tests.benchmarks.pii.peers import _apart, _replaced, installed_detectors
@@ -34,7 +34,7 @@ def test_a_generated_value_is_found_in_every_language(kind):
     missed = 0
     documents = [each for each in generate(11, 5) if any(span.kind == kind for span in each.spans)]
     for document in documents:
-        spans = find(document.text, [kind], regions_of(document.language))
+        spans = find_spans(document.text, [kind], regions_of(document.language))
         missed += not set(document.spans) & set(spans)
     assert missed <= len(documents) * 0.1
 

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from filters.personal_data import find
+from filters.personal_data import find_spans
 from pipelines import release
 from pipelines.catalogue import Catalogue, Rights, Source, check_rights, load_catalogue, refusal
 from pipelines.jobs import plan_jobs
@@ -369,7 +369,7 @@ def test_no_replaced_address_is_anywhere_in_the_release(work, released):
     for path in sorted((work / "fr/redact").glob("*.parquet")):
         for batch in read_kept(chain(work, "fr", path.name, "redact"), ["text"]):
             for text in batch["text"].to_pylist():
-                addresses |= {text[span.start : span.end] for span in find(text, ["email", "phone", "iban"])}
+                addresses |= {text[span.start : span.end] for span in find_spans(text, ["email", "phone", "iban"])}
     assert addresses
     readable = [(released / name).read_text() for name in ("README.md", "manifest.json")]
     readable += [str(row) for row in documents(released)]

@@ -1,28 +1,17 @@
-"""PRESETS: whose rules decide. `ours` are KINDS; the others are written from what their makers published, to compare.
+"""Rules that others published, to compare with ours: ROOTS, FineWeb and BigCode (StarCoder).
 
-They find what theirs find, false positives included; they replace by span all the same.
+They find what the originals find, their mistakes included. Redaction still replaces by span. `kinds.REDACTION_PRESETS`
+gives each set its name.
 """
 
 import ipaddress
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 
-from filters.personal_data.candidate import Candidate, Kind
-from filters.personal_data.keys import ISSUED, entropy
-from filters.personal_data.kinds import KINDS
+from filters.personal_data.candidate import Candidate, Check, Kind
+from filters.personal_data.keys import ISSUED, ISSUED_KEY, entropy
 from filters.personal_data.network import WELL_KNOWN
 
-
-@dataclass(frozen=True)
-class _Preset:
-    """Some kinds, and how they are replaced unless told otherwise."""
-
-    kinds: Mapping[str, Kind]
-    style: str
-
-
-# ROOTS, stage 02. What may stand on either side of its matches: line ends, blanks, these signs, Han characters.
+# ROOTS, stage 02. Its matches end at the end of a line, a blank, one of these signs or a Han character.
 _ROOTS_EDGE = re.compile(r"[\s@?,!;:'\")(.一-鿿㐀-䶿]")
 _ROOTS_UNITS = re.compile(
     r"(?:(?:[A-Za-z]+[\d/+=:_-]+|[\d/+=:-]+[A-Za-z]+){4,}|(?:(?:\d{3,}|[A-Z]+\d+[A-Z]*|\d+[A-Z]+\d*)[ -]?){3,}).*?",
@@ -36,7 +25,7 @@ def _edge(char: str) -> bool:
 
 
 def _roots_key(candidate: Candidate) -> tuple[int, int] | None:
-    """The longest start of the candidate that is made of whole units and ends at an edge."""
+    """The longest start of the candidate that consists of whole units and ends at an edge."""
     text = candidate.text + candidate.after[:1]
     if not _edge(candidate.before[-1:]):
         return None
@@ -52,7 +41,7 @@ def _between_edges(candidate: Candidate) -> tuple[int, int] | None:
 
 
 def _roots_ip(candidate: Candidate) -> tuple[int, int] | None:
-    """Any address as written, private or public, that does not look like a date."""
+    """Any address, private or public, that does not look like a date."""
     text = candidate.text
     try:
         ipaddress.ip_address(text)
@@ -66,24 +55,23 @@ _IPV4 = r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}"
 _IPV6 = r"[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:\.[0-9]{1,3}){0,3}"
 
 
-def _kind(name: str, tag: str, words: str, gate: str, pattern: str, check: object) -> Kind:
-    ours = KINDS[name]
-    return Kind(name, tag, words, gate, pattern, check, ours.finds[:0], ours.spares[:0])  # type: ignore[arg-type]
+def _kind(name: str, tag: str, words: str, gate: str, pattern: str, check: Check) -> Kind:
+    return Kind(name, tag, words, gate, pattern, check, finds=(), spares=())
 
 
-_ROOTS = (
+ROOTS_KINDS = (
     _kind(
-        "key", "KEY", "four units or more of letters and digits in turn; or three groups of digits or capitals",
+        "key", "KEY", "at least four units of letters and digits in turn, or three groups of digits or capitals",
         r"[0-9/+=:-]",
         r"(?:[A-Za-z]{1,30}[0-9/+=:_-]{1,30}|[0-9/+=:-]{1,30}[A-Za-z]{1,30}){4,30}"
         r"|(?:(?:[0-9]{3,30}|[A-Z]{1,30}[0-9]{1,30}[A-Z]{0,30}|[0-9]{1,30}[A-Z]{1,30}[0-9]{0,30})[ -]?){3,30}",
         _roots_key,
     ),
     _kind(
-        "email", "EMAIL", "no blank or quote, at sign, no blank, a dot, a letter and more",
+        "email", "EMAIL", "no blanks or quotes, an at sign, no blanks, a dot, a letter and more",
         "@", r"[^\s@?!;,:)('\"<]{1,64}@[^\s@!?;,/]{1,250}\.[A-Za-z][0-9A-Za-z_]{1,30}", _between_edges,
     ),
-    _kind("user", "USER", "an at sign at an edge, then three characters or more that are none",
+    _kind("user", "USER", "an at sign at an edge, then at least three characters that are no edge",
           "@", r"@[^\s@?,!;:'\")(\x{4e00}-\x{9fff}\x{3400}-\x{4dbf}]{3,60}", _between_edges),
     _kind("ip_address", "IP_ADDRESS", "IPv4 or IPv6, private or public", r"[0-9]\.[0-9]{1,3}\.[0-9]|:[0-9A-Fa-f]{0,4}:",
           f"{_IPV4}|{_IPV6}", _roots_ip),
@@ -110,14 +98,14 @@ _ASCII_EMAIL = (
     r"[A-Za-z0-9!#$%&'*+/=?^_{|}~-]{1,64}(?:\.[A-Za-z0-9!#$%&'*+/=?^_{|}~-]{1,64}){0,8}@"
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,8}[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 )
-_FINEWEB = (
+FINEWEB_KINDS = (
     _kind("email", "EMAIL", "an ASCII address", "@", _ASCII_EMAIL, _fineweb_email),
     _kind("ip_address", "IP_ADDRESS", "public IPv4", r"[0-9]\.[0-9]{1,3}\.[0-9]", _IPV4, _public_ipv4),
 )
 
 
 def _bigcode_ip(candidate: Candidate) -> tuple[int, int] | None:
-    """Public, not of a well-known resolver; seven characters only near `dns` or `server`."""
+    """A public address of no well-known resolver; one of seven characters only near `dns` or `server`."""
     text = candidate.text
     try:
         address = ipaddress.ip_address(text)
@@ -134,13 +122,10 @@ def _bigcode_email(candidate: Candidate) -> tuple[int, int] | None:
     return (0, len(candidate.text)) if fit else None
 
 
-_ISSUED = re.compile("|".join(f"(?:{pattern})" for pattern in ISSUED))
-
-
 def _bigcode_key(candidate: Candidate) -> tuple[int, int] | None:
-    """A quoted string of high entropy, by detect-secrets' limits: 3 bits for hexadecimal, 4.5 for base 64."""
+    """A quoted string of high entropy, with the limits of detect-secrets: 3 bits for hexadecimal, 4.5 for base 64."""
     text = candidate.text
-    issued = _ISSUED.match(text)
+    issued = ISSUED_KEY.match(text)
     if issued:
         return 0, issued.end()
     if text[0] not in "\"'" or text[-1] != text[0]:
@@ -150,17 +135,10 @@ def _bigcode_key(candidate: Candidate) -> tuple[int, int] | None:
     return (1, len(text) - 1) if entropy(inner) > limit else None
 
 
-_BIGCODE = (
+BIGCODE_KINDS = (
     _kind("email", "EMAIL", "an ASCII address with a top-level domain of letters", "@", _ASCII_EMAIL, _bigcode_email),
     _kind("key", "KEY", "published prefixes; quoted strings of high entropy", r"[A-Za-z0-9_+/=.-]{16}",
           "|".join([*ISSUED, r"[\"'][A-Za-z0-9+/=_-]{16,200}[\"']"]), _bigcode_key),
     _kind("ip_address", "IP_ADDRESS", "public IPv4 or IPv6", r"[0-9]\.[0-9]{1,3}\.[0-9]|:[0-9A-Fa-f]{0,4}:",
           f"{_IPV4}|{_IPV6}", _bigcode_ip),
 )  # fmt: skip
-
-PRESETS: Mapping[str, _Preset] = {
-    "ours": _Preset(KINDS, "roots"),
-    "roots": _Preset({kind.name: kind for kind in _ROOTS}, "roots"),
-    "fineweb": _Preset({kind.name: kind for kind in _FINEWEB}, "fineweb"),
-    "bigcode": _Preset({kind.name: kind for kind in _BIGCODE}, "starcoder"),
-}
