@@ -15,13 +15,13 @@ case counts. No line is ever changed: it stays whole or goes whole.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from filters.near_duplicates.rules import LineRule
 from filters.near_duplicates.signatures import mix_all
 from filters.text import characters
 from filters.text.characters import SPACE
@@ -30,43 +30,6 @@ from filters.text.words import Codes, Offsets, code_points, hash_spans
 
 _Keys = npt.NDArray[np.int64]
 NONE = -1  # no rule
-
-
-@dataclass(frozen=True)
-class LineRule:
-    """Removes lines of at least `characters` that occur often in a source.
-
-    Often is either at least `times`, or on more than `pages` of its pages and on more than the share `share` of them.
-    """
-
-    name: str = ""  # recorded with every line it removes; without one, its numbers are
-    characters: int = 1  # of the line, without outer white space
-    times: int = 0  # 0: pages count
-    pages: int = 0
-    share: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.times and (self.pages or self.share):
-            raise ValueError("a rule for lines counts either times, or pages and share")
-        if not (self.times or self.pages or self.share):
-            raise ValueError("a rule for lines needs times, pages or share")
-        if self.times == 1 or self.characters < 1:
-            raise ValueError("a rule for lines needs 2 times or more, and 1 character or more")
-        if not (self.times >= 0 <= self.pages and 0 <= self.share < 1):
-            raise ValueError("a rule for lines needs 0 pages or more, and a share in [0, 1)")
-
-    @property
-    def label(self) -> str:
-        """What is recorded with a line that it removes."""
-        often = f"times={self.times}" if self.times else f"pages={self.pages} share={self.share:g}"
-        return self.name or f"characters={self.characters} {often}"
-
-
-LINE_RULES = {
-    "template": LineRule("template", characters=15, times=10),
-    "newspaper": LineRule("newspaper", times=2),
-    "boilerplate": LineRule("boilerplate", pages=10, share=0.01),
-}
 
 
 class Lines(NamedTuple):

@@ -53,7 +53,6 @@ class Tables(NamedTuple):
     powers: Uint64s  # (8,) the polynomial's base to the power of every length
 
 
-DIGEST_RULES = ("roots", "space")
 BASE = np.uint64(0xDABA0B6EB09322E3)  # of the polynomial that is a shingle
 
 

@@ -6,7 +6,6 @@ equal entries. What is found so is only a *candidate*: `settle` removes a docume
 a document that is kept, and for nothing else, so there are no chains A ~ B ~ C.
 """
 
-from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
@@ -14,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from filters.near_duplicates.shingle_tables import DIGEST_RULES, Tables, Uint64s, tables
+from filters.near_duplicates.rules import Scheme
+from filters.near_duplicates.shingle_tables import Tables, Uint64s, tables
 from filters.near_duplicates.shingles import Array, Buffers, buffers, composed, cut, mix, room_for, run_together
 from filters.text.compiled import compiled
 
@@ -24,31 +24,6 @@ _GOLDEN = 0x9E3779B97F4A7C15
 
 ALL_PAIRS = 16  # a bucket up to this size is compared each with each
 HEADS = 4  # in a larger one, every member with this many of the best
-
-
-@dataclass(frozen=True)
-class Scheme:
-    """How a document becomes bands. Defaults are FineWeb-2's (Penedo et al. 2025, section 3.4)."""
-
-    words: int = (
-        5  # in a shingle; graphemes for scripts without spaces: filters.near_duplicates.shingles.SCRIPTS_WITHOUT_SPACES
-    )
-    bands: int = 14
-    rows: int = 8  # entries of the signature in a band; bands * rows hash functions
-    seed: int = 1
-    digest: str = "roots"  # what the exact digest leaves out: filters.near_duplicates.shingles.tables
-
-    def __post_init__(self) -> None:
-        for name, low, high in (("words", 1, 1000), ("bands", 1, 1000), ("rows", 1, 100)):
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} = {getattr(self, name)} is not in [{low}, {high}]")
-        if self.digest not in DIGEST_RULES:
-            raise ValueError(f"digest = {self.digest!r} is not one of {', '.join(DIGEST_RULES)}")
-
-    @property
-    def hashes(self) -> int:
-        """Length of a signature."""
-        return self.bands * self.rows
 
 
 class Signs(NamedTuple):

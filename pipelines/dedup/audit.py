@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.near_duplicates.brute_force import index_sets, similar
+from filters.near_duplicates.rules import Scheme
 from filters.near_duplicates.shingle_tables import Uint64s
-from filters.near_duplicates.signatures import Int64s, Scheme, Sets, mix_all, probability, shingle_sets
+from filters.near_duplicates.signatures import Int64s, Sets, mix_all, probability, shingle_sets
 from filters.personal_data import as_shown
 from filters.text.passages import cut_between_letters
 from pipelines.dedup.scratch import NUMBER, U64, Scratch, columns_of, joined, read_batches, read_pieces, rows_of

@@ -22,15 +22,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from filters.near_duplicates.repeated_lines import (
-    NONE,
-    LineRule,
-    Lines,
-    cut_spans,
-    first_rule,
-    lines_of,
-    without,
-)
+from filters.near_duplicates.repeated_lines import NONE, Lines, cut_spans, first_rule, lines_of, without
+from filters.near_duplicates.rules import LineRule
 from filters.near_duplicates.signatures import Int64s
 from pipelines.dedup.released import RELEASED, spans_of_releases
 from pipelines.dedup.scratch import (

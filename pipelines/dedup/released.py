@@ -32,7 +32,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.near_duplicates.signatures import Scheme, Signs, sign
+from filters.near_duplicates.rules import Scheme
+from filters.near_duplicates.signatures import Signs, sign
 from pipelines import release
 from pipelines.dedup.scratch import Scratch, is_signatures, read_documents
 from roots import shards

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from filters.near_duplicates.repeated_lines import LineRule, lines_of
+from filters.near_duplicates.repeated_lines import lines_of
+from filters.near_duplicates.rules import LineRule
 from filters.near_duplicates.signatures import probability
 from filters.personal_data import as_shown
 from pipelines.dedup.audit import Compare, Losses, Queries, largest_clusters, losses_above, measure
@@ -36,9 +37,8 @@ def report(steps: Steps, places: Places, settings: Dedup, manifests: Sequence[Ma
     """Measure a sample and write `report.json`. Raises LossError for a loss beyond the alarm, with `strict`."""
     total = sum(manifest.rows for manifest in manifests)
     sampled = sample(steps, places, settings, found, total)
-    losses = Scratch.of(
-        steps.run(Losses(settings.sources), {name: [at.shard, *at.chain] for name, at in places.items()}, "losses")
-    )
+    counting = Losses(Sources.read(settings.source, settings.catalogue))
+    losses = Scratch.of(steps.run(counting, {name: [at.shard, *at.chain] for name, at in places.items()}, "losses"))
     alarms = losses_above(losses, settings.alarm, _LEAST)
     drops: dict[str, int] = {}
     for reason, rows in (item for manifest in manifests for item in manifest.drops.items()):
@@ -80,7 +80,8 @@ def lines(places: Places, settings: Dedup, found: Evidence) -> dict[str, Any] | 
     if not (found.repeats and found.edits):
         return None
     scratch = (Scratch.of(found.edits), Scratch.of(found.repeats), Scratch.of(found.sign))
-    return line_report(scratch, {name: at.chain for name, at in places.items()}, settings.line_rules, settings.sources)
+    sources = Sources.read(settings.source, settings.catalogue)
+    return line_report(scratch, {name: at.chain for name, at in places.items()}, settings.line_rules, sources)
 
 
 _MOST = 20  # lines shown

@@ -31,7 +31,7 @@ from pipelines.dedup.scratch import Chains, Roomy, Scratch, Steps, columns_of, p
 from pipelines.dedup.settings import Dedup, keep_columns, parse_bytes
 from pipelines.dedup.settle import settle_groups
 from pipelines.dedup.sign import Sign
-from pipelines.dedup.sources import FOUND
+from pipelines.dedup.sources import FOUND, Sources
 from pipelines.dedup.space import Cuts, check_space, cut
 from roots.errors import SettingsError, unknown_name
 from roots.executors import Executor
@@ -80,7 +80,8 @@ def run_together(
         check_space(everything, steps.target, settings)
     steps = replace(steps, executor=Roomy(steps.executor, memory))
     everything = dict(sorted(everything.items()))
-    signing = Sign(settings.scheme, settings.keep, settings.url, settings.sources, settings.scope == "source")
+    sources = Sources.read(settings.source, settings.catalogue)
+    signing = Sign(settings.scheme, settings.keep, settings.url, sources, settings.scope == "source")
     sign = steps.run(signing, everything, "sign")
     cuts = _plan_work(Scratch.of(sign), memory, workers)
     candidates = find_candidates(steps, sign, settings, cuts)

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from filters.near_duplicates.repeated_lines import LINE_RULES, LineRule
-from filters.near_duplicates.signatures import Scheme
-from pipelines.dedup.sources import Sources
+from filters.near_duplicates.rules import LINE_RULES, LineRule, Scheme
+from pipelines.catalogue import load_catalogue
 from roots.errors import SettingsError, unknown_name
 from roots.settings import as_values, build
 
+_SOURCES = ("host", "file", "catalogue")
 _EXACT = ("verified", "roots", "code")
 _KEEP = ("longest", "oldest", "newest")
 _URL = ("none", "exact", "page")
@@ -98,7 +98,12 @@ class Dedup:
                 hint = "; or a table: {characters = 15, times = 10}"
                 raise ValueError(unknown_name("rule for lines", rule, LINE_RULES) + hint)
         parse_bytes(self.memory)
-        _ = self.scheme, self.sources
+        _ = self.scheme
+        if self.source not in _SOURCES:
+            raise ValueError(unknown_name("rule for source", self.source, _SOURCES))
+        if self.source == "catalogue" and not self.catalogue:
+            raise ValueError("source = catalogue: name one with dedup.catalogue=PATH")
+        load_catalogue(self.catalogue)
 
     @property
     def scheme(self) -> Scheme:
@@ -115,11 +120,6 @@ class Dedup:
         return {
             name: value for name, value in as_values(self).items() if name not in ("memory", "catalogue", "against")
         }
-
-    @property
-    def sources(self) -> Sources:
-        """Which source a document is of."""
-        return Sources.read(self.source, self.catalogue)
 
 
 # What others published, as settings of ours; pipelines/README.md says how each differs. All are verified here, which of

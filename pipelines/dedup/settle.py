@@ -13,8 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from filters.near_duplicates.rules import Scheme
 from filters.near_duplicates.shingle_tables import Uint64s
-from filters.near_duplicates.signatures import Int64s, Scheme, Sets, jaccards, lay_out, settle, shingle_sets
+from filters.near_duplicates.signatures import Int64s, Sets, jaccards, lay_out, settle, shingle_sets
 from pipelines.dedup.candidates import Found
 from pipelines.dedup.scratch import (
     NUMBER,

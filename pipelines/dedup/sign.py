@@ -14,8 +14,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from filters.near_duplicates.rules import Scheme
 from filters.near_duplicates.shingle_tables import Uint64s
-from filters.near_duplicates.signatures import Scheme, band_keys, mix_all, text_digests
+from filters.near_duplicates.signatures import band_keys, mix_all, text_digests
 from pipelines.dedup.released import RELEASED, read_signed
 from pipelines.dedup.scratch import U64, columns_of
 from pipelines.dedup.settings import KeepBy, keep_columns

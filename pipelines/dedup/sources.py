@@ -16,11 +16,9 @@ import pyarrow.compute as pc
 
 from filters.near_duplicates.signatures import text_digests
 from pipelines.catalogue import UNLISTED, Catalogue, load_catalogue
-from roots.errors import unknown_name
 from roots.settings import as_values
 
 _Uint64s = npt.NDArray[np.uint64]
-_SOURCES = ("host", "file", "catalogue")
 # For a whole column at once; unlike catalogue.host_of it keeps a dot at the end and cuts IPv6 at its first colon.
 _HOST = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?P<host>[^/?#:]*)"
 _READ = ("url", "file_path")  # what a source is found from
@@ -36,11 +34,7 @@ class Sources:
 
     @classmethod
     def read(cls, rule: str, catalogue: str) -> "Sources":
-        """Read the catalogue at a path; "" for none. Raises ValueError for an unknown rule or one without it."""
-        if rule not in _SOURCES:
-            raise ValueError(unknown_name("rule for source", rule, _SOURCES))
-        if rule == "catalogue" and not catalogue:
-            raise ValueError("source = catalogue: name one with dedup.catalogue=PATH")
+        """Read the catalogue at a path; "" for none."""
         sources = load_catalogue(catalogue).sources
         return cls(rule, {name: as_values(source) for name, source in sources.items()})
 

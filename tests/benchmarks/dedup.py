@@ -163,7 +163,8 @@ def _count_text_dedup(options: argparse.Namespace, folder: Path) -> dict[str, in
 
 def signatures_a_second(folder: Path) -> tuple[float, float]:
     """Documents and megabytes that one core signs a second, best of three; shards read before the clock starts."""
-    from filters.near_duplicates.signatures import Scheme, band_keys, sign
+    from filters.near_duplicates.rules import Scheme
+    from filters.near_duplicates.signatures import band_keys, sign
 
     texts = [
         batch["text"]

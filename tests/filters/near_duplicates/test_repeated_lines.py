@@ -8,15 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from filters.near_duplicates.repeated_lines import (
-    LINE_RULES,
-    NONE,
-    LineRule,
-    cut_spans,
-    first_rule,
-    lines_of,
-    without,
-)
+from filters.near_duplicates.repeated_lines import NONE, cut_spans, first_rule, lines_of, without
+from filters.near_duplicates.rules import LINE_RULES, LineRule
 
 SOURCE = np.ones(1, np.uint64)
 TEXTS = [

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from filters.near_duplicates.repeated_lines import LINE_RULES, LineRule
+from filters.near_duplicates.rules import LINE_RULES, LineRule
 from pipelines.dedup import lines as dedup_lines
 from pipelines.dedup import space as dedup_space
 from pipelines.dedup.run import Dedup, run_dedup

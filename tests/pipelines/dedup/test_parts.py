@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from filters.near_duplicates.repeated_lines import LineRule
+from filters.near_duplicates.rules import LineRule
 from pipelines.dedup.candidates import Exact, Pairs, Urls
 from pipelines.dedup.groups import Stars, Totals, Weigh
 from pipelines.dedup.lines import Count, Repeats, Sizes

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from filters.near_duplicates import signatures as near
-from filters.near_duplicates.repeated_lines import LineRule
+from filters.near_duplicates.rules import LineRule
 from pipelines.dedup import audit as dedup_audit
 from pipelines.dedup import candidates as dedup_stages
 from pipelines.dedup import groups as dedup_groups

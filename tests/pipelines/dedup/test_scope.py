@@ -146,7 +146,7 @@ def test_sources_by_rule(catalogue: str) -> None:
     assert (Sources.read("host", "").digests(batch.select(["url"])) != 0).all()
     for rule, why in (("hots", "host"), ("catalogue", r"dedup\.catalogue")):
         with pytest.raises(ValueError, match=why):
-            Sources.read(rule, "")
+            Dedup(source=rule)
 
 
 def test_an_alarm_is_about_the_sources_that_are_set(catalogue: str, tmp_path: Path) -> None:
