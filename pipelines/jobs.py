@@ -1,4 +1,4 @@
-"""What the user said, as jobs: one a language, all settings checked.
+"""What a user asks for: a Request, and the jobs that it is made of, one a language, all settings checked.
 
 A stage's settings are a table of that name in the configuration (`--config`, `--set stage.key=value`); everything else
 about a language comes from its file.
@@ -6,8 +6,9 @@ about a language comes from its file.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from filters.language import Language
 from pipelines import work as folders
@@ -19,8 +20,10 @@ from roots.errors import SettingsError, unknown_name
 from roots.settings import build
 from roots.stage import Plan, Stage
 
-__all__ = ["Job", "plan_jobs"]
+if TYPE_CHECKING:
+    from pipelines.pseudocrawl.sites import Sites
 
+_SITES = "pseudocrawl"  # group of settings
 _Values = Mapping[str, Mapping[str, Any]]
 _Settings = TypeVar("_Settings")
 
@@ -131,3 +134,51 @@ def build_settings(values: _Values, program: bool = False) -> dict[str, Any]:
             own = {name: value for name, value in own.items() if name not in names}
         settings[group] = build(kind, own, group)
     return settings
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which stages to run, for which languages, on what, with which settings.
+
+    It is checked when it is made, so that a mistake is answered before anything heavy is imported.
+    """
+
+    work: Path
+    stages: tuple[str, ...]  # names of pipelines.stages, in order
+    languages: tuple[str, ...] = ()  # codes or names; none: only stages that all languages share
+    inputs: tuple[str, ...] = ()  # paths and patterns of archives; none: those that the work folder knows
+    settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # group -> setting -> plain value
+    seeds: Path | None = None  # fetch the pages of these sites first: pipelines.pseudocrawl.seeds
+    seeds_index: tuple[str, ...] = ()  # the index of the crawl that has them
+
+    def __post_init__(self) -> None:
+        """Raise SettingsError for a mistake in a setting, InputError for a language that cannot be read."""
+        if bool(self.seeds) != bool(self.seeds_index):
+            raise SettingsError(
+                "--domains and --cc-index go together: which sites, and in which index to look for them"
+            )
+        if not self.seeds and _SITES in self.settings:
+            raise SettingsError("settings of the group pseudocrawl need --domains and --cc-index")
+        build_settings(self.job_settings)
+
+    @property
+    def job_settings(self) -> dict[str, Mapping[str, object]]:
+        """The settings of the stages."""
+        return {group: values for group, values in self.settings.items() if group != _SITES}
+
+    @cached_property
+    def sites(self) -> "Sites | None":
+        """The sites to fetch first, if there are seeds."""
+        if not self.seeds:
+            return None
+        from pipelines.pseudocrawl.fetch import Pseudocrawl
+        from pipelines.pseudocrawl.sites import Sites
+
+        return Sites(self.seeds, self.seeds_index, build(Pseudocrawl, self.settings.get(_SITES, {}), _SITES))
+
+    def plan(self, fetched: Mapping[str, Path] | None = None) -> list[Job]:
+        """Plan the jobs, one for each language; `fetched` are archives of `sites`."""
+        archives = folders.find_archives(self.inputs) if self.inputs else {} if self.seeds else None
+        if archives is not None:
+            archives |= fetched or {}
+        return plan_jobs(self.work, self.languages, archives, self.job_settings)

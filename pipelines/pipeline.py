@@ -8,8 +8,9 @@ configuration (`--config`, `--set stage.key=value`); everything else about a lan
 
 import json
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
@@ -19,15 +20,74 @@ from pipelines.dedup.released import read_releases, write_against
 from pipelines.dedup.run import run_together
 from pipelines.dedup.scratch import Steps
 from pipelines.dedup.settings import Dedup
-from pipelines.jobs import Job
+from pipelines.jobs import Job, Request
 from pipelines.programs.stages import shard_of
+from pipelines.pseudocrawl.sites import FetchedSites
 from pipelines.settings import ShardSettings
 from pipelines.shard import run_shard
 from pipelines.stages import STAGES, Reads, chain_stages, load
+from pipelines.watching.progress import table
 from roots import shards, storage
+from roots.errors import SettingsError
 from roots.executors import Executor
 from roots.identity import sha256_of
 from roots.stage import ALONE, Manifest, Progress, Share, read_manifest, run, tasks_of
+
+
+def _no_progress(_: str) -> AbstractContextManager[None]:
+    """Show nothing."""
+    return nullcontext()
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """Stages of a job that have run, with their manifests."""
+
+    job: Job
+    stages: tuple[str, ...]
+    manifests: tuple[Manifest, ...]
+
+    def lines(self) -> Iterator[str]:
+        """Describe them for a person: rows, drops, and where the dataset is."""
+        yield f"\n{self.job.title}\n{table(self.manifests)}"
+        if any(STAGES[name].final for name in self.stages):
+            yield f"\nThe dataset is in {self.job.dataset}"
+            yield f"To see what became of a page: roots why URL --work {self.job.work}"
+
+
+def run_request(
+    request: Request,
+    executor: Executor,
+    share: Share = ALONE,
+    new_progress: Callable[[str], AbstractContextManager[Progress | None]] = _no_progress,
+) -> Iterator[FetchedSites | JobResult]:
+    """Fetch pages where asked, then run the stages of each job in order; yield each result as soon as it is there.
+
+    `share` is this process's share of the work, by default all of it. `new_progress` gives progress for one part of the
+    work, labelled by its language. Raises StageFailed, NotReady and SettingsError as `run_stages` does.
+    """
+    jobs = request.plan()
+    if request.sites:
+        if share.of > 1:
+            raise SettingsError(
+                "a pseudocrawl is fetched by one command, at one pace: run `roots index` without --of first"
+            )
+        with new_progress("") as progress:
+            fetched = request.sites.fetch(request.work, executor, progress)
+        yield fetched
+        jobs = request.plan(fetched.archives)
+    for job, stages in in_order(jobs, request.stages):
+        with new_progress(job.code) as progress:
+            manifests = run_stages(job, stages, executor, progress, share)
+        yield JobResult(job, tuple(stages), tuple(manifests))
+
+
+def preview_request(request: Request) -> Iterator[str]:
+    """Describe what is done already and what would be done, for a person; do nothing."""
+    jobs = request.plan()
+    if request.sites:
+        yield from request.sites.lines()
+    yield from preview(jobs, request.stages)
 
 
 def in_order(jobs: Sequence[Job], stages: Sequence[str]) -> Iterator[tuple[Job, Sequence[str]]]:

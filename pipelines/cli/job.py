@@ -50,10 +50,12 @@ def _make_command(name: str, info: StageCommand) -> click.Command:
         against: tuple[str, ...] = (),
         strict: bool = False,
     ) -> None:
-        from pipelines.request import Request, preview_request, run_request
+        from pipelines.jobs import Request
 
         own: Settings = {"extract": {"extractor": extractor}, "dedup": {"against": list(against), "strict": strict}}
         request = Request(work, info.stages, codes, inputs, options.settings(own), seeds, index)
+        from pipelines.pipeline import preview_request, run_request  # heavy: only for a request without a mistake
+
         if options.dry_run:
             click.echo("\n".join(preview_request(request)))
             return

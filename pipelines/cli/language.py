@@ -52,9 +52,11 @@ def _judge(work: Path, codes: tuple[str, ...], bounds: str, options: RunOptions)
     Example:
       roots judge work --lang fr --bounds my.toml
     """
-    from pipelines.request import Request, run_request
+    from pipelines.jobs import Request
 
     request = Request(work, ("filter",), codes, settings={"filter": {"bounds": bounds}})
+    from pipelines.pipeline import run_request  # heavy: only for a request without a mistake
+
     for result in run_request(request, options.make_executor(), new_progress=options.progress):
         click.echo("\n".join(result.lines()))
 
