@@ -126,12 +126,12 @@ def _plan(
       roots plan --input 'sample/*.warc.gz' --lang 'fr sw' --archives 90000 --archive-bytes 1e9 --node-cores 64
     """
     from pipelines.forecast.plan import forecast_request, write_forecast
-    from pipelines.forecast.report import report
+    from pipelines.forecast.report import forecast_lines
     from roots.executors import default_workers
 
     settings = options.settings({"plan": {"archives": archives, "archive_bytes": archive_bytes}})
     found = forecast_request(inputs, codes, settings)
-    click.echo("\n".join(report(found, counts, node_cores or default_workers())))
+    click.echo("\n".join(forecast_lines(found, counts, node_cores or default_workers())))
     if target:
         write_forecast(found, target)
 

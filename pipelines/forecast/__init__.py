@@ -1,1 +1,1 @@
-"""What a whole crawl will take, from pieces of it: `roots plan`."""
+"""The forecast of what a whole crawl will take, from pieces of it: `roots plan`."""

@@ -1,7 +1,7 @@
-"""Pieces of a crawl, drawn so that every byte of it has the same chance: whole records, cut out of the archives.
+"""Draw pieces of a crawl: whole records cut out of the archives, so that every byte has the same chance.
 
-All archives together are a line of bytes, which is cut into as many equal stretches as pieces are wanted; in each
-stretch one piece is drawn. So the pieces lie all over the crawl and never over one another.
+All archives together are a line of bytes. It is cut into equal stretches, one for each piece, and one piece is drawn in
+each stretch. So the pieces cover the whole crawl and never overlap.
 """
 
 import random
@@ -12,9 +12,9 @@ from pathlib import Path
 from pipelines.archives.packing import STEP, Archive, open_archive
 from roots.errors import InputError
 
-_UNPACKED_BYTES = 8 << 30  # of an archive packed as one stream, which must be unpacked to be cut
-_LONGEST = 16  # times the bytes wanted: a piece may be longer by one record, but not without end
-_LONGEST_RECORD = 32 << 20  # bytes, of a piece of one record
+_UNPACKED_BYTES = 8 << 30  # limit for an archive packed as one stream, which must be unpacked before it can be cut
+_LONGEST = 16  # times the wanted bytes: limit of a piece, which may be longer by one record
+_LONGEST_RECORD = 32 << 20  # bytes: limit of a piece of one record
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Piece:
 
 
 def draw_pieces(archives: Sequence[Path], target: Path, count: int, size: int, seed: int) -> list[Piece]:
-    """Write `count` pieces of about `size` bytes each to the folder `target`; fewer where the crawl has not as many.
+    """Write `count` pieces of about `size` bytes each to the folder `target`; fewer if the crawl has too few records.
 
-    The same archives, sizes and seed give the same pieces. Raises InputError where nothing can be drawn.
+    The same archives, sizes and seed give the same pieces. Raises InputError if no piece can be drawn.
     """
     sizes = [path.stat().st_size for path in archives]
     total = sum(sizes)
@@ -47,7 +47,7 @@ def draw_pieces(archives: Sequence[Path], target: Path, count: int, size: int, s
         if piece is not None:
             pieces.append(piece)
     if not pieces:
-        raise InputError("no piece could be cut out of these archives: they hold no record")
+        raise InputError("these archives hold no record, so no piece could be drawn")
     return pieces
 
 
@@ -56,10 +56,10 @@ def _ending(path: Path) -> str:
 
 
 def _cut(path: Path, at: int, size: int, ends: dict[Path, int], target: Path) -> Piece | None:
-    """Cut the records from `at` on out of an archive; None where an earlier piece holds them, or there is none."""
+    """Cut the records that start at `at` out of an archive; None if there are none, or an earlier piece has them."""
     with open_archive(path, _UNPACKED_BYTES) as archive:
         stored, readable = path.stat().st_size, archive.path.stat().st_size
-        scale = stored / readable  # 1 but for archives packed as one stream, which are read unpacked
+        scale = stored / readable  # not 1 for archives packed as one stream, which are read unpacked
         start = archive.find(max(ends.get(path, 0), int(at / scale)))
         if start is None and path not in ends:
             start = archive.find(0)

@@ -1,22 +1,22 @@
-"""A forecast as a person reads it."""
+"""A forecast as text for a person."""
 
 from collections.abc import Iterator, Sequence
 
 from pipelines.dedup.space import GROUP_BYTES_EACH
-from pipelines.forecast.costs import Interval
-from pipelines.forecast.plan import Forecast, Stage
+from pipelines.forecast.plan import Forecast
+from pipelines.forecast.scale import Interval, StageForecast
 from pipelines.watching.progress import clock
 
 
-def report(found: Forecast, workers: Sequence[int], node_cores: int) -> Iterator[str]:
-    """The table of stages, what all of it takes, and how long with so many workers."""
+def forecast_lines(found: Forecast, workers: Sequence[int], node_cores: int) -> Iterator[str]:
+    """A table of the stages, the totals, and the hours for each number of workers."""
     whole = found.archives * found.archive_bytes
     share = f"{100 * found.sampled_bytes / whole:.2g} %"
     yield (
         f"{found.archives:,} archives of {size(found.archive_bytes)}; {len(found.sizes)} pieces, "
-        f"{size(found.sampled_bytes)} ({share}), worked on here in {clock(found.seconds)}"
+        f"{size(found.sampled_bytes)} ({share}), processed here in {clock(found.seconds)}"
     )
-    titles = f"{'core-hours':>12}{'95 % of such samples':>24}{'disk':>10}{'memory a worker':>22}"
+    titles = f"{'core-hours':>12}{'95 % range':>24}{'disk':>10}{'memory a worker':>22}"
     yield f"{'stage':<12}{'documents':>16}{titles}"
     for stage in found.stages:
         yield _row(stage)
@@ -28,14 +28,14 @@ def report(found: Forecast, workers: Sequence[int], node_cores: int) -> Iterator
     for count in workers:
         stage = max(found.stages, key=lambda one: one.hours(count))
         part = 100 * stage.hours(count) / found.hours(count)
-        yield f"{count:>8,} workers {number(found.hours(count)):>10}   of it {part:.0f} % {_name(stage)}"
-    yield from (_grouping(stage) for stage in found.stages if stage.stage == "dedup")
+        yield f"{count:>8,} workers {number(found.hours(count)):>10}   {part:.0f} % of it in {_name(stage)}"
+    yield from (grouping_line(stage) for stage in found.stages if stage.stage == "dedup")
     yield from found.warnings
-    yield "Not in the ranges: machines of another kind, reading over a network, workers that are lost."
-    yield "Dedup's upper end is what its benchmark allows: half as much again a document for ten times the documents."
+    yield "The ranges do not cover other kinds of machine, reading over a network, or lost workers."
+    yield "The upper end of dedup allows for growth: 1.5 times the cost for each document at ten times the documents."
 
 
-def _row(stage: Stage) -> str:
+def _row(stage: StageForecast) -> str:
     hours = stage.core_seconds.times(1 / 3600)
     memory = f"{size(stage.memory_bytes[0])} to {size(stage.memory_bytes[1])}"
     return (
@@ -44,14 +44,16 @@ def _row(stage: Stage) -> str:
     )
 
 
-def _grouping(stage: Stage) -> str:
-    """What the one sub-step of dedup takes that holds something of every document."""
+def grouping_line(stage: StageForecast) -> str:
+    """Memory of the sub-step of dedup that holds something of every document, and the tasks that it needs."""
     alone, allowed = stage.documents.middle * GROUP_BYTES_EACH, stage.memory_bytes[1]
-    where = "one task" if alone <= allowed else f"many tasks of {size(allowed)} each: one would be"
-    return f"{_name(stage)} groups all documents in {where} of {size(alone)}"
+    where = f"one task of {size(alone)}"
+    if alone > allowed:
+        where = f"many tasks of {size(allowed)} each; one task would need {size(alone)}"
+    return f"{_name(stage)} groups all documents in {where}"
 
 
-def _name(stage: Stage) -> str:
+def _name(stage: StageForecast) -> str:
     return f"{stage.language} {stage.stage}".strip()
 
 
@@ -60,14 +62,14 @@ def _range(interval: Interval) -> str:
 
 
 def number(value: float) -> str:
-    """A number to three figures: more would be a lie."""
+    """A number with two or three figures, which is all that an estimate is worth."""
     if value >= 10:
         return f"{float(f'{value:.3g}'):,.0f}" if value >= 100 else f"{value:.0f}"
     return f"{value:.2g}"
 
 
 def size(value: float) -> str:
-    """Bytes as people say them, in powers of 1,000."""
+    """Bytes with a unit, in powers of 1,000."""
     for unit, factor in (("PB", 1e15), ("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if value >= factor:
             return f"{value / factor:.3g} {unit}"

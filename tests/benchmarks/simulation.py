@@ -26,8 +26,7 @@ from typing import Any
 
 import simpy
 
-from pipelines.forecast.costs import Interval
-from pipelines.forecast.plan import DIGESTED, Stage
+from pipelines.forecast.scale import Interval, StageForecast
 
 BLEND = 40  # pieces whose mean a shard's cost is: an archive is made of many, but not of independent ones
 
@@ -64,11 +63,11 @@ def works_of(plan: dict[str, Any]) -> list[Work]:
         middle = stage["core_seconds"]["middle"] - stage["alone_seconds"]
         cost = [max(0.0, c - one["fixed_seconds"]) for c in one["cpu_seconds"]]
         scale = middle / tasks / (sum(cost) / len(cost)) if sum(cost) else 0.0
-        read = plan["archive_bytes"] if stage["stage"] == DIGESTED else _read_bytes(plan, stage)
+        read = plan["archive_bytes"] if stage["stage"] == "index" else _read_bytes(plan, stage)
         works.append(
             Work(
                 f"{stage['language']} {stage['stage']}".strip(), tasks, [c * scale for c in cost],
-                read * (2 if stage["stage"] == DIGESTED else 1),  # digested, then read
+                read * (2 if stage["stage"] == "index" else 1),  # digested, then read
                 stage["disk_bytes"]["middle"] / tasks, stage["driver_seconds"] / tasks, stage["alone_seconds"],
             )
         )  # fmt: skip
@@ -184,7 +183,7 @@ def planned_hours(plan: dict[str, Any], workers: int) -> float:
     stages = []
     for stage in plan["stages"]:
         ranges = {key: Interval(**stage[key]) for key in ("documents", "kept", "core_seconds", "disk_bytes")}
-        stages.append(Stage(**{**stage, **ranges, "memory_bytes": tuple(stage["memory_bytes"])}))
+        stages.append(StageForecast(**{**stage, **ranges, "memory_bytes": tuple(stage["memory_bytes"])}))
     return sum(stage.hours(workers) for stage in stages)
 
 

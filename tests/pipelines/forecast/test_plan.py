@@ -1,4 +1,4 @@
-"""What a crawl will take, from pieces of it."""
+"""The forecast of a crawl from pieces of it."""
 
 import json
 import random
@@ -13,10 +13,12 @@ from click.testing import CliRunner
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import read_records
 from pipelines.cli.main import main
-from pipelines.forecast.costs import Interval, Metered, cpu_seconds, elapsed, memory_peak, total_of
+from pipelines.forecast.costs import Metered, cpu_seconds, memory_peak
 from pipelines.forecast.pieces import draw_pieces
-from pipelines.forecast.plan import Measured, Plan, _beside, _Scale
-from pipelines.forecast.report import _grouping, number, size
+from pipelines.forecast.plan import PlanSettings
+from pipelines.forecast.report import grouping_line, number, size
+from pipelines.forecast.sample import StageSample, subtract_fixed
+from pipelines.forecast.scale import Interval, Scale, elapsed, total_of
 from roots.errors import InputError
 from roots.executors import Needs
 from tests.support.paths import ROOT
@@ -28,7 +30,7 @@ ARCHIVES = sorted(CRAWL.glob("*.warc.gz"))
 # Pieces
 
 
-def test_pieces_are_whole_records_of_everywhere_and_never_twice_the_same(tmp_path: Path) -> None:
+def test_pieces_are_whole_records_from_everywhere_and_never_overlap(tmp_path: Path) -> None:
     pieces = draw_pieces(ARCHIVES, tmp_path / "a", 8, 9000, seed=3)
     assert len(pieces) == 8
     records = [record for piece in pieces for record in read_records(piece.path, Limits())]
@@ -54,7 +56,7 @@ def test_pieces_of_one_record_and_pieces_larger_than_the_crawl(tmp_path: Path) -
 # Estimates
 
 
-def test_a_ratio_by_hand() -> None:
+def test_a_total_and_its_range_by_hand() -> None:
     exact = total_of([1.0, 2.0, 3.0], [10.0, 20.0, 30.0], 600.0)
     assert (exact.low, exact.middle, exact.high) == pytest.approx((60.0, 60.0, 60.0))
     # Without each: 5/20, 4/20, 3/20; their mean 1/5; jackknife variance 2/3 * (1/400 + 1/400) = 1/300.
@@ -68,7 +70,7 @@ def test_a_ratio_by_hand() -> None:
         total_of([1.0, 2.0], [1.0, 1.0], 10.0)
 
 
-def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
+def test_the_range_holds_the_truth_about_as_often_as_it_promises() -> None:
     chance = random.Random(7)
     sizes = [chance.uniform(0.5, 1.5) for _ in range(3000)]
     costs = [s * chance.lognormvariate(0, 0.5) for s in sizes]
@@ -86,39 +88,39 @@ def test_elapsed_time_is_rounds_of_workers_after_the_driver() -> None:
     assert elapsed(0, 2.0, 1.0, 4) == 1.0
 
 
-def test_what_even_an_empty_piece_costs_is_not_taken_for_what_grows() -> None:
+def test_the_fixed_cost_of_a_piece_does_not_grow_with_the_bytes() -> None:
     base = {"language": "", "stage": "filter", "alone_seconds": 0.0, "peak_bytes": 10}
-    ten = Measured(
+    ten = StageSample(
         cpu_seconds=(1.1,) * 10, rows=(5,) * 10, kept=(5,) * 10, written=(7.0,) * 10, driver_seconds=0.2, **base
     )
-    tiny = Measured(
+    tiny = StageSample(
         cpu_seconds=(0.1, 0.2, 0.05), rows=(1,) * 3, kept=(1,) * 3, written=(4.0,) * 3, driver_seconds=0.4, **base
     )
-    one = _beside(ten, tiny, 10, 3)
+    one = subtract_fixed(ten, tiny, 10, 3)
     assert (one.fixed_seconds, one.fixed_bytes) == (0.1, 4.0)
     assert one.driver_seconds == pytest.approx((0.2 * 10 - 0.4 * 3) / 7)
-    stage = _Scale(1000, 100.0, (1.0,) * 10, 0.0, {}).stage(one)
+    stage = Scale(1000, 100.0, (1.0,) * 10, 0.0, {}).stage(one)
     assert stage.core_seconds.middle == pytest.approx(1.0 * 100_000 + 0.1 * 1000)
     assert stage.disk_bytes.middle == pytest.approx(3.0 * 100_000 + 4.0 * 1000)
     assert stage.documents.middle == pytest.approx(500_000)
 
 
-def test_grouping_that_one_task_cannot_hold_is_planned_for_many() -> None:
-    dedup = Measured("fr", "dedup", (10.0,), 2.0, (5,) * 10, (5,) * 10, (7.0,), 10, 0.2)
+def test_grouping_becomes_many_tasks_if_one_cannot_hold_it() -> None:
+    dedup = StageSample("fr", "dedup", (10.0,), 2.0, (5,) * 10, (5,) * 10, (7.0,), 10, 0.2)
     values = {memory: {"dedup": {"memory": memory}} for memory in ("2G", "99T")}
-    few, one = (_Scale(1000, 1e8, (1.0,) * 10, 0.0, values[memory]).stage(dedup) for memory in ("2G", "99T"))
+    few, one = (Scale(1000, 1e8, (1.0,) * 10, 0.0, values[memory]).stage(dedup) for memory in ("2G", "99T"))
     assert few.alone_seconds == 0.0  # 5e11 documents, 41 bytes each: 20.5 TB
     assert one.alone_seconds == pytest.approx(2.0e10)
     assert few.core_seconds.middle > one.core_seconds.middle
     assert few.hours(1000) < one.hours(1000)
-    assert "many tasks of 2" in _grouping(few)
-    assert "in one task of 20.5 TB" in _grouping(one)
+    assert "many tasks of 2" in grouping_line(few)
+    assert "in one task of 20.5 TB" in grouping_line(one)
 
 
 # Metering
 
 
-def test_the_cost_of_children_is_seen(tmp_path: Path) -> None:
+def test_the_cost_of_a_task_includes_its_children(tmp_path: Path) -> None:
     spin = "import time\nend=time.process_time()+0.3\nb=bytearray(60<<20)\nwhile time.process_time()<end: pass"
     meter = Metered()
     before = cpu_seconds()
@@ -137,7 +139,7 @@ def test_the_cost_of_children_is_seen(tmp_path: Path) -> None:
 # All of it
 
 
-def test_the_command_plans_and_its_range_holds_what_the_crawl_really_has(tmp_path: Path) -> None:
+def test_the_range_of_the_command_holds_the_true_number_of_records(tmp_path: Path) -> None:
     target = tmp_path / "plan.json"
     arguments = [
         "plan",
@@ -168,12 +170,12 @@ def test_the_command_plans_and_its_range_holds_what_the_crawl_really_has(tmp_pat
 
 
 @pytest.mark.parametrize("wrong", [["--workers", "none"], ["--set", "plan.pieces=2"], ["--set", "extract.nothing=1"]])
-def test_a_wrong_setting_is_said_before_any_work(wrong: list[str]) -> None:
+def test_a_wrong_setting_is_reported_before_any_work(wrong: list[str]) -> None:
     result = CliRunner().invoke(main, ["plan", "--input", str(CRAWL / "*.warc.gz"), "--lang", "fr", *wrong])
     assert result.exit_code == 2, result.output
 
 
-def test_numbers_read_as_people_say_them() -> None:
+def test_numbers_and_sizes_are_short() -> None:
     assert (number(12_345), number(99.96), number(0.0123)) == ("12,300", "100", "0.012")
     assert (size(1.5e12), size(999), size(2_000)) == ("1.5 TB", "999 B", "2 kB")
-    assert Plan().pieces >= 3
+    assert PlanSettings().pieces >= 3
