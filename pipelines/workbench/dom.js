@@ -34,7 +34,7 @@ function documents(number) {
   return `${count(number)} ${number === 1 ? "document" : "documents"}`;
 }
 
-// A share as percent, with as many digits as tell it from none and from all.
+// A share as percent, with enough digits to differ from none and from all.
 function percent(part, all) {
   if (!all) return "0 %";
   const value = (100 * part) / all;

@@ -61,6 +61,6 @@ begin().catch((error) => {
   const trouble = byId("trouble");
   trouble.hidden = false;
   trouble.textContent = typeof DecompressionStream === "undefined"
-    ? "This browser is too old for this page: one of 2023 or later is needed."
+    ? "This browser is too old for this page: it needs one of 2023 or later."
     : `The page could not be set up: ${error.message}`;
 });

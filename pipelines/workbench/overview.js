@@ -23,8 +23,8 @@ function stagesPart() {
   const lost = facts.stages.filter((stage) => stage.rows !== stage.kept + stage.drops.reduce((sum, drop) => sum + drop.rows, 0));
   const gaps = facts.stages.slice(1).filter((stage, place) => stage.rows !== facts.stages[place].kept);
   const sound = lost.length || gaps.length
-    ? el("p", { class: "notice" }, `The counts do not add up at: ${[...lost, ...gaps].map((stage) => stage.stage).join(", ")}. The stages are not of one run.`)
-    : el("p", { class: "quiet" }, "Every document is accounted for: each stage was given what the one before kept, and kept plus dropped is what it was given.");
+    ? el("p", { class: "notice" }, `The counts do not add up at: ${[...lost, ...gaps].map((stage) => stage.stage).join(", ")}. The stages come from different runs.`)
+    : el("p", { class: "quiet" }, "Every document is accounted for: each stage was given what the stage before kept, and kept plus dropped is what it was given.");
   return el("section", {}, el("h2", {}, "From web pages to corpus"), sound,
     table("What each step was given, kept and dropped", ["Step", "Given", "Kept", "Dropped", ""], rows));
 }

@@ -1,8 +1,8 @@
-"""What a report says of the work folder as a whole: stages, languages, and how signals go together."""
+"""The overview of a work folder: counts of its stages and languages, and how signals go together."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,17 @@ from roots.errors import InputError
 from roots.stage import read_manifest
 
 
-def stages_of(work: Path, language: str, words: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What each stage was given, kept and dropped for which reason, in plain words; stages not run are left out."""
-    found: list[dict[str, Any]] = []
+class PlainWords(TypedDict):
+    """The content of words.toml."""
+
+    groups: dict[str, str]  # name -> title
+    signals: dict[str, dict[str, str]]  # name -> title, what, high, low, bad, axis, group
+    reasons: dict[str, str]  # reason of a drop -> sentence
+
+
+def stages_of(work: Path, language: str, words: PlainWords) -> list[dict[str, object]]:
+    """For each stage that has run: the rows it read and kept, and its drops by reason in plain words."""
+    found: list[dict[str, object]] = []
     for stage, row in STAGES.items():
         manifest = _manifest(work, language, stage)
         if manifest is None:
@@ -35,24 +43,25 @@ def stages_of(work: Path, language: str, words: Mapping[str, Mapping[str, Any]])
     return found
 
 
-def _reason(name: str, words: Mapping[str, Mapping[str, Any]]) -> str:
-    """A reason in plain words: a signal's title for what the filter drops."""
+def _reason(name: str, words: PlainWords) -> str:
+    """A reason in plain words; for drops of the filter, the title of the signal."""
     stage, _, signal = name.partition(".")
     if stage == "filter" and signal in words["signals"]:
         return f"{words['signals'][signal]['title']}: out of bounds"
     return str(words["reasons"].get(name, name))
 
 
-def _manifest(work: Path, language: str, stage: str) -> dict[str, Any] | None:
+def _manifest(work: Path, language: str, stage: str) -> folders.StageEntry | None:
+    """The manifest of a stage; None if it has not run."""
     try:
-        return read_manifest(folders.folder(work, language, stage))
+        return cast(folders.StageEntry, read_manifest(folders.folder(work, language, stage)))
     except InputError:
-        return None  # the stage has not been run: said by leaving it out
+        return None
 
 
-def languages_of(work: Path) -> list[dict[str, Any]]:
-    """Every language of the work folder: pages looked at, documents kept so far, and the size of the dataset."""
-    found: list[dict[str, Any]] = []
+def languages_of(work: Path) -> list[dict[str, object]]:
+    """For each language of the work folder: pages read, documents kept so far, and bytes of the dataset."""
+    found: list[dict[str, object]] = []
     for code in folders.languages(work):
         manifests = {stage: _manifest(work, code, stage) for stage, row in STAGES.items() if not row.shared}
         done = [stage for stage, manifest in manifests.items() if manifest]
@@ -73,8 +82,8 @@ def languages_of(work: Path) -> list[dict[str, Any]]:
     return found
 
 
-def correlation(signals: Mapping[str, npt.NDArray[np.float64]]) -> dict[str, Any]:
-    """Rank correlation (Spearman) of all pairs of signals that vary: names, and rows of numbers from -1 to 1.
+def correlation(signals: Mapping[str, npt.NDArray[np.float64]]) -> dict[str, object]:
+    """Rank correlation (Spearman) of all pairs of signals that vary: `names`, and `rows` of numbers from -1 to 1.
 
     `signals` holds float64 (documents,) without NaN.
     """
@@ -86,7 +95,7 @@ def correlation(signals: Mapping[str, npt.NDArray[np.float64]]) -> dict[str, Any
 
 
 def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Ranks, equal values sharing the middle one."""
+    """Ranks; equal values share their middle rank."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
     middle: npt.NDArray[np.float64] = ends - (counts - 1) / 2

@@ -1,8 +1,8 @@
-"""report: the threshold workbench, one HTML file in which a person who speaks a language sets its bounds.
+"""Write the threshold workbench: one HTML file in which a person who speaks a language sets its bounds.
 
-The file holds all it needs: style, program, numbers and texts. It opens from a disk without a server, loads nothing and
-sends nothing. What comes from the crawl is packed (zlib, base64) and put on the page as text only; a content security
-policy lets no program run but ours.
+The file has style, program, numbers and texts in it. It opens from a disk without a server, loads nothing and sends
+nothing. Text of the crawl is packed (zlib, base64) and shown as text only; a content security policy lets no program
+run but ours.
 """
 
 import base64
@@ -15,36 +15,45 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from filters.language import DEFAULT_SET, Bound, Language, bound_sets, load_language
 from filters.signals.measures import MEASURES
 from filters.signals.rules import SIGNALS, Rule, rules_of
 from pipelines import work as folders
 from pipelines.languages import find_code, is_program, read_bounds
-from pipelines.workbench.overview import correlation, languages_of, stages_of
-from pipelines.workbench.sample import Numbers, Sample, Shown, Texts, choose_whole, cut, read_sample, read_texts
+from pipelines.workbench.overview import PlainWords, correlation, languages_of, stages_of
+from pipelines.workbench.sample import (
+    Sample,
+    Shown,
+    ShownTexts,
+    SignalValues,
+    choose_whole,
+    cut_excerpt,
+    read_sample,
+    read_shown_texts,
+)
 from roots.errors import InputError, SettingsError
 from roots.shards import write_text
 from roots.stage import read_manifest
 
-STYLE = ("base.css", "bounds.css", "reader.css", "overview.css")
-PROGRAM = ("dom.js", "data.js", "bounds.js", "plot.js", "cards.js", "labels.js", "reader.js", "overview.js", "main.js")
-BLOCK = 64  # whole texts are packed by so many, so that the page unpacks only what is read
+_STYLES = ("base.css", "bounds.css", "reader.css", "overview.css")
+_SCRIPTS = ("dom.js", "data.js", "bounds.js", "plot.js", "cards.js", "labels.js", "reader.js", "overview.js", "main.js")
+_BLOCK = 64  # whole texts in one packed block; the page unpacks only the blocks that are read
 
 
 @dataclass(frozen=True)
 class Report:
-    """How much of the corpus is in the page."""
+    """Settings of the page: how much of the corpus is in it."""
 
     documents: int = 20_000  # sampled documents that can be read
-    numbers: int = 40_000  # sampled documents that are counted: the same ones, and more
-    excerpt: int = 280  # characters of each document
-    longest: int = 40_000  # characters of a document that is shown whole
-    whole: int = 8_000  # documents shown whole, at most
-    file_bytes: int = 14_000_000  # of the page; whole texts take what is left
-    redact: bool = True  # replace personal data in what is shown
-    bounds: str = ""  # a bound set or TOML file to begin with; empty: what the filter stage judged by
+    numbers: int = 40_000  # sampled documents that are counted; the ones above are among them
+    excerpt: int = 280  # characters shown of each document
+    longest: int = 40_000  # characters, at most, of a document shown whole
+    whole: int = 8_000  # documents, at most, shown whole
+    file_bytes: int = 14_000_000  # of the page; whole texts get what is left
+    redact: bool = True  # replace personal data in the shown texts
+    bounds: str = ""  # a bound set or TOML file to start from; empty: the bounds of the filter stage
 
     def __post_init__(self) -> None:
         for name in ("documents", "numbers", "longest"):
@@ -61,7 +70,7 @@ def write_report(work: Path, language_code: str, target: Path | None = None, set
     """Write the workbench of one language of a work folder to `target`, an HTML file; returns its path.
 
     Without a target it is CODE/report.html in the work folder. The same work folder gives the same bytes. Raises
-    InputError where the language has not been measured, SettingsError for an unknown language or bound set, and for a
+    InputError if the language has not been measured, SettingsError for an unknown language or bound set, and for a
     programming language.
     """
     settings = settings or Report()
@@ -70,17 +79,17 @@ def write_report(work: Path, language_code: str, target: Path | None = None, set
         raise SettingsError(f"{code}: the workbench is for text; set bounds of code in a TOML file for `roots judge`")
     language = load_language(code)
     target = target or work / code / "report.html"
-    read_manifest(folders.folder(work, language.code, "measure"))  # says what is missing
+    read_manifest(folders.folder(work, language.code, "measure"))  # raises if it is missing
     names = sorted(folders.known_inputs(work))
     chains = [folders.chain(work, language.code, name, "filter") for name in names]
     sample = read_sample(chains, settings.numbers, [folders.folder(work, language.code, "filter") / n for n in names])
     if not sample.total:
-        raise InputError(f"{work} holds no document in {language.name}: there is nothing to report")
+        raise InputError(f"{work} has no document in {language.name}: there is nothing to report")
     begin = _begin(work, language, settings.bounds)
     readable = min(settings.documents, len(sample.ids))
     whole = choose_whole(sample, rules_of(begin[1].bounds), readable, settings.whole)
     shown = Shown(settings.excerpt, settings.longest, settings.redact)
-    texts = read_texts(chains, sample, readable, whole, shown)
+    texts = read_shown_texts(chains, sample, readable, whole, shown)
     values = _values(work, begin, sample, settings) | {"readable": readable, "lengths": texts.lengths, "whole": whole}
     packed = {"numbers": _pack(sample.packed())}
     packed["excerpts"] = _pack_excerpts(texts, settings.file_bytes // 2)
@@ -94,12 +103,12 @@ def write_report(work: Path, language_code: str, target: Path | None = None, set
 
 
 def _begin(work: Path, language: Language, bounds: str) -> tuple[str, Language]:
-    """The bounds that the page begins with, and what they are called."""
+    """The bounds that the page starts from, and their name."""
     if bounds:
         return bounds, load_language(language.code, read_bounds(bounds))
     try:
         settings = read_manifest(folders.folder(work, language.code, "filter"))["settings"]
-    except InputError:  # it has been measured, not judged yet
+    except InputError:  # it is measured, but not judged yet
         return DEFAULT_SET, language
     rules = tuple(Rule(**rule) for rule in settings["rules"])
     for name in (DEFAULT_SET, *bound_sets(language.code)):
@@ -111,10 +120,10 @@ def _begin(work: Path, language: Language, bounds: str) -> tuple[str, Language]:
     return "as filtered", Language(language.code, language.iso639_3, language.name, language.reading, bounds=own)
 
 
-def _values(work: Path, begin: tuple[str, Language], sample: Sample, settings: Report) -> dict[str, Any]:
-    """All that the page's program is told, but for numbers and texts."""
+def _values(work: Path, begin: tuple[str, Language], sample: Sample, settings: Report) -> dict[str, object]:
+    """The values for the page's program, without numbers and texts."""
     name, language = begin
-    words = plain_words()
+    words = _plain_words()
     sets = {each: _bounds(load_language(language.code, each)) for each in bound_sets(language.code)}
     sets[name] = _bounds(language)
     numbers = sample.numbers
@@ -137,14 +146,14 @@ def _values(work: Path, begin: tuple[str, Language], sample: Sample, settings: R
     }
 
 
-def _bounds(language: Language) -> dict[str, dict[str, Any]]:
+def _bounds(language: Language) -> dict[str, dict[str, object]]:
     return {key: {"min": b.min, "max": b.max, "source": b.source} for key, b in language.bounds.items()}
 
 
-def _signal(name: str, words: Mapping[str, str] | None, numbers: Numbers | None) -> dict[str, Any]:
-    """One signal in plain words, and where its numbers lie; `column` is null for one not measured in this language."""
-    ceiling = MEASURES[name].high if name in MEASURES else 1  # sureness is a share
-    if words is None:  # new: what its docstring says will do until someone writes it plainly
+def _signal(name: str, words: Mapping[str, str] | None, numbers: SignalValues | None) -> dict[str, object]:
+    """One signal in plain words, with the place of its numbers; `column` is null if it is not measured."""
+    ceiling = MEASURES[name].high if name in MEASURES else 1  # a language score is a share
+    if words is None:  # a new signal: its docstring, until someone writes plain words
         words = {
             "title": name.replace("_", " ").capitalize(),
             "what": MEASURES[name].meaning,
@@ -157,9 +166,9 @@ def _signal(name: str, words: Mapping[str, str] | None, numbers: Numbers | None)
     return {"name": name, **words, "ceiling": ceiling, "column": numbers.column() if numbers else None}
 
 
-def plain_words() -> dict[str, dict[str, Any]]:
-    """What the page calls signals, stages and reasons."""
-    return tomllib.loads(_part("words.toml"))
+def _plain_words() -> PlainWords:
+    """What the page calls signals and reasons."""
+    return cast(PlainWords, tomllib.loads(_part("words.toml")))
 
 
 def _part(name: str) -> str:
@@ -167,31 +176,31 @@ def _part(name: str) -> str:
 
 
 def _pack(data: bytes) -> str:
-    """Bytes as the page unpacks them. No letter of base64 can end a script element."""
+    """Bytes as the page unpacks them. Base64 has no letter that could end a script element."""
     return base64.b64encode(zlib.compress(data, 9)).decode("ascii")
 
 
-def _pack_json(values: Any) -> str:
+def _pack_json(values: object) -> str:
     return _pack(json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
 
 
-def _pack_excerpts(texts: Texts, limit: int) -> str:
-    """Pack the addresses and the beginnings of documents, shorter ones where they do not fit into `limit` bytes."""
+def _pack_excerpts(texts: ShownTexts, limit: int) -> str:
+    """Pack the URLs and excerpts of documents; halve the excerpts until they fit into `limit` bytes."""
     excerpts = texts.excerpts
     packed = _pack_json([texts.urls, excerpts])
     while len(packed) > limit and any(excerpts):
-        excerpts = [cut(excerpt, len(excerpt) // 2) for excerpt in excerpts]
+        excerpts = [cut_excerpt(excerpt, len(excerpt) // 2) for excerpt in excerpts]
         packed = _pack_json([texts.urls, excerpts])
     return packed
 
 
 def _pack_texts(texts: Mapping[int, str], order: list[int], limit: int) -> tuple[list[str], list[int]]:
-    """Pack whole texts in order until `limit` bytes are full; returns the blocks and the documents that are in them."""
+    """Pack whole texts in order into at most `limit` bytes; returns the blocks and the documents in them."""
     blocks: list[str] = []
     held: list[int] = []
     size = 0
-    for start in range(0, len(order), BLOCK):
-        part = order[start : start + BLOCK]
+    for start in range(0, len(order), _BLOCK):
+        part = order[start : start + _BLOCK]
         block = _pack_json([texts[place] for place in part])
         size += len(block)
         if size > limit:
@@ -201,18 +210,18 @@ def _pack_texts(texts: Mapping[int, str], order: list[int], limit: int) -> tuple
     return blocks, held
 
 
-def safe_json(values: Any) -> str:
-    """JSON that may stand in a script element: nothing in it can end the element or begin a comment."""
+def _safe_json(values: object) -> str:
+    """JSON for a script element: nothing in it can end the element or start a comment."""
     text = json.dumps(values, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for letter in ("<", ">", "&", "\u2028", "\u2029"):
         text = text.replace(letter, f"\\u{ord(letter):04x}")
     return text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate cannot be written
 
 
-def _page(language: Language, values: Mapping[str, Any], packed: Mapping[str, str]) -> str:
+def _page(language: Language, values: Mapping[str, object], packed: Mapping[str, str]) -> str:
     """The whole file."""
-    style = "\n".join(_part(name) for name in STYLE)
-    program = '"use strict";\n(() => {\n' + "\n".join(_part(name) for name in PROGRAM) + "\n})();\n"
+    style = "\n".join(_part(name) for name in _STYLES)
+    program = '"use strict";\n(() => {\n' + "\n".join(_part(name) for name in _SCRIPTS) + "\n})();\n"
     data = "\n".join(
         f'<script type="application/octet-stream" id="data-{name}">{block}</script>' for name, block in packed.items()
     )
@@ -221,11 +230,11 @@ def _page(language: Language, values: Mapping[str, Any], packed: Mapping[str, st
         f"style-src 'sha256-{_digest(style)}'; script-src 'sha256-{_digest(program)}'",
         "TITLE": f"{language.name} ({language.code}): threshold workbench",
         "STYLE": style,
-        "VALUES": safe_json(values),
+        "VALUES": _safe_json(values),
         "DATA": data,
         "PROGRAM": program,
     }
-    # One pass, so that nothing in a part is taken for the name of another.
+    # One pass: a part must not be searched for the names of others.
     return re.sub(r"\{\{([A-Z]+)\}\}", lambda found: parts[found[1]], _part("page.html"))
 
 

@@ -129,7 +129,7 @@ function list(title, rows, signal, kind) {
 
 function showEdge(body) {
   if (!reading.signal) {
-    body.replaceChildren(el("p", { class: "empty" }, "Choose “Read at this bound” at one of the pictures: the documents just inside and just outside stand here."));
+    body.replaceChildren(el("p", { class: "empty" }, "Choose “Read at this bound” at one of the pictures: the documents just inside and just outside appear here."));
     return;
   }
   const signal = signals.get(reading.signal);

@@ -1,7 +1,7 @@
-"""The documents that a report shows: which ones, their numbers, their texts.
+"""The documents in the workbench: which ones, their signals, their texts.
 
-Which ones is decided by a digest of the id, so that the sample is the same whatever the order of archives, and a
-smaller sample is a part of a larger one.
+A digest of the id decides which documents are sampled. So the order of archives does not matter, and a larger sample
+holds every document of a smaller one.
 """
 
 import hashlib
@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from unicodedata import category
 
 import numpy as np
@@ -22,29 +21,29 @@ from pipelines.catalogue import host_of
 from roots.errors import ShardError
 from roots.shards import open_shard, read, read_kept
 
-_MISSING = 0xFFFF  # the rank of a document that has no number
-_DOMAINS = 25  # listed
-_NEAR = 60  # documents on each side of a bound that are shown whole before all others
-_MARGIN = 400  # characters read past the end of what is shown
-_STEPS = 48  # places along a signal near which documents are shown whole
+_MISSING = 0xFFFF  # rank of a document without a number
+_DOMAINS = 25  # hosts that are listed
+_NEAR = 60  # documents on each side of a bound that are shown whole first
+_MARGIN = 400  # characters redacted beyond the end of what is shown
+_STEPS = 48  # values of a signal near which documents are shown whole
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What is shown of a text."""
+    """How much of a text is shown."""
 
     excerpt: int  # characters of every document
-    longest: int  # characters of one that is shown whole
+    longest: int  # characters, at most, of one shown whole
     redact: bool  # whether personal data are replaced by tags
 
 
 @dataclass(frozen=True)
-class Numbers:
+class SignalValues:
     """One signal of the sampled documents."""
 
-    values: npt.NDArray[np.float64]  # (documents,); NaN where there is no number
+    values: npt.NDArray[np.float64]  # (documents,); NaN for no number
     kind: str  # "float32" or "int32": as it is stored and judged
-    place: int  # of its column among the packed ones
+    place: int  # of its column among the packed columns
 
     @property
     def whole(self) -> bool:
@@ -52,15 +51,15 @@ class Numbers:
         return not bool(np.isnan(self.values).any())
 
     def ranks(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint16]]:
-        """The different values in order, and which one each document has; _MISSING for none."""
+        """The distinct values in order, and for each document the index of its value; _MISSING for none."""
         known = ~np.isnan(self.values)
         table, inverse = np.unique(self.values[known], return_inverse=True)
         ranks = np.full(len(self.values), _MISSING, np.uint16)
         ranks[known] = inverse
         return table, ranks
 
-    def column(self) -> dict[str, Any]:
-        """How the page finds the column."""
+    def column(self) -> dict[str, object]:
+        """Where the page finds the column."""
         return {"kind": self.kind, "place": self.place, "different": len(self.ranks()[0])}
 
 
@@ -70,9 +69,9 @@ class Sample:
 
     total: int  # documents that were measured
     ids: list[str]
-    rows: npt.NDArray[np.int64]  # where each stands among all measured documents
-    numbers: dict[str, Numbers]  # signals that have numbers
-    domains: list[dict[str, Any]] = field(default_factory=list)
+    rows: npt.NDArray[np.int64]  # the position of each among all measured documents
+    numbers: dict[str, SignalValues]  # signals that have numbers
+    domains: list[dict[str, object]] = field(default_factory=list)
 
     def packed(self) -> bytes:
         """All columns, then the ids. A column: its table (float32 or int32), then low and high bytes of the ranks."""
@@ -84,14 +83,14 @@ class Sample:
         return b"".join([*parts, "\n".join(self.ids).encode("utf-8", "replace")])
 
     def layout(self) -> int:
-        """Bytes of the ids, which stand last."""
+        """Bytes of the ids, which come last."""
         return len("\n".join(self.ids).encode("utf-8", "replace"))
 
 
 def read_sample(chains: Sequence[Sequence[Path]], size: int, verdicts: Sequence[Path]) -> Sample:
     """Sample at most `size` of the documents that `chains` ([index, extract, measure] each) keep.
 
-    `verdicts` are the shards of the filter stage, for the domains' share of drops; those that are missing are left out.
+    `verdicts` are the shards of the filter stage, for the drops of each host; missing ones are left out.
     """
     digests: list[int] = []
     domains: Counter[str] = Counter()
@@ -105,12 +104,12 @@ def read_sample(chains: Sequence[Sequence[Path]], size: int, verdicts: Sequence[
         dropped.update(_dropped(hosts, verdict))
     order = np.argsort(np.array(digests, np.uint64), kind="stable")[:size]
     ids, columns = _read_numbers(chains, order)
-    numbers: dict[str, Numbers] = {}
+    numbers: dict[str, SignalValues] = {}
     for signal, column in columns.items():
         if column.null_count < len(column):
             kind = "float32" if pa.types.is_float32(column.type) else "int32"
             values = np.array(column.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
-            numbers[signal] = Numbers(values, kind, len(numbers))
+            numbers[signal] = SignalValues(values, kind, len(numbers))
     listed = [
         {"domain": host, "documents": count, "dropped": dropped[host]}
         for host, count in sorted(domains.items(), key=lambda item: (-item[1], item[0]))[:_DOMAINS]
@@ -128,7 +127,7 @@ def _host(url: str | None) -> str:
 
 
 def _dropped(hosts: Sequence[str], verdict: Path) -> Iterator[str]:
-    """Hosts of the documents that the filter stage dropped; none where it has not judged these documents."""
+    """Hosts of the documents that the filter stage dropped; none if it has not run."""
     if not verdict.is_file():
         return
     kept = [drop is None for batch in read(verdict, ["drop"]) for drop in batch["drop"].to_pylist()]
@@ -140,7 +139,7 @@ def _dropped(hosts: Sequence[str], verdict: Path) -> Iterator[str]:
 def _pick(
     chains: Sequence[Sequence[Path]], wanted: npt.NDArray[np.int64], columns: Sequence[str]
 ) -> Iterator[tuple[npt.NDArray[np.int64], pa.RecordBatch]]:
-    """The rows `wanted` of all chains' kept rows, batch by batch: (their places in `wanted`, columns)."""
+    """Read the kept rows of all chains at the positions `wanted`: (indices into `wanted`, columns) for each batch."""
     order = np.argsort(wanted, kind="stable")
     rows = wanted[order]
     start = 0
@@ -159,7 +158,7 @@ def _read_numbers(
     if not len(order):
         return [], {}
     stored = {name for path in chains[0] for name in open_shard(path).schema_arrow.names}
-    signals = [signal for signal in SIGNALS if signal in stored]  # a signal may be younger than the work folder
+    signals = [signal for signal in SIGNALS if signal in stored]  # an older work folder may lack a new signal
     found = list(_pick(chains, order.astype(np.int64), ["id", *signals]))
     table = pa.Table.from_batches([batch for _, batch in found]).combine_chunks()
     places = np.concatenate([place for place, _ in found])
@@ -169,10 +168,10 @@ def _read_numbers(
 
 
 def choose_whole(sample: Sample, rules: Sequence[Rule], readable: int, count: int) -> list[int]:
-    """Which of the first `readable` documents are shown whole, most wanted first; at most `count`.
+    """Which of the first `readable` documents are shown whole: at most `count`, most useful first.
 
-    First those nearest to a bound on either side of it, then some near every place to which a bound could be moved,
-    then any.
+    First the nearest to each bound on either side, then some near every value to which a bound could be moved, then the
+    others.
     """
     chosen: dict[int, None] = {}
     limits = [(rule.signal, limit) for rule in rules for limit in (rule.min, rule.max) if limit is not None]
@@ -194,7 +193,7 @@ def choose_whole(sample: Sample, rules: Sequence[Rule], readable: int, count: in
 
 
 def _nearest(values: npt.NDArray[np.float64], limit: float, count: int) -> list[int]:
-    """The `count` documents below and the `count` at or above a limit that are nearest to it."""
+    """The documents nearest to a limit: `count` below it, and `count` at or above it."""
     found: list[int] = []
     for side in (values < limit, values >= limit):
         places = np.flatnonzero(side)
@@ -207,8 +206,8 @@ def _nearest(values: npt.NDArray[np.float64], limit: float, count: int) -> list[
 
 
 @dataclass(frozen=True)
-class Texts:
-    """What can be read of the first documents of a sample."""
+class ShownTexts:
+    """Texts of the first documents of a sample."""
 
     urls: list[str]
     excerpts: list[str]
@@ -216,10 +215,10 @@ class Texts:
     whole: Mapping[int, str]
 
 
-def read_texts(
+def read_shown_texts(
     chains: Sequence[Sequence[Path]], sample: Sample, readable: int, whole: Sequence[int], shown: Shown
-) -> Texts:
-    """Read the texts of the first `readable` documents: the beginning of each, and all of those in `whole`."""
+) -> ShownTexts:
+    """Read the texts of the first `readable` documents: an excerpt of each, and the whole text of those in `whole`."""
     urls, excerpts, lengths = [""] * readable, [""] * readable, [0] * readable
     wanted = set(whole)
     found: dict[int, str] = {}
@@ -228,17 +227,17 @@ def read_texts(
             text = row["text"] or ""
             urls[place] = _clean(redact_url(row["url"] or ""), row["language"], shown)[:200]
             lengths[place] = len(text)
-            # More is read than is shown, so that an address at the cut is seen whole and replaced.
+            # Redact more than is shown, so that an address at the cut is found whole.
             limit = shown.longest if place in wanted else shown.excerpt
             clean = _clean(text[: limit + _MARGIN], row["language"], shown)
-            excerpts[place] = cut(clean, shown.excerpt)
+            excerpts[place] = cut_excerpt(clean, shown.excerpt)
             if place in wanted:
-                found[place] = cut(clean, limit)
-    return Texts(urls, excerpts, lengths, found)
+                found[place] = cut_excerpt(clean, limit)
+    return ShownTexts(urls, excerpts, lengths, found)
 
 
-def cut(text: str, limit: int) -> str:
-    """At most `limit` characters, ending after a word or, where words are not spaced, before no combining mark."""
+def cut_excerpt(text: str, limit: int) -> str:
+    """At most `limit` characters, cut after a word; without spaces, never before a combining mark."""
     if len(text) <= limit:
         return text
     for end in range(limit, max(limit - 40, 0), -1):
@@ -250,7 +249,7 @@ def cut(text: str, limit: int) -> str:
 
 
 def _clean(text: str, language: str | None, shown: Shown) -> str:
-    """A text with personal data replaced by tags, as the dataset has it."""
+    """A text as the dataset has it: personal data are replaced by tags."""
     if not shown.redact or not text:
         return text
     return as_shown(text, language)

@@ -1,4 +1,4 @@
-"""The workbench's file: what is in it, that hostile text stays text, that equal work gives equal bytes."""
+"""The file of the workbench: its content, hostile text that stays text, the same bytes for the same work."""
 
 import base64
 import json
@@ -16,8 +16,8 @@ from filters.language import load_language
 from filters.signals.rules import SIGNALS, rules_of
 from pipelines.languages import read_bounds
 from pipelines.workbench.overview import correlation
-from pipelines.workbench.page import PROGRAM, STYLE, Report, plain_words, safe_json, write_report
-from pipelines.workbench.sample import choose_whole, cut, read_sample
+from pipelines.workbench.page import _SCRIPTS, _STYLES, Report, _plain_words, _safe_json, write_report
+from pipelines.workbench.sample import choose_whole, cut_excerpt, read_sample
 from roots.errors import InputError, SettingsError
 from roots.settings import build
 from tests.support.paths import ROOT
@@ -87,13 +87,13 @@ def test_the_page_holds_every_number_as_it_is_stored(work: Path, page: str) -> N
 
 
 def test_hostile_text_ends_no_element(page: str) -> None:
-    assert "stolen" not in page  # it is packed; nothing of the crawl stands in the page as it came
+    assert "stolen" not in page  # text of the crawl is in the page only packed
     opened = re.findall(r"<script\b[^>]*>", page)
     assert len(opened) == page.count("</script>")
     urls, excerpts = json.loads(unpacked(page, "excerpts"))
     assert HOSTILE_URL in urls
     assert any("window.stolen = 2" in excerpt for excerpt in excerpts)
-    assert safe_json({"a": "</script><!-- & \u2028"}) == '{"a":"\\u003c/script\\u003e\\u003c!-- \\u0026 \\u2028"}'
+    assert _safe_json({"a": "</script><!-- & \u2028"}) == '{"a":"\\u003c/script\\u003e\\u003c!-- \\u0026 \\u2028"}'
 
 
 def test_the_policy_lets_only_our_program_run(page: str) -> None:
@@ -104,7 +104,7 @@ def test_the_policy_lets_only_our_program_run(page: str) -> None:
     assert not re.search(r"""\bsrc=|\bhref="(?!#)|@import|url\((?!#)""", page.partition('id="values"')[0])
 
 
-@pytest.mark.parametrize("name", PROGRAM)
+@pytest.mark.parametrize("name", _SCRIPTS)
 def test_the_program_never_reads_html_from_data(name: str) -> None:
     program = (ROOT / "pipelines" / "workbench" / name).read_text(encoding="utf-8")
     sinks = (
@@ -114,7 +114,7 @@ def test_the_program_never_reads_html_from_data(name: str) -> None:
     assert "{{" not in program
 
 
-def test_equal_work_gives_equal_bytes(work: Path, page: str, tmp_path: Path) -> None:
+def test_the_same_work_gives_the_same_bytes(work: Path, page: str, tmp_path: Path) -> None:
     again = write_report(work, "fra", tmp_path / "again.html").read_bytes()
     assert again == page.encode()
     assert str(work) not in page
@@ -127,7 +127,7 @@ def test_a_smaller_sample_is_a_part_of_a_larger_one(work: Path, tmp_path: Path) 
     assert ids(Report(documents=10, numbers=20)) == ids(Report(documents=50, numbers=50))[:20]
 
 
-def test_what_the_file_may_hold_is_bounded(work: Path, tmp_path: Path) -> None:
+def test_the_size_of_the_file_is_bounded(work: Path, tmp_path: Path) -> None:
     target = write_report(
         work, "fr", tmp_path / "small.html", Report(documents=40, numbers=60, file_bytes=250_000, excerpt=9)
     )
@@ -145,14 +145,14 @@ def test_what_the_file_may_hold_is_bounded(work: Path, tmp_path: Path) -> None:
             build(Report, wrong, "report")
 
 
-def test_personal_data_are_replaced_unless_asked_for(work: Path, page: str, tmp_path: Path) -> None:
+def test_personal_data_are_replaced_unless_a_setting_keeps_them(work: Path, page: str, tmp_path: Path) -> None:
     assert b"jeanne.martin" not in b"".join(unpacked(page, f"texts-{place}") for place in range(5))
     assert b"jeanne.martin" not in unpacked(page, "excerpts")
     raw = write_report(work, "fr", tmp_path / "raw.html", Report(redact=False)).read_text(encoding="utf-8")
     assert b"jeanne.martin@example.org" in unpacked(raw, "excerpts")
 
 
-def test_documents_next_to_a_bound_are_whole_first(work: Path) -> None:
+def test_documents_next_to_a_bound_are_shown_whole_first(work: Path) -> None:
     chains = [
         [work / "index" / n, work / "fr" / "extract" / n, work / "fr" / "measure" / n]
         for n in ("a.parquet", "b.parquet")
@@ -167,7 +167,7 @@ def test_documents_next_to_a_bound_are_whole_first(work: Path) -> None:
     assert sorted(choose_whole(sample, rules, len(sample.ids), 1000)) == list(range(302))
 
 
-def test_the_bounds_begin_as_the_corpus_was_filtered(work: Path, tmp_path: Path) -> None:
+def test_the_page_starts_from_the_bounds_of_the_filter(work: Path, tmp_path: Path) -> None:
     def begin(settings: Report | None = None) -> tuple[str, Mapping[str, Any]]:
         values = values_of(write_report(work, "fr", tmp_path / "begin.html", settings).read_text(encoding="utf-8"))
         return values["begin"], values["sets"][values["begin"]]
@@ -196,11 +196,11 @@ def test_the_bounds_begin_as_the_corpus_was_filtered(work: Path, tmp_path: Path)
         ("ọ̀rọ̀" * 4, 9, ("ọ̀rọ̀" * 4)[:8]),
     ],
 )
-def test_a_text_iscut_between_what_a_reader_takes_for_letters(text: str, limit: int, wanted: str) -> None:
-    assert cut(text, limit) == wanted
+def test_a_text_is_cut_between_words_or_whole_characters(text: str, limit: int, wanted: str) -> None:
+    assert cut_excerpt(text, limit) == wanted
 
 
-def test_what_is_missing_is_said(work: Path, tmp_path: Path) -> None:
+def test_missing_work_is_reported(work: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no manifest"):
         write_report(work, "ar", tmp_path / "x.html")
     with pytest.raises(SettingsError, match="unknown language"):
@@ -213,7 +213,7 @@ def test_what_is_missing_is_said(work: Path, tmp_path: Path) -> None:
     values = values_of(write_report(unjudged, "ar", tmp_path / "y.html").read_text(encoding="utf-8"))
     assert [stage["stage"] for stage in values["stages"]] == ["index", "extract", "measure"]
     empty = make_work(tmp_path / "empty", "fr", [("1", "x", "", 0.9), ("2", "x", "", 0.9)])
-    with pytest.raises(InputError, match="no document in French"):
+    with pytest.raises(InputError, match="has no document in French"):
         write_report(empty, "fr", tmp_path / "x.html")
 
 
@@ -238,8 +238,8 @@ def test_correlation_is_of_ranks() -> None:
     assert 0.9 < found["rows"][0][3] < 1
 
 
-def test_every_word_is_of_a_signal_that_is_known() -> None:
-    words = plain_words()
+def test_plain_words_are_complete_and_of_known_signals() -> None:
+    words = _plain_words()
     assert set(words["signals"]) <= set(SIGNALS)
     for name, word in words["signals"].items():
         assert set(word) == {"title", "what", "high", "low", "bad", "axis", "group"}, name
@@ -250,8 +250,8 @@ def test_every_word_is_of_a_signal_that_is_known() -> None:
     assert len(set(titles)) == len(titles)
 
 
-def test_parts_are_packaged() -> None:
-    held = {path.name for path in (ROOT / "pipelines" / "workbench").iterdir() if path.suffix not in (".py", "")}
-    assert held == {*PROGRAM, *STYLE, "page.html", "words.toml"}
+def test_all_parts_are_packaged() -> None:
+    held = {path.name for path in (ROOT / "pipelines" / "workbench").iterdir() if path.suffix not in (".py", ".md", "")}
+    assert held == {*_SCRIPTS, *_STYLES, "page.html", "words.toml"}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert "workbench/*" in project["tool"]["setuptools"]["package-data"]["pipelines"]
