@@ -3,11 +3,11 @@
     RootsError            exit code 1 where none is named
     ├── SettingsError     a setting cannot be used; raised before any work                    (exit code 2)
     ├── InputError        a file the user named cannot be read as what it should be           (exit code 2)
+    │   └── MissingRange  a server has no such file, or no such range in it
     ├── ShardError        one shard is damaged, foreign or cannot be written
     ├── StageFailed       some shards were not made; all others are done
     ├── NotReady          a step needs shards that other ranks have still to make             (exit code 3)
     ├── GuardError        the guarded process cannot start, or is killed from outside again and again
-    ├── MissingRange      a server has no such file, or no such range in it
     ├── LossError         sources lost more documents to dedup than its alarm allows
     ├── PublishError      a release must not be published as it is
     ├── PushError         the Hub refused a release, or does not have what was sent
@@ -101,7 +101,7 @@ class GuardError(RootsError):
     """The guarded process cannot start, or is killed from outside again and again."""
 
 
-class MissingRange(RootsError):  # noqa: N818 - a state, not a fault: a caller may go on without it
+class MissingRange(InputError):  # noqa: N818 - a state, not a fault: a caller may go on without it
     """A file is not there, or is shorter than the range asked for. Asking again would not help."""
 
 

@@ -39,7 +39,7 @@ class Identities:
         self._recall(notes.parent)
 
     def _recall(self, folder: Path) -> None:
-        for path in sorted(folder.glob(".inputs*.json")):
+        for path in storage.files_in(folder, ".inputs*.json"):
             with suppress(ValueError, FileNotFoundError):  # unreadable notes are no loss: digests are computed again
                 self._known |= json.loads(storage.read_text(path))
 

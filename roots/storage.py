@@ -15,9 +15,6 @@ URLs are written to logs and manifests.
 import hashlib
 import io
 import os
-import random
-import sys
-import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,24 +24,14 @@ from typing import IO, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from roots.errors import InputError, SettingsError, ShardError
+from roots.retry import patiently
 
 T = TypeVar("T")
 
-ATTEMPTS = 10
-FIRST_WAIT, LONGEST_WAIT = 0.2, 30.0  # seconds; each wait is twice the one before, and varied by half
 _BUFFER_BYTES = 1 << 20  # read at once where little is asked for
 _BLOCK_BYTES = 16 << 20  # asked for at once of what is fetched as a whole
 _ASKED_AT_ONCE = 32
 _READ_ONLY = ("http", "https")
-# What their libraries raise that is no OSError, and of it what says that nobody named any credentials.
-_FAILURES = (
-    ("aiohttp", "ClientError"),
-    ("botocore.exceptions", "BotoCoreError"),
-    ("gcsfs.retry", "HttpError"),
-    ("google.auth.exceptions", "GoogleAuthError"),
-    ("httpx", "HTTPError"),
-)
-_NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError")
 # What stores say of an object that changes with its contents, the surest first.
 _MARKS = (
     "ETag", "etag", "md5Hash", "blob_id", "Content-MD5", "Digest",
@@ -148,7 +135,7 @@ def open_binary(path: Path) -> IO[bytes]:
     """Open a file to read. Raises FileNotFoundError; ShardError where a server does not answer."""
     if not is_remote(path):
         return path.open("rb")
-    file = RangedUrl(path)
+    file = _RangedUrl(path)
     small = file.size <= _BUFFER_BYTES  # then one request is enough, wherever it is read
     return io.BytesIO(file.range(0, file.size)) if small else io.BufferedReader(file, _BUFFER_BYTES)
 
@@ -223,7 +210,7 @@ def fetch(path: Path, local: Path, ranges: Iterable[tuple[int, int]] | None = No
     Raises InputError for a file that is not there, ShardError for one that changes meanwhile.
     """
     try:
-        source = RangedUrl(path)
+        source = _RangedUrl(path)
     except FileNotFoundError:
         raise InputError(f"no file {path}") from None
     wanted = [(0, source.size)] if ranges is None else ranges
@@ -233,7 +220,7 @@ def fetch(path: Path, local: Path, ranges: Iterable[tuple[int, int]] | None = No
             for start in range(low, min(high, source.size), _BLOCK_BYTES):
                 file.seek(start)
                 file.write(source.range(start, min(start + _BLOCK_BYTES, high, source.size)))
-    if RangedUrl(path).stamp != source.stamp:
+    if _RangedUrl(path).stamp != source.stamp:
         raise ShardError(f"{path} was changed while it was read: run the same command again")
 
 
@@ -247,7 +234,7 @@ def at_once(call: Callable[[Path], T], paths: Sequence[Path]) -> list[T]:
 
 def size_of(path: Path) -> int:
     """Bytes of a file. Raises FileNotFoundError."""
-    return RangedUrl(path).size if is_remote(path) else path.stat().st_size
+    return _RangedUrl(path).size if is_remote(path) else path.stat().st_size
 
 
 class Ranged(io.RawIOBase):
@@ -292,7 +279,25 @@ class Ranged(io.RawIOBase):
         return len(data)
 
 
-class RangedUrl(Ranged):
+def open_ranged(path: Path) -> Ranged:
+    """Open a file to read ranges of it, by any number of threads. Raises FileNotFoundError."""
+    return _RangedUrl(path) if is_remote(path) else _RangedPath(path)
+
+
+class _RangedPath(Ranged):
+    """A file of this machine."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.size = path.stat().st_size
+
+    def range(self, start: int, end: int) -> bytes:
+        with self._path.open("rb") as file:
+            file.seek(start)
+            return file.read(end - start)
+
+
+class _RangedUrl(Ranged):
     """A file at a URL; every range is asked for until it comes whole. May be used by several threads for `range`.
 
     Raises FileNotFoundError; ShardError where a server does not answer.
@@ -322,45 +327,3 @@ class RangedUrl(Ranged):
             return data
 
         return patiently(str(self._path), ask)
-
-
-def patiently(name: str, call: Callable[[], T]) -> T:
-    """Call until it goes well; after ATTEMPTS failures raise ShardError with the last.
-
-    What asking again cannot mend is raised at once: FileNotFoundError as it is, a refusal as InputError.
-    """
-    wait = FIRST_WAIT
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            return call()
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            raise
-        except _failures() as error:
-            status = getattr(error, "status", getattr(error, "code", None))
-            forbidden = isinstance(error, PermissionError) or str(error).startswith("Forbidden: ")  # so says gcsfs
-            refused = forbidden or status in (401, 403)
-            if refused or type(error).__name__ in _NO_CREDENTIALS:
-                raise InputError(
-                    f"{name}: access is refused ({_plain(error)}). Credentials are read from the environment, as the "
-                    "store's own tools read them"
-                ) from None
-            hopeless = status is not None and 400 <= status < 500 and status not in (408, 425, 429)
-            if hopeless or attempt == ATTEMPTS:
-                raise ShardError(f"{name}: {_plain(error)} (asked {attempt} times)") from error
-        time.sleep(wait * random.uniform(0.5, 1.5))
-        wait = min(LONGEST_WAIT, 2 * wait)
-    raise AssertionError("not reached")
-
-
-def _failures() -> tuple[type[BaseException], ...]:
-    """What the libraries of the stores raise when a request fails, as far as they are imported."""
-    kinds: list[type[BaseException]] = [OSError]
-    for module, name in _FAILURES:
-        if module in sys.modules:
-            kinds.append(getattr(sys.modules[module], name))
-    return tuple(kinds)
-
-
-def _plain(error: BaseException) -> str:
-    """What an error says, in one short line."""
-    return (" ".join(str(error).split()) or type(error).__name__)[:300]

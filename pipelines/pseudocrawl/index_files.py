@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pipelines.pseudocrawl.ranges import CONNECTIONS, LIST_BYTES, Manners, is_http, open_url
+from pipelines.pseudocrawl.ranges import CONNECTIONS, LIST_BYTES, Manners, is_http, open_url, read_all
 from roots import shards, storage
 from roots.errors import InputError
 
@@ -70,7 +70,7 @@ def _of_pages(paths: Iterable[str]) -> list[str]:
 
 def _listed(place: str, data: str, manners: Manners) -> list[str]:
     """The files that a list names, a path a line."""
-    raw = open_url(place, manners).read_all(place) if storage.is_url(place) else Path(place).read_bytes()
+    raw = read_all(open_url(place, manners), place) if storage.is_url(place) else Path(place).read_bytes()
     if raw.startswith(b"\x1f\x8b"):
         unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
         try:

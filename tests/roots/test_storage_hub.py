@@ -16,7 +16,7 @@ pytest.importorskip("upath", reason="URLs are an extra: pip install -e '.[cloud]
 
 import fsspec.config
 
-from roots import shards, storage
+from roots import retry, shards, storage
 from roots.errors import InputError
 from tests.support.killing import CRAWL
 from tests.test_end_to_end import roots
@@ -81,7 +81,7 @@ def ranges(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     monkeypatch.setitem(fsspec.config.conf, "hf", {"endpoint": f"http://127.0.0.1:{server.server_port}"})
-    monkeypatch.setattr(storage, "ATTEMPTS", 2)
+    monkeypatch.setattr(retry, "PATIENCE", retry.Patience(attempts=2))
     yield Hub.ranges
     server.shutdown()
     server.server_close()

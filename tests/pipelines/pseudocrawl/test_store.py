@@ -18,9 +18,9 @@ import fsspec
 from pipelines.pseudocrawl.captures import Lookup
 from pipelines.pseudocrawl.fetch import Pseudocrawl, fetch_archives
 from pipelines.pseudocrawl.index_files import find_index
-from pipelines.pseudocrawl.ranges import FolderRanges, Manners, StoreRanges
+from pipelines.pseudocrawl.ranges import Manners, PathRanges
 from pipelines.pseudocrawl.seeds import Seed
-from roots import storage
+from roots import retry, storage
 from roots.errors import InputError, MissingRange, SettingsError, ShardError, StageFailed
 from roots.executors import Serial
 from tests.pipelines.pseudocrawl.test_fetch import ARCHIVES, fetched, hosts, members
@@ -46,10 +46,10 @@ def crawl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list
         patch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret-key")
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         patch.setenv("AWS_MAX_ATTEMPTS", "1")
-        patch.setattr(storage, "FIRST_WAIT", 0.01)
+        patch.setattr(retry, "PATIENCE", retry.Patience(first_seconds=0.01))
         fsspec.get_filesystem_class("s3").clear_instance_cache()  # of another module's server
         filesystem: Any = storage.path_of(STORE)
-        storage.patiently("a bucket", partial(filesystem.fs.mkdir, "commons"))
+        retry.patiently("a bucket", partial(filesystem.fs.mkdir, "commons"))
         for path in sorted(path for path in root.rglob("*") if path.is_file()):
             put(path, path.relative_to(root).as_posix())
         yield root, rows, faults
@@ -113,7 +113,7 @@ def test_what_is_not_there_is_said(crawl: tuple[Path, list[dict[str, Any]], Faul
     size = (crawl[0] / "cc-index-table.paths").stat().st_size
     for name, start in (("nothing", 0), ("cc-index-table.paths", size - 1)):
         with pytest.raises(MissingRange):
-            StoreRanges(STORE).read(name, start, 2)
+            PathRanges(STORE).read(name, start, 2)
     with pytest.raises(SettingsError, match="gopher"):
         Pseudocrawl(data="gopher://host.org/crawl")
 
@@ -129,15 +129,15 @@ def test_what_is_fetched_into_a_store_is_kept_there_and_not_fetched_again(
     work = storage.path_of(f"{STORE}/work")
     index = [f"{STORE}/{TABLE}"]
     fetch_archives(work, seeds[::2], index, settings, Serial())
-    whole = FolderRanges.read
+    whole = PathRanges.read
 
-    def dying(ranges: FolderRanges, name: str, start: int, length: int) -> bytes:
+    def dying(ranges: PathRanges, name: str, start: int, length: int) -> bytes:
         read.append(f"{name}:{start}")
         if len(read) == 10:
             raise ShardError("the link is broken")
         return whole(ranges, name, start, length)
 
-    monkeypatch.setattr(FolderRanges, "read", dying)
+    monkeypatch.setattr(PathRanges, "read", dying)
     for _ in range(2):
         with suppress(StageFailed):
             got = fetch_archives(work, seeds, index, settings, Serial())
