@@ -1,8 +1,8 @@
-"""What this project knows of a language: one TOML file each in `filters/languages/`, over `default.toml`.
+"""Languages: one TOML file each in `filters/languages/`, over `default.toml`.
 
-A file says how the language is called and written, how its words are cut, which words carry no meaning of their own
-and which mark pornographic spam, the bounds its documents are judged by, and documents to keep and to drop, which the
-tests judge. A bound set is named (`default`, `roots`, ...); a set lies over the set of that name in `default.toml`.
+A file holds the names and codes of a language, its script, how its words are cut, its function words, words that mark
+pornographic spam, bounds for its documents, and documents to keep and to drop, which the tests judge. A bound set has a
+name (`default`, `roots`, ...); it lies over the set of that name in `default.toml`.
 """
 
 import tomllib
@@ -21,7 +21,7 @@ BoundTables = Mapping[str, Mapping[str, Any]]  # signal -> what `Bound` takes
 
 @dataclass(frozen=True)
 class Bound:
-    """The values of a signal that a document may have, both ends included; None is no limit."""
+    """The values that a signal of a document may have, both ends included; None is no limit."""
 
     min: float | None = None
     max: float | None = None
@@ -34,16 +34,16 @@ class Bound:
 
 @dataclass(frozen=True)
 class Reading:
-    """How texts of a language are read: all that decides the measures, besides the text."""
+    """How texts of a language are measured: everything that decides the signals besides the text."""
 
     script: str  # ISO 15924
     segmenter: str = "unicode"  # a name of filters.text.words.SEGMENTERS
     function_words: tuple[str, ...] = ()
     flagged_words: tuple[str, ...] = ()
-    joiner: str | None = None  # pairs of words, written with this between, are looked up in the lists too
+    joiner: str | None = None  # looks up pairs of words, joined by this, in the word lists too
     character_ngram: int = 10
     word_ngram: int = 5
-    longest_word: int = 0  # fidelity mode: longer words are left out; 0 leaves all in
+    longest_word: int = 0  # of ROOTS's definitions: longer words are left out; 0 leaves all in
     definitions: str = "repaired"  # or "roots": see filters.signals.measures
     perplexity_model: str = ""  # path of a KenLM model; empty: perplexity is not measured
     perplexity_pieces: str = ""  # path of the SentencePiece model whose pieces it counts; empty: it counts words
@@ -56,7 +56,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Example:
-    """A document of ours in the language; `reason` is the signal that must drop it, empty where it must be kept."""
+    """A document written by us; `reason` is the signal that must drop it, empty where it must be kept."""
 
     text: str
     reason: str = ""
@@ -98,7 +98,7 @@ def known_codes() -> tuple[str, ...]:
 
 @cache
 def _names() -> dict[str, str]:
-    """Every name a language answers to, in lower case -> its code."""
+    """All names of languages, in lower case -> code."""
     names: dict[str, str] = {}
     for code in reversed(known_codes()):
         file = _file(code)
@@ -129,7 +129,7 @@ def load_language(name: str, bounds: str | BoundTables = DEFAULT_SET, definition
     """Load a language by any of its names, with a bound set by name or with bounds of your own.
 
     Your own bounds are tables such as {"special_characters": {"min": ..., "max": ..., "source": ...}}. They lie over
-    the default set, so they say only what differs; `max = "none"` lifts a limit. A TOML file of them is
+    the default set, so they need only hold what differs; `max = "none"` lifts a limit. A TOML file of them is
     read by pipelines.languages. Raises SettingsError for an unknown language, set or bound.
     """
     code = find_code(name)
@@ -175,14 +175,14 @@ def _word_lists(file: Mapping[str, Any], definitions: str) -> dict[str, tuple[st
     """The function words and flagged words of a language, sorted, each once."""
     words: set[str] = set(file.get("function_words", ()))
     if definitions == "roots" and "roots_function_words" in file:
-        # ROOTS's own lists come from the same collection; its bounds are for lists of that length.
+        # ROOTS's bounds are for lists of this length: its own came from the same collection.
         words = _stopwords_iso(file["roots_function_words"])
     flagged = {*_file(DEFAULT_SET)["flagged_words"], *file.get("flagged_words", ())}
     return {"function_words": tuple(sorted(words)), "flagged_words": tuple(sorted(flagged))}
 
 
 def _stopwords_iso(code: str) -> set[str]:
-    """Function words of the package stopwordsiso, without entries that hold no letter."""
-    import stopwordsiso  # 8 MB of lists: read only in fidelity mode
+    """Function words of the package stopwordsiso, without entries that have no letter."""
+    import stopwordsiso  # 8 MB of lists, for ROOTS's definitions only
 
     return {word.strip().lower() for word in stopwordsiso.stopwords(code) if any(map(str.isalpha, word))}

@@ -1,10 +1,11 @@
-"""Two models of languages made one: ours, which knows the wanted languages, and a wide one, which knows many others.
+"""Joins two models of languages: ours, which knows the wanted languages, and a wide one, which knows many others.
 
-Ours was taught the wanted languages well and a few hundred others a little; the wide one knows nothing of half of the
-wanted ones and calls them by any name. So neither is asked alone. Ours proposes the likeliest wanted language, and how
-sure both are goes into a logistic regression of that language, learnt on text kept back from training, of which half
-of the foreign languages were unknown to ours: it gives the chance that the proposal is right. That is the score. The
-rest of 1 goes to the foreign language that either model names, and to other wanted ones.
+Ours learned the wanted languages well and a few hundred others a little. The wide one does not know half of the wanted
+languages and gives them other names. So ours proposes the likeliest wanted language, and a logistic regression of that
+language turns the scores of both models into the chance that the proposal is right. That chance is the score. The rest
+of 1 goes to the foreign languages that the models name, and to other wanted ones.
+
+The regressions are trained on text kept back from our model, in which it does not know half of the foreign languages.
 """
 
 import re
@@ -20,35 +21,28 @@ from filters.language_id.fasttext_model import FastTextModel, Prediction
 
 _Label = tuple[str, float]
 _PREFIX = "__label__"
-# Signs that no text of a language is without: Chinese names full of rare characters were taken for Japanese, and
-# English pages full of codes and curly quotes for Chinese.
+# Letters that every text of a language has: without them neither model may name it.
 _HAN = re.compile("[\u3400-\u9fff\U00020000-\U000323af]")
 _WRITTEN = {"jpn_Jpan": re.compile("[\u3040-\u30ff]"), "zho_Hans": _HAN, "zho_Hant": _HAN}
-_WITHIN = 0.5  # power of the wide model's score where it knows a wanted language, to choose among the wanted
-_UNASKED = 0.3  # its score where it does not know one
-_LEAST = 0.01  # its score where it knows one, and does not name it
-_SURE = 0.999  # logits are of numbers no nearer to 0 and 1
-_SHARED_RIDGE, _OWN_RIDGE, _BIAS_RIDGE = 0.01, 10.0, 1.0  # how strongly shared weights, and departures, are held to 0
-_OWN_LOOK, _WIDE_LOOK = 6, 4  # likeliest labels of each model that are looked at
-# The wide model is the dearer one (its vectors lie in a hash map), so it reads two pieces of a line, and is not asked
-# where ours is as sure of a wanted language as this, on a line as long as this. Of 909 texts in 88 languages that ours
-# had never met, it was so sure of none; of 8,600 in languages that it had, the wide model would have put 3 right.
-_SURE_ALONE, _LONG_ALONE = 0.95, 100
-_NEVER = 2.0  # no score is as high
-# Of a language that both know ours may be less sure: of FLORES's sentences in 200 languages 4 of 20,000 were taken for
-# one of those with so much, and English, with a little of it in every language's training text, seldom has more. Of a
-# foreign language that both know it must be as sure.
-_SURE_KNOWN = 0.85
-_WIDE_PIECE = 80
-# Of a line as long as this ours reads so many pieces, and the whole only where they hold few letters (a price list) or
-# leave it less sure than this: one line in six. Asked of 2 and of 4 sentences of FLORES at once: 98.5 % right, whole
-# lines always 98.5 %, longer pieces alone (5 of 60) 98.4 %. Of 1,772 main texts of pages 17 get another label than the
-# whole would, mixed pages nearly all.
-_LONG_LOOK, _LOOKS, _LOOK_PIECE, _LEAST_LETTERS, _SURE_LOOK = 330, 5, 27, 100, 0.9
-# Signs, digits and control characters say nothing of a language; apostrophes do (Kikuyu "ng'ombe").
+_WITHIN = 0.5  # power of the wide model's score, where it knows a wanted language, to choose among the wanted ones
+_UNASKED = 0.3  # stands for the wide model's score of a language it does not know
+_LEAST = 0.01  # stands for the wide model's score of a language it knows and does not name
+_SURE = 0.999  # scores nearer to 0 or 1 count as this, so that their logits stay finite
+_SHARED_RIDGE, _OWN_RIDGE, _BIAS_RIDGE = 0.01, 10.0, 1.0  # ridge of shared weights, of a language's own, of its bias
+_OWN_LOOK, _WIDE_LOOK = 6, 4  # likeliest labels that are read of each model
+_SURE_ALONE = 0.95  # score of ours from which the wide model is not asked: that one takes longer
+_SURE_KNOWN = 0.85  # the same for a wanted language that both models know: these are seldom confused
+_LONG_ALONE = 100  # characters of the shortest line for which ours is enough
+_NEVER = 2.0  # no score is as high: of a foreign language ours alone is never enough
+_WIDE_PIECE = 80  # characters of each of the two pieces of a long line that the wide model reads
+_LONG_LOOK = 330  # characters from which on ours reads pieces of a line before the whole
+_LOOKS, _LOOK_PIECE = 5, 27  # how many pieces, and their characters
+_LEAST_LETTERS = 100  # letters that the pieces must hold; price lists have fewer
+_SURE_LOOK = 0.9  # score of the pieces from which the whole is not read
+# Signs, digits and control characters carry no language; apostrophes do (Kikuyu "ng'ombe").
 _BLANK = bytes(
     32 if byte < 128 and not (chr(byte).isalpha() or chr(byte) == "'") else byte for byte in range(256)
-)  # on UTF-8 bytes, so it is quick, and nothing but ASCII is touched
+)  # a table for UTF-8 bytes, in which only ASCII changes
 FEATURES = ("score", "share among the wanted", "score of the wide model", "foreign score of the wide model",
             "foreign score of ours", "bias")  # fmt: skip
 
@@ -61,11 +55,11 @@ class Arbiter:
     wide: frozenset[str]
 
     def judge(self, own: Sequence[_Label], wide: Sequence[_Label]) -> list[_Label]:
-        """Labels with calibrated scores from what both models say of a text, best first; they sum to 1 at most.
+        """Labels with calibrated scores from the answers of both models, best first; they sum to 1 at most.
 
-        Where the models disagree, what each says is among the first three.
+        Where the models disagree, the answers of both are among the first three.
         """
-        among = self.among(own, wide)
+        among = self.wanted_scores(own, wide)
         foreign = self._foreign(own, wide)
         best: list[_Label] = []
         left = 1.0
@@ -79,8 +73,8 @@ class Arbiter:
         best += [(label, left * score / whole) for label, score in foreign]
         return sorted(best, key=_best_first)
 
-    def among(self, own: Sequence[_Label], wide: Sequence[_Label]) -> dict[str, float]:
-        """The wanted labels that ours names, with scores that the wide model's opinion is in, where it has one."""
+    def wanted_scores(self, own: Sequence[_Label], wide: Sequence[_Label]) -> dict[str, float]:
+        """The wanted labels that ours names; their scores take in the wide model's, where it knows the language."""
         said = dict(wide)
         return {
             label: score * (max(said.get(label, 0.0), _LEAST) if label in self.wide else _UNASKED) ** _WITHIN
@@ -91,7 +85,7 @@ class Arbiter:
     def features(
         self, label: str, among: Mapping[str, float], own: Sequence[_Label], wide: Sequence[_Label]
     ) -> tuple[float, ...]:
-        """What speaks for and against a wanted label, in the order of FEATURES."""
+        """The evidence for and against a wanted label, in the order of FEATURES."""
         weights = self.weights
         return (
             _logit(dict(own)[label]),
@@ -103,7 +97,7 @@ class Arbiter:
         )
 
     def _foreign(self, own: Sequence[_Label], wide: Sequence[_Label]) -> list[_Label]:
-        """Languages that are not wanted: the wide model's word for those it knows, ours for the others."""
+        """Foreign languages: as the wide model names those it knows, and as ours names the others."""
         named = [found for found in wide if found[0] not in self.weights]
         return named + [found for found in own if found[0] not in self.weights and found[0] not in self.wide]
 
@@ -122,7 +116,7 @@ class Pair:
         return self._ask_wide(line, self._ask_own(line))
 
     def _ask_own(self, line: str) -> list[_Label]:
-        """The likeliest labels by ours: of pieces of a line that has many letters."""
+        """The likeliest labels by ours: of pieces of a long line, and of the whole where those leave doubt."""
         if len(line) >= _LONG_LOOK:
             letters = " ".join(model_line(_pieces(line, _LOOKS, _LOOK_PIECE)).split())
             if len(letters) >= _LEAST_LETTERS:
@@ -136,7 +130,7 @@ class Pair:
         return _possible([(raw.removeprefix(_PREFIX), min(1.0, score)) for score, raw in found], line)
 
     def _sure_of(self, label: str) -> float:
-        """The score from which on ours needs no more."""
+        """The score from which the wide model is not asked."""
         if label in self.arbiter.wide:
             return _SURE_KNOWN
         return _SURE_ALONE if label in self.arbiter.weights else _NEVER
@@ -144,11 +138,11 @@ class Pair:
     def _ask_wide(self, line: str, own: list[_Label]) -> tuple[list[_Label], list[_Label]]:
         said: dict[str, float] = {}
         for score, raw in self.wide.predict([_two_pieces(line)], _WIDE_LOOK)[0]:
-            said[self.names[raw]] = min(1.0, said.get(self.names[raw], 0.0) + score)  # two of its labels may be one
+            said[self.names[raw]] = min(1.0, said.get(self.names[raw], 0.0) + score)  # two labels may be one
         return own, _possible(list(said.items()), line)
 
     def glances(self, pieces: Sequence[str], least: float) -> list[list[Prediction]]:
-        """What ours alone says of each of some short pieces: its likeliest label, with a score of at least `least`."""
+        """The likeliest label of each short piece by ours alone, where its score is at least `least`."""
         return self.own.predict([model_line(piece) for piece in pieces], 1, least)
 
     def predict(self, line: str, k: int) -> list[_Label]:
@@ -162,20 +156,20 @@ class Pair:
 
 ArbiterExample = tuple[
     Sequence[_Label], Sequence[_Label], str
-]  # what ours says, what the wide model says, and the truth
+]  # labels by ours, labels by the wide model, the true label
 
 
 def learn_arbiter(wanted: Sequence[str], wide: frozenset[str], examples: Sequence[ArbiterExample]) -> Arbiter:
-    """Learn an arbiter from texts of known languages that ours was not trained on.
+    """Train an arbiter on texts of known languages that ours was not trained on.
 
-    Languages the wide model knows and those it does not are two groups. In a group all share weights, and each
-    language departs from them as far as its examples say so (ridge): a close pair such as Indonesian and Malay leans on
-    the wide model, others hardly. Newton's method, 30 steps, no random start.
+    Languages the wide model knows and those it does not are two groups. All languages of a group share weights, and
+    each departs from them as far as its examples ask (ridge regression): Indonesian, close to Malay, leans on the wide
+    model, others hardly. Newton's method, 30 steps, no random start.
     """
     blank = Arbiter(dict.fromkeys(wanted, ()), wide)
     rows: dict[bool, list[tuple[str, tuple[float, ...], bool]]] = {True: [], False: []}
     for own, said, truth in examples:
-        among = blank.among(own, said)
+        among = blank.wanted_scores(own, said)
         if among:
             first = max(among, key=among.__getitem__)
             rows[first in wide].append((first, blank.features(first, among, own, said), first == truth))
@@ -189,18 +183,18 @@ def learn_arbiter(wanted: Sequence[str], wide: frozenset[str], examples: Sequenc
 def with_doubt(
     arbiter: Arbiter, examples: Sequence[ArbiterExample], strange: Collection[str], passing: float, lost: float
 ) -> Arbiter:
-    """The arbiter made as much surer of each language as text of `strange` near ones asks, of matter ours never met.
+    """The arbiter with more doubt of languages that pass for a near one in text on new matter.
 
-    A language that few texts teach passes for its neighbour as soon as they speak of something else, and what was kept
-    back of the same texts does not show it: Bhojpuri passed for Hindi with 3 % of such samples, and with 19 % of
-    FLORES's sentences. So each language's bias goes down until at most the share `passing` of a strange language's
-    samples have a score of 0.5 with its name; but no further than costs the share `lost` of its own samples.
+    A language that few texts teach passes for its neighbour as soon as it speaks of something else, and text kept back
+    from the same sources does not show it. So each language's bias goes down until at most the share `passing` of the
+    samples of each `strange` language have a score of 0.5 under its name; but no further than costs the share `lost` of
+    its own samples.
     """
     logits: dict[tuple[str, str], list[float]] = {}
     totals: dict[str, int] = {}
     for own, wide, truth in examples:
         totals[truth] = totals.get(truth, 0) + 1
-        among = arbiter.among(own, wide)
+        among = arbiter.wanted_scores(own, wide)
         if among:
             first = max(among, key=among.__getitem__)
             values = arbiter.features(first, among, own, wide)
@@ -221,7 +215,7 @@ def with_doubt(
 def _regress(
     labels: Sequence[str], rows: Sequence[tuple[str, tuple[float, ...], bool]]
 ) -> dict[str, tuple[float, ...]]:
-    """Logistic regression with weights for all labels and a departure for each; weights by label."""
+    """Logistic regression with shared weights and a departure for each label; weights by label."""
     width = len(FEATURES)
     shared = np.array([values for _, values, _ in rows], dtype=np.float64).reshape(-1, width)
     places = np.array([labels.index(label) for label, _, _ in rows], dtype=np.int64)
@@ -246,14 +240,14 @@ def _regress(
 
 
 def model_line(text: str) -> str:
-    """A text as the model reads it, in training and ever after: composed, in lower case, without signs and digits."""
+    """A text as our model reads it, in training and in use: composed, in lower case, without signs and digits."""
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)
     return text.lower().encode("utf-8", "replace").translate(_BLANK).decode()
 
 
 def _possible(found: list[_Label], line: str) -> list[_Label]:
-    """What of some labels is left when those are out whose letters a line has none of."""
+    """The labels without those whose letters the line lacks."""
     if all(label not in _WRITTEN for label, _ in found):
         return found
     return [(label, score) for label, score in found if label not in _WRITTEN or _WRITTEN[label].search(line)]
@@ -265,7 +259,7 @@ def _two_pieces(line: str) -> str:
 
 
 def _pieces(line: str, count: int, size: int) -> str:
-    """So many pieces of a line, evenly spread from its beginning."""
+    """`count` pieces of a line, `size` characters each, evenly spread from its beginning."""
     return " ".join(line[at : at + size] for at in range(0, len(line) - size, len(line) // count))
 
 

@@ -16,12 +16,12 @@ from filters.language_id.scripts import HAN, han_form, script_counts, script_of
 from filters.text.quick_text import PIECES, page_glances, page_sample
 
 TEXT_SAMPLE = 1200  # characters of a text that are read: longer samples change next to no label
-_OWN = 0.1  # share of the letters in the script that a language has in the model, from which on it keeps that script
-_PARTS = {"Jpan": ("Hira", "Kana", "Hani"), "Kore": ("Hang", "Hani"), "Hrkt": ("Hira", "Kana")}
-_SURE_GLANCE = 0.4  # score of a piece that is in a language
-_GLANCED = 0.1  # score of a language that only such a piece of a page is in
+_OWN_SCRIPT = 0.1  # share of letters in the model's script for a language from which its label keeps that script
+_SCRIPT_PARTS = {"Jpan": ("Hira", "Kana", "Hani"), "Kore": ("Hang", "Hani"), "Hrkt": ("Hira", "Kana")}
+_SURE_GLANCE = 0.4  # least score of a short piece of a page that is surely in a language
+_GLANCED = 0.1  # score that a page gets for a language that only such a piece is in
 _CHINESE = ("zho", "yue", "wuu", "lzh", "hak", "nan")
-# Languages that models and people tell apart, and texts do not: the gate takes one for the other.
+# Languages whose texts are easily confused: the gate lets one pass for the other.
 _NEAR: dict[str, tuple[str, ...]] = {
     "arb": ("arz",),
     "aka": ("twi", "fat"),
@@ -46,7 +46,7 @@ Label = tuple[str, float]  # "fra_Latn", score
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A fastText model of languages: `sha256` is what it is, `path` only where it lies."""
+    """A fastText model of languages, or a pair of them: `sha256` identifies it, `path` says where the file is."""
 
     path: str
     sha256: str
@@ -54,16 +54,16 @@ class LanguageModel:
     raw: FastTextModel | Pair = field(repr=False, compare=False)
 
     def predict(self, text: str, k: int = 3) -> list[Label]:
-        """The k likeliest labels of a whole text, best first, with scores from 0 to 1; none for a text of nothing."""
+        """The k likeliest labels of a whole text, best first, with scores from 0 to 1; none for an empty text."""
         line = text.replace("\n", " ")
         if isinstance(self.raw, Pair):
             return self.raw.predict(line, k)
         return [(standard_label(raw), min(1.0, score)) for score, raw in self.raw.predict([line], k)[0]]
 
     def glances(self, pieces: Sequence[str], least: float) -> list[str]:
-        """The likeliest label of each of some short pieces where its score is at least `least`: quick, and less sure.
+        """The likeliest label of each short piece whose score is at least `least`: quick, and less sure.
 
-        Of a pair, ours alone is asked, without the arbiter.
+        Of a pair, only our model is asked, without the arbiter.
         """
         ask = self.raw.glances(pieces, least) if isinstance(self.raw, Pair) else self.raw.predict(pieces, 1, least)
         return [standard_label(raw) for found in ask for _, raw in found]
@@ -74,10 +74,10 @@ class LanguageModel:
 
 
 def identify(text: str, model: LanguageModel, k: int = 3) -> list[Label]:
-    """The k likeliest languages of a text, best first, in the script that the text is in; none for a text of no letter.
+    """The k likeliest languages of a text, best first, in the script of the text; none for a text without letters.
 
-    A sample of the text is read (filters.language_id.sample). A label keeps the script its language has in the model
-    where OWN of the letters are in it (a manual in Hindi is full of Latin names), else the script of most letters.
+    A sample of the text is read (`text_sample`). A label keeps the script its language has in the model where a tenth
+    of the letters are in it (a manual in Hindi is full of Latin names), else it gets the script of most letters.
     """
     part = text_sample(text)
     counts = script_counts(part)
@@ -88,9 +88,9 @@ def identify(text: str, model: LanguageModel, k: int = 3) -> list[Label]:
 
 
 def identify_page(text: str, model: LanguageModel, k: int = 3) -> list[Label]:
-    """The k likeliest languages of a page by its quick text, and others that a piece of it is surely in.
+    """The k likeliest languages of a page by its quick text, and those that a short piece of it is surely in.
 
-    Such a language has at least the score _GLANCED.
+    A piece gives its language a score of 0.1 at least, so that a second language of the page passes the gate.
     """
     labels = identify(page_sample(text), model, k)
     if labels:
@@ -105,12 +105,12 @@ def _in_script(label: str, counts: dict[str, int], letters: int, text: str) -> s
     code, usual = split_label(label)
     if usual in HAN and code in _CHINESE:
         return f"{code}_{han_form(text)}"
-    own = sum(counts.get(part, 0) for part in _PARTS[usual]) if usual in _PARTS else counts.get(usual, 0)
-    return label if own >= _OWN * letters else f"{code}_{script_of(text)}"
+    own = sum(counts.get(part, 0) for part in _SCRIPT_PARTS[usual]) if usual in _SCRIPT_PARTS else counts.get(usual, 0)
+    return label if own >= _OWN_SCRIPT * letters else f"{code}_{script_of(text)}"
 
 
 def text_sample(text: str) -> str:
-    """The characters of a text that its language is read from."""
+    """The characters of a text from which its language is identified: TEXT_SAMPLE of them, from four places."""
     if len(text) <= TEXT_SAMPLE:
         return text
     size = TEXT_SAMPLE // PIECES
@@ -123,8 +123,8 @@ def gate(
 ) -> list[bool]:
     """Which pages may be in a language, by the labels of their quick text, as the index stores them.
 
-    Yes where the language, or one that is near it, is among a page's labels with a score of at least `floor`. `known`
-    are all labels of the model: a page may be in any language that is not among them, for nothing can speak against it.
+    True where the language, or a near one, is among a page's labels with a score of at least `floor`. `known` are all
+    labels of the model: it cannot rule out a language it does not know, so then every page passes.
     """
     wanted = {iso639_3, *_NEAR.get(iso639_3, ())}
     if not any(split_label(label)[0] in wanted for label in known):

@@ -31,7 +31,7 @@ _WIKIPEDIAS = """
     xal:xal_Cyrl xmf:xmf_Geor yi:ydd_Hebr yo:yor_Latn yue:yue_Hant zh:zho_Hans
 """
 WIKIPEDIAS: dict[str, str] = dict(pair.split(":") for pair in _WIKIPEDIAS.split())
-# A code for a group of languages, or another code for the same -> the one that is used here
+# A code for a group of languages, or another code of the same language -> the code that is used here
 _SINGLE: dict[str, str] = {
     "ara": "arb", "aze": "azj", "cmn": "zho", "est": "ekk", "fas": "pes", "kur": "kmr", "lav": "lvs", "mlg": "plt",
     "mon": "khk", "msa": "zsm", "nep": "npi", "nor": "nob", "ori": "ory", "pus": "pbt", "que": "quy", "sqi": "als",
@@ -43,7 +43,7 @@ _SINGLE: dict[str, str] = {
 def standard_label(raw: str) -> str:
     """A model's label as ISO 639-3 and script: `__label__fr`, `__label__fra_Latn` and `fra` are "fra_Latn".
 
-    A label that says no script, of a language that is not in the table, has script "Zzzz".
+    A label without a script gets that of the table of languages, "Zzzz" where the language is not in it.
     """
     name = raw.removeprefix("__label__")
     code, _, script = name.partition("_")

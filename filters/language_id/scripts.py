@@ -1,4 +1,4 @@
-"""Which script a text is in: every letter's script is looked up, so it is cheap, and sure where the model is not."""
+"""Which script a text is in: the script of every letter is looked up, which is quick, and sure where no model is."""
 
 from functools import cache
 
@@ -32,9 +32,10 @@ def script_counts(text: str) -> dict[str, int]:
 
 
 def han_form(text: str) -> str:
-    """ "Hans" or "Hant": in which form the characters of a Chinese text are that differ in the two.
+    """Whether a Chinese text is simplified, "Hans", or traditional, "Hant".
 
-    A character that GB 2312 has and Big5 lacks is simplified, and the other way round; "Hans" where they are as many.
+    A character that GB 2312 has and Big5 lacks counts as simplified, the other way round as traditional. "Hans" where
+    both are as many.
     """
     traditional = int(_han_forms()[_codes(text)].sum(dtype=np.int64))
     return "Hant" if traditional > 0 else "Hans"

@@ -1,4 +1,4 @@
-"""What a measure is, and the batch it takes: texts of one language with what several measures need counted once."""
+"""What a signal is, and the batch it is measured on: texts of one language, with counts that several signals share."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ NO_MODELS = SignalModels()
 
 
 class TextBatch:
-    """What measures take. Every count is made once, when a measure first asks for it."""
+    """Texts to measure. Every count is made once, when a signal first asks for it."""
 
     def __init__(
         self, texts: CutTexts, reading: Reading, folding: Folding | None = None, models: SignalModels = NO_MODELS
@@ -41,11 +41,11 @@ class TextBatch:
         self.texts = texts
         self.reading = reading
         self.models = models
-        self.folding = folding or characters.folding()  # under which the words of `texts` were hashed
+        self.folding = folding or characters.folding()  # with which the words of `texts` are hashed
 
     @classmethod
     def of(cls, texts: pa.Array, reading: Reading, models: SignalModels = NO_MODELS) -> "TextBatch":
-        """Cut an Arrow array of strings for measuring."""
+        """Cut an Arrow array of strings into words, by the definitions of the reading."""
         codes, offsets = code_points(texts)
         folding = characters.folding()
         if reading.definitions == "roots":
@@ -54,7 +54,7 @@ class TextBatch:
         return cls(cut_words(codes, offsets, reading.segmenter, folding), reading, folding, models)
 
     def strings(self) -> Iterator[str]:
-        """The texts as strings again, for what is not compiled."""
+        """The texts as strings again, for models that take strings."""
         for start, end in pairwise(self.texts.offsets.tolist()):
             yield self.texts.codes[start:end].astype("<i4").tobytes().decode("utf-32-le", "replace")
 
@@ -86,7 +86,7 @@ class TextBatch:
 
     @cached_property
     def repeated_lines(self) -> Counts:
-        """Lines and paragraphs that stood before: see `repetition.count_repeated_lines`."""
+        """Repeated lines and paragraphs: see `repetition.count_repeated_lines`."""
         return repetition.count_repeated_lines(
             self.texts.codes, self.texts.offsets, characters.classes(), characters.SPACE
         )
@@ -118,7 +118,7 @@ def share(parts: SignalValues, wholes: SignalValues) -> SignalValues:
 
 @dataclass(frozen=True)
 class Signal:
-    """A signal: how it is computed, in what unit, in what range, and after whom."""
+    """A signal: its function, unit, range and source."""
 
     function: Callable[[TextBatch], SignalValues | None]
     unit: str
@@ -128,7 +128,7 @@ class Signal:
 
     @property
     def type(self) -> pa.DataType:
-        """Type of its column: a count is a whole number, a share is not."""
+        """Type of its column: int32 for a count, float32 for a share."""
         return pa.float32() if "/" in self.unit else pa.int32()
 
     @property

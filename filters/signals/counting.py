@@ -1,6 +1,6 @@
-"""Compiled passes that count: characters by class, repeated n-grams, words of a list. What they mean is in measures.py.
+"""Compiled passes that count characters by class, repeated n-grams and words of a list; `measures` gives them meaning.
 
-All take the arrays of `filters.text.words` and give one row a text. They hold at most some 50 MB.
+All take the arrays of `filters.text.words` and return one row per text. They hold some 50 MB at most.
 """
 
 import numpy as np
@@ -17,8 +17,8 @@ Table = npt.NDArray[np.uint16]
 # Columns of `count_characters`.
 ALL_CHARACTERS, ROOTS_SPECIALS, SPECIALS, LETTER_CHARACTERS, NUMBERS, SIGNS, SPACES, IN_SCRIPT = range(8)
 
-_GRAMS_AT_ONCE = 1 << 21  # n-grams that a hash table holds; longer texts are counted in several passes
-_SMALL = 4096  # counts below this are tallied by value
+_GRAMS_AT_ONCE = 1 << 21  # n-grams in one hash table; longer texts are counted in several passes
+_SMALL = 4096  # counts below this are tallied by their value
 
 
 @compiled
@@ -28,7 +28,7 @@ def count_characters(
     """Characters of each text by class; int64 (texts, 8), columns as named above."""
     counts = np.zeros((len(offsets) - 1, 8), np.int64)
     for text in range(len(offsets) - 1):
-        # Counted in registers: adding to the array at every character takes twice as long.
+        # Counted in local variables: adding to the array at every character takes twice as long.
         roots, special, number, sign, space, letter, inside = 0, 0, 0, 0, 0, 0, 0
         for at in range(offsets[text], offsets[text + 1]):
             bits = table[codes[at]]
@@ -75,7 +75,7 @@ def count_word_shapes(codes: Codes, words: Words, table: Table) -> Counts:
 
 @compiled
 def mix_bits(value: np.uint64) -> np.uint64:
-    """Mix the bits of a digest, so that its low ones can choose a slot (from Murmur3)."""
+    """Mix the bits of a digest, so that its low bits can choose a slot (from Murmur3)."""
     value ^= value >> np.uint64(33)
     value *= np.uint64(0xFF51AFD7ED558CCD)
     return value ^ (value >> np.uint64(33))
@@ -83,7 +83,7 @@ def mix_bits(value: np.uint64) -> np.uint64:
 
 @compiled
 def _add(keys: Hashes, counts: npt.NDArray[np.int32], mask: np.uint64, key: np.uint64) -> np.int64:
-    """Count `key` in an open-addressing table; the slot it is in."""
+    """Count `key` in an open-addressing table; returns its slot."""
     slot = key & mask
     while counts[slot] and keys[slot] != key:
         slot = (slot + np.uint64(1)) & mask
@@ -124,7 +124,7 @@ def _top_share(tally: Counts, large: Counts, larges: int, distinct: int, total: 
 
 @compiled
 def _take_large(counts: npt.NDArray[np.int32], large: Counts, larges: int) -> int:
-    """Put the counts that are not tallied by value into `large`, behind `larges` others; how many it holds then."""
+    """Append the counts of _SMALL and more to `large`, which holds `larges` already; returns how many it holds then."""
     for count in counts:
         if count >= _SMALL:
             large[larges] = count
@@ -176,7 +176,7 @@ def top_character_grams(codes: Codes, offsets: Offsets, n: int, capped: bool) ->
                     rolling -= power * np.uint64(codes[first + at - 1])
                 key = mix_bits(rolling)
                 if passes == 1 or (key >> np.uint64(40)) % np.uint64(passes) == np.uint64(step):
-                    # Counted as they come: to look through the table at its end took a seventh of all measures' time.
+                    # Tallied here, since a pass over the table afterwards costs a seventh of all measuring.
                     count = counts[_add(keys, counts, mask, key)]
                     if count == 1:
                         distinct += 1

@@ -1,8 +1,7 @@
-"""Function words and bounds derived from text that a person trusts.
+"""Derives function words and bounds from text that a person trusts.
 
-FineWeb-2 publishes bounds for 1,900 languages, but not what made them. Here it is a function: the same text, sample and
-quantile give the same numbers, and each number says where it came from. A quantile of a small or odd reference can be
-absurd (FineWeb-2 has a mean word length of 3,141 for Xhosa), so every bound is kept within limits (LIMITS).
+The same text, sample and quantile give the same numbers, and each number carries its source. A quantile of a small or
+odd sample can be absurd (FineWeb-2 has a mean word length of 3,141 for Xhosa), so every bound stays within LIMITS.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,16 +18,16 @@ from filters.text import characters
 from filters.text.words import cut_texts
 from roots.errors import InputError, SettingsError, unknown_name
 
-_LEAST_DOCUMENTS = 50  # a quantile of fewer says little
-_WARN_SHARE = 0.4  # a set that drops more than this of a sample is looked at by a person first
+_LEAST_DOCUMENTS = 50  # of a sample: a quantile of fewer means little
+_WARN_SHARE = 0.4  # share of a sample: a person should look at bounds that drop more
 
 
 @dataclass(frozen=True)
 class _Limit:
     """How far a derived bound may go: never stricter than `strictest`, never laxer than `laxest`.
 
-    `of_median` draws the lax end in: at least that part of the sample's median. `by_labels` says that good text alone
-    gives no such bound, only a speaker who has seen junk too.
+    `of_median` tightens the lax end to that share of the sample's median at least. `by_labels` marks signals that get a
+    bound only from a speaker's labels, not from good text alone.
     """
 
     side: str  # "min" or "max"
@@ -38,7 +37,7 @@ class _Limit:
     by_labels: bool = False
 
 
-# From ROOTS's 13 languages, FineWeb-2's 44 and the running text of shared corpora: what a speaker would still accept.
+# What a speaker would still accept, from bounds of ROOTS (13 languages) and FineWeb-2 (44), and from running text.
 LIMITS: dict[str, _Limit] = {
     "character_repetition": _Limit("max", 0.20, 0.40),
     "word_repetition": _Limit("max", 0.40, 0.60),
@@ -51,16 +50,15 @@ LIMITS: dict[str, _Limit] = {
     "repeated_lines": _Limit("max", 0.30, 0.50),
     "top_2_gram": _Limit("max", 0.20, 0.40),
     "top_3_gram": _Limit("max", 0.18, 0.35),
-    # Lines of picture books and of verse are all short: a fifth of the stories in English and French went by a bound of
-    # 0.95, and of 430 real pages in eight languages it alone caught two tables of contents.
+    # Lines of picture books and of verse are all short, so good text alone gives no bound.
     "short_lines": _Limit("max", 0.67, 0.95, by_labels=True),
-    "line_feeds": _Limit("max", 0.40, 0.50),  # three words a line in verse; one or two in a menu
+    "line_feeds": _Limit("max", 0.40, 0.50),  # verse has three words in a line, a menu one or two
 }
 
 
 @dataclass(frozen=True)
 class Derived:
-    """Bounds with what they were derived from, and what they do to it."""
+    """Bounds, and what they do to the sample they were derived from."""
 
     bounds: dict[str, Bound]
     documents: int
@@ -69,18 +67,18 @@ class Derived:
 
 
 def word_shares(sources: Mapping[str, Sequence[str]], segmenter: str) -> dict[str, float]:
-    """How frequent each word is in all of the sources: the geometric mean of its share in each.
+    """How frequent each word is in all sources: the geometric mean of its share in each.
 
-    `sources` are texts by where they come from; a topical word is frequent in one and rare in the others. Words with a
-    digit are left out, and sources of fewer than 2,000 words unless all are that small. Raises InputError where there
-    is no text.
+    `sources` are texts by the name of their source; a topical word is frequent in one source and rare in the others.
+    Words with a digit are left out, and sources of fewer than 2,000 words unless all are that small. Raises InputError
+    where there is no text.
     """
     counts = {name: _count_words(texts, segmenter) for name, texts in sorted(sources.items())}
     sizes = {name: sum(found.values()) for name, found in counts.items()}
     if not any(sizes.values()):
         raise InputError("no words to derive function words from")
     large = [name for name, size in sizes.items() if size >= 2000] or [name for name, size in sizes.items() if size]
-    # Half an occurrence stands for none, so that a small source does not veto a word.
+    # No occurrence counts as half of one, so that a small source does not veto a word.
     return {
         word: float(np.exp(np.mean([np.log((counts[name].get(word, 0) + 0.5) / sizes[name]) for name in large])))
         for word in sorted(set().union(*(counts[name] for name in large)))
@@ -90,10 +88,10 @@ def word_shares(sources: Mapping[str, Sequence[str]], segmenter: str) -> dict[st
 def derive_function_words(
     sources: Mapping[str, Sequence[str]], segmenter: str, count: int = 100, foreign: Mapping[str, float] | None = None
 ) -> list[str]:
-    """The words that are frequent in every source: those with grammar rather than topic.
+    """The words that are frequent in every source: words of grammar rather than of a topic.
 
-    `foreign` are the word shares of a language that leaks into the sources (English, nearly everywhere): a word that is
-    four times as frequent there is its own. Returns at most `count` words in lower case, most frequent first.
+    `foreign` are the word shares of a language that leaks into the sources (nearly always English); words that are four
+    times as frequent there are left out. Returns at most `count` words in lower case, most frequent first.
     """
     shares = word_shares(sources, segmenter)
     own = [word for word, share in shares.items() if share >= 0.25 * (foreign or {}).get(word, 0)]
@@ -117,10 +115,10 @@ def _count_words(texts: Sequence[str], segmenter: str) -> dict[str, int]:
 
 
 def derive_bounds(signals: Mapping[str, pa.Array], source: str, quantile: float = 0.01) -> Derived:
-    """Bounds that each leave out the outer `quantile` of a trusted sample, or less of a small one, within LIMITS.
+    """Bounds that each drop the outer `quantile` of a trusted sample, or less of a small one, within LIMITS.
 
-    `signals` are the measures of the sample; a signal without numbers gets no bound. Raises InputError for a sample
-    smaller than _LEAST_DOCUMENTS, SettingsError for a quantile that is none.
+    `signals` are the measures of the sample; a signal without numbers gets no bound. Raises InputError for a sample of
+    fewer than 50 documents, SettingsError for a quantile outside 0 to 0.5.
     """
     if not 0 < quantile < 0.5:
         raise SettingsError(f"quantile {quantile}: give a number between 0 and 0.5, such as 0.01")
@@ -146,10 +144,9 @@ def derive_bounds(signals: Mapping[str, pa.Array], source: str, quantile: float 
 
 
 def _outer(numbers: npt.NDArray[np.float64], quantile: float, beyond: float) -> float:
-    """A quantile, drawn out from the median by what so few documents (`beyond` of them) leave unsure.
+    """A quantile, moved away from the median by what is uncertain with only `beyond` documents beyond it.
 
-    Without that each of a dozen bounds drops its most unusual document of every hundred, and the next hundred have as
-    unusual ones: the Malayalam declaration of human rights went, by the length of its words.
+    The next sample holds more unusual documents than a small one shows; a bound must not drop those either.
     """
     value, median = float(np.quantile(numbers, quantile)), float(np.median(numbers))
     return median + (value - median) * (1 + 0.5 / float(np.sqrt(1 + beyond)))
@@ -160,8 +157,8 @@ def derive_from_labels(
 ) -> Derived:
     """Bounds from a speaker's labels: each drops as much junk as it can and at most `lost` of the good documents.
 
-    `good` is bool (documents,): what the speaker called fine. A signal that would drop a larger share of the good than
-    of the junk gets no bound. Raises InputError where one of the two kinds has fewer than ten documents.
+    `good` is bool (documents,): what the speaker labelled fine. A signal that would drop a larger share of the good
+    than of the junk gets no bound. Raises InputError where one of the two kinds has fewer than ten documents.
     """
     if good.sum() < 10 or (~good).sum() < 10:
         raise InputError(
@@ -206,7 +203,7 @@ def _with_warnings(bounds: dict[str, Bound], documents: int, dropped: float) -> 
 
 
 def choose_texts(texts: Sequence[str], size: int, seed: int) -> list[str]:
-    """At most `size` of the texts, the same ones for the same seed, in their order."""
+    """At most `size` of the texts, in their order; the same seed chooses the same ones."""
     if len(texts) <= size:
         return list(texts)
     chosen = np.random.default_rng(seed).choice(len(texts), size, replace=False)
@@ -219,7 +216,7 @@ def measure_texts(texts: Sequence[str], reading: Reading) -> dict[str, pa.Array]
 
 
 def to_toml(name: str, derived: Derived) -> str:
-    """Bounds as a TOML file that `load_language(code, bounds=path)` reads."""
+    """Bounds as a TOML file that `pipelines.filter.read_bounds` reads."""
     lines = [f"# Derived from {derived.documents} documents, of which these bounds drop {derived.dropped:.1%}.", ""]
     lines += [f"# Bound set {name}. A limit that does not stand here is that of the default set.", ""]
     for signal, bound in derived.bounds.items():

@@ -1,8 +1,7 @@
 """Gopher's signals of quality and repetition. Rae et al. 2021, Scaling Language Models, arXiv 2112.11446, table A1.
 
-With the words that a tokenizer of another tool gives, they decide as that tool does (tests/benchmarks/measures.py
-compares them with datatrove's). With our own words, which hold no punctuation, shares per word come out some 10 %
-higher.
+On the words of another tool they decide as that tool does: tests/benchmarks/measures.py compares them with datatrove.
+Our own words hold no punctuation, so shares per word are some 10 % higher.
 """
 
 from collections.abc import Callable
@@ -25,12 +24,12 @@ def alphabetic_words(batch: TextBatch) -> SignalValues:
 
 
 def hash_signs(batch: TextBatch) -> SignalValues:
-    """Number signs (#) per word: tags, programs."""
+    """Number signs (#) per word: many in tags and programs."""
     return share(batch.lines[:, lines.HASHES], batch.word_counts)
 
 
 def ellipses(batch: TextBatch) -> SignalValues:
-    """Ellipses ("..." or "…") per word: teasers cut short."""
+    """Ellipses ("..." or "…") per word: many in teasers that are cut short."""
     return share(batch.lines[:, lines.ELLIPSES], batch.word_counts)
 
 
@@ -50,26 +49,26 @@ def different_function_words(batch: TextBatch) -> SignalValues | None:
 
 
 def repeated_lines(batch: TextBatch) -> SignalValues:
-    """Share of the lines that stood before in the document."""
+    """Share of the lines that occurred before in the document."""
     counts = batch.repeated_lines
     return share(counts[:, repetition.REPEATED_LINES], counts[:, repetition.SPLIT_LINES])
 
 
 def repeated_paragraphs(batch: TextBatch) -> SignalValues:
-    """Share of the paragraphs, parted by empty lines, that stood before in the document."""
+    """Share of the paragraphs, separated by empty lines, that occurred before in the document."""
     counts = batch.repeated_lines
     return share(counts[:, repetition.REPEATED_PARAGRAPHS], counts[:, repetition.PARAGRAPHS])
 
 
 def repeated_line_characters(batch: TextBatch) -> SignalValues:
-    """Share of the characters that are in lines that stood before."""
+    """Share of the characters that are in lines that occurred before."""
     return share(
         batch.repeated_lines[:, repetition.REPEATED_LINE_CHARACTERS], batch.characters[:, counting.ALL_CHARACTERS]
     )
 
 
 def repeated_paragraph_characters(batch: TextBatch) -> SignalValues:
-    """Share of the characters that are in paragraphs that stood before."""
+    """Share of the characters that are in paragraphs that occurred before."""
     return share(
         batch.repeated_lines[:, repetition.REPEATED_PARAGRAPH_CHARACTERS], batch.characters[:, counting.ALL_CHARACTERS]
     )
@@ -92,7 +91,7 @@ _TOP_GRAMS = {
 }  # fmt: skip
 _REPEATED_GRAMS = {
     f"repeated_{n}_grams": Signal(
-        _gram_share(n - 2, f"Share of the characters that are in {n}-grams of words that stood before."),
+        _gram_share(n - 2, f"Share of the characters that are in {n}-grams of words that occurred before."),
         "characters / characters", 0, 1, _SOURCE,
     )
     for n in repetition.REPEATED_SIZES

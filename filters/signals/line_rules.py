@@ -1,7 +1,7 @@
-"""Signals of lines: FineWeb's, C4's and MADLAD-400's.
+"""Signals of lines, after FineWeb, C4 and MADLAD-400.
 
-C4 edits documents: it leaves out bad lines, then drops what has too few sentences. Nothing is edited here; its signals
-say how much of the document C4 would have kept, and whether it would have been dropped.
+C4 edits documents: it leaves out bad lines, then drops documents with too few sentences. Here nothing is edited; the
+signals give how much of a document C4 would keep, and whether it would drop it.
 """
 
 from filters.signals import counting, lines
@@ -23,7 +23,7 @@ def short_lines(batch: TextBatch) -> SignalValues:
 
 
 def repeated_text(batch: TextBatch) -> SignalValues:
-    """Share of the characters, line feeds left out, that are in lines that stood before."""
+    """Share of the characters, line feeds left out, that are in lines that occurred before."""
     counts = batch.lines
     return share(
         counts[:, lines.REPEATED_CHARACTERS], batch.characters[:, counting.ALL_CHARACTERS] - counts[:, lines.LINE_FEEDS]
@@ -31,15 +31,15 @@ def repeated_text(batch: TextBatch) -> SignalValues:
 
 
 def line_feeds(batch: TextBatch) -> SignalValues:
-    """Line feeds per word: many for a list."""
+    """Line feeds per word: many in a list."""
     return share(batch.lines[:, lines.LINE_FEEDS], batch.word_counts)
 
 
 def c4_lines(batch: TextBatch) -> SignalValues:
     """Share of the lines that C4 keeps.
 
-    Those of three words or more that end in . ! ? or a quotation mark, and speak neither of JavaScript nor of cookies
-    and terms of use.
+    It keeps lines of three words or more that end in . ! ? or a quotation mark, and mention neither JavaScript nor
+    cookies and terms of use.
     """
     return share(batch.lines[:, lines.C4_LINES], batch.lines[:, lines.ALL_LINES])
 
@@ -50,20 +50,20 @@ def c4_sentences(batch: TextBatch) -> SignalValues:
 
 
 def lorem_ipsum(batch: TextBatch) -> SignalValues:
-    """Lines with the words "lorem ipsum", of those that C4 would have kept."""
+    """Lines with the words "lorem ipsum" among those that C4 would keep."""
     return batch.lines[:, lines.C4_LOREM]
 
 
 def curly_brackets(batch: TextBatch) -> SignalValues:
-    """Lines with an opening curly bracket, of those that C4 would have kept: programs."""
+    """Lines with an opening curly bracket among those that C4 would keep: programs."""
     return batch.lines[:, lines.C4_BRACKETS]
 
 
 def questionable_lines(batch: TextBatch) -> SignalValues:
     """Share of the lines with text that are questionable.
 
-    Shorter than 20 characters or longer than 500, more than a fifth digits and technical signs, or twelve words and
-    more of which more than half begin with a capital letter. MADLAD-400 says it of sentences.
+    Such a line is shorter than 20 characters or longer than 500, or more than a fifth of it are digits and technical
+    signs, or it has twelve words or more and most begin with a capital letter. MADLAD-400 judges sentences so.
     """
     return share(batch.lines[:, lines.QUESTIONABLE], batch.lines[:, lines.FILLED_LINES])
 

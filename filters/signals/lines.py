@@ -1,6 +1,6 @@
-"""Compiled passes over lines: how they begin and end, how long they are, what they hold.
+"""Compiled passes over lines: how they begin and end, how long they are, what they contain.
 
-One pass serves the rules of Gopher, FineWeb, C4 and MADLAD-400; `line_rules.py` says what the columns mean.
+One pass counts for the rules of Gopher, FineWeb, C4 and MADLAD-400; `gopher` and `line_rules` give the columns meaning.
 """
 
 from typing import NamedTuple
@@ -26,7 +26,7 @@ _SHORT_LINE = 30  # FineWeb: characters of a short line
 _LONG_WORD = 1000  # C4: a line with a longer word is no text
 _C4_WORDS = 3  # C4: words of the shortest line
 
-# C4: a line with one of these is no text of the page. In lower case.
+# C4: a line with one of these, in lower case, is not text of the page.
 _C4_PHRASES = (
     "javascript", "terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies",
 )  # fmt: skip
@@ -50,16 +50,16 @@ def _pack(phrases: tuple[str, ...]) -> _Phrases:
     return _Phrases(codes, offsets, begins)
 
 
-PHRASES = _pack((_LOREM, *_C4_PHRASES))  # the first ends a document, the second a line before its brackets count
+PHRASES = _pack((_LOREM, *_C4_PHRASES))  # `_c4_line` treats the first two apart
 CITATION_PHRASES = _pack(_CITATIONS)
 
 
 class LineTables(NamedTuple):
-    """What a pass over lines looks up: classes and lower forms of code points, and the phrases of C4."""
+    """The tables of a pass over lines: classes and lower case of code points, and the phrases of C4."""
 
     classes: _Table
     lower: Codes
-    same: Codes  # every code point as itself, in the place of `lower`
+    same: Codes  # every code point as itself, where case counts
     phrases: _Phrases
     citations: _Phrases
 
@@ -97,7 +97,7 @@ def _phrase_in(codes: Codes, start: int, end: int, phrases: _Phrases, lower: Cod
         small = lower[codes[at]]
         pair = np.uint16(before * 256 + small)
         before = small
-        if not begins[pair]:  # two letters rule out nearly all places
+        if not begins[pair]:  # two letters rule out nearly all positions
             continue
         for phrase in range(len(offsets) - 1):
             wanted = packed[offsets[phrase] : offsets[phrase + 1]]
@@ -108,7 +108,7 @@ def _phrase_in(codes: Codes, start: int, end: int, phrases: _Phrases, lower: Cod
 
 @compiled
 def _without_citations(codes: Codes, start: int, end: int, citations: _Phrases, same: Codes) -> int:
-    """Where a line ends when citations such as [12], [] and [edit] are taken off its end."""
+    """The end of a line without citations such as [12], [] and [edit]."""
     packed, offsets, _ = citations
     while end > start and codes[end - 1] == 93:
         at = end - 2
@@ -130,10 +130,10 @@ def _without_citations(codes: Codes, start: int, end: int, citations: _Phrases, 
 
 @compiled
 def _sentences(codes: Codes, start: int, end: int, table: _Table, lower: Codes) -> int:
-    """Sentences of a line: it ends in one, and so does what stands before a terminal mark inside it.
+    """Sentences of a line: one ends at the end of the line, and one at each terminal mark inside it.
 
-    A mark counts before white space, before a capital that follows a small letter ("end.Begin"), and in scripts that
-    write no space after it. Two full stops and more are no mark: they leave a sentence open.
+    A mark counts before white space, between a small letter and a capital ("end.Begin"), and in scripts that write no
+    space after it. Two or more full stops are not a mark: the sentence goes on.
     """
     count, at, any_word = 0, start, False
     while at < end:
@@ -157,7 +157,7 @@ def _sentences(codes: Codes, start: int, end: int, table: _Table, lower: Codes) 
 
 @compiled
 def _c4_line(codes: Codes, start: int, end: int, tables: LineTables, row: Counts) -> None:
-    """C4's rules for one line, outer white space taken off; what passes is added to `row`."""
+    """Add one line, without outer white space, to `row` by C4's rules."""
     words, at = 0, start
     while at < end:
         stop = at
@@ -196,7 +196,7 @@ def _c4_line(codes: Codes, start: int, end: int, tables: LineTables, row: Counts
 
 @compiled
 def _questionable(codes: Codes, start: int, end: int, table: _Table, lower: Codes) -> bool:
-    """MADLAD-400's rules for one sentence, here a line: too short, too long, technical, or a list in title case."""
+    """MADLAD-400's rules for a sentence, applied to a line: too short, too long, technical, or a list in title case."""
     length = end - start
     if length < 20 or length > 500:
         return True
@@ -219,7 +219,7 @@ def _questionable(codes: Codes, start: int, end: int, table: _Table, lower: Code
 def count_line_kinds(codes: Codes, offsets: Offsets, tables: LineTables) -> Counts:
     """Lines of each text by kind; int64 (texts, 15), columns as named above.
 
-    Gopher's and C4's lines end where Python's `splitlines` ends them, FineWeb's and MADLAD's at a line feed.
+    Lines of Gopher and C4 end where Python's `splitlines` ends them, those of FineWeb and MADLAD-400 at a line feed.
     """
     most = 1
     for text in range(len(offsets) - 1):
@@ -241,7 +241,7 @@ def count_line_kinds(codes: Codes, offsets: Offsets, tables: LineTables) -> Coun
 
 @compiled
 def _split_lines(codes: Codes, start: int, end: int, tables: LineTables, row: Counts) -> None:
-    """Count the lines of one text as `splitlines` gives them, outer white space taken off: Gopher's rules and C4's."""
+    """Count the lines of one text as `splitlines` cuts them, without outer white space: rules of Gopher and C4."""
     at = start
     while at < end:
         stop = at
@@ -264,7 +264,7 @@ def _split_lines(codes: Codes, start: int, end: int, tables: LineTables, row: Co
 
 @compiled
 def _fed_lines(codes: Codes, start: int, end: int, tables: LineTables, row: Counts, held: Seen, stamp: int) -> None:
-    """Count the lines of one text between line feeds: FineWeb's rules and MADLAD-400's."""
+    """Count the lines of one text between line feeds: rules of FineWeb and MADLAD-400."""
     mask = np.uint64(len(held.keys) - 1)
     at = start
     while at <= end:
@@ -293,7 +293,7 @@ def _fed_lines(codes: Codes, start: int, end: int, tables: LineTables, row: Coun
 
 @compiled
 def _three_dots(codes: Codes, start: int, end: int) -> int:
-    """How often "..." stands in a text, none overlapping."""
+    """How many times "..." occurs in a text, without overlap."""
     count, run = 0, 0
     for at in range(start, end):
         run = run + 1 if codes[at] == 46 else 0

@@ -1,14 +1,14 @@
-"""What is measured of a document: MEASURES, one pure function a signal.
+"""The signals of a document: MEASURES, one pure function each.
 
 A signal is a number. A language's bounds say whether it is good or bad (`filters.signals.rules`). Every function takes
-a batch (`TextBatch`) and gives one number a text. Some languages lack what a signal needs, such as a list of function
-words; the signal is then null, and a null signal passes every bound.
+a batch (`TextBatch`) and returns one number per text. Where a language lacks what a signal needs, such as a list of
+function words, the signal is null; a null signal passes every bound.
 
 Two sets of definitions, chosen by `Reading.definitions`:
 
     repaired   words by Unicode word boundaries; special characters are ROOTS's without the letters and vowel signs
                that were in its list by mistake
-    roots      ROOTS's own, measured on the text as its filters saw it (`filters.signals.roots_view`)
+    roots      ROOTS's own, on the text as its filters saw it (`filters.signals.roots_view`)
 """
 
 from itertools import pairwise
@@ -35,9 +35,8 @@ def words(batch: TextBatch) -> SignalValues:
 def character_repetition(batch: TextBatch) -> SignalValues:
     """Share of the character n-grams that are among the k most frequent ones: one phrase over and over.
 
-    For N different n-grams of which s occur once, k = min(floor(sqrt(N)), N - s). The paper's text has no second term:
-    "ok_ok_good_ok" with n = 3 gives 5/11 there and 4/11 by the code that made ROOTS, which is what this is. 0 for a
-    text shorter than n.
+    For N different n-grams of which s occur once, k = min(floor(sqrt(N)), N - s), as in the code that made ROOTS: 4/11
+    for "ok_ok_good_ok" with n = 3. The paper has no second term, which gives 5/11. 0 for a text shorter than n.
     """
     return counting.top_character_grams(batch.texts.codes, batch.texts.offsets, batch.reading.character_ngram, True)
 
@@ -70,7 +69,7 @@ def flagged_words(batch: TextBatch) -> SignalValues | None:
 
 
 def _listed_share(counts: counting.Counts, batch: TextBatch) -> SignalValues:
-    """At most 1: with pairs looked up, a text may have more hits than words."""
+    """The share of words in a list, at most 1: where pairs are looked up, a text may have more hits than words."""
     return np.minimum(share(counts[:, 0], batch.word_counts), 1.0)
 
 
@@ -126,7 +125,7 @@ MEASURES: dict[str, Signal] = {
     **line_rules.LINE_SIGNALS,
 }
 
-_PIECE_CHARACTERS = 1 << 20  # measured at once: what then stands in memory is some 50 MB, and mostly in cache
+_PIECE_CHARACTERS = 1 << 20  # measured at once, which takes some 50 MB of memory
 
 
 def measure(texts: pa.Array, reading: Reading, models: SignalModels = NO_MODELS) -> dict[str, pa.Array]:
@@ -144,7 +143,7 @@ def measure(texts: pa.Array, reading: Reading, models: SignalModels = NO_MODELS)
 
 
 def _pieces(texts: pa.Array) -> list[pa.Array]:
-    """Cut a batch where _PIECE_CHARACTERS bytes are full; a longer text is a piece of its own."""
+    """Cut a batch into pieces of _PIECE_CHARACTERS bytes; a longer text is a piece of its own."""
     sizes = pc.binary_length(texts).fill_null(0)
     cuts, held = [0], 0
     for row, size in enumerate(sizes.to_pylist()):
@@ -168,6 +167,6 @@ def _measure_piece(texts: pa.Array, reading: Reading, models: SignalModels) -> d
 
 
 def prepare() -> None:
-    """Compile every pass, or load it where it is kept: for an installation, so that no worker has to."""
+    """Compile all passes, or load them from the cache, so that no worker has to."""
     for definitions in ("repaired", "roots"):
         measure(pa.array(["One line.\nAnd another."]), Reading("Latn", flagged_words=("x",), definitions=definitions))

@@ -13,8 +13,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-# Unicode punctuation as ASCII, so that typography does not count as surprise. As ROOTS did, which took it from CCNet;
-# the full-width 1, which becomes a quotation mark there, is left to the rule for digits here.
+# Unicode punctuation -> ASCII, as ROOTS and CCNet did, but for the full-width 1, which they make a quotation mark.
 _PLAIN = {
     '"': "„”“«»」「《》", "'": "´’", ",": "，、", ".": "。", ":": "∶：", "?": "？", "!": "！", "(": "（", ")": "）",
     ";": "；", "-": "–━►", " - ": "—", ". ": "．", "~": "～", "...": "…", "<": "〈", ">": "〉",

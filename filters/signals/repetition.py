@@ -1,6 +1,6 @@
 """Compiled passes for repeated text: n-grams of words, lines and paragraphs, after Gopher.
 
-Rae et al. 2021, Scaling Language Models, arXiv 2112.11446, table A1. All shares are of the characters of the text.
+Rae et al. 2021, Scaling Language Models, arXiv 2112.11446, table A1.
 """
 
 from typing import NamedTuple
@@ -13,8 +13,8 @@ from filters.signals.seen import Seen, blank, seen
 from filters.text.compiled import compiled
 from filters.text.words import Codes, Hashes, Offsets, Words
 
-TOP_SIZES = (2, 3, 4)  # n of the n-grams whose most frequent one is weighed
-REPEATED_SIZES = (5, 6, 7, 8, 9, 10)  # n of the n-grams all repetitions of which are weighed
+TOP_SIZES = (2, 3, 4)  # n of the n-grams of which the most frequent one counts
+REPEATED_SIZES = (5, 6, 7, 8, 9, 10)  # n of the n-grams of which all repetitions count
 
 # Columns of `count_repeated_lines`.
 (
@@ -30,14 +30,14 @@ _BASE = np.uint64(0x9E3779B97F4A7C15)
 
 
 class _Grams(NamedTuple):
-    """The words of one text, so that any n-gram's digest and length are a difference: sums up to each word."""
+    """Running sums over the words of a text: the digest and length of any n-gram are a difference of two."""
 
     digests: Hashes  # of all words before, rolled
     lengths: Offsets  # characters of all words before
 
 
 class _Tally(NamedTuple):
-    """How often each n-gram was met, and where first, in the slots of a `Seen`."""
+    """How often each n-gram occurs, and where first, in the slots of a `Seen`."""
 
     counts: Offsets
     firsts: Offsets
@@ -81,7 +81,7 @@ def count_repeated_words(words: Words) -> Counts:
 @compiled
 def _top_gram(grams: _Grams, words: int, n: int, power: np.uint64, held: Seen, tally: _Tally, stamp: int) -> np.int64:
     """Characters of the most frequent n-gram times how often it occurs; the first one of several."""
-    mask = np.uint64(size_for(words) - 1)  # of a short text few slots are used, which stay in cache
+    mask = np.uint64(size_for(words) - 1)  # a short text uses few slots, which stay in the processor's cache
     most = 0
     for at in range(words - n + 1):
         key = mix_bits(grams.digests[at + n] - grams.digests[at] * power)
@@ -101,7 +101,7 @@ def _top_gram(grams: _Grams, words: int, n: int, power: np.uint64, held: Seen, t
 
 @compiled
 def _repeated_grams(grams: _Grams, words: int, n: int, power: np.uint64, held: Seen, stamp: int) -> int:
-    """Characters of all n-grams that occurred before, from left to right, none counted twice."""
+    """Characters of all n-grams that occurred before, from left to right, each character once."""
     mask = np.uint64(size_for(words) - 1)
     repeated, at = 0, 0
     while at <= words - n:
@@ -123,9 +123,9 @@ def _hash_raw(codes: Codes, start: int, end: int) -> np.uint64:
 
 @compiled
 def count_repeated_lines(codes: Codes, offsets: Offsets, table: npt.NDArray[np.uint16], space: int) -> Counts:
-    """Lines and paragraphs of each text, those that stood before, and their characters; int64 (texts, 6).
+    """Lines and paragraphs of each text, those that occurred before, and their characters; int64 (texts, 6).
 
-    A line ends at a line feed, a paragraph at two or more; empty lines are none. Outer white space does not count.
+    A line ends at a line feed, a paragraph at two or more; empty lines and outer white space do not count.
     """
     most = 0
     for text in range(len(offsets) - 1):

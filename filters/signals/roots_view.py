@@ -1,7 +1,7 @@
-"""The text as ROOTS's filters saw it: what the fidelity mode measures. Our own text is never changed by it.
+"""The text as ROOTS's filters saw it, for ROOTS's definitions. The text of the document itself never changes.
 
-Laurençon et al. 2022 and the filtering code: outer white space taken off, twelve kinds of space made plain ones, words
-that look like addresses and over-long words left out, runs of spaces, tabs and newlines made one.
+Laurençon et al. 2022 and its filtering code take off outer white space, make twelve kinds of space plain, leave out
+over-long words and words that look like addresses, and make one of each run of spaces, tabs and newlines.
 """
 
 import numpy as np
@@ -23,7 +23,7 @@ def _packed(parts: tuple[str, ...]) -> tuple[Codes, Offsets]:
 
 
 def view(codes: Codes, offsets: Offsets, longest_word: int) -> tuple[Codes, Offsets]:
-    """Decoded texts as ROOTS modified them before filtering; the same arrays anew.
+    """Decoded texts as ROOTS modified them before filtering, in new arrays.
 
     `longest_word` is the length in characters above which a word is left out; 0 leaves all words in, those that look
     like addresses too, as ROOTS did for Chinese.

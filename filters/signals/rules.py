@@ -1,7 +1,7 @@
-"""Signals against bounds: which documents are dropped, and why.
+"""Compares signals with bounds: which documents are dropped, and why.
 
-Judging reads numbers only, so that another bound never costs another reading of the text. All bounds are tried, in the
-order of MEASURES, not just until one fails: `failed` names every one that was crossed, `drop` the first.
+Judging reads only numbers, so a new bound never reads a text again. All bounds are tried, in the order of SIGNALS:
+`failed` names every bound that is crossed, `drop` the first.
 """
 
 from collections.abc import Mapping
@@ -15,13 +15,13 @@ from filters.language import Bound
 from filters.signals.measures import MEASURES
 from roots.errors import SettingsError, unknown_name
 
-LANGUAGE_SCORE = "language_score"  # measured by extract: how sure it is that the text is of its language
+LANGUAGE_SCORE = "language_score"  # measured by extract: the chance that the text is in its language
 SIGNALS = (LANGUAGE_SCORE, *MEASURES)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One bound of one signal; both ends are allowed values, None is no limit."""
+    """The bound of one signal; both ends are allowed values, None is no limit."""
 
     signal: str
     min: float | None
@@ -43,7 +43,7 @@ def judge(signals: Mapping[str, pa.Array], rules: tuple[Rule, ...], stage: str =
 
     `signals` holds one array (rows,) for every signal the rules name. Returns `drop`, a string such as
     "filter.special_characters" for the first rule that fails or null, and `failed`, the list of all signals that fail.
-    A null signal is one that does not apply: it passes. Raises ValueError for NaN, which is no measurement.
+    A null signal does not apply, and passes. Raises ValueError for NaN.
     """
     rows = len(next(iter(signals.values()))) if signals else 0
     crossed = np.zeros((rows, len(rules)), np.bool_, order="F")
@@ -61,7 +61,7 @@ def judge(signals: Mapping[str, pa.Array], rules: tuple[Rule, ...], stage: str =
 
 
 def _crossed(values: pa.Array, rule: Rule) -> npt.NDArray[np.bool_]:
-    """Which rows a rule drops. Compared as float32, as the signals are stored: a bound of 0.1 lets 0.1 pass."""
+    """Which rows a rule drops; compared as float32, as signals are stored, so that a bound of 0.1 lets 0.1 pass."""
     missing = np.asarray(values.is_null())
     numbers = np.asarray(values.fill_null(0) if values.null_count else values)
     if np.isnan(numbers).any():

@@ -1,4 +1,4 @@
-"""A set of 64-bit digests for compiled passes: what was met since a stamp changed. A new stamp empties it, for free."""
+"""A set of 64-bit digests for compiled passes. It holds those of the current stamp, so a new stamp empties it."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from filters.text.words import Hashes, Offsets
 
 
 class Seen(NamedTuple):
-    """Slots of an open hash table, a power of two of them; a slot is taken where its stamp is the current one."""
+    """Slots of an open-addressing table, a power of two; a slot is taken if its stamp is the current one."""
 
     keys: Hashes
     stamps: Offsets
@@ -18,14 +18,14 @@ class Seen(NamedTuple):
 
 @compiled
 def blank(most: int) -> Seen:
-    """A set with room for so many digests at one stamp."""
+    """An empty set with room for `most` digests at one stamp."""
     size = size_for(most)
     return Seen(np.empty(size, np.uint64), np.zeros(size, np.int64))
 
 
 @compiled
 def seen(held: Seen, mask: np.uint64, stamp: int, key: np.uint64) -> bool:
-    """Whether `key` was met since the stamp changed; from now on it was. `mask` is the slots in use, less one."""
+    """Whether the set holds `key`, which is then added; `mask` is the number of slots in use, less one."""
     slot = key & mask
     while held.stamps[slot] == stamp and held.keys[slot] != key:
         slot = (slot + np.uint64(1)) & mask

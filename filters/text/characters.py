@@ -1,8 +1,7 @@
-"""What each code point is, as tables that compiled passes look into.
+"""Tables of all code points for compiled passes: class, lower case, folding and script.
 
-Built from Python's own Unicode data (`unicodedata.unidata_version` is part of what decides a measure).
-A code point's row in `classes()` is a sum of the bits below; `lower()` gives its simple lower case; `scripts()` the
-number of its script in SCRIPTS.
+They come from Python's own Unicode data, so `unicodedata.unidata_version` is among the settings of `measure`. Each is
+built when a process first needs it; all of them take a tenth of a second.
 """
 
 import unicodedata
@@ -18,16 +17,15 @@ NUMBER = 4  # N*
 PUNCTUATION = 8  # P*
 SYMBOL = 16  # S*
 SPACE = 32  # str.isspace
-JOINER = 64  # Cf without the zero-width space: inside a word it changes shape, not the word
+JOINER = 64  # Cf without the zero-width space: changes the shape of a word, not the word
 IDEOGRAPH = 128  # Han and kana: scripts that put no space between words
 MID_LETTER = 256  # joins two letters: the apostrophe of "don't"
 MID_NUMBER = 512  # joins two digits: the comma of "1,000"
 CONNECTOR = 1024  # Pc: the underscore
-ROOTS_SPECIAL = 2048  # ROOTS's special characters, with the letters and marks that slipped into its list
+ROOTS_SPECIAL = 2048  # ROOTS's special characters, with the letters and marks in its list by mistake
 SPECIAL = 4096  # the same list without letters and marks
 TERMINAL = 8192  # ends a sentence: Sentence_Terminal
-UNSPACED = 16384  # scripts that need a dictionary to cut words: Thai, Lao, Khmer, Burmese
-APOSTROPHE = 32768  # ' and its like: the mark of elision
+APOSTROPHE = 32768  # ' and similar signs: the mark of elision
 
 SIZE = 0x110000
 _ASSIGNED = ((0, 0x33480), (0xE0000, 0xE01F0))  # all other code points are unassigned or private
@@ -36,8 +34,7 @@ DECOMPOSABLE = (
     range(0x3400), range(0x4DC0, 0x4E00), range(0xA000, 0xAC00), range(0xD7A4, 0x20000), range(0x2F800, 0x2FA20),
 )  # fmt: skip
 
-# UAX #29, Unicode 16, table 3. The colon is left out, as CLDR's root locale does: it ends clauses far more often than
-# it joins letters.
+# UAX #29, Unicode 16, table 3, without the colon, as in CLDR's root locale: it ends clauses more often than it joins.
 _MID_NUM_LET = ".'‘’․﹒＇．"
 _MID_LETTER = "··՟״‧" + _MID_NUM_LET
 _MID_NUMBER = ",;;։،؍٬߸⁄︐︔﹐﹔，；" + _MID_NUM_LET
@@ -62,7 +59,6 @@ _SCRIPT_NAMES = {
 }  # fmt: skip
 SCRIPTS: dict[str, int] = {name: number for number, name in enumerate(_SCRIPT_NAMES, start=1)}
 SCRIPTS |= {"Hans": SCRIPTS["Hani"], "Hant": SCRIPTS["Hani"]}
-_UNSPACED = ("THAI ", "LAO ", "KHMER ", "MYANMAR ")
 _CATEGORY_BITS = {
     **dict.fromkeys(("Lu", "Ll", "Lt", "Lm", "Lo"), LETTER),
     **dict.fromkeys(("Mn", "Mc", "Me"), MARK),
@@ -98,8 +94,6 @@ def classes() -> npt.NDArray[np.uint16]:
     for low, high in ((0x3005, 0x3008), (0x3041, 0x3100), (0x3400, 0x4DC0), (0x4E00, 0xA000), (0xF900, 0xFB00)):
         _mark_letters(table, low, high, IDEOGRAPH)
     _mark_letters(table, 0x20000, 0x33480, IDEOGRAPH)
-    for low, high in ((0xE00, 0xF00), (0x1000, 0x10A0), (0x1780, 0x1800), (0xA9E0, 0xAA00), (0xAA60, 0xAA80)):
-        _mark_letters(table, low, high, UNSPACED)
     for characters, bit in (
         (_MID_LETTER, MID_LETTER),
         (_MID_NUMBER, MID_NUMBER),
@@ -121,7 +115,7 @@ def _mark_letters(table: npt.NDArray[np.uint16], low: int, high: int, bit: int) 
 
 @cache
 def lower() -> npt.NDArray[np.int32]:
-    """Simple lower case of every code point; int32 (0x110000,). What lowers to several characters stays as it is."""
+    """Simple lower case of every code point; int32 (0x110000,). One that lowers to several stays as it is."""
     table = np.arange(SIZE, dtype=np.int32)
     small = list(map(str.lower, map(chr, range(0x1E944))))
     table[: len(small)] = [ord(one) if len(one) == 1 else code for code, one in enumerate(small)]
@@ -130,11 +124,11 @@ def lower() -> npt.NDArray[np.int32]:
 
 @cache
 def folding() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
-    """What makes words equal: lower case, and canonical equivalence ("é" as one code point or as two).
+    """Words are equal that differ only in case or in normal form ("é" as one code point or as two).
 
     Returns `bases`, int32 (0x110000,), the lower-case letter of a code point without its marks, -1 for a mark; and
     `marks`, uint64 (0x110000,), the sum of the digests of its marks, 0 for none. A sum does not depend on the order of
-    marks, so that o + dot below + acute is ó + dot below. Marks are those with a combining class (UAX #15); vowel signs
+    marks, so o + dot below + acute equals ó + dot below. Marks are those with a combining class (UAX #15); vowel signs
     of Indic scripts have none and count as letters.
     """
     return _folding(lower())
@@ -142,7 +136,7 @@ def folding() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
 
 @cache
 def canonical() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
-    """What makes lines equal: canonical equivalence alone, case counts; arrays as those of `folding`."""
+    """Lines are equal that differ only in normal form; case counts. Arrays as those of `folding`."""
     return _folding(same())
 
 
@@ -175,19 +169,19 @@ def _decompositions() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt
 
 @cache
 def lower_only() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
-    """A folding that knows case only, as ROOTS's code: words in different normal forms differ."""
+    """Words are equal that differ only in case, as in ROOTS's code. Arrays as those of `folding`."""
     return lower(), np.zeros(SIZE, np.uint64)
 
 
 @cache
 def exact() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
-    """A folding under which only equal words are equal."""
+    """Only identical words are equal. Arrays as those of `folding`."""
     return same(), np.zeros(SIZE, np.uint64)
 
 
 @cache
 def same() -> npt.NDArray[np.int32]:
-    """Every code point as it is: where a pass takes `lower()` and case must count."""
+    """Every code point as itself, for passes that take `lower()` and must heed case; int32 (0x110000,)."""
     return np.arange(SIZE, dtype=np.int32)
 
 
@@ -195,7 +189,7 @@ def same() -> npt.NDArray[np.int32]:
 def scripts() -> npt.NDArray[np.uint8]:
     """The script of every letter, as its number in SCRIPTS, 0 for others; uint8 (0x110000,).
 
-    Python's Unicode data has no script property; the first word of a character's name is it for all scripts here.
+    Python's Unicode data has no script property; for these scripts it is the first word of a character's name.
     """
     table = np.zeros(SIZE, dtype=np.uint8)
     numbers = {word: SCRIPTS[name] for name, word in _SCRIPT_NAMES.items()}
@@ -209,7 +203,7 @@ def scripts() -> npt.NDArray[np.uint8]:
     return table
 
 
-# ROOTS's own list: punctuation, symbols and spaces met in samples; hexadecimal code points.
+# ROOTS's own list: punctuation, symbols and spaces found in samples; hexadecimal code points.
 _ROOTS_LIST = """
 0081-0085 0091-0093 0095-0099 009C-009D 00A0-00A8 00AA-00AB 00AD 00AF-00B4 00B7-00BF 00D7 00F7-00F8 0131 026A
 02BA-02BC 02C8 02CC 02D0 02D8 02DA 02DC 03C0 0413 060C 0647 066A 066C 06E9 093E 0940 0947 094D 097D 09BE 0E51
@@ -241,8 +235,8 @@ _EMOJI = """
 def _roots_special() -> npt.NDArray[np.int64]:
     """Code points of ROOTS's "special characters": ASCII punctuation, digits and white space, a list of its own, emoji.
 
-    Laurençon et al. 2022, the filtering code's `special_characters`. Digits and spaces count as special there, and so
-    do some letters and vowel signs that were put in by mistake; `SPECIAL` leaves those out.
+    Laurençon et al. 2022, `special_characters` of the filtering code. The list holds digits and spaces, and by mistake
+    some letters and vowel signs; `SPECIAL` leaves those out.
     """
     codes: set[int] = {*range(0x20, 0x30), *range(0x3A, 0x41), *range(0x5B, 0x61), *range(0x7B, 0x7F)}
     codes |= {*range(0x30, 0x3A), 0x20, *range(0x09, 0x0E)}

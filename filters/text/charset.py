@@ -1,7 +1,7 @@
-"""Bytes of a page to text, by evidence: byte order mark, HTTP header, meta element, valid UTF-8, a detector.
+"""Decodes the bytes of a page by evidence: byte order mark, HTTP header, meta element, valid UTF-8, a detector.
 
-A label is what somebody claims; bytes that contradict it win. Labels mean what browsers take them to mean (iso-8859-1
-is windows-1252, gb2312 is gb18030). Source: WHATWG Encoding Standard, sections 4.2 and 6; HTML Standard, 13.2.3.
+A label is a claim; bytes that contradict it win. Labels mean what they mean to browsers (iso-8859-1 is windows-1252,
+gb2312 is gb18030). Source: WHATWG Encoding Standard, sections 4.2 and 6; HTML Standard, 13.2.3.
 """
 
 import codecs
@@ -12,13 +12,13 @@ import cchardet
 from resiliparse.parse.encoding import map_encoding_to_html5
 
 _META_BYTES = 8192  # the standard says 1024; real pages put scripts before their meta element
-_DETECT_BYTES = 1 << 18
-_TOLERANCE = 0.01  # share of the characters outside ASCII that may be undecodable before a label is refused
+_DETECT_BYTES = 1 << 18  # that the detector reads
+_TOLERANCE = 0.01  # largest share of undecodable characters outside ASCII with which a label is believed
 
 _BOMS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 _META = re.compile(rb"<meta\s[^>]{0,512}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})", re.IGNORECASE)
 _XML = re.compile(rb"\s*<\?xml[^>]{0,256}?encoding\s*=\s*[\"']([\w.:-]{2,40})", re.IGNORECASE)
-# What browsers decode with: the superset that pages so labelled are really written in.
+# Charset of a label -> the larger one that browsers decode with, and that such pages are written in.
 _WIDER = {
     "gbk": "gb18030",
     "shift_jis": "cp932",
@@ -58,9 +58,9 @@ class Decoded(NamedTuple):
 
 
 def decode_page(body: bytes, header_charset: str | None = None) -> Decoded:
-    """Decode the body of a page. Never fails: what no evidence explains is read as windows-1252.
+    """Decode the body of a page. Never fails: without any evidence it is read as windows-1252.
 
-    NUL characters are left out; undecodable bytes become U+FFFD; there are no lone surrogates in the text.
+    NUL characters are left out, undecodable bytes become U+FFFD, and the text holds no lone surrogates.
     """
     for mark, codec in _BOMS.items():
         if body.startswith(mark):
@@ -81,7 +81,7 @@ def decode_page(body: bytes, header_charset: str | None = None) -> Decoded:
 
 
 def codec_of(label: str | None) -> str | None:
-    """Python's name of the codec that browsers take for a label; None for an unknown label."""
+    """Python's name of the codec that browsers use for a label; None for an unknown label."""
     if not label:
         return None
     name = label.strip().strip("\"'").lower()
@@ -90,7 +90,7 @@ def codec_of(label: str | None) -> str | None:
 
 
 def _meta(body: bytes) -> str | None:
-    """The label in a meta element or an XML declaration; one that says UTF-16 can only be wrong, as it was read."""
+    """The label in a meta element or an XML declaration; "UTF-16" is wrong, since it was read as ASCII."""
     found = _XML.match(body, 0, _META_BYTES) or _META.search(body, 0, _META_BYTES)
     if found is None:
         return None
@@ -99,7 +99,7 @@ def _meta(body: bytes) -> str | None:
 
 
 def _by_evidence(body: bytes, header: str | None, meta: str | None) -> Decoded:
-    """Decode bytes that are not wholly UTF-8: by the first label that they do not contradict, else by a detector."""
+    """Decode bytes that are not valid UTF-8: by the first label that they do not contradict, else by a detector."""
     outside = len(body) - len(body.translate(None, _HIGH))  # bytes outside ASCII
     tried = [(header, "http"), (meta, "meta"), ("utf-8", "utf-8")]
     for codec, evidence in tried:
@@ -114,9 +114,9 @@ def _by_evidence(body: bytes, header: str | None, meta: str | None) -> Decoded:
 
 
 def _fits(text: str, body: bytes, codec: str, outside: int) -> bool:
-    """Whether bytes may be in a charset: nearly all of them decode, and Latin letters stand among others.
+    """Whether bytes may be in a charset: nearly all decode, and a Latin charset gives text that looks Latin.
 
-    In Latin text few letters outside ASCII have another beside them; in Cyrillic, Arabic or Chinese nearly all do.
+    In Latin text few letters outside ASCII stand beside another; in Cyrillic, Arabic or Chinese nearly all do.
     """
     characters = outside / (2 if codec in _MULTIBYTE else 1)
     if text.count("�") > _TOLERANCE * characters + body.count(b"\xef\xbf\xbd"):
@@ -125,7 +125,7 @@ def _fits(text: str, body: bytes, codec: str, outside: int) -> bool:
 
 
 def _utf16_without_mark(body: bytes) -> str | None:
-    """UTF-16 shows by its zero bytes: mark-up is ASCII, so every second byte of it is zero."""
+    """The codec of UTF-16 without a mark, seen by its zero bytes: every second byte of mark-up is zero."""
     head = body[:1024]
     if head.count(0) * 5 < len(head) or len(head) < 4:
         return None

@@ -5,15 +5,15 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-PASSAGE = 160  # characters of a passage
+PASSAGE = 160  # characters of the longest passage
 CONTEXT = 40  # shown before and after it
-MOST_COMPARED = 3000  # words, or lines, of each side that are compared: 0.2 s
+MOST_COMPARED = 3000  # words, or lines, of each side that are compared, which takes 0.2 s
 
 
 def differing(one: Sequence[str], other: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The passages in which two texts differ, both given as lines: (of the one, of the other), "" where one has none.
+    """The passages in which two texts, given as lines, differ: pairs of one and the other, "" where one has none.
 
-    A line that was replaced by another is shown whole where both are short, else word by word.
+    A line that another line replaces is shown whole where both are short, else word by word.
     """
     for low, high, start, end in changes(one, other):
         paired = min(high - low, end - start)
@@ -24,10 +24,10 @@ def differing(one: Sequence[str], other: Sequence[str]) -> Iterator[tuple[str, s
 
 
 def changes(one: Sequence[str], other: Sequence[str]) -> Iterator[tuple[int, int, int, int]]:
-    """What was replaced: items of the one from, up to, for items of the other from, up to.
+    """The replaced items: ranges (low, high) of one and (start, end) of the other.
 
-    Found among the first MOST items from the first that differs: comparing takes their square. What stands behind, but
-    for what both end with, is one change.
+    Only the first MOST_COMPARED items from the first difference are compared, since the time grows with their square.
+    The rest, without the common end, is one change.
     """
     head = _common(one, other)
     tail = _common(one[head:][::-1], other[head:][::-1])
@@ -43,7 +43,7 @@ def changes(one: Sequence[str], other: Sequence[str]) -> Iterator[tuple[int, int
 
 
 def parted(one: str, other: str) -> Iterator[tuple[str, str]]:
-    """The words in which two lines differ, with a little around them; of scripts without spaces, the characters."""
+    """The words in which two lines differ, with some context; in scripts without spaces, the characters."""
     left, right = ([match.span() for match in re.finditer(r"\S+\s*", text)] for text in (one, other))
     here, there = [one[low:high] for low, high in left], [other[low:high] for low, high in right]
     for low, high, start, end in changes(here, there):
@@ -55,19 +55,19 @@ def parted(one: str, other: str) -> Iterator[tuple[str, str]]:
 
 
 def _common(one: Sequence[str], other: Sequence[str]) -> int:
-    """How many characters two texts, or items two sequences, begin with alike."""
+    """Length of the common beginning of two texts or sequences."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _span(words: Sequence[tuple[int, int]], low: int, high: int, length: int) -> tuple[int, int]:
-    """Where some words stand in their text; an empty place where there are none."""
+    """Where words low to high stand in their text; an empty range where there are none."""
     start = words[low][0] if low < len(words) else length
     return start, words[high - 1][1] if high > low else start
 
 
 def _window(text: str, low: int, high: int) -> str:
-    """A part of a text with what is around it, "" for an empty part."""
+    """A part of a text with its context, "" for an empty part."""
     if low >= high:
         return ""
     start, end = max(0, low - CONTEXT), min(len(text), min(high, low + PASSAGE) + CONTEXT)
@@ -75,12 +75,12 @@ def _window(text: str, low: int, high: int) -> str:
 
 
 def beginning(text: str) -> str:
-    """The beginning of some text."""
+    """At most PASSAGE characters from the beginning of a text."""
     return text if len(text) <= PASSAGE else cut_between_letters(text, 0, PASSAGE - 1) + "\u2026"
 
 
 def cut_between_letters(text: str, start: int, end: int) -> str:
-    """Part of a text, no letter of which loses a mark: a little more where it would."""
+    """text[start:end], or a little more, so that no letter is cut off from its marks."""
     while 0 < start < len(text) and unicodedata.category(text[start]).startswith("M"):
         start -= 1
     while end < len(text) and unicodedata.category(text[end]).startswith("M"):
@@ -88,15 +88,15 @@ def cut_between_letters(text: str, start: int, end: int) -> str:
     return text[start:end]
 
 
-_ISOLATE, _POP = "\u2068", "\u2069"  # UAX #9: what stands between them does not order what stands around
+_ISOLATE, _POP = "\u2068", "\u2069"  # UAX #9: text between them does not order the text around them
 _STEERING = {"\u061c", "\u200e", "\u200f", *map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A)))}
 _BREAKS = "\t\n\r\u2028\u2029"
 
 
 def for_terminal(text: str) -> str:
-    """Text of others as it may be printed: on one line, without what steers a terminal or its direction of writing.
+    """Text of others, safe to print: one line, without characters that steer a terminal or the writing direction.
 
-    Text with letters that are written from right to left is isolated, so that it leaves what is around it in place.
+    Text with letters that run from right to left is isolated, so that the text around it stays in place.
     """
     clean = "".join(
         " " if sign in _BREAKS else "\ufffd" if unicodedata.category(sign) in ("Cc", "Cs") else sign

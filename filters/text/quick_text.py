@@ -1,8 +1,7 @@
-"""Plain text of a page, quick and rough: enough to tell its language by, never kept.
+"""Plain text of a page, quick and rough: enough to identify its language, never kept.
 
-One compiled pass over the bytes: tags, comments and what is between them in elements that hold no text are left out,
-and white space is made one space; every tag but those inside a line ends the line. No tree is built, and nothing is too
-deep for it.
+One compiled pass over the bytes leaves out tags, comments and elements that hold no text. White space becomes one
+space, and every tag ends a line but those that stand inside lines. It builds no tree, so no page is nested too deep.
 """
 
 import html
@@ -15,7 +14,7 @@ from filters.text.compiled import compiled
 _Bytes = npt.NDArray[np.uint8]
 _Keys = npt.NDArray[np.uint64]
 _LINE, _SPACE = 10, 32
-# Elements whose content is no text of the page. `title` and `option` are text, but in no language that counts.
+# Elements whose content is no text of the page.
 _SILENT_TAGS = ("script", "style", "template", "svg", "textarea", "noscript", "select", "iframe", "math")
 
 
@@ -24,16 +23,11 @@ _INLINE_TAGS = (
     *("a", "abbr", "b", "bdi", "bdo", "cite", "code", "del", "dfn", "em", "font", "i", "ins", "kbd", "mark", "q"),
     *("s", "samp", "small", "span", "strong", "sub", "sup", "tt", "u", "var", "wbr"),
 )
-# Half of a page's sample is its longest lines, where its main text is, and half is spread over it; glances at short
-# pieces in between show a second language, which a model names with next to no score where the first is most of the
-# page. Measured on 1,874 pages that extraction finds a language in, pages lost by the gate (English ones): of 1,200
-# characters without glances 15 (5), of 800 so 17 (5), of 500 with five glances of 80 characters 13 (1), with eight 12
-# (1), Spanish 1 and 0.
-PIECES = 4  # places a long text is read at
-PAGE_SAMPLE = 500
-_LINE_CHARS = 200  # of one line
-_LINES = 64  # a page of short lines has no longest
-_GLANCES = 8
+PIECES = 4  # places at which a long text is read
+PAGE_SAMPLE = 500  # characters of a page's sample: half are its longest lines, where main text is, half are spread
+_LINE_CHARS = 200  # characters of one line in the sample
+_LINES = 64  # longest lines that are looked at
+_GLANCES = 8  # short pieces that show a second language, which the sample hides where most of the page is in the first
 _GLANCE_CHARS = 80
 
 
@@ -47,14 +41,14 @@ _INLINE = np.array([_key(name) for name in _INLINE_TAGS], dtype=np.uint64)
 
 
 def quick_text(page: bytes) -> bytes:
-    """The text of an HTML page in UTF-8, in UTF-8, a line a block, with character references as they are."""
+    """The text of an HTML page, both in UTF-8: one line per block, character references as they are."""
     source = np.frombuffer(page, dtype=np.uint8)
     target = np.empty(len(source) + 1, dtype=np.uint8)
     return target[: _strip(source, target, _SILENT, _INLINE)].tobytes()
 
 
 def page_sample(text: str) -> str:
-    """The characters that a page's language is read from, as one line, with character references as characters."""
+    """The characters from which a page's language is identified, as one line, character references decoded."""
     if len(text) > PAGE_SAMPLE:
         parts = []
         left = PAGE_SAMPLE // 2
@@ -71,7 +65,7 @@ def page_sample(text: str) -> str:
 
 
 def page_glances(text: str) -> list[str]:
-    """Short pieces of a page's text, evenly spread, each as one line; none of a text that is read as a whole."""
+    """Short pieces of a page's text, evenly spread, each as one line; none of a text that `page_sample` takes whole."""
     if len(text) <= PAGE_SAMPLE:
         return []
     step = len(text) // (_GLANCES + 1)
@@ -99,7 +93,7 @@ def _name_at(source: _Bytes, at: int) -> np.uint64:
 
 @compiled
 def _after_element(source: _Bytes, at: int, key: np.uint64) -> int:
-    """Where the end tag `</key` of a silent element is; the end where there is none."""
+    """Where the end tag `</key` of an element without text begins; the end of the page where there is none."""
     size = len(source)
     while at + 1 < size:
         if source[at] == 60 and source[at + 1] == 47 and _name_at(source, at + 2) == key:
@@ -136,7 +130,7 @@ def _has(keys: _Keys, key: np.uint64) -> bool:
 
 @compiled
 def _after_markup(source: _Bytes, at: int, silent: _Keys, inline: _Keys) -> tuple[int, int]:
-    """Where the mark-up that begins at `at` ends, and what it leaves: SPACE or _LINE; `at` where it is no mark-up."""
+    """Where the mark-up at `at` ends, and what it leaves: _SPACE or _LINE; `at` where there is no mark-up."""
     following = source[at + 1]
     letter = following | 32
     if 97 <= letter <= 122:
@@ -157,7 +151,7 @@ def _after_markup(source: _Bytes, at: int, silent: _Keys, inline: _Keys) -> tupl
 
 @compiled
 def _strip(source: _Bytes, target: _Bytes, silent: _Keys, inline: _Keys) -> int:
-    """Write the text of `source` to `target`; gives its length."""
+    """Write the text of `source` to `target`; returns its length."""
     size = len(source)
     at = 0
     length = 0

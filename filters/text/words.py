@@ -1,17 +1,17 @@
 """A batch of texts, cut once into code points and words for all measures.
 
-Texts are held as one array of code points with the place where each begins; words as places in that array with a hash
-that knows neither case nor normalisation. Compiled passes run over these arrays, so that forty measures of a document
-cost less than one regular expression. No text is changed and no mark is stripped: a word is exactly its characters.
+All texts are one array of code points, with the offset at which each begins. A word is a start and an end in that
+array, with a hash that ignores case and normal form. Compiled passes run over these arrays, so that forty measures of
+a document cost less than one regular expression. No text is changed and no mark is stripped.
 
 Words by segmenter (SEGMENTERS):
 
     unicode   Unicode word boundaries (UAX #29): letters, marks and digits, with an apostrophe or full stop between
               two letters, a comma or full stop between two digits; each ideograph alone
     elision   the same, but an apostrophe ends a word: French "l'|eau", "lorsqu'|il", Catalan "d'|aigua", "veure'|l";
-              not between two parts of three letters and more: "aujourd'hui"
+              not between two parts of three or more letters: "aujourd'hui"
     icu       ICU's dictionaries, for Chinese, Thai, Lao, Khmer and Burmese
-    roots     as ROOTS cut them: at space, tab and newline, then special characters taken off both ends
+    roots     as ROOTS cut them: at space, tab and newline, special characters taken off both ends
 """
 
 from collections.abc import Callable, Sequence
@@ -40,7 +40,7 @@ from filters.text.compiled import compiled, inlined
 Codes = npt.NDArray[np.int32]
 Offsets = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
-Folding = tuple[Codes, Hashes]  # what makes words equal: see characters.folding
+Folding = tuple[Codes, Hashes]  # which words are equal: see characters.folding
 
 _WORD = LETTER | NUMBER
 _EXTENDS = MARK | JOINER
@@ -75,7 +75,7 @@ class CutTexts:
 def code_points(texts: pa.Array) -> tuple[Codes, Offsets]:
     """Code points of an Arrow string array, and where each text begins: int32 (characters,), int64 (texts + 1,).
 
-    A null is an empty text. Bytes that are no UTF-8 become U+FFFD.
+    A null is an empty text. Bytes that are not UTF-8 become U+FFFD.
     """
     wide = texts.cast(pa.large_string())
     _, offsets_buffer, data_buffer = wide.buffers()
@@ -119,7 +119,7 @@ def _decode(data: npt.NDArray[np.uint8], offsets: Offsets) -> tuple[Codes, Offse
 def fold_letters(
     codes: Codes, start: int, end: int, bases: Codes, marks: Hashes, value: np.uint64, pending: np.uint64
 ) -> tuple[np.uint64, np.uint64]:
-    """Take codes[start:end] into a digest (FNV-1a over letters); `pending` are the marks of the last letter."""
+    """Add codes[start:end] to a digest (FNV-1a over letters); `pending` are the marks of the last letter."""
     for at in range(start, end):
         code = codes[at]
         base = bases[code]
@@ -135,7 +135,7 @@ def fold_letters(
 
 @compiled
 def close_digest(value: np.uint64, pending: np.uint64) -> np.uint64:
-    """End a digest: take in the last marks and mix the bits (Murmur3's finish)."""
+    """End a digest: add the last marks and mix the bits (Murmur3's last step)."""
     if pending:
         value = (value ^ pending) * np.uint64(0x100000001B3)
     value ^= value >> np.uint64(33)
@@ -158,14 +158,14 @@ def hash_spans(codes: Codes, starts: Offsets, ends: Offsets, bases: Codes, marks
 
 
 def hash_words(words: Sequence[str], folding: Folding | None = None) -> Hashes:
-    """The hashes of given words, sorted: what the words of a text are compared with; uint64 (different words,)."""
+    """The hashes of a list of words, sorted, to compare the words of a text with; uint64 (different words,)."""
     codes, offsets = code_points(pa.array(words, pa.large_string()))
     return np.unique(hash_spans(codes, offsets[:-1], offsets[1:], *(folding or characters.folding())))
 
 
 @compiled
 def _is_elided(codes: Codes, start: int, at: int, end: int, table: npt.NDArray[np.uint16]) -> bool:
-    """Whether the apostrophe at `at` ends the word that began at `start`: one of the two parts is short, or is "qu"."""
+    """Whether the apostrophe at `at` ends the word from `start` on: one part is short, or the first ends in "u"."""
     if at - start < 3 or codes[at - 1] == 117 or codes[at - 1] == 85 or end - at < 4:
         return True
     return not (table[codes[at + 2]] & _WORD and table[codes[at + 3]] & _WORD)
@@ -173,7 +173,7 @@ def _is_elided(codes: Codes, start: int, at: int, end: int, table: npt.NDArray[n
 
 @compiled
 def _word_end(codes: Codes, at: int, end: int, table: npt.NDArray[np.uint16], elision: bool) -> int:
-    """Where the word that begins at `at` ends: UAX #29's rules for letters, digits and what may stand between."""
+    """Where the word that begins at `at` ends: UAX #29's rules for letters, digits and signs between them."""
     start = at
     last = table[codes[at]]
     ideograph = last & IDEOGRAPH
@@ -247,7 +247,7 @@ def _spans(
 def _words_of_pieces(
     codes: Codes, pieces: Offsets, counts: Offsets, table: npt.NDArray[np.uint16]
 ) -> tuple[Offsets, Offsets, Offsets]:
-    """Keep the pieces, given by their lengths, that hold a letter or a digit."""
+    """The pieces that hold a letter or a digit; `pieces` are lengths, `counts` how many each text has."""
     starts = np.empty(len(pieces), np.int64)
     ends = np.empty(len(pieces), np.int64)
     firsts = np.empty(len(counts) + 1, np.int64)
@@ -284,7 +284,7 @@ def _cut_roots(codes: Codes, offsets: Offsets) -> _Spans:
 
 
 def _cut_icu(codes: Codes, offsets: Offsets) -> _Spans:
-    from icu4py.breakers import WordBreaker  # 20 ms to load: only languages written without spaces pay it
+    from icu4py.breakers import WordBreaker  # takes 20 ms to load; only languages written without spaces need it
 
     pieces: list[int] = []
     counts = np.zeros(len(offsets) - 1, np.int64)
@@ -305,7 +305,7 @@ SEGMENTERS: dict[str, Callable[[Codes, Offsets], _Spans]] = {
 
 
 def cut_words(codes: Codes, offsets: Offsets, segmenter: str, folding: Folding | None = None) -> CutTexts:
-    """Cut decoded texts into words by the segmenter of that name."""
+    """Cut decoded texts into words, by a segmenter of SEGMENTERS."""
     starts, ends, firsts = SEGMENTERS[segmenter](codes, offsets)
     hashes = hash_spans(codes, starts, ends, *(folding or characters.folding()))
     return CutTexts(codes, offsets, Words(starts, ends, hashes, firsts))
