@@ -16,7 +16,7 @@ from filters.personal_data import as_shown
 from filters.text.passages import beginning, differing, for_terminal
 from pipelines.dedup.released import read_text
 from pipelines.languages import find_code
-from pipelines.programs.index import KIND as SOURCE
+from pipelines.programs.index import SOURCE_KIND
 from pipelines.pseudocrawl.origin import captures_of
 from pipelines.stages import STAGES, chain_stages, load
 from pipelines.work import deduplicated_with, folder, languages
@@ -168,7 +168,7 @@ def _explain(stage: str, row: Row, known: Mapping[str, Any]) -> Iterator[str]:
 
 def explain_index(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
     """Where the record is, and what it says of itself."""
-    if row["kind"] == SOURCE:
+    if row["kind"] == SOURCE_KIND:
         yield f"source tree {row['file_path']}, file {row['offset']}, {row['payload_bytes']} bytes"
         yield f"path {row['path']}, licence {row['license'] or 'not known'}"
     else:

@@ -1,4 +1,4 @@
-"""index, of a source tree: one row a file, with its path, its programming language and its licence; no text."""
+"""The index of a source tree: one row per file, with its path, programming language and licence, without text."""
 
 import hashlib
 import re
@@ -20,39 +20,39 @@ from filters.text.charset import decode_page
 from pipelines.archives.limits import Limits
 from pipelines.programs.trees import SourceFile, origin, read_tree, url_of
 
-KIND = "source"  # of a record of the index that is a file of a source tree
+SOURCE_KIND = "source"  # value of the column `kind` for a file of a source tree
 _CHARSET = "utf-8"
-_UNDECODABLE = 0.1  # share of undecodable characters above which a file is no text
+_UNDECODABLE = 0.1  # share of undecodable characters above which a file is not text
 _UNKNOWN = "LicenseRef-unknown"  # SPDX's name for a licence that is not on its list
 
-# Why a file of a source tree is dropped; those that a record of a web archive can have too are in pipelines.index.
-REASONS: dict[str, str] = {
+# Why a file of a source tree is dropped; reasons that records of web archives share are in pipelines.index.
+TREE_REASONS: dict[str, str] = {
     "index.link": "a link: no link is followed",
     "index.special": "a device, a pipe, a sparse file",
     "index.bad_path": "an absolute path, or one that leads out of the tree",
     "index.encrypted": "a file of a zip that needs a password",
-    "index.unreadable": "the file system refuses it",
-    "index.not_source": "of none of the programming languages that are known",
+    "index.unreadable": "the file system does not let it be read",
+    "index.not_source": "in no programming language that is known",
 }
 
 
 def index_tree(source: Path, limits: Limits) -> Iterator[dict[str, Any]]:
-    """The rows of the index of a source tree, one a file.
+    """The rows of the index of a source tree, one per file.
 
-    The tree is read twice: a licence holds for files that may come before it.
+    The tree is read twice, because a licence also holds for files that come before it.
     """
     licences = _licences(source, limits)
     address = origin(source)
     seen: Counter[str] = Counter()
     for file in read_tree(source, limits):
         url = url_of(source.name, address, file.path)
-        seen[url] += 1  # an archive may hold one path twice
+        seen[url] += 1  # an archive may hold a path twice
         row: dict[str, Any] = {
             "id": f"<urn:sha1:{hashlib.sha1(f'{url}:{seen[url]}'.encode()).hexdigest()}>",
             "url": url,
             "file_path": source.name,
             "offset": file.place,
-            "kind": KIND,
+            "kind": SOURCE_KIND,
             "payload_bytes": file.size,
             "path": file.path,
         }
@@ -60,15 +60,15 @@ def index_tree(source: Path, limits: Limits) -> Iterator[dict[str, Any]]:
 
 
 def _look(file: SourceFile, licences: Mapping[str, str]) -> dict[str, Any]:
-    """What the content of a file says: charset, language, licence; or why it is dropped."""
+    """Charset, language and licence of a file by its content, or why it is dropped."""
     if file.problem:
         return {"drop": f"index.{file.problem}"}
     if not file.data.strip():
         return {"drop": "index.empty"}
-    text, charset, told_by = source_text(file.data)
+    text, charset, charset_from = source_text(file.data)
     if b"\0" in file.data or text.count("�") > _UNDECODABLE * len(text):
         return {"drop": "index.undecodable"}
-    row: dict[str, Any] = {"charset": charset, "charset_from": told_by, "quick_chars": len(text), "signals": []}
+    row: dict[str, Any] = {"charset": charset, "charset_from": charset_from, "quick_chars": len(text), "signals": []}
     code = code_language(file.path, text)
     if code is None:
         return row | {"drop": "index.not_source"}
@@ -77,18 +77,18 @@ def _look(file: SourceFile, licences: Mapping[str, str]) -> dict[str, Any]:
 
 
 def source_text(data: bytes) -> tuple[str, str, str]:
-    """A program's text with line feeds alone, its charset, and what told it: nearly all are UTF-8."""
+    """A program's text with line feeds only, its charset, and the evidence for the charset."""
     try:
-        text, charset, told_by = data.decode("utf-8-sig"), _CHARSET, _CHARSET
+        text, charset, charset_from = data.decode("utf-8-sig"), _CHARSET, _CHARSET
     except UnicodeDecodeError:
         found = decode_page(data, None)
-        text, charset, told_by = found.text, found.charset, found.charset_from
-    return re.sub(r"\r\n?", "\n", text), charset, told_by
+        text, charset, charset_from = found.text, found.charset, found.charset_from
+    return re.sub(r"\r\n?", "\n", text), charset, charset_from
 
 
 def _licences(source: Path, limits: Limits) -> dict[str, str]:
-    """For every folder of a tree that says its licence, what it says: a manifest's word before a licence file's."""
-    said: dict[str, str] = {}
+    """Folder -> the licence it declares; a manifest counts before a licence file."""
+    declared: dict[str, str] = {}
     texts: dict[str, set[str]] = {}
     for file in read_tree(source, limits):
         folder, _, name = file.path.rpartition("/")
@@ -98,15 +98,15 @@ def _licences(source: Path, limits: Limits) -> dict[str, str]:
         if name in MANIFESTS:
             expression = licence_of_manifest(name, text)
             if expression:
-                said.setdefault(folder, expression)
+                declared.setdefault(folder, expression)
         else:
-            # One that is not known stands as such, so that nothing below takes the licence of a folder above.
+            # An unknown licence counts too: files below must not take the licence of a folder above.
             texts.setdefault(folder, set()).add(licence_of_text(text) or _UNKNOWN)
-    return {folder: " AND ".join(sorted(found)) for folder, found in texts.items()} | said
+    return {folder: " AND ".join(sorted(found)) for folder, found in texts.items()} | declared
 
 
 def _nearest(path: str, licences: Mapping[str, str]) -> str | None:
-    """What the nearest folder above a file says of licences."""
+    """The licence that the nearest folder above a file declares."""
     folder = path
     while folder:
         folder = folder.rpartition("/")[0]

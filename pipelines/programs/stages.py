@@ -1,10 +1,10 @@
-"""The stages of programming languages: what differs from those of natural ones, and nothing else.
+"""The stages of programming languages that differ from those of natural languages.
 
-index      a file of a source tree is a row: its path, its language by extension and content, its licence
-extract    the text of the files in the language, as it stands
+index      one row per file of a source tree: its path, its language by extension and content, its licence
+extract    the unchanged text of the files in the language
 measure    ROOTS's measures of code, and whether the file is vendored, generated, under a licence that allows use
 filter     the same judge, with the bounds of `filters/programs/code_languages.toml`
-dedup, redact, shard   as for all; the dataset has the columns `path` and `license` too
+dedup, redact, shard   the same; the dataset has the columns `path` and `license` too
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,16 +29,16 @@ from roots.schema import DOCUMENT, EXTRACT
 from roots.shards import BATCH_ROWS, read_kept
 from roots.stage import Stage
 
-_ENGINE = "source"  # in the place of an extractor: the text as it stands
-BATCH_CHARS = 8 << 20
+_ENGINE = "source"  # in the column `extractor`
+_BATCH_CHARS = 8 << 20  # of text in a batch
 
 _MEASURED = pa.schema([schema.ID, *(pa.field(name, kind.type) for name, kind in CODE_MEASURES.items()), schema.DROP])
-PROGRAM = pa.schema([*DOCUMENT, pa.field("path", pa.string()), pa.field("license", pa.string())])
+PROGRAM_DOCUMENT = pa.schema([*DOCUMENT, pa.field("path", pa.string()), pa.field("license", pa.string())])
 
 
 @dataclass(frozen=True)
-class ExtractPrograms(ProgramSettings, Stage):
-    """Takes the text of the files in a programming language, as it stands."""
+class _ExtractPrograms(ProgramSettings, Stage):
+    """Takes the unchanged text of the files in a programming language."""
 
     name: ClassVar[str] = "extract"
     version: ClassVar[int] = 1
@@ -57,19 +57,19 @@ class ExtractPrograms(ProgramSettings, Stage):
                 wanted = any(item["label"] == self.language for item in languages or ())
                 rows.append({"id": key} | (self._row(place, texts) if wanted else {"drop": "extract.other_language"}))
                 chars += len(rows[-1].get("text") or "")
-                if len(rows) == BATCH_ROWS or chars >= BATCH_CHARS:
+                if len(rows) == BATCH_ROWS or chars >= _BATCH_CHARS:
                     yield pa.RecordBatch.from_pylist(rows, schema=EXTRACT)
                     rows, chars = [], 0
         if rows:
             yield pa.RecordBatch.from_pylist(rows, schema=EXTRACT)
 
     def _texts(self, tree: Path) -> Iterator[SourceFile]:
-        """The files of the tree; none of an archive of pages, which has no program."""
+        """The files of the tree; none of an archive of pages."""
         if is_source_tree(tree):
             yield from read_tree(tree, Limits(body_bytes=self.body_bytes, unpacked_bytes=self.unpacked_bytes))
 
     def _row(self, place: int, files: Iterator[SourceFile]) -> dict[str, Any]:
-        """The columns of the file at a place, which comes after all that were asked for before."""
+        """The columns of the file at a place; places are asked in ascending order."""
         for file in files:
             if file.place == place and file.data:
                 return {
@@ -104,15 +104,15 @@ class _MeasurePrograms(Stage):
 
 @dataclass(frozen=True)
 class _ShardPrograms(ShardStage):
-    """The dataset of a programming language, with where each file lay and under which licence."""
+    """The dataset of a programming language, with the path and licence of each file."""
 
-    schema: ClassVar[pa.Schema] = PROGRAM
+    schema: ClassVar[pa.Schema] = PROGRAM_DOCUMENT
 
 
-def make_extract(settings: ExtractSettings | ProgramSettings, language: Language) -> Extract | ExtractPrograms:
+def make_extract(settings: ExtractSettings | ProgramSettings, language: Language) -> Extract | _ExtractPrograms:
     """The extract stage of a language."""
     if isinstance(settings, ProgramSettings):
-        return ExtractPrograms(**vars(settings), language=language.code)
+        return _ExtractPrograms(**vars(settings), language=language.code)
     return Extract(**vars(settings), language=language.iso639_3)
 
 

@@ -1,10 +1,10 @@
 """Source trees as input: a folder, a Git checkout, or an archive of one (.zip, .tar, .tar.gz, .tar.bz2, .tar.xz).
 
-Files come one by one in an order that the tree alone decides, read in memory under bounds; nothing is unpacked to disk
-and no link is followed, so a hostile tree has nowhere to write and nothing to read but itself. What cannot be read is a
-file with a problem, never silence. An archive is known by its first bytes, never by its name.
+Files come one by one, in an order that only the tree decides, and are read in memory within bounds. Nothing is unpacked
+to disk and no link is followed, so a hostile tree can neither write nor read other files. A file that cannot be read
+still comes, with a problem. An archive is recognised by its first bytes, not by its name.
 
-Git is not run: the settings of a foreign checkout may name programs. Where one comes from is read from its files.
+Git is never run, because the settings of a foreign checkout may name programs. Its address is read from its files.
 """
 
 import bz2
@@ -28,16 +28,16 @@ from pipelines.archives.limits import Limits
 from pipelines.work import holds_source
 from roots.errors import InputError
 
-_SKIPPED = frozenset({".git", ".hg", ".svn", ".bzr"})  # folders of version control: no file of theirs is the project's
-_RATIO = 200  # an archive is believed to unpack to so many times its size; programs packed by xz reach 20
-FREE_BYTES = 64 << 20  # that every archive may unpack to, however small it is
-_HEADER_BYTES = 16 << 10  # of an extended tar header: regular expressions in the standard library are slow on long ones
-DIRECTORY_BYTES = 128 << 20  # of a zip's directory, which is read whole: some million files
-BLOCK = 512
-STEP = 1 << 20
+_SKIPPED = frozenset({".git", ".hg", ".svn", ".bzr"})  # folders of version control
+_RATIO = 200  # times its size to which an archive may unpack; programs packed by xz reach 20
+_FREE_BYTES = 64 << 20  # to which every archive may unpack
+_HEADER_BYTES = 16 << 10  # of an extended tar header: the standard library is slow on long ones
+_DIRECTORY_BYTES = 128 << 20  # of a zip's directory, which is read at once: some million files
+_BLOCK_BYTES = 512  # of a tar
+_STEP_BYTES = 1 << 20  # of a stream that are skipped at once
 _END = struct.Struct("<4s4H2LH")  # of a zip: PKWARE APPNOTE 6.3, section 4.3.16
 _END64 = b"PK\x06\x06"
-# What the readers of the standard library raise over damaged archives
+# Errors of the standard library's readers on damaged archives
 _BROKEN = (
     tarfile.TarError, zipfile.BadZipFile, OSError, EOFError, zlib.error, lzma.LZMAError, ValueError, OverflowError,
     LookupError, RuntimeError, struct.error,
@@ -60,7 +60,7 @@ class SourceFile:
     path: str  # within the tree, with slashes
     place: int  # number of the file in the tree, from 0
     data: bytes
-    size: int  # bytes, as the tree says
+    size: int  # bytes, as the tree states them
     problem: str | None
 
 
@@ -73,13 +73,13 @@ def is_source_tree(path: Path) -> bool:
         return holds_source(path)
     try:
         with path.open("rb") as file:
-            head = _unpacked(file).read(BLOCK)
+            head = _unpacked(file).read(_BLOCK_BYTES)
         if head.startswith(b"PK") and zipfile.is_zipfile(path):
-            return b"datapackage.json" not in _directory(path)  # which every WACZ has
+            return b"datapackage.json" not in _directory(path)  # every WACZ has it
     except FileNotFoundError:
         raise InputError(f"no file {path}") from None
     except _BROKEN:
-        return False  # whatever else it is, the reader of web archives says
+        return False  # the reader of web archives names the fault
     return _is_tar(head)
 
 
@@ -97,7 +97,7 @@ def _is_tar(head: bytes) -> bool:
 
 
 def read_tree(path: Path, limits: Limits) -> Iterator[SourceFile]:
-    """Read every file of a tree, in order. Raises InputError for a zip whose directory is too large to hold."""
+    """Read every file of a tree, in order. Raises InputError for a zip whose directory is too large."""
     reader = _read_folder if path.is_dir() else _read_zip if _is_zip(path) else _read_tar
     for place, (name, data, size, problem) in enumerate(reader(path, limits)):
         clean = clean_path(name)
@@ -110,11 +110,11 @@ def read_tree(path: Path, limits: Limits) -> Iterator[SourceFile]:
         )
 
 
-Found = tuple[str, bytes, int, str | None]  # name, data, size, problem
+_Entry = tuple[str, bytes, int, str | None]  # name, data, size, problem
 
 
 def clean_path(name: str) -> str | None:
-    """A path within a tree, or None for one that leads out of it or names a drive."""
+    """A path within a tree; None for one that leads out of the tree or names a drive."""
     parts = [part for part in name.encode("utf-8", "replace").decode().split("/") if part not in ("", ".")]
     if (
         not parts
@@ -128,8 +128,8 @@ def clean_path(name: str) -> str | None:
     return "/".join(parts)
 
 
-def _read_folder(root: Path, limits: Limits) -> Iterator[Found]:
-    """Files of a folder: those of each folder by name, then the folders in it. No link is followed."""
+def _read_folder(root: Path, limits: Limits) -> Iterator[_Entry]:
+    """Files of a folder: its files by name, then its folders. No link is followed."""
     waiting = [root]
     while waiting:
         folder = waiting.pop()
@@ -150,8 +150,8 @@ def _read_folder(root: Path, limits: Limits) -> Iterator[Found]:
         ]
 
 
-def _read_file(path: Path, name: str, limits: Limits) -> Found:
-    """One file of a folder, opened so that neither a link nor a pipe put in its place can do harm."""
+def _read_file(path: Path, name: str, limits: Limits) -> _Entry:
+    """One file of a folder, opened in a way that a link or pipe in its place does no harm."""
     try:
         found = os.lstat(path)
         if not stat.S_ISREG(found.st_mode):
@@ -166,11 +166,11 @@ def _read_file(path: Path, name: str, limits: Limits) -> Found:
         return name, b"", 0, "unreadable"
 
 
-def _read_zip(path: Path, limits: Limits) -> Iterator[Found]:
-    """Files of a zip in the order of its directory, until more is unpacked than may be."""
-    if len(_directory(path)) > DIRECTORY_BYTES:
+def _read_zip(path: Path, limits: Limits) -> Iterator[_Entry]:
+    """Files of a zip in the order of its directory, until the bound on unpacked bytes."""
+    if len(_directory(path)) > _DIRECTORY_BYTES:
         raise InputError(
-            f"{path} has a directory of more than {DIRECTORY_BYTES >> 20} MB: unpack it and name the folder"
+            f"{path} has a directory of more than {_DIRECTORY_BYTES >> 20} MB: unpack it and name the folder"
         )
     left = _allowance(path, limits)
     try:
@@ -204,7 +204,7 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limi
 
 
 def _directory(path: Path) -> bytes:
-    """The directory of a zip as it lies in the file, at most a byte more than DIRECTORY_BYTES of it."""
+    """The bytes of a zip's directory, at most one more than _DIRECTORY_BYTES."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - _END.size - (1 << 16)))
@@ -217,24 +217,24 @@ def _directory(path: Path) -> bytes:
             length = int.from_bytes(tail[(found := tail.rfind(_END64, 0, at)) + 40 : found + 48], "little")
         end = size - len(tail) + at
         file.seek(max(0, end - length))
-        return file.read(min(length, DIRECTORY_BYTES + 1))
+        return file.read(min(length, _DIRECTORY_BYTES + 1))
 
 
-def _read_tar(path: Path, limits: Limits) -> Iterator[Found]:
-    """Files of a tar, packed or not, in order, until more is unpacked than may be."""
+def _read_tar(path: Path, limits: Limits) -> Iterator[_Entry]:
+    """Files of a tar, packed or not, in order, until the bound on unpacked bytes."""
     with path.open("rb") as packed:
         stream = _Forward(_unpacked(packed), _allowance(path, limits))
         try:
             with tarfile.TarFile(fileobj=cast(IO[bytes], stream), mode="r", errorlevel=0) as archive:
                 while (member := archive.next()) is not None:
-                    vars(archive)["members"] = []  # else the library holds all of a long archive in memory
+                    vars(archive)["members"] = []  # else the library keeps all members in memory
                     if not member.isdir() and not _is_skipped(member.name):
                         yield _read_tar_member(archive, member, stream, limits)
         except _BROKEN:
             yield path.name, b"", 0, "too_large" if stream.is_spent else "broken"
 
 
-def _read_tar_member(archive: tarfile.TarFile, member: tarfile.TarInfo, stream: "_Forward", limits: Limits) -> Found:
+def _read_tar_member(archive: tarfile.TarFile, member: tarfile.TarInfo, stream: "_Forward", limits: Limits) -> _Entry:
     if member.issym() or member.islnk():
         return member.name, b"", 0, "link"
     if not member.isreg() or member.issparse():
@@ -252,20 +252,20 @@ def _is_skipped(name: str) -> bool:
 
 
 def _allowance(path: Path, limits: Limits) -> int:
-    return min(limits.unpacked_bytes, max(FREE_BYTES, _RATIO * path.stat().st_size))
+    return min(limits.unpacked_bytes, max(_FREE_BYTES, _RATIO * path.stat().st_size))
 
 
 def _unpacked(file: IO[bytes]) -> IO[bytes]:
-    """What a file holds, where it is packed as one stream; else the file itself."""
+    """The unpacked content of a file that is packed as one stream; else the file itself."""
     head = file.read(6)
     file.seek(0)
     return next((cast(IO[bytes], unpack(file)) for start, unpack in _PACKED.items() if head.startswith(start)), file)
 
 
 class _Forward(io.RawIOBase):
-    """A stream that only goes forward, but for one byte, and ends with an error where its allowance does.
+    """A stream that reads forward only, except for one byte, and raises OSError at the end of its allowance.
 
-    The reader of tar goes back one byte to see whether a member ended; a packed stream would begin anew for that.
+    The reader of tar goes back one byte to see whether a member ended; a packed stream would start over for that.
     """
 
     def __init__(self, stream: IO[bytes], allowance: int) -> None:
@@ -278,7 +278,7 @@ class _Forward(io.RawIOBase):
         self.is_spent = False
 
     def allowing(self, size: int) -> "_Allowing":
-        """A context in which so many bytes may be read at once."""
+        """A context in which `size` bytes may be read at once."""
         return _Allowing(self, size)
 
     def tell(self) -> int:
@@ -292,7 +292,7 @@ class _Forward(io.RawIOBase):
             raise OSError("a packed stream is read forward")
         if to < self._at:
             self._at, self._again = to, self._last
-        while self._at < to and self._take(min(STEP, to - self._at)):
+        while self._at < to and self._take(min(_STEP_BYTES, to - self._at)):
             pass
         return self._at
 
@@ -315,7 +315,7 @@ class _Forward(io.RawIOBase):
         self._at += len(part)
         if self._left < 0:
             self.is_spent = True
-            raise OSError("the archive unpacks to more than is believed")
+            raise OSError("the archive unpacks to more than is allowed")
         return part
 
 
@@ -334,10 +334,9 @@ class _Allowing:
 
 
 def origin(root: Path) -> str | None:
-    """The address at which the files of a Git checkout stand, with its commit: "https://host/owner/name/blob/1f2e..".
+    """The address of the files of a Git checkout, with its commit: "https://host/owner/name/blob/1f2e..".
 
-    None for what is no checkout, one that was never committed to, and one that comes from no host. Names and passwords
-    in the address are left out.
+    None for a folder that is no checkout, has no commit or has no remote host. User names and passwords are left out.
     """
     folder = root / ".git"
     if not root.is_dir() or not folder.is_dir() or folder.is_symlink():
@@ -367,11 +366,11 @@ def _commit(folder: Path) -> str | None:
 
 
 def _small(path: Path) -> str:
-    """A small text file; nothing for what is none."""
-    _, data, _, problem = _read_file(path, path.name, Limits(body_bytes=STEP))
+    """The text of a small file; "" if it cannot be read."""
+    _, data, _, problem = _read_file(path, path.name, Limits(body_bytes=_STEP_BYTES))
     return "" if problem else data.decode("utf-8", "replace")
 
 
 def url_of(tree: str, address: str | None, path: str) -> str:
-    """The address of a file of a tree: where its checkout comes from, else the tree's own name and the path."""
+    """The address of a file of a tree: that of its checkout, else the tree's name and the path."""
     return f"{address or quote(tree)}/{quote(path)}"

@@ -28,7 +28,7 @@ SPARES = [(kind.name, row) for kind in KINDS.values() for row in kind.spares]
 
 
 def parse(row: str) -> tuple[str, list[tuple[int, int]]]:
-    """A row of a table as its text and the spans that stand in double angle brackets."""
+    """The text of a row, and the spans in its double angle brackets."""
     text, starts, spans = "", 0, []
     for part in re.split("([⟪⟫])", row):
         if part == "⟪":
@@ -91,7 +91,7 @@ def test_every_row_carries_its_proof(kind):
 
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize(("kind", "row"), FINDS)
-def test_the_value_goes_and_all_else_stays(kind, row, style):
+def test_only_the_value_is_replaced(kind, row, style):
     text, spans = parse(row)
     clean = redact(text, find_spans(text, [kind]), style, b"secret")
     rest = [text[end:start] for end, start in itertools.pairwise([0, *itertools.chain(*spans), len(text)])][::2]
@@ -100,7 +100,7 @@ def test_the_value_goes_and_all_else_stays(kind, row, style):
         assert text[start:end] not in clean
 
 
-def test_tags_are_those_of_roots_and_of_starcoder():
+def test_tags_are_written_as_in_roots_and_starcoder():
     text = "ana@example.org from 93.184.215.14"
     spans = find_spans(text, ["email", "ip_address"])
     assert redact(text, spans, "roots") == "PI:EMAIL from PI:IP_ADDRESS"
@@ -123,13 +123,13 @@ def test_text_outside_the_spans_is_exact_in_every_script(around):
     assert redact(text, spans, "roots") == f"{around}PI:EMAIL {around}"
 
 
-def test_a_combining_mark_goes_with_the_character_it_sits_on():
+def test_a_combining_mark_is_replaced_with_its_character():
     text = "93.184.215.14\u0301 x"
     assert redact(text, find_spans(text, ["ip_address"]), "roots") == "PI:IP_ADDRESS x"
 
 
 @given(st.text(st.sampled_from("ab1.@:-/= é中٣\u0301\n[]AKI0"), max_size=300))
-def test_spans_are_ordered_apart_and_inside_whatever_the_text(text):
+def test_spans_of_any_text_are_ordered_apart_and_inside(text):
     spans = find_spans(text, KINDS)
     edges = [0, *itertools.chain.from_iterable((span.start, span.end) for span in spans), len(text)]
     assert edges == sorted(edges)
@@ -137,7 +137,7 @@ def test_spans_are_ordered_apart_and_inside_whatever_the_text(text):
 
 
 @given(st.text(max_size=200))
-def test_a_clean_text_comes_back_as_it_was(text):
+def test_a_text_without_personal_data_is_unchanged(text):
     if not find_spans(text, KINDS):
         assert redact(text, [], "roots") == text
 
@@ -171,7 +171,7 @@ def test_time_is_linear_on_adversarial_text(piece):
     assert once < 0.5
 
 
-def test_stand_ins_are_the_same_for_the_same_value_and_secret_and_nobodys():
+def test_stand_ins_belong_to_nobody_and_depend_on_value_and_secret():
     text = "ana@example.org bo@example.org ana@example.org 4111 1111 1111 1111"
     spans = find_spans(text, ["email", "payment_card"])
     first, second, third, *card = redact(text, spans, "synthetic", b"one").split(" ")
@@ -194,7 +194,7 @@ def test_stand_ins_are_the_same_for_the_same_value_and_secret_and_nobodys():
         ("ana@example.org by @ana_l from 10.0.0.1", "PI:EMAIL by PI:USER from PI:IP_ADDRESS"),
     ],
 )
-def test_the_preset_roots_errs_as_roots_did(text, clean):
+def test_the_preset_roots_makes_the_mistakes_of_roots(text, clean):
     assert redact(text, find_spans(text, REDACTION_PRESETS["roots"].kinds, preset="roots"), "roots") == clean
 
 
@@ -262,6 +262,6 @@ def test_of_kinds_that_overlap_the_earlier_row_wins(text, kind, other):
         ("", None),
     ],
 )
-def test_an_address_loses_mail_addresses_and_user_names_and_nothing_else(url, clean):
+def test_only_mail_addresses_and_user_names_leave_a_url(url, clean):
     assert redact_url(url) == (url if clean is None else clean)
     assert redact_url(redact_url(url)) == redact_url(url)

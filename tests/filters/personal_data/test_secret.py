@@ -1,7 +1,7 @@
-"""No value that redaction took out is anywhere that a person or another program reads: a search through all of it.
+"""No value that redaction replaced is in anything that a person or another program reads: a search through all of it.
 
-Only what the work folder keeps of text before redaction may have it: the archives' index (addresses as crawled), the
-texts of extract, and what dedup compares of them.
+Only the parts of the work folder before redaction may hold one: the index (URLs as crawled), the texts of extract, and
+the scratch files of dedup.
 """
 
 import base64
@@ -31,7 +31,7 @@ SECRETS = {
     "crypto_address": "1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2",
     "user": "@odile_m75",
 }
-COPY = "jean.petit@courrier.example"  # stands in a near-copy only
+COPY = "jean.petit@courrier.example"  # only in a near-copy
 ADDRESS = "http://page.test/contact?from=odile.martin%40courrier.example&x=1"
 STORY = (
     "La rivière est sortie de son lit pendant la nuit de mardi, et les habitants du bas de la ville sont partis.",
@@ -60,15 +60,15 @@ def page(number: int, address: str, text: str) -> bytes:
 
 
 def crawl(path: Path) -> Path:
-    """A page for each kind, the first with the e-mail address in its own, and a near-copy with another one."""
+    """A page for each kind, the first with the e-mail address in its own URL, and a near-copy with another one."""
     pages = []
     for number, (kind, value) in enumerate(SECRETS.items()):
-        told = [STORY[(number * step + step) % 10] for step in (1, 3, 7)] + [
+        lines = [STORY[(number * step + step) % 10] for step in (1, 3, 7)] + [
             STORY[number % 10],
             STORY[(number + 5) % 10],
         ]
-        told.insert(2, f"Pour joindre la famille ({kind}) : {value} ou passez la voir.")
-        pages.append((f"http://page{number}.test/{number}", [*dict.fromkeys(told), f"Jour {chr(97 + number)}."]))
+        lines.insert(2, f"Pour joindre la famille ({kind}) : {value} ou passez la voir.")
+        pages.append((f"http://page{number}.test/{number}", [*dict.fromkeys(lines), f"Jour {chr(97 + number)}."]))
     first = pages[0][1]
     copy = [f"Pour écrire aux siens : {COPY}." if SECRETS["email"] in line else line for line in first]
     pages = [(ADDRESS, [*first, *STORY[:4]]), ("http://copy.test/2", [*copy, *STORY[:4]]), *pages[1:]]
@@ -81,8 +81,8 @@ def crawl(path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory) -> tuple[Path, str]:
-    """A work folder and a release, and all that every command that reads them said."""
+def outputs(tmp_path_factory) -> tuple[Path, str]:
+    """The folder of a run and a release, and the output of every command that reads them."""
     root = tmp_path_factory.mktemp("secret")
     work, release, archive = root / "work", root / "release", crawl(root / "crawl.warc.gz")
     (root / "list.txt").write_text(f"{ADDRESS}\n")
@@ -110,7 +110,7 @@ def told(tmp_path_factory) -> tuple[Path, str]:
 
 
 def everything(folder: Path) -> dict[str, str]:
-    """All that can be read in the files of a folder, by name: tables as rows, what a page packs as it unpacks it."""
+    """The content of all files of a folder, by name; tables as rows."""
     found: dict[str, str] = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder).as_posix()
@@ -124,40 +124,40 @@ def everything(folder: Path) -> dict[str, str]:
 
 
 def unpacked(page: str) -> str:
-    """The blocks of a report as its program unpacks them."""
+    """The blocks of a report, unpacked as its script unpacks them."""
     blocks = (base64.b64decode(part + "=" * (-len(part) % 4)) for part in re.findall(r"[A-Za-z0-9+/]{80,}={0,2}", page))
     return "".join(zlib.decompress(block).decode("utf-8", "replace") for block in blocks if block[:1] == b"\x78")
 
 
 def leaks(text: str) -> list[str]:
-    """Kinds whose value stands in a text, as written or as an address or JSON writes it."""
+    """Kinds whose value is in a text, as written, or as in a URL or JSON."""
     values = {**SECRETS, "copy": COPY, "encoded": SECRETS["email"].replace("@", "%40")}
     return [kind for kind, value in values.items() if value in text or json.dumps(value)[1:-1] in text]
 
 
-def test_the_search_finds_what_is_there(told):
-    root, _ = told
+def test_the_search_finds_what_is_there(outputs):
+    root, _ = outputs
     crawled = [*everything(root / "work/fr/extract").values(), *everything(root / "work/index").values()]
     assert set(leaks("\n".join(crawled))) == {*SECRETS, "copy", "encoded"}
 
 
-def test_every_kind_was_replaced_in_a_document_that_was_published(told):
-    root, _ = told
+def test_every_kind_was_replaced_in_a_document_that_was_published(outputs):
+    root, _ = outputs
     files = json.loads((root / "published.json").read_text())
     rows = "\n".join(text for name, text in files.items() if name.startswith("data/"))
     for kind in SECRETS:
         assert f"'kind': '{kind}'" in rows
 
 
-def test_no_value_is_in_what_the_work_folder_shows_after_redaction(told):
-    root, _ = told
+def test_no_value_is_in_the_work_folder_after_redaction(outputs):
+    root, _ = outputs
     files = {name: text for name, text in everything(root / "work").items() if not MADE.match(name)}
     assert {name.split("/")[1] for name in files if name.startswith("fr/")} >= {"redact", "shards", "manifest.json"}
     assert {name: leaks(text) for name, text in files.items() if leaks(text)} == {}
 
 
-def test_no_value_is_in_release_pointers_rebuilt_release_takedown_or_log(told):
-    root, _ = told
+def test_no_value_is_in_release_pointers_rebuilt_release_takedown_or_log(outputs):
+    root, _ = outputs
     files = json.loads((root / "published.json").read_text())
     for folder in ("release", "pointers", "again"):
         files |= {f"{folder}/{name}": text for name, text in everything(root / folder).items()}
@@ -166,20 +166,20 @@ def test_no_value_is_in_release_pointers_rebuilt_release_takedown_or_log(told):
     assert {name: leaks(text) for name, text in files.items() if leaks(text)} == {}
 
 
-def test_no_value_is_in_the_report(told):
-    root, _ = told
+def test_no_value_is_in_the_report(outputs):
+    root, _ = outputs
     page = (root / "report.html").read_text()
     assert "rivière" in unpacked(page)
     assert leaks(page + unpacked(page)) == []
 
 
-def test_no_value_is_in_what_commands_say_but_the_address_that_was_asked_for(told):
-    _, said = told
+def test_no_value_is_in_the_output_of_commands_except_the_address_given_to_them(outputs):
+    _, said = outputs
     assert "only here: Pour écrire aux siens : PI:EMAIL." in said  # why shows where the copies differ
     assert leaks(said.replace(ADDRESS, "")) == []
 
 
-def test_the_page_whose_address_has_a_value_is_taken_down_by_that_address(told):
-    root, _ = told
+def test_a_page_is_taken_down_by_its_url_even_if_that_has_a_value(outputs):
+    root, _ = outputs
     assert "contact?from=" in (root / "published.json").read_text()
     assert "contact?from=" not in str(everything(root / "release"))

@@ -1,4 +1,4 @@
-"""Licences by their texts and by manifests: what is found, and what stays unknown."""
+"""Licences by texts, manifests and expressions."""
 
 import pytest
 from identify.vendor.licenses import LICENSES
@@ -9,7 +9,7 @@ TEXTS = dict(LICENSES)
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_every_known_licence_is_told_from_the_others(name: str) -> None:
+def test_every_known_licence_is_recognised(name: str) -> None:
     assert licence_of_text(TEXTS[name]) == name
 
 
@@ -30,7 +30,7 @@ LIST = TEXTS["MIT"] + " ".join(f"word{number}" for number in range(400))  # one 
 
 
 @pytest.mark.parametrize("text", ["", "All rights reserved.", "你好", TEXTS["MIT"][:400], LIST])
-def test_what_is_not_known_is_none(text: str) -> None:
+def test_an_unknown_licence_is_none(text: str) -> None:
     assert licence_of_text(text) is None
 
 
@@ -50,7 +50,7 @@ def test_what_is_not_known_is_none(text: str) -> None:
         ("setup.py", "license='MIT'", None),
     ],
 )
-def test_manifests(name: str, text: str, licence: str | None) -> None:
+def test_a_manifest_gives_its_licence_or_none(name: str, text: str, licence: str | None) -> None:
     assert licence_of_manifest(name, text) == licence
 
 
@@ -66,7 +66,7 @@ LICENCES = [
 
 
 @pytest.mark.parametrize(("expression", "allowed"), LICENCES)
-def test_licences_are_allowed_by_name(expression: str | None, allowed: bool) -> None:
+def test_an_expression_is_allowed_by_the_names_in_it(expression: str | None, allowed: bool) -> None:
     assert licence_allowed(expression) == allowed
 
 

@@ -23,7 +23,7 @@ from pipelines.index import Index
         ([], []),
     ],
 )
-def test_headers(headers, signals):
+def test_signals_are_read_from_headers(headers, signals):
     assert use_signals_of(headers, b"") == signals
     assert set(signals) <= USE_SIGNALS
 
@@ -44,12 +44,12 @@ def test_headers(headers, signals):
         (b" " * 70_000 + b'<meta name="robots" content="noai">', []),
     ],
 )
-def test_pages(page, signals):
+def test_signals_are_read_from_meta_elements(page, signals):
     assert use_signals_of([], page) == signals
 
 
 @pytest.mark.parametrize("piece", [b"<meta ", b"<meta name=robots content=", b"<meta name='", b"<" * 9, b'content="'])
-def test_no_page_makes_it_slow(piece):
+def test_no_page_makes_the_search_slow(piece):
     start = time.process_time()
     use_signals_of([], piece * 20_000)
     assert time.process_time() - start < 1

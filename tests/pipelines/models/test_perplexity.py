@@ -1,4 +1,4 @@
-"""Training a KenLM model: what the tool is given, what is made of its answer, what is said where it is not there."""
+"""Training a KenLM model: the input of the tool, the model it makes, and the message if it is missing."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def texts(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_tool_is_given_normalised_lines_and_its_model_is_kept(tools: Path, texts: Path, tmp_path: Path) -> None:
+def test_the_tool_reads_normalised_lines_and_its_model_is_kept(tools: Path, texts: Path, tmp_path: Path) -> None:
     target = tmp_path / "fr.kenlm"
     done = CliRunner().invoke(
         main, ["perplexity", "train", "-r", str(texts), "--to", str(target), "--set", "perplexity.held_out=5"]
@@ -57,7 +57,7 @@ def test_the_tool_is_given_normalised_lines_and_its_model_is_kept(tools: Path, t
     assert "median perplexity of held-out text 84.8" in done.output
 
 
-def test_where_the_tool_is_not_there_it_says_how_to_get_it(
+def test_without_the_tool_the_error_says_how_to_install_it(
     texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -65,7 +65,7 @@ def test_where_the_tool_is_not_there_it_says_how_to_get_it(
         train_perplexity([texts], tmp_path / "model")
 
 
-def test_a_tool_that_fails_is_told(tools: Path, texts: Path, tmp_path: Path) -> None:
+def test_the_error_of_a_failing_tool_is_shown(tools: Path, texts: Path, tmp_path: Path) -> None:
     (tools / "lmplz").write_text("#!/bin/sh\necho 'no room' >&2\nexit 3\n")
     with pytest.raises(InputError, match="lmplz failed with code 3: no room"):
         train_perplexity([texts], tmp_path / "model")

@@ -1,4 +1,4 @@
-"""Programs through the whole job: index, extract, filter, dedup, redact, shard, with path and licence as columns."""
+"""Programs through the whole job, from index to shard, with path and licence as columns."""
 
 import io
 import json
@@ -12,8 +12,10 @@ from click.testing import CliRunner
 from identify.vendor.licenses import LICENSES
 
 from pipelines.cli.main import main
+from pipelines.index import REASONS
 from pipelines.languages import find_code, load_language, program_codes
-from pipelines.programs.stages import PROGRAM
+from pipelines.programs.index import TREE_REASONS
+from pipelines.programs.stages import PROGRAM_DOCUMENT
 from pipelines.work import folder
 from roots import shards
 from roots.errors import SettingsError
@@ -23,7 +25,7 @@ GO = 'package main\n\nimport "fmt"\n\nfunc main() {\n\tfor number := 0; number <
 
 
 def program(number: int, more: str = "") -> str:
-    """A Python file like no other of another number."""
+    """A Python file; each number gives another one."""
     words = [f"name_{number}_{place}" for place in range(number, number + 25)]
     lines = [f"def {word}(left, right):\n    return left * {place} + right\n\n" for place, word in enumerate(words)]
     return "import collections\r\n\r\n" + more + "\n".join(lines)
@@ -101,7 +103,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def fates(work: Path, code: str, strip: str = "") -> dict[str, tuple[str | None, str | None]]:
-    """What became of every file: path -> (why it was dropped, its licence)."""
+    """path -> (why the file was dropped, its licence)."""
     found: dict[str, tuple[str, str | None, str | None]] = {}
     for stage in ("index", "extract", "measure", "filter", "dedup", "redact"):
         for path in sorted(folder(work, code, stage).glob("*.parquet")):
@@ -121,7 +123,13 @@ def test_every_file_has_its_fate_and_its_licence(work: Path) -> None:
     assert "every row is accounted for" in roots("verify", str(work))
 
 
-def test_the_dataset_holds_the_files_as_they_were_with_path_and_licence(work: Path) -> None:
+def test_every_reason_of_the_index_is_described(work: Path) -> None:
+    reasons = {reason for reason, _ in fates(work, "python").values() if reason and reason.startswith("index.")}
+    assert reasons == {"index.not_source", "index.empty", "index.undecodable"}
+    assert reasons <= {*REASONS, *TREE_REASONS}
+
+
+def test_the_dataset_holds_the_unchanged_files_with_path_and_licence(work: Path) -> None:
     found = {row["path"]: row for row in documents(work, "python")}
     assert sorted(found) == ["odd/mit/eight.py", "src/mail.py", "src/one.py"]
     assert {row["license"] for row in found.values()} == {"MIT"}
@@ -167,13 +175,13 @@ def test_judging_again_reads_no_text(work: Path, tmp_path: Path) -> None:
     roots("judge", str(work), "--lang", "python", "--bounds", "default", "--quiet", "--executor", "serial")
 
 
-def test_why_tells_path_licence_and_bounds(work: Path) -> None:
+def test_why_shows_path_licence_and_bounds(work: Path) -> None:
     said = roots("why", "project/gpl/deep/six.py", "--work", str(work), "--lang", "python")
     assert "path gpl/deep/six.py, licence GPL-3.0" in said
     assert "filter   DROPPED: filter.licensed" in said
 
 
-def test_the_workbench_says_that_it_is_for_text(work: Path) -> None:
+def test_the_workbench_refuses_programs(work: Path) -> None:
     assert "the workbench is for text" in roots("report", str(work), "--lang", "python", code=2)
 
 
@@ -188,4 +196,4 @@ def test_languages_are_found_by_any_of_their_names() -> None:
 
 
 def test_columns_are_declared() -> None:
-    assert PROGRAM.field("path").type == PROGRAM.field("license").type == pa.string()
+    assert PROGRAM_DOCUMENT.field("path").type == PROGRAM_DOCUMENT.field("license").type == pa.string()

@@ -1,4 +1,4 @@
-"""Source trees: every form gives the same files, nothing leads out of them, bounds hold against hostile archives."""
+"""Source trees: every form gives the same files, no path leads out, bounds hold against hostile archives."""
 
 import gzip
 import io
@@ -70,7 +70,7 @@ def test_every_form_gives_the_same_files(form: str, tmp_path: Path) -> None:
     assert not any(file.problem for file in found)
 
 
-def test_what_is_no_source_tree(tmp_path: Path) -> None:
+def test_web_archives_and_other_files_are_no_source_trees(tmp_path: Path) -> None:
     page = tmp_path / "a.warc.gz"
     page.write_bytes(gzip.compress(b"WARC/1.0\r\n\r\n" + bytes(600)))
     assert not is_source_tree(page)
@@ -123,7 +123,7 @@ def test_links_of_a_folder_are_not_followed(tmp_path: Path) -> None:
     assert not any(b"password" in file.data for file in found.values())
 
 
-def test_links_and_locks_of_a_zip(tmp_path: Path) -> None:
+def test_links_and_encrypted_files_of_a_zip_are_rows_without_content(tmp_path: Path) -> None:
     link = zipfile.ZipInfo("link.py")
     link.external_attr = 0o120777 << 16
     path = zip_of(tmp_path, {link: b"/etc/passwd", "b.py": b"print(1)"})
@@ -140,7 +140,7 @@ def test_links_and_locks_of_a_zip(tmp_path: Path) -> None:
 def test_an_archive_that_unpacks_to_too_much_is_cut_with_a_row(
     form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(source_trees, "FREE_BYTES", 100_000)
+    monkeypatch.setattr(source_trees, "_FREE_BYTES", 100_000)
     files = {f"{number}.py": bytes(9000) for number in range(200)}
     path = tar_of(tmp_path, regular(files)) if form == "tar.gz" else zip_of(tmp_path, dict(files))
     found = list(read_tree(path, Limits(body_bytes=10_000, unpacked_bytes=100_000)))
@@ -180,7 +180,7 @@ def test_a_damaged_archive_gives_rows_and_an_end(form: str, tmp_path: Path) -> N
 
 
 def test_a_zip_whose_directory_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source_trees, "DIRECTORY_BYTES", 50)
+    monkeypatch.setattr(source_trees, "_DIRECTORY_BYTES", 50)
     with pytest.raises(InputError, match="unpack it"):
         list(read_tree(zip_of(tmp_path, dict(FILES)), LIMITS))
 
@@ -199,7 +199,7 @@ COMMIT = "1f2e" * 10
         ("/srv/git/n.git", None), ("file:///srv/n", None), ("https://host:bad:port/x", None),
     ],
 )  # fmt: skip
-def test_where_a_checkout_comes_from(url: str, address: str | None, tmp_path: Path) -> None:
+def test_the_address_of_a_checkout_is_read_from_its_files(url: str, address: str | None, tmp_path: Path) -> None:
     tree = folder(tmp_path)
     (tree / ".git" / "refs" / "heads").mkdir(parents=True)
     (tree / ".git" / "config").write_text(CONFIG.format(url=url))
@@ -211,7 +211,7 @@ def test_where_a_checkout_comes_from(url: str, address: str | None, tmp_path: Pa
     assert url_of("tree", origin(tree), "a b#.py") == (address or "tree") + "/a%20b%23.py"
 
 
-def test_the_digest_of_a_folder_is_of_names_and_contents(tmp_path: Path) -> None:
+def test_the_digest_of_a_folder_depends_on_names_and_contents(tmp_path: Path) -> None:
     tree = folder(tmp_path)
     first = sha256_of_folder(tree)
     os.utime(tree / "src" / "a.py", (1, 1))
