@@ -18,10 +18,10 @@ from pipelines.settings import FilterSettings, LanguageIdSettings
 from pipelines.stages import STAGES, Reads, load, settings_groups
 from roots.errors import SettingsError, unknown_name
 from roots.settings import build
-from roots.stage import Plan, Stage
 
 if TYPE_CHECKING:
     from pipelines.pseudocrawl.sites import Sites
+    from roots.stage import Plan, Stage
 
 _SITES = "pseudocrawl"  # group of settings
 _Values = Mapping[str, Mapping[str, Any]]
@@ -37,7 +37,7 @@ class Job:
     language: Language | None
     settings: Mapping[str, Any]  # group -> its frozen dataclass
     together: tuple[Language, ...] = ()  # all languages of the command: dedup's scope "global" goes over them at once
-    _made: dict[str, Stage] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _made: "dict[str, Stage]" = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def code(self) -> str:
@@ -67,7 +67,7 @@ class Job:
         """For every archive, the shards of all stages before `before`."""
         return {name: folders.chain(self.work, self.code, name, before) for name in self.archives}
 
-    def stage(self, name: str) -> Stage:
+    def stage(self, name: str) -> "Stage":
         """A stage that makes one shard of each archive by itself, with the job's settings.
 
         Raises SettingsError or InputError where a setting names a model or a signal that cannot be used.
@@ -80,7 +80,7 @@ class Job:
             self._made[name] = load(row.make)(settings, self.language) if row.make else settings
         return self._made[name]
 
-    def plan(self, name: str) -> Plan:
+    def plan(self, name: str) -> "Plan":
         """What such a stage makes its shards from: shard -> sources."""
         if STAGES[name].reads is Reads.ARCHIVE:
             return {shard: [archive] for shard, archive in self.archives.items()}

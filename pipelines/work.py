@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from pipelines.stages import STAGES, chain_stages
-from roots import shards, storage
+from roots import storage
+from roots.atomic import write_text
 from roots.errors import InputError
-from roots.stage import read_manifest
 
 _ENDINGS = (".gz", ".zst", ".lz4", ".warc", ".wet", ".arc", ".open", ".zip", ".tar", ".tgz", ".bz2", ".xz")
 PAGES = re.compile(r"\.(warc|wet|wat|arc)(\.open)?(\.(gz|zst|lz4))?$", re.IGNORECASE)  # names of archives of pages
@@ -131,7 +131,7 @@ def _stem(name: str) -> str:
 def remember_inputs(work: Path, archives: dict[str, Path]) -> None:
     """Note which archives the work folder is about, for the stages that follow."""
     storage.make_folder(work)
-    shards.write_text(work / "inputs.json", json.dumps({name: str(path) for name, path in archives.items()}, indent=1))
+    write_text(work / "inputs.json", json.dumps({name: str(path) for name, path in archives.items()}, indent=1))
 
 
 def known_inputs(work: Path) -> dict[str, Path]:
@@ -163,6 +163,8 @@ def deduplicated_with(work: Path, language: str) -> list[str]:
 
 def shards_of_dedup(work: Path, language: str) -> Iterator[Path]:
     """The shards of dedup that may hold copies of the language's documents. Raises InputError where it has not run."""
+    from roots.stage import read_manifest
+
     for code in deduplicated_with(work, language):
         target = folder(work, code, "dedup")
         yield from (target / name for name in sorted(read_manifest(target)["shards"]))
@@ -176,6 +178,8 @@ def dedup_report(work: Path, language: str) -> Path:
 
 def _scope(dedup: Path) -> str:
     """The scope of a dedup that has finished."""
+    from roots.stage import read_manifest
+
     try:
         return str(read_manifest(dedup)["settings"]["settings"]["scope"])
     except (InputError, OSError, LookupError, TypeError):
