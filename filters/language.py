@@ -130,7 +130,7 @@ def load_language(name: str, bounds: str | BoundTables = DEFAULT_SET, definition
 
     Your own bounds are tables such as {"special_characters": {"min": ..., "max": ..., "source": ...}}. They lie over
     the default set, so they need only hold what differs; `max = "none"` lifts a limit. A TOML file of them is
-    read by pipelines.languages. Raises SettingsError for an unknown language, set or bound.
+    read by pipelines.job.languages. Raises SettingsError for an unknown language, set or bound.
     """
     code = find_code(name)
     file = _file(code)

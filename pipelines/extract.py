@@ -17,8 +17,8 @@ from filters.language_id.labels import split_label
 from pipelines.archives.spool import on_this_machine
 from pipelines.extraction.extractors import PAGES, Bounds, preload
 from pipelines.extraction.guard import Failure, Limits, guarded
+from pipelines.job.settings import ExtractSettings
 from pipelines.models.files import load_model, sha256_of_model
-from pipelines.settings import ExtractSettings
 from roots.errors import SettingsError
 from roots.schema import EXTRACT
 from roots.shards import BATCH_ROWS, open_shard, read_kept

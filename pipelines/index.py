@@ -19,10 +19,10 @@ from filters.text.quick_text import quick_text
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import Record, read_records
 from pipelines.archives.spool import on_this_machine
+from pipelines.job.settings import IndexSettings
 from pipelines.models.files import load_model, sha256_of_model
 from pipelines.programs.index import index_tree
 from pipelines.programs.trees import is_source_tree
-from pipelines.settings import IndexSettings
 from roots.schema import INDEX
 from roots.shards import BATCH_ROWS
 from roots.stage import Stage

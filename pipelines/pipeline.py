@@ -15,17 +15,17 @@ from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 
-from pipelines import work as folders
 from pipelines.dedup.released import read_releases, write_against
 from pipelines.dedup.run import run_together
 from pipelines.dedup.scratch import Steps
 from pipelines.dedup.settings import Dedup
-from pipelines.jobs import Job, Request
+from pipelines.job import work as folders
+from pipelines.job.request import Job, Request
+from pipelines.job.settings import ShardSettings
+from pipelines.job.stages import STAGES, Reads, chain_stages, load
 from pipelines.programs.stages import shard_of
 from pipelines.pseudocrawl.sites import FetchedSites
-from pipelines.settings import ShardSettings
 from pipelines.shard import run_shard
-from pipelines.stages import STAGES, Reads, chain_stages, load
 from pipelines.watching.progress import table
 from roots import shards, storage
 from roots.errors import SettingsError

@@ -9,8 +9,8 @@ from filters.language import Reading
 from filters.language_id.identify import identify_page
 from filters.signals.measures import measure
 from filters.text.quick_text import quick_text
+from pipelines.job.stages import STAGES, load
 from pipelines.models.files import load_model
-from pipelines.stages import STAGES, load
 from roots import process
 
 for row in STAGES.values():

@@ -17,7 +17,7 @@ import pyarrow as pa
 from filters.language import Language
 from filters.near_duplicates.repeated_lines import without
 from filters.personal_data import DEFAULT_KINDS, REDACTION_PRESETS, find_spans, redact, redact_url, regions_of
-from pipelines.settings import RedactSettings
+from pipelines.job.settings import RedactSettings
 from roots.schema import REDACT
 from roots.shards import open_shard, read_kept
 from roots.stage import Stage

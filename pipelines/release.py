@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.work import StageEntry
+from pipelines.dataset import StageEntry
 from roots import shards
 from roots.errors import InputError, ShardError
 from roots.identity import sha256_of

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.settings import ShardSettings
+from pipelines.job.settings import ShardSettings
 from roots import shards
 from roots.errors import ShardError
 from roots.executors import Executor

@@ -13,11 +13,11 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from pipelines.dedup.released import unknown_matches
-from pipelines.languages import find_code
-from pipelines.settings import ShardSettings
+from pipelines.job.languages import find_code
+from pipelines.job.settings import ShardSettings
+from pipelines.job.stages import STAGES, chain_stages
+from pipelines.job.work import ALL, chain, deduplicated_with, folder, languages
 from pipelines.shard import times_of
-from pipelines.stages import STAGES, chain_stages
-from pipelines.work import ALL, chain, deduplicated_with, folder, languages
 from roots import shards, storage
 from roots.errors import InputError, RootsError
 from roots.settings import build

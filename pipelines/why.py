@@ -15,11 +15,11 @@ import pyarrow.compute as pc
 from filters.personal_data import as_shown
 from filters.text.passages import beginning, differing, for_terminal
 from pipelines.dedup.released import read_text
-from pipelines.languages import find_code
+from pipelines.job.languages import find_code
+from pipelines.job.stages import STAGES, chain_stages, load
+from pipelines.job.work import deduplicated_with, folder, languages
 from pipelines.programs.index import SOURCE_KIND
 from pipelines.pseudocrawl.origin import captures_of
-from pipelines.stages import STAGES, chain_stages, load
-from pipelines.work import deduplicated_with, folder, languages
 from roots import shards, storage
 from roots.errors import InputError
 from roots.stage import read_manifest

@@ -20,9 +20,9 @@ import pytest
 from click.testing import CliRunner
 
 from pipelines.cli.main import main
-from pipelines.stages import STAGES, chain_stages, stage_commands
+from pipelines.job.stages import STAGES, chain_stages, stage_commands
+from pipelines.job.work import folder
 from pipelines.verify import verify
-from pipelines.work import folder
 from roots import shards
 
 CRAWL = Path(__file__).parent / "fixtures" / "crawl"

@@ -16,7 +16,7 @@ from pipelines.cli.options import (
     stage_options,
 )
 from pipelines.extraction.extractors import EXTRACTORS
-from pipelines.stages import STAGES, StageCommand, stage_commands
+from pipelines.job.stages import STAGES, StageCommand, stage_commands
 
 _DOMAINS = click.option(
     "--domains", "seeds", type=click.Path(path_type=Path), metavar="SEEDS.TSV",
@@ -50,7 +50,7 @@ def _make_command(name: str, info: StageCommand) -> click.Command:
         against: tuple[str, ...] = (),
         strict: bool = False,
     ) -> None:
-        from pipelines.jobs import Request
+        from pipelines.job.request import Request
 
         own: Settings = {"extract": {"extractor": extractor}, "dedup": {"against": list(against), "strict": strict}}
         request = Request(work, info.stages, codes, inputs, options.settings(own), seeds, index)

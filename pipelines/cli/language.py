@@ -52,7 +52,7 @@ def _judge(work: Path, codes: tuple[str, ...], bounds: str, options: RunOptions)
     Example:
       roots judge work --lang fr --bounds my.toml
     """
-    from pipelines.jobs import Request
+    from pipelines.job.request import Request
 
     request = Request(work, ("filter",), codes, settings={"filter": {"bounds": bounds}})
     from pipelines.pipeline import run_request  # heavy: only for a request without a mistake
@@ -83,8 +83,8 @@ def _derive(
       roots derive --lang sw --reference good.txt --to my.toml
     """
     from filters.language import load_language
+    from pipelines.job.work import all_chains
     from pipelines.models.bounds import Reference, derive_from_text, derive_labelled
-    from pipelines.work import all_chains
 
     if not (references or labels):
         raise click.UsageError("name trusted text with --reference, or labels with --labels")

@@ -8,7 +8,7 @@ from importlib import import_module
 
 import click
 
-from pipelines.stages import stage_commands
+from pipelines.job.stages import stage_commands
 
 _JOB = {name: command.summary for name, command in stage_commands().items()}
 

@@ -18,8 +18,8 @@ from typing import Any
 from pipelines.forecast.pieces import draw_pieces
 from pipelines.forecast.sample import Sampling, StageSample, hash_seconds
 from pipelines.forecast.scale import LEAST_PIECES, Interval, Scale, StageForecast, sum_of
-from pipelines.jobs import build_settings
-from pipelines.work import find_archives
+from pipelines.job.request import build_settings
+from pipelines.job.work import find_archives
 from roots.settings import build
 from roots.shards import write_text
 

@@ -13,8 +13,8 @@ from statistics import median
 from pipelines import pipeline
 from pipelines.forecast.costs import Cost, Metered
 from pipelines.forecast.pieces import Piece
-from pipelines.jobs import plan_jobs
-from pipelines.stages import STAGES
+from pipelines.job.request import plan_jobs
+from pipelines.job.stages import STAGES
 from roots.identity import sha256_of
 from roots.stage import Manifest
 

@@ -19,10 +19,10 @@ from filters.programs.code import CODE_MEASURES, code_rules, measure_code
 from pipelines.archives.limits import Limits
 from pipelines.extract import Extract
 from pipelines.filter import Judge, Measure
-from pipelines.languages import is_program
+from pipelines.job.languages import is_program
+from pipelines.job.settings import ExtractSettings, FilterSettings, ProgramSettings
 from pipelines.programs.index import source_text
 from pipelines.programs.trees import SourceFile, is_source_tree, read_tree
-from pipelines.settings import ExtractSettings, FilterSettings, ProgramSettings
 from pipelines.shard import ShardStage
 from roots import schema
 from roots.schema import DOCUMENT, EXTRACT

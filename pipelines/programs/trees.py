@@ -25,7 +25,7 @@ from typing import IO, Any, cast
 from urllib.parse import quote, urlsplit
 
 from pipelines.archives.limits import Limits
-from pipelines.work import holds_source
+from pipelines.job.work import holds_source
 from roots.errors import InputError
 
 _SKIPPED = frozenset({".git", ".hg", ".svn", ".bzr"})  # folders of version control

@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from pipelines.dataset import StageEntry
+from pipelines.job.stages import STAGES
 from pipelines.publishing.card_head import LICENSE_FILE, Code, card_table, code, escape, make_head
 from pipelines.release import LanguageEntry, ReleaseManifest
-from pipelines.stages import STAGES
-from pipelines.work import StageEntry
 from roots import shards
 
 

@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 
 from filters.personal_data import redact_url
 from pipelines import release
-from pipelines import work as folders
 from pipelines.catalogue import Catalogue, Rights, Source, refusal
+from pipelines.dataset import DatasetManifest
+from pipelines.job import work as folders
 from roots import shards
 from roots.executors import Executor
 from roots.identity import sha256_of
@@ -91,7 +92,7 @@ class PublishFiles(Stage):
         yield pa.RecordBatch.from_pylist([{"id": name, **written.as_values(), **account}], _ACCOUNT)
 
 
-def plan_files(work: Path, code: str, made: folders.DatasetManifest, file_bytes: int) -> Plan:
+def plan_files(work: Path, code: str, made: DatasetManifest, file_bytes: int) -> Plan:
     """Which file is made of which shards: neighbours together until `file_bytes` of text are reached."""
     tag = made["language"]["tag"]
     plan: dict[str, list[Path]] = {}

@@ -18,14 +18,15 @@ import pyarrow as pa
 from filters.personal_data import Span, redact
 from pipelines import release
 from pipelines.archives.spool import on_this_machine
+from pipelines.dataset import StageEntry
 from pipelines.extract import Extract
 from pipelines.extraction.extractors import PAGES, Bounds
 from pipelines.extraction.guard import Failure, Limits, guarded
+from pipelines.job.work import find_archives
 from pipelines.publishing.card import write_release_card
 from pipelines.publishing.files import collect_files
 from pipelines.publishing.takedown_plan import digest
 from pipelines.redact import Redact, edited
-from pipelines.work import StageEntry, find_archives
 from roots import shards, storage
 from roots.errors import InputError, RebuildError
 from roots.executors import Executor

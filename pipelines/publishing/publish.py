@@ -14,13 +14,13 @@ from typing import Any
 import pyarrow.compute as pc
 
 from pipelines import release
-from pipelines import work as folders
 from pipelines.catalogue import Rights, check_rights, load_catalogue
+from pipelines.dataset import DatasetManifest, read_dataset
+from pipelines.job import work as folders
 from pipelines.publishing.card import write_release_card
 from pipelines.publishing.files import FileResult, PublishFiles, make_files, plan_files, write_clusters
 from pipelines.publishing.validate import LICENSE
 from pipelines.verify import verify
-from pipelines.work import DatasetManifest
 from roots import shards
 from roots.errors import InputError, PublishError
 from roots.executors import Executor
@@ -74,7 +74,7 @@ def publish_release(
     codes = list(codes) or [code for code in folders.languages(work) if (work / code / "manifest.json").is_file()]
     catalogue = load_catalogue(rights.catalogue)
     check_rights(rights, catalogue)
-    made = {code: folders.read_dataset(work, code) for code in codes}
+    made = {code: read_dataset(work, code) for code in codes}
     if not codes:
         raise InputError(f"{work} has no dataset yet: run `roots run` first")
     for code in codes:

@@ -21,8 +21,9 @@ import pyarrow.compute as pc
 
 from filters.personal_data import redact_url
 from pipelines import release
-from pipelines import work as folders
 from pipelines.catalogue import Catalogue, host_of
+from pipelines.dataset import read_dataset
+from pipelines.job import work as folders
 from pipelines.redact import Redact, edited
 from pipelines.release import RELEASED
 from roots import shards
@@ -207,7 +208,7 @@ def promoted_rows(
     Raises InputError if the release was made from another work folder, or if copies are missing there.
     """
     code = str(language["code"])
-    if folders.read_dataset(work, code)["inputs"] != language["inputs"]:
+    if read_dataset(work, code)["inputs"] != language["inputs"]:
         raise InputError(f"{work} is not the work folder of this release: it has other archives")
     settings = {key: value for key, value in language["stages"]["redact"]["settings"].items() if key != "secret_digest"}
     stage: Redact = build(Redact, settings, "redact")

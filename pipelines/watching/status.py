@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from filters.text.passages import for_terminal
-from pipelines import work as folders
-from pipelines.stages import STAGES, Reads, StageInfo
+from pipelines.job import work as folders
+from pipelines.job.stages import STAGES, Reads, StageInfo
 from pipelines.watching.progress import append_line, clock
 from roots import shards
 from roots.errors import InputError

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from filters.language import known_codes, load_language
-from pipelines import work as folders
-from pipelines.stages import STAGES
+from pipelines.dataset import StageEntry
+from pipelines.job import work as folders
+from pipelines.job.stages import STAGES
 from roots import shards
 from roots.errors import InputError
 from roots.stage import read_manifest
@@ -51,10 +52,10 @@ def _reason(name: str, words: PlainWords) -> str:
     return str(words["reasons"].get(name, name))
 
 
-def _manifest(work: Path, language: str, stage: str) -> folders.StageEntry | None:
+def _manifest(work: Path, language: str, stage: str) -> StageEntry | None:
     """The manifest of a stage; None if it has not run."""
     try:
-        return cast(folders.StageEntry, read_manifest(folders.folder(work, language, stage)))
+        return cast(StageEntry, read_manifest(folders.folder(work, language, stage)))
     except InputError:
         return None
 

@@ -20,8 +20,8 @@ from typing import cast
 from filters.language import DEFAULT_SET, Bound, Language, bound_sets, load_language
 from filters.signals.measures import MEASURES
 from filters.signals.rules import SIGNALS, Rule, rules_of
-from pipelines import work as folders
-from pipelines.languages import find_code, is_program, read_bounds
+from pipelines.job import work as folders
+from pipelines.job.languages import find_code, is_program, read_bounds
 from pipelines.workbench.overview import PlainWords, correlation, languages_of, stages_of
 from pipelines.workbench.sample import (
     Sample,

@@ -23,8 +23,8 @@ import numpy as np
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
-from pipelines import work as folders
-from pipelines.settings import ShardSettings
+from pipelines.job import work as folders
+from pipelines.job.settings import ShardSettings
 from pipelines.shard import in_validation
 from roots import shards
 from trainer import ablate

@@ -8,8 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pipelines.stages import STAGES
-from pipelines.work import folder
+from pipelines.job.stages import STAGES
+from pipelines.job.work import folder
 from tests.benchmarks.archives import Archive
 from tests.benchmarks.process_tree import Usage, measure
 

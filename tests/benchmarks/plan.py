@@ -16,8 +16,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pipelines.stages import chain_stages
-from pipelines.work import folder
+from pipelines.job.stages import chain_stages
+from pipelines.job.work import folder
 from roots import shards
 from tests.benchmarks.archives import Archive, missing_data, read_records, write_archive
 from tests.benchmarks.process_tree import Usage, measure

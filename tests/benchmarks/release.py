@@ -21,15 +21,15 @@ from typing import TypeVar
 
 from pipelines import release
 from pipelines.catalogue import Rights, host_of
-from pipelines.jobs import plan_jobs
+from pipelines.job.request import plan_jobs
+from pipelines.job.stages import STAGES
+from pipelines.job.work import find_archives
 from pipelines.pipeline import run_stages
 from pipelines.publishing.pointers import Rebuild, make_pointers, rebuild
 from pipelines.publishing.publish import Publish, publish_release
 from pipelines.publishing.takedown import Takedown, takedown
 from pipelines.publishing.takedown_plan import Requests
 from pipelines.publishing.validate import validate
-from pipelines.stages import STAGES
-from pipelines.work import find_archives
 from roots.executors import Executor, make_executor
 from roots.settings import parse_pairs
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import work as folders
-from pipelines.stages import STAGES, chain_stages
+from pipelines.job import work as folders
+from pipelines.job.stages import STAGES, chain_stages
 from tests.benchmarks import archives, pipeline
 from tests.benchmarks.archives import Record
 from tests.benchmarks.contenders import our_result, peer_result

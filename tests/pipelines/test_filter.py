@@ -11,7 +11,7 @@ import pytest
 from filters.language import Bound, Language, load_language
 from filters.signals.measures import MEASURES
 from pipelines.filter import Judge, Measure
-from pipelines.languages import read_bounds
+from pipelines.job.languages import read_bounds
 from roots import schema
 from roots.errors import InputError, SettingsError
 from roots.executors import EXECUTORS

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipelines.settings import ShardSettings
+from pipelines.job.settings import ShardSettings
 from pipelines.shard import SPLITS, in_validation, run_shard
 from roots import shards
 from roots.errors import SettingsError

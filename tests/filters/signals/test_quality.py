@@ -13,9 +13,9 @@ from filters.signals.measures import MEASURES, measure
 from filters.signals.quality import CHARACTERS, qualities, quality_line
 from pipelines.cli.main import main
 from pipelines.filter import Measure
+from pipelines.job.settings import FilterSettings
 from pipelines.models.files import quality_model, signal_models
 from pipelines.models.quality import QualityTraining, describe_quality, train_quality
-from pipelines.settings import FilterSettings
 from roots.errors import InputError, SettingsError
 from roots.stage import settings_of
 

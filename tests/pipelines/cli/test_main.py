@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from pipelines.cli import options as cli_options
 from pipelines.cli.main import main
-from pipelines.stages import STAGES, stage_commands
+from pipelines.job.stages import STAGES, stage_commands
 from roots.errors import InputError, SettingsError
 from roots.executors import EXECUTORS
 from tests.support.paths import ROOT

@@ -12,12 +12,12 @@ import pytest
 from click.testing import CliRunner
 
 from pipelines import pipeline
-from pipelines import work as folders
 from pipelines.cli.main import main
 from pipelines.dedup.run import Dedup, run_dedup
 from pipelines.dedup.settings import KeepBy
 from pipelines.dedup.sources import Sources
-from pipelines.jobs import plan_jobs
+from pipelines.job import work as folders
+from pipelines.job.request import plan_jobs
 from pipelines.pipeline import in_order
 from pipelines.publishing.files import _copies
 from pipelines.publishing.takedown_plan import promoted_rows

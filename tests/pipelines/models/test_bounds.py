@@ -19,7 +19,7 @@ from filters.signals.derive import (
     measure_texts,
     word_shares,
 )
-from pipelines.languages import read_bounds
+from pipelines.job.languages import read_bounds
 from pipelines.models.bounds import Reference, derive_from_text, read_labels, read_reference
 from roots.errors import InputError, SettingsError
 

@@ -13,10 +13,10 @@ from identify.vendor.licenses import LICENSES
 
 from pipelines.cli.main import main
 from pipelines.index import REASONS
-from pipelines.languages import find_code, load_language, program_codes
+from pipelines.job.languages import find_code, load_language, program_codes
+from pipelines.job.work import folder
 from pipelines.programs.index import TREE_REASONS
 from pipelines.programs.stages import PROGRAM_DOCUMENT
-from pipelines.work import folder
 from roots import shards
 from roots.errors import SettingsError
 

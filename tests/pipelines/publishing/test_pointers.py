@@ -7,15 +7,15 @@ import pytest
 from pipelines import release
 from pipelines.catalogue import Rights
 from pipelines.extract import Extract
-from pipelines.jobs import plan_jobs
+from pipelines.job.request import plan_jobs
+from pipelines.job.stages import STAGES
+from pipelines.job.work import find_archives
 from pipelines.pipeline import run_stages
 from pipelines.publishing.pointers import Rebuild, make_pointers, rebuild
 from pipelines.publishing.publish import Publish, publish_release
 from pipelines.publishing.takedown import Takedown, takedown
 from pipelines.publishing.takedown_plan import Requests
-from pipelines.stages import STAGES
 from pipelines.verify import verify
-from pipelines.work import find_archives
 from roots.errors import InputError, StageFailed
 from roots.executors import Local, Serial
 from tests.support.paths import ROOT

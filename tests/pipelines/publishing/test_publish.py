@@ -11,14 +11,14 @@ import yaml
 from filters.personal_data import find_spans
 from pipelines import release
 from pipelines.catalogue import Catalogue, Rights, Source, check_rights, load_catalogue, refusal
-from pipelines.jobs import plan_jobs
+from pipelines.job.request import plan_jobs
+from pipelines.job.stages import STAGES
+from pipelines.job.work import chain, find_archives
 from pipelines.pipeline import run_stages
 from pipelines.publishing.card_head import Code, card_table, code, escape
 from pipelines.publishing.files import ACCOUNTS
 from pipelines.publishing.publish import Publish, publish_release
 from pipelines.publishing.validate import check_card, validate
-from pipelines.stages import STAGES
-from pipelines.work import chain, find_archives
 from roots.errors import InputError, PublishError, SettingsError
 from roots.executors import Local, Serial
 from roots.settings import build

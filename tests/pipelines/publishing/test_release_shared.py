@@ -4,13 +4,13 @@ import pytest
 
 from pipelines import release
 from pipelines.catalogue import Rights
-from pipelines.jobs import plan_jobs
+from pipelines.job.request import plan_jobs
+from pipelines.job.stages import STAGES
+from pipelines.job.work import find_archives
 from pipelines.pipeline import run_stages
 from pipelines.publishing.pointers import Rebuild, make_pointers, rebuild
 from pipelines.publishing.publish import Publish, publish_release
 from pipelines.publishing.validate import validate
-from pipelines.stages import STAGES
-from pipelines.work import find_archives
 from roots.executors import Serial
 from tests.support.paths import ROOT
 

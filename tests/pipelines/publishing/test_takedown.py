@@ -7,14 +7,14 @@ import pytest
 
 from pipelines import release
 from pipelines.catalogue import Rights
-from pipelines.jobs import plan_jobs
+from pipelines.job.request import plan_jobs
+from pipelines.job.stages import STAGES
+from pipelines.job.work import find_archives
 from pipelines.pipeline import run_stages
 from pipelines.publishing import takedown as module
 from pipelines.publishing.publish import Publish, publish_release
 from pipelines.publishing.takedown import Takedown, takedown
 from pipelines.publishing.takedown_plan import Requests, digest, plain_url, read_requests
-from pipelines.stages import STAGES
-from pipelines.work import find_archives
 from roots.errors import InputError, PublishError, SettingsError, StageFailed, TakedownError
 from roots.executors import Local, Serial
 from roots.settings import build

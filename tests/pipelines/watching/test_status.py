@@ -13,10 +13,10 @@ import pytest
 from click.testing import CliRunner
 
 from pipelines.cli.main import main
-from pipelines.stages import STAGES, chain_stages
+from pipelines.job.stages import STAGES, chain_stages
+from pipelines.job.work import folder, remember_inputs
 from pipelines.watching import status as watching
 from pipelines.watching.status import Watcher, as_prometheus, is_finished, screen
-from pipelines.work import folder, remember_inputs
 from roots import shards
 from roots.errors import InputError, StageFailed
 from roots.executors import Serial

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from filters.language import load_language
-from pipelines.languages import read_bounds
+from pipelines.job.languages import read_bounds
 from pipelines.models.bounds import read_labels
 from pipelines.workbench.page import Report, write_report
 from tests.support.workbench_work import ARABIC, HOSTILE, french, judge_again, make_work

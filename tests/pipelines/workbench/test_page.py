@@ -14,7 +14,7 @@ import pytest
 
 from filters.language import load_language
 from filters.signals.rules import SIGNALS, rules_of
-from pipelines.languages import read_bounds
+from pipelines.job.languages import read_bounds
 from pipelines.workbench.overview import correlation
 from pipelines.workbench.page import _SCRIPTS, _STYLES, Report, _plain_words, _safe_json, write_report
 from pipelines.workbench.sample import choose_whole, cut_excerpt, read_sample

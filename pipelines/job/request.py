@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from filters.language import Language
-from pipelines import work as folders
 from pipelines.dedup.settings import with_preset
-from pipelines.languages import is_program, load_language
-from pipelines.settings import FilterSettings, LanguageIdSettings
-from pipelines.stages import STAGES, Reads, load, settings_groups
+from pipelines.job import work as folders
+from pipelines.job.languages import is_program, load_language
+from pipelines.job.settings import FilterSettings, LanguageIdSettings
+from pipelines.job.stages import STAGES, Reads, load, settings_groups
 from roots.errors import SettingsError, unknown_name
 from roots.settings import build
 
@@ -144,7 +144,7 @@ class Request:
     """
 
     work: Path
-    stages: tuple[str, ...]  # names of pipelines.stages, in order
+    stages: tuple[str, ...]  # names of pipelines.job.stages, in order
     languages: tuple[str, ...] = ()  # codes or names; none: only stages that all languages share
     inputs: tuple[str, ...] = ()  # paths and patterns of archives; none: those that the work folder knows
     settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # group -> setting -> plain value

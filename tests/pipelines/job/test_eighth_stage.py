@@ -12,14 +12,14 @@ import pyarrow as pa
 import pytest
 
 from pipelines.catalogue import Rights
-from pipelines.jobs import plan_jobs
+from pipelines.job.request import plan_jobs
+from pipelines.job.stages import STAGES, StageInfo, stage_commands
+from pipelines.job.work import find_archives
 from pipelines.pipeline import preview, run_stages
 from pipelines.publishing.publish import Publish, publish_release
-from pipelines.stages import STAGES, StageInfo, stage_commands
 from pipelines.verify import verify
 from pipelines.watching.status import Watcher, screen
 from pipelines.why import explain
-from pipelines.work import find_archives
 from pipelines.workbench.overview import stages_of
 from pipelines.workbench.page import plain_words
 from roots.errors import SettingsError

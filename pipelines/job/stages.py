@@ -53,7 +53,7 @@ _ROWS = (
     StageInfo(
         "index",
         "Lists every record of the archives, with its charset and likely languages, without its text.",
-        settings="pipelines.settings:IndexSettings",
+        settings="pipelines.job.settings:IndexSettings",
         make="pipelines.index:make_index",
         reads=Reads.ARCHIVE,
         explain="pipelines.why:explain_index",
@@ -62,8 +62,8 @@ _ROWS = (
     StageInfo(
         "extract",
         "Takes the main text of the pages that can be in the language, and checks the language of that text.",
-        settings="pipelines.settings:ExtractSettings",
-        program_settings="pipelines.settings:ProgramSettings",
+        settings="pipelines.job.settings:ExtractSettings",
+        program_settings="pipelines.job.settings:ProgramSettings",
         make="pipelines.programs.stages:make_extract",
         reads=Reads.CHAIN_AND_ARCHIVE,
         explain="pipelines.why:explain_extract",
@@ -71,7 +71,7 @@ _ROWS = (
     StageInfo(
         "measure",
         "Computes every signal of each document.",
-        settings="pipelines.settings:FilterSettings",
+        settings="pipelines.job.settings:FilterSettings",
         make="pipelines.programs.stages:make_measure",
         group="filter",
         command="filter",
@@ -80,7 +80,7 @@ _ROWS = (
     StageInfo(
         "filter",
         "Compares the signals with the bounds of the language.",
-        settings="pipelines.settings:FilterSettings",
+        settings="pipelines.job.settings:FilterSettings",
         make="pipelines.programs.stages:make_filter",
         explain="pipelines.why:explain_filter",
     ),
@@ -95,7 +95,7 @@ _ROWS = (
     StageInfo(
         "redact",
         "Replaces personal data.",
-        settings="pipelines.settings:RedactSettings",
+        settings="pipelines.job.settings:RedactSettings",
         make="pipelines.redact:make_redact",
         explain="pipelines.why:explain_redact",
         options="--lang fr --set redact.style=roots",
@@ -103,7 +103,7 @@ _ROWS = (
     StageInfo(
         "shard",
         "Writes the dataset: Arrow shards of a train and a validation split, by a hash of each document's id.",
-        settings="pipelines.settings:ShardSettings",
+        settings="pipelines.job.settings:ShardSettings",
         run="pipelines.pipeline:run_shard_stage",
         reads=Reads.EVERYTHING,
         explain="pipelines.why:explain_shard",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.work import chain, find_archives, known_inputs, remember_inputs
+from pipelines.job.work import chain, find_archives, known_inputs, remember_inputs
 from roots.errors import InputError
 
 

@@ -1,0 +1,50 @@
+"""The manifest of a language's dataset: what it was made of, stage by stage (work/<language>/manifest.json)."""
+
+import json
+from pathlib import Path
+from typing import Any, TypedDict
+
+from roots import storage
+from roots.errors import InputError
+
+
+class StageEntry(TypedDict):
+    """One stage in the manifest of a dataset: its settings by value, and its counts of rows."""
+
+    version: int
+    settings: dict[str, Any]
+    rows: int
+    kept: int
+    drops: dict[str, int]  # reason -> rows
+
+
+class ShardEntry(TypedDict):
+    """One final shard in the manifest of a dataset."""
+
+    rows: int
+    text_bytes: int
+    sha256: str
+
+
+class DatasetManifest(TypedDict):
+    """work/<language>/manifest.json: what a dataset was made of."""
+
+    language: dict[str, str]  # code, tag, name
+    made_by: dict[str, str]  # library -> version
+    inputs: dict[str, str]  # archive -> sha256
+    stages: dict[str, StageEntry]
+    shards: dict[str, ShardEntry]
+
+
+def read_dataset(work: Path, language: str) -> DatasetManifest:
+    """The manifest of a language's dataset. Raises InputError if it is missing, damaged or names no language."""
+    path = work / language / "manifest.json"
+    try:
+        manifest: DatasetManifest = json.loads(storage.read_text(path))
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run `roots run {work} --lang {language}` to its end first") from None
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: {error}. Run `roots shard` again") from None
+    if not manifest.get("language"):
+        raise InputError(f"{path} names no language: run `roots shard {work} --lang {language}` again")
+    return manifest

@@ -1,0 +1,1 @@
+"""What is asked for: stages, their settings, languages, and the work folder."""

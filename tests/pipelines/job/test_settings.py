@@ -1,0 +1,63 @@
+"""A mistake in the settings is answered before anything slow is imported."""
+
+import subprocess
+import sys
+
+import pytest
+
+from pipelines.job.request import build_settings
+from pipelines.job.stages import STAGES, load, settings_groups
+from roots.errors import SettingsError
+from tests.support.paths import ROOT
+
+SLOW = ("numba", "numpy", "pyarrow", "trafilatura", "resiliparse", "fastwarc", "torch", "kenlm")
+PROGRAM = f"""
+import sys
+from pipelines.job.request import build_settings, plan_jobs
+values = {{
+    "language_id": {{"model": "lid.176"}},
+    "extract": {{"extractor": "resiliparse", "gate_score": 0.1}},
+    "filter": {{"bounds": "roots", "definitions": "roots"}},
+    "dedup": {{"preset": "roots", "keep": {{"highest": "words"}}, "source": "file", "lines": [{{"times": 3}}]}},
+    "redact": {{"style": "roots", "kinds": ["email"]}},
+    "shard": {{"rehydrate": [[2, 2]]}},
+}}
+build_settings(values)
+assert [job.code for job in plan_jobs("work", ["fr", "python"], {{}}, values)] == ["fr", "python"]
+print([name for name in {SLOW!r} if name in sys.modules])
+"""
+
+
+def test_settings_and_languages_are_checked_without_a_slow_library() -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.stderr == ""
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("group", "values", "message"),
+    [
+        ("filtr", {}, "Did you mean 'filter'"),
+        ("index", {"body_bytes": 0}, "body_bytes"),
+        ("extract", {"extractor": "trafilature"}, "Did you mean 'trafilatura'"),
+        ("extract", {"model": "lid.176"}, "language_id.model"),
+        ("redact", {"kinds": ["emial"]}, "Did you mean 'email'"),
+        ("redact", {"style": "synthetic"}, "secret_file"),
+        ("dedup", {"source": "catalogue"}, "dedup.catalogue"),
+        ("shard", {"validation_share": 1.0}, "validation_share"),
+    ],
+)
+def test_a_wrong_setting_says_what_is_wrong(group: str, values: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        build_settings({group: values})
+
+
+def test_every_name_in_the_table_is_code_that_exists() -> None:
+    names = [
+        name
+        for row in STAGES.values()
+        for name in (row.settings, row.program_settings, row.make, row.run, row.explain)
+        if name
+    ]
+    assert all(callable(load(name)) for name in names)
+    assert list(settings_groups()) == ["index", "extract", "filter", "dedup", "redact", "shard"]
