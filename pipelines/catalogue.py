@@ -1,8 +1,8 @@
-"""Sources and rights: whose text a document is, and what its licence allows.
+"""Sources and rights: whose text a document is, and whether it may be released.
 
-The catalogue is a TOML file, one table a source, with the fields of ROOTS's catalogue (McMillan-Major et al. 2022,
-arXiv 2201.10066): who keeps it, under which licence, how it was got, in which languages, what personal information it
-holds. A document belongs to the source with the longest matching address, else to that of its archive:
+The catalogue is a TOML file with one table for each source. Its fields are those of ROOTS's catalogue (McMillan-Major
+et al. 2022, arXiv 2201.10066): custodian, licence, availability, languages, personal information. A document belongs to
+the source with the longest matching address, otherwise to the source that lists its archive:
 
     [press-example]
     name = "Example Press"
@@ -11,15 +11,14 @@ holds. A document belongs to the source with the longest matching address, else 
     availability = "direct"                    # direct, after agreement, contact known, no contact
     languages = ["fr"]
     personal_information = "author names"      # yes, author names, no, unclear
-    addresses = ["press.example.org/news/"]    # domain, or domain and path; parts of the domain's subdomains too
-    files = ["press-*.warc.gz"]                # archives all of whose documents are of this source
+    addresses = ["press.example.org/news/"]    # domain, or domain and path; subdomains count, too
+    files = ["press-*.warc.gz"]                # archives whose documents are all from this source
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from filters.programs.use_signals import USE_SIGNALS
@@ -48,20 +47,20 @@ class Source:
     def __post_init__(self) -> None:
         for value, known in ((self.availability, _AVAILABILITY), (self.personal_information, _PERSONAL_INFORMATION)):
             if value not in known:
-                raise ValueError(f"{value!r} is none of {', '.join(known)}")
+                raise ValueError(f"{value!r} is not one of {', '.join(known)}")
         if not (self.addresses or self.files):
-            raise ValueError("name addresses or files, else no document can be of this source")
+            raise ValueError("name addresses or files; without them no document belongs to this source")
 
 
 @dataclass(frozen=True)
 class Rights:
-    """What may be released: all of it, unless sources or licences are named."""
+    """Settings of what may be released: everything, unless sources or licences are named."""
 
-    catalogue: str = ""  # path of the catalogue; empty: every document is of the source "unlisted"
+    catalogue: str = ""  # path of the catalogue; empty: every document belongs to the source "unlisted"
     licenses: tuple[str, ...] = ()  # allow-list, as the catalogue spells them; empty: all
-    leave_out: tuple[str, ...] = ()  # sources
-    unlisted: str = "keep"  # or "drop": documents of no source of the catalogue
-    # Signals of a page that keep it out: here, those that forbid training (filters.programs.use_signals).
+    leave_out: tuple[str, ...] = ()  # sources to leave out
+    unlisted: str = "keep"  # or "drop": documents without a source in the catalogue
+    # Use signals that keep a page out; by default those that forbid training (filters.programs.use_signals).
     refuse_signals: tuple[str, ...] = ("no-train-ai", "noai", "tdm-reservation")
 
     def __post_init__(self) -> None:
@@ -75,7 +74,7 @@ class Rights:
 
 
 class Catalogue:
-    """The sources, and which a document is of."""
+    """The sources, and look-up of the source of a document."""
 
     def __init__(self, sources: Mapping[str, Source]) -> None:
         self.sources = dict(sorted(sources.items()))
@@ -86,8 +85,8 @@ class Catalogue:
         self._memory: dict[str, str] = {}
 
     @classmethod
-    def of_values(cls, values: Mapping[str, Mapping[str, Any]]) -> "Catalogue":
-        """The catalogue as a release's manifest has it."""
+    def of_values(cls, values: Mapping[str, Mapping[str, object]]) -> "Catalogue":
+        """Build it from the values in a release's manifest."""
         return cls({name: build(Source, table, name) for name, table in values.items()})
 
     def source_of(self, url: str | None, file: str | None) -> str:
@@ -95,7 +94,7 @@ class Catalogue:
         return (self._by_address(url) if url and self._addresses else None) or self._by_file(file or "")
 
     def license_of(self, source: str) -> str | None:
-        """The licence of a source, as the catalogue spells it."""
+        """The licence of a source, as the catalogue spells it; None for "unlisted"."""
         return self.sources[source].license if source in self.sources else None
 
     def _by_address(self, url: str) -> str | None:
@@ -129,7 +128,7 @@ def host_of(url: str) -> str:
 
 
 def _address(address: str) -> str:
-    """An address as it is looked up: without scheme, `www.` and slashes at the end, the domain in lower case."""
+    """An address in the form that is looked up: no scheme, `www.` or slashes at the end; the domain in lower case."""
     host, _, path = address.split("://")[-1].removeprefix("www.").partition("/")
     return "/".join([host.lower(), *(step for step in path.split("/") if step)])
 
@@ -142,13 +141,13 @@ def load_catalogue(path: str) -> Catalogue:
     sources: dict[str, Source] = {}
     for name, table in tables.items():
         if not isinstance(table, dict) or not name.isascii() or name == UNLISTED:
-            raise InputError(f"{path}: {name!r} is no source: write a table [short-ascii-name]")
+            raise InputError(f"{path}: {name!r} is not a source: write a table [short-ascii-name]")
         sources[name] = build(Source, table, f"{path}: {name}")
     return Catalogue(sources)
 
 
 def check_rights(rights: Rights, catalogue: Catalogue) -> None:
-    """Raise SettingsError for a source or licence that the catalogue does not have: a typing error would release it."""
+    """Raise SettingsError for a source or licence that the catalogue lacks; a typing error would release documents."""
     for source in rights.leave_out:
         if source not in catalogue.sources:
             raise SettingsError(f"rights.leave_out: no source {source!r} in the catalogue {rights.catalogue!r}")
@@ -156,12 +155,12 @@ def check_rights(rights: Rights, catalogue: Catalogue) -> None:
     for license_ in rights.licenses:
         if license_ not in licenses:
             raise SettingsError(
-                f"rights.licenses: no source of the catalogue has {license_!r}; it has {sorted(licenses)}"
+                f"rights.licenses: no source of the catalogue has {license_!r}; they have {sorted(licenses)}"
             )
 
 
 def refusal(rights: Rights, source: str, license_: str | None, signals: Sequence[str] | None) -> str | None:
-    """Why a document of this source and with these signals may not be released, or None."""
+    """The reason why a document of this source and with these declarations may not be released, or None."""
     if signals and not set(signals).isdisjoint(rights.refuse_signals):
         return "publish.signals"
     if source == UNLISTED:

@@ -1,8 +1,8 @@
-"""The files of a release: which shards each is made of, making them, and the copies that their documents stand for.
+"""The Parquet files of a release: documents, and the dropped copies that released documents stand for.
 
-Each file is made from whole shards, by the stage `publish`. The shard of that stage is the account of the file: its
-digest and what it holds. So the files are resumed as every stage is: one whose account has the wanted fingerprint, and
-whose bytes are those of its account, is not made again.
+The stage `publish` makes each file of documents from whole final shards. The stage's own shard is an account of the
+file: its digest and its counts. So publishing resumes as every stage does: a file is not made again if its account has
+the wanted fingerprint and its bytes match the account.
 """
 
 from collections import Counter
@@ -28,7 +28,7 @@ from roots.stage import Plan, Progress, Stage, outcomes, run
 
 R = TypeVar("R")
 
-ACCOUNTS = ".publish"  # folder of the accounts, in a release; no part of it
+ACCOUNTS = ".publish"  # folder of the accounts, inside the release folder but not part of the release
 _COUNTS = pa.map_(pa.string(), pa.int64())
 _ACCOUNT = pa.schema(
     [
@@ -46,7 +46,7 @@ _ACCOUNT = pa.schema(
 
 @dataclass(frozen=True)
 class FileResult:
-    """What one file of documents holds, and what was left out of it."""
+    """Counts of one file of documents, and of what was left out of it."""
 
     written: release.Written
     sources: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # source -> rows, text_bytes
@@ -56,7 +56,7 @@ class FileResult:
 
 @dataclass(frozen=True)
 class PublishFiles(Stage):
-    """Makes files of documents. Its shards are their accounts, of one row each."""
+    """Makes files of documents. Its shards are the accounts, with one row each."""
 
     name: ClassVar[str] = "publish"
     version: ClassVar[int] = 1
@@ -93,7 +93,7 @@ class PublishFiles(Stage):
 
 
 def plan_files(work: Path, code: str, made: DatasetManifest, file_bytes: int) -> Plan:
-    """Which file is made of which shards: neighbours together until `file_bytes` of text are reached."""
+    """The shards of each file: neighbours are joined until they reach `file_bytes` of text."""
     tag = made["language"]["tag"]
     plan: dict[str, list[Path]] = {}
     for split in ("train", "validation"):
@@ -112,9 +112,9 @@ def plan_files(work: Path, code: str, made: DatasetManifest, file_bytes: int) ->
 
 
 def make_files(stage: PublishFiles, plan: Plan, executor: Executor, progress: Progress | None) -> dict[str, FileResult]:
-    """Make the files that are not there yet; gives what each file of the plan holds.
+    """Make the files that are missing; returns the counts of each file of the plan.
 
-    Raises StageFailed, after all others, when some could not be made.
+    Raises StageFailed, after all other files are made, if some could not be made.
     """
     folder = stage.target / ACCOUNTS
     for path in sorted(folder.rglob("*.parquet")):
@@ -124,14 +124,14 @@ def make_files(stage: PublishFiles, plan: Plan, executor: Executor, progress: Pr
 
     def report(name: str, done: float, total: int, _: shards.Receipt | None = None) -> None:
         if progress:
-            progress(name, done, total)  # without the receipt: an account's rows are no documents
+            progress(name, done, total)  # without the receipt: the rows of an account are not documents
 
     run(stage, plan, folder, executor, report)
     return {name: _read_account(folder / name) for name in sorted(plan)}
 
 
 def _is_of_account(path: Path, account: Path) -> bool:
-    """Whether a file of documents is there, with the bytes that its account names."""
+    """Whether a file of documents exists with the bytes that its account names."""
     if not path.is_file() or shards.read_receipt(account) is None:
         return False
     written = _read_account(account).written
@@ -139,7 +139,7 @@ def _is_of_account(path: Path, account: Path) -> bool:
 
 
 def _read_account(path: Path) -> FileResult:
-    """What an account says."""
+    """Read an account."""
     (row,) = (row for batch in shards.read(path) for row in batch.to_pylist())
     written = {name: row[name] for name in ("sha256", "bytes", "rows", "text_bytes", "characters")}
     text_bytes = dict(row["source_text_bytes"])
@@ -150,7 +150,7 @@ def _read_account(path: Path) -> FileResult:
 def collect_files(
     stage: str, ended: Iterable[tuple[str, R | Exception]], total: int, progress: Progress | None
 ) -> dict[str, R]:
-    """What came of each file, by name. Raises StageFailed, after all others, when some failed."""
+    """The result of each file, by name. Raises StageFailed, after all others, if some failed."""
     found: dict[str, R] = {}
     for number, (name, result, _) in enumerate(outcomes(stage, ended), 1):
         if result is not None:
@@ -161,7 +161,7 @@ def collect_files(
 
 
 def _with_rights(batch: pa.RecordBatch, rights: Rights, catalogue: Catalogue, left_out: Counter[str]) -> pa.RecordBatch:
-    """The rows that may be released, with source and licence; counts those that may not."""
+    """The rows that may be released, with source and licence; counts the others in `left_out`."""
     pairs = zip(batch["url"].to_pylist(), batch["file_path"].to_pylist(), strict=True)
     names = [catalogue.source_of(url, file) for url, file in pairs]
     licenses = [catalogue.license_of(name) for name in names]
@@ -176,7 +176,7 @@ def _with_rights(batch: pa.RecordBatch, rights: Rights, catalogue: Catalogue, le
 def write_clusters(
     work: Path, code: str, target: Path, tag: str, results: Mapping[str, FileResult]
 ) -> dict[str, release.FileEntry]:
-    """Write which dropped copies each released document stands for: a takedown must reach them too."""
+    """Write the dropped copies that released documents stand for; a takedown must reach them, too."""
     released: set[str] = set()
     for name in results:
         for batch in release.read_parquet(target / name, ["id"]):
@@ -189,7 +189,7 @@ def write_clusters(
 def _copies(work: Path, code: str, released: set[str]) -> Iterator[pa.RecordBatch]:
     """Rows that dedup dropped as copies of a released document, archive by archive.
 
-    Those of other languages are among them where dedup went over several.
+    If dedup covered several languages, rows of the others are among them.
     """
     for shard in folders.shards_of_dedup(work, code):
         before = folders.chain(work, shard.parent.parent.name, shard.name, "dedup")
