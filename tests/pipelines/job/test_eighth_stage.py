@@ -20,14 +20,15 @@ from pipelines.publishing.publish import Publish, publish_release
 from pipelines.verify import verify
 from pipelines.watching.status import Watcher, screen
 from pipelines.why import explain
-from pipelines.workbench.overview import stages_of
-from pipelines.workbench.page import plain_words
+from pipelines.workbench.overview import PlainWords, stages_of
 from roots.errors import SettingsError
 from roots.executors import Serial
 from roots.schema import VERDICT
 from roots.shards import read, read_kept
 from roots.stage import Stage
 from tests.support.paths import ROOT
+
+NO_WORDS: PlainWords = {"groups": {}, "signals": {}, "reasons": {}}
 
 
 # The whole of a new stage: what it does, its settings, what it says, and its row.
@@ -83,7 +84,7 @@ def test_an_eighth_stage_is_found_by_all_that_lists_stages(eighth: None, tmp_pat
     assert 0 < dropped < manifest.rows
 
     assert re.search(r"^fr long +4/4 ", "\n".join(screen(work, Watcher(work).look(), time.time())), re.MULTILINE)
-    assert [each["what"] for each in stages_of(work, "fr", plain_words()) if each["stage"] == "long"] == [ROW.summary]
+    assert [each["what"] for each in stages_of(work, "fr", NO_WORDS) if each["stage"] == "long"] == [ROW.summary]
     assert list(verify(work, "fr")) == []
     written = json.loads((work / "fr" / "manifest.json").read_text())
     assert written["stages"]["long"]["settings"] == {"most": 900}
