@@ -1,120 +1,23 @@
-"""Bounds and function words from trusted text: the same text gives the same numbers, kept within limits."""
+"""Bounds from trusted text and from labels, written by the command and loaded again."""
 
 import gzip
 import json
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from filters.language import load_language
-from filters.signals.derive import (
-    LIMITS,
-    choose_texts,
-    derive_bounds,
-    derive_from_labels,
-    derive_function_words,
-    measure_texts,
-    word_shares,
-)
 from pipelines.job.languages import read_bounds
 from pipelines.models.bounds import Reference, derive_from_text, read_labels, read_reference
-from roots.errors import InputError, SettingsError
+from roots.errors import InputError
+from tests.support.stories import STORIES
 
 ENGLISH = load_language("en")
-SUBJECTS = ["the miller", "a child", "the old river", "my neighbour", "the road", "our teacher", "a farmer"]
-VERBS = ["sees", "follows", "forgets", "draws", "finds", "remembers", "crosses"]
-OBJECTS = ["the bridge", "a small boat", "the garden wall", "the last house of the village", "an open door"]
 
 
-def story(seed: int) -> str:
-    rng = np.random.default_rng(seed)
-    pick = lambda of: of[int(rng.integers(len(of)))]  # noqa: E731
-    return " ".join(
-        f"{pick(SUBJECTS).capitalize()} {pick(VERBS)} {pick(OBJECTS)} and then {pick(SUBJECTS)} {pick(VERBS)} it."
-        for _ in range(20)
-    )
-
-
-STORIES = [story(seed) for seed in range(80)]
-
-
-def test_function_words_are_those_of_every_source_not_of_a_topic() -> None:
-    boats = ["The boat and the boat and the sail of the boat."] * 300
-    bread = ["The bread and the flour and the oven of the bread."] * 300
-    assert derive_function_words({"a": boats, "b": bread}, "unicode", 3) == ["the", "and", "of"]
-    assert "boat" in derive_function_words({"a": boats}, "unicode", 3)
-    assert derive_function_words({"a": ["The 2 of 3 2nd"]}, "unicode") == ["of", "the"]
-    leaking = {"a": ["Rumah itu besar dan the"] * 9, "b": ["Kapal itu baru dan the"] * 9}
-    assert derive_function_words(leaking, "unicode", 3) == ["dan", "itu", "the"]
-    english = word_shares({"en": ["the house of the man"]}, "unicode")
-    assert derive_function_words(leaking, "unicode", 3, {**english, "the": 0.9}) == ["dan", "itu", "baru"]
-    with pytest.raises(InputError, match="no words"):
-        derive_function_words({"a": ["12 34"]}, "unicode")
-
-
-def test_function_words_of_one_normal_form() -> None:
-    assert derive_function_words({"a": ["ọ̀rọ̀", "o\u0323\u0300ro\u0323\u0300"]}, "unicode") == ["ọ̀rọ̀"]
-
-
-def test_every_bound_stands_within_its_limits_and_says_where_it_comes_from() -> None:
-    derived = derive_bounds(measure_texts(STORIES, ENGLISH.reading), "test")
-    assert derived.documents == 80
-    for signal, bound in derived.bounds.items():
-        low, high = sorted((LIMITS[signal].strictest, LIMITS[signal].laxest))
-        value = getattr(bound, LIMITS[signal].side)
-        assert low <= value <= high
-        assert "of 80 documents" in bound.source
-    assert set(derived.bounds) == {signal for signal, limit in LIMITS.items() if not limit.by_labels}
-
-
-def test_a_bound_follows_its_quantile_between_the_limits() -> None:
-    numbers = np.linspace(0.16, 0.26, 9901)
-    derived = derive_bounds({"digits": pa.array(numbers, pa.float32())}, "test", 0.1)
-    assert derived.bounds["digits"].max == pytest.approx(0.25, abs=0.002)
-    assert derived.dropped == pytest.approx(0.1, abs=0.02)
-
-
-def test_a_quantile_of_few_documents_is_drawn_out_from_the_median() -> None:
-    few, many = (pa.array(np.linspace(0.16, 0.26, count), pa.float32()) for count in (60, 60_000))
-    bounds = [derive_bounds({"digits": numbers}, "test", 0.1).bounds["digits"].max for numbers in (few, many)]
-    # median 0.21, quantile 0.25; six documents lie beyond it: 0.04 * (1 + 1 / (2 * 7 ** 0.5)) above the median
-    assert bounds == [pytest.approx(0.21 + 0.04 * (1 + 0.5 / 7**0.5), abs=5e-4), pytest.approx(0.25, abs=1e-3)]
-
-
-def test_lines_that_are_all_short_are_bounded_by_labels_alone() -> None:
-    signals = {"short_lines": pa.array(np.repeat([0.2, 1.0], 40), pa.float32())}
-    assert derive_bounds(signals, "test").bounds == {}
-    good = np.repeat([True, False], 40)
-    assert derive_from_labels(signals, good, "labels").bounds["short_lines"].max == pytest.approx(0.2, abs=2e-3)
-
-
-def test_bounds_that_drop_much_are_warned_of() -> None:
-    numbers = np.where(np.arange(100) < 60, 0.9, 0.1)
-    derived = derive_bounds({"digits": pa.array(numbers, pa.float32())}, "test")
-    assert "drop 60%" in derived.warnings[0]
-
-
-def test_too_little_text_and_odd_quantiles_are_refused() -> None:
-    with pytest.raises(InputError, match="too few"):
-        derive_bounds(measure_texts(STORIES[:10], ENGLISH.reading), "test")
-    with pytest.raises(SettingsError, match="quantile"):
-        derive_bounds(measure_texts(STORIES, ENGLISH.reading), "test", 0.5)
-
-
-def test_labels_give_bounds_that_part_junk_from_good() -> None:
-    junk = ["Price 12,50 99 % 14.30 | 44 55 66 | 12:30 ## 7 8 9 10 11 12 13"] * 12
-    signals = measure_texts([*STORIES[:30], *junk], ENGLISH.reading)
-    derived = derive_from_labels(signals, np.array([True] * 30 + [False] * 12), "labels")
-    assert derived.dropped == pytest.approx(12 / 42, abs=0.05)
-    assert "drops 100% of 12 junk documents" in derived.bounds["digits"].source
-    with pytest.raises(InputError, match="at least 10 of each"):
-        derive_from_labels(signals, np.array([True] * 42), "labels")
-
-
-def test_the_command_writes_bounds_that_a_language_loads(tmp_path: Path) -> None:
+def test_bounds_are_written_for_a_language_to_load(tmp_path: Path) -> None:
     lines = "".join(json.dumps({"text": text}) + "\n" for text in STORIES)
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
     (tmp_path / "b.txt").write_text("\n\n".join(STORIES), encoding="utf-8")
@@ -130,13 +33,6 @@ def test_the_command_writes_bounds_that_a_language_loads(tmp_path: Path) -> None
     first = (tmp_path / "en.toml").read_bytes()
     derive_from_text(ENGLISH, list(reversed(paths)), tmp_path / "en.toml", Reference(sample=100, seed=3))
     assert (tmp_path / "en.toml").read_bytes() == first
-
-
-def test_a_sample_is_the_same_for_the_same_seed_and_in_order() -> None:
-    texts = [str(number) for number in range(100)]
-    assert choose_texts(texts, 10, 1) == choose_texts(texts, 10, 1) != choose_texts(texts, 10, 2)
-    assert choose_texts(texts, 10, 1) == sorted(choose_texts(texts, 10, 1), key=int)
-    assert choose_texts(texts, 200, 1) == texts
 
 
 def test_broken_references_and_labels_say_what_is_wrong(tmp_path: Path) -> None:
