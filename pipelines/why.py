@@ -19,7 +19,7 @@ from pipelines.job.languages import find_code
 from pipelines.job.stages import STAGES, chain_stages, load
 from pipelines.job.work import deduplicated_with, folder, languages
 from pipelines.programs.index import SOURCE_KIND
-from pipelines.pseudocrawl.origin import captures_of
+from pipelines.pseudocrawl.records import captures_of
 from roots import shards, storage
 from roots.errors import InputError
 from roots.stage import read_manifest

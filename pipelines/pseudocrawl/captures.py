@@ -1,11 +1,10 @@
-"""Which pages of a crawl the seeds stand for: the columnar index of Common Crawl, read only where it can hold them.
+"""The captures of the seeds: found in the columnar index of Common Crawl, which is read only where it can hold them.
 
     lookup   one file of the index: every capture of a seed, and why it is not wanted
-    select   all of them together: of one URL the newest fetch stays
+    select   all captures together: the newest fetch of each URL stays
 
-The files are sorted by SURT key, so the least and the greatest key of a row group, kept in the footer, say whether it
-can hold a seed; within a group a seed is found by bisection, and the other columns are read only for groups with hits.
-Measured against DuckDB and pyarrow's own push-down: `python -m tests.benchmarks.pseudocrawl`.
+The files are sorted by SURT key. The footer names the least and the greatest key of each row group, so most groups need
+not be read. Within a group a seed is found by bisection. The other columns are read only for groups with hits.
 
 Source: Common Crawl's index table, schema of `cc-index-table`; Laurençon et al. 2022, section 2.2.
 """
@@ -14,10 +13,10 @@ import hashlib
 import json
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -52,13 +51,31 @@ CAPTURE = pa.schema(
 )
 
 # Why a capture is not fetched.
-REASONS: dict[str, str] = {
+LOOKUP_REASONS: dict[str, str] = {
     "lookup.status": "the server did not answer 200",
-    "lookup.not_html": "neither HTML nor what else `content_types` names",
+    "lookup.not_html": "its type is none of `content_types`",
     "lookup.too_large": "the record is longer than `record_bytes`",
-    "lookup.no_place": "the index does not say where in which archive it lies",
+    "lookup.no_place": "the index does not say where the record is",
     "select.older": "the same URL was fetched again later",
 }
+
+
+class Capture(TypedDict):
+    """A row of a shard of captures."""
+
+    id: str
+    url: str
+    date: str
+    status: int | None
+    content_type: str | None
+    content_languages: str | None
+    file_path: str
+    offset: int
+    length: int
+    seed: str
+    seed_language: str
+    drop: str | None
+
 
 KEY = "url_surtkey"
 NEEDED = (KEY, "url", "fetch_time", "fetch_status", "content_mime_detected", "warc_filename", "warc_record_offset",
@@ -78,15 +95,15 @@ class Lookup(Stage):
     seeds: tuple[Seed, ...]
     content_types: tuple[str, ...] = ("text/html", "application/xhtml+xml")
     record_bytes: int = 32 << 20
-    manners: Manners = field(default=Manners(), metadata=ASIDE)  # where the index is on a server
+    manners: Manners = field(default=Manners(), metadata=ASIDE)  # towards the server of the index
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Make the captures of one file of the index: a Parquet file, or a note of where one is on a server."""
+        """Make the captures of one file of the index: a Parquet file, or a note that says at which URL it is."""
         del name
         file = _open_index(sources[0], self.manners)
         known = set(file.schema_arrow.names)
         if missing := [column for column in NEEDED if column not in known]:
-            raise ShardError(f"{sources[0].name} is no index of Common Crawl: it has no column {', '.join(missing)}")
+            raise ShardError(f"{sources[0].name} is no index of Common Crawl: it lacks the column {', '.join(missing)}")
         columns = [column for column in (*NEEDED, *_OPTIONAL) if column in known and column != KEY]
         finder = Finder(self.seeds)
         for group in finder.groups(file.metadata):
@@ -106,7 +123,7 @@ class Lookup(Stage):
         rows = []
         for row, date, seed in zip(found.to_pylist(), dates, seeds, strict=True):
             place, offset = row["warc_filename"], row["warc_record_offset"]
-            capture = {
+            capture: Capture = {
                 "id": f"{place}:{offset}",
                 "url": row["url"],
                 "date": date,
@@ -118,12 +135,13 @@ class Lookup(Stage):
                 "length": row["warc_record_length"],
                 "seed": seed.site,
                 "seed_language": seed.language,
+                "drop": None,
             }
-            rows.append(capture | {"drop": self._refusal(capture)})
+            rows.append({**capture, "drop": self._refusal(capture)})
         return pa.RecordBatch.from_pylist(rows, schema=CAPTURE)
 
-    def _refusal(self, capture: Mapping[str, Any]) -> str | None:
-        """Why a capture is not wanted. What the index says is not trusted: it becomes a path and a length."""
+    def _refusal(self, capture: Capture) -> str | None:
+        """Why a capture is not wanted. The index is not trusted: its values become a path and a length."""
         offset, length = capture["offset"], capture["length"]
         if capture["status"] != 200:
             return "lookup.status"
@@ -139,10 +157,10 @@ class Finder:
 
     def __init__(self, seeds: Sequence[Seed]) -> None:
         ranges = [(low, high, number) for number, seed in enumerate(seeds) for low, high in seed.ranges]
-        self._ranges = sorted(ranges, key=lambda each: (len(each[0]), each))  # the narrowest last: it has the last word
+        self._ranges = sorted(ranges, key=lambda each: (len(each[0]), each))  # the narrowest last: it wins
 
-    def groups(self, metadata: Any) -> list[int]:
-        """Row groups that can hold a key of a seed, by what their footer says; all where it says nothing."""
+    def groups(self, metadata: pq.FileMetaData) -> list[int]:
+        """Row groups that can hold a key of a seed, by the footer; a group without bounds can."""
         column = next((c for c in range(metadata.num_columns) if metadata.schema.column(c).path == KEY), None)
         found = []
         for group in range(metadata.num_row_groups if column is not None else 0):
@@ -152,11 +170,11 @@ class Finder:
         return found
 
     def _within(self, least: str, most: str) -> list[tuple[str, str, int]]:
-        """The ranges that meet the keys from `least` to `most`."""
+        """The ranges that overlap the keys from `least` to `most`."""
         return [each for each in self._ranges if each[0] <= most and least < each[1]]
 
     def find(self, keys: pa.Array) -> npt.NDArray[np.int32]:
-        """For every key the number of its seed, or -1. Returns int32 (rows,)."""
+        """The number of each key's seed, or -1. Returns int32 (rows,)."""
         seeds = np.full(len(keys), -1, dtype=np.int32)
         keys = pc.fill_null(keys, "")
         if pc.all(pc.less_equal(keys[:-1], keys[1:])).as_py() is False:
@@ -171,9 +189,9 @@ class Finder:
 
 
 def _open_index(source: Path, manners: Manners) -> pq.ParquetFile:
-    """Open a file of the index. A note (`.url`) says where one is on a server: its columns are fetched by range.
+    """Open a file of the index. If it is a note (`.url`), the columns are fetched by range from the URL in it.
 
-    Raises ShardError for what is no Parquet file.
+    Raises ShardError for a file that is not Parquet.
     """
     try:
         if source.suffix != ".url":
@@ -194,14 +212,14 @@ def _read(file: pq.ParquetFile, group: int, columns: Sequence[str], source: Path
 
 @dataclass(frozen=True)
 class Select(Stage):
-    """Of all captures of a URL the newest, over all files of the index: 40 bytes of memory a capture."""
+    """Keeps the newest capture of each URL, over all files of the index, with 40 bytes of memory for each capture."""
 
     name: ClassVar[str] = "select"
     version: ClassVar[int] = 1
     schema: ClassVar[pa.Schema] = CAPTURE
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """One row for every capture that the look-ups keep, in their order."""
+        """Give one row for every capture that the look-ups keep, in their order."""
         del name
         digests: list[bytes] = []
         dates: list[npt.NDArray[np.int64]] = []
@@ -229,7 +247,7 @@ def _digest(url: str | None) -> bytes:
 
 
 def _newest(digests: bytes, dates: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Which captures are the newest of their URL; of two fetched in the same second the first. Returns bool (rows,)."""
+    """Which captures are the newest of their URL; of two in the same second the first is. Returns bool (rows,)."""
     keys = np.frombuffer(digests, dtype=np.uint64).reshape(-1, 2)
     order = np.lexsort((-np.arange(len(dates)), dates, keys[:, 1], keys[:, 0]))
     newest = np.ones(len(dates), dtype=np.bool_)

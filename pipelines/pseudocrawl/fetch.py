@@ -1,17 +1,17 @@
-"""The pseudocrawl: the pages of chosen sites out of a crawl that others made, as archives like any others.
+"""The pseudocrawl: pages of chosen sites, taken out of a crawl that others made, as ordinary archives.
 
-    seeds.tsv + index  -> lookup, select (pipelines.captures)  -> fetch -> archives -> index, extract, ...
+    seeds.tsv + index -> lookup, select (captures.py) -> fetch -> archives -> index, extract, ...
 
-`fetch` asks for the records that were selected, range by range, and appends each, as it is packed, to an archive of
-ours: so a record is fetched once, however often the job is run, and all that follows reads it as it reads any archive.
-What lies at a range must be one whole record of the URL that the index names; nothing else is ever written.
+`fetch` asks for the selected records range by range, and appends each one, packed as it is, to an archive of ours. So a
+record is fetched once, however often the job runs, and the later stages read it like any other. The bytes of a range
+must be one whole record of the URL that the index names. Nothing else is ever written.
 
     work/pseudocrawl/lookup/<file of the index>.parquet    every capture of a seed
     work/pseudocrawl/select/captures.parquet               the newest of each URL
     work/pseudocrawl/fetch/<archive>.parquet               what came of each range
     work/pseudocrawl/archives/<archive>.warc.gz            the records
-    work/pseudocrawl/earlier/                              what was fetched before, while another selection is fetched
-    work/pseudocrawl/seeds.tsv                             how much each seed gave
+    work/pseudocrawl/earlier/                              what was fetched before, until the new selection is there
+    work/pseudocrawl/seeds.tsv                             what each seed gave
 
 Source: Laurençon et al. 2022, section 2.2: the pseudocrawl of ROOTS.
 """
@@ -20,21 +20,21 @@ import hashlib
 import re
 import zlib
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pyarrow as pa
 
-from pipelines.pseudocrawl.captures import CAPTURE, Lookup, Select
+from pipelines.pseudocrawl.captures import Capture, Lookup, Select
 from pipelines.pseudocrawl.index_files import find_index
 from pipelines.pseudocrawl.ranges import CONNECTIONS, Manners, Ranges, is_http, open_ranges
 from pipelines.pseudocrawl.records import Earlier, read_record
 from pipelines.pseudocrawl.seeds import Seed
 from roots import shards, storage
-from roots.atomic import making, remove_stale
+from roots.atomic import making, remove_stale, write_text
 from roots.errors import InputError, MissingRange, ShardError
 from roots.executors import Executor, Serial, Threads
 from roots.schema import DROP, ID
@@ -50,29 +50,30 @@ _FETCH = pa.schema(
         pa.field("offset", pa.int64()),
         pa.field("length", pa.int64()),
         pa.field("seed", pa.string()),
-        pa.field("archive", pa.string()),  # of ours, where it is now, and at which offset
+        pa.field("archive", pa.string()),  # the archive of ours that holds it now
         pa.field("archive_offset", pa.int64()),
         DROP,
     ]
 )
-REASONS: dict[str, str] = {
+# Why a selected capture has no record here.
+FETCH_REASONS: dict[str, str] = {
     "fetch.missing": "the archive, or that part of it, is not there",
     "fetch.no_record": "what lies there is not one whole packed record",
     "fetch.other_url": "the record that lies there is of another URL",
 }
 _TARGET_URI = re.compile(rb"^WARC-Target-URI[ \t]*:[ \t]*<?([^\r\n]*?)>?[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 _HEAD_BYTES = 64 << 10
-STEP = 1 << 20
+_STEP_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Pseudocrawl:
     """Settings of a pseudocrawl."""
 
-    data: str = "https://data.commoncrawl.org/"  # what the paths in the index are below: a URL or a folder
+    data: str = "https://data.commoncrawl.org/"  # root of the paths in the index: a URL or a folder
     content_types: tuple[str, ...] = Lookup.content_types
     record_bytes: int = Lookup.record_bytes  # of one record, packed
-    unpacked_bytes: int = 256 << 20  # of one record, unpacked; it is checked in steps, never held
+    unpacked_bytes: int = 256 << 20  # of one record, unpacked; it is checked in steps and never held whole
     records: int = 5000  # in one archive: about 150 MB
     connections: int = CONNECTIONS
     requests_per_second: float = Manners.requests_per_second
@@ -97,7 +98,7 @@ class Pseudocrawl:
 
 @dataclass(frozen=True)
 class Fetch(Stage):
-    """The stage that fetches one archive's records. It asks by itself, several ranges at a time."""
+    """Fetches the records of one archive of ours, several ranges at a time."""
 
     name: ClassVar[str] = "fetch"
     version: ClassVar[int] = 1
@@ -105,6 +106,7 @@ class Fetch(Stage):
 
     records: int
     unpacked_bytes: int
+    parts: tuple[str, ...] = field(metadata=ASIDE)  # all shards, in order: each has `records` captures
     data: str = field(metadata=ASIDE)
     archives: Path = field(metadata=ASIDE)
     earlier: Earlier = field(metadata=ASIDE)
@@ -112,32 +114,31 @@ class Fetch(Stage):
     connections: int = field(default=CONNECTIONS, metadata=ASIDE)
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Fetch part `name` of the captures; its archive stands before the last row is given on."""
-        part = int(name.partition("-")[2].partition("-")[0])
+        """Fetch part `name` of the captures. Its archive is complete before the first row is given."""
         path = self.archives / f"{name.removesuffix('.parquet')}.warc.gz"
         storage.make_folder(path.parent)
         remove_stale(path.parent)
-        rows: list[dict[str, Any]] = []
-        captures = list(_wanted(sources[0], part, self.records))
+        rows: list[dict[str, object]] = []
+        captures = list(_selected(sources[0], self.parts.index(name), self.records))
         with making(path) as place:
             try:
                 with place.open("wb") as file:
                     for capture, data, drop in self._fetched(captures):
-                        row = {key: capture[key] for key in _FETCH.names if key in capture} | {"drop": drop}
-                        row |= {} if drop else {"archive": path.name, "archive_offset": file.tell()}
+                        row: dict[str, object] = {key: value for key, value in capture.items() if key in _FETCH.names}
+                        place_here = {} if drop else {"archive": path.name, "archive_offset": file.tell()}
                         file.write(data)
-                        rows.append(row)
+                        rows.append(row | place_here | {"drop": drop})
             except ShardError:
                 self.earlier.keep(name, _FETCH, rows, place)
                 raise
         for start in range(0, len(rows), BATCH_ROWS):
             yield pa.RecordBatch.from_pylist(rows[start : start + BATCH_ROWS], schema=_FETCH)
 
-    def _fetched(self, captures: Sequence[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], bytes, str | None]]:
-        """Every capture with its record, or with the reason why there is none; in order, a few at a time."""
+    def _fetched(self, captures: Sequence[Capture]) -> Iterator[tuple[Capture, bytes, str | None]]:
+        """Yield every capture with its record, or with the reason why there is none; in order, a few at a time."""
         ranges = open_ranges(self.data, self.manners, self.connections)
         known = self.earlier.find(capture["id"] for capture in captures)
-        waiting: deque[tuple[dict[str, Any], Future[tuple[bytes, str | None]]]] = deque()
+        waiting: deque[tuple[Capture, Future[tuple[bytes, str | None]]]] = deque()
         with ThreadPoolExecutor(self.connections) as pool:
             try:
                 for capture in captures:
@@ -151,10 +152,8 @@ class Fetch(Stage):
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 
-    def _fetch(
-        self, ranges: Ranges, capture: Mapping[str, Any], known: tuple[Path, int, int] | None
-    ) -> tuple[bytes, str | None]:
-        """A record, or why there is none. What is no record is asked for again until it comes twice alike."""
+    def _fetch(self, ranges: Ranges, capture: Capture, known: tuple[Path, int, int] | None) -> tuple[bytes, str | None]:
+        """A record, or why there is none. Bytes that are no record are asked for again until they come twice alike."""
         if known and record_url(data := read_record(known), self.unpacked_bytes) == capture["url"]:
             return data, None
         seen: set[bytes] = set()
@@ -170,12 +169,12 @@ class Fetch(Stage):
             if digest in seen:
                 return b"", "fetch.no_record"
             if len(seen) == self.manners.attempts:
-                raise ShardError(f"{capture['file_path']}: {len(seen)} times other bytes at {capture['offset']}")
+                raise ShardError(f"{capture['file_path']}: other bytes on {len(seen)} reads at {capture['offset']}")
             seen.add(digest)
 
 
-def _wanted(captures: Path, part: int, size: int) -> Iterator[dict[str, Any]]:
-    """The captures of one part: those that are kept of rows part * size and on."""
+def _selected(captures: Path, part: int, size: int) -> Iterator[Capture]:
+    """The kept captures of one part: of the `size` rows from part * size on."""
     low, high, start = part * size, (part + 1) * size, 0
     file = shards.open_shard(captures)
     for group in range(file.metadata.num_row_groups):
@@ -187,16 +186,16 @@ def _wanted(captures: Path, part: int, size: int) -> Iterator[dict[str, Any]]:
 
 
 def record_url(data: bytes, bound: int) -> str | None:
-    """The URL of the one record that `data` is, packed with gzip; None where it is anything else.
+    """The URL of the WARC record in `data`, or None if that is anything but one whole record packed with gzip.
 
-    It must begin as a WARC record does, unpack whole with the right checksum, end where `data` ends, and unpack to at
-    most `bound` bytes: an error page, a part of a record or two of them are none.
+    It must begin as a WARC record does, unpack with the right checksum to at most `bound` bytes, and end where `data`
+    ends. An error page, a part of a record or two records are none.
     """
     member = zlib.decompressobj(zlib.MAX_WBITS | 16)
     try:
         head = member.decompress(data, _HEAD_BYTES)
         size = len(head)
-        while not member.eof and size <= bound and (part := member.decompress(member.unconsumed_tail, STEP)):
+        while not member.eof and size <= bound and (part := member.decompress(member.unconsumed_tail, _STEP_BYTES)):
             size += len(part)
     except zlib.error:
         return None
@@ -214,28 +213,28 @@ def fetch_archives(
     executor: Executor,
     progress: Progress | None = None,
 ) -> dict[str, Path]:
-    """Look the seeds up in an index, fetch their pages, and give back the archives by the names of their shards.
+    """Look the seeds up in an index and fetch their pages. Returns the archives by the names of their shards.
 
-    What was fetched before is not fetched again. Raises StageFailed where a server gave something up for later, and
-    InputError where no seed has a page.
+    What was fetched before is not fetched again. Raises StageFailed if a server did not give everything now, and
+    InputError if no seed has a page.
     """
     home = work / "pseudocrawl"
     sources = find_index(places, settings.data, settings.manners, home / "index")
     lookup = Lookup(tuple(seeds), settings.content_types, settings.record_bytes, settings.manners)
     if any(source.suffix == ".url" for source in sources.values()):
-        executor = Threads(settings.connections)  # one process, so that all requests keep one pace
+        executor = Threads(settings.connections)  # in one process all requests share one pace
     run(lookup, {name: [source] for name, source in sources.items()}, home / "lookup", executor, progress)
     plan = {"captures.parquet": [home / "lookup" / name for name in sorted(sources)]}
     captures = run(Select(), plan, home / "select", Serial(), progress)
     if not captures.kept:
         _write_seed_table(home, seeds, [])
-        raise InputError(f"no seed has a page in this index: {home / 'seeds.tsv'} says what was found of each")
+        raise InputError(f"no seed has a page in this index: {home / 'seeds.tsv'} says what was found for each")
     count = -(-captures.rows // settings.records)
     names = [f"pseudocrawl-{number:05d}-of-{count:05d}.parquet" for number in range(count)]
     earlier = Earlier(home / "earlier")
     fetch = Fetch(
-        settings.records, settings.unpacked_bytes, settings.data, home / "archives", earlier, settings.manners,
-        settings.connections,
+        settings.records, settings.unpacked_bytes, tuple(names), settings.data, home / "archives", earlier,
+        settings.manners, settings.connections,
     )  # fmt: skip
     parts = {name: [home / "select" / "captures.parquet"] for name in names}
     _put_away(home, earlier, fetch, parts)
@@ -250,7 +249,7 @@ def _archive_of(home: Path, name: str) -> Path:
 
 
 def _put_away(home: Path, earlier: Earlier, fetch: Fetch, parts: Plan) -> None:
-    """Put away the parts of another selection, and forget those whose archive is gone or of another length."""
+    """Move the parts of another selection to `earlier`, and remove those whose archive is gone or of another length."""
     for name in parts:
         shard = home / "fetch" / name
         if shards.read_receipt(shard) is not None:
@@ -264,8 +263,8 @@ def _put_away(home: Path, earlier: Earlier, fetch: Fetch, parts: Plan) -> None:
             earlier.retire(shard, _archive_of(home, shard.name))
 
 
-def _write_seed_table(home: Path, seeds: Sequence[Seed], parts: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Write how much each seed gave: captures, pages among them, newest of each URL, fetched. Gives it back."""
+def _write_seed_table(home: Path, seeds: Sequence[Seed], parts: Sequence[str]) -> None:
+    """Write what each seed gave: captures, pages among them, the newest of each URL, fetched."""
     steps = ("captures", "pages", "newest", "fetched")
     table = {seed.site: dict.fromkeys(steps, 0) for seed in seeds}
     files = storage.files_in(home / "lookup", "*.parquet")
@@ -282,8 +281,4 @@ def _write_seed_table(home: Path, seeds: Sequence[Seed], parts: Sequence[str]) -
                     table[site][after] += drop is None
     lines = ["\t".join(["site", "language", *steps])]
     lines += ["\t".join([s.site, s.language, *(str(table[s.site][step]) for step in steps)]) for s in seeds]
-    shards.write_text(home / "seeds.tsv", "\n".join(lines) + "\n")
-    return table
-
-
-__all__ = ["CAPTURE", "REASONS", "Fetch", "Pseudocrawl", "ShardError", "fetch_archives", "record_url"]
+    write_text(home / "seeds.tsv", "\n".join(lines) + "\n")

@@ -1,4 +1,4 @@
-"""Where the files of an index are: a file, a folder, a pattern, an address, or a list of paths as crawls publish it."""
+"""The files of an index, from what the user named: a file, a folder, a pattern, a URL, or a crawl's list of paths."""
 
 import glob
 import json
@@ -8,18 +8,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipelines.pseudocrawl.ranges import CONNECTIONS, LIST_BYTES, Manners, is_http, open_url, read_all
-from roots import shards, storage
+from roots import storage
+from roots.atomic import write_text
 from roots.errors import InputError
 
 _LISTS = (".paths.gz", ".paths")
-_SUBSET = "subset=warc"  # of the three kinds of captures in a crawl: those that were answered with a page
+_SUBSET = "subset=warc"  # of a crawl's three subsets, the captures that were answered with a page
 
 
 def find_index(places: Sequence[str], data: str, manners: Manners, notes: Path) -> dict[str, Path]:
     """All files of an index, as {shard name: file}, sorted.
 
-    Lines of a list are below `data`. For a file at a URL a note is written to the folder `notes`: its address, its
-    length and its ETag, which stand for its content. Raises InputError for a place where nothing is.
+    Paths in a list are below `data`. For a file at a URL a note is written to the folder `notes`: its URL, length and
+    ETag, which stand for its contents. Raises InputError for a place without Parquet files.
     """
     found: list[str] = []
     for place in map(_plain, places):
@@ -38,7 +39,7 @@ def find_index(places: Sequence[str], data: str, manners: Manners, notes: Path) 
             length, mark = sizes[place]
             files[name] = notes / f"{name.removesuffix('.parquet')}.url"
             storage.make_folder(notes)
-            shards.write_text(files[name], json.dumps({"url": place, "bytes": length, "mark": mark}) + "\n")
+            write_text(files[name], json.dumps({"url": place, "bytes": length, "mark": mark}) + "\n")
     return files
 
 
@@ -63,13 +64,13 @@ def _files(place: str) -> list[str]:
 
 
 def _of_pages(paths: Iterable[str]) -> list[str]:
-    """Only the captures with pages, where an index is cut into subsets."""
+    """Only the subset with pages, if the index is cut into subsets."""
     found = list(paths)
     return [path for path in found if _SUBSET in path] or found
 
 
 def _listed(place: str, data: str, manners: Manners) -> list[str]:
-    """The files that a list names, a path a line."""
+    """The files that a list names, one path in each line."""
     raw = read_all(open_url(place, manners), place) if storage.is_url(place) else Path(place).read_bytes()
     if raw.startswith(b"\x1f\x8b"):
         unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
@@ -78,7 +79,7 @@ def _listed(place: str, data: str, manners: Manners) -> list[str]:
         except zlib.error as error:
             raise InputError(f"--cc-index {place} is damaged: {error}") from None
         if not unpacker.eof:
-            raise InputError(f"--cc-index {place} is cut, or larger than {LIST_BYTES >> 20} MiB unpacked")
+            raise InputError(f"--cc-index {place} is cut short, or larger than {LIST_BYTES >> 20} MiB unpacked")
     lines = [line.strip() for line in raw.decode("utf-8", "replace").splitlines()]
     paths = _of_pages(line for line in lines if line.endswith(".parquet"))
     data = _plain(data)
@@ -87,7 +88,7 @@ def _listed(place: str, data: str, manners: Manners) -> list[str]:
 
 
 def _names(places: Sequence[str]) -> dict[str, str]:
-    """Names of shards for places: the file's own, after as many of its folders as tell them apart."""
+    """Shard names of places: the file's own name, after as many of its folders as make the names differ."""
     for count in range(1, 12):
         names = {"__".join(place.split("/")[-count:]).removesuffix(".parquet") + ".parquet": place for place in places}
         if len(names) == len(places):

@@ -11,13 +11,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import version
-from typing import Any, TypeVar
+from types import ModuleType
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from roots import storage
 from roots.errors import InputError, MissingRange, SettingsError, ShardError
 from roots.retry import BusyError, Pace, Patience, patiently
 from roots.storage import Ranged, open_ranged
+
+if TYPE_CHECKING:
+    from urllib3 import HTTPResponse
 
 T = TypeVar("T")
 
@@ -124,9 +128,10 @@ class ServerRanges:
 
         return patiently(_shown(url), call, self._manners.patience, self._pace)
 
-    def _open(self, method: str, url: str, headers: dict[str, str]) -> Any:
+    def _open(self, method: str, url: str, headers: dict[str, str]) -> "HTTPResponse":
         """Send a request and check the status, before any byte of the body is read."""
-        response = self._pool.request(method, url, headers=self._pool.headers | headers, preload_content=False)
+        every = self._pool.headers | headers
+        response: HTTPResponse = self._pool.request(method, url, headers=every, preload_content=False)
         if response.status in (200, 206):
             return response
         response.close()
@@ -162,7 +167,7 @@ class ServerRanges:
             raise InputError(f"{_shown(url)}: the server does not say how long the file is")
         return int(length), response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
 
-    def _body(self, response: Any, length: int) -> bytes:
+    def _body(self, response: "HTTPResponse", length: int) -> bytes:
         """Exactly `length` bytes. A server that stops short, drips or never ends has failed."""
         limit = time.monotonic() + 10 * self._manners.timeout_seconds
         parts: list[bytes] = []
@@ -181,7 +186,7 @@ class ServerRanges:
 Ranges = PathRanges | ServerRanges
 
 
-def _urllib3() -> Any:
+def _urllib3() -> ModuleType:
     try:
         return import_module("urllib3")
     except ImportError:

@@ -1,13 +1,12 @@
-"""Records that were fetched before, for another list of seeds or by a run that had to stop: never asked for twice.
+"""What was fetched: records kept from earlier runs, so that none is asked for twice, and the captures of a URL.
 
-<folder>/<name>.parquet    what came of each range (pipelines.pseudocrawl.FETCH)
+<folder>/<name>.parquet    what came of each range (pipelines.pseudocrawl.fetch)
 <folder>/<name>.warc.gz    the records
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,16 +16,17 @@ from roots.errors import ShardError
 from roots.shards import BATCH_ROWS
 
 _COLUMNS = ("id", "archive_offset", "length")
+_STEPS = ("lookup", "select", "fetch")
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """A folder of archives that are in the way of nobody, kept until the run that may need them has ended."""
+    """A folder of archives from earlier runs, kept until the run that may need them has ended."""
 
     folder: Path
 
     def retire(self, shard: Path, archive: Path) -> None:
-        """Put a shard and its archive away: the archive first, so that no shard is left without one."""
+        """Move a shard and its archive here: the archive first, so that no shard is left without one."""
         receipt = shards.read_receipt(shard)
         if receipt is not None and storage.is_file(archive):
             storage.make_folder(self.folder)
@@ -36,8 +36,8 @@ class Earlier:
         else:
             storage.remove(shard)
 
-    def keep(self, name: str, schema: pa.Schema, rows: Sequence[Mapping[str, Any]], archive: Path) -> None:
-        """Put away what an unfinished part has: its rows, and the temporary file with its records."""
+    def keep(self, name: str, schema: pa.Schema, rows: Sequence[Mapping[str, object]], archive: Path) -> None:
+        """Keep an unfinished part: its rows, and the temporary file with its records."""
         storage.make_folder(self.folder)
         number = 0
         while storage.is_file(target := self.folder / f"unfinished-{number:03d}-{name}"):
@@ -50,7 +50,7 @@ class Earlier:
         shards.write(target, schema, batches, "fetch", 0, "unfinished")
 
     def find(self, ids: Iterable[str]) -> dict[str, tuple[Path, int, int]]:
-        """Of these captures, those that are here: archive, offset, length."""
+        """Where the records of these captures are, of those that are here: archive, offset, length."""
         wanted = pa.array(sorted(ids), pa.string())
         found: dict[str, tuple[Path, int, int]] = {}
         for shard in storage.files_in(self.folder, "*.parquet"):
@@ -60,7 +60,7 @@ class Earlier:
         return found
 
     def clear(self) -> None:
-        """Remove all of it: the run has ended, and its archives hold what is still wanted."""
+        """Remove everything: the run has ended, and its archives hold what is still wanted."""
         for path in storage.files_in(self.folder, "*"):
             storage.remove(path)
         if not storage.is_remote(self.folder) and self.folder.is_dir():
@@ -68,7 +68,7 @@ class Earlier:
 
 
 def read_record(place: tuple[Path, int, int]) -> bytes:
-    """The bytes of a record that was fetched before; none where its archive is damaged."""
+    """The bytes of a record at (archive, offset, length); fewer if the archive is damaged."""
     archive, offset, length = place
     try:
         with storage.open_binary(archive) as file:
@@ -76,3 +76,17 @@ def read_record(place: tuple[Path, int, int]) -> bytes:
             return file.read(length)
     except OSError as error:
         raise ShardError(f"cannot read {archive}: {error.strerror or error}") from None
+
+
+def captures_of(work: Path, url: str) -> Iterator[tuple[str, bool]]:
+    """What the steps of the pseudocrawl say about a URL: a line for each capture and step, and whether it was fetched.
+
+    For `roots why`.
+    """
+    for step in _STEPS:
+        for path in sorted((work / "pseudocrawl" / step).glob("*.parquet")):
+            for batch in shards.read(path, ["id", "url", "drop", "seed"]):
+                for row in batch.filter(pc.equal(batch["url"], pa.scalar(url))).to_pylist():
+                    verdict = f"DROPPED: {row['drop']}" if row["drop"] else "kept"
+                    line = f"  {step:<8} {verdict}   {row['id']}   seed {row['seed']}"
+                    yield line, step == "fetch" and not row["drop"]

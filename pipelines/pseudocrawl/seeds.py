@@ -1,8 +1,8 @@
-"""The seeds of a pseudocrawl: which sites, or parts of sites, in which language, and where an index has them.
+"""The seeds of a pseudocrawl: sites or parts of sites, each with its language, and their place in an index.
 
-An index of a crawl is sorted by SURT key: the host turned round, then the path, in lower case ("com,example)/news").
-All captures of a seed lie in a few ranges of that order. Source: Laurençon et al. 2022, section 2.2, whose seeds were a
-domain or a URL prefix and a language each; Internet Archive, SURT (`surt` 0.3.1 was the oracle of these keys).
+The index of a crawl is sorted by SURT key: the host reversed, then the path, in lower case ("com,example)/news"). All
+captures of a seed are in a few ranges of that order. Source: Laurençon et al. 2022, section 2.2, whose seeds were a
+domain or a URL prefix and a language each; Internet Archive, SURT (these keys were checked against `surt` 0.3.1).
 """
 
 import re
@@ -15,10 +15,10 @@ from filters.language import find_code
 from roots.errors import InputError, RootsError
 
 _WWW = re.compile(r"www\d*\.")
-LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _PORTS = {"http": 80, "https": 443}
-_SEEDS_BYTES = 16 << 20  # a list of seeds is not longer: ROOTS had 614
-_SAFE = "/!$&'()*+,;=:@~-._%"  # characters that stand in a path as they are
+_SEEDS_BYTES = 16 << 20  # the longest list of seeds that is read: ROOTS had 614 seeds
+_SAFE = "/!$&'()*+,;=:@~-._%"  # characters that a path holds unescaped
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,39 +26,39 @@ class Seed:
     """A site or a part of one, and the language it is expected to be in."""
 
     site: str  # as the user wrote it: "example.org", or "https://example.org/news/"
-    language: str  # two-letter code; said, never believed: the language of a page is found from its text
+    language: str  # two-letter code, as the user expects it; a page's language is found from its text
 
     @property
     def ranges(self) -> tuple[tuple[str, str], ...]:
-        """The ranges of SURT keys, each from `low` up to and without `high`, that hold the seed's captures.
+        """The ranges of SURT keys, from `low` up to but without `high`, that hold the seed's captures.
 
-        A domain stands for all hosts below it; a URL prefix for its host alone, with or without "www".
-        Raises ValueError for what is neither.
+        A domain means all hosts below it; a URL prefix means its host alone, with or without "www".
+        Raises ValueError for anything else.
         """
         is_url = "://" in self.site or "/" in self.site
         parts = urlsplit(self.site if "://" in self.site else f"https://{self.site}")
         if parts.scheme not in _PORTS or parts.query or parts.fragment or parts.username:
             raise ValueError("name a domain (example.org) or a prefix of URLs (https://example.org/news/)")
-        host = _turned(parts.hostname or "")
+        host = _surt_host(parts.hostname or "")
         if not is_url:
             return tuple(_prefixed(host + end) for end in (")", ",", ":"))
         port = "" if parts.port in (None, _PORTS[parts.scheme]) else f":{parts.port}"
         path = quote(unquote(parts.path), safe=_SAFE).lower() or "/"
         key = f"{host}{port}){path}"
-        if path != "/" and path.endswith("/"):  # the key of the folder itself has no slash at its end
+        if path != "/" and path.endswith("/"):  # the folder's own key has no slash at its end
             bare = key.removesuffix("/")
             return (bare, bare + "\x00"), _prefixed(key), _prefixed(bare + "?")
         return (_prefixed(key),)
 
 
-def _turned(host: str) -> str:
-    """A host as SURT keys begin: "www.example.org" is "org,example". Raises ValueError for what is no host."""
+def _surt_host(host: str) -> str:
+    """A host as SURT keys begin: "www.example.org" is "org,example". Raises ValueError if it is not a host."""
     try:
         name = _WWW.sub("", host.encode("idna").decode().lower().strip("."), count=1) if host else ""
     except UnicodeError:
         raise ValueError(f"{host!r} is no name of a host") from None
     labels = name.split(".")
-    if not all(LABEL.fullmatch(label) for label in labels):
+    if not all(_LABEL.fullmatch(label) for label in labels):
         raise ValueError(f"{host!r} is no name of a host")
     if len(labels) < 2:
         raise ValueError(f"{host!r} is a whole top-level domain")
@@ -68,19 +68,19 @@ def _turned(host: str) -> str:
 
 
 def _prefixed(prefix: str) -> tuple[str, str]:
-    """The range of all keys that begin so."""
+    """The range of all keys that begin with `prefix`."""
     return prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
 def read_seeds(path: Path) -> tuple[Seed, ...]:
-    """Read a list of seeds: a site, a tab, a language, one a line; lines that begin with # are comments.
+    """Read a list of seeds: in each line a site, a tab and a language. Lines that begin with # are comments.
 
-    A first line `site<TAB>language` (or domain, url) is taken for a header. Returns them sorted, each once.
-    Raises InputError naming the line of a mistake.
+    A first line `site<TAB>language` is a header. Returns the seeds sorted, each once.
+    Raises InputError that names the line of a mistake.
     """
     try:
         if path.stat().st_size > _SEEDS_BYTES:
-            raise InputError(f"{path} is larger than {_SEEDS_BYTES >> 20} MiB: it is no list of seeds")
+            raise InputError(f"{path} is larger than {_SEEDS_BYTES >> 20} MiB: that is no list of seeds")
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise InputError(f"{path} is not UTF-8 text") from None

@@ -1,4 +1,4 @@
-"""Pages of chosen sites out of a crawl that others made: found in its index, fetched politely, and nothing else."""
+"""Pages of chosen sites are found in the index of a crawl and fetched politely, and nothing else is."""
 
 import gzip
 import json
@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from pipelines.cli.main import main
 from pipelines.pseudocrawl import fetch as pseudocrawl
-from pipelines.pseudocrawl.captures import Finder, Lookup, Select
-from pipelines.pseudocrawl.fetch import Pseudocrawl, fetch_archives, record_url
+from pipelines.pseudocrawl.captures import LOOKUP_REASONS, Finder, Lookup, Select
+from pipelines.pseudocrawl.fetch import FETCH_REASONS, Pseudocrawl, fetch_archives, record_url
 from pipelines.pseudocrawl.ranges import Manners, PathRanges, ServerRanges
 from pipelines.pseudocrawl.seeds import Seed, read_seeds
 from roots import shards
@@ -68,15 +68,15 @@ def members(work: Path) -> dict[str, bytes]:
     }
 
 
-def patiently(work: Path, seeds: list[Seed], places: list[str], settings: Pseudocrawl) -> dict[str, Path]:
-    """Run the same command until it goes well: an index that came as an error page is named, and asked for again."""
+def fetch_until_done(work: Path, seeds: list[Seed], places: list[str], settings: Pseudocrawl) -> dict[str, Path]:
+    """Run the same command until it succeeds: an error page instead of an index is an error each time."""
     for _ in range(50):
         try:
             return fetch_archives(work, seeds, places, settings, Serial())
         except StageFailed as failed:
             if "came damaged" not in str(failed) and "no Parquet file" not in str(failed):
                 raise
-    raise AssertionError("never went well")
+    raise AssertionError("50 runs failed")
 
 
 # Seeds
@@ -94,7 +94,7 @@ def patiently(work: Path, seeds: list[Seed], places: list[str], settings: Pseudo
         ("https://example.org", "https://example.org/ https://www.example.org/a", "https://sub.example.org/"),
     ],
 )  # fmt: skip
-def test_a_seed_stands_for_its_site_and_no_other(site: str, inside: str, outside: str) -> None:
+def test_a_seed_means_its_site_and_no_other(site: str, inside: str, outside: str) -> None:
     finder = Finder([Seed(site, "fr")])
 
     def key(url: str) -> str:
@@ -105,14 +105,14 @@ def test_a_seed_stands_for_its_site_and_no_other(site: str, inside: str, outside
             assert finder.find(pa.array(keys)).tolist() == [found] * len(keys), keys
 
 
-def test_idn_hosts_and_paths_in_other_scripts_have_the_keys_of_the_oracle() -> None:
+def test_hosts_and_paths_in_other_scripts_have_the_keys_that_surt_gives() -> None:
     assert Seed("https://пример.рф/новости", "ar").ranges[0][0] == (
         "xn--p1ai,xn--e1afmkfd)/%d0%bd%d0%be%d0%b2%d0%be%d1%81%d1%82%d0%b8"
     )
     assert Seed("https://www2.example.co.uk/%D0%BD", "fr").ranges[0][0] == "uk,co,example)/%d0%bd"
 
 
-def test_the_narrowest_seed_has_the_last_word() -> None:
+def test_of_several_seeds_the_narrowest_counts() -> None:
     finder = Finder([Seed("example.org/news", "fr"), Seed("example.org", "en")])
     assert finder.find(pa.array(["org,example)/", "org,example)/news/a"])).tolist() == [1, 0]
 
@@ -227,9 +227,9 @@ def test_the_pages_of_the_seeds_and_no_others_arrive_byte_for_byte(
     with serve(root, mischief) as (url, _):
         place, data = (str(root / TABLE), str(root)) if where == "folder" else (url + "cc-index-table.paths", url)
         settings = Pseudocrawl(data=data, records=30, attempts=30, contact="us@example.org", **QUICK)
-        got = patiently(tmp_path, seeds, [place], settings)
+        got = fetch_until_done(tmp_path, seeds, [place], settings)
         asked = len(mischief.requests)
-        again = patiently(tmp_path, seeds, [place], settings)
+        again = fetch_until_done(tmp_path, seeds, [place], settings)
         if where != "folder":  # only what the files of the index are is asked again
             assert [method for method, _ in mischief.requests[asked:]].count("GET") <= 1 + mischief.done.get("503", 0)
             assert mischief.agents == {f"{Manners(contact='us@example.org').user_agent}"}
@@ -252,7 +252,7 @@ def test_the_pages_of_the_seeds_and_no_others_arrive_byte_for_byte(
     assert sum(int(line.split("\t")[-1]) for line in table[1:]) == len(expected) - len(cut)
 
 
-def test_a_server_that_gives_up_for_now_loses_nothing(crawl: tuple[Path, list[dict[str, Any]]], tmp_path: Path) -> None:
+def test_a_server_that_fails_for_now_loses_nothing(crawl: tuple[Path, list[dict[str, Any]]], tmp_path: Path) -> None:
     root, rows = crawl
     seeds = [Seed(host, "fr") for host in hosts(rows)]
     settings = {"records": 20, "attempts": 2, **QUICK}
@@ -267,7 +267,7 @@ def test_a_server_that_gives_up_for_now_loses_nothing(crawl: tuple[Path, list[di
     assert sorted(urls) == sorted(wanted(rows))
 
 
-def test_nothing_is_fetched_twice_when_seeds_come_or_a_run_stops(
+def test_nothing_is_fetched_twice_if_seeds_are_added_or_a_run_stops(
     crawl: tuple[Path, list[dict[str, Any]]], tmp_path: Path
 ) -> None:
     root, rows = crawl
@@ -390,14 +390,12 @@ def test_the_rest_of_the_job_runs_unchanged_on_what_was_fetched(
     assert f"{PREFIX}/" in said
 
 
-def test_every_reason_is_said() -> None:
+def test_every_reason_in_the_code_has_a_sentence() -> None:
     import re
 
     code = "".join((Path(pseudocrawl.__file__).parent / name).read_text() for name in ("fetch.py", "captures.py"))
     used = set(re.findall(r'"((?:lookup|select|fetch)\.[a-z_]+)"', code))
-    from pipelines.pseudocrawl.captures import REASONS
-
-    assert used == set(REASONS) | set(pseudocrawl.REASONS)
+    assert used == set(LOOKUP_REASONS) | set(FETCH_REASONS)
 
 
 @pytest.mark.parametrize(
@@ -411,7 +409,7 @@ def test_every_reason_is_said() -> None:
         (["--domains", "seeds.tsv", "--cc-index", "x"], "no Parquet file is there"),
     ],
 )
-def test_a_wrong_option_is_said_before_any_work(
+def test_a_wrong_option_is_an_error_before_any_work(
     arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""The pseudocrawl from an object store that fails now and then: index and records by URL, and no byte more or other."""
+"""The pseudocrawl from an object store that fails now and then: the same pages as from a folder."""
 
 import random
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def put(path: Path, name: str) -> None:
 
 @pytest.fixture(scope="module")
 def crawl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[dict[str, Any]], Faults]]:
-    """A crawl in a folder and, the same, in a store where one request in ten goes wrong; the rows of its index."""
+    """A crawl in a folder and in a store where one request in ten fails; the rows of its index."""
     root = tmp_path_factory.mktemp("crawl")
     rows = build(root, ARCHIVES)
     with s3_server(share=0.1) as (url, faults), pytest.MonkeyPatch.context() as patch:
@@ -104,7 +104,7 @@ def test_only_what_can_hold_a_seed_is_read(crawl: tuple[Path, list[dict[str, Any
     assert faults.sent - before < path.stat().st_size / 3
 
 
-def test_what_is_not_there_is_said(crawl: tuple[Path, list[dict[str, Any]], Faults], tmp_path: Path) -> None:
+def test_a_missing_file_is_named(crawl: tuple[Path, list[dict[str, Any]], Faults], tmp_path: Path) -> None:
     for place in ("nothing", "nothing/*.parquet", "nothing.parquet"):
         with pytest.raises(InputError, match="no Parquet file is there"):
             find_index([f"{STORE}/{place}"], STORE, Manners(), tmp_path)
