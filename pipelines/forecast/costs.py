@@ -62,7 +62,7 @@ def cpu_seconds() -> float:
 
 
 @dataclass
-class MemoryPeak:
+class _MemoryPeak:
     """The most bytes that all processes held together, and the CPU seconds spent to read them."""
 
     bytes: int = 0
@@ -70,9 +70,9 @@ class MemoryPeak:
 
 
 @contextmanager
-def memory_peak() -> Iterator[MemoryPeak]:
+def _memory_peak() -> Iterator[_MemoryPeak]:
     """Measure the peak while the context is open; the result is complete when it closes."""
-    peak = MemoryPeak()
+    peak = _MemoryPeak()
     ended = threading.Event()
 
     def read() -> None:
@@ -115,7 +115,7 @@ class Metered(Executor):
         """Run the tasks in order. A task that fails ends the run: a sample must be complete."""
         for task in tasks:
             start = time.perf_counter()
-            with memory_peak() as peak:
+            with _memory_peak() as peak:
                 cpu, wall = cpu_seconds(), time.perf_counter()
                 result = work(task)
                 wall, cpu = time.perf_counter() - wall, cpu_seconds() - cpu

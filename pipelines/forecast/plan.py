@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.forecast.pieces import draw_pieces
-from pipelines.forecast.sample import Sampling, StageSample, hash_seconds
+from pipelines.forecast.sample import SampleRun, StageSample, hash_seconds
 from pipelines.forecast.scale import LEAST_PIECES, Interval, Scale, StageForecast, sum_of
 from pipelines.job.request import build_settings
 from pipelines.job.work import find_archives
@@ -93,10 +93,10 @@ def forecast_request(
     settings = build(PlanSettings, values.get("plan", {}), "plan")
     build_settings(stages)
     with tempfile.TemporaryDirectory(prefix="roots-plan-") as scratch:
-        return forecast(find_archives(patterns), Sampling(codes, stages), settings, Path(scratch))
+        return forecast(find_archives(patterns), SampleRun(codes, stages), settings, Path(scratch))
 
 
-def forecast(archives: Mapping[str, Path], job: Sampling, settings: PlanSettings, scratch: Path) -> Forecast:
+def forecast(archives: Mapping[str, Path], job: SampleRun, settings: PlanSettings, scratch: Path) -> Forecast:
     """Draw pieces, run the whole job on them in the folder `scratch`, and scale up to the crawl.
 
     Raises InputError if the archives hold no record, SettingsError for a setting that a run would refuse.

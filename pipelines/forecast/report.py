@@ -29,7 +29,7 @@ def forecast_lines(found: Forecast, workers: Sequence[int], node_cores: int) -> 
         stage = max(found.stages, key=lambda one: one.hours(count))
         part = 100 * stage.hours(count) / found.hours(count)
         yield f"{count:>8,} workers {number(found.hours(count)):>10}   {part:.0f} % of it in {_name(stage)}"
-    yield from (grouping_line(stage) for stage in found.stages if stage.stage == "dedup")
+    yield from (_grouping_line(stage) for stage in found.stages if stage.stage == "dedup")
     yield from found.warnings
     yield "The ranges do not cover other kinds of machine, reading over a network, or lost workers."
     yield "The upper end of dedup allows for growth: 1.5 times the cost for each document at ten times the documents."
@@ -44,7 +44,7 @@ def _row(stage: StageForecast) -> str:
     )
 
 
-def grouping_line(stage: StageForecast) -> str:
+def _grouping_line(stage: StageForecast) -> str:
     """Memory of the sub-step of dedup that holds something of every document, and the tasks that it needs."""
     alone, allowed = stage.documents.middle * GROUP_BYTES_EACH, stage.memory_bytes[1]
     where = f"one task of {size(alone)}"

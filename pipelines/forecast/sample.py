@@ -42,7 +42,7 @@ class StageSample:
 
 
 @dataclass(frozen=True)
-class Sampling:
+class SampleRun:
     """The job to sample: languages, and settings by group."""
 
     codes: Sequence[str]
@@ -54,7 +54,7 @@ class Sampling:
         self._measure(scratch / "warm", pieces[:1], meter)  # loads models, compiles passes
         least = self._measure(scratch / "least", tiny, meter)
         samples = self._measure(scratch / "work", pieces, meter)
-        return [subtract_fixed(one, fixed, len(pieces), len(tiny)) for one, fixed in zip(samples, least, strict=True)]
+        return [_subtract_fixed(one, fixed, len(pieces), len(tiny)) for one, fixed in zip(samples, least, strict=True)]
 
     def _measure(self, work: Path, pieces: Sequence[Piece], meter: Metered) -> list[StageSample]:
         archives = {f"{piece.path.name.partition('.')[0]}.parquet": piece.path for piece in pieces}
@@ -92,7 +92,7 @@ def _stage_sample(language: str, manifest: Manifest, costs: Sequence[Cost], fold
     )
 
 
-def subtract_fixed(one: StageSample, least: StageSample, pieces: int, tiny: int) -> StageSample:
+def _subtract_fixed(one: StageSample, least: StageSample, pieces: int, tiny: int) -> StageSample:
     """Separate what grows with the bytes from what a piece of one record costs (`least`)."""
     # The difference of two runs leaves out what a run itself costs, whatever it works on.
     driver = (one.driver_seconds * pieces - least.driver_seconds * tiny) / max(1, pieces - tiny)

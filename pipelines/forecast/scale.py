@@ -4,7 +4,7 @@ Cost is proportional to the bytes of an archive, and every byte has the same cha
 is a ratio of sums. Its error comes from the jackknife (each piece left out once), widened by Student's t because pieces
 are few, and narrowed by the share of the crawl that was measured itself.
 
-Source: Cochran 1977, Sampling Techniques, sections 6.2 and 6.17.
+Source: Cochran 1977, SampleRun Techniques, sections 6.2 and 6.17.
 """
 
 import math
@@ -52,7 +52,7 @@ def sum_of(intervals: Iterable[Interval]) -> Interval:
     return Interval(sum(one.low for one in found), sum(one.middle for one in found), sum(one.high for one in found))
 
 
-def total_of(costs: Sequence[float], sizes: Sequence[float], whole: float) -> Interval:
+def _total_of(costs: Sequence[float], sizes: Sequence[float], whole: float) -> Interval:
     """The cost of a crawl of `whole` bytes, if pieces of these sizes (bytes) cost that much.
 
     Raises ValueError for fewer than LEAST_PIECES pieces.
@@ -70,7 +70,7 @@ def total_of(costs: Sequence[float], sizes: Sequence[float], whole: float) -> In
     return Interval(max(0.0, ratio - wide) * whole, ratio * whole, (ratio + wide) * whole)
 
 
-def elapsed(tasks: int, task_seconds: float, driver_seconds: float, workers: int) -> float:
+def _elapsed(tasks: int, task_seconds: float, driver_seconds: float, workers: int) -> float:
     """Seconds of a stage of equal tasks: the driver's part, and as many rounds as the workers need."""
     return driver_seconds + (math.ceil(tasks / workers) * task_seconds if tasks else 0.0)
 
@@ -94,7 +94,7 @@ class StageForecast:
         """Hours with that number of workers."""
         shared = max(0.0, self.core_seconds.middle - self.alone_seconds)
         each = shared / self.tasks if self.tasks else 0.0
-        return (elapsed(self.tasks, each, self.driver_seconds, workers) + self.alone_seconds) / 3600
+        return (_elapsed(self.tasks, each, self.driver_seconds, workers) + self.alone_seconds) / 3600
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class Scale:
         return Interval(cpu, cpu, cpu).spread(low, high * growth), Interval(disk, disk, disk).spread(low, high)
 
     def _total(self, measured: Sequence[float]) -> Interval:
-        return total_of(measured, self.sizes, self._whole)
+        return _total_of(measured, self.sizes, self._whole)
 
     def _share(self, measured: float) -> float:
         """A cost of all pieces together, scaled to the crawl."""

@@ -33,7 +33,7 @@ _STAGING = ".takedown"  # folder of the new files until all are written
 _POLICIES = ("cluster", "promote")
 
 
-class FileDifference(TypedDict):
+class _FileDifference(TypedDict):
     """What a takedown changed in one file; `after` is None if the file is gone."""
 
     before: str
@@ -47,7 +47,7 @@ Difference = TypedDict(
     "Difference",
     {
         "from": str, "to": str, "date": str, "signed_off_by": str, "policy": str,
-        "removed": list[str], "replaced": list[str], "files": dict[str, FileDifference], "proof": dict[str, int],
+        "removed": list[str], "replaced": list[str], "files": dict[str, _FileDifference], "proof": dict[str, int],
     },
 )  # fmt: skip
 
@@ -274,7 +274,7 @@ def _diff(
     }
 
 
-def _file_difference(before: release.FileEntry, after: release.FileEntry | None) -> FileDifference:
+def _file_difference(before: release.FileEntry, after: release.FileEntry | None) -> _FileDifference:
     return {
         "before": before["sha256"],
         "after": after["sha256"] if after else None,

@@ -35,7 +35,7 @@ from roots.settings import build
 class Requests:
     """What is requested to be removed, as sets for look-ups."""
 
-    urls: frozenset[str] = frozenset()  # as `plain_url` writes them
+    urls: frozenset[str] = frozenset()  # as `_plain_url` writes them
     domains: frozenset[str] = frozenset()
     ids: frozenset[str] = frozenset()
     digests: frozenset[str] = frozenset()  # sha256 of texts
@@ -45,7 +45,7 @@ class Requests:
         """Whether a document is requested. Its text is needed only if `digests` holds any."""
         if id_ in self.ids or (source is not None and source in self.sources):
             return True
-        if url and (plain_url(url) in self.urls or (self.domains and self._of_domain(url))):
+        if url and (_plain_url(url) in self.urls or (self.domains and self._of_domain(url))):
             return True
         return bool(self.digests) and text is not None and digest(text) in self.digests
 
@@ -59,7 +59,7 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def plain_url(url: str) -> str:
+def _plain_url(url: str) -> str:
     """A URL in the form that is compared: no scheme, `www.`, fragment or slash at the end; the host in lower case.
 
     E-mail addresses in it are replaced as in a release, so a page can be requested by its URL as crawled.
@@ -108,7 +108,7 @@ def _request(text: str) -> tuple[str, str]:
     if colon and kind == "sha256":
         return kind, value.lower() if _HEX.fullmatch(value.lower()) else ""
     if text.startswith(("http://", "https://")) and host_of(text):
-        return "url", plain_url(text)
+        return "url", _plain_url(text)
     return "", ""
 
 

@@ -36,13 +36,13 @@ def validate(target: Path) -> Iterator[str]:
         ) from None
     manifest = release.read_release_manifest(target)
     yield from release.check_files(target)
-    yield from check_card(hub, (target / "README.md").read_text(encoding="utf-8"), manifest)
+    yield from _check_card(hub, (target / "README.md").read_text(encoding="utf-8"), manifest)
     with _quiet(datasets):
         for tag, language in sorted(manifest["languages"].items()):
             yield from _check_loading(datasets, target, tag, language["splits"])
 
 
-def check_card(hub: ModuleType, text: str, manifest: release.ReleaseManifest) -> Iterator[str]:
+def _check_card(hub: ModuleType, text: str, manifest: release.ReleaseManifest) -> Iterator[str]:
     """Yield what is wrong with the metadata of a card: the two libraries read it, then the Hub's lists are checked."""
     module = import_module("datasets.utils.metadata")
     try:

@@ -25,9 +25,9 @@ from pipelines.job.languages import find_code, is_program, read_bounds
 from pipelines.workbench.overview import PlainWords, correlation, languages_of, stages_of
 from pipelines.workbench.sample import (
     Sample,
+    SampledSignal,
     Shown,
     ShownTexts,
-    SignalValues,
     choose_whole,
     cut_excerpt,
     read_sample,
@@ -150,7 +150,7 @@ def _bounds(language: Language) -> dict[str, dict[str, object]]:
     return {key: {"min": b.min, "max": b.max, "source": b.source} for key, b in language.bounds.items()}
 
 
-def _signal(name: str, words: Mapping[str, str] | None, numbers: SignalValues | None) -> dict[str, object]:
+def _signal(name: str, words: Mapping[str, str] | None, numbers: SampledSignal | None) -> dict[str, object]:
     """One signal in plain words, with the place of its numbers; `column` is null if it is not measured."""
     ceiling = MEASURES[name].high if name in MEASURES else 1  # a language score is a share
     if words is None:  # a new signal: its docstring, until someone writes plain words

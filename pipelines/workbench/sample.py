@@ -38,7 +38,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class SignalValues:
+class SampledSignal:
     """One signal of the sampled documents."""
 
     values: npt.NDArray[np.float64]  # (documents,); NaN for no number
@@ -70,7 +70,7 @@ class Sample:
     total: int  # documents that were measured
     ids: list[str]
     rows: npt.NDArray[np.int64]  # the position of each among all measured documents
-    numbers: dict[str, SignalValues]  # signals that have numbers
+    numbers: dict[str, SampledSignal]  # signals that have numbers
     domains: list[dict[str, object]] = field(default_factory=list)
 
     def packed(self) -> bytes:
@@ -104,12 +104,12 @@ def read_sample(chains: Sequence[Sequence[Path]], size: int, verdicts: Sequence[
         dropped.update(_dropped(hosts, verdict))
     order = np.argsort(np.array(digests, np.uint64), kind="stable")[:size]
     ids, columns = _read_numbers(chains, order)
-    numbers: dict[str, SignalValues] = {}
+    numbers: dict[str, SampledSignal] = {}
     for signal, column in columns.items():
         if column.null_count < len(column):
             kind = "float32" if pa.types.is_float32(column.type) else "int32"
             values = np.array(column.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
-            numbers[signal] = SignalValues(values, kind, len(numbers))
+            numbers[signal] = SampledSignal(values, kind, len(numbers))
     listed = [
         {"domain": host, "documents": count, "dropped": dropped[host]}
         for host, count in sorted(domains.items(), key=lambda item: (-item[1], item[0]))[:_DOMAINS]

@@ -21,7 +21,7 @@ import pyarrow as pa
 from pipelines import release
 from pipelines.publishing.card import write_release_card
 from pipelines.publishing.takedown import Takedown, takedown
-from pipelines.publishing.takedown_plan import Requests, plain_url
+from pipelines.publishing.takedown_plan import Requests, _plain_url
 from roots.executors import make_executor
 from roots.identity import sha256_of
 
@@ -131,7 +131,7 @@ def main() -> int:
         domains = frozenset(f"site{number}.example" for number in range(0, DOMAINS, 100))
         run(folder, "1 % of the domains", Requests(domains=domains), options.workers)
         kept = [url for url in urls if url.split("/")[2] not in domains]
-        some = frozenset(plain_url(url) for url in kept[::100])
+        some = frozenset(_plain_url(url) for url in kept[::100])
         run(folder, "1 % of the addresses", Requests(urls=some), options.workers)
     return 0
 

@@ -13,12 +13,12 @@ from click.testing import CliRunner
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import read_records
 from pipelines.cli.main import main
-from pipelines.forecast.costs import Metered, cpu_seconds, memory_peak
+from pipelines.forecast.costs import Metered, _memory_peak, cpu_seconds
 from pipelines.forecast.pieces import draw_pieces
 from pipelines.forecast.plan import PlanSettings
-from pipelines.forecast.report import grouping_line, number, size
-from pipelines.forecast.sample import StageSample, subtract_fixed
-from pipelines.forecast.scale import Interval, Scale, elapsed, total_of
+from pipelines.forecast.report import _grouping_line, number, size
+from pipelines.forecast.sample import StageSample, _subtract_fixed
+from pipelines.forecast.scale import Interval, Scale, _elapsed, _total_of
 from roots.errors import InputError
 from roots.executors import Needs
 from tests.support.paths import ROOT
@@ -57,17 +57,17 @@ def test_pieces_of_one_record_and_pieces_larger_than_the_crawl(tmp_path: Path) -
 
 
 def test_a_total_and_its_range_by_hand() -> None:
-    exact = total_of([1.0, 2.0, 3.0], [10.0, 20.0, 30.0], 600.0)
+    exact = _total_of([1.0, 2.0, 3.0], [10.0, 20.0, 30.0], 600.0)
     assert (exact.low, exact.middle, exact.high) == pytest.approx((60.0, 60.0, 60.0))
     # Without each: 5/20, 4/20, 3/20; their mean 1/5; jackknife variance 2/3 * (1/400 + 1/400) = 1/300.
-    found = total_of([1.0, 2.0, 3.0], [10.0, 10.0, 10.0], 1e12)
+    found = _total_of([1.0, 2.0, 3.0], [10.0, 10.0, 10.0], 1e12)
     assert found.middle == pytest.approx(0.2e12)
     assert found.high == pytest.approx((0.2 + 4.303 / 300**0.5) * 1e12)
     assert found.low == 0.0
-    measured_all = total_of([1.0, 2.0, 3.0], [10.0, 10.0, 10.0], 30.0)
+    measured_all = _total_of([1.0, 2.0, 3.0], [10.0, 10.0, 10.0], 30.0)
     assert (measured_all.low, measured_all.high) == pytest.approx((6.0, 6.0))
     with pytest.raises(ValueError, match="2 pieces are too few"):
-        total_of([1.0, 2.0], [1.0, 1.0], 10.0)
+        _total_of([1.0, 2.0], [1.0, 1.0], 10.0)
 
 
 def test_the_range_holds_the_truth_about_as_often_as_it_promises() -> None:
@@ -77,15 +77,15 @@ def test_the_range_holds_the_truth_about_as_often_as_it_promises() -> None:
     truth, held, tries = sum(costs), 0, 400
     for _ in range(tries):
         drawn = chance.sample(range(len(sizes)), 10)
-        found = total_of([costs[n] for n in drawn], [sizes[n] for n in drawn], sum(sizes))
+        found = _total_of([costs[n] for n in drawn], [sizes[n] for n in drawn], sum(sizes))
         held += found.low <= truth <= found.high
     assert 0.88 <= held / tries <= 0.99
 
 
 def test_elapsed_time_is_rounds_of_workers_after_the_driver() -> None:
-    assert elapsed(10, 2.0, 1.0, 4) == 1.0 + 3 * 2.0
-    assert elapsed(10, 2.0, 1.0, 1000) == 1.0 + 2.0
-    assert elapsed(0, 2.0, 1.0, 4) == 1.0
+    assert _elapsed(10, 2.0, 1.0, 4) == 1.0 + 3 * 2.0
+    assert _elapsed(10, 2.0, 1.0, 1000) == 1.0 + 2.0
+    assert _elapsed(0, 2.0, 1.0, 4) == 1.0
 
 
 def test_the_fixed_cost_of_a_piece_does_not_grow_with_the_bytes() -> None:
@@ -96,7 +96,7 @@ def test_the_fixed_cost_of_a_piece_does_not_grow_with_the_bytes() -> None:
     tiny = StageSample(
         cpu_seconds=(0.1, 0.2, 0.05), rows=(1,) * 3, kept=(1,) * 3, written=(4.0,) * 3, driver_seconds=0.4, **base
     )
-    one = subtract_fixed(ten, tiny, 10, 3)
+    one = _subtract_fixed(ten, tiny, 10, 3)
     assert (one.fixed_seconds, one.fixed_bytes) == (0.1, 4.0)
     assert one.driver_seconds == pytest.approx((0.2 * 10 - 0.4 * 3) / 7)
     stage = Scale(1000, 100.0, (1.0,) * 10, 0.0, {}).stage(one)
@@ -113,8 +113,8 @@ def test_grouping_becomes_many_tasks_if_one_cannot_hold_it() -> None:
     assert one.alone_seconds == pytest.approx(2.0e10)
     assert few.core_seconds.middle > one.core_seconds.middle
     assert few.hours(1000) < one.hours(1000)
-    assert "many tasks of 2" in grouping_line(few)
-    assert "in one task of 20.5 TB" in grouping_line(one)
+    assert "many tasks of 2" in _grouping_line(few)
+    assert "in one task of 20.5 TB" in _grouping_line(one)
 
 
 # Metering
@@ -130,7 +130,7 @@ def test_the_cost_of_a_task_includes_its_children(tmp_path: Path) -> None:
     assert seconds >= cost.wall_seconds
     assert cost.stage == "spin"
     assert 0.28 <= cost.cpu_seconds <= cpu_seconds() - before + 0.02
-    with memory_peak() as alone:
+    with _memory_peak() as alone:
         time.sleep(0.05)
     assert cost.peak_bytes > alone.bytes + (50 << 20)
     assert meter.take() == ([], 0.0)

@@ -18,7 +18,7 @@ from pipelines.pipeline import run_stages
 from pipelines.publishing.card_head import Code, card_table, code, escape
 from pipelines.publishing.files import ACCOUNTS
 from pipelines.publishing.publish import Publish, publish_release
-from pipelines.publishing.validate import check_card, validate
+from pipelines.publishing.validate import _check_card, validate
 from roots.errors import InputError, PublishError, SettingsError
 from roots.executors import Local, Serial
 from roots.settings import build
@@ -194,7 +194,7 @@ def test_the_card_has_valid_metadata_and_the_sections_people_expect(released):
 def problems_of(text: str, manifest: dict) -> list[str]:
     import huggingface_hub
 
-    return list(check_card(huggingface_hub, text, manifest))
+    return list(_check_card(huggingface_hub, text, manifest))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pipelines.pipeline import run_stages
 from pipelines.publishing import takedown as module
 from pipelines.publishing.publish import Publish, publish_release
 from pipelines.publishing.takedown import Takedown, takedown
-from pipelines.publishing.takedown_plan import Requests, digest, plain_url, read_requests
+from pipelines.publishing.takedown_plan import Requests, _plain_url, digest, read_requests
 from roots.errors import InputError, PublishError, SettingsError, StageFailed, TakedownError
 from roots.executors import Local, Serial
 from roots.settings import build
@@ -253,7 +253,7 @@ def test_an_empty_or_missing_list_is_refused(tmp_path):
     ],
 )
 def test_urls_are_compared_without_scheme_www_fragment_and_last_slash(one, other, same):
-    assert (plain_url(one) == plain_url(other)) == same
+    assert (_plain_url(one) == _plain_url(other)) == same
 
 
 @pytest.mark.parametrize(
