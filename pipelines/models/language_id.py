@@ -80,7 +80,7 @@ def train_language_id(texts: TextsByLabel, target: Path, settings: Training | No
     lacking = [label for label in wanted if label not in texts]
     if lacking:
         raise InputError(f"no text of {', '.join(lacking)}")
-    parts = {label: split_held_out(sources, settings.held_out) for label, sources in texts.items()}
+    parts = {label: _split_held_out(sources, settings.held_out) for label, sources in texts.items()}
     learnt = {label: part[0] for label, part in parts.items()}
     with tempfile.TemporaryDirectory() as folder:
         arbiter = _teach_arbiter(texts, parts, settings, Path(folder))
@@ -101,7 +101,7 @@ def write_card(card: LanguageCard, model: Path) -> None:
     model.with_suffix(".json").write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def split_held_out(sources: Sequence[Source], held_out: int) -> tuple[list[Source], list[Source]]:
+def _split_held_out(sources: Sequence[Source], held_out: int) -> tuple[list[Source], list[Source]]:
     """Documents to learn from, and every `held_out`-th, to calibrate with.
 
     The documents of a source with fewer than `held_out` are cut into parts first.
@@ -138,7 +138,7 @@ def _teach_arbiter(
     _train_model(met, settings, folder, draft)
     unseen = {**kept, **{label: texts[label] for label in unmet}}
     arbiter = learn_arbiter(wanted, load_model(WIDE).labels, _examples(draft, unseen, wanted, settings))
-    left_out, without = leave_out_strange(texts, met, settings)
+    left_out, without = _leave_out_strange(texts, met, settings)
     if left_out:
         _train_model(without, settings, folder, draft)
         asked = {**{label: kept[label] for label in wanted}, **left_out}
@@ -147,7 +147,7 @@ def _teach_arbiter(
     return arbiter
 
 
-def leave_out_strange(texts: TextsByLabel, met: TextsByLabel, settings: Training) -> tuple[TextsByLabel, TextsByLabel]:
+def _leave_out_strange(texts: TextsByLabel, met: TextsByLabel, settings: Training) -> tuple[TextsByLabel, TextsByLabel]:
     """The sources named in `strange`, and the text without them. A language keeps its only source."""
     names = set(settings.strange)
     without = {
@@ -181,7 +181,7 @@ def _write_samples(texts: TextsByLabel, settings: Training, path: Path) -> None:
         random = Random(f"{settings.seed}/{label}")
         count = settings.pair_count if label in settings.paired else settings.count
         count = count if label in wanted else _other_count(label, sources, settings, count)
-        for sample in samples(sources, count, settings.roughness, random, favoured_sources(label, settings)):
+        for sample in samples(sources, count, settings.roughness, random, _favoured_sources(label, settings)):
             text = model_line(sample).strip()
             if text:
                 lines.append(f"__label__{label} {' '.join(text.split())}\n")
@@ -189,7 +189,7 @@ def _write_samples(texts: TextsByLabel, settings: Training, path: Path) -> None:
     path.write_text("".join(lines), encoding="utf-8")
 
 
-def favoured_sources(label: str, settings: Training) -> dict[str, float]:
+def _favoured_sources(label: str, settings: Training) -> dict[str, float]:
     """The favoured sources of a language, and how many times as likely they are."""
     return {source: times for name, source, times in settings.favoured if name == label}
 
@@ -225,7 +225,7 @@ def _examples(model: Path, texts: TextsByLabel, wanted: Sequence[str], settings:
         count = settings.examples if much else settings.other_examples
         count = settings.near_examples if much and split_label(label)[0] in settings.near else count
         random = Random(f"{settings.seed}/examples/{label}")
-        for sample in samples(sources, count, settings.roughness, random, favoured_sources(label, settings)):
+        for sample in samples(sources, count, settings.roughness, random, _favoured_sources(label, settings)):
             line = " ".join(sample.split())
             if line:
                 examples.append((*pair.ask(line), label))

@@ -19,7 +19,7 @@ from roots.errors import InputError, SettingsError
 from roots.identity import sha256_of
 
 _TRAINER, _PACKER = "lmplz", "build_binary"
-INSTALL_HINT = (
+_INSTALL_HINT = (
     f"training needs KenLM's {_TRAINER} on the PATH: build it from https://github.com/kpu/kenlm (cmake, Boost) "
     "or install it with conda (package kenlm)"
 )
@@ -50,7 +50,7 @@ def train_perplexity(
     """
     how = how or ModelTraining()
     if shutil.which(_TRAINER) is None:
-        raise SettingsError(INSTALL_HINT)
+        raise SettingsError(_INSTALL_HINT)
     kept: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         lines, arpa = Path(folder) / "lines.txt", Path(folder) / "model.arpa"

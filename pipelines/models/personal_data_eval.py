@@ -150,7 +150,7 @@ def _overlap(one: Span, other: Span) -> bool:
 
 
 @dataclass(frozen=True)
-class FalsePositive:
+class _FalsePositive:
     """A found span that is not labelled: its shape and its position, never its value."""
 
     document: str
@@ -171,7 +171,7 @@ class DetectionReport:
 
     source: str
     counts: Mapping[str, Mapping[tuple[str, str], DetectionCounts]]
-    false_positives: Sequence[FalsePositive]
+    false_positives: Sequence[_FalsePositive]
 
     def total(self, detector: str, kind: str) -> DetectionCounts:
         """Counts of a kind over all languages."""
@@ -227,7 +227,7 @@ def compare_detectors(
 ) -> DetectionReport:
     """Run every detector over every document and count. `kinds` are those the labels know."""
     counts: dict[str, dict[tuple[str, str], DetectionCounts]] = {name: {} for name in detectors}
-    false_positives: list[FalsePositive] = []
+    false_positives: list[_FalsePositive] = []
     for document in documents:
         for name, detector in detectors.items():
             found = [
@@ -244,11 +244,11 @@ def compare_detectors(
     return DetectionReport(source, counts, false_positives)
 
 
-def _false_positives(document: Labelled, found: Sequence[Span]) -> Iterator[FalsePositive]:
+def _false_positives(document: Labelled, found: Sequence[Span]) -> Iterator[_FalsePositive]:
     for span in found:
         if not any(_overlap(span, truth) and truth.kind == span.kind for truth in document.spans):
             text = shape(document.text[span.start : span.end])
-            yield FalsePositive(document.id, document.language, span.kind, span.start, text)
+            yield _FalsePositive(document.id, document.language, span.kind, span.start, text)
 
 
 def evaluate_detection(

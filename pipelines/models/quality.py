@@ -41,8 +41,8 @@ class QualityTraining:
 
 
 # The JSON file beside a classifier
-QualityCard = TypedDict(
-    "QualityCard",
+_QualityCard = TypedDict(
+    "_QualityCard",
     {
         "sha256": str,
         "training": dict[str, object],  # the settings
@@ -55,7 +55,7 @@ QualityCard = TypedDict(
 
 def train_quality(
     good: Sequence[Path], bad: Sequence[Path], target: Path, how: QualityTraining | None = None
-) -> QualityCard:
+) -> _QualityCard:
     """Train on files of good and of bad text (see `models.bounds.read_reference`); write the model and its card.
 
     The card, the same name with .json, is returned: settings, digests of the files, and how well the model separates
@@ -81,7 +81,7 @@ def train_quality(
                    "dim": how.dim, "bucket": how.bucket, "wordNgrams": how.word_ngrams, "minCount": how.rare,
                    "epoch": how.epochs, "lr": how.rate, "loss": "softmax", "thread": how.threads}  # fmt: skip
         train_fasttext(lines, options, target, small=False)
-    card: QualityCard = {
+    card: _QualityCard = {
         "sha256": sha256_of(target),
         "training": asdict(how),
         "files": {"good": _digests(good), "bad": _digests(bad)},
@@ -118,7 +118,7 @@ def _measured(kept: dict[str, list[str]], model: str) -> dict[str, float]:
     }
 
 
-def describe_quality(card: QualityCard) -> str:
+def describe_quality(card: _QualityCard) -> str:
     """A sentence about a trained model's accuracy. Raises SettingsError for a model that separates nothing."""
     held = card["held out"]
     if held["area under ROC"] < _LEAST_AREA:

@@ -10,7 +10,7 @@ import pytest
 
 from filters.language import load_language
 from pipelines.job.languages import read_bounds
-from pipelines.models.bounds import Reference, derive_from_text, read_labels, read_reference
+from pipelines.models.bounds import Reference, _read_labels, derive_from_text, read_reference
 from roots.errors import InputError
 from tests.support.stories import STORIES
 
@@ -43,6 +43,6 @@ def test_broken_references_and_labels_say_what_is_wrong(tmp_path: Path) -> None:
         with pytest.raises(InputError):
             list(read_reference(path))
     with pytest.raises(InputError, match="unknown label 'maybe'"):
-        read_labels(tmp_path / "labels.json")
+        _read_labels(tmp_path / "labels.json")
     (tmp_path / "labels.json").write_text('{"labels": {"x": "fine", "y": "junk"}}', encoding="utf-8")
-    assert read_labels(tmp_path / "labels.json") == {"x": True, "y": False}
+    assert _read_labels(tmp_path / "labels.json") == {"x": True, "y": False}

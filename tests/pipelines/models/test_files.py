@@ -1,4 +1,4 @@
-"""Model files are found, checked by digest, and refused in words where they are no such model."""
+"""Model files are found, checked by digest, and refused with a clear message."""
 
 import struct
 from pathlib import Path
@@ -21,13 +21,13 @@ from pipelines.models.files import (
 from roots.errors import InputError, SettingsError
 
 
-def test_a_missing_wheel_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_wheel_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "find_spec", lambda name: None)
     with pytest.raises(SettingsError, match="is not installed: install roots-corpus again"):
         wide_path()
 
 
-def test_a_model_is_what_its_digest_says() -> None:
+def test_a_model_is_checked_by_its_digest() -> None:
     assert load_model(WIDE).sha256 == sha256_of_model(WIDE) == WIDE_SHA256
     assert load_model(wide_path()).sha256 == WIDE_SHA256
     assert load_model().sha256 == sha256_of_model() != WIDE_SHA256
@@ -36,7 +36,7 @@ def test_a_model_is_what_its_digest_says() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no model", b"\xba\x16\x4f\x2f" + bytes(100)])
-def test_what_is_no_model_is_refused(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_no_model_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_bytes(content)
     with pytest.raises(InputError, match="no fastText model"):
         load_model(str(tmp_path / "model.bin"))
@@ -50,7 +50,7 @@ def test_a_missing_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_model_that_is_not_quantised_is_mapped_and_not_copied(tmp_path: Path) -> None:
-    """Ten processes that read a model of 1.7 GB must not hold it ten times."""
+    """Ten processes that use a model of 1.7 GB must not hold ten copies."""
     path = tmp_path / "model.bin"
     path.write_bytes(dense_model(rows=64, width=4))
     held = open_fasttext(path)._network.rows.dense

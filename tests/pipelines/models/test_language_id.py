@@ -12,7 +12,7 @@ from filters.language_id.identify import identify
 from filters.language_id.samples import Source
 from pipelines.cli.main import main
 from pipelines.models.files import OWN, WIDE, load_model
-from pipelines.models.language_id import Training, leave_out_strange, split_held_out, train_language_id
+from pipelines.models.language_id import Training, _leave_out_strange, _split_held_out, train_language_id
 from pipelines.models.language_id_eval import evaluate_folder, measure_identification
 from pipelines.models.language_id_text import read_folder, read_folders, wanted_labels
 from roots.errors import InputError
@@ -131,7 +131,7 @@ def test_a_round_leaves_strange_sources_out_but_never_all_a_language_has() -> No
     one, two, three = (Source(name, "x", ("a",)) for name in ("one", "two", "three"))
     texts = {"bho_Deva": [one, two], "zsm_Latn": [two], "fra_Latn": [two, three]}
     settings = Training(strange=(("bho_Deva", "two"), ("zsm_Latn", "two"), ("mag_Deva", "two")))
-    left_out, without = leave_out_strange(texts, texts, settings)
+    left_out, without = _leave_out_strange(texts, texts, settings)
     assert left_out == {"bho_Deva": [two]}
     assert without == {"bho_Deva": [one], "zsm_Latn": [two], "fra_Latn": [two, three]}
 
@@ -139,7 +139,7 @@ def test_a_round_leaves_strange_sources_out_but_never_all_a_language_has() -> No
 def test_held_out_text_is_not_learnt() -> None:
     many = Source("many", "x", tuple(f"text {number}" for number in range(100)))
     single = Source("single", "x", ("".join(chr(97 + number % 26) for number in range(2000)),))
-    learnt, kept = split_held_out([many, single], 20)
+    learnt, kept = _split_held_out([many, single], 20)
     assert len(kept[0].documents) == 5
     assert not set(learnt[0].documents) & set(kept[0].documents)
     assert len(learnt[0].documents) + len(kept[0].documents) == 100
