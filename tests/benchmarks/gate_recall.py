@@ -1,10 +1,10 @@
-"""What the language gate on the quick text loses, per language, and what it lets through: one table.
+"""What the language gate on the quick text loses and lets through, by language: one table.
 
     python -m tests.benchmarks.gate_recall --data ../shared/data
 
-Every page is extracted, whatever its quick text looks like, and the language of its main text is taken for the truth.
-A document is lost where the gate would have turned its page away; a page is let through for nothing where its main text
-is in another language. `made` counts pages whose shell is made (real text in a page of ours); all others are real.
+Every page is extracted, and the language of its main text counts as the truth. A document is lost if the gate would
+drop its page. A page is let through for nothing if its main text is in another language. `made` counts pages of ours
+around real text; all others are real.
 """
 
 import argparse
@@ -30,13 +30,13 @@ ARCHIVES = {
     "odd-charsets-bundle": True,
     "synthetic-shell-bundle": True,
 }
-GOAL = 0.005  # of the documents of a language that may be lost
-SURE = 0.5  # score of a main text that is in one language; below it are pages in two, and lists of names
+GOAL = 0.005  # share of a language's documents that may be lost
+SURE = 0.5  # score from which a main text is in one language; below are pages in two, and lists of names
 
 
 @dataclass(frozen=True)
 class Page:
-    """A page as the gate sees it, and the language of its main text (empty where it has none)."""
+    """A page as the gate sees it, and the language of its main text; "" without one."""
 
     url: str
     quick: list[dict[str, float]]
@@ -57,7 +57,7 @@ class Count:
 
 
 def read_pages(archive: Path, made: bool, engine: str) -> Iterator[Page]:
-    """Index an archive, and extract everything that the index keeps."""
+    """Index an archive and extract every page that the index keeps."""
     index, model = Index(), load_model()
     with tempfile.TemporaryDirectory() as folder:
         shard = Path(folder) / "index.parquet"
@@ -91,7 +91,7 @@ def count(found: list[Page], floor: float, least: float) -> dict[str, Count]:
 
 
 def lost_sure(row: Count) -> int:
-    """How many documents are lost that are surely in the language."""
+    """Lost documents that are surely in the language."""
     return sum(page.score >= SURE for page in row.lost)
 
 
@@ -101,8 +101,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[3] / "shared" / "data")
     parser.add_argument("--engine", choices=EXTRACTORS, default=Extract.extractor)
     parser.add_argument("--floor", type=float, default=Extract.gate_score, help="the gate's floor")
-    parser.add_argument("--least", type=int, default=10, help="only languages with so many documents")
-    parser.add_argument("--explain", action="store_true", help="say what the quick text of lost pages looked like")
+    parser.add_argument("--least", type=int, default=10, help="only languages with this many documents")
+    parser.add_argument("--explain", action="store_true", help="print the labels of the quick text of lost pages")
     options = parser.parse_args()
     found: list[Page] = []
     for name, made in ARCHIVES.items():
@@ -123,7 +123,7 @@ def main() -> None:
             for page in row.lost:
                 looks = ", ".join(f"{item['label']} {item['score']:.2f}" for item in page.quick)
                 print(f"{language} {page.score:.2f} {page.url[:60]}: {looks}")
-    # One page of a language with fewer than 200 shows nothing about a share of 0.5 %.
+    # One page of fewer than 200 says nothing about a share of 0.5 %.
     bad = [name for name, row in counts.items() if lost_sure(row) > max(1, GOAL * row.sure)]
     sys.exit(f"above the goal of {GOAL:.1%}: {', '.join(bad)}" if bad else 0)
 

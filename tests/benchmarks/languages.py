@@ -1,13 +1,13 @@
-"""Every language of ROOTS in one table: is its file whole, are its words cut right, what do its bounds keep and drop.
+"""Every language of ROOTS in one table: its examples, its words, and what its bounds keep and drop.
 
     python -m tests.benchmarks.languages                     the table of the 46 languages, then of the 13 of programs
-    python -m tests.benchmarks.languages --dropped 10 --languages "sw hi"    documents that are dropped, to be read
-    python -m tests.benchmarks.languages --derive            default bounds anew, written into filters/languages/
+    python -m tests.benchmarks.languages --dropped 10 --languages "sw hi"    dropped documents, for people to read
+    python -m tests.benchmarks.languages --derive            derives the default bounds and writes filters/languages/
 
-Natural text is that of `../shared/data`: known-good prose (news, Bible, declaration, health, encyclopaedia, stories,
-Universal Dependencies), and junk made for the purpose (measures.junk). As our default bounds were derived from that
-text, the column `held out` judges each half of it by bounds derived from the other half. Programs are the files of the
-packages that are installed here.
+Natural text is from `../shared/data`: known-good prose (news, Bible, declaration, health, encyclopaedia, stories,
+Universal Dependencies), and junk made for the purpose (measures.junk). Our default bounds were derived from that text,
+so the column `held out` judges each half of it by bounds from the other half. Programs are the files of the packages
+installed here.
 """
 
 import argparse
@@ -39,13 +39,13 @@ LANGUAGES = HERE.parents[1] / "filters" / "languages"
 FIXTURE = HERE.parent / "fixtures" / "words.toml"
 SETS = ("default", "roots", "fineweb2")
 CODE_SETS = ("default", "roots")
-MOST = 3000  # documents of a language that are judged
-QUANTILE = 0.005  # that each default bound leaves out
-GOOD, BAD = 0.95, 0.90  # goals: share of good text that is kept, of junk that is dropped
-CUT = 0.8  # goal: share of the words of the fixture that are cut right
-CHARACTERS = 400  # of a document, of sources that are sentences alone
-FEW = 2  # documents that may be lost of a small sample: of a few dozen, two say nothing
-# Languages with next to no prose but FLORES-200 dev.
+MOST = 3000  # documents of a language that are judged, at most
+QUANTILE = 0.005  # share of documents that each default bound drops
+GOOD, BAD = 0.95, 0.90  # goals: share of good text kept, share of junk dropped
+CUT = 0.8  # goal: share of the fixture's words that are cut right
+CHARACTERS = 400  # of a document made of single sentences
+FEW = 2  # documents of a small sample that may be lost: two say nothing
+# Languages with almost no prose but FLORES-200 dev
 FROM_FLORES = {"ak": "aka_Latn", "tum": "tum_Latn"}
 LINK_TABLE = "Story ID | Title | License"  # the list of contents of a collection, not one of its stories
 
@@ -53,9 +53,9 @@ Item = dict[str, Any]
 
 
 def treebank(code: str) -> Iterator[tuple[list[str], str]]:
-    """Sentences of Universal Dependencies in a language: words as written, without punctuation, and the text.
+    """Sentences of Universal Dependencies: words as written, without punctuation, and the text.
 
-    Parts of a written word ("do" is "de" and "o" in Portuguese) are one, syllables of Vietnamese are words.
+    Parts of a written word ("do" is "de" and "o" in Portuguese) count as one; syllables of Vietnamese are words.
     """
     words: list[str] = []
     text, last = "", 0
@@ -76,7 +76,7 @@ def treebank(code: str) -> Iterator[tuple[list[str], str]]:
 
 
 def good_text(code: str) -> list[Item]:
-    """All running text of a language; `prose` says that it is known to be good."""
+    """All running text of a language; `prose` marks text that is known to be good."""
     found = [
         {**item, "prose": item["source"] in KNOWN_GOOD} for item in documents(code) if LINK_TABLE not in item["text"]
     ]
@@ -89,7 +89,7 @@ def good_text(code: str) -> list[Item]:
 
 
 def _joined(sentences: Sequence[str], source: str) -> Iterator[Item]:
-    """Documents of a source that is sentences alone."""
+    """Documents made of a source's single sentences."""
     held = ""
     for sentence in sentences:
         held += f" {sentence}" if held else sentence
@@ -100,14 +100,14 @@ def _joined(sentences: Sequence[str], source: str) -> Iterator[Item]:
 
 @dataclass(frozen=True)
 class Share:
-    """How many of some documents."""
+    """A number of documents out of others."""
 
     number: int
     of: int
 
     @property
     def value(self) -> float:
-        """The share, 1 of nothing."""
+        """The share; 1 without documents."""
         return self.number / self.of if self.of else 1.0
 
     def __str__(self) -> str:
@@ -115,7 +115,7 @@ class Share:
 
 
 def kept_by(texts: Sequence[str], language: Language, rules: tuple[Rule, ...]) -> list[str | None]:
-    """For each text why it is dropped, or None."""
+    """For each text the reason why it is dropped, or None."""
     if not texts:
         return []
     drop, _ = judge(measure(pa.array(texts, pa.large_string()), language.reading), rules)
@@ -123,7 +123,7 @@ def kept_by(texts: Sequence[str], language: Language, rules: tuple[Rule, ...]) -
 
 
 def survival(items: Sequence[Item], junk_texts: Sequence[str], code: str, name: str) -> tuple[Share, Share, Share]:
-    """Of prose and of all running text what a bound set keeps; of junk what it drops."""
+    """What a bound set keeps of prose and of all running text, and what it drops of junk."""
     language = load_language(code, name)
     rules = without_score(language)
     kept = [reason is None for reason in kept_by([item["text"] for item in items], language, rules)]
@@ -133,7 +133,7 @@ def survival(items: Sequence[Item], junk_texts: Sequence[str], code: str, name: 
 
 
 def held_out(items: Sequence[Item], code: str) -> Share:
-    """Of prose what is kept by bounds that were derived from the other half of the text."""
+    """What bounds from one half of the text keep of the prose in the other half."""
     language = load_language(code)
     fixed = {signal: bound for signal, bound in language.bounds.items() if signal not in LIMITS}
     kept = of = 0
@@ -151,7 +151,7 @@ def held_out(items: Sequence[Item], code: str) -> Share:
 
 
 def examples(language: Language) -> Share:
-    """Examples of a language's file that it judges as the file says."""
+    """Examples of a language's file that its bounds judge as the file states."""
     rules = rules_of({signal: bound for signal, bound in language.bounds.items() if signal != LANGUAGE_SCORE})
     shown = [*language.kept, *language.dropped]
     _, failed = judge(measure(pa.array([item.text for item in shown]), language.reading), rules)
@@ -170,14 +170,14 @@ def cut_words(text: str, segmenter: str) -> list[str]:
 
 
 def cut_right(code: str) -> Share:
-    """Words of the fixture of a language that are cut as a person did."""
+    """Words of a language's fixture that are cut as a person cut them."""
     wanted = tomllib.loads(FIXTURE.read_text(encoding="utf-8"))[code]
     found = cut_words(wanted["text"], load_language(code).reading.segmenter)
     return Share(sum((Counter(found) & Counter(wanted["words"])).values()), max(len(found), len(wanted["words"])))
 
 
 def treebank_f1(code: str) -> float | None:
-    """F1 of our words against a treebank's, as multisets a sentence; None where there is no treebank."""
+    """F1 of our words against a treebank's, as multisets per sentence; None without a treebank."""
     both = ours = gold = 0
     for words, text in treebank("zh" if code == "zht" else code):
         found = Counter(cut_words(text, load_language(code).reading.segmenter))
@@ -189,7 +189,7 @@ def treebank_f1(code: str) -> float | None:
 
 
 def table(codes: Sequence[str]) -> list[str]:
-    """Print the table of natural languages; gives what misses a goal."""
+    """Print the table of natural languages; returns what misses a goal."""
     missed = []
     heads = [f"{name}: prose kept %, all %, junk dropped %" for name in SETS]
     print(
@@ -224,14 +224,14 @@ def table(codes: Sequence[str]) -> list[str]:
 
 
 def made_junk(code: str, items: Sequence[Item]) -> list[str]:
-    """Junk of every kind in a language, and text in another one."""
+    """Junk of every kind in a language, and text in another language."""
     texts = [item["text"] for item in items][:300]
     foreign = [item["text"] for item in documents("id" if code == "en" else "en")[:50]]
     return [*(text for _, text in junk(texts, load_language(code), random.Random(0))), *foreign]
 
 
 def dropped(codes: Sequence[str], count: int) -> list[str]:
-    """Print running text that our default drops, known-good prose first, with what was measured and the bound."""
+    """Print running text that our default drops, known-good prose first, with the measures and the bounds."""
     for code in codes:
         items, language = good_text(code), load_language(code)
         signals = measure(pa.array([item["text"] for item in items], pa.large_string()), language.reading)
@@ -253,7 +253,7 @@ def _excerpt(text: str, characters: int = 400) -> str:
 
 
 def derive(codes: Sequence[str]) -> list[str]:
-    """Derive the default bounds of languages anew and write them into their files; other bounds stay as they are."""
+    """Derive the default bounds of languages and write them into their files; other bounds stay unchanged."""
     for code in codes:
         path = LANGUAGES / f"{code}.toml"
         text = path.read_text(encoding="utf-8")
@@ -280,7 +280,7 @@ def _line(name: str, bound: dict[str, Any]) -> str:
 
 
 def programs() -> list[str]:
-    """Print the table of programming languages: the files of installed packages under each bound set."""
+    """Print the table of programming languages: what each bound set keeps of the files of installed packages."""
     texts, missed = _installed(), []
     heads = (
         "",
@@ -306,7 +306,7 @@ def programs() -> list[str]:
         array = pa.array([text for _, text in found], pa.large_string())
         signals = measure_code(array, [path for path, _ in found], [None] * len(found))
         for name in CODE_SETS:
-            # Where they lie here all are vendored, and what licence they have is another matter.
+            # Installed packages are all vendored, and their licence is not measured here.
             rules = tuple(
                 rule
                 for rule in code_rules(code_bounds(name))
@@ -330,7 +330,7 @@ def programs() -> list[str]:
 
 
 def _installed() -> dict[str, list[tuple[str, str]]]:
-    """Programs of the packages that are installed here, written by people: language -> (path, text)."""
+    """Programs of the installed packages that people wrote: language -> (path, text)."""
     texts: dict[str, list[tuple[str, str]]] = defaultdict(list)
     places = [Path(sysconfig.get_paths()[name]) for name in ("purelib", "stdlib")]
     for place in [*places, Path("/usr/include"), Path("/usr/share")]:
@@ -347,11 +347,11 @@ def _installed() -> dict[str, list[tuple[str, str]]]:
 
 
 def main() -> None:
-    """Print what was asked for; the exit code says whether the goals are met."""
+    """Print the tables asked for; the exit code says whether the goals are met."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--languages", default="", help="codes, with spaces between; all if empty")
-    parser.add_argument("--dropped", type=int, default=0, help="print so many dropped documents a language instead")
-    parser.add_argument("--derive", action="store_true", help="derive default bounds anew and write them")
+    parser.add_argument("--languages", default="", help="codes, separated by spaces; all if empty")
+    parser.add_argument("--dropped", type=int, default=0, help="print this many dropped documents per language instead")
+    parser.add_argument("--derive", action="store_true", help="derive the default bounds and write them")
     options = parser.parse_args()
     if not DATA.is_dir():
         sys.exit(f"no {DATA}: this benchmark needs the project's shared texts")
