@@ -16,9 +16,9 @@ from filters.language_id.fasttext_model import (
     ONE_VS_ALL,
     SOFTMAX,
     FastTextModel,
+    FastTextSettings,
     Network,
     Rows,
-    Settings,
     Vocabulary,
     grown,
 )
@@ -74,9 +74,19 @@ class _Reader:
         return found.reshape(shape)
 
 
+class _Entries(NamedTuple):
+    """The entries of a dictionary: words, then labels."""
+
+    ends: _Int64s  # (entries + 1,) where each ends in `letters`; the first is 0
+    counts: _Int64s  # (entries,) occurrences in the training text
+    kinds: _Bytes  # (entries,) 0 for a word, 1 for a label
+    letters: _Bytes  # of all entries, one after the other
+
+
 @compiled
-def _entries(data: _Bytes, at: int, ends: _Int64s, counts: _Int64s, kinds: _Bytes, letters: _Bytes) -> int:
-    """Read the dictionary's entries at `at`; gives where they end, or -1 where the file does before."""
+def _read_entries(data: _Bytes, at: int, entries: _Entries) -> int:
+    """Read the dictionary's entries at `at`; returns where they end, or -1 where the file ends before that."""
+    ends, counts, kinds, letters = entries
     length = 0
     for entry in range(counts.size):
         while at < data.size and data[at] != 0:
@@ -192,7 +202,7 @@ def _dictionary(reader: _Reader) -> _Dictionary:
     kinds = np.zeros(size, dtype=np.uint8)
     data = np.frombuffer(reader.data, dtype=np.uint8)
     letters = np.empty(len(data) - reader.at, dtype=np.uint8)
-    end = _entries(data, reader.at, ends, counts, kinds, letters)
+    end = _read_entries(data, reader.at, _Entries(ends, counts, kinds, letters))
     if end < 0:
         raise reader.error("its dictionary ends early")
     if kinds[:words].any() or not kinds[words:].all():
@@ -250,6 +260,6 @@ def read_model(data: bytes | memoryview, name: str) -> FastTextModel:
     table = np.full(1 << (2 * len(found.ends)).bit_length(), -1, dtype=np.int32)
     _fill(table, found.letters, found.ends)
     words = Vocabulary(found.letters, found.ends, table, targets)
-    settings = Settings(found.words, word_ngrams, buckets, shortest, longest, loss)
+    settings = FastTextSettings(found.words, word_ngrams, buckets, shortest, longest, loss)
     children = _huffman(found.label_counts) if loss == HIERARCHICAL else np.zeros((0, 2), dtype=np.int32)
     return FastTextModel(found.labels, Network(rows, np.ascontiguousarray(output.T), words, settings, children))

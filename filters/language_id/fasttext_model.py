@@ -49,7 +49,7 @@ class Vocabulary(NamedTuple):
     pruned: _Int32s  # (buckets,) row of an n-gram behind the words, or -1; empty where none was pruned
 
 
-class Settings(NamedTuple):
+class FastTextSettings(NamedTuple):
     """How a model cuts text, and how it turns products into chances."""
 
     words: int  # in the dictionary, without labels
@@ -66,7 +66,7 @@ class Network(NamedTuple):
     rows: Rows
     output: _Floats  # (width, rows) of labels, or of the inner nodes of the tree
     words: Vocabulary
-    settings: Settings
+    settings: FastTextSettings
     children: _Int32s  # (labels - 1, 2) of the inner nodes of the tree; empty for other losses
 
 
@@ -115,7 +115,7 @@ def _add_rows(total: _Floats, rows: Rows, chosen: _RowNumbers) -> None:
 
 
 @inlined
-def _bucket_row(bucket: int, words: Vocabulary, settings: Settings) -> int:
+def _bucket_row(bucket: int, words: Vocabulary, settings: FastTextSettings) -> int:
     """The row of an n-gram; -1 where it was pruned."""
     if words.pruned.size:
         row = words.pruned[bucket]
@@ -124,7 +124,7 @@ def _bucket_row(bucket: int, words: Vocabulary, settings: Settings) -> int:
 
 
 @inlined
-def _ngram_rows(word: _Bytes, words: Vocabulary, settings: Settings, chosen: _RowNumbers, count: int) -> int:
+def _ngram_rows(word: _Bytes, words: Vocabulary, settings: FastTextSettings, chosen: _RowNumbers, count: int) -> int:
     """Put the rows of a word's n-grams behind the first `count`; gives how many there are then.
 
     The word stands between "<" and ">".
@@ -170,6 +170,23 @@ def _begins(text: _Bytes, known: _Bytes) -> bool:
     return True
 
 
+@inlined
+def _add_word_ngrams(total: _Floats, hashes: _Int32s, network: Network, chosen: _RowNumbers) -> int:
+    """Add the n-grams of a line's words, given by their hashes, to `total`; returns how many."""
+    added = 0
+    for first in range(hashes.size):
+        joined = np.uint64(np.int64(hashes[first]))
+        for other in range(first + 1, min(hashes.size, first + network.settings.word_ngrams)):
+            joined = joined * _WORD_NGRAM_FACTOR + np.uint64(np.int64(hashes[other]))
+            bucket = int(joined % np.uint64(network.settings.buckets))
+            row = _bucket_row(bucket, network.words, network.settings)
+            if row >= 0:
+                chosen[0] = row
+                _add_rows(total, network.rows, chosen[:1])
+                added += 1
+    return added
+
+
 @compiled
 def _add_line(total: _Floats, text: _Bytes, network: Network, chosen: _RowNumbers, padded: _Bytes) -> int:
     """Add the words and n-grams of one line to `total`, float32 (width,); gives how many rows those were.
@@ -213,17 +230,7 @@ def _add_line(total: _Floats, text: _Bytes, network: Network, chosen: _RowNumber
             padded[word.size + 1] = _END
             count = _ngram_rows(padded[: word.size + 2], words, settings, chosen, count)
     _add_rows(total, rows, chosen[:count])
-    added += count
-    for first in range(seen):
-        joined = np.uint64(np.int64(hashes[first]))
-        for other in range(first + 1, min(seen, first + settings.word_ngrams)):
-            joined = joined * _WORD_NGRAM_FACTOR + np.uint64(np.int64(hashes[other]))
-            row = _bucket_row(int(joined % np.uint64(settings.buckets)), words, settings)
-            if row >= 0:
-                chosen[0] = row
-                _add_rows(total, rows, chosen[:1])
-                added += 1
-    return added
+    return added + count + _add_word_ngrams(total, hashes[:seen], network, chosen)
 
 
 @compiled

@@ -5,9 +5,9 @@ lid.176.ftz (Joulin et al. 2016, CC-BY-SA 3.0) for the others; `arbiter` joins t
 opens models.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 from filters.language_id.arbiter import Pair
 from filters.language_id.fasttext_model import FastTextModel
@@ -42,6 +42,13 @@ _NEAR: dict[str, tuple[str, ...]] = {
 }
 
 Label = tuple[str, float]  # "fra_Latn", score
+
+
+class StoredLabel(TypedDict):
+    """A label as the stages store it."""
+
+    label: str
+    score: float
 
 
 @dataclass(frozen=True)
@@ -119,7 +126,7 @@ def text_sample(text: str) -> str:
 
 
 def gate(
-    languages: Iterable[Sequence[Mapping[str, Any]] | None], iso639_3: str, floor: float, known: Collection[str]
+    languages: Iterable[Sequence[StoredLabel] | None], iso639_3: str, floor: float, known: Collection[str]
 ) -> list[bool]:
     """Which pages may be in a language, by the labels of their quick text, as the index stores them.
 

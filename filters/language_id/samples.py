@@ -75,7 +75,7 @@ class Roughness:
 
 
 @dataclass(frozen=True)
-class Source:
+class TextSource:
     """Documents of one language from one place, under one licence."""
 
     name: str
@@ -89,7 +89,7 @@ class Source:
 
 
 def samples(
-    sources: Sequence[Source],
+    sources: Sequence[TextSource],
     count: int,
     roughness: Roughness,
     random: Random,

@@ -18,7 +18,7 @@ from filters.signals.perplexity import PerplexityModel
 from filters.text import characters
 from filters.text.words import CutTexts, Folding, code_points, cut_words, hash_words
 
-SignalValues = npt.NDArray[Any]
+Numbers = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class TextBatch:
         return self.listed(self.reading.function_words)
 
 
-def share(parts: SignalValues, wholes: SignalValues) -> SignalValues:
+def share(parts: Numbers, wholes: Numbers) -> Numbers:
     """parts / wholes, and 0 where the whole is 0."""
     return np.divide(parts, wholes, out=np.zeros(len(parts), np.float64), where=wholes > 0)
 
@@ -120,7 +120,7 @@ def share(parts: SignalValues, wholes: SignalValues) -> SignalValues:
 class Signal:
     """A signal: its function, unit, range and source."""
 
-    function: Callable[[TextBatch], SignalValues | None]
+    function: Callable[[TextBatch], Numbers | None]
     unit: str
     low: float
     high: float | None  # None: no limit

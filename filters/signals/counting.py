@@ -102,14 +102,14 @@ def size_for(grams: int) -> int:
 
 
 @compiled
-def _top_share(tally: Counts, large: Counts, larges: int, distinct: int, total: int, capped: bool) -> float:
+def _top_share(tally: Counts, large: Counts, distinct: int, total: int, capped: bool) -> float:
     """Share of all n-grams that the k most frequent ones make up."""
     most = int(np.sqrt(float(distinct)))
     if capped:
         most = min(most, distinct - tally[1])
     left, covered = most, 0
-    ordered = np.sort(large[:larges])
-    for place in range(larges - 1, -1, -1):
+    ordered = np.sort(large)
+    for place in range(len(large) - 1, -1, -1):
         if left:
             covered += ordered[place]
             left -= 1
@@ -189,7 +189,7 @@ def top_character_grams(codes: Codes, offsets: Offsets, n: int, capped: bool) ->
                         frequent = True
             if frequent:
                 larges = _take_large(counts[:slots], large, larges)
-        ratios[text] = _top_share(tally, large, larges, distinct, total, capped)
+        ratios[text] = _top_share(tally, large[:larges], distinct, total, capped)
     return ratios
 
 

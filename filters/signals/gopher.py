@@ -7,75 +7,75 @@ Our own words hold no punctuation, so shares per word are some 10 % higher.
 from collections.abc import Callable
 
 from filters.signals import counting, lines, repetition
-from filters.signals.batch import Signal, SignalValues, TextBatch, share
+from filters.signals.batch import Numbers, Signal, TextBatch, share
 
 _SOURCE = "Gopher: Rae et al. 2021, arXiv 2112.11446, table A1"
 
 
-def mean_word_length(batch: TextBatch) -> SignalValues:
+def mean_word_length(batch: TextBatch) -> Numbers:
     """Characters of a word on average, words of punctuation alone left out."""
     shapes = batch.word_shapes
     return share(shapes[:, counting.CHARACTERS_OF_NOT_SIGNS], shapes[:, counting.NOT_SIGNS])
 
 
-def alphabetic_words(batch: TextBatch) -> SignalValues:
+def alphabetic_words(batch: TextBatch) -> Numbers:
     """Share of the words that hold a letter."""
     return share(batch.word_shapes[:, counting.WITH_LETTER], batch.word_counts)
 
 
-def hash_signs(batch: TextBatch) -> SignalValues:
+def hash_signs(batch: TextBatch) -> Numbers:
     """Number signs (#) per word: many in tags and programs."""
     return share(batch.lines[:, lines.HASHES], batch.word_counts)
 
 
-def ellipses(batch: TextBatch) -> SignalValues:
+def ellipses(batch: TextBatch) -> Numbers:
     """Ellipses ("..." or "…") per word: many in teasers that are cut short."""
     return share(batch.lines[:, lines.ELLIPSES], batch.word_counts)
 
 
-def bullet_lines(batch: TextBatch) -> SignalValues:
+def bullet_lines(batch: TextBatch) -> Numbers:
     """Share of the lines that begin with a bullet or a hyphen."""
     return share(batch.lines[:, lines.BULLETS], batch.lines[:, lines.ALL_LINES])
 
 
-def ellipsis_lines(batch: TextBatch) -> SignalValues:
+def ellipsis_lines(batch: TextBatch) -> Numbers:
     """Share of the lines that end in an ellipsis."""
     return share(batch.lines[:, lines.ELLIPSES_AT_END], batch.lines[:, lines.ALL_LINES])
 
 
-def different_function_words(batch: TextBatch) -> SignalValues | None:
+def different_function_words(batch: TextBatch) -> Numbers | None:
     """How many different function words the document has."""
     return None if batch.function_words is None else batch.function_words[:, 1]
 
 
-def repeated_lines(batch: TextBatch) -> SignalValues:
+def repeated_lines(batch: TextBatch) -> Numbers:
     """Share of the lines that occurred before in the document."""
     counts = batch.repeated_lines
     return share(counts[:, repetition.REPEATED_LINES], counts[:, repetition.SPLIT_LINES])
 
 
-def repeated_paragraphs(batch: TextBatch) -> SignalValues:
+def repeated_paragraphs(batch: TextBatch) -> Numbers:
     """Share of the paragraphs, separated by empty lines, that occurred before in the document."""
     counts = batch.repeated_lines
     return share(counts[:, repetition.REPEATED_PARAGRAPHS], counts[:, repetition.PARAGRAPHS])
 
 
-def repeated_line_characters(batch: TextBatch) -> SignalValues:
+def repeated_line_characters(batch: TextBatch) -> Numbers:
     """Share of the characters that are in lines that occurred before."""
     return share(
         batch.repeated_lines[:, repetition.REPEATED_LINE_CHARACTERS], batch.characters[:, counting.ALL_CHARACTERS]
     )
 
 
-def repeated_paragraph_characters(batch: TextBatch) -> SignalValues:
+def repeated_paragraph_characters(batch: TextBatch) -> Numbers:
     """Share of the characters that are in paragraphs that occurred before."""
     return share(
         batch.repeated_lines[:, repetition.REPEATED_PARAGRAPH_CHARACTERS], batch.characters[:, counting.ALL_CHARACTERS]
     )
 
 
-def _gram_share(column: int, meaning: str) -> Callable[[TextBatch], SignalValues]:
-    def gram_share(batch: TextBatch) -> SignalValues:
+def _gram_share(column: int, meaning: str) -> Callable[[TextBatch], Numbers]:
+    def gram_share(batch: TextBatch) -> Numbers:
         return share(batch.repeated_words[:, column], batch.characters[:, counting.ALL_CHARACTERS])
 
     gram_share.__doc__ = meaning

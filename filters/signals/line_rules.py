@@ -5,24 +5,24 @@ signals give how much of a document C4 would keep, and whether it would drop it.
 """
 
 from filters.signals import counting, lines
-from filters.signals.batch import Signal, SignalValues, TextBatch, share
+from filters.signals.batch import Numbers, Signal, TextBatch, share
 
 _FINEWEB = "FineWeb: Penedo et al. 2024, arXiv 2406.17557, section 3.6"
 C4 = "C4: Raffel et al. 2020, arXiv 1910.10683, section 2.2"
 _MADLAD = "MADLAD-400: Kudugunta et al. 2023, arXiv 2309.04662, section 2.2"
 
 
-def punctuated_lines(batch: TextBatch) -> SignalValues:
+def punctuated_lines(batch: TextBatch) -> Numbers:
     """Share of the lines with text that end in a sentence mark of any script."""
     return share(batch.lines[:, lines.PUNCTUATED], batch.lines[:, lines.FILLED_LINES])
 
 
-def short_lines(batch: TextBatch) -> SignalValues:
+def short_lines(batch: TextBatch) -> Numbers:
     """Share of the lines with text that have at most 30 characters."""
     return share(batch.lines[:, lines.SHORT_LINES], batch.lines[:, lines.FILLED_LINES])
 
 
-def repeated_text(batch: TextBatch) -> SignalValues:
+def repeated_text(batch: TextBatch) -> Numbers:
     """Share of the characters, line feeds left out, that are in lines that occurred before."""
     counts = batch.lines
     return share(
@@ -30,12 +30,12 @@ def repeated_text(batch: TextBatch) -> SignalValues:
     )
 
 
-def line_feeds(batch: TextBatch) -> SignalValues:
+def line_feeds(batch: TextBatch) -> Numbers:
     """Line feeds per word: many in a list."""
     return share(batch.lines[:, lines.LINE_FEEDS], batch.word_counts)
 
 
-def c4_lines(batch: TextBatch) -> SignalValues:
+def c4_lines(batch: TextBatch) -> Numbers:
     """Share of the lines that C4 keeps.
 
     It keeps lines of three words or more that end in . ! ? or a quotation mark, and mention neither JavaScript nor
@@ -44,22 +44,22 @@ def c4_lines(batch: TextBatch) -> SignalValues:
     return share(batch.lines[:, lines.C4_LINES], batch.lines[:, lines.ALL_LINES])
 
 
-def c4_sentences(batch: TextBatch) -> SignalValues:
+def c4_sentences(batch: TextBatch) -> Numbers:
     """Sentences in the lines that C4 keeps."""
     return batch.lines[:, lines.C4_SENTENCES]
 
 
-def lorem_ipsum(batch: TextBatch) -> SignalValues:
+def lorem_ipsum(batch: TextBatch) -> Numbers:
     """Lines with the words "lorem ipsum" among those that C4 would keep."""
     return batch.lines[:, lines.C4_LOREM]
 
 
-def curly_brackets(batch: TextBatch) -> SignalValues:
+def curly_brackets(batch: TextBatch) -> Numbers:
     """Lines with an opening curly bracket among those that C4 would keep: programs."""
     return batch.lines[:, lines.C4_BRACKETS]
 
 
-def questionable_lines(batch: TextBatch) -> SignalValues:
+def questionable_lines(batch: TextBatch) -> Numbers:
     """Share of the lines with text that are questionable.
 
     Such a line is shorter than 20 characters or longer than 500, or more than a fifth of it are digits and technical

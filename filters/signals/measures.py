@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from filters.language import Reading
 from filters.signals import counting, gopher, line_rules
-from filters.signals.batch import NO_MODELS, Signal, SignalModels, SignalValues, TextBatch, share
+from filters.signals.batch import NO_MODELS, Numbers, Signal, SignalModels, TextBatch, share
 from filters.signals.perplexity import perplexities
 from filters.signals.quality import qualities
 from filters.text import characters
@@ -27,12 +27,12 @@ from filters.text import characters
 ROOTS = "Laurençon et al. 2022, The BigScience ROOTS Corpus, arXiv 2303.03915"
 
 
-def words(batch: TextBatch) -> SignalValues:
+def words(batch: TextBatch) -> Numbers:
     """Words of the document."""
     return batch.word_counts
 
 
-def character_repetition(batch: TextBatch) -> SignalValues:
+def character_repetition(batch: TextBatch) -> Numbers:
     """Share of the character n-grams that are among the k most frequent ones: one phrase over and over.
 
     For N different n-grams of which s occur once, k = min(floor(sqrt(N)), N - s), as in the code that made ROOTS: 4/11
@@ -41,13 +41,13 @@ def character_repetition(batch: TextBatch) -> SignalValues:
     return counting.top_character_grams(batch.texts.codes, batch.texts.offsets, batch.reading.character_ngram, True)
 
 
-def word_repetition(batch: TextBatch) -> SignalValues:
+def word_repetition(batch: TextBatch) -> Numbers:
     """Share of the word n-grams (lower case) that occur more than once. 0 for a text with fewer than n words."""
     spans = batch.texts.words
     return counting.repeated_word_grams(spans.hashes, spans.offsets, batch.reading.word_ngram)
 
 
-def special_characters(batch: TextBatch) -> SignalValues:
+def special_characters(batch: TextBatch) -> Numbers:
     """Share of the characters that are punctuation, digits, spaces, symbols or emoji.
 
     Running text has 0.16 to 0.20 of them from its spaces alone.
@@ -57,35 +57,35 @@ def special_characters(batch: TextBatch) -> SignalValues:
     return share(counts[:, column], counts[:, counting.ALL_CHARACTERS])
 
 
-def function_words(batch: TextBatch) -> SignalValues | None:
+def function_words(batch: TextBatch) -> Numbers | None:
     """Share of the words that are function words: running text has many, a list of names or products few."""
     return None if batch.function_words is None else _listed_share(batch.function_words, batch)
 
 
-def flagged_words(batch: TextBatch) -> SignalValues | None:
+def flagged_words(batch: TextBatch) -> Numbers | None:
     """Share of the words that pornographic spam uses and hardly any other text."""
     counts = batch.listed(batch.reading.flagged_words)
     return None if counts is None else _listed_share(counts, batch)
 
 
-def _listed_share(counts: counting.Counts, batch: TextBatch) -> SignalValues:
+def _listed_share(counts: counting.Counts, batch: TextBatch) -> Numbers:
     """The share of words in a list, at most 1: where pairs are looked up, a text may have more hits than words."""
     return np.minimum(share(counts[:, 0], batch.word_counts), 1.0)
 
 
-def perplexity(batch: TextBatch) -> SignalValues | None:
+def perplexity(batch: TextBatch) -> Numbers | None:
     """How much the document surprises a language model that the user named; null without one."""
     model = batch.models.perplexity
     return perplexities(batch.strings(), model) if model else None
 
 
-def quality(batch: TextBatch) -> SignalValues | None:
+def quality(batch: TextBatch) -> Numbers | None:
     """The chance that the document is good, by a classifier that the user named; null without one."""
     model = batch.models.quality
     return qualities(batch.strings(), model) if model else None
 
 
-def script(batch: TextBatch) -> SignalValues | None:
+def script(batch: TextBatch) -> Numbers | None:
     """Share of the letters that are of the language's script. 1 for a text without letters."""
     if batch.reading.script not in characters.SCRIPTS:
         return None
@@ -97,13 +97,13 @@ def script(batch: TextBatch) -> SignalValues | None:
     )
 
 
-def digits(batch: TextBatch) -> SignalValues:
+def digits(batch: TextBatch) -> Numbers:
     """Share of the characters other than spaces that are numerals of any script."""
     counts = batch.characters
     return share(counts[:, counting.NUMBERS], counts[:, counting.ALL_CHARACTERS] - counts[:, counting.SPACES])
 
 
-def signs(batch: TextBatch) -> SignalValues:
+def signs(batch: TextBatch) -> Numbers:
     """Share of the characters other than spaces that are punctuation or symbols."""
     counts = batch.characters
     return share(counts[:, counting.SIGNS], counts[:, counting.ALL_CHARACTERS] - counts[:, counting.SPACES])

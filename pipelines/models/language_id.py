@@ -17,7 +17,7 @@ from typing import TypedDict
 
 from filters.language_id.arbiter import Arbiter, ArbiterExample, Pair, learn_arbiter, model_line, with_doubt
 from filters.language_id.labels import split_label, wide_names
-from filters.language_id.samples import Roughness, Source, samples
+from filters.language_id.samples import Roughness, TextSource, samples
 from pipelines.models.fasttext import train_fasttext
 from pipelines.models.files import WIDE, load_model, open_fasttext, wide_path
 from pipelines.models.language_id_text import TextsByLabel, wanted_labels
@@ -101,7 +101,7 @@ def write_card(card: LanguageCard, model: Path) -> None:
     model.with_suffix(".json").write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _split_held_out(sources: Sequence[Source], held_out: int) -> tuple[list[Source], list[Source]]:
+def _split_held_out(sources: Sequence[TextSource], held_out: int) -> tuple[list[TextSource], list[TextSource]]:
     """Documents to learn from, and every `held_out`-th, to calibrate with.
 
     The documents of a source with fewer than `held_out` are cut into parts first.
@@ -123,7 +123,7 @@ def _parts(text: str, count: int) -> Iterator[str]:
 
 def _teach_arbiter(
     texts: TextsByLabel,
-    parts: dict[str, tuple[list[Source], list[Source]]],
+    parts: dict[str, tuple[list[TextSource], list[TextSource]]],
     settings: Training,
     folder: Path,
 ) -> Arbiter:
@@ -194,14 +194,14 @@ def _favoured_sources(label: str, settings: Training) -> dict[str, float]:
     return {source: times for name, source, times in settings.favoured if name == label}
 
 
-def _other_count(label: str, sources: Sequence[Source], settings: Training, count: int) -> int:
+def _other_count(label: str, sources: Sequence[TextSource], settings: Training, count: int) -> int:
     """Samples of a foreign language: few if its text is short, so that the same words do not come again and again."""
     chars = sum(source.chars for source in sources)
     most = count if split_label(label)[0] in settings.near else settings.other_most
     return max(settings.other_count, min(most, chars // settings.chars_a_sample))
 
 
-def _described(sources: Sequence[Source]) -> dict[str, list[str | int]]:
+def _described(sources: Sequence[TextSource]) -> dict[str, list[str | int]]:
     """Licence and characters of every source, by name."""
     found: dict[str, list[str | int]] = {}
     for source in sources:
@@ -210,7 +210,7 @@ def _described(sources: Sequence[Source]) -> dict[str, list[str | int]]:
     return dict(sorted(found.items()))
 
 
-def _is_rich(sources: Sequence[Source], settings: Training) -> bool:
+def _is_rich(sources: Sequence[TextSource], settings: Training) -> bool:
     return sum(source.chars for source in sources) >= settings.rich
 
 

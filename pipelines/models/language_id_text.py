@@ -13,11 +13,11 @@ from typing import TextIO, cast
 
 from filters.language import known_codes, load_language
 from filters.language_id.labels import UNKNOWN_SCRIPT, split_label, standard_label
-from filters.language_id.samples import Source
+from filters.language_id.samples import TextSource
 from filters.language_id.scripts import script_of
 from roots.errors import InputError
 
-TextsByLabel = dict[str, list[Source]]  # "fra_Latn" -> its sources
+TextsByLabel = dict[str, list[TextSource]]  # "fra_Latn" -> its sources
 CHINESE = "zho_Hans"  # one label for both forms of it: filters.language_id.scripts tells them apart
 _SCRIPT_CHARACTERS = 10_000  # of a text from which its script is counted
 
@@ -65,19 +65,19 @@ def read_folder(folder: Path) -> TextsByLabel:
     return texts
 
 
-def _read_json_lines(path: Path) -> list[Source]:
+def _read_json_lines(path: Path) -> list[TextSource]:
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     with _opened(path) as lines:
         for line in lines:
             row = json.loads(line)
             found[row.get("source", path.name), row.get("license", "not said")].append(one_line(row["text"]))
-    return [Source(name, licence, tuple(texts)) for (name, licence), texts in sorted(found.items())]
+    return [TextSource(name, licence, tuple(texts)) for (name, licence), texts in sorted(found.items())]
 
 
-def _read_lines(path: Path) -> list[Source]:
+def _read_lines(path: Path) -> list[TextSource]:
     with _opened(path) as lines:
         texts = [one_line(line) for line in lines]
-    return [Source(f"{path.parent.name}/{path.name}", "not said", tuple(filter(None, texts)))]
+    return [TextSource(f"{path.parent.name}/{path.name}", "not said", tuple(filter(None, texts)))]
 
 
 def _opened(path: Path) -> TextIO:

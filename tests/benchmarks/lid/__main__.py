@@ -24,7 +24,7 @@ import fasttext
 
 from filters.language_id.identify import gate, identify
 from filters.language_id.labels import standard_label
-from filters.language_id.samples import Source
+from filters.language_id.samples import TextSource
 from pipelines.extract import Extract
 from pipelines.models.files import OWN, WIDE, load_model, open_fasttext, wide_path
 from pipelines.models.language_id_eval import IdentificationReport, language_of, measure_identification
@@ -64,7 +64,7 @@ def sentences(folder: Path, is_flores: bool) -> list[str]:
     return _missed(ours) if is_flores else []
 
 
-def _without(label: str, texts: TextsByLabel) -> list[Source]:
+def _without(label: str, texts: TextsByLabel) -> list[TextSource]:
     return [replace(found, documents=found.documents[TAUGHT.get(label, 0) :]) for found in texts[label]]
 
 

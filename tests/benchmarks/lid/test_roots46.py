@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from filters.language_id.samples import Source
+from filters.language_id.samples import TextSource
 from pipelines.models.language_id import Training
 from pipelines.models.language_id_text import wanted_labels
 from roots.errors import InputError
@@ -12,7 +12,7 @@ from tests.benchmarks.lid.roots46 import Choice, Inputs, choose_text, make_roots
 
 
 def test_restricted_text_is_a_last_resort() -> None:
-    much, little, shut = (Source(name, "x", ("a" * size,)) for name, size in (("m", 900), ("l", 10), ("r", 900)))
+    much, little, shut = (TextSource(name, "x", ("a" * size,)) for name, size in (("m", 900), ("l", 10), ("r", 900)))
     chosen = choose_text(
         {"fra_Latn": [much], "bam_Latn": [little]},
         {"fra_Latn": [shut], "bam_Latn": [shut], "fon_Latn": [shut]},

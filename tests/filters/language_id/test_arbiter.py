@@ -1,10 +1,11 @@
 """The arbiter: which of two models it trusts, and how it doubts a neighbour."""
 
+from collections.abc import Sequence
 from math import log
 
 import pytest
 
-from filters.language_id.arbiter import FEATURES, Arbiter, learn_arbiter, with_doubt
+from filters.language_id.arbiter import FEATURES, Arbiter, Pair, learn_arbiter, model_line, with_doubt
 
 
 def test_the_arbiter_learns_whom_to_believe() -> None:
@@ -40,3 +41,33 @@ def test_a_neighbour_in_new_topics_makes_the_arbiter_doubt_as_far_as_its_own_tex
     bound = with_doubt(arbiter, asked, {"near"}, 0.2, 0.3)
     assert bound.weights["a"][-1] == pytest.approx(-log(0.72 / 0.28), abs=1e-3)
     assert with_doubt(arbiter, asked, {"near"}, 1.0, 0.3) == with_doubt(arbiter, asked, (), 0.2, 0.3) == arbiter
+
+
+class Recorder:
+    """A model that records what it is asked, and answers with one label and score."""
+
+    def __init__(self, label: str, score: float) -> None:
+        self.label, self.score = label, score
+        self.asked: list[str] = []
+
+    def predict(self, lines: Sequence[str], k: int) -> list[list[tuple[float, str]]]:
+        self.asked += lines
+        return [[(self.score, f"__label__{self.label}")] for _ in lines]
+
+
+@pytest.mark.parametrize(
+    ("line", "score", "readings"),
+    [
+        ("word " * 100, 0.95, ["pieces"]),
+        ("word " * 100, 0.85, ["pieces", "whole"]),  # in doubt
+        ("12.50 x 9 " * 50, 0.95, ["whole"]),  # pieces of a price list hold few letters
+        ("word " * 20, 0.95, ["whole"]),
+    ],
+)
+def test_the_whole_of_a_long_line_is_read_only_where_its_pieces_leave_doubt(
+    line: str, score: float, readings: list[str]
+) -> None:
+    own, wide = Recorder("wol_Latn", score), Recorder("fr", 0.5)
+    Pair(own, wide, Arbiter({"wol_Latn": (1.0,) * 6}, frozenset()), {"__label__fr": "fra_Latn"}).predict(line, 3)
+    whole = len(model_line(line).strip())
+    assert ["whole" if len(asked) == whole else "pieces" for asked in own.asked] == readings

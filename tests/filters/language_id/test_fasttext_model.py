@@ -41,7 +41,7 @@ def assert_same(path: Path, lines: list[str], k: int = 5, threshold: float = 0.0
 
 @pytest.mark.parametrize("path", [OWN / "roots46.ftz", Path(wide_path())], ids=["softmax", "tree, pruned"])
 @pytest.mark.parametrize(("k", "threshold"), [(1, 0.0), (5, 0.0), (3, 0.2), (10_000, 0.0)])
-def test_the_models_we_ship(path: Path, k: int, threshold: float) -> None:
+def test_the_models_we_ship_answer_as_the_library_does(path: Path, k: int, threshold: float) -> None:
     assert_same(path, LINES, k, threshold)
 
 
@@ -105,7 +105,7 @@ def fitted(folder: Path, options: Mapping[str, Any], small: bool) -> Path:
 
 @pytest.mark.parametrize("small", [False, True], ids=["bin", "ftz"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_models_of_every_kind(kind: str, small: bool, tmp_path: Path) -> None:
+def test_models_of_every_kind_answer_as_the_library_does(kind: str, small: bool, tmp_path: Path) -> None:
     pytest.importorskip("floret", reason="floret is not installed: pip install 'roots-corpus[lid]'")
     if small and kind in ("words alone", "few rows"):
         pytest.skip("so few rows are not quantised")
@@ -113,7 +113,7 @@ def test_models_of_every_kind(kind: str, small: bool, tmp_path: Path) -> None:
     assert_same(path, [*LINES, *(text for _, text in sentences(100))])
 
 
-def test_lines_are_read_one_by_one() -> None:
+def test_lines_of_one_call_do_not_change_each_other() -> None:
     model = open_fasttext(OWN / "roots46.ftz")
     alone = [model.predict([line], 3)[0] for line in LINES]
     assert model.predict(LINES, 3) == alone

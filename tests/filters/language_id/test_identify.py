@@ -1,16 +1,13 @@
-"""Languages and scripts of texts, labels of models, and the gate."""
+"""Texts and pages are identified, and the gate lets pages pass."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 
 from filters.language import known_codes, load_language
-from filters.language_id.arbiter import Arbiter, Pair, model_line
 from filters.language_id.identify import TEXT_SAMPLE, gate, identify, identify_page, text_sample
-from filters.language_id.labels import WIKIPEDIAS, split_label, standard_label
-from filters.language_id.scripts import han_form, script_counts, script_of
-from filters.text.quick_text import PAGE_SAMPLE as PAGE_SAMPLE
-from filters.text.quick_text import page_sample, quick_text
+from filters.language_id.scripts import script_of
+from filters.text.quick_text import PAGE_SAMPLE, page_sample
 from pipelines.models.files import WIDE, load_model
 
 TEXTS = {
@@ -32,7 +29,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("label", TEXTS)
-def test_identify(label: str) -> None:
+def test_a_text_gets_the_label_of_its_language_and_script(label: str) -> None:
     found = identify(TEXTS[label], load_model())
     assert found[0][0] == label
     assert 1 <= len(found) <= 3
@@ -40,7 +37,7 @@ def test_identify(label: str) -> None:
     assert all(0 <= score <= 1 for _, score in found)
 
 
-def test_serbian_in_latin_letters_is_said_to_be() -> None:
+def test_serbian_in_latin_letters_gets_the_latin_script() -> None:
     labels = [
         label for label, _ in identify("Mačka spava na stolu dok se deca igraju u bašti ispred kuće.", load_model())
     ]
@@ -53,41 +50,11 @@ def test_a_text_without_letters_has_no_language(text: str) -> None:
     assert script_of(text) == "Zzzz"
 
 
-def test_lines_and_surrogates_are_no_harm() -> None:
+def test_line_breaks_and_surrogates_do_not_change_the_label() -> None:
     model = load_model()
     text = TEXTS["fra_Latn"]
     assert identify(text.replace(" ", "\n"), model) == identify(text, model)
     assert identify(text + "\ud800", model)[0][0] == "fra_Latn"
-
-
-def test_labels_of_other_models() -> None:
-    for raw, label in {
-        "__label__fr": "fra_Latn",
-        "__label__fra_Latn": "fra_Latn",
-        "__label__cmn_Hani": "zho_Hani",
-        "__label__zho_Hant": "zho_Hant",
-        "__label__swa_Latn": "swh_Latn",
-        "__label__yor_Latn": "yor_Latn",
-        "__label__tum": "tum_Zzzz",
-        "__label__als": "gsw_Latn",
-        "__label__als_Latn": "als_Latn",
-    }.items():
-        assert standard_label(raw) == label, raw
-
-
-def test_every_label_of_the_wide_model_is_mapped() -> None:
-    model = load_model(WIDE)
-    assert model.labels == set(WIKIPEDIAS.values())
-    assert len(model.labels) == len(WIKIPEDIAS) == 176
-    assert all(len(code) == 3 and len(script) == 4 for code, script in map(split_label, model.labels))
-
-
-def test_labels_agree_with_the_language_files() -> None:
-    by_code = {code: load_language(code) for code in known_codes()}
-    shared = [code for code in by_code if code in WIKIPEDIAS]
-    assert len(shared) >= 20
-    for code in shared:
-        assert WIKIPEDIAS[code] == f"{by_code[code].iso639_3}_{by_code[code].script}"
 
 
 def test_the_default_knows_every_language_that_has_a_file() -> None:
@@ -105,16 +72,6 @@ def test_a_sample_is_bounded_and_holds_both_ends(cut: Callable[[str], str]) -> N
     assert cut("short") == "short"
 
 
-def test_scripts() -> None:
-    assert script_counts("abc где 12")["Latn"] == 3
-    assert list(script_counts("abcd где")) == ["Latn", "Cyrl"]
-    assert script_of("የኢትዮጵያ") == "Ethi"
-    assert script_of("漢字かな") == "Jpan"
-    assert han_form(TEXTS["zho_Hant"]) == "Hant"
-    assert han_form(TEXTS["zho_Hans"]) == "Hans"
-    assert script_of("é".encode().decode()) == "Latn"
-
-
 PAGES = [
     [{"label": "fra_Latn", "score": 0.9}, {"label": "eng_Latn", "score": 0.03}],
     [{"label": "eng_Latn", "score": 0.9}, {"label": "fra_Latn", "score": 0.04}],
@@ -124,7 +81,7 @@ PAGES = [
 ]
 
 
-def test_gate() -> None:
+def test_the_gate_passes_pages_that_may_be_in_the_language() -> None:
     known = load_model().labels
     assert gate(PAGES, "fra", 0.05, known) == [True, False, False, False, False]
     assert gate(PAGES, "fra", 0.01, known) == [True, True, False, False, False]
@@ -145,67 +102,3 @@ def test_the_gate_sees_a_second_language_in_a_part_of_a_page(before: int) -> Non
     rows = [[{"label": label, "score": score} for label, score in found] for found in (plain, looked)]
     assert looked[0][0] == "srp_Cyrl"
     assert gate(rows, "fra", 0.05, model.labels) == [False, True]
-
-
-# page -> its quick text
-QUICK = {
-    b"<p>a</p><p>b</p>": b"a\nb",
-    b"a<b>b</b> c": b"a b c",
-    b"<script>x < y</script>a": b"a",
-    b"<SCRIPT type='a'>if (a</b>)</ScRiPt >a": b"a",
-    b"a<!-- <p>x</p> -->b": b"a b",
-    b"a<!-- x": b"a",
-    b"a<!---->b": b"a b",
-    b"<style>p{}</style\n>a": b"a",
-    b"1 < 2 <3 > 0": b"1 < 2 <3 > 0",
-    b"<?xml version='1'?><!doctype html>a": b"a",
-    b"a <": b"a <",
-    b"a <p": b"a",
-    b"": b"",
-    b"<": b"<",
-    b"<!": b"",
-    b"<!-": b"",
-    b"</": b"",
-    b"<scripted>a</scripted>": b"a",
-    b"<svg><text>x</text></svg>a": b"a",
-    "<p>été\u3000日本</p>".encode(): "été\u3000日本".encode(),
-}
-
-
-@pytest.mark.parametrize("page", QUICK)
-def test_quick_text(page: bytes) -> None:
-    assert quick_text(page) == QUICK[page]
-
-
-def test_the_sample_of_a_page_knows_character_references() -> None:
-    assert page_sample("&eacute;t&eacute; &amp; hiver") == "été & hiver"
-
-
-class Told:
-    """A model that keeps what it was asked, and is as sure as it is told."""
-
-    def __init__(self, label: str, score: float) -> None:
-        self.label, self.score = label, score
-        self.asked: list[str] = []
-
-    def predict(self, lines: Sequence[str], k: int) -> list[list[tuple[float, str]]]:
-        self.asked += lines
-        return [[(self.score, f"__label__{self.label}")] for _ in lines]
-
-
-@pytest.mark.parametrize(
-    ("line", "score", "readings"),
-    [
-        ("word " * 100, 0.95, ["pieces"]),
-        ("word " * 100, 0.85, ["pieces", "whole"]),  # in doubt
-        ("12.50 x 9 " * 50, 0.95, ["whole"]),  # pieces of a price list hold few letters
-        ("word " * 20, 0.95, ["whole"]),
-    ],
-)
-def test_the_whole_of_a_long_line_is_read_only_where_its_pieces_leave_doubt(
-    line: str, score: float, readings: list[str]
-) -> None:
-    own, wide = Told("wol_Latn", score), Told("fr", 0.5)
-    Pair(own, wide, Arbiter({"wol_Latn": (1.0,) * 6}, frozenset()), {"__label__fr": "fra_Latn"}).predict(line, 3)
-    whole = len(model_line(line).strip())
-    assert ["whole" if len(asked) == whole else "pieces" for asked in own.asked] == readings

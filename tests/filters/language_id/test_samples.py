@@ -4,7 +4,7 @@ from random import Random
 
 from filters.language_id import samples as lid_samples
 from filters.language_id.arbiter import model_line
-from filters.language_id.samples import Roughness, Source, cut_sample, roughen, samples, without_marks
+from filters.language_id.samples import Roughness, TextSource, cut_sample, roughen, samples, without_marks
 
 
 def test_normal_text_is_what_says_the_language() -> None:
@@ -28,7 +28,7 @@ def test_cuts_are_at_spaces_and_bounded() -> None:
 
 
 def test_samples_are_the_same_for_the_same_seed() -> None:
-    sources = [Source("a", "x", ("one two three " * 90, "four five " * 80)), Source("b", "x", ("six " * 400,))]
+    sources = [TextSource("a", "x", ("one two three " * 90, "four five " * 80)), TextSource("b", "x", ("six " * 400,))]
     first, second = (list(samples(sources, 50, Roughness(), Random(3))) for _ in range(2))
     assert first == second
     assert len(first) == 50

@@ -120,7 +120,7 @@ WORKED += WORKED_GOPHER + WORKED_LINES
 
 
 @pytest.mark.parametrize(("name", "text", "how", "expected"), WORKED)
-def test_worked_by_hand(name: str, text: str, how: Reading, expected: float | None) -> None:
+def test_signals_equal_the_numbers_worked_by_hand(name: str, text: str, how: Reading, expected: float | None) -> None:
     assert value(name, text, how) == (None if expected is None else pytest.approx(expected, rel=1e-6))
 
 
@@ -230,7 +230,7 @@ def test_a_batch_of_many_gives_the_same_as_one_by_one() -> None:
         }
 
 
-def test_everything_can_be_compiled_beforehand() -> None:
+def test_every_pass_can_be_compiled_beforehand() -> None:
     prepare()
     assert all(len(kernel.signatures) == 1 for kernel in (counting.count_characters, counting.repeated_word_grams))
 
@@ -246,7 +246,7 @@ VIEWS = [
 
 
 @pytest.mark.parametrize(("text", "seen"), VIEWS)
-def test_the_view_of_roots(text: str, seen: str) -> None:
+def test_roots_filters_saw_a_modified_text(text: str, seen: str) -> None:
     batch = TextBatch.of(pa.array([text]), reading(definitions="roots", segmenter="roots", longest_word=10))
     assert "".join(map(chr, batch.texts.codes)) == seen
 

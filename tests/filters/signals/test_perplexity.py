@@ -48,7 +48,7 @@ WORKED = [("the cat", 10 ** (2.5 / 3)), ("dog", 10 ** (3.5 / 2)), ("", 10**1.5)]
 
 
 @pytest.mark.parametrize(("text", "value"), WORKED)
-def test_worked_by_hand(model: str, text: str, value: float) -> None:
+def test_perplexity_equals_the_numbers_worked_by_hand(model: str, text: str, value: float) -> None:
     assert perplexities([text], perplexity_model(model))[0] == pytest.approx(round(value, 1))
     reading = Reading(script="Latn", perplexity_model=model)
     signals = measure(pa.array([text]), reading, signal_models(reading))

@@ -1,7 +1,5 @@
 """Judging: the first bound crossed is the reason, all are named, and numbers alone decide."""
 
-import time
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -65,13 +63,10 @@ def test_an_unknown_signal_names_the_nearest() -> None:
         rules_of({"special_charcters": Bound(max=1)})
 
 
-def test_judging_takes_a_million_rows_in_seconds() -> None:
-    """A coarse guard, for a shared machine; `tests/benchmarks/measures.py judge` gives the number."""
-    rows = 1_000_000
-    numbers = np.random.default_rng(0).random(rows, np.float32)
+def test_every_row_and_signal_is_compared() -> None:
+    numbers = np.random.default_rng(0).random(10_000, np.float32)
     columns = {name: pa.array(numbers) for name in MEASURES}
-    rules = tuple(Rule(name, 0.02, 0.98) for name in MEASURES)
-    start = time.process_time()
-    drop, _ = judge(columns, rules)
-    assert time.process_time() - start < 5
-    assert drop.null_count == int(((numbers >= np.float32(0.02)) & (numbers <= np.float32(0.98))).sum())
+    drop, failed = judge(columns, tuple(Rule(name, 0.02, 0.98) for name in MEASURES))
+    inside = (numbers >= np.float32(0.02)) & (numbers <= np.float32(0.98))
+    assert drop.null_count == int(inside.sum())
+    assert len(failed.flatten()) == len(MEASURES) * int((~inside).sum())

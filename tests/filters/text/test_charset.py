@@ -62,7 +62,9 @@ EVIDENCE = [
 
 
 @pytest.mark.parametrize(("text", "stored", "http", "meta", "charset", "evidence"), EVIDENCE)
-def test_evidence(text: str, stored: str, http: str, meta: str, charset: str, evidence: str) -> None:
+def test_the_first_evidence_that_bytes_do_not_contradict_decides(
+    text: str, stored: str, http: str, meta: str, charset: str, evidence: str
+) -> None:
     head = f'<html><head><meta charset="{meta}"></head>' if meta else "<html><head></head>"
     page = f"{head}<body><p>{text}</p></body></html>"
     decoded = decode_page(page.encode(stored), http or None)
@@ -77,14 +79,14 @@ def test_a_few_bad_bytes_do_not_change_the_charset() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"\0", b"\xff", b"\xff\xfe", b"\xef\xbb\xbf", b"\xed\xa0\x80", bytes(5000)])
-def test_odd_bodies(body: bytes) -> None:
+def test_empty_and_binary_bodies_decode(body: bytes) -> None:
     text = decode_page(body, "utf-8").text
     assert "\0" not in text
     text.encode()
 
 
 @given(st.binary(max_size=300), st.one_of(st.none(), st.text(max_size=20), st.sampled_from(["utf-16", "gbk", "utf-7"])))
-def test_never_fails_and_gives_text_that_can_be_written(body: bytes, label: str | None) -> None:
+def test_decoding_never_fails_and_its_text_can_be_written(body: bytes, label: str | None) -> None:
     text = decode_page(body, label).text
     text.encode()
     assert "\0" not in text
@@ -113,7 +115,7 @@ def test_labels_mean_what_browsers_take_them_for(label: str | None, codec: str |
 
 
 @pytest.mark.skipif(not BUILT.is_dir(), reason="the shared test data are not here")
-def test_odd_charset_pages() -> None:
+def test_pages_in_rare_charsets_decode() -> None:
     csv.field_size_limit(1 << 24)
     with (BUILT / "odd-charsets-bundle.manifest.tsv").open(encoding="utf-8", newline="") as file:
         truth = {row["url"]: row["charset"] for row in csv.DictReader(file, delimiter="\t")}

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from filters.language_id.arbiter import FEATURES
 from filters.language_id.identify import identify
-from filters.language_id.samples import Source
+from filters.language_id.samples import TextSource
 from pipelines.cli.main import main
 from pipelines.models.files import OWN, WIDE, load_model
 from pipelines.models.language_id import Training, _leave_out_strange, _split_held_out, train_language_id
@@ -85,7 +85,7 @@ def test_the_shipped_model_has_the_digest_of_its_card() -> None:
 def test_the_languages_of_flores_are_identified_within_the_goals() -> None:
     """Every tenth sentence; tests/benchmarks/lid has them all."""
     texts = {
-        label: [Source(found.name, found.licence, found.documents[500::10]) for found in sources]
+        label: [TextSource(found.name, found.licence, found.documents[500::10]) for found in sources]
         for label, sources in read_folder(FLORES).items()
     }
     report = measure_identification(texts, load_model())
@@ -128,7 +128,7 @@ def test_the_same_text_and_settings_make_the_same_model_and_card(tmp_path: Path)
 
 
 def test_a_round_leaves_strange_sources_out_but_never_all_a_language_has() -> None:
-    one, two, three = (Source(name, "x", ("a",)) for name in ("one", "two", "three"))
+    one, two, three = (TextSource(name, "x", ("a",)) for name in ("one", "two", "three"))
     texts = {"bho_Deva": [one, two], "zsm_Latn": [two], "fra_Latn": [two, three]}
     settings = Training(strange=(("bho_Deva", "two"), ("zsm_Latn", "two"), ("mag_Deva", "two")))
     left_out, without = _leave_out_strange(texts, texts, settings)
@@ -137,8 +137,8 @@ def test_a_round_leaves_strange_sources_out_but_never_all_a_language_has() -> No
 
 
 def test_held_out_text_is_not_learnt() -> None:
-    many = Source("many", "x", tuple(f"text {number}" for number in range(100)))
-    single = Source("single", "x", ("".join(chr(97 + number % 26) for number in range(2000)),))
+    many = TextSource("many", "x", tuple(f"text {number}" for number in range(100)))
+    single = TextSource("single", "x", ("".join(chr(97 + number % 26) for number in range(2000)),))
     learnt, kept = _split_held_out([many, single], 20)
     assert len(kept[0].documents) == 5
     assert not set(learnt[0].documents) & set(kept[0].documents)
