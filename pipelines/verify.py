@@ -1,9 +1,9 @@
-"""verify: is every row accounted for, and is every byte what was written?
+"""verify: check that every row is accounted for, and that every byte is as it was written.
 
-rows = kept + dropped            in every shard
-kept(n) = rows(n + 1)            from stage to stage, with the same ids in the same order
-bytes = receipt                  every shard, the final ones too
-lost to = kept                   a duplicate names a document that was kept, or one of a release it was compared with
+rows = kept + dropped      in every shard
+kept(n) = rows(n + 1)      from stage to stage, with the same ids in the same order
+bytes = receipt            in every shard, final shards too
+copy of = kept             a removed copy names a kept document, or a document of a release it was compared with
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from pipelines.dedup.released import unknown_matches
-from pipelines.job.languages import find_code
+from pipelines.job.languages import find_any_code
 from pipelines.job.settings import ShardSettings
 from pipelines.job.stages import STAGES, chain_stages
 from pipelines.job.work import ALL, chain, deduplicated_with, folder, languages
@@ -29,7 +29,7 @@ def verify_all(work: Path, language: str = "") -> Iterator[tuple[str, list[str]]
 
     Raises InputError where there is no result, SettingsError for an unknown language.
     """
-    codes = [find_code(language)] if language else languages(work)
+    codes = [find_any_code(language)] if language else languages(work)
     if not codes:
         raise InputError(f"{work} holds no results: run `roots run {work} --input 'crawl/*.warc.gz' --lang fr`")
     for code in codes:
@@ -37,7 +37,7 @@ def verify_all(work: Path, language: str = "") -> Iterator[tuple[str, list[str]]
 
 
 def verify(work: Path, language: str) -> Iterator[str]:
-    """Yield one sentence for everything that is wrong with the results of one language; nothing when all is right."""
+    """Yield one sentence for each problem in the results of one language; nothing if there is none."""
     stages = [stage for stage in STAGES if storage.is_file(folder(work, language, stage) / "manifest.json")]
     if not stages:
         yield f"{work / language}: no stage has finished; run `roots status {work}`"
@@ -56,7 +56,7 @@ def verify(work: Path, language: str) -> Iterator[str]:
 
 
 def _check_stage(work: Path, language: str, stage: str, names: list[str]) -> Iterator[str]:
-    """Every shard of the stage is whole and as its manifest says."""
+    """Every shard of the stage is intact, and the one that its manifest lists."""
     target = folder(work, language, stage)
     listed = read_manifest(target)["shards"]
     wanted = names if names and not STAGES[stage].final else sorted(listed)
@@ -73,7 +73,7 @@ def _check_stage(work: Path, language: str, stage: str, names: list[str]) -> Ite
 
 
 def _check_chain(paths: list[Path]) -> Iterator[str]:
-    """Each shard of a chain continues the one before: counts and ids."""
+    """Each shard of a chain has the documents that the one before it keeps, in order."""
     try:
         shards.kept_rows(paths)
         for before, after in pairwise(paths):
@@ -92,9 +92,9 @@ def _ids(path: Path, kept_only: bool) -> list[str]:
 
 
 def _check_duplicates(paths: list[Path], others: list[Path]) -> Iterator[str]:
-    """Every removed copy names a document that was kept, or of which line removal left nothing, or one of a release.
+    """Every removed copy names a kept document, one that line removal emptied, or one of a release.
 
-    `others` are the folders of dedup of other languages, where it went over several.
+    `others` are the dedup folders of other languages, if dedup compared several.
     """
     kept: set[str] = set()
     lost: list[tuple[str, str]] = []
@@ -112,7 +112,7 @@ def _check_duplicates(paths: list[Path], others: list[Path]) -> Iterator[str]:
                     elif other is not None:
                         lost.append((id_, other))
         except RootsError:
-            return  # said already, shard by shard
+            return  # `_check_stage` has reported it
     for path in sorted(path for other in others for path in other.glob("*.parquet")):
         for batch in shards.read(path, ["id", "drop"]):
             stays = pc.or_kleene(pc.is_null(batch["drop"]), pc.equal(batch["drop"], "dedup.lines"))
@@ -126,7 +126,7 @@ def _check_duplicates(paths: list[Path], others: list[Path]) -> Iterator[str]:
 
 
 def _check_dataset(work: Path, language: str, names: list[str]) -> Iterator[str]:
-    """The final shards hold every kept document once, or as many times as the setting `rehydrate` says."""
+    """The final shards hold every kept document once, or as often as the setting `rehydrate` says."""
     target = folder(work, language, "shard")
     held: list[str] = []
     wanted: list[str] = []
@@ -149,9 +149,9 @@ def _check_dataset(work: Path, language: str, names: list[str]) -> Iterator[str]
     wanted = [id_ for id_ in wanted for _ in range(times.get(id_, 1))]
     if sorted(held) != sorted(wanted):
         yield (
-            f"shard: {len(held)} documents in the dataset, {len(wanted)} kept by redact, and they are not the same: "
+            f"shard: {len(held)} documents in the dataset, {len(wanted)} kept before it, and they are not the same: "
             f"run `roots shard {work} --lang {language}` again"
         )
     extra = {p.relative_to(target).as_posix() for p in target.glob("*/*.arrow")} - set(read_manifest(target)["shards"])
     for name in sorted(extra):
-        yield f"shard: {name} is in the folder but not of this dataset: delete it"
+        yield f"shard: {name} is in the folder but not part of this dataset: delete it"

@@ -1,6 +1,6 @@
-"""why: the whole path of one document, from the archive to the dataset.
+"""why: what happened to one document, from the archive to the dataset.
 
-What every stage stored about it is all there is to read: the audit trail is the data itself.
+It reads what each stage stored about the document; there is no other log.
 """
 
 import re
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from filters.personal_data import as_shown
 from filters.text.passages import beginning, differing, for_terminal
 from pipelines.dedup.released import read_text
-from pipelines.job.languages import find_code
+from pipelines.job.languages import find_any_code
 from pipelines.job.stages import STAGES, chain_stages, load
 from pipelines.job.work import deduplicated_with, folder, languages
 from pipelines.programs.index import SOURCE_KIND
@@ -24,20 +24,21 @@ from roots import shards, storage
 from roots.errors import InputError
 from roots.stage import read_manifest
 
-Row = dict[str, Any]
-_PASSAGES = 6  # shown of two texts that differ, of each
+_Row = dict[str, Any]
+_Known = Mapping[str, Any]  # what earlier stages stored about the document, and the rules of the filter
+_PASSAGES = 6  # most that are shown
 
 
-def find(work: Path, wanted: str) -> Iterator[tuple[str, Row]]:
-    """Records of the index whose id or URL is `wanted`, as (shard name, row). Raises InputError where there is none."""
+def _find(work: Path, wanted: str) -> Iterator[tuple[str, _Row]]:
+    """Yield (shard name, row) of each index record whose id or URL is `wanted`. Raises InputError if there is none."""
     key = wanted.strip().strip("<>")
-    names = {wanted, key, f"<{key}>"}
+    names = pa.array(sorted({wanted, key, f"<{key}>"}))
     found = False
     if not storage.is_folder(work / "index"):
         raise InputError(f"{work} has no index: run `roots index {work} --input 'crawl/*.warc.gz'` first")
     for path in sorted((work / "index").glob("*.parquet")):
         for batch in shards.read(path):
-            hits = pc.or_kleene(pc.is_in(batch["id"], _set(names)), pc.is_in(batch["url"], _set(names)))
+            hits = pc.or_kleene(pc.is_in(batch["id"], names), pc.is_in(batch["url"], names))
             for row in batch.filter(hits).to_pylist():
                 found = True
                 yield path.name, row
@@ -47,12 +48,8 @@ def find(work: Path, wanted: str) -> Iterator[tuple[str, Row]]:
         )
 
 
-def _set(values: set[str]) -> Any:
-    return pa.array(sorted(values))
-
-
-def _path_of(work: Path, language: str, name: str, index_row: Row) -> Iterator[tuple[str, Row | None]]:
-    """What each stage of one language stored about a record, as (stage, row); row is None where it never came."""
+def _path_of(work: Path, language: str, name: str, index_row: _Row) -> Iterator[tuple[str, _Row | None]]:
+    """Yield (stage, row) for each stage that read a record; the row is None if the stage has no such record."""
     yield "index", index_row
     dropped = index_row["drop"] is not None
     for stage in (name for name in chain_stages() if not STAGES[name].shared):
@@ -67,7 +64,7 @@ def _path_of(work: Path, language: str, name: str, index_row: Row) -> Iterator[t
         yield "shard", shard
 
 
-def _row(path: Path, id_: str) -> Row | None:
+def _row(path: Path, id_: str) -> _Row | None:
     for batch in shards.read(path):
         hits = batch.filter(pc.equal(batch["id"], id_))
         if hits.num_rows:
@@ -75,7 +72,7 @@ def _row(path: Path, id_: str) -> Row | None:
     return None
 
 
-def _final_shard(target: Path, id_: str) -> Row | None:
+def _final_shard(target: Path, id_: str) -> _Row | None:
     for path in sorted(target.glob("*/*.arrow")):
         start = 0
         for batch in shards.read_stream(path):
@@ -91,12 +88,12 @@ def explain(work: Path, wanted: str, language: str = "") -> Iterator[str]:
 
     Raises InputError for an unknown document, SettingsError for an unknown language.
     """
-    codes = [find_code(language)] if language else languages(work)
+    codes = [find_any_code(language)] if language else languages(work)
     captures = list(captures_of(work, wanted.strip()))
     yield from (line for line, _ in captures)
     if captures and not any(fetched for _, fetched in captures):
         return
-    for name, index_row in find(work, wanted):
+    for name, index_row in _find(work, wanted):
         yield f"{index_row['url'] or '(no URL)'}   {index_row['id']}"
         yield from _lines("index", index_row, {})
         if index_row["drop"] is None and not codes:
@@ -106,9 +103,9 @@ def explain(work: Path, wanted: str, language: str = "") -> Iterator[str]:
             yield from ("  " + line for line in _explain_language(work, code, name, index_row))
 
 
-def _explain_language(work: Path, code: str, name: str, index_row: Row) -> Iterator[str]:
-    """What the stages of one language say of a document."""
-    known: dict[str, Any] = {}  # signals so far, and the rules they are judged by
+def _explain_language(work: Path, code: str, name: str, index_row: _Row) -> Iterator[str]:
+    """What the stages of one language stored about a document, in lines."""
+    known: dict[str, Any] = {}
     if storage.is_file(folder(work, code, "filter") / "manifest.json"):
         known["rules"] = read_manifest(folder(work, code, "filter"))["settings"]["rules"]
     for stage, row in _path_of(work, code, name, index_row):
@@ -120,25 +117,25 @@ def _explain_language(work: Path, code: str, name: str, index_row: Row) -> Itera
             yield from (f"           {line}" for line in _differences(work, code, row))
 
 
-def _lines(stage: str, row: Row | None, known: Mapping[str, Any]) -> Iterator[str]:
-    """What one stage says."""
+def _lines(stage: str, row: _Row | None, known: _Known) -> Iterator[str]:
+    """What one stage stored, in lines."""
     if row is None:
-        yield f"  {stage:<8} not in its shard: the stages are not of one run; run `roots verify`"
+        yield f"  {stage:<8} not in its shard: the stages belong to different runs. Run `roots verify`"
         return
     verdict = "" if "drop" not in row else "kept" if row["drop"] is None else f"DROPPED: {row['drop']}"
     yield f"  {stage:<8} {verdict}".rstrip()
     yield from (f"           {detail}" for detail in _explain(stage, row, known) if detail)
 
 
-def _differences(work: Path, code: str, row: Row) -> Iterator[str]:
-    """The passages in which a removed document differs from the one that was kept, personal data taken out."""
+def _differences(work: Path, code: str, row: _Row) -> Iterator[str]:
+    """The passages in which a removed document differs from the kept one, without personal data."""
     lost, kept = row["id"], row["duplicate_of"]
     texts: dict[str, list[str]] = {}
     paths = [path for each in deduplicated_with(work, code) for path in folder(work, each, "extract").glob("*.parquet")]
     for path in sorted(paths):
         for batch in shards.read(path, ["id", "text"]):
             both = pc.and_(pc.is_in(batch["id"], pa.array([lost, kept])), batch["text"].is_valid())
-            for each in batch.filter(both).to_pylist():  # a page has no text in the languages it was not taken for
+            for each in batch.filter(both).to_pylist():  # only the language that took a page has its text
                 texts[each["id"]] = _split(each["text"], code)
     one, other = texts.get(lost), texts.get(kept)
     if row["release"]:
@@ -147,7 +144,7 @@ def _differences(work: Path, code: str, row: Row) -> Iterator[str]:
     if one is None or other is None:
         return
     if one == other:
-        yield "the texts are equal, personal data taken out"
+        yield "the texts are equal without personal data"
     found = list(differing(one, other))
     for here, there in found[:_PASSAGES]:
         yield from (f"only {where}: {for_terminal(text)}" for where, text in (("here", here), ("there", there)) if text)
@@ -156,18 +153,18 @@ def _differences(work: Path, code: str, row: Row) -> Iterator[str]:
 
 
 def _split(text: str | None, language: str) -> list[str]:
-    """The lines of a text that are not empty, personal data taken out."""
+    """The lines of a text that are not empty, without personal data."""
     return [line for line in as_shown(text or "", language).split("\n") if line.strip()]
 
 
-def _explain(stage: str, row: Row, known: Mapping[str, Any]) -> Iterator[str]:
-    """What a stage has to say of a document beside kept or dropped."""
+def _explain(stage: str, row: _Row, known: _Known) -> Iterator[str]:
+    """What a stage stored beside kept or dropped, in lines."""
     if STAGES[stage].explain:
         yield from load(STAGES[stage].explain)(row, known)
 
 
-def explain_index(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
-    """Where the record is, and what it says of itself."""
+def explain_index(row: _Row, known: _Known) -> Iterator[str]:
+    """Where the record is, its HTTP head, charset and likely languages."""
     if row["kind"] == SOURCE_KIND:
         yield f"source tree {row['file_path']}, file {row['offset']}, {row['payload_bytes']} bytes"
         yield f"path {row['path']}, licence {row['license'] or 'not known'}"
@@ -180,7 +177,7 @@ def explain_index(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
         yield f"languages of the quick text ({row['quick_chars']} characters): {_labels(row['languages'])}"
 
 
-def explain_extract(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
+def explain_extract(row: _Row, known: _Known) -> Iterator[str]:
     """The engine, and the language of the main text."""
     if row["extractor"]:
         yield f"{row['extractor']}, {len(row['text'] or '')} characters"
@@ -189,14 +186,14 @@ def explain_extract(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
         yield f"language {tag} {row['language_score']:.3f}; {_labels(row['top_langs'] or [])}"
 
 
-def explain_measure(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
+def explain_measure(row: _Row, known: _Known) -> Iterator[str]:
     """The signals that no bound judges."""
     judged = {rule["signal"] for rule in known.get("rules", [])}
     others = [f"{key} {_number(value)}" for key, value in row.items() if key not in {"id", "drop", *judged}]
     yield from textwrap.wrap("without a bound: " + ", ".join(others), 100, subsequent_indent="  ")
 
 
-def explain_filter(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
+def explain_filter(row: _Row, known: _Known) -> Iterator[str]:
     """The signals beside their bounds."""
     rules = known.get("rules", [])
     width = max((len(rule["signal"]) for rule in rules), default=0)
@@ -207,8 +204,8 @@ def explain_filter(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
         yield f"{rule['signal']:<{width}}  {_number(known.get(rule['signal'])):>9}  ({bound}){out}"
 
 
-def explain_dedup(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
-    """What it is a copy of, or what copies it stands for; the lines cut out."""
+def explain_dedup(row: _Row, known: _Known) -> Iterator[str]:
+    """The document it copies, or how many copies it stands for; the lines removed from it."""
     if row["duplicate_of"]:
         likeness = f"; Jaccard {_number(row['jaccard'])}" if row["jaccard"] is not None else ""
         where = f"released in {row['release']}" if row["release"] else "which was kept"
@@ -218,29 +215,29 @@ def explain_dedup(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
     lines = (row["lines"] or []) if row["drop"] in (None, "dedup.lines") else []
     for line in lines[:_PASSAGES]:
         text = as_shown(known.get("text", "")[line["start"] : line["end"]].strip(), known.get("language"))
-        yield f"line cut out ({line['rule']}, {line['times']} times in its source): {for_terminal(beginning(text))}"
+        yield f"line removed ({line['rule']}, {line['times']} times in its source): {for_terminal(beginning(text))}"
     if len(lines) > _PASSAGES:
         yield f"and {len(lines) - _PASSAGES} lines more"
 
 
-def explain_redact(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
-    """Where personal data were."""
+def explain_redact(row: _Row, known: _Known) -> Iterator[str]:
+    """The kind and place of each piece of personal data."""
     for span in row["pii"] or []:
         yield f"{span['kind']} at characters {span['start']} to {span['end']}"
     if not row["pii"]:
         yield "nothing to redact"
 
 
-def explain_shard(row: Row, known: Mapping[str, Any]) -> Iterator[str]:
-    """Its place in the dataset."""
+def explain_shard(row: _Row, known: _Known) -> Iterator[str]:
+    """Its shard and row."""
     yield f"row {row['row']} of {row['file']}"
 
 
-def _labels(labels: list[Row]) -> str:
+def _labels(labels: list[_Row]) -> str:
     return ", ".join(f"{item['label']} {item['score']:.3f}" for item in labels)
 
 
-def _number(value: Any) -> str:
+def _number(value: object) -> str:
     if isinstance(value, float):
         return re.sub(r"\.?0+$", "", f"{value:.4f}")
     return "-" if value is None else str(value)

@@ -1,4 +1,4 @@
-"""Languages as a user names them: natural ones, and programming languages."""
+"""Languages as a user names them: natural languages and programming languages."""
 
 from functools import cache
 from pathlib import Path
@@ -21,8 +21,11 @@ def is_program(code: str) -> bool:
     return code in program_codes()
 
 
-def find_code(name: str) -> str:
-    """The code of a natural or programming language by any of its names. Raises SettingsError with the nearest one."""
+def find_any_code(name: str) -> str:
+    """The code of a natural or programming language by any of its names.
+
+    Raises SettingsError, with the nearest known name.
+    """
     wanted = name.strip().lower()
     found = [code for code, full in program_codes().items() if wanted in (code, full.lower())]
     if found:
@@ -34,12 +37,12 @@ def find_code(name: str) -> str:
         raise SettingsError(unknown_name("language", name, known)) from None
 
 
-def load_language(name: str, bounds: str | Path = natural.DEFAULT_SET, definitions: str = "repaired") -> Language:
-    """Load a natural or a programming language by any of its names, with a bound set: see filters.language.
+def load_any_language(name: str, bounds: str | Path = natural.DEFAULT_SET, definitions: str = "repaired") -> Language:
+    """Load a natural or programming language by any of its names, with a bound set (see filters.language).
 
-    `definitions` are of natural languages only. Raises SettingsError for an unknown language or set.
+    `definitions` apply to natural languages only. Raises SettingsError for an unknown language or set.
     """
-    code = find_code(name)
+    code = find_any_code(name)
     if not is_program(code):
         return natural.load_language(code, read_bounds(bounds), definitions)
     return Language(
@@ -53,7 +56,7 @@ def load_language(name: str, bounds: str | Path = natural.DEFAULT_SET, definitio
 
 
 def read_bounds(bounds: str | Path) -> str | BoundTables:
-    """Bounds as `load_language` takes them: the name of a set as it is, or the tables of a TOML file by path.
+    """Bounds as `load_any_language` takes them: the name of a set as it is, or the tables of a TOML file by path.
 
     Raises InputError for a file that cannot be read, SettingsError for one without a table [bounds].
     """

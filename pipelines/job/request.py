@@ -1,7 +1,7 @@
-"""What a user asks for: a Request, and the jobs that it is made of, one a language, all settings checked.
+"""A Request is what a user asks for. It becomes one Job for each language, with all settings checked.
 
-A stage's settings are a table of that name in the configuration (`--config`, `--set stage.key=value`); everything else
-about a language comes from its file.
+The settings of a stage are a table of its name in the configuration (`--config`, `--set stage.key=value`). Everything
+else about a language comes from the language's file.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from filters.language import Language
 from pipelines.dedup.settings import with_preset
 from pipelines.job import work as folders
-from pipelines.job.languages import is_program, load_language
+from pipelines.job.languages import is_program, load_any_language
 from pipelines.job.settings import FilterSettings, LanguageIdSettings
 from pipelines.job.stages import STAGES, Reads, load, settings_groups
 from roots.errors import SettingsError, unknown_name
@@ -36,23 +36,23 @@ class Job:
     archives: Mapping[str, Path]  # shard name -> archive
     language: Language | None
     settings: Mapping[str, Any]  # group -> its frozen dataclass
-    together: tuple[Language, ...] = ()  # all languages of the command: dedup's scope "global" goes over them at once
+    together: tuple[Language, ...] = ()  # all languages of the request: dedup's scope "global" compares them
     _made: "dict[str, Stage]" = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def code(self) -> str:
-        """Two-letter code of the language, which is also its folder; empty for the index alone."""
+        """Code of the language, which is also its folder; empty for the index alone."""
         return self.language.code if self.language else ""
 
     @property
     def title(self) -> str:
-        """What the job is about, for a person."""
+        """The job in words."""
         files = f"{len(self.archives)} archive" + ("s" if len(self.archives) != 1 else "")
         return f"{self.language.name} ({self.code}) from {files}" if self.language else f"index of {files}"
 
     @property
     def dataset(self) -> Path:
-        """Where the final shards are."""
+        """The folder of the final shards."""
         return folders.folder(self.work, self.code, "shard")
 
     def of(self, kind: type[_Settings]) -> _Settings:
@@ -60,7 +60,7 @@ class Job:
         return next(each for each in self.settings.values() if isinstance(each, kind))
 
     def folder(self, stage: str) -> Path:
-        """Where a stage's shards are."""
+        """The folder of a stage's shards."""
         return folders.folder(self.work, self.code, stage)
 
     def chains(self, before: str) -> dict[str, list[Path]]:
@@ -68,9 +68,9 @@ class Job:
         return {name: folders.chain(self.work, self.code, name, before) for name in self.archives}
 
     def stage(self, name: str) -> "Stage":
-        """A stage that makes one shard of each archive by itself, with the job's settings.
+        """Make a stage that has one shard for each archive, with the job's settings.
 
-        Raises SettingsError or InputError where a setting names a model or a signal that cannot be used.
+        Raises SettingsError or InputError if a setting names a model or a signal that cannot be used.
         """
         row = STAGES[name]
         if self.language is None and not row.shared:
@@ -80,8 +80,14 @@ class Job:
             self._made[name] = load(row.make)(settings, self.language) if row.make else settings
         return self._made[name]
 
+    def check(self, stages: Sequence[str]) -> None:
+        """Make those stages that can be made before any work. Raises SettingsError or InputError, as `stage` does."""
+        for name in stages:
+            if not STAGES[name].run:
+                self.stage(name)
+
     def plan(self, name: str) -> "Plan":
-        """What such a stage makes its shards from: shard -> sources."""
+        """The shards of such a stage, with the files that each is made from."""
         if STAGES[name].reads is Reads.ARCHIVE:
             return {shard: [archive] for shard, archive in self.archives.items()}
         chains = self.chains(name)
@@ -98,7 +104,7 @@ def plan_jobs(work: Path, codes: Sequence[str], archives: Mapping[str, Path] | N
     settings = build_settings(values)
     judging = settings["filter"]
     assert isinstance(judging, FilterSettings)
-    languages = [judging.models(load_language(code, judging.bounds, judging.definitions)) for code in codes]
+    languages = [judging.models(load_any_language(code, judging.bounds, judging.definitions)) for code in codes]
     if archives is None:
         archives = folders.known_inputs(work)
     if not languages:

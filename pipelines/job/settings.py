@@ -1,7 +1,7 @@
-"""The settings of the stages, one frozen dataclass a group; those of dedup are in pipelines.dedup.settings.
+"""The settings of the stages, one frozen dataclass for each group; those of dedup are in pipelines.dedup.settings.
 
-Nothing heavy is imported here: a wrong setting is refused before Arrow, Numba or a language model is loaded. A stage
-derives from its settings, or holds them.
+No slow library is imported here, so a wrong setting is refused before Arrow, Numba or a language model is loaded. A
+stage derives from its settings, or has them as a field.
 """
 
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ from roots.errors import unknown_name
 from roots.settings import ASIDE
 
 _SECRET_BYTES = 16  # fewer could be guessed
-_MOST_TIMES = 100  # that a document may be in a dataset
+_MOST_TIMES = 100  # that one document may be in a dataset
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class LanguageIdSettings:
 
 @dataclass(frozen=True)
 class IndexSettings(LanguageIdSettings):
-    """Settings of index: how much of an archive is believed."""
+    """Settings of index: largest sizes, in bytes, of what is read."""
 
     body_bytes: int = Limits.body_bytes
     head_bytes: int = Limits.head_bytes
@@ -44,13 +44,15 @@ class ExtractSettings(LanguageIdSettings):
     """Settings of extract."""
 
     extractor: str = DEFAULT
-    language_score: float = 0.2  # least score of the wanted language on the main text: see gate_recall.py
-    gate_score: float = 0.05  # least score of the wanted language on the quick text
+    language_score: float = (
+        0.2  # least score of the wanted language, on the main text (tests/benchmarks/gate_recall.py)
+    )
+    gate_score: float = 0.05  # the same on the quick text, to look at a page at all
     body_bytes: int = Bounds.body_bytes
     html_chars: int = Bounds.html_chars
     depth: int = Bounds.depth
-    cpu_seconds: float = 8.0  # a page; the slowest of 2,000 real ones needed 0.8
-    memory_bytes: int = 384 << 20  # a page
+    cpu_seconds: float = 8.0  # for one page; real pages need less than 1
+    memory_bytes: int = 384 << 20  # for one page
 
     def __post_init__(self) -> None:
         check_extractor(self.extractor)
@@ -72,17 +74,17 @@ class ProgramSettings:
 class FilterSettings:
     """Settings of measure and filter.
 
-    In a path `{code}` stands for the language, so that several languages can each have a model of their own.
+    `{code}` in a path stands for the language, so that each language can have its own model.
     """
 
     bounds: str = DEFAULT_BOUNDS  # a set of the language's file, or a TOML file by path
-    definitions: str = "repaired"  # "roots": the measures exactly as ROOTS computed them
+    definitions: str = "repaired"  # "roots": signals exactly as ROOTS computed them
     perplexity_model: str = ""  # a KenLM model by path; empty: perplexity is not measured
     perplexity_pieces: str = ""  # the SentencePiece model whose pieces it counts, by path; empty: it counts words
     quality_model: str = ""  # a fastText model of good and bad text by path (`roots quality train`)
 
     def models(self, language: Language) -> Language:
-        """The language read with the models that are named here."""
+        """The language, read with the models named here."""
         model, pieces, good = (
             path.replace("{code}", language.code)
             for path in (self.perplexity_model, self.perplexity_pieces, self.quality_model)
@@ -93,11 +95,11 @@ class FilterSettings:
 
 @dataclass(frozen=True)
 class RedactSettings:
-    """Find personal data of `kinds` by the rules of a `preset`, replace it in `style`.
+    """Settings of redact: personal data of `kinds`, found by the rules of a `preset`, is replaced in a `style`.
 
-    No kinds named: those of the preset that are on by default. No style named: the preset's own. A document with more
+    Without kinds, those of the preset that are on by default; without a style, the preset's own. A document with more
     than `drop_over` spans is dropped as `redact.too_many`; 0 drops none. The style "synthetic" needs `secret_file`,
-    whose bytes decide the stand-ins; only a digest of it is kept, so that another secret makes other shards.
+    whose bytes decide the replacements. Only its digest is recorded, so that another secret makes other shards.
     """
 
     preset: str = "ours"
@@ -115,7 +117,7 @@ class RedactSettings:
             self.secret()
 
     def _check_names(self) -> None:
-        from filters.personal_data import REDACTION_PRESETS, STYLES  # a tenth of a second, and few runs name a rule
+        from filters.personal_data import REDACTION_PRESETS, STYLES  # slow to import, and few runs need it here
 
         if self.preset not in REDACTION_PRESETS:
             raise ValueError(unknown_name("preset", self.preset, REDACTION_PRESETS))
@@ -144,7 +146,7 @@ class RedactSettings:
 class ShardSettings:
     """Settings of the split and the final shards."""
 
-    shard_bytes: int = 256_000_000  # of text, before compression; about 100 MB on disk
+    shard_bytes: int = 256_000_000  # of text, before compression: about 100 MB on disk
     validation_share: float = 0.05  # of documents; ROOTS kept 5 % of each language for validation
     salt: str = "roots"  # another salt gives another split
     # [SIZE, TIMES]: a document that stands for SIZE copies or more is in the dataset TIMES times; at 2.5, every second

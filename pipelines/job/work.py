@@ -1,11 +1,11 @@
-"""Where things lie in a work folder.
+"""The layout of a work folder, and the archives that it is about.
 
 work/inputs.json                         the archives of the run: shard name -> path
 work/index/<archive>.parquet             all languages, once
 work/fr/<stage>/<archive>.parquet        one language; the same name through all stages
 work/fr/shards/{train,validation}/       the dataset
-work/fr/manifest.json                    what was made, from what, with which settings
-work/all/dedup/                          scratch files and report of a dedup that went over several languages
+work/fr/manifest.json                    what the dataset was made from, with which settings
+work/all/dedup/                          scratch files and report of a dedup over several languages
 """
 
 import glob
@@ -20,10 +20,12 @@ from roots.atomic import write_text
 from roots.errors import InputError
 
 _ENDINGS = (".gz", ".zst", ".lz4", ".warc", ".wet", ".arc", ".open", ".zip", ".tar", ".tgz", ".bz2", ".xz")
-PAGES = re.compile(r"\.(warc|wet|wat|arc)(\.open)?(\.(gz|zst|lz4))?$", re.IGNORECASE)  # names of archives of pages
+_PAGE_ARCHIVE = re.compile(
+    r"\.(warc|wet|wat|arc)(\.open)?(\.(gz|zst|lz4))?$", re.IGNORECASE
+)  # file names of archives of pages
 
 
-ALL = "all"  # the folder of what several languages share; no language has this code
+ALL = "all"  # the folder that several languages share; no language has this code
 
 
 def folder(work: Path, language: str, stage: str) -> Path:
@@ -43,9 +45,9 @@ def all_chains(work: Path, language: str, before: str) -> list[list[Path]]:
 
 
 def find_archives(patterns: Sequence[str]) -> dict[str, Path]:
-    """The archives that paths and glob patterns name, as {shard name: path}, sorted by shard name.
+    """Find the archives that paths and glob patterns name: {shard name: path}, sorted by shard name.
 
-    A shard is named after its archive; where two archives in different folders share a name, after its folders too.
+    A shard has the name of its archive. Archives with the same name also get the names of their folders.
     Raises InputError for a pattern that matches nothing.
     """
     found: set[Path] = set()
@@ -77,13 +79,13 @@ def find_archives(patterns: Sequence[str]) -> dict[str, Path]:
 
 
 def holds_source(folder: Path) -> bool:
-    """Whether a folder is a source tree: it holds something, and no archive of pages."""
+    """Whether a folder is a source tree: not empty, and without archives of pages."""
     names = [path.name for path in folder.iterdir()]
-    return bool(names) and not any(PAGES.search(name) for name in names)
+    return bool(names) and not any(_PAGE_ARCHIVE.search(name) for name in names)
 
 
 def _names(path: Path) -> list[str]:
-    """What a shard of this archive may be called, the shortest first: with ever more of its endings and folders."""
+    """Names for the shard of an archive, the shortest first; each next one has one more ending or folder."""
     names: list[str] = []
     parts = [part for part in str(path).rpartition("://")[2].split("/") if part]
     for count in range(1, len(parts) + 1):
@@ -93,14 +95,14 @@ def _names(path: Path) -> list[str]:
 
 
 def _stem(name: str) -> str:
-    """A file name without the endings of archives."""
+    """A file name without the endings that archives have."""
     while name.lower().endswith(_ENDINGS):
         name = name.rpartition(".")[0]
     return name or "archive"
 
 
 def remember_inputs(work: Path, archives: dict[str, Path]) -> None:
-    """Note which archives the work folder is about, for the stages that follow."""
+    """Write down the archives of a work folder, for later stages."""
     storage.make_folder(work)
     write_text(work / "inputs.json", json.dumps({name: str(path) for name, path in archives.items()}, indent=1))
 
@@ -119,21 +121,18 @@ def known_inputs(work: Path) -> dict[str, Path]:
 
 
 def languages(work: Path) -> list[str]:
-    """Codes of the languages that a work folder has results for."""
+    """Codes of the languages with results in a work folder, sorted."""
     return sorted(path.parent.name for path in work.glob("*/extract") if storage.is_folder(path))
 
 
 def deduplicated_with(work: Path, language: str) -> list[str]:
-    """The languages among which copies of this one's documents were looked for: itself, then the others.
-
-    There are others where dedup had the scope "global".
-    """
+    """The languages that dedup compared with this one: itself, and others if it ran with the scope "global"."""
     found = [code for code in languages(work) if _scope(folder(work, code, "dedup")) == "global"]
     return [language, *(code for code in found if code != language)] if language in found else [language]
 
 
 def shards_of_dedup(work: Path, language: str) -> Iterator[Path]:
-    """The shards of dedup that may hold copies of the language's documents. Raises InputError where it has not run."""
+    """Yield the shards of dedup that may hold copies of a language's documents. Raises InputError if it has not run."""
     from roots.stage import read_manifest
 
     for code in deduplicated_with(work, language):
@@ -142,7 +141,7 @@ def shards_of_dedup(work: Path, language: str) -> Iterator[Path]:
 
 
 def dedup_report(work: Path, language: str) -> Path:
-    """Where the report of a language's dedup is: beside its shards, or with that of the languages it went over."""
+    """The report of a language's dedup: beside its shards, or in the folder of all languages it compared."""
     own = folder(work, language, "dedup") / "report.json"
     return own if own.is_file() else folder(work, ALL, "dedup") / "report.json"
 
@@ -154,4 +153,4 @@ def _scope(dedup: Path) -> str:
     try:
         return str(read_manifest(dedup)["settings"]["settings"]["scope"])
     except (InputError, OSError, LookupError, TypeError):
-        return "language"  # it has not finished, or is damaged: `verify` says so
+        return "language"  # it has not finished, or is damaged: `verify` reports that

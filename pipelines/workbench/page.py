@@ -21,7 +21,7 @@ from filters.language import DEFAULT_SET, Bound, Language, bound_sets, load_lang
 from filters.signals.measures import MEASURES
 from filters.signals.rules import SIGNALS, Rule, rules_of
 from pipelines.job import work as folders
-from pipelines.job.languages import find_code, is_program, read_bounds
+from pipelines.job.languages import find_any_code, is_program, read_bounds
 from pipelines.workbench.overview import PlainWords, correlation, languages_of, stages_of
 from pipelines.workbench.sample import (
     Sample,
@@ -74,7 +74,7 @@ def write_report(work: Path, language_code: str, target: Path | None = None, set
     programming language.
     """
     settings = settings or Report()
-    code = find_code(language_code)
+    code = find_any_code(language_code)
     if is_program(code):
         raise SettingsError(f"{code}: the workbench is for text; set bounds of code in a TOML file for `roots judge`")
     language = load_language(code)

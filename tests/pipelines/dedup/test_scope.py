@@ -229,7 +229,7 @@ def test_over_all_languages_verify_why_and_releases_know_it(together: tuple[Path
     assert "a copy of fr shared longer" in shown
     assert "only there" in shown
     shown = "\n".join(explain(work, "https://fr.org/0", "fr"))
-    assert "line cut out (newspaper, 3 times in its source): Menu" in shown
+    assert "line removed (newspaper, 3 times in its source): Menu" in shown
     copies = pa.Table.from_batches(list(_copies(work, "fr", {"fr shared longer"}))).to_pylist()
     assert [(row["id"], row["url"]) for row in copies] == [("ca shared", "https://ca.org/0")]
     language: Mapping[str, Any] = {"code": "fr", "inputs": {}, "stages": {"redact": {"settings": {}}}}

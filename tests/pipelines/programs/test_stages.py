@@ -13,7 +13,7 @@ from identify.vendor.licenses import LICENSES
 
 from pipelines.cli.main import main
 from pipelines.index import REASONS
-from pipelines.job.languages import find_code, load_language, program_codes
+from pipelines.job.languages import find_any_code, load_any_language, program_codes
 from pipelines.job.work import folder
 from pipelines.programs.index import TREE_REASONS
 from pipelines.programs.stages import PROGRAM_DOCUMENT
@@ -186,13 +186,13 @@ def test_the_workbench_refuses_programs(work: Path) -> None:
 
 
 def test_languages_are_found_by_any_of_their_names() -> None:
-    assert [find_code(name) for name in ("C++", "cpp", "c#", "Python", "fr", "fra_Latn")] == [
+    assert [find_any_code(name) for name in ("C++", "cpp", "c#", "Python", "fr", "fra_Latn")] == [
         "cpp", "cpp", "csharp", "python", "fr", "fr",
     ]  # fmt: skip
     assert len(program_codes()) == 13
-    assert {load_language(code).name for code in program_codes()} == set(program_codes().values())
+    assert {load_any_language(code).name for code in program_codes()} == set(program_codes().values())
     with pytest.raises(SettingsError, match="python"):
-        find_code("pyton")
+        find_any_code("pyton")
 
 
 def test_columns_are_declared() -> None:
