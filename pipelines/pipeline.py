@@ -24,11 +24,12 @@ from pipelines.programs.stages import shard_of
 from pipelines.pseudocrawl.sites import FetchedSites
 from pipelines.shard import run_shard
 from pipelines.watching.progress import table
-from roots import shards, storage
+from roots import storage
+from roots.atomic import write_text
 from roots.errors import SettingsError
 from roots.executors import Executor
 from roots.identity import sha256_of
-from roots.stage import ALONE, Manifest, Progress, Share, read_manifest, run, tasks_of
+from roots.stage import ALONE, Manifest, Progress, Share, read_manifest, run, take_inventory
 
 
 def _no_progress(_: str) -> AbstractContextManager[None]:
@@ -178,7 +179,7 @@ def preview(jobs: Sequence[Job], stages: Sequence[str]) -> Iterator[str]:
                 done = storage.is_file(job.folder(name) / "manifest.json")
                 yield f"  {name:<8} {'done before; what changed is made again' if done else 'to make'}"
             else:
-                missing, made = tasks_of(job.stage(name), job.plan(name), job.folder(name))[:2]
+                missing, made, _ = take_inventory(job.stage(name), job.plan(name), job.folder(name))
                 yield f"  {name:<8} {len(made)} of {len(job.archives)} shards done, {len(missing)} to make"
                 waiting = name if missing else ""
 
@@ -205,7 +206,7 @@ def _write_manifest(job: Job) -> None:
         },
     }
     text = json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False)
-    shards.write_text(job.dataset.parent / "manifest.json", text + "\n")
+    write_text(job.dataset.parent / "manifest.json", text + "\n")
 
 
 def _versions() -> dict[str, str]:

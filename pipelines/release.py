@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.dataset import StageEntry
-from roots import shards
+from roots.atomic import put_in_place, temporary_name, write_text
 from roots.errors import InputError, ShardError
 from roots.identity import sha256_of
 from roots.schema import DOCUMENT, ID
@@ -129,7 +129,7 @@ def write_parquet(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatc
     Chunks are cut by content (a rolling hash), so most bytes stay the same if some rows are removed. A new version of
     the file is then cheap to upload. Raises ShardError if the file cannot be written, for instance on a full disk.
     """
-    temporary = shards.temporary_name(path)
+    temporary = temporary_name(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = text_bytes = characters = 0
     plain = [name for name in schema.names if name not in ("text", "id", "url")]
@@ -145,7 +145,7 @@ def write_parquet(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatc
                     characters += pc.sum(pc.utf8_length(table["text"])).as_py() or 0
                 # In one piece: the file must not depend on how the rows came in batches.
                 writer.write_table(table.combine_chunks(), row_group_size=max(1, table.num_rows))
-        shards.publish(temporary, path)
+        put_in_place(temporary, path)
     except OSError as error:
         raise ShardError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
@@ -213,9 +213,7 @@ def read_release_manifest(release: Path) -> ReleaseManifest:
 
 def write_release_manifest(release: Path, manifest: ReleaseManifest) -> None:
     """Write the manifest, whole or not at all."""
-    shards.write_text(
-        release / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    )
+    write_text(release / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
 def check_files(release: Path) -> Iterator[str]:

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 
 from pipelines.job.settings import ShardSettings
 from roots import shards
+from roots.atomic import write_text
 from roots.errors import ShardError
 from roots.executors import Executor
 from roots.schema import DOCUMENT
@@ -159,7 +160,7 @@ def run_shard(
     for split in SPLITS:
         receipts = {Path(name).name: manifest.shards[name] for name in sorted(plan) if name.startswith(split + "/")}
         _describe_split(target / split, split, receipts)
-    shards.write_text(target / "dataset_dict.json", json.dumps({"splits": list(SPLITS)}))
+    write_text(target / "dataset_dict.json", json.dumps({"splits": list(SPLITS)}))
     return manifest
 
 
@@ -175,5 +176,5 @@ def _describe_split(folder: Path, split: str, receipts: Mapping[str, Receipt]) -
         "_output_all_columns": False,
         "_split": split,
     }
-    shards.write_text(folder / "state.json", json.dumps(state, indent=1, sort_keys=True))
-    shards.write_text(folder / "dataset_info.json", "{}")
+    write_text(folder / "state.json", json.dumps(state, indent=1, sort_keys=True))
+    write_text(folder / "dataset_info.json", "{}")

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: made under another name, or on this machine, and published when finished."""
+"""Files that appear whole or not at all: made under a temporary name, and renamed when they are finished."""
 
 import errno
 import os
@@ -13,12 +13,12 @@ from roots.errors import ShardError
 
 
 def temporary_name(path: Path) -> Path:
-    """A hidden name beside `path`, of this process: never taken for a shard, and known as stale when we are dead."""
+    """A hidden name beside `path` that holds this process's id: no reader takes it for a shard."""
     return path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
 
 
 def remove_stale(folder: Path) -> None:
-    """Remove temporary files of processes of this machine that are no more; at a URL there never are any."""
+    """Remove temporary files left by processes of this machine that have ended. At a URL there are none."""
     if storage.is_remote(folder):
         return
     for path in sorted(folder.glob(".*.tmp")):
@@ -27,8 +27,8 @@ def remove_stale(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def publish(temporary: Path, path: Path) -> None:
-    """Give a finished temporary file its name, so that it survives a power cut whole or not at all."""
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Rename a finished temporary file to `path`, so that after a power cut it is there whole or not at all."""
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
     temporary.replace(path)
@@ -41,9 +41,9 @@ def publish(temporary: Path, path: Path) -> None:
 
 @contextmanager
 def making(path: Path) -> Iterator[Path]:
-    """A place to make a file, which is published as `path` at the end; after an error nothing is left.
+    """Give a temporary path to write to; at the end it becomes `path`. After an error nothing is left of it.
 
-    Raises ShardError where the file cannot be written.
+    Raises ShardError if the file cannot be written.
     """
     if storage.is_remote(path):
         with tempfile.TemporaryDirectory(prefix="roots-") as folder:
@@ -54,7 +54,7 @@ def making(path: Path) -> Iterator[Path]:
     temporary = temporary_name(path)
     try:
         yield temporary
-        publish(temporary, path)
+        put_in_place(temporary, path)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise ShardError(f"no space left to write {path}: free some, then run the same command again") from error
@@ -65,6 +65,6 @@ def making(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a small text file whole or not at all."""
+    """Write a small text file whole or not at all. Raises ShardError if it cannot be written."""
     with making(path) as place:
         place.write_text(text, encoding="utf-8")

@@ -28,10 +28,6 @@ import pyarrow.parquet as pq
 
 from roots import storage
 from roots.atomic import making
-from roots.atomic import publish as publish
-from roots.atomic import remove_stale as remove_stale
-from roots.atomic import temporary_name as temporary_name
-from roots.atomic import write_text as write_text
 from roots.errors import ShardError
 
 SUFFIXES = (".parquet", ".arrow")  # between stages, and of the final shards

@@ -1,11 +1,11 @@
-"""A stage, and how it is run: only what is missing is made, what failed is named, nothing is half done.
+"""A stage and how it is run: only missing shards are made, failed ones are named, and none is ever half done.
 
-A shard is done when its receipt's fingerprint is the wanted one. The fingerprint is a digest of the stage's name and
-version, of all settings by value, and of the *contents* of its sources; so a changed bound, model or input redoes the
-shards it touches and no others, and a shard that came out the same spares all that follow it.
+A shard is done if its receipt has the wanted fingerprint. The fingerprint is a digest of the stage's name and version,
+of all settings by value, and of the contents of its sources. So a changed bound, model or input redoes the shards that
+depend on it and no others. If a shard comes out the same as before, the shards made from it stay valid.
 
-Several commands may make one work folder together, each a share of the shards (`Share`). Nothing is claimed or locked:
-what is there is seen by its receipt, and a shard that two of them make comes out in the same bytes.
+Several commands may fill one work folder together, each with a share of the shards (`Share`). They claim and lock
+nothing: a finished shard is known by its receipt, and if two commands make the same shard, they make the same bytes.
 """
 
 import hashlib
@@ -16,12 +16,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import pyarrow as pa
 
 from roots import shards, storage
-from roots.atomic import making
+from roots.atomic import making, remove_stale, write_text
 from roots.errors import InputError, NotReady, SettingsError, ShardError, StageFailed
 from roots.executors import Executor, Needs, Threads
 from roots.identity import Identities
@@ -29,23 +29,23 @@ from roots.settings import as_values
 from roots.shards import Receipt
 
 R = TypeVar("R")
-Plan = Mapping[str, Sequence[Path]]  # shard to make (a name below the target) -> the files it is made from
+Plan = Mapping[str, Sequence[Path]]  # name of a shard below the target -> the files that it is made from
 
 
 class Stage(Protocol):
-    """What a stage derives from: a frozen dataclass whose fields are all that decides its rows.
+    """Base of all stages. A stage is a frozen dataclass; its fields are the settings that decide its rows.
 
-    A field that does not (a path whose digest is another field) is marked `field(metadata=ASIDE)`.
+    A field that decides no row, such as a path whose digest is another field, is marked `field(metadata=ASIDE)`.
     """
 
     name: ClassVar[str]
-    version: ClassVar[int]  # raised whenever the same input and settings would give other rows
-    row_group_bytes: ClassVar[int] = shards.GROUP_BYTES  # less where the shards are read in parts
+    version: ClassVar[int]  # raised when the same input and settings give other rows than before
+    row_group_bytes: ClassVar[int] = shards.GROUP_BYTES  # smaller in stages whose shards are read in parts
     memory_needed: ClassVar[int] = Needs.memory  # bytes, to make one shard
 
     @property
     def schema(self) -> pa.Schema:
-        """The columns of its shards."""
+        """The columns of the stage's shards."""
         ...
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
@@ -55,9 +55,9 @@ class Stage(Protocol):
 
 @dataclass(frozen=True)
 class Share:
-    """Which shards of a stage this command makes: every `of`-th by name, from number `rank` on.
+    """The shards of a stage that this command makes: every `of`-th by name, starting with number `rank`.
 
-    `wait` is how many seconds a step that needs the shards of all ranks waits for them.
+    `wait` is how many seconds to wait for the shards of other ranks, in a step that needs them all.
     """
 
     rank: int = 0
@@ -75,17 +75,17 @@ class Share:
         return {name: number % self.of for number, name in enumerate(sorted(plan))}
 
     def mine(self, plan: Plan) -> Plan:
-        """What this rank makes of a plan."""
+        """The part of a plan that this rank makes."""
         return plan if self.of == 1 else {n: plan[n] for n, rank in self.ranks(plan).items() if rank == self.rank}
 
     @property
-    def memory(self) -> str:
-        """Name of the file in which this rank remembers digests of raw inputs."""
+    def notes(self) -> str:
+        """Name of the file in which this rank notes the digests of raw inputs (see roots.identity)."""
         return ".inputs.json" if self.of == 1 else f".inputs-{self.rank}.json"
 
 
 ALONE = Share()
-_POLL_SECONDS = (0.1, 10.0)  # between two looks for the shards of others: at first, and at most
+_POLL_SECONDS = (0.1, 10.0)  # between two looks for the shards of other ranks: at first, and at most
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class _Task:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a stage made: a summary of its receipts, and how long this run of it took."""
+    """Summary of a stage's receipts, and how long this run of it took."""
 
     stage: str
     version: int
@@ -129,7 +129,7 @@ class Manifest:
         return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
 
     def as_values(self) -> dict[str, Any]:
-        """The manifest as it is written: everything but the time it took, so that equal runs write equal files."""
+        """The manifest as it is written. It leaves out the time, so that equal runs write equal files."""
         return {
             "stage": self.stage,
             "version": self.version,
@@ -142,7 +142,7 @@ class Manifest:
         }
 
     def write(self, path: Path) -> None:
-        """Write it, piece by piece: of many shards the text is larger than all that is held of them."""
+        """Write the manifest piece by piece: its text can be larger than the receipts in memory."""
         with making(path) as place, place.open("w", encoding="utf-8") as file:
             json.dump(self.as_values(), file, indent=1, sort_keys=True, ensure_ascii=False)
             file.write("\n")
@@ -152,27 +152,27 @@ class Progress(Protocol):
     """Called with how far some work is."""
 
     def __call__(self, what: str, done: float, total: int, receipt: Receipt | None = None, /) -> None:
-        """Take note that `done` of `total` parts of `what` are done; a part of a shard counts as a fraction.
+        """Report that `done` of `total` parts of `what` are done; a part of a shard counts as a fraction.
 
-        `receipt` is of the shard made last.
+        `receipt` belongs to the shard made last.
         """
 
 
 def settings_of(stage: Stage) -> dict[str, Any]:
-    """All settings that decide a stage's rows, as plain values."""
+    """The settings that decide a stage's rows, as plain values."""
     decisive = [f.name for f in fields(stage) if f.metadata.get("decides_rows", True)]  # type: ignore[arg-type]
     return {name: as_values(getattr(stage, name)) for name in decisive}
 
 
 def fingerprint(stage: Stage, name: str, identities: Sequence[str]) -> str:
-    """Digest of all that decides a shard: the stage by value, the shard's name, and the contents of its sources."""
+    """Digest of everything that decides a shard: the stage by value, the shard's name, its sources' digests."""
     values = [stage.name, stage.version, settings_of(stage), name, list(identities)]
     text = json.dumps(values, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_manifest(target: Path) -> dict[str, Any]:
-    """The manifest of a stage's folder. Raises InputError where the stage has not finished."""
+    """The manifest of a stage's folder. Raises InputError if the stage has not finished."""
     try:
         manifest: dict[str, Any] = json.loads(storage.read_text(target / "manifest.json"))
     except FileNotFoundError:
@@ -182,11 +182,22 @@ def read_manifest(target: Path) -> dict[str, Any]:
     return manifest
 
 
-def tasks_of(
-    stage: Stage, plan: Plan, target: Path, memory: str = ALONE.memory, executor: Executor | None = None
-) -> tuple[list[_Task], dict[str, Receipt], dict[str, str]]:
-    """What is still to make, what is done, and the digests of raw sources; without an executor they are made here."""
-    identities = Identities(target / memory)
+class Inventory(NamedTuple):
+    """What is done of a plan, and what is missing."""
+
+    missing: list[_Task]
+    done: dict[str, Receipt]  # by name of the shard
+    sources: dict[str, str]  # raw source -> digest
+
+
+def take_inventory(
+    stage: Stage, plan: Plan, target: Path, notes: str = ALONE.notes, executor: Executor | None = None
+) -> Inventory:
+    """Compare the shards of a plan with their sources. Without an executor, raw sources are digested in this process.
+
+    Raises InputError for a source that cannot be read.
+    """
+    identities = Identities(target / notes)
     identities.know((source for sources in plan.values() for source in sources), executor or Threads())
     missing: list[_Task] = []
     done: dict[str, Receipt] = {}
@@ -201,21 +212,21 @@ def tasks_of(
             missing.append(_Task(name, sources, wanted))
     if identities.raw and storage.is_folder(target):
         identities.save()
-    return missing, done, identities.raw
+    return Inventory(missing, done, identities.raw)
 
 
 def needs_of(stage: Stage) -> Needs:
-    """What making one shard needs."""
+    """What a task needs that makes one shard."""
     return Needs(stage.name, memory=stage.memory_needed)
 
 
 def failure_note(path: Path) -> Path:
-    """Where it is written why a shard could not be made, for those who watch from elsewhere; gone once it is made."""
+    """The file that says why a shard could not be made, for `roots status`. It goes when the shard is made."""
     return path.with_name(f".{path.name}.failed")
 
 
 def _make_shard(stage: Stage, target: Path, task: _Task) -> Receipt:
-    """Make one shard: what an executor runs."""
+    """Make one shard. An executor runs this."""
     path = target / task.name
     storage.make_folder(path.parent)
     batches = stage.make(task.name, task.sources)
@@ -223,15 +234,15 @@ def _make_shard(stage: Stage, target: Path, task: _Task) -> Receipt:
         size = stage.row_group_bytes
         return shards.write(path, stage.schema, batches, stage.name, stage.version, task.fingerprint, size)
     finally:
-        pa.default_memory_pool().release_unused()  # workers are kept: else each holds 70 MB for nothing (measured)
+        pa.default_memory_pool().release_unused()  # the worker lives on, and other workers need the memory
 
 
 def outcomes(
     stage: str, ended: Iterable[tuple[str, R | Exception]], done: int = 0
 ) -> Iterator[tuple[str, R | None, str]]:
-    """For each task that ends: its name and result, or its name, None and what went wrong.
+    """Yield each task that ends: its name and result, or its name, None and what went wrong.
 
-    `done` tasks were done before. Raises StageFailed after the last task when some failed.
+    `done` tasks were done before. Raises StageFailed after the last task if some failed.
     """
     failures: dict[str, str] = {}
     for name, result in ended:
@@ -254,18 +265,18 @@ def run(
     share: Share = ALONE,
     whole: bool = True,
 ) -> Manifest:
-    """Make all shards of `plan` that are not done yet and of this share, and the stage's manifest.
+    """Make the missing shards of `plan` in this share, and the stage's manifest.
 
-    With several ranks, `whole` says that all shards are needed now: those of the others are waited for. Otherwise the
-    manifest that is given back is of this rank's shards, and the rank that finds all of them there writes the whole.
-    Raises StageFailed, after all others are made, when some shards could not be made; no manifest is written then.
-    Raises NotReady where the wait was in vain.
+    With several ranks, `whole` waits for the shards of all of them. Otherwise the returned manifest covers this rank's
+    shards, and the rank that finds all shards done writes the manifest of all. Raises StageFailed if some shards could
+    not be made; the others are made first, and no manifest is written. Raises NotReady if the shards of other ranks do
+    not appear in time.
     """
     start = time.monotonic()
     storage.make_folder(target)
-    shards.remove_stale(target)
+    remove_stale(target)
     mine = share.mine(plan)
-    missing, done, raw = tasks_of(stage, mine, target, share.memory, executor)
+    missing, done, raw = take_inventory(stage, mine, target, share.notes, executor)
     if progress:
         progress(stage.name, len(done), len(mine), None)
     ended = executor.map(partial(_make_shard, stage, target), missing, needs_of(stage))
@@ -273,7 +284,7 @@ def run(
     for number, (name, receipt, failure) in enumerate(outcomes(stage.name, named, len(done)), len(done) + 1):
         if receipt is None:
             with suppress(ShardError):  # a full disk fails the shard and the note alike
-                shards.write_text(failure_note(target / name), failure + "\n")
+                write_text(failure_note(target / name), failure + "\n")
         else:
             done[name] = receipt
             failure_note(target / name).unlink(missing_ok=True)
@@ -297,18 +308,18 @@ def _is_there(path: Path) -> bool:
 def _with_others(
     stage: Stage, plan: Plan, target: Path, share: Share, whole: bool
 ) -> tuple[dict[str, Receipt], dict[str, str]] | None:
-    """The receipts of all ranks' shards, and the digests of all raw sources; None where they are not there.
+    """The receipts of all ranks' shards, and the digests of all raw sources; None if some shards are missing.
 
-    Where the whole is needed they are waited for, then NotReady is raised.
+    `whole` waits for them. Raises NotReady if they do not appear in time.
     """
     end = time.monotonic() + share.wait
     pause, longest = _POLL_SECONDS
     waiting = sorted(plan)
     while True:
-        # A look at the names comes first: what is not there need not be compared with its sources.
+        # Names are looked at first: a shard that is missing need not be compared with its sources.
         waiting = [name for name in waiting if not all(_is_there(path) for path in (target / name, *plan[name]))]
         if not waiting:
-            missing, done, raw = tasks_of(stage, plan, target, share.memory)
+            missing, done, raw = take_inventory(stage, plan, target, share.notes)
             if not missing:
                 return done, raw
             waiting = [task.name for task in missing]

@@ -19,11 +19,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from roots.atomic import put_in_place, temporary_name, write_text
 from roots.errors import InputError, TrainingFailed
 from roots.intervals import student
 from roots.schema import DOCUMENT
 from roots.settings import as_values
-from roots.shards import publish, temporary_name, write_text
 from trainer import corpus, picture
 from trainer.data.token_shards import TokenShards, TokensSettings, write_token_shards
 from trainer.evaluation import held_out
@@ -165,7 +165,7 @@ def write_texts(path: Path, texts: Sequence[str]) -> None:
         for start in range(0, len(texts), 512):
             rows = [blank | {"id": str(start + i), "text": text} for i, text in enumerate(texts[start : start + 512])]
             stream.write_table(pa.Table.from_pylist(rows, DOCUMENT))
-    publish(temporary, path)
+    put_in_place(temporary, path)
 
 
 def ablate_corpora(

@@ -14,8 +14,8 @@ from typing import Any
 
 from safetensors.torch import load_file, save_file
 
+from roots.atomic import put_in_place, temporary_name, write_text
 from roots.errors import InputError
-from roots.shards import publish, temporary_name, write_text
 from trainer import picture
 from trainer.model import checkpoint
 from trainer.tokenizer.files import BEGIN_ID, END_ID, PAD_ID, UNKNOWN_ID, load_tokenizer, tokenizer_digest
@@ -72,7 +72,7 @@ def export_model(
     for name in _TOKENIZER_FILES:
         temporary = temporary_name(target / name)
         shutil.copyfile(tokenizer / name, temporary)
-        publish(temporary, target / name)
+        put_in_place(temporary, target / name)
     write_text(target / "config.json", json.dumps(_configuration(state["shape"], state["length"]), indent=1) + "\n")
     ids = {"bos_token_id": BEGIN_ID, "eos_token_id": END_ID, "pad_token_id": PAD_ID}
     write_text(target / "generation_config.json", json.dumps(ids, indent=1) + "\n")
@@ -80,7 +80,7 @@ def export_model(
     write_text(target / "README.md", model_card(state, settings, report))
     temporary = temporary_name(target / "model.safetensors")
     save_file(load_file(path / "model.safetensors"), temporary, metadata={"format": "pt"})
-    publish(temporary, target / "model.safetensors")
+    put_in_place(temporary, target / "model.safetensors")
     return target
 
 

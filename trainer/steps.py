@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from roots.shards import write_text
+from roots.atomic import write_text
 from trainer import corpus
 from trainer.data.token_shards import TokensSettings, write_token_shards
 from trainer.tokenizer.fertility import compare_tokenizers, read_parallel, render_comparison

@@ -37,6 +37,7 @@ from filters.near_duplicates.signatures import Signs, sign
 from pipelines import release
 from pipelines.dedup.scratch import Scratch, is_signatures, read_documents
 from roots import shards
+from roots.atomic import write_text
 from roots.errors import SettingsError, ShardError
 from roots.executors import Executor
 from roots.stage import Manifest, Progress, Stage, fingerprint, run
@@ -158,7 +159,7 @@ def write_against(target: Path, releases: Sequence[_Released]) -> None:
         each.label: {"folder": str(each.folder.resolve()), "files": len(each.chains), "signed": each.signed}
         for each in releases
     }
-    shards.write_text(path, json.dumps(values, indent=1, sort_keys=True) + "\n")
+    write_text(path, json.dumps(values, indent=1, sort_keys=True) + "\n")
 
 
 def read_text(target: Path, label: str, id_: str) -> str | None:

@@ -16,7 +16,7 @@ from pipelines.dedup.lines import signed_columns
 from pipelines.dedup.scratch import Places, Scratch, Steps, columns_of, read_batches, read_documents, read_pieces
 from pipelines.dedup.settings import Dedup
 from pipelines.dedup.sources import Sources
-from roots import shards
+from roots.atomic import write_text
 from roots.errors import LossError
 from roots.stage import Manifest
 
@@ -57,7 +57,7 @@ def report(steps: Steps, places: Places, settings: Dedup, manifests: Sequence[Ma
         "lines": lines(places, settings, found),
         "alarms": alarms,
     }
-    shards.write_text(steps.target / "report.json", json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+    write_text(steps.target / "report.json", json.dumps(values, indent=1, ensure_ascii=False) + "\n")
     if alarms and settings.strict:
         lost = [f"  {row['source']}: {row['lost']} of {row['rows']} documents were removed" for row in alarms[:20]]
         raise LossError("\n".join(["dedup: sources lost more than dedup.alarm allows (see report.json):", *lost]))

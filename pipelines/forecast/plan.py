@@ -20,8 +20,8 @@ from pipelines.forecast.sample import SampleRun, StageSample, hash_seconds
 from pipelines.forecast.scale import LEAST_PIECES, Interval, Scale, StageForecast, sum_of
 from pipelines.job.request import build_settings
 from pipelines.job.work import find_archives
+from roots.atomic import write_text
 from roots.settings import build
-from roots.shards import write_text
 
 _ENOUGH = 1000  # documents in dedup's sample; with fewer its cost is a guess
 _TINY = 7  # pieces of one record

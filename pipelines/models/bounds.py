@@ -25,8 +25,9 @@ from filters.signals.derive import (
     to_toml,
 )
 from filters.signals.measures import MEASURES
+from roots.atomic import write_text
 from roots.errors import InputError
-from roots.shards import read_kept, write_text
+from roots.shards import read_kept
 
 _LABELS = {"fine": True, "good": True, "junk": False, "bad": False}
 

@@ -40,7 +40,7 @@ from roots.executors import Executor, Serial, Threads
 from roots.schema import DROP, ID
 from roots.settings import ASIDE
 from roots.shards import BATCH_ROWS
-from roots.stage import Plan, Progress, Stage, run, tasks_of
+from roots.stage import Plan, Progress, Stage, run, take_inventory
 
 _FETCH = pa.schema(
     [
@@ -257,7 +257,7 @@ def _put_away(home: Path, earlier: Earlier, fetch: Fetch, parts: Plan) -> None:
             archive = _archive_of(home, name)
             if not storage.is_file(archive) or storage.size_of(archive) != wanted:
                 storage.remove(shard)
-    done = tasks_of(fetch, parts, home / "fetch")[1]
+    done = take_inventory(fetch, parts, home / "fetch").done
     for shard in storage.files_in(home / "fetch", "*.parquet"):
         if shard.name not in done:
             earlier.retire(shard, _archive_of(home, shard.name))

@@ -13,14 +13,14 @@ from pipelines.dataset import StageEntry
 from pipelines.job.stages import STAGES
 from pipelines.publishing.card_head import LICENSE_FILE, Code, card_table, code, escape, make_head
 from pipelines.release import LanguageEntry, ReleaseManifest
-from roots import shards
+from roots.atomic import write_text
 
 
 def write_release_card(release: Path, manifest: ReleaseManifest) -> None:
     """Write README.md of a release; also LICENSE.md if the licence is `other` and no link names its text."""
-    shards.write_text(release / "README.md", _make_card(manifest))
+    write_text(release / "README.md", _make_card(manifest))
     if manifest["settings"]["license"] == "other" and not manifest["settings"]["license_link"]:
-        shards.write_text(release / LICENSE_FILE, "\n".join(_license_text(manifest)))
+        write_text(release / LICENSE_FILE, "\n".join(_license_text(manifest)))
 
 
 def _make_card(manifest: ReleaseManifest) -> str:

@@ -27,7 +27,8 @@ from pipelines.publishing.card import write_release_card
 from pipelines.publishing.files import collect_files
 from pipelines.publishing.takedown_plan import digest
 from pipelines.redact import Redact, edited
-from roots import shards, storage
+from roots import storage
+from roots.atomic import write_text
 from roots.errors import InputError, RebuildError
 from roots.executors import Executor
 from roots.identity import sha256_of
@@ -64,7 +65,7 @@ def make_pointers(
         release.write_parquet(target / name, release.CLUSTERS, release.read_parquet(folder / name))
     manifest["pointers"] = {_pointer_name(name): written[name].as_values() for name in data}
     release.write_release_manifest(target, manifest)
-    shards.write_text(target / "README.md", _readme(manifest))
+    write_text(target / "README.md", _readme(manifest))
     return manifest
 
 

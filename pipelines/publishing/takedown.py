@@ -24,7 +24,7 @@ from pipelines.dedup.released import file_of
 from pipelines.publishing.card import write_release_card
 from pipelines.publishing.files import collect_files
 from pipelines.publishing.takedown_plan import Change, Requests, digest, plan_changes, promoted_rows
-from roots import shards
+from roots.atomic import write_text
 from roots.errors import TakedownError
 from roots.executors import Executor
 from roots.stage import Progress
@@ -88,8 +88,8 @@ def takedown(
     after = _next_manifest(folder, manifest, changes, written, settings)
     proof = _prove_absence(folder, after, requests, changes, settings)
     diff = _diff(manifest, after, changes, proof, settings)
-    shards.write_text(folder / _STAGING / "diff.json", json.dumps(diff))
-    shards.write_text(folder / _STAGING / "manifest.json", json.dumps(after))  # from here on it will finish
+    write_text(folder / _STAGING / "diff.json", json.dumps(diff))
+    write_text(folder / _STAGING / "manifest.json", json.dumps(after))  # from here on it will finish
     _finish(folder)
     return diff
 
@@ -303,7 +303,7 @@ def _finish(folder: Path) -> None:
             (folder / file_of(name)).unlink(missing_ok=True)
     (folder / "takedowns").mkdir(exist_ok=True)
     text = json.dumps(diff, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    shards.write_text(folder / "takedowns" / f"{after['version']}.json", text)
+    write_text(folder / "takedowns" / f"{after['version']}.json", text)
     release.write_release_manifest(folder, after)
     write_release_card(folder, after)
     shutil.rmtree(staging)

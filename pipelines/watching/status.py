@@ -17,6 +17,7 @@ from pipelines.job import work as folders
 from pipelines.job.stages import STAGES, Reads, StageInfo
 from pipelines.watching.progress import append_line, clock
 from roots import shards
+from roots.atomic import write_text
 from roots.errors import InputError
 from roots.shards import Receipt
 from roots.stage import read_manifest
@@ -285,7 +286,7 @@ def watch(
         if log is not None:
             append_line(log, _as_json(work, states, now))
         if prometheus is not None:
-            shards.write_text(prometheus, as_prometheus(states))
+            write_text(prometheus, as_prometheus(states))
         yield states, now
         if every is None or is_finished(states):
             return

@@ -33,8 +33,8 @@ from pipelines.workbench.sample import (
     read_sample,
     read_shown_texts,
 )
+from roots.atomic import write_text
 from roots.errors import InputError, SettingsError
-from roots.shards import write_text
 from roots.stage import read_manifest
 
 _STYLES = ("base.css", "bounds.css", "reader.css", "overview.css")

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from roots import shards
+from roots.atomic import remove_stale, temporary_name
 from roots.errors import ShardError
 
 FIRST = pa.schema([("id", pa.string()), ("text", pa.string()), ("drop", pa.string())])
@@ -140,11 +141,11 @@ def test_a_full_disk_is_said_plainly(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_temporary_files_of_the_dead_are_removed_and_of_the_living_kept(tmp_path: Path) -> None:
-    mine = shards.temporary_name(tmp_path / "x.parquet")
+    mine = temporary_name(tmp_path / "x.parquet")
     dead = mine.with_name(mine.name.replace(f"-{os.getpid()}.", "-999999999."))
     mine.touch()
     dead.touch()
-    shards.remove_stale(tmp_path)
+    remove_stale(tmp_path)
     assert sorted(tmp_path.iterdir()) == [mine]
 
 

@@ -20,9 +20,9 @@ import numpy.typing as npt
 import pyarrow as pa
 from tokenizers import Tokenizer
 
+from roots.atomic import put_in_place, temporary_name, write_text
 from roots.errors import InputError, ShardError
 from roots.identity import sha256_of
-from roots.shards import publish, temporary_name, write_text
 from trainer import corpus
 from trainer.tokenizer.dropout import DropoutEncoder
 from trainer.tokenizer.files import END_ID, padded_rows, tokenizer_digest
@@ -153,7 +153,7 @@ def _write_shard(source: Path, cuts: Sequence[_Cut], language: str, path: Path, 
                 made["documents"] += batch.num_rows
                 made["tokens"] += len(batch["ids"].values)
                 made["bytes"] += int(batch["n_bytes"].to_numpy().astype(np.int64).sum())
-        publish(temporary, path)
+        put_in_place(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     return {**made, "sha256": sha256_of(path)}

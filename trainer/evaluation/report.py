@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
+from roots.atomic import write_text
 from roots.settings import as_values
-from roots.shards import write_text
 from trainer import corpus, picture
 from trainer.data.token_shards import TokenShards
 from trainer.evaluation import baselines, memorization

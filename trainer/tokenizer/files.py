@@ -11,8 +11,8 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from roots.atomic import write_text
 from roots.errors import InputError
-from roots.shards import write_text
 
 SPECIAL_TOKENS = ("<unk>", "<s>", "</s>", "<pad>")
 UNKNOWN_ID, BEGIN_ID, END_ID, PAD_ID = range(4)

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from roots.atomic import write_text
 from roots.errors import SettingsError
-from roots.shards import write_text
 from trainer import picture
 
 _LOG, PICTURE = "log.jsonl", "loss.svg"

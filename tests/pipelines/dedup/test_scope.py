@@ -24,6 +24,7 @@ from pipelines.publishing.takedown_plan import promoted_rows
 from pipelines.verify import verify
 from pipelines.why import explain
 from roots import shards
+from roots.atomic import write_text
 from roots.errors import LossError, SettingsError
 from roots.executors import Serial
 from roots.schema import EXTRACT, INDEX, VERDICT
@@ -190,7 +191,7 @@ def fake_work(work: Path, copies: Mapping[str, str] | None = None) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         receipt = shards.write(path, schema, [pa.RecordBatch.from_pylist(rows, schema)], name, 1, "f")
         values = {"shards": {path.name: vars(receipt)}, "settings": {"rules": []}}
-        shards.write_text(path.with_name("manifest.json"), json.dumps(values))
+        write_text(path.with_name("manifest.json"), json.dumps(values))
     return work
 
 
@@ -233,7 +234,7 @@ def test_over_all_languages_verify_why_and_releases_know_it(together: tuple[Path
     copies = pa.Table.from_batches(list(_copies(work, "fr", {"fr shared longer"}))).to_pylist()
     assert [(row["id"], row["url"]) for row in copies] == [("ca shared", "https://ca.org/0")]
     language: Mapping[str, Any] = {"code": "fr", "inputs": {}, "stages": {"redact": {"settings": {}}}}
-    shards.write_text(work / "fr" / "manifest.json", json.dumps({"language": {"tag": "fra_Latn"}, "inputs": {}}))
+    write_text(work / "fr" / "manifest.json", json.dumps({"language": {"tag": "fra_Latn"}, "inputs": {}}))
     rows = promoted_rows(work, language, {"sources": {}}, frozenset(["ca shared"]))
     assert rows["ca shared"]["url"] == "https://ca.org/0"
     assert rows["ca shared"]["lines"] == [{"rule": "newspaper", "start": 0, "end": 6, "times": 3}]
