@@ -42,7 +42,7 @@ def seen_in(pattern: str) -> Callable[[str], bool]:
     return lambda text: search(text.encode("utf-8", "surrogatepass")) is not None
 
 
-Check = Callable[[Candidate], tuple[int, int] | None]
+_Check = Callable[[Candidate], tuple[int, int] | None]
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,9 @@ class Kind:
     words: str  # the rule in words
     gate: str
     pattern: str
-    check: Check
-    finds: tuple[str, ...]
-    spares: tuple[str, ...]
+    check: _Check
+    finds: tuple[str, ...] = ()
+    spares: tuple[str, ...] = ()
     context: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # context words by language
     by_default: bool = True
     reach: int = CONTEXT_BYTES  # bytes after a match that its check must see

@@ -7,7 +7,7 @@ gives each set its name.
 import ipaddress
 import re
 
-from filters.personal_data.candidate import Candidate, Check, Kind
+from filters.personal_data.candidate import Candidate, Kind
 from filters.personal_data.keys import ISSUED, ISSUED_KEY, entropy
 from filters.personal_data.network import WELL_KNOWN
 
@@ -55,25 +55,21 @@ _IPV4 = r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}"
 _IPV6 = r"[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:\.[0-9]{1,3}){0,3}"
 
 
-def _kind(name: str, tag: str, words: str, gate: str, pattern: str, check: Check) -> Kind:
-    return Kind(name, tag, words, gate, pattern, check, finds=(), spares=())
-
-
 ROOTS_KINDS = (
-    _kind(
+    Kind(
         "key", "KEY", "at least four units of letters and digits in turn, or three groups of digits or capitals",
         r"[0-9/+=:-]",
         r"(?:[A-Za-z]{1,30}[0-9/+=:_-]{1,30}|[0-9/+=:-]{1,30}[A-Za-z]{1,30}){4,30}"
         r"|(?:(?:[0-9]{3,30}|[A-Z]{1,30}[0-9]{1,30}[A-Z]{0,30}|[0-9]{1,30}[A-Z]{1,30}[0-9]{0,30})[ -]?){3,30}",
         _roots_key,
     ),
-    _kind(
+    Kind(
         "email", "EMAIL", "no blanks or quotes, an at sign, no blanks, a dot, a letter and more",
         "@", r"[^\s@?!;,:)('\"<]{1,64}@[^\s@!?;,/]{1,250}\.[A-Za-z][0-9A-Za-z_]{1,30}", _between_edges,
     ),
-    _kind("user", "USER", "an at sign at an edge, then at least three characters that are no edge",
+    Kind("user", "USER", "an at sign at an edge, then at least three characters that are no edge",
           "@", r"@[^\s@?,!;:'\")(\x{4e00}-\x{9fff}\x{3400}-\x{4dbf}]{3,60}", _between_edges),
-    _kind("ip_address", "IP_ADDRESS", "IPv4 or IPv6, private or public", r"[0-9]\.[0-9]{1,3}\.[0-9]|:[0-9A-Fa-f]{0,4}:",
+    Kind("ip_address", "IP_ADDRESS", "IPv4 or IPv6, private or public", r"[0-9]\.[0-9]{1,3}\.[0-9]|:[0-9A-Fa-f]{0,4}:",
           f"{_IPV4}|{_IPV6}", _roots_ip),
 )  # fmt: skip
 
@@ -99,8 +95,8 @@ _ASCII_EMAIL = (
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,8}[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 )
 FINEWEB_KINDS = (
-    _kind("email", "EMAIL", "an ASCII address", "@", _ASCII_EMAIL, _fineweb_email),
-    _kind("ip_address", "IP_ADDRESS", "public IPv4", r"[0-9]\.[0-9]{1,3}\.[0-9]", _IPV4, _public_ipv4),
+    Kind("email", "EMAIL", "an ASCII address", "@", _ASCII_EMAIL, _fineweb_email),
+    Kind("ip_address", "IP_ADDRESS", "public IPv4", r"[0-9]\.[0-9]{1,3}\.[0-9]", _IPV4, _public_ipv4),
 )
 
 
@@ -136,9 +132,9 @@ def _bigcode_key(candidate: Candidate) -> tuple[int, int] | None:
 
 
 BIGCODE_KINDS = (
-    _kind("email", "EMAIL", "an ASCII address with a top-level domain of letters", "@", _ASCII_EMAIL, _bigcode_email),
-    _kind("key", "KEY", "published prefixes; quoted strings of high entropy", r"[A-Za-z0-9_+/=.-]{16}",
+    Kind("email", "EMAIL", "an ASCII address with a top-level domain of letters", "@", _ASCII_EMAIL, _bigcode_email),
+    Kind("key", "KEY", "published prefixes; quoted strings of high entropy", r"[A-Za-z0-9_+/=.-]{16}",
           "|".join([*ISSUED, r"[\"'][A-Za-z0-9+/=_-]{16,200}[\"']"]), _bigcode_key),
-    _kind("ip_address", "IP_ADDRESS", "public IPv4 or IPv6", r"[0-9]\.[0-9]{1,3}\.[0-9]|:[0-9A-Fa-f]{0,4}:",
+    Kind("ip_address", "IP_ADDRESS", "public IPv4 or IPv6", r"[0-9]\.[0-9]{1,3}\.[0-9]|:[0-9A-Fa-f]{0,4}:",
           f"{_IPV4}|{_IPV6}", _bigcode_ip),
 )  # fmt: skip

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from filters.language import Bound
-from filters.programs.languages import HEAD, code_tables
+from filters.programs.languages import HEAD_CHARACTERS, code_tables
 from filters.programs.licences import licence_allowed
 from filters.signals.batch import share
 from filters.signals.counting import Counts, Table
@@ -44,7 +44,7 @@ def generated(path: str, text: str) -> bool:
     name = PurePosixPath(path).name
     if any(re.search(pattern, name) for pattern in table["names"]):
         return True
-    head = "\n".join(text[:HEAD].split("\n", 10)[:10])
+    head = "\n".join(text[:HEAD_CHARACTERS].split("\n", 10)[:10])
     return any(re.search(pattern, head, re.IGNORECASE) for pattern in table["marks"])
 
 

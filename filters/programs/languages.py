@@ -16,11 +16,11 @@ from filters.language import DEFAULT_SET, Bound, BoundTables
 from roots.errors import SettingsError, unknown_name
 from roots.settings import build
 
-HEAD = 8192  # characters from which content is recognised
+HEAD_CHARACTERS = 8192  # characters from which content is recognised
 
 
 @dataclass(frozen=True)
-class CodeLanguage:
+class _CodeLanguage:
     """A programming language: names of its files, and patterns that their content must or must not match."""
 
     code: str  # its name on the command line and in folders: "cpp"
@@ -34,7 +34,7 @@ class CodeLanguage:
 
     def accepts(self, text: str) -> bool:
         """Whether content may be in the language."""
-        head = text[:HEAD]
+        head = text[:HEAD_CHARACTERS]
         if self.must and not re.search(self.must, head, re.MULTILINE):
             return False
         return not (self.excluded and re.search(self.excluded, head, re.MULTILINE))
@@ -48,13 +48,13 @@ def code_tables() -> dict[str, Any]:
 
 
 @cache
-def code_languages() -> tuple[CodeLanguage, ...]:
+def code_languages() -> tuple[_CodeLanguage, ...]:
     """The 13 programming languages of ROOTS, by name."""
     found = []
     for name, table in sorted(code_tables()["languages"].items()):
         claims = table.get("claims", {})
         found.append(
-            CodeLanguage(
+            _CodeLanguage(
                 table["code"], name, tuple(table["extensions"]), tuple(table.get("interpreters", ())),
                 table.get("must", ""), table.get("not", ""), tuple(claims.get("extensions", ())),
                 claims.get("must", ""),
@@ -93,7 +93,7 @@ def code_language(path: str, text: str) -> str | None:
         program = re.sub(r"[\d.]+$", "", re.split(r"[/\s]", first.strip())[-1])
         return next((known.code for known in code_languages() if program in known.interpreters), None)
     for known in code_languages():
-        if extension in known.claims and re.search(known.claim, text[:HEAD], re.MULTILINE):
+        if extension in known.claims and re.search(known.claim, text[:HEAD_CHARACTERS], re.MULTILINE):
             return known.code
     found = next((known for known in code_languages() if extension in known.extensions), None)
     return found.code if found and found.accepts(text) else None

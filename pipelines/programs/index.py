@@ -5,7 +5,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from filters.programs.languages import code_language
 from filters.programs.licences import (
@@ -36,7 +35,7 @@ TREE_REASONS: dict[str, str] = {
 }
 
 
-def index_tree(source: Path, limits: Limits) -> Iterator[dict[str, Any]]:
+def index_tree(source: Path, limits: Limits) -> Iterator[dict[str, object]]:
     """The rows of the index of a source tree, one per file.
 
     The tree is read twice, because a licence also holds for files that come before it.
@@ -47,7 +46,7 @@ def index_tree(source: Path, limits: Limits) -> Iterator[dict[str, Any]]:
     for file in read_tree(source, limits):
         url = url_of(source.name, address, file.path)
         seen[url] += 1  # an archive may hold a path twice
-        row: dict[str, Any] = {
+        row: dict[str, object] = {
             "id": f"<urn:sha1:{hashlib.sha1(f'{url}:{seen[url]}'.encode()).hexdigest()}>",
             "url": url,
             "file_path": source.name,
@@ -59,7 +58,7 @@ def index_tree(source: Path, limits: Limits) -> Iterator[dict[str, Any]]:
         yield row | _look(file, licences)
 
 
-def _look(file: SourceFile, licences: Mapping[str, str]) -> dict[str, Any]:
+def _look(file: SourceFile, licences: Mapping[str, str]) -> dict[str, object]:
     """Charset, language and licence of a file by its content, or why it is dropped."""
     if file.problem:
         return {"drop": f"index.{file.problem}"}
@@ -68,7 +67,7 @@ def _look(file: SourceFile, licences: Mapping[str, str]) -> dict[str, Any]:
     text, charset, charset_from = source_text(file.data)
     if b"\0" in file.data or text.count("�") > _UNDECODABLE * len(text):
         return {"drop": "index.undecodable"}
-    row: dict[str, Any] = {"charset": charset, "charset_from": charset_from, "quick_chars": len(text), "signals": []}
+    row: dict[str, object] = {"charset": charset, "charset_from": charset_from, "quick_chars": len(text), "signals": []}
     code = code_language(file.path, text)
     if code is None:
         return row | {"drop": "index.not_source"}

@@ -68,7 +68,7 @@ class _ExtractPrograms(ProgramSettings, Stage):
         if is_source_tree(tree):
             yield from read_tree(tree, Limits(body_bytes=self.body_bytes, unpacked_bytes=self.unpacked_bytes))
 
-    def _row(self, place: int, files: Iterator[SourceFile]) -> dict[str, Any]:
+    def _row(self, place: int, files: Iterator[SourceFile]) -> dict[str, object]:
         """The columns of the file at a place; places are asked in ascending order."""
         for file in files:
             if file.place == place and file.data:

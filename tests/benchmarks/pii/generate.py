@@ -265,20 +265,20 @@ def generate(seed: int, per_kind: int, languages: Sequence[str] = ()) -> Iterato
     """Make `per_kind` documents for each language and kind, with one or two look-alikes each; no languages: all."""
     table = sentences()
     for language in languages or sorted(table):
-        for kind, sentence in sorted(table[language].items()):
+        for kind in sorted(table[language]):
             for number in range(per_kind if kind != "other" else 2 * per_kind):
                 rng = random.Random(f"{seed} {language} {kind} {number}")
-                yield _document(f"{language}-{kind}-{number}", language, kind, sentence, table[language]["other"], rng)
+                yield _document(f"{language}-{kind}-{number}", language, kind, table[language], rng)
 
 
-def _document(id_: str, language: str, kind: str, sentence: str, other: str, rng: random.Random) -> Labelled:
+def _document(id_: str, language: str, kind: str, table: dict[str, str], rng: random.Random) -> Labelled:
     """One document: the sentence with its value, and one or two with look-alikes, in random order."""
-    parts: list[tuple[str, str, str]] = [(other, rng.choice(LOOK_ALIKES)(rng), "") for _ in range(rng.randint(1, 2))]
+    parts = [(table["other"], rng.choice(LOOK_ALIKES)(rng), "") for _ in range(rng.randint(1, 2))]
     if kind != "other":
         value = VALUES[kind](rng, language)
         if kind in _NUMBERS and language in _NATIVE_ZERO and ":" not in value and rng.random() < 0.25:
             value = "".join(chr(_NATIVE_ZERO[language] + int(char)) if char.isdigit() else char for char in value)
-        parts.insert(rng.randint(0, len(parts)), (sentence, value, kind))
+        parts.insert(rng.randint(0, len(parts)), (table[kind], value, kind))
     text, spans = "", list[Span]()
     for carrier, value, name in parts:
         before, _, after = carrier.partition("{}")
