@@ -8,7 +8,7 @@ from typing import Any
 from pipelines.catalogue import Rights
 from pipelines.dedup.released import remove_signatures, write_signatures
 from pipelines.dedup.settings import build_dedup
-from pipelines.publishing.publish import Publish, publish_release
+from pipelines.publishing.publish import Publish, Selection, publish_release
 from pipelines.publishing.push import Push, push
 from pipelines.publishing.validate import validate
 from roots.errors import PublishError
@@ -72,7 +72,9 @@ def deliver(delivery: Delivery, executor: Executor, progress: Progress | None = 
     rights = build(Rights, values.get("rights", {}), "rights")
     scheme = build_dedup(values.get("dedup", {})).scheme
     sending = build(Push, {**values.get("push", {}), **repo}, "push") if repo else None
-    manifest = publish_release(delivery.work, folder, delivery.languages, settings, rights, executor, progress)
+    manifest = publish_release(
+        Selection(delivery.work, delivery.languages, rights), folder, settings, executor, progress
+    )
     remove_signatures(folder)  # of what was published here before
     if delivery.signatures:
         write_signatures(folder, scheme, executor, progress)

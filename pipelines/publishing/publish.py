@@ -7,7 +7,7 @@ refused unless a setting allows them.
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,41 +57,52 @@ class Publish:
             raise ValueError(f"license_link = {self.license_link!r}: write the URL of the licence's text")
 
 
-def publish_release(
-    work: Path,
-    target: Path,
-    codes: Sequence[str],
-    settings: Publish,
-    rights: Rights,
-    executor: Executor,
-    progress: Progress | None = None,
-) -> release.ReleaseManifest:
-    """Write a release of some languages of a work folder; without codes, of all that have a dataset.
+@dataclass(frozen=True)
+class Selection:
+    """What to publish: languages of a work folder, and what may be released of them."""
 
-    Returns its manifest. Raises PublishError if the text did not pass redact or the folder does not pass verify,
-    StageFailed if some files could not be made.
+    work: Path
+    codes: Sequence[str] = ()  # none: all languages that have a dataset
+    rights: Rights = field(default_factory=Rights)
+
+    def datasets(self) -> dict[str, DatasetManifest]:
+        """The manifest of each dataset, by language code. Raises InputError if there is none."""
+        codes = self.codes or [
+            code for code in folders.languages(self.work) if (self.work / code / "manifest.json").is_file()
+        ]
+        if not codes:
+            raise InputError(f"{self.work} has no dataset yet: run `roots run` first")
+        return {code: read_dataset(self.work, code) for code in codes}
+
+
+def publish_release(
+    selection: Selection, target: Path, settings: Publish, executor: Executor, progress: Progress | None = None
+) -> release.ReleaseManifest:
+    """Write a release to the folder `target`. Returns its manifest.
+
+    Raises PublishError if the text did not pass redact or the folder does not pass verify, StageFailed if some files
+    could not be made.
     """
-    codes = list(codes) or [code for code in folders.languages(work) if (work / code / "manifest.json").is_file()]
+    work, rights = selection.work, selection.rights
     catalogue = load_catalogue(rights.catalogue)
     check_rights(rights, catalogue)
-    made = {code: read_dataset(work, code) for code in codes}
-    if not codes:
-        raise InputError(f"{work} has no dataset yet: run `roots run` first")
-    for code in codes:
-        _check_publishable(work, code, made[code], settings)
+    datasets = selection.datasets()
+    for code, made in datasets.items():
+        _check_publishable(work, code, made, settings)
     _check_target(target)
+    plans = {code: plan_files(work, code, made, settings.file_bytes) for code, made in datasets.items()}
+    whole: Plan = {name: sources for plan in plans.values() for name, sources in plan.items()}
+    found = make_files(PublishFiles(rights, catalogue.sources, target), whole, executor, progress)
     files: dict[str, release.FileEntry] = {}
     languages: dict[str, release.LanguageEntry] = {}
-    plans: dict[str, Plan] = {code: plan_files(work, code, made[code], settings.file_bytes) for code in codes}
-    whole = {name: sources for plan in plans.values() for name, sources in plan.items()}
-    found = make_files(PublishFiles(rights, catalogue.sources, target), whole, executor, progress)
-    for code in codes:
+    for code, made in datasets.items():
+        tag = made["language"]["tag"]
         rows = {name: found[name].written.rows for name in plans[code]}
         results = {name: found[name] for name in release.with_rows(rows)}
-        clusters = write_clusters(work, code, target, made[code]["language"]["tag"], results)
+        clusters = write_clusters(work, code, target, tag, results)
         files |= clusters | {name: result.written.as_values() for name, result in results.items()}
         if results:
-            languages[made[code]["language"]["tag"]] = _account(work, code, made[code], results)
+            languages[tag] = _account(work, code, made, results)
     manifest: release.ReleaseManifest = {
         "format": 1,
         "name": settings.name,

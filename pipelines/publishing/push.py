@@ -57,8 +57,9 @@ def push(folder: Path, settings: Push, progress: Progress | None = None) -> list
     api = hub.HfApi(endpoint=settings.endpoint or None)
     try:
         api.create_repo(settings.repo, repo_type="dataset", private=settings.private, exist_ok=True)
-        commits = _send(hub, api, folder, manifest, settings, progress)
-        _check_remote(api, manifest, settings)
+        repository = _Repository(api, settings.repo)
+        commits = _send(repository, folder, manifest, settings, progress)
+        _check_remote(repository, manifest)
         if settings.forget and commits and len(manifest["history"]) > 1:
             api.super_squash_history(
                 settings.repo, repo_type="dataset", commit_message=f"Version {manifest['version']}"
@@ -90,36 +91,60 @@ def _http_error() -> type[Exception]:
     return found
 
 
+@dataclass(frozen=True)
+class _Repository:
+    """A data set repository of the Hub."""
+
+    api: "HfApi"
+    name: str
+
+    def files(self) -> dict[str, str | None]:
+        """Its files, with the sha256 of the large ones; None for the others."""
+        from huggingface_hub.hf_api import RepoFile
+
+        found: dict[str, str | None] = {}
+        for item in self.api.list_repo_tree(self.name, recursive=True, repo_type="dataset"):
+            if isinstance(item, RepoFile):
+                found[item.path] = item.lfs.sha256 if item.lfs else None
+        return found
+
+    def last_commit(self) -> str | None:
+        return self.api.repo_info(self.name, repo_type="dataset").sha
+
+    def commit(self, folder: Path, add: Sequence[str], message: str, delete: Sequence[str] = ()) -> str:
+        """Add files of a folder and delete others, in one commit; returns its id."""
+        from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+        operations: list[CommitOperationAdd | CommitOperationDelete] = []
+        operations += [CommitOperationAdd(name, str(folder / name)) for name in add]
+        operations += [CommitOperationDelete(name) for name in delete]
+        made = self.api.create_commit(self.name, operations, commit_message=message, repo_type="dataset")
+        return str(made.oid)
+
+
 def _send(
-    hub: ModuleType,
-    api: "HfApi",
+    repository: _Repository,
     folder: Path,
     manifest: release.ReleaseManifest,
     settings: Push,
     progress: Progress | None,
 ) -> list[str]:
     """Make the commits; returns their ids."""
-    remote = _remote(api, settings)
+    remote = repository.files()
     entries = {**manifest["files"], **manifest.get("pointers", {})}
     missing = [name for name in sorted(entries) if remote.get(name) != entries[name]["sha256"]]
     total, done = sum(entries[name]["bytes"] for name in missing), 0
     commits: list[str] = []
     for number, names in enumerate(_batches(missing, entries, settings), 1):
-        operations = [hub.CommitOperationAdd(name, str(folder / name)) for name in names]
-        message = f"Version {manifest['version']}: files, part {number}"
-        commits.append(api.create_commit(settings.repo, operations, commit_message=message, repo_type="dataset").oid)
+        commits.append(repository.commit(folder, names, f"Version {manifest['version']}: files, part {number}"))
         done += sum(entries[name]["bytes"] for name in names)
         if progress:
             progress(names[-1], done, total)
     small = [name for name in ("README.md", LICENSE_FILE, "manifest.json") if (folder / name).is_file()]
     small += sorted(f"takedowns/{path.name}" for path in folder.glob("takedowns/*.json"))
-    operations = [hub.CommitOperationAdd(name, str(folder / name)) for name in small]
     old = sorted(name for name in remote if name.startswith(_OURS) and name not in entries and name not in small)
-    operations += [hub.CommitOperationDelete(name) for name in old]
-    before = api.repo_info(settings.repo, repo_type="dataset").sha
-    last = api.create_commit(
-        settings.repo, operations, commit_message=f"Version {manifest['version']}", repo_type="dataset"
-    ).oid
+    before = repository.last_commit()
+    last = repository.commit(folder, small, f"Version {manifest['version']}", old)
     return commits if last == before else [*commits, last]
 
 
@@ -137,22 +162,11 @@ def _batches(names: Sequence[str], entries: Mapping[str, release.FileEntry], set
         yield batch
 
 
-def _remote(api: "HfApi", settings: Push) -> dict[str, str | None]:
-    """The files of the repository, with the sha256 of the large ones; None for the others."""
-    from huggingface_hub.hf_api import RepoFile
-
-    found: dict[str, str | None] = {}
-    for item in api.list_repo_tree(settings.repo, recursive=True, repo_type="dataset"):
-        if isinstance(item, RepoFile):
-            found[item.path] = item.lfs.sha256 if item.lfs else None
-    return found
-
-
-def _check_remote(api: "HfApi", manifest: release.ReleaseManifest, settings: Push) -> None:
+def _check_remote(repository: _Repository, manifest: release.ReleaseManifest) -> None:
     """Raise PushError unless the repository has every file of the manifest as it is."""
-    remote = _remote(api, settings)
+    remote = repository.files()
     for name, entry in sorted({**manifest["files"], **manifest.get("pointers", {})}.items()):
         if name not in remote:
-            raise PushError(f"{name} is not in {settings.repo} after the push: push again")
+            raise PushError(f"{name} is not in {repository.name} after the push: push again")
         if remote[name] not in (entry["sha256"], None):
-            raise PushError(f"{name} in {settings.repo} is not the file of this release: push again")
+            raise PushError(f"{name} in {repository.name} is not the file of this release: push again")

@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipelines import release
-from pipelines.catalogue import Rights, host_of
+from pipelines.catalogue import host_of
 from pipelines.job.request import plan_jobs
 from pipelines.job.stages import STAGES
 from pipelines.job.work import find_archives
 from pipelines.pipeline import run_stages
 from pipelines.publishing.pointers import Rebuild, make_pointers, rebuild
-from pipelines.publishing.publish import Publish, publish_release
+from pipelines.publishing.publish import Publish, Selection, publish_release
 from pipelines.publishing.takedown import Takedown, takedown
 from pipelines.publishing.takedown_plan import Requests
 from pipelines.publishing.validate import validate
@@ -70,7 +70,7 @@ def check(work: Path, scratch: Path, options: argparse.Namespace) -> int:
     executor = make_executor("local", options.workers)
     timed("archives to datasets", lambda: run(work, options))
     folder, settings = scratch / "release", Publish(contact="benchmark")
-    manifest = timed("publish", lambda: publish_release(work, folder, [], settings, Rights(), executor))
+    manifest = timed("publish", lambda: publish_release(Selection(work), folder, settings, executor))
     problems = timed("validate (every language whole and streamed)", lambda: list(validate(folder)))
     load(folder, sorted(manifest["languages"]))
     pointers = scratch / "pointers"

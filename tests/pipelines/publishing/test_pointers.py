@@ -5,14 +5,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines import release
-from pipelines.catalogue import Rights
 from pipelines.extract import Extract
 from pipelines.job.request import plan_jobs
 from pipelines.job.stages import STAGES
 from pipelines.job.work import find_archives
 from pipelines.pipeline import run_stages
 from pipelines.publishing.pointers import Rebuild, make_pointers, rebuild
-from pipelines.publishing.publish import Publish, publish_release
+from pipelines.publishing.publish import Publish, Selection, publish_release
 from pipelines.publishing.takedown import Takedown, takedown
 from pipelines.publishing.takedown_plan import Requests
 from pipelines.verify import verify
@@ -38,7 +37,7 @@ def released(request, tmp_path_factory) -> tuple[Path, Path]:
     run_stages(job, tuple(STAGES), Serial())
     assert list(verify(folder / "work", "fr")) == []
     publish_release(
-        folder / "work", folder / "release", ["fr"], Publish(contact="x", file_bytes=16000), Rights(), Serial()
+        Selection(folder / "work", ["fr"]), folder / "release", Publish(contact="x", file_bytes=16000), Serial()
     )
     return folder / "release", folder / "secret" if request.param == "synthetic" else Path()
 

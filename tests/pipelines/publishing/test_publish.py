@@ -17,7 +17,7 @@ from pipelines.job.work import chain, find_archives
 from pipelines.pipeline import run_stages
 from pipelines.publishing.card_head import Code, card_table, code, escape
 from pipelines.publishing.files import ACCOUNTS
-from pipelines.publishing.publish import Publish, publish_release
+from pipelines.publishing.publish import Publish, Selection, publish_release
 from pipelines.publishing.validate import _check_card, validate
 from roots.errors import InputError, PublishError, SettingsError
 from roots.executors import Local, Serial
@@ -54,7 +54,7 @@ def work(tmp_path_factory) -> Path:
 def released(work, tmp_path_factory) -> Path:
     """A release of it."""
     folder = tmp_path_factory.mktemp("released") / "release"
-    publish_release(work, folder, [], build_settings(file_bytes=16000), Rights(), Serial())
+    publish_release(Selection(work), folder, build_settings(file_bytes=16000), Serial())
     return folder
 
 
@@ -105,12 +105,12 @@ def test_files_have_page_index_checksums_and_row_groups_of_a_size(released, monk
 def test_any_executor_makes_the_same_bytes_and_a_second_run_makes_nothing(work, released, tmp_path):
     settings = build_settings(file_bytes=16000)
     done: list[float] = []
-    publish_release(work, tmp_path / "r", [], settings, Rights(), Local(2), lambda *state: done.append(state[1]))
+    publish_release(Selection(work), tmp_path / "r", settings, Local(2), lambda *state: done.append(state[1]))
     assert bytes_of(tmp_path / "r") == bytes_of(released)
     files = len(list((tmp_path / "r/data").rglob("*.parquet")))
     assert done == list(range(files + 1))
     done.clear()
-    publish_release(work, tmp_path / "r", [], settings, Rights(), Serial(), lambda *state: done.append(state[1]))
+    publish_release(Selection(work), tmp_path / "r", settings, Serial(), lambda *state: done.append(state[1]))
     assert done == [files]
     assert bytes_of(tmp_path / "r") == bytes_of(released)
 
@@ -125,7 +125,7 @@ def test_a_publication_that_was_killed_goes_on_and_makes_only_the_files_that_are
     accounts[2].write_bytes(accounts[2].read_bytes()[:-9])
     made = {path: path.stat().st_mtime_ns for path in files[3:]}
     done: list[float] = []
-    publish_release(work, tmp_path / "r", [], settings, Rights(), Serial(), lambda *state: done.append(state[1]))
+    publish_release(Selection(work), tmp_path / "r", settings, Serial(), lambda *state: done.append(state[1]))
     assert done == list(range(len(files) - 3, len(files) + 1))
     assert made == {path: path.stat().st_mtime_ns for path in files[3:]}
     assert bytes_of(tmp_path / "r") == bytes_of(released)
@@ -136,14 +136,18 @@ def test_other_rights_make_all_files_again(work, released, tmp_path):
     done: list[float] = []
     rights = Rights(refuse_signals=())
     publish_release(
-        work, tmp_path / "r", [], build_settings(file_bytes=16000), rights, Serial(), lambda *s: done.append(s[1])
+        Selection(work, [], rights),
+        tmp_path / "r",
+        build_settings(file_bytes=16000),
+        Serial(),
+        lambda *s: done.append(s[1]),
     )
     assert done[0] == 0
 
 
 def test_a_damaged_file_is_named_and_made_again(work, tmp_path):
     folder = tmp_path / "r"
-    publish_release(work, folder, ["fr"], build_settings(), Rights(), Serial())
+    publish_release(Selection(work, ["fr"]), folder, build_settings(), Serial())
     assert list(release.check_files(folder)) == []
     path = next(folder.glob("data/fra_Latn/train*.parquet"))
     path.write_bytes(path.read_bytes()[:-1] + b"x")
@@ -151,13 +155,13 @@ def test_a_damaged_file_is_named_and_made_again(work, tmp_path):
     problems = list(release.check_files(folder))
     assert any("not the file that the manifest names" in each for each in problems)
     assert any("other.parquet" in each for each in problems)
-    publish_release(work, folder, ["fr"], build_settings(), Rights(), Serial())
+    publish_release(Selection(work, ["fr"]), folder, build_settings(), Serial())
     assert list(release.check_files(folder)) == []
 
 
 def test_another_cut_leaves_no_file_of_the_old_one(work, tmp_path):
-    publish_release(work, tmp_path / "r", ["fr"], build_settings(file_bytes=8000), Rights(), Serial())
-    publish_release(work, tmp_path / "r", ["fr"], build_settings(), Rights(), Serial())
+    publish_release(Selection(work, ["fr"]), tmp_path / "r", build_settings(file_bytes=8000), Serial())
+    publish_release(Selection(work, ["fr"]), tmp_path / "r", build_settings(), Serial())
     assert len(list((tmp_path / "r").glob("data/fra_Latn/train*.parquet"))) == 1
 
 
@@ -239,7 +243,7 @@ def test_values_from_outside_are_escaped(work, tmp_path):
     host = next(row["url"] for row in originals(work)).split("/")[2]
     path = tmp_path / "sources.toml"
     path.write_text(CATALOGUE.format(host=host))
-    publish_release(work, tmp_path / "r", ["fr"], SETTINGS, Rights(catalogue=str(path)), Serial())
+    publish_release(Selection(work, ["fr"], Rights(catalogue=str(path))), tmp_path / "r", SETTINGS, Serial())
     text = (tmp_path / "r/README.md").read_text(encoding="utf-8").split("---", 2)[2]
     assert "<script>" not in text
     assert "<b>" not in text
@@ -250,19 +254,19 @@ def test_documents_have_source_and_licence_and_a_release_can_leave_some_out(work
     host = next(row["url"] for row in originals(work)).split("/")[2]
     path = tmp_path / "sources.toml"
     path.write_text(CATALOGUE.format(host=host))
-    all_ = publish_release(work, tmp_path / "all", ["fr"], SETTINGS, Rights(catalogue=str(path)), Serial())
+    all_ = publish_release(Selection(work, ["fr"], Rights(catalogue=str(path))), tmp_path / "all", SETTINGS, Serial())
     rows = documents(tmp_path / "all")
     assert {row["source"] for row in rows if row["url"].split("/")[2] == host} == {"news"}
     assert {row["license"] for row in rows if row["source"] == "news"} == {"CC-BY-4.0"}
     counts = all_["languages"]["fra_Latn"]["sources"]
     assert sum(each["rows"] for each in counts.values()) == len(rows)
     rights = Rights(catalogue=str(path), licenses=("CC-BY-4.0",), unlisted="drop")
-    open_ = publish_release(work, tmp_path / "open", ["fr"], SETTINGS, rights, Serial())
+    open_ = publish_release(Selection(work, ["fr"], rights), tmp_path / "open", SETTINGS, Serial())
     assert {row["license"] for row in documents(tmp_path / "open")} == {"CC-BY-4.0"}
     left = open_["languages"]["fra_Latn"]["left_out"]
     assert sum(left.values()) + len(documents(tmp_path / "open")) == len(rows)
     without = publish_release(
-        work, tmp_path / "w", ["fr"], SETTINGS, Rights(catalogue=str(path), leave_out=("news",)), Serial()
+        Selection(work, ["fr"], Rights(catalogue=str(path), leave_out=("news",))), tmp_path / "w", SETTINGS, Serial()
     )
     assert without["languages"]["fra_Latn"]["left_out"] == {"publish.source": counts["news"]["rows"]}
 
@@ -336,15 +340,15 @@ def test_text_that_did_not_pass_redact_or_verify_is_refused_unless_a_setting_all
     path = next((broken / "fr/redact").glob("*.parquet"))
     path.write_bytes(path.read_bytes()[:-50])
     with pytest.raises(PublishError, match="verify"):
-        publish_release(broken, tmp_path / "a", ["fr"], build_settings(), Rights(), Serial())
+        publish_release(Selection(broken, ["fr"]), tmp_path / "a", build_settings(), Serial())
     shutil.rmtree(broken)
     shutil.copytree(work, broken)
     manifest = json.loads((broken / "fr/manifest.json").read_text())
     manifest["stages"]["redact"]["settings"]["kinds"] = []
     (broken / "fr/manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(PublishError, match="redact"):
-        publish_release(broken, tmp_path / "b", ["fr"], build_settings(), Rights(), Serial())
-    publish_release(broken, tmp_path / "b", ["fr"], build_settings(unredacted=True), Rights(), Serial())
+        publish_release(Selection(broken, ["fr"]), tmp_path / "b", build_settings(), Serial())
+    publish_release(Selection(broken, ["fr"]), tmp_path / "b", build_settings(unredacted=True), Serial())
     assert documents(tmp_path / "b")
 
 
@@ -359,7 +363,7 @@ def test_a_bad_setting_is_refused(values):
 
 def test_a_folder_without_a_dataset_is_refused(tmp_path):
     with pytest.raises(InputError, match="no dataset"):
-        publish_release(tmp_path, tmp_path / "r", [], build_settings(), Rights(), Serial())
+        publish_release(Selection(tmp_path), tmp_path / "r", build_settings(), Serial())
     with pytest.raises(InputError, match="not a release"):
         release.read_release_manifest(tmp_path)
 

@@ -6,13 +6,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines import release
-from pipelines.catalogue import Rights
 from pipelines.job.request import plan_jobs
 from pipelines.job.stages import STAGES
 from pipelines.job.work import find_archives
 from pipelines.pipeline import run_stages
 from pipelines.publishing import takedown as module
-from pipelines.publishing.publish import Publish, publish_release
+from pipelines.publishing.publish import Publish, Selection, publish_release
 from pipelines.publishing.takedown import Takedown, takedown
 from pipelines.publishing.takedown_plan import Requests, _plain_url, digest, read_requests
 from roots.errors import InputError, PublishError, SettingsError, StageFailed, TakedownError
@@ -36,7 +35,7 @@ def work(tmp_path_factory) -> Path:
 def folder(work, tmp_path) -> Path:
     """A fresh release of several files."""
     settings = Publish(contact="takedown@example.org", date="2026-11-21", file_bytes=8000)
-    publish_release(work, tmp_path / "release", ["fr"], settings, Rights(), Serial())
+    publish_release(Selection(work, ["fr"]), tmp_path / "release", settings, Serial())
     return tmp_path / "release"
 
 
@@ -223,7 +222,7 @@ def test_a_release_may_become_empty(folder, tmp_path):
 def test_publishing_over_a_takedown_is_refused(folder, work, tmp_path):
     takedown(folder, ask(tmp_path, single(folder)["url"]), SIGNED, Serial())
     with pytest.raises(PublishError, match="bring back"):
-        publish_release(work, folder, ["fr"], Publish(contact="x"), Rights(), Serial())
+        publish_release(Selection(work, ["fr"]), folder, Publish(contact="x"), Serial())
 
 
 @pytest.mark.parametrize(
