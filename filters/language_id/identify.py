@@ -41,10 +41,10 @@ _NEAR: dict[str, tuple[str, ...]] = {
     "zul": ("xho", "ssw", "nbl"),
 }
 
-Label = tuple[str, float]  # "fra_Latn", score
+_Label = tuple[str, float]  # "fra_Latn", score
 
 
-class StoredLabel(TypedDict):
+class _StoredLabel(TypedDict):
     """A label as the stages store it."""
 
     label: str
@@ -60,7 +60,7 @@ class LanguageModel:
     labels: frozenset[str]  # "fra_Latn"
     raw: FastTextModel | Pair = field(repr=False, compare=False)
 
-    def predict(self, text: str, k: int = 3) -> list[Label]:
+    def predict(self, text: str, k: int = 3) -> list[_Label]:
         """The k likeliest labels of a whole text, best first, with scores from 0 to 1; none for an empty text."""
         line = text.replace("\n", " ")
         if isinstance(self.raw, Pair):
@@ -80,7 +80,7 @@ class LanguageModel:
         return any(split_label(label)[0] == iso639_3 for label in self.labels)
 
 
-def identify(text: str, model: LanguageModel, k: int = 3) -> list[Label]:
+def identify(text: str, model: LanguageModel, k: int = 3) -> list[_Label]:
     """The k likeliest languages of a text, best first, in the script of the text; none for a text without letters.
 
     A sample of the text is read (`text_sample`). A label keeps the script its language has in the model where a tenth
@@ -94,7 +94,7 @@ def identify(text: str, model: LanguageModel, k: int = 3) -> list[Label]:
     return [(_in_script(label, counts, letters, part), score) for label, score in model.predict(part, k)]
 
 
-def identify_page(text: str, model: LanguageModel, k: int = 3) -> list[Label]:
+def identify_page(text: str, model: LanguageModel, k: int = 3) -> list[_Label]:
     """The k likeliest languages of a page by its quick text, and those that a short piece of it is surely in.
 
     A piece gives its language a score of 0.1 at least, so that a second language of the page passes the gate.
@@ -126,7 +126,7 @@ def text_sample(text: str) -> str:
 
 
 def gate(
-    languages: Iterable[Sequence[StoredLabel] | None], iso639_3: str, floor: float, known: Collection[str]
+    languages: Iterable[Sequence[_StoredLabel] | None], iso639_3: str, floor: float, known: Collection[str]
 ) -> list[bool]:
     """Which pages may be in a language, by the labels of their quick text, as the index stores them.
 

@@ -12,17 +12,17 @@ C4 = "C4: Raffel et al. 2020, arXiv 1910.10683, section 2.2"
 _MADLAD = "MADLAD-400: Kudugunta et al. 2023, arXiv 2309.04662, section 2.2"
 
 
-def punctuated_lines(batch: TextBatch) -> Numbers:
+def _punctuated_lines(batch: TextBatch) -> Numbers:
     """Share of the lines with text that end in a sentence mark of any script."""
     return share(batch.lines[:, lines.PUNCTUATED], batch.lines[:, lines.FILLED_LINES])
 
 
-def short_lines(batch: TextBatch) -> Numbers:
+def _short_lines(batch: TextBatch) -> Numbers:
     """Share of the lines with text that have at most 30 characters."""
     return share(batch.lines[:, lines.SHORT_LINES], batch.lines[:, lines.FILLED_LINES])
 
 
-def repeated_text(batch: TextBatch) -> Numbers:
+def _repeated_text(batch: TextBatch) -> Numbers:
     """Share of the characters, line feeds left out, that are in lines that occurred before."""
     counts = batch.lines
     return share(
@@ -30,12 +30,12 @@ def repeated_text(batch: TextBatch) -> Numbers:
     )
 
 
-def line_feeds(batch: TextBatch) -> Numbers:
+def _line_feeds(batch: TextBatch) -> Numbers:
     """Line feeds per word: many in a list."""
     return share(batch.lines[:, lines.LINE_FEEDS], batch.word_counts)
 
 
-def c4_lines(batch: TextBatch) -> Numbers:
+def _c4_lines(batch: TextBatch) -> Numbers:
     """Share of the lines that C4 keeps.
 
     It keeps lines of three words or more that end in . ! ? or a quotation mark, and mention neither JavaScript nor
@@ -44,22 +44,22 @@ def c4_lines(batch: TextBatch) -> Numbers:
     return share(batch.lines[:, lines.C4_LINES], batch.lines[:, lines.ALL_LINES])
 
 
-def c4_sentences(batch: TextBatch) -> Numbers:
+def _c4_sentences(batch: TextBatch) -> Numbers:
     """Sentences in the lines that C4 keeps."""
     return batch.lines[:, lines.C4_SENTENCES]
 
 
-def lorem_ipsum(batch: TextBatch) -> Numbers:
+def _lorem_ipsum(batch: TextBatch) -> Numbers:
     """Lines with the words "lorem ipsum" among those that C4 would keep."""
     return batch.lines[:, lines.C4_LOREM]
 
 
-def curly_brackets(batch: TextBatch) -> Numbers:
+def _curly_brackets(batch: TextBatch) -> Numbers:
     """Lines with an opening curly bracket among those that C4 would keep: programs."""
     return batch.lines[:, lines.C4_BRACKETS]
 
 
-def questionable_lines(batch: TextBatch) -> Numbers:
+def _questionable_lines(batch: TextBatch) -> Numbers:
     """Share of the lines with text that are questionable.
 
     Such a line is shorter than 20 characters or longer than 500, or more than a fifth of it are digits and technical
@@ -69,13 +69,13 @@ def questionable_lines(batch: TextBatch) -> Numbers:
 
 
 LINE_SIGNALS = {
-    "punctuated_lines": Signal(punctuated_lines, "lines / lines", 0, 1, _FINEWEB),
-    "short_lines": Signal(short_lines, "lines / lines", 0, 1, _FINEWEB),
-    "repeated_text": Signal(repeated_text, "characters / characters", 0, 1, _FINEWEB),
-    "line_feeds": Signal(line_feeds, "line feeds / words", 0, None, _FINEWEB),
-    "c4_lines": Signal(c4_lines, "lines / lines", 0, 1, C4),
-    "c4_sentences": Signal(c4_sentences, "sentences", 0, None, C4),
-    "lorem_ipsum": Signal(lorem_ipsum, "lines", 0, None, C4),
-    "curly_brackets": Signal(curly_brackets, "lines", 0, None, C4),
-    "questionable_lines": Signal(questionable_lines, "lines / lines", 0, 1, _MADLAD),
+    "punctuated_lines": Signal(_punctuated_lines, "lines / lines", 0, 1, _FINEWEB),
+    "short_lines": Signal(_short_lines, "lines / lines", 0, 1, _FINEWEB),
+    "repeated_text": Signal(_repeated_text, "characters / characters", 0, 1, _FINEWEB),
+    "line_feeds": Signal(_line_feeds, "line feeds / words", 0, None, _FINEWEB),
+    "c4_lines": Signal(_c4_lines, "lines / lines", 0, 1, C4),
+    "c4_sentences": Signal(_c4_sentences, "sentences", 0, None, C4),
+    "lorem_ipsum": Signal(_lorem_ipsum, "lines", 0, None, C4),
+    "curly_brackets": Signal(_curly_brackets, "lines", 0, None, C4),
+    "questionable_lines": Signal(_questionable_lines, "lines / lines", 0, 1, _MADLAD),
 }

@@ -27,12 +27,12 @@ from filters.text import characters
 ROOTS = "Laurençon et al. 2022, The BigScience ROOTS Corpus, arXiv 2303.03915"
 
 
-def words(batch: TextBatch) -> Numbers:
+def _words(batch: TextBatch) -> Numbers:
     """Words of the document."""
     return batch.word_counts
 
 
-def character_repetition(batch: TextBatch) -> Numbers:
+def _character_repetition(batch: TextBatch) -> Numbers:
     """Share of the character n-grams that are among the k most frequent ones: one phrase over and over.
 
     For N different n-grams of which s occur once, k = min(floor(sqrt(N)), N - s), as in the code that made ROOTS: 4/11
@@ -41,13 +41,13 @@ def character_repetition(batch: TextBatch) -> Numbers:
     return counting.top_character_grams(batch.texts.codes, batch.texts.offsets, batch.reading.character_ngram, True)
 
 
-def word_repetition(batch: TextBatch) -> Numbers:
+def _word_repetition(batch: TextBatch) -> Numbers:
     """Share of the word n-grams (lower case) that occur more than once. 0 for a text with fewer than n words."""
     spans = batch.texts.words
     return counting.repeated_word_grams(spans.hashes, spans.offsets, batch.reading.word_ngram)
 
 
-def special_characters(batch: TextBatch) -> Numbers:
+def _special_characters(batch: TextBatch) -> Numbers:
     """Share of the characters that are punctuation, digits, spaces, symbols or emoji.
 
     Running text has 0.16 to 0.20 of them from its spaces alone.
@@ -57,12 +57,12 @@ def special_characters(batch: TextBatch) -> Numbers:
     return share(counts[:, column], counts[:, counting.ALL_CHARACTERS])
 
 
-def function_words(batch: TextBatch) -> Numbers | None:
+def _function_words(batch: TextBatch) -> Numbers | None:
     """Share of the words that are function words: running text has many, a list of names or products few."""
     return None if batch.function_words is None else _listed_share(batch.function_words, batch)
 
 
-def flagged_words(batch: TextBatch) -> Numbers | None:
+def _flagged_words(batch: TextBatch) -> Numbers | None:
     """Share of the words that pornographic spam uses and hardly any other text."""
     counts = batch.listed(batch.reading.flagged_words)
     return None if counts is None else _listed_share(counts, batch)
@@ -73,19 +73,19 @@ def _listed_share(counts: counting.Counts, batch: TextBatch) -> Numbers:
     return np.minimum(share(counts[:, 0], batch.word_counts), 1.0)
 
 
-def perplexity(batch: TextBatch) -> Numbers | None:
+def _perplexity(batch: TextBatch) -> Numbers | None:
     """How much the document surprises a language model that the user named; null without one."""
     model = batch.models.perplexity
     return perplexities(batch.strings(), model) if model else None
 
 
-def quality(batch: TextBatch) -> Numbers | None:
+def _quality(batch: TextBatch) -> Numbers | None:
     """The chance that the document is good, by a classifier that the user named; null without one."""
     model = batch.models.quality
     return qualities(batch.strings(), model) if model else None
 
 
-def script(batch: TextBatch) -> Numbers | None:
+def _script(batch: TextBatch) -> Numbers | None:
     """Share of the letters that are of the language's script. 1 for a text without letters."""
     if batch.reading.script not in characters.SCRIPTS:
         return None
@@ -97,30 +97,30 @@ def script(batch: TextBatch) -> Numbers | None:
     )
 
 
-def digits(batch: TextBatch) -> Numbers:
+def _digits(batch: TextBatch) -> Numbers:
     """Share of the characters other than spaces that are numerals of any script."""
     counts = batch.characters
     return share(counts[:, counting.NUMBERS], counts[:, counting.ALL_CHARACTERS] - counts[:, counting.SPACES])
 
 
-def signs(batch: TextBatch) -> Numbers:
+def _signs(batch: TextBatch) -> Numbers:
     """Share of the characters other than spaces that are punctuation or symbols."""
     counts = batch.characters
     return share(counts[:, counting.SIGNS], counts[:, counting.ALL_CHARACTERS] - counts[:, counting.SPACES])
 
 
 MEASURES: dict[str, Signal] = {
-    "words": Signal(words, "words", 0, None, ROOTS),
-    "character_repetition": Signal(character_repetition, "n-grams / n-grams", 0, 1, ROOTS),
-    "word_repetition": Signal(word_repetition, "n-grams / n-grams", 0, 1, ROOTS),
-    "special_characters": Signal(special_characters, "characters / characters", 0, 1, ROOTS),
-    "function_words": Signal(function_words, "words / words", 0, 1, ROOTS + " (closed-class words)"),
-    "flagged_words": Signal(flagged_words, "words / words", 0, 1, ROOTS),
-    "perplexity": Signal(perplexity, "1 / probability of a piece", 0, None, ROOTS),
-    "quality": Signal(quality, "good texts / texts", 0, 1, "Li et al. 2024, DataComp-LM, arXiv 2406.11794"),
-    "script": Signal(script, "letters / letters", 0, 1, "Kargaran et al. 2024, GlotCC, arXiv 2410.23825"),
-    "digits": Signal(digits, "characters / characters", 0, 1, "ours: ROOTS counts them as special"),
-    "signs": Signal(signs, "characters / characters", 0, 1, "ours: special characters without digits and spaces"),
+    "words": Signal(_words, "words", 0, None, ROOTS),
+    "character_repetition": Signal(_character_repetition, "n-grams / n-grams", 0, 1, ROOTS),
+    "word_repetition": Signal(_word_repetition, "n-grams / n-grams", 0, 1, ROOTS),
+    "special_characters": Signal(_special_characters, "characters / characters", 0, 1, ROOTS),
+    "function_words": Signal(_function_words, "words / words", 0, 1, ROOTS + " (closed-class words)"),
+    "flagged_words": Signal(_flagged_words, "words / words", 0, 1, ROOTS),
+    "perplexity": Signal(_perplexity, "1 / probability of a piece", 0, None, ROOTS),
+    "quality": Signal(_quality, "good texts / texts", 0, 1, "Li et al. 2024, DataComp-LM, arXiv 2406.11794"),
+    "script": Signal(_script, "letters / letters", 0, 1, "Kargaran et al. 2024, GlotCC, arXiv 2410.23825"),
+    "digits": Signal(_digits, "characters / characters", 0, 1, "ours: ROOTS counts them as special"),
+    "signs": Signal(_signs, "characters / characters", 0, 1, "ours: special characters without digits and spaces"),
     **gopher.GOPHER_SIGNALS,
     **line_rules.LINE_SIGNALS,
 }
