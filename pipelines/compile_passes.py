@@ -14,7 +14,8 @@ import pyarrow as pa
 from filters.language_id.identify import identify_page
 from filters.signals import measures
 from filters.text.quick_text import quick_text
-from pipelines.dedup.run import Dedup, run_dedup
+from pipelines.dedup.run import run_dedup
+from pipelines.dedup.settings import Dedup
 from pipelines.models.files import load_model
 from roots import shards
 from roots.executors import Serial

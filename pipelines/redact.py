@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from filters.language import Language
-from filters.near_duplicates.repeated_lines import without
+from filters.near_duplicates.repeated_lines import remove_spans
 from filters.personal_data import DEFAULT_KINDS, REDACTION_PRESETS, find_spans, redact, redact_url, regions_of
 from pipelines.job.settings import RedactSettings
 from roots.schema import REDACT
@@ -91,4 +91,4 @@ def make_redact(settings: RedactSettings, language: Language | None) -> Redact:
 
 def edited(text: str | None, lines: Sequence[Mapping[str, Any]] | None) -> str:
     """The text of extract without the lines that dedup takes from it: what redact reads."""
-    return without(text or "", [(line["start"], line["end"]) for line in lines or ()])
+    return remove_spans(text or "", [(line["start"], line["end"]) for line in lines or ()])

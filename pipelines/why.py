@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from filters.personal_data import as_shown
 from filters.text.passages import beginning, differing, for_terminal
-from pipelines.dedup.released import read_text
+from pipelines.dedup.released import read_released_text
 from pipelines.job.languages import find_any_code
 from pipelines.job.stages import STAGES, chain_stages, load
 from pipelines.job.work import deduplicated_with, folder, languages
@@ -139,7 +139,7 @@ def _differences(work: Path, code: str, row: _Row) -> Iterator[str]:
                 texts[each["id"]] = _split(each["text"], code)
     one, other = texts.get(lost), texts.get(kept)
     if row["release"]:
-        released = read_text(folder(work, code, "dedup"), row["release"], kept)
+        released = read_released_text(folder(work, code, "dedup"), row["release"], kept)
         other = None if released is None else _split(released, code)
     if one is None or other is None:
         return

@@ -1,7 +1,7 @@
 """Exact similarity of some documents to all others, without bands: the measure that bands are judged by.
 
-Every shingle of the chosen documents goes into an index; what another document shares with each of them is counted in
-one walk over its shingles. The result is that of comparing each with each, in a hundredth of the time.
+An index holds every shingle of the chosen documents. One pass over the shingles of another document counts what it
+shares with each of them. The result is that of comparing all pairs.
 """
 
 from typing import Any, NamedTuple
@@ -14,25 +14,25 @@ from filters.near_duplicates.shingles import Array
 from filters.near_duplicates.signatures import Int64s, Sets
 from filters.text.compiled import compiled, inlined
 
-_MARKS = 8  # bits for every key: one in nine shingles that no chosen document has is looked up all the same
+_FILTER_BITS = 8  # for each key: about one in nine shingles that no chosen document has is looked up anyway
 
 
-class Index(NamedTuple):
-    """Which of the chosen documents hold a shingle."""
+class ShingleIndex(NamedTuple):
+    """Which of the chosen documents have a shingle."""
 
     keys: Uint64s  # (distinct shingles,) ascending
-    starts: Int64s  # where in `keys` the shingles begin whose top bits are the place here
-    shift: np.uint64  # leaves those top bits
-    ends: Int64s  # (distinct shingles + 1,) places in `holders`
+    starts: Int64s  # by the top bits of a shingle: where in `keys` those begin
+    shift: np.uint64  # leaves the top bits
+    ends: Int64s  # (distinct shingles + 1,) where in `holders` those of each key begin
     holders: Int64s  # chosen documents, shingle by shingle
     sizes: Int64s  # (chosen,) of their sets
-    marks: Uint64s  # a bit for the low bits of every key: small, and most shingles of other documents have none
+    bloom: Uint64s  # a bit for the low bits of each key; most shingles of other documents find none
 
 
-def index_sets(chosen: Sets) -> Index:
+def index_sets(chosen: Sets) -> ShingleIndex:
     """Index some sets of shingles."""
     sizes = np.diff(chosen.offsets)
-    order = np.argsort(chosen.values)  # not stable: in which order holders of a shingle stand is no matter
+    order = np.argsort(chosen.values)  # the order of the holders of one shingle does not matter
     holders = np.repeat(np.arange(sizes.size), sizes)[order]
     values = chosen.values[order]
     first = np.flatnonzero(np.r_[values.size > 0, values[1:] != values[:-1]])
@@ -40,37 +40,37 @@ def index_sets(chosen: Sets) -> Index:
     bits = max(1, int(keys.size).bit_length())
     shift = np.uint64(64 - bits)
     counts = np.bincount((keys >> shift).astype(np.int64), minlength=1 << bits)
-    marks = np.zeros(max(1, (_MARKS << bits) // 64), dtype=np.uint64)
-    _mark(keys, marks)
+    bloom = np.zeros(max(1, (_FILTER_BITS << bits) // 64), dtype=np.uint64)
+    _fill_filter(keys, bloom)
     starts = np.r_[0, np.cumsum(counts), keys.size]
-    return Index(keys, starts, shift, np.r_[first, order.size], holders, sizes, marks)
+    return ShingleIndex(keys, starts, shift, np.r_[first, order.size], holders, sizes, bloom)
 
 
 @inlined
-def _place_of(key: np.uint64, marks: Uint64s) -> tuple[np.int64, np.uint64]:
-    """Which word of `marks` a key's bit is in, and that bit."""
-    return np.int64(key >> np.uint64(6)) & (marks.size - 1), np.uint64(1) << (key & np.uint64(63))
+def _filter_bit(key: np.uint64, bloom: Uint64s) -> tuple[np.int64, np.uint64]:
+    """The word of the filter that has the bit of a key, and that bit."""
+    return np.int64(key >> np.uint64(6)) & (bloom.size - 1), np.uint64(1) << (key & np.uint64(63))
 
 
 @compiled
-def _mark(keys: Uint64s, marks: Uint64s) -> None:
+def _fill_filter(keys: Uint64s, bloom: Uint64s) -> None:
     for key in keys:
-        word, bit = _place_of(key, marks)
-        marks[word] |= bit
+        word, bit = _filter_bit(key, bloom)
+        bloom[word] |= bit
 
 
 @compiled
 def _compare(
-    index: Index, offsets: Array, values: Array, least: float, shared: Array, found: Array, scores: Array
+    index: ShingleIndex, offsets: Array, values: Array, least: float, shared: Array, found: Array, scores: Array
 ) -> int:
-    """Fill `found` (document, chosen) and `scores`; gives back how many, at most as many as there is room for."""
+    """Fill `found` (document, chosen) and `scores` as far as there is room; returns how many were found."""
     filled = 0
     for document in range(offsets.size - 1):
         shared[:] = 0
         for place in range(offsets[document], offsets[document + 1]):
             key = values[place]
-            word, bit = _place_of(key, index.marks)
-            if index.marks[word] & bit == 0:
+            word, bit = _filter_bit(key, index.bloom)
+            if index.bloom[word] & bit == 0:
                 continue
             slot = np.int64(key >> index.shift)
             at = index.starts[slot]
@@ -91,10 +91,10 @@ def _compare(
     return filled
 
 
-def similar(index: Index, sets: Sets, least: float) -> tuple[Int64s, Int64s, npt.NDArray[np.float64]]:
-    """All (document, chosen document, Jaccard) with a Jaccard similarity of at least `least` > 0."""
-    room = (sets.offsets.size - 1) * index.sizes.size
-    found: npt.NDArray[Any] = np.empty((room, 2), dtype=np.int64)
-    scores = np.empty(room, dtype=np.float64)
+def find_similar(index: ShingleIndex, sets: Sets, least: float) -> tuple[Int64s, Int64s, npt.NDArray[np.float64]]:
+    """All (document, chosen document, Jaccard similarity) of at least `least`, which is above 0."""
+    workspace = (sets.offsets.size - 1) * index.sizes.size
+    found: npt.NDArray[Any] = np.empty((workspace, 2), dtype=np.int64)
+    scores = np.empty(workspace, dtype=np.float64)
     count = _compare(index, *sets, least, np.zeros(index.sizes.size, dtype=np.int64), found, scores)
     return found[:count, 0].copy(), found[:count, 1].copy(), scores[:count].copy()

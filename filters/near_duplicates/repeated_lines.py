@@ -1,17 +1,17 @@
 """Lines that a source repeats: its templates, menus, notices and teasers.
 
-A source (a site, an archive) prints the same lines on many pages. ROOTS (Laurençon et al. 2022, arXiv 2303.03915) had
-three rules for them, all here:
+A source (a site, an archive) has the same lines on many pages. ROOTS (Laurençon et al. 2022, arXiv 2303.03915) had
+three rules for them, which are all here:
 
-    template      lines of 15 characters or more that stand 10 times or more in the source
-    newspaper     any line that stands twice or more
+    template      lines of 15 characters or more that occur 10 times or more in the source
+    newspaper     any line that occurs twice or more
     boilerplate   any line on more than 1 % of the source's pages, and on more than 10 (its "skip list" of a seed)
 
-ROOTS deleted every copy. Here the first one stays unless asked; who decides that is `pipelines.dedup.lines`. Its skip
-list was made from at most 10,000 pages of a source; here all pages count, which is what the sample stood for.
+ROOTS deleted every copy; `pipelines.dedup.lines` keeps the first one unless a setting says otherwise. ROOTS made its
+skip list from a sample of at most 10,000 pages of a source; here all pages count.
 
-Lines end at a line feed. Two are equal when they are so without outer white space and in one normal form (UAX #15);
-case counts. No line is ever changed: it stays whole or goes whole.
+Lines end at a line feed. Two lines are equal if they are equal without outer white space and in one normal form (UAX
+#15); case counts. A line is removed whole or kept unchanged.
 """
 
 from collections.abc import Sequence
@@ -29,23 +29,23 @@ from filters.text.compiled import compiled
 from filters.text.words import Codes, Offsets, code_points, hash_spans
 
 _Keys = npt.NDArray[np.int64]
-NONE = -1  # no rule
+NO_RULE = -1
 
 
-class Lines(NamedTuple):
-    """The lines of some texts that are long enough, each without outer white space; all int64 (lines,)."""
+class TextLines(NamedTuple):
+    """Lines of texts, without outer white space; all arrays are (lines,)."""
 
     text: Offsets  # row of the text
     start: Offsets  # in characters of the text
     end: Offsets
     key: _Keys  # equal for equal lines of one source; 0 or more
-    again: npt.NDArray[np.bool_]  # whether the same text has had it before
+    again: npt.NDArray[np.bool_]  # whether the text has the line before, too
 
 
-def lines_of(texts: pa.Array, sources: npt.NDArray[np.uint64], least: int) -> Lines:
-    """Lines of `least` characters or more; `sources` is a number of each text's source, uint64 (texts,).
+def find_lines(texts: pa.Array, sources: npt.NDArray[np.uint64], least: int) -> TextLines:
+    """Find the lines of `least` characters or more; `sources` is a number for the source of each text, uint64 (texts,).
 
-    A key has 63 bits: that one given line of a source is taken for one of its n others happens once in 2 ** 63 / n.
+    A key has 63 bits: the chance that a line has the key of one of n others in its source is n / 2 ** 63.
     """
     codes, offsets = code_points(texts)
     text, start, end = _find(codes, offsets, characters.classes(), max(1, least))
@@ -54,7 +54,7 @@ def lines_of(texts: pa.Array, sources: npt.NDArray[np.uint64], least: int) -> Li
     order = np.lexsort((start, key, text))
     again = np.zeros(text.size, dtype=np.bool_)
     again[order[1:]] = (key[order[1:]] == key[order[:-1]]) & (text[order[1:]] == text[order[:-1]])
-    return Lines(text, start - offsets[text], end - offsets[text], key, again)
+    return TextLines(text, start - offsets[text], end - offsets[text], key, again)
 
 
 @compiled
@@ -91,22 +91,22 @@ def first_rule(
     pages: npt.NDArray[np.int64],
     of: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.int8]:
-    """Which rule takes each line, the first one that does, NONE where none; int8 (lines,).
+    """The index of the first rule that removes each line, NO_RULE if none does; int8 (lines,).
 
-    `length` is the line's, in characters; it stands `times` in its source, on `pages` of the source's `of` pages.
+    `length` is in characters; a line occurs `times` times in its source, on `pages` of the source's `of` pages.
     """
-    found = np.full(length.size, NONE, dtype=np.int8)
+    found = np.full(length.size, NO_RULE, dtype=np.int8)
     for number, rule in reversed(list(enumerate(rules))):
         often = times >= rule.times if rule.times else pages > np.maximum(rule.pages, rule.share * of)
         found[(length >= rule.characters) & often] = number
     return found
 
 
-def cut_spans(texts: pa.Array, text: Offsets, start: Offsets, end: Offsets) -> tuple[Offsets, Offsets]:
-    """What goes of the texts with each of these lines: (starts, ends) in characters of its text.
+def removal_spans(texts: pa.Array, text: Offsets, start: Offsets, end: Offsets) -> tuple[Offsets, Offsets]:
+    """The spans to remove for each of these lines, which are in order: (starts, ends) in characters of its text.
 
-    Lines are given in order. A span takes the line's own break with it, and blank lines where they would leave two
-    blank stretches together, or open or end the text; so no span overlaps another.
+    A span has the line's own line feed. It also has blank lines that would otherwise join other blank lines, or begin
+    or end the text. No span overlaps another.
     """
     codes, offsets = code_points(texts)
     return _spans(codes, offsets, characters.classes(), text, start + offsets[text], end + offsets[text])
@@ -127,7 +127,7 @@ def _spans(
             last += 1
         last = min(high, last + 1)
         joins = line > 0 and text[line - 1] == text[line] and ends[line - 1] == first
-        before = first - 1  # at the line feed before it
+        before = first - 1  # the line feed before the line
         while before > low and codes[before - 1] != 10 and table[codes[before - 1]] & SPACE:
             before -= 1
         after_blank = (joins and after_blank) or before <= low or codes[before - 1] == 10
@@ -140,7 +140,7 @@ def _spans(
         rest = last
         while rest < high and table[codes[rest]] & SPACE:
             rest += 1
-        if rest == high:  # nothing stands behind it: the break before it would end the text
+        if rest == high:  # nothing follows: the line feed before it would end the text
             ends[line] = high
             head = line
             while starts[head] > low and table[codes[starts[head] - 1]] & SPACE:
@@ -154,9 +154,11 @@ def _spans(
     return starts, ends
 
 
-def without(text: str, spans: Sequence[tuple[int, int]]) -> str:
-    """A text without some spans, (start, end) in characters, in order. Raises ValueError where they overlap or end
-    beyond it."""
+def remove_spans(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    """Remove spans, (start, end) in characters and in order, from a text.
+
+    Raises ValueError if spans overlap or are not inside the text.
+    """
     parts: list[str] = []
     at = 0
     for start, end in spans:

@@ -1,4 +1,4 @@
-"""The rules of deduplication as plain values: how documents are compared, and which repeated lines go.
+"""The rules of deduplication as plain values: how documents are compared, and which repeated lines are removed.
 
 Nothing heavy is imported here, so that settings are checked before Numba is loaded.
 """
@@ -10,13 +10,13 @@ _DIGESTS = ("roots", "space")
 
 @dataclass(frozen=True)
 class Scheme:
-    """How a document becomes bands. Defaults are FineWeb-2's (Penedo et al. 2025, section 3.4)."""
+    """How a document becomes shingles, hashes and bands. Defaults: FineWeb-2 (Penedo et al. 2025, section 3.4)."""
 
-    words: int = 5  # in a shingle; graphemes in the scripts of filters.near_duplicates.shingles.SCRIPTS_WITHOUT_SPACES
+    words: int = 5  # in a shingle; for scripts without spaces see shingle_tables.SCRIPTS_WITHOUT_SPACES
     bands: int = 14
-    rows: int = 8  # entries of the signature in a band; bands * rows hash functions
+    rows: int = 8  # values of the signature in a band; there are bands * rows hash functions
     seed: int = 1
-    digest: str = "roots"  # what the exact digest leaves out: filters.near_duplicates.shingles.tables
+    digest: str = "roots"  # what the exact digest leaves out: shingle_tables.tables
 
     def __post_init__(self) -> None:
         for name, low, high in (("words", 1, 1000), ("bands", 1, 1000), ("rows", 1, 100)):
@@ -35,10 +35,10 @@ class Scheme:
 class LineRule:
     """Removes lines of at least `characters` that occur often in a source.
 
-    Often is either at least `times`, or on more than `pages` of its pages and on more than the share `share` of them.
+    Often is either `times` times or more, or on more than `pages` pages and on more than `share` of the pages.
     """
 
-    name: str = ""  # recorded with every line it removes; without one, its numbers are
+    name: str = ""  # recorded with each removed line; without a name, the numbers are
     characters: int = 1  # of the line, without outer white space
     times: int = 0  # 0: pages count
     pages: int = 0
@@ -56,7 +56,7 @@ class LineRule:
 
     @property
     def label(self) -> str:
-        """What is recorded with a line that it removes."""
+        """The name that is recorded with a removed line."""
         often = f"times={self.times}" if self.times else f"pages={self.pages} share={self.share:g}"
         return self.name or f"characters={self.characters} {often}"
 

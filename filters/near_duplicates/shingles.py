@@ -1,12 +1,12 @@
-"""Texts cut into shingles: runs of n units, where a unit is a word, or a letter in scripts without spaces.
+"""Texts cut into shingles: n units in a row, where a unit is a word, or a letter in scripts without spaces.
 
 A *unit* is a maximal run of word characters (letters, combining marks, numbers, connectors: UTS #18's `\\w`) or, in
-scripts that put no space between words, one grapheme: a letter with all its marks. A *shingle* is n units in a row,
-whatever stands between them. n depends on the script of the first unit, by the table SCRIPTS_WITHOUT_SPACES; so no
-label of a language decides, and a text that mixes scripts is cut the same wherever it stands.
+scripts without spaces between words, one grapheme: a letter with all its marks. A *shingle* is n units in a row,
+whatever is between them. n depends on the script of the first unit (shingle_tables.SCRIPTS_WITHOUT_SPACES), so no
+language label is needed, and a text that mixes scripts is cut the same everywhere.
 
-Text is taken in NFC and case folded; nothing is stripped, no mark and no vowel sign. All passes run compiled over
-Arrow's own buffers: no Python object is made for a document, but for the few whose text is not in NFC.
+Text is taken in NFC and case folded; no mark and no vowel sign is removed. All passes are compiled and read the buffers
+of Arrow: a Python object is made only for the few documents whose text is not in NFC.
 """
 
 import unicodedata
@@ -18,20 +18,20 @@ import pyarrow as pa
 
 from filters.near_duplicates.shingle_tables import (
     BARE,
+    BASE,
     EXPANDS,
     EXTENDS,
     FIRST,
     FOLDED,
     IGNORED,
-    KIND,
+    KIND_SHIFT,
     RARE,
     SECOND,
     STACKER,
     UNSTABLE,
-    Tables,
+    ShingleTables,
     Uint64s,
 )
-from filters.near_duplicates.shingle_tables import BASE as _POWER
 from filters.text.compiled import compiled, inlined
 
 Array = npt.NDArray[Any]
@@ -45,7 +45,7 @@ _MIX2 = np.uint64(0x94D049BB133111EB)
 
 @compiled
 def mix(value: np.uint64) -> np.uint64:
-    """Spread the bits of a 64-bit number over all of it (splitmix64's finaliser; a bijection)."""
+    """Spread the bits of a 64-bit number evenly: the finaliser of splitmix64, a bijection."""
     value = (value ^ (value >> np.uint64(30))) * _MIX1
     value = (value ^ (value >> np.uint64(27))) * _MIX2
     return value ^ (value >> np.uint64(31))
@@ -53,7 +53,7 @@ def mix(value: np.uint64) -> np.uint64:
 
 @compiled
 def _composes(pairs: Uint64s, first: np.int64, second: np.int64) -> bool:
-    """Whether two code points are one in NFC."""
+    """Whether NFC composes two code points into one."""
     wanted = np.uint64((first << 21) | second)
     low, high = 0, pairs.size
     while low < high:
@@ -66,29 +66,29 @@ def _composes(pairs: Uint64s, first: np.int64, second: np.int64) -> bool:
 
 
 class Buffers(NamedTuple):
-    """An Arrow array of strings as the compiled passes read it."""
+    """An Arrow array of strings, as the compiled passes read it."""
 
     offsets: npt.NDArray[np.int64]  # (rows + 1,)
     data: npt.NDArray[np.uint8]
 
 
-class _Room(NamedTuple):
-    """Where the units and shingles of one text at a time are put."""
+class _Workspace(NamedTuple):
+    """Arrays for the units and shingles of one text at a time."""
 
     units: Uint64s  # digests
-    kinds: npt.NDArray[np.uint8]  # of units: as in filters.near_duplicates.shingle_tables
+    kinds: npt.NDArray[np.uint8]  # of units, as in shingle_tables
     sums: Uint64s  # running sums of the polynomial
     shingles: Uint64s
 
 
 @compiled
-def room_for(held: Buffers) -> _Room:
-    """Room for the longest of some texts."""
+def workspace_for(held: Buffers) -> _Workspace:
+    """A workspace large enough for the longest of some texts."""
     longest = np.int64(0)
     for place in range(held.offsets.size - 1):
         longest = max(longest, held.offsets[place + 1] - held.offsets[place])
     most = longest // 2 + 2
-    return _Room(
+    return _Workspace(
         np.empty(most, dtype=np.uint64),
         np.empty(most, dtype=np.uint8),
         np.empty(most + 1, dtype=np.uint64),
@@ -98,9 +98,9 @@ def room_for(held: Buffers) -> _Room:
 
 @inlined
 def _code_at(data: Array, at: int, end: int) -> tuple[np.int64, int]:
-    """The code point whose UTF-8 begins at `at`, and where the next begins.
+    """The code point whose UTF-8 begins at `at`, and where the next one begins.
 
-    -1 for a last character that is cut off: Arrow does not hold such, a damaged file may.
+    -1 for a last character that is cut off, which a damaged file may have.
     """
     byte = np.int64(data[at])
     if byte < 0x80:
@@ -117,10 +117,10 @@ def _code_at(data: Array, at: int, end: int) -> tuple[np.int64, int]:
 
 
 @inlined
-def _may_change(tables: Tables, row: np.int64, code: np.int64, starter: np.int64) -> bool:
-    """Whether NFC may change a text at `code`, whose row is `row`: the quick check of UAX #15.
+def _may_change(tables: ShingleTables, row: np.int64, code: np.int64, starter: np.int64) -> bool:
+    """Whether NFC may change a text at `code`, whose row in the table is `row`: the quick check of UAX #15.
 
-    It suspects some texts that NFC leaves alone (a mark between two that would compose).
+    It is also true for some texts that NFC leaves alone (a mark between two that would compose).
     """
     if row & UNSTABLE:
         return not row & EXPANDS
@@ -129,7 +129,7 @@ def _may_change(tables: Tables, row: np.int64, code: np.int64, starter: np.int64
 
 @inlined
 def _folded(value: np.uint64, row: np.int64, expansions: Array) -> np.uint64:
-    """The digest of a unit with one more character, case folded."""
+    """The digest of a unit with one more character, which is case folded here."""
     if row & EXPANDS:
         place = row & FOLDED
         for part in range(1, 1 + expansions[place, 0]):
@@ -150,7 +150,7 @@ def _digested(left: np.uint64, right: np.uint64, code: np.int64) -> tuple[np.uin
 def _taken_apart(
     taken: int, left: np.uint64, right: np.uint64, row: np.int64, expansions: Array
 ) -> tuple[int, np.uint64, np.uint64]:
-    """How many characters a text's digest is of, and its halves, with the parts of one that NFC takes apart."""
+    """Add the parts of a character that NFC takes apart: (characters in the text's digest, its two halves)."""
     if row & UNSTABLE and row & EXPANDS:
         left, right = _digested(left, right, np.int64(expansions[row & FOLDED, 1]))
         left, right = _digested(left, right, np.int64(expansions[row & FOLDED, 2]))
@@ -160,7 +160,7 @@ def _taken_apart(
 
 @inlined
 def _close(units: Array, kinds: Array, count: int, value: np.uint64, kind: np.int64) -> int:
-    """Put the open unit, if its kind is not 0, behind the others; gives back how many there are."""
+    """Append the open unit, if its kind is not 0; returns the number of units."""
     if kind:
         units[count] = mix(value)
         kinds[count] = kind
@@ -169,16 +169,18 @@ def _close(units: Array, kinds: Array, count: int, value: np.uint64, kind: np.in
 
 
 @compiled
-def cut(held: Buffers, place: int, tables: Tables, trusted: bool, room: _Room, digest: Array) -> int:
+def cut_units(
+    held: Buffers, place: int, tables: ShingleTables, trusted: bool, workspace: _Workspace, digest: Array
+) -> int:
     """Cut the text `place` into units.
 
-    Fills `room.units` and `room.kinds`, and `digest` (uint64 (2,)): 128 bits of the text without what the tables call
-    bare, or of the whole text where nothing else is in it. Gives back the number of units, or -1 for a text that may
-    not be in NFC, unless that is `trusted`.
+    Fills `workspace.units`, `workspace.kinds` and `digest` (uint64 (2,)): 128 bits of the text without the characters
+    that are BARE in the tables, or of the whole text if it has no others. Returns the number of units, or -1 for a text
+    that may not be in NFC, unless `trusted`.
     """
     at, end = int(held.offsets[place]), int(held.offsets[place + 1])
     data, points, orders, expansions = held.data, tables.points, tables.orders, tables.expansions
-    units, kinds = room.units, room.kinds  # read from the tuples once: each read counts a reference
+    units, kinds = workspace.units, workspace.kinds  # read from the tuple once: each read counts a reference
     count, taken = 0, 0
     value, left, right, whole_left, whole_right = _SEED, _SEED, _STEP, _MIX1, _MIX2
     open_kind, starter, order, stacked = np.int64(0), np.int64(0), np.int64(0), False
@@ -205,7 +207,7 @@ def cut(held: Buffers, place: int, tables: Tables, trusted: bool, room: _Room, d
         order = both >> 8
         if row & IGNORED:
             continue
-        kind = (row >> KIND) & 7
+        kind = (row >> KIND_SHIFT) & 7
         joined = open_kind > 0 and (
             (row & EXTENDS) != 0 or (kind == 1 and open_kind == 1) or (stacked and kind == open_kind)
         )
@@ -222,17 +224,17 @@ def cut(held: Buffers, place: int, tables: Tables, trusted: bool, room: _Room, d
 
 
 @compiled
-def run_together(room: _Room, count: int, tables: Tables) -> int:
-    """Hash every shingle of a text of so many units.
+def hash_shingles(workspace: _Workspace, count: int, tables: ShingleTables) -> int:
+    """Hash every shingle of a text of `count` units.
 
-    A shingle is the polynomial of its unit hashes, from running sums, then mixed. Fills `room.shingles` and
-    `room.sums` (count + 1); gives back how many shingles there are.
+    The hash of a shingle is the polynomial of its unit hashes, computed from running sums, then mixed. Fills
+    `workspace.shingles` and `workspace.sums` (count + 1,); returns the number of shingles.
     """
-    units, kinds, sums, shingles = room.units, room.kinds, room.sums, room.shingles
+    units, kinds, sums, shingles = workspace.units, workspace.kinds, workspace.sums, workspace.shingles
     lengths, powers = tables.lengths, tables.powers
     sums[0] = np.uint64(0)
     for place in range(count):
-        sums[place + 1] = sums[place] * _POWER + units[place]
+        sums[place + 1] = sums[place] * BASE + units[place]
     found = 0
     for place in range(count):
         kind = kinds[place]
@@ -243,8 +245,8 @@ def run_together(room: _Room, count: int, tables: Tables) -> int:
     return found
 
 
-def buffers(texts: pa.Array | pa.ChunkedArray) -> Buffers:
-    """Offsets and bytes of an array of strings; a null is an empty text. Copies the offsets, not the text."""
+def text_buffers(texts: pa.Array | pa.ChunkedArray) -> Buffers:
+    """Offsets and bytes of an array of strings; a null is an empty text. Only the offsets are copied."""
     if isinstance(texts, pa.ChunkedArray):
         texts = texts.combine_chunks() if texts.num_chunks != 1 else texts.chunk(0)
     if texts.null_count:
@@ -258,8 +260,8 @@ def buffers(texts: pa.Array | pa.ChunkedArray) -> Buffers:
     return Buffers(starts.astype(np.int64), held)
 
 
-def composed(held: Buffers, rows: npt.NDArray[np.int64]) -> Buffers:
-    """Some texts in NFC. Bytes that are no UTF-8 become the replacement character."""
+def to_nfc(held: Buffers, rows: npt.NDArray[np.int64]) -> Buffers:
+    """Some texts in NFC. Bytes that are not UTF-8 become the replacement character."""
     ends = [0]
     parts: list[bytes] = []
     for row in rows.tolist():

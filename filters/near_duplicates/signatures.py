@@ -1,9 +1,9 @@
-"""Near-duplicates: signatures, bands, exact similarity, and which document stands for which.
+"""Near-duplicates: signatures, bands, exact similarity, and which documents are removed for which.
 
-MinHash (Broder 1997) estimates the Jaccard similarity of two sets of shingles by the share of equal entries of their
-signatures; locality-sensitive hashing (Indyk and Motwani 1998) finds the pairs worth a look: those with one band of
-equal entries. What is found so is only a *candidate*: `settle` removes a document for an exact Jaccard similarity to
-a document that is kept, and for nothing else, so there are no chains A ~ B ~ C.
+MinHash (Broder 1997) estimates the Jaccard similarity of two sets of shingles by the share of equal values in their
+signatures. Locality-sensitive hashing (Indyk and Motwani 1998) finds the pairs to compare: those with a band of equal
+values. Such a pair is only a *candidate*: `decide_removals` removes a document only for its exact Jaccard similarity to
+a document that is kept, so there are no chains A ~ B ~ C.
 """
 
 from functools import cache
@@ -14,29 +14,38 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from filters.near_duplicates.rules import Scheme
-from filters.near_duplicates.shingle_tables import Tables, Uint64s, tables
-from filters.near_duplicates.shingles import Array, Buffers, buffers, composed, cut, mix, room_for, run_together
+from filters.near_duplicates.shingle_tables import ShingleTables, Uint64s, tables
+from filters.near_duplicates.shingles import (
+    Array,
+    Buffers,
+    cut_units,
+    hash_shingles,
+    mix,
+    text_buffers,
+    to_nfc,
+    workspace_for,
+)
 from filters.text.compiled import compiled
 
 Int64s = npt.NDArray[np.int64]
 _NONE = np.uint64(0xFFFFFFFFFFFFFFFF)
 _GOLDEN = 0x9E3779B97F4A7C15
 
-ALL_PAIRS = 16  # a bucket up to this size is compared each with each
-HEADS = 4  # in a larger one, every member with this many of the best
+ALL_PAIRS = 16  # members of a bucket up to which all pairs are candidates
+BUCKET_HEADS = 4  # in a larger bucket, each member is paired with this many of the best
 
 
-class Signs(NamedTuple):
-    """What is known of each text without the others."""
+class TextSignatures(NamedTuple):
+    """Digests and signatures of texts."""
 
-    content: Uint64s  # (texts, 2) digest without white space, digits and ASCII punctuation (ROOTS's exact rule)
-    units: Uint64s  # (texts,) digest of the units in order: equal units, equal shingles
-    shingles: npt.NDArray[np.int32]  # (texts,) how many, with repeats; 0: too short to be compared but exactly
-    signatures: npt.NDArray[np.uint32]  # (texts, hashes); all ones for a text without shingles
+    content: Uint64s  # (texts, 2) digest without white space, digits and ASCII punctuation (ROOTS's exact copies)
+    units: Uint64s  # (texts,) digest of the units in order; equal units mean equal shingles
+    shingles: npt.NDArray[np.int32]  # (texts,) how many, with repeats; 0 for a text that is too short for one
+    minhashes: npt.NDArray[np.uint32]  # (texts, hashes); all bits are 1 for a text without shingles
 
 
-def probability(jaccard: float, bands: int, rows: int) -> float:
-    """Chance that a pair of that similarity becomes a candidate: the S-curve (Leskovec et al., MMDS, 3.4.2)."""
+def candidate_probability(jaccard: float, bands: int, rows: int) -> float:
+    """Probability that a pair of that similarity becomes a candidate: the S-curve (Leskovec et al., MMDS, 3.4.2)."""
     return float(1 - (1 - jaccard**rows) ** bands)
 
 
@@ -49,9 +58,9 @@ class _Functions(NamedTuple):
 
 @cache
 def hash_functions(hashes: int, seed: int) -> _Functions:
-    """So many hash functions.
+    """Draw hash functions.
 
-    Strongly universal for a and b drawn from all of [0, 2^64) (Thorup 2015, arXiv 1504.06804, section 3.3). The
+    They are strongly universal for a and b drawn from [0, 2^64) (Thorup 2015, arXiv 1504.06804, section 3.3). The
     numbers come from splitmix64, so that no version of a library changes them.
     """
     numbers = (seed * 0x632BE59BD9B4E019 + _GOLDEN * np.arange(1, 2 * hashes + 1, dtype=object)) % (1 << 64)
@@ -61,7 +70,7 @@ def hash_functions(hashes: int, seed: int) -> _Functions:
 
 @compiled
 def mix_all(numbers: Uint64s) -> Uint64s:
-    """`mix` of every number."""
+    """Apply `mix` to every number."""
     mixed = np.empty_like(numbers)
     for place in range(numbers.size):
         mixed[place] = mix(numbers[place])
@@ -69,13 +78,12 @@ def mix_all(numbers: Uint64s) -> Uint64s:
 
 
 @compiled
-def _least(shingles: Uint64s, total: int, functions: _Functions, least: Uint64s) -> None:
-    """The least value of each hash function over the first `total` shingles.
+def _minimum_hashes(shingles: Uint64s, total: int, functions: _Functions, least: Uint64s) -> None:
+    """The lowest value of each hash function over the first `total` shingles.
 
-    Eight shingles at a time: what a function is and the least so far are then read and written an eighth as often,
-    which takes a third of the time.
+    It takes eight shingles at a time, to read each function and write its minimum so far an eighth as often.
     """
-    a, b = functions.a, functions.b  # read from the tuple once: each read counts a reference (2.7 times as slow)
+    a, b = functions.a, functions.b  # read from the tuple once: each read counts a reference
     high = np.uint64(32)
     least[:] = _NONE
     for place in range(0, total - 7, 8):
@@ -95,29 +103,31 @@ def _least(shingles: Uint64s, total: int, functions: _Functions, least: Uint64s)
 
 
 @compiled
-def _sign(held: Buffers, rows: Array, tables: Tables, trusted: bool, functions: _Functions, signs: Signs) -> None:
-    """Sign texts into `rows` of `signs`; `shingles` becomes -1 for a text that may not be in NFC, unless `trusted`."""
-    room = room_for(held)
+def _sign(
+    held: Buffers, rows: Array, tables: ShingleTables, trusted: bool, functions: _Functions, signs: TextSignatures
+) -> None:
+    """Fill the rows `rows` of `signs`; `shingles` becomes -1 for a text that may not be in NFC, unless `trusted`."""
+    workspace = workspace_for(held)
     least = np.empty(functions.a.size, dtype=np.uint64)
     for place in range(rows.size):
         row = rows[place]
-        count = cut(held, place, tables, trusted, room, signs.content[row])
+        count = cut_units(held, place, tables, trusted, workspace, signs.content[row])
         if count < 0:
             signs.shingles[row] = -1
             continue
-        total = run_together(room, count, tables)
-        signs.units[row] = mix(room.sums[count] + np.uint64(count))
+        total = hash_shingles(workspace, count, tables)
+        signs.units[row] = mix(workspace.sums[count] + np.uint64(count))
         signs.shingles[row] = total
-        _least(room.shingles, total, functions, least)
+        _minimum_hashes(workspace.shingles, total, functions, least)
         for function in range(least.size):
-            signs.signatures[row, function] = np.uint32(least[function] >> np.uint64(32))
+            signs.minhashes[row, function] = np.uint32(least[function] >> np.uint64(32))
 
 
-def sign(texts: pa.Array, scheme: Scheme) -> Signs:
-    """Digests and signatures of an array of strings. A null is taken as an empty text."""
-    held = buffers(texts)
+def sign_texts(texts: pa.Array, scheme: Scheme) -> TextSignatures:
+    """Digests and signatures of an array of strings; a null counts as an empty text."""
+    held = text_buffers(texts)
     count = held.offsets.size - 1
-    signs = Signs(
+    signs = TextSignatures(
         np.zeros((count, 2), np.uint64),
         np.zeros(count, np.uint64),
         np.zeros(count, np.int32),
@@ -128,7 +138,7 @@ def sign(texts: pa.Array, scheme: Scheme) -> Signs:
     _sign(held, np.arange(count), how, False, functions, signs)
     again = np.flatnonzero(signs.shingles < 0)
     if again.size:
-        _sign(composed(held, again), again, how, True, functions, signs)
+        _sign(to_nfc(held, again), again, how, True, functions, signs)
     return signs
 
 
@@ -142,8 +152,8 @@ def _text_digests(offsets: Array, data: Array, seed: int, digests: Array) -> Non
 
 
 def text_digests(texts: pa.Array, seed: int = 0) -> Uint64s:
-    """A 64-bit digest of every string, such as an id; uint64 (texts,). Two seeds give 128 bits."""
-    held = buffers(texts)
+    """A 64-bit digest of each string, such as an id; uint64 (texts,). Two seeds give 128 bits."""
+    held = text_buffers(texts)
     digests = np.zeros(held.offsets.size - 1, dtype=np.uint64)
     _text_digests(held.offsets, held.data, seed, digests)
     return digests
@@ -163,13 +173,16 @@ def _band_keys(signatures: Array, shingles: Array, bands: int, rows: int) -> Arr
     return keys
 
 
-def band_keys(signs: Signs, scheme: Scheme) -> Uint64s:
-    """One number a band: equal where all its rows are equal. uint64 (texts, bands); 0 for a text without shingles."""
-    return _band_keys(signs.signatures, signs.shingles, scheme.bands, scheme.rows)
+def band_keys(signs: TextSignatures, scheme: Scheme) -> Uint64s:
+    """A number for each band, equal where all rows of the band are equal; uint64 (texts, bands).
+
+    0 stands for a text without shingles.
+    """
+    return _band_keys(signs.minhashes, signs.shingles, scheme.bands, scheme.rows)
 
 
 class Sets(NamedTuple):
-    """Sets of shingles, one after the other: set i is values[offsets[i] : offsets[i + 1]], sorted, without repeats."""
+    """Sets of shingles: set i is values[offsets[i] : offsets[i + 1]], sorted and without repeats."""
 
     offsets: Int64s
     values: Uint64s
@@ -179,7 +192,7 @@ class Sets(NamedTuple):
 def _order(numbers: Array, count: int, starts: Array, ordered: Array) -> None:
     """Sort mixed numbers into `ordered`: they are spread evenly, so one pass by their top bits nearly sorts them.
 
-    Five times as fast as np.sort on sets of 400, which compiles to a quicksort.
+    This is faster than np.sort, which compiles to a quicksort.
     """
     bits = 1
     while (1 << bits) < count:
@@ -204,8 +217,8 @@ def _order(numbers: Array, count: int, starts: Array, ordered: Array) -> None:
 
 
 @compiled
-def lay_out(sets: Sets, places: Int64s, ends: Int64s, flat: Uint64s) -> None:
-    """Put sets that stand one after the other in `flat`, up to `ends`, where `sets` has room for the sets `places`."""
+def copy_sets(sets: Sets, places: Int64s, ends: Int64s, flat: Uint64s) -> None:
+    """Copy sets from `flat`, where each ends at its value of `ends`, to the sets with the indices `places`."""
     start = 0
     for one in range(places.size):
         low = sets.offsets[places[one]]
@@ -214,20 +227,20 @@ def lay_out(sets: Sets, places: Int64s, ends: Int64s, flat: Uint64s) -> None:
 
 
 @compiled
-def _sets(held: Buffers, tables: Tables, trusted: bool, sizes: Int64s, values: Uint64s) -> int:
-    """Fill `values` with the sets one after the other, and `sizes`, -1 for a text that may not be in NFC."""
-    room = room_for(held)
+def _sets(held: Buffers, tables: ShingleTables, trusted: bool, sizes: Int64s, values: Uint64s) -> int:
+    """Fill `values` with one set after the other, and `sizes`; a size is -1 if the text may not be in NFC."""
+    workspace = workspace_for(held)
     digest = np.empty(2, dtype=np.uint64)
-    ordered = np.empty_like(room.shingles)
+    ordered = np.empty_like(workspace.shingles)
     starts = np.empty(4 * ordered.size + 2, dtype=np.int64)
     filled = 0
     for place in range(sizes.size):
-        count = cut(held, place, tables, trusted, room, digest)
+        count = cut_units(held, place, tables, trusted, workspace, digest)
         if count < 0:
             sizes[place] = -1
             continue
-        total = run_together(room, count, tables)
-        _order(room.shingles, total, starts, ordered)
+        total = hash_shingles(workspace, count, tables)
+        _order(workspace.shingles, total, starts, ordered)
         before = filled
         for shingle in range(total):
             if shingle == 0 or ordered[shingle] != ordered[shingle - 1]:
@@ -237,7 +250,7 @@ def _sets(held: Buffers, tables: Tables, trusted: bool, sizes: Int64s, values: U
     return filled
 
 
-def _sets_of(held: Buffers, how: Tables, trusted: bool) -> tuple[Int64s, Uint64s]:
+def _sets_of(held: Buffers, how: ShingleTables, trusted: bool) -> tuple[Int64s, Uint64s]:
     """Sizes of the sets, and their values."""
     sizes = np.zeros(held.offsets.size - 1, dtype=np.int64)
     values = np.empty(int(held.offsets[-1] - held.offsets[0]) // 2 + sizes.size + 1, dtype=np.uint64)
@@ -245,8 +258,8 @@ def _sets_of(held: Buffers, how: Tables, trusted: bool) -> tuple[Int64s, Uint64s
 
 
 def shingle_sets(texts: pa.Array, scheme: Scheme) -> Sets:
-    """The set of shingle hashes (64 bits) of every text."""
-    held = buffers(texts)
+    """The set of shingle hashes (64 bits) of each text."""
+    held = text_buffers(texts)
     how = tables(scheme.words)
     sizes, values = _sets_of(held, how, trusted=False)
     again = np.flatnonzero(sizes < 0)
@@ -254,10 +267,10 @@ def shingle_sets(texts: pa.Array, scheme: Scheme) -> Sets:
         return Sets(np.r_[0, np.cumsum(sizes)], values)
     sure = np.flatnonzero(sizes >= 0)
     ends = np.cumsum(sizes[sure])
-    sizes[again], others = _sets_of(composed(held, again), how, trusted=True)
+    sizes[again], others = _sets_of(to_nfc(held, again), how, trusted=True)
     sets = Sets(np.r_[0, np.cumsum(sizes)], np.empty(int(sizes.sum()), dtype=np.uint64))
-    lay_out(sets, sure, ends, values)
-    lay_out(sets, again, np.cumsum(sizes[again]), others)
+    copy_sets(sets, sure, ends, values)
+    copy_sets(sets, again, np.cumsum(sizes[again]), others)
     return sets
 
 
@@ -279,7 +292,7 @@ def _jaccard(offsets: Array, values: Array, first: int, second: int) -> float:
 
 @compiled
 def jaccards(offsets: Array, values: Array, first: Array, second: Array) -> Array:
-    """Exact Jaccard similarity of pairs of sets; float64 (pairs,). Two empty sets have 0: nothing was compared."""
+    """Exact Jaccard similarity of pairs of sets, float64 (pairs,); 0 for two empty sets."""
     found = np.empty(first.size, dtype=np.float64)
     for pair in range(first.size):
         found[pair] = _jaccard(offsets, values, first[pair], second[pair])
@@ -287,10 +300,11 @@ def jaccards(offsets: Array, values: Array, first: Array, second: Array) -> Arra
 
 
 def bucket_pairs(bucket: Int64s, documents: Int64s) -> tuple[Int64s, Int64s]:
-    """Candidate pairs of buckets whose members stand together, best document first: (better, worse).
+    """Candidate pairs (better, worse) of buckets whose members are listed together, best document first.
 
-    `bucket` (members,) ascends. Up to ALL_PAIRS members, each is paired with each; in a larger bucket, every member
-    with the HEADS best: a template a million times over gives four million pairs, not half a billion million.
+    `bucket` (members,) ascends. Up to ALL_PAIRS members, all pairs are candidates. In a larger bucket, such as copies
+    of a template, each member is paired with the BUCKET_HEADS best, so that the number of pairs grows with that of
+    members.
     """
     if bucket.size < 2:
         none = np.zeros(0, dtype=np.int64)
@@ -305,7 +319,7 @@ def bucket_pairs(bucket: Int64s, documents: Int64s) -> tuple[Int64s, Int64s]:
         first.append(documents[later - distance])
         second.append(documents[later])
     hot = np.flatnonzero(size > ALL_PAIRS)
-    for head in range(HEADS if hot.size else 0):
+    for head in range(BUCKET_HEADS if hot.size else 0):
         later = hot[place[hot] > head]
         first.append(documents[later - place[later] + head])
         second.append(documents[later])
@@ -313,8 +327,8 @@ def bucket_pairs(bucket: Int64s, documents: Int64s) -> tuple[Int64s, Int64s]:
 
 
 @compiled
-def components(parents: npt.NDArray[np.int64], first: Int64s, second: Int64s) -> None:
-    """Join the trees of `parents` for every pair; the root of a tree is its least number (union-find, halving)."""
+def join_components(parents: npt.NDArray[np.int64], first: Int64s, second: Int64s) -> None:
+    """Join the trees in `parents` of each pair by union-find with path halving; the root is the lowest number."""
     for pair in range(first.size):
         one, other = first[pair], second[pair]
         while parents[one] != one:
@@ -330,17 +344,17 @@ def components(parents: npt.NDArray[np.int64], first: Int64s, second: Int64s) ->
 
 
 @compiled
-def settle(
+def decide_removals(
     sets: Sets, better: Array, worse: Array, known: Array, threshold: float, fixed: Array, evidence: Array
 ) -> int:
-    """Decide, best document first, which documents are removed and for which kept one.
+    """Decide which documents are removed, and for which kept document.
 
-    Documents are numbered by their right to be kept, best first. Pairs (`better` < `worse`) are sorted by `worse`, then
-    `better`. `known` (float64) holds a pair's similarity, or -1 where it is to be computed from the sets, and is then
-    filled in. `evidence` (int64, a row a document) becomes the pair for which a document is removed, -1 for a kept one.
-    A document is removed exactly if it has a pair of at least `threshold` with one that is kept: the best such one.
-    Documents that are `fixed` (released before) stay whatever they are like.
-    Gives back how many pairs were verified here.
+    Documents are numbered by rank, best first. Pairs (`better` < `worse`) are sorted by `worse`, then `better`. `known`
+    (float64) holds the similarity of each pair, or -1; this computes missing ones from the sets and fills them in.
+    `evidence` (int64, documents) becomes the index of the pair for which a document is removed, -1 for a kept one.
+
+    A document is removed exactly if it has a pair of at least `threshold` with a kept document; the best such document
+    counts. Documents that are `fixed` (released ones) always stay. Returns how many similarities were computed.
     """
     offsets, values = sets.offsets, sets.values
     evidence[:] = -1

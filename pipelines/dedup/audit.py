@@ -1,55 +1,66 @@
-"""audit: what dedup found and what it missed, measured in every run on a sample, and written to `report.json`.
+"""queries, compare and losses: what dedup found and missed, measured on a sample in every run for `report.json`.
 
-A random sample of documents is compared by brute force with a larger one. A pair's Jaccard is exact; whether the bands
-found it, and whether it was resolved (one of the two went), is what the run did. The intervals are Wilson's at 95 %.
+A random sample of documents is compared by brute force with a larger sample. For each pair the exact Jaccard similarity
+is compared with what the run did: whether the bands found the pair, and whether one of the two was removed (it is
+resolved). The intervals are Wilson's at 95 %.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.near_duplicates.brute_force import index_sets, similar
+from filters.near_duplicates.brute_force import find_similar, index_sets
 from filters.near_duplicates.rules import Scheme
 from filters.near_duplicates.shingle_tables import Uint64s
-from filters.near_duplicates.signatures import Int64s, Sets, mix_all, probability, shingle_sets
+from filters.near_duplicates.signatures import Int64s, Sets, candidate_probability, mix_all, shingle_sets
 from filters.personal_data import as_shown
 from filters.text.passages import cut_between_letters
-from pipelines.dedup.scratch import NUMBER, U64, Scratch, columns_of, joined, read_batches, read_pieces, rows_of
-from pipelines.dedup.settle import REASONS
-from pipelines.dedup.sign import columns_of_bands
-from pipelines.dedup.sources import Sources
+from pipelines.dedup.duplicates import DUPLICATE_KINDS
+from pipelines.dedup.scratch import (
+    DOCUMENT_NUMBER,
+    U64,
+    StepShards,
+    column_names,
+    concat,
+    find_sorted,
+    read_batches,
+    read_pieces,
+)
+from pipelines.dedup.sign import band_columns
+from pipelines.dedup.sources import SourceRule
 from roots import shards
 from roots.intervals import wilson
 from roots.settings import ASIDE
 from roots.stage import Stage
 
-_LEAST = 0.5  # pairs below are not reported
+_LEAST = 0.5  # Jaccard; pairs below are not reported
 _EDGES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-_SAMPLE_ROWS = 128  # compared at once
+_SHOWN = 0.05  # distance from the threshold up to which the texts of a pair are stored
+_SAMPLE_ROWS = 128  # documents compared at once
 _EXAMPLES = 10
 
 
-def sampled(ties: Uint64s, share: float, salt: int) -> npt.NDArray[np.bool_]:
-    """A share of documents chosen by their ids alone; another salt chooses others."""
+def _sampled(ties: Uint64s, share: float, salt: int) -> npt.NDArray[np.bool_]:
+    """Choose a share of documents by their ids alone; another salt chooses others."""
     return mix_all(ties ^ np.uint64(salt)) < np.uint64(min(share, 1.0) * ((1 << 64) - 1025))
 
 
 @dataclass(frozen=True)
-class Queries(Stage):
-    """The documents that are looked up: a random sample of those long enough to have a shingle."""
+class AuditQueries(Stage):
+    """The documents to look up: a random sample of those long enough to have a shingle."""
 
     name: ClassVar[str] = "dedup.queries"
     version: ClassVar[int] = 3  # 3: texts as they are, and their languages
     schema: ClassVar[pa.Schema] = pa.schema(
         [
-            NUMBER, pa.field("text", pa.string()), pa.field("language", pa.string()), pa.field("source", U64),
+            DOCUMENT_NUMBER, pa.field("text", pa.string()), pa.field("language", pa.string()), pa.field("source", U64),
             pa.field("set", pa.large_list(U64)), pa.field("bands", pa.list_(U64)),
         ]
     )  # fmt: skip
@@ -58,10 +69,10 @@ class Queries(Stage):
     signed: Path = field(metadata=ASIDE)
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Take the sample of one shard; sources are its shard of sign, and its chain."""
-        start = Scratch.of(self.signed).start(name)
+        """Sample one shard; sources are its shard of sign, and its chain."""
+        start = StepShards.of(self.signed).start(name)
         chosen = _choose(sources[0], self.share, 1)
-        keys = _columns(sources[0], chosen, columns_of_bands(self.scheme.bands))
+        keys = _columns(sources[0], chosen, band_columns(self.scheme.bands))
         (source,) = _columns(sources[0], chosen, ["source"]).T
         for rows, texts, languages in _texts(sources[1:], chosen, _SAMPLE_ROWS):
             sets = shingle_sets(texts, self.scheme)
@@ -80,24 +91,21 @@ def _choose(signs: Path, share: float, salt: int) -> Int64s:
     rows: list[Int64s] = []
     at = 0
     for piece in read_pieces(signs, ["tie", "shingles"]):
-        rows.append(np.flatnonzero(sampled(piece["tie"], share, salt) & (piece["shingles"] > 0)) + at)
+        rows.append(np.flatnonzero(_sampled(piece["tie"], share, salt) & (piece["shingles"] > 0)) + at)
         at += piece["tie"].size
-    return joined(rows, np.int64)
+    return concat(rows, np.int64)
 
 
 def _as_shown(texts: pa.Array | pa.ChunkedArray, languages: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Texts without personal data: a report shows parts of them, and a part of a number is not known as one.
-
-    Only of those that may be shown: a text costs 0.3 ms.
-    """
+    """Texts with personal data replaced. It needs whole texts: a part of a number is not recognised."""
     pairs = zip(texts.to_pylist(), languages.to_pylist(), strict=True)
     return pa.array([text if text is None else as_shown(text, language) for text, language in pairs], pa.string())
 
 
 def _texts(chain: Sequence[Path], rows: Int64s, most: int) -> Iterator[tuple[Int64s, pa.Array, pa.Array]]:
-    """Texts of some rows of a chain, a few at a time: (rows, texts, languages, null where they are not known)."""
+    """Texts of some rows of a chain, at most `most` at a time: (rows, texts, languages or null)."""
     at = 0
-    known = [name for name in ("language",) if any(name in columns_of(path) for path in chain)]
+    known = [name for name in ("language",) if any(name in column_names(path) for path in chain)]
     for batch in shards.read_kept(chain, ["id", "text", *known], 2 * _SAMPLE_ROWS) if rows.size else ():
         spoken = batch["language"] if known else pa.nulls(batch.num_rows, pa.string())
         low, high = np.searchsorted(rows, [at, at + batch.num_rows])
@@ -109,62 +117,62 @@ def _texts(chain: Sequence[Path], rows: Int64s, most: int) -> Iterator[tuple[Int
 
 
 @dataclass(frozen=True)
-class Compare(Stage):
-    """Every pair of a query and another document of the sample whose Jaccard is at least _LEAST."""
+class AuditPairs(Stage):
+    """The pairs of a looked-up document and another one of the sample with a Jaccard of at least _LEAST."""
 
     name: ClassVar[str] = "dedup.compare"
     version: ClassVar[int] = 2  # 2: texts as they may be shown
     schema: ClassVar[pa.Schema] = pa.schema(
         [
-            pa.field("query", pa.int64()), NUMBER, pa.field("jaccard", pa.float64()),
-            pa.field("found", pa.bool_()),  # an equal band key
-            pa.field("sampled", pa.bool_()),  # False: here only because the query was removed for it
-            pa.field("query_text", pa.string()), pa.field("text", pa.string()),  # near the threshold only
+            pa.field("query", pa.int64()), DOCUMENT_NUMBER, pa.field("jaccard", pa.float64()),
+            pa.field("found", pa.bool_()),  # whether a band key is equal
+            pa.field("sampled", pa.bool_()),  # False if it is here because the query was removed for it
+            pa.field("query_text", pa.string()), pa.field("text", pa.string()),  # only near the threshold
         ]
     )  # fmt: skip
     scheme: Scheme
     share: float
     jaccard: float
-    within: bool  # only pairs of one source
+    within: bool  # whether only pairs within one source count
     signed: Path = field(metadata=ASIDE)
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Compare one shard's sample; sources are queries, settle, its shard of sign, and its chain."""
-        queries, settled = (Scratch.of(source) for source in sources[:2])
-        numbers, told, source, sets, bands = _read_queries(queries, self.scheme.bands)
+        queries, settled = (StepShards.of(source) for source in sources[:2])
+        numbers, texts, source, sets, bands = _read_queries(queries, self.scheme.bands)
         if not numbers.size:
             return
-        start = Scratch.of(self.signed).start(name)
+        start = StepShards.of(self.signed).start(name)
         rows = _choose(sources[2], self.share, 2)
         forced = _kept_for(settled, numbers) - start
         end = shards.open_shard(sources[2]).metadata.num_rows
         both = np.union1d(rows, forced[(forced >= 0) & (forced < end)])
-        keys = _columns(sources[2], both, columns_of_bands(self.scheme.bands))
-        (of,) = _columns(sources[2], both, ["source"]).T
+        keys = _columns(sources[2], both, band_columns(self.scheme.bands))
+        (other_source,) = _columns(sources[2], both, ["source"]).T
         index = index_sets(sets)
         for some, batch, languages in _texts(sources[3:], both, _SAMPLE_ROWS):
-            document, query, jaccard = similar(index, shingle_sets(batch, self.scheme), _LEAST)
+            document, query, jaccard = find_similar(index, shingle_sets(batch, self.scheme), _LEAST)
             other = some[document] + start != numbers[query]
             if self.within:
-                other &= of[np.searchsorted(both, some[document])] == source[query]
+                other &= other_source[np.searchsorted(both, some[document])] == source[query]
             document, query, jaccard = document[other], query[other], jaccard[other]
             mine = keys[np.searchsorted(both, some[document])]
-            far = np.abs(jaccard - self.jaccard) > 0.05
-            places, asked = pa.array(document, mask=far), pa.array(query, mask=far)
+            far = np.abs(jaccard - self.jaccard) > _SHOWN
+            shown, asked = pa.array(document, mask=far), pa.array(query, mask=far)
             yield pa.RecordBatch.from_arrays(
                 [
                     pa.array(numbers[query]), pa.array(some[document] + start), pa.array(jaccard),
-                    pa.array((mine == bands[query]).any(axis=1)), pa.array(rows_of(rows, some[document])[1]),
-                    _as_shown(told["text"].take(asked), told["language"].take(asked)),
-                    _as_shown(batch.take(places), languages.take(places)),
+                    pa.array((mine == bands[query]).any(axis=1)), pa.array(find_sorted(rows, some[document])[1]),
+                    _as_shown(texts["text"].take(asked), texts["language"].take(asked)),
+                    _as_shown(batch.take(shown), languages.take(shown)),
                 ],
                 schema=self.schema,
             )  # fmt: skip
 
 
-def _read_queries(queries: Scratch, bands: int) -> tuple[Int64s, pa.Table, Uint64s, Sets, Uint64s]:
-    batches = [batch for path in queries.paths() for batch in read_batches(path, Queries.schema.names)]
-    table = pa.Table.from_batches(batches, Queries.schema).combine_chunks()
+def _read_queries(queries: StepShards, bands: int) -> tuple[Int64s, pa.Table, Uint64s, Sets, Uint64s]:
+    batches = [batch for path in queries.paths() for batch in read_batches(path, AuditQueries.schema.names)]
+    table = pa.Table.from_batches(batches, AuditQueries.schema).combine_chunks()
     numbers = table["document"].to_numpy()
     lists = pc.list_value_length(table["set"]).to_numpy()
     values = pc.list_flatten(table["set"]).to_numpy()
@@ -173,14 +181,14 @@ def _read_queries(queries: Scratch, bands: int) -> tuple[Int64s, pa.Table, Uint6
     return numbers, table.select(["text", "language"]), table["source"].to_numpy(), sets, keys
 
 
-def _kept_for(settled: Scratch, numbers: Int64s) -> Int64s:
-    """The documents that some were removed for, as near-duplicates."""
+def _kept_for(settled: StepShards, numbers: Int64s) -> Int64s:
+    """The documents for which some of `numbers` were removed as near-duplicates."""
     found = [np.zeros(0, dtype=np.int64)]
     for path in settled.paths():
         for batch in read_batches(path, ["document", "kept", "reason"]):
-            near = pc.equal(batch["reason"], REASONS.index("near")).fill_null(False)
+            near = pc.equal(batch["reason"], DUPLICATE_KINDS.index("near")).fill_null(False)
             some = batch.filter(near)
-            mine = rows_of(np.sort(numbers), some["document"].to_numpy())[1]
+            mine = find_sorted(np.sort(numbers), some["document"].to_numpy())[1]
             found.append(some["kept"].to_numpy()[mine])
     return np.unique(np.concatenate(found))
 
@@ -196,16 +204,16 @@ def _columns(signs: Path, rows: Int64s, names: Sequence[str]) -> Uint64s:
     return np.concatenate(found) if found else np.zeros((0, len(names)), dtype=np.uint64)
 
 
-def _share(name: str, hits: int, tries: int) -> dict[str, Any]:
+def _share(name: str, hits: int, tries: int) -> dict[str, object]:
     low, high = wilson(hits, tries)
     share = round(hits / tries, 4) if tries else None
     return {name: share, "low": round(low, 4), "high": round(high, 4), "of": tries}
 
 
-def measure(compared: Scratch, settled: Scratch, scheme: Scheme, threshold: float) -> dict[str, Any]:
+def measure_sample(compared: StepShards, settled: StepShards, scheme: Scheme, threshold: float) -> dict[str, object]:
     """Recall and precision by interval of Jaccard, and the pairs nearest to the threshold."""
-    batches = [batch for path in compared.paths() for batch in read_batches(path, Compare.schema.names)]
-    table = pa.Table.from_batches(batches, Compare.schema)
+    batches = [batch for path in compared.paths() for batch in read_batches(path, AuditPairs.schema.names)]
+    table = pa.Table.from_batches(batches, AuditPairs.schema)
     query, document, jaccard = (table[name].to_numpy() for name in ("query", "document", "jaccard"))
     found, in_sample = (table[name].to_numpy() for name in ("found", "sampled"))
     gone = _removed(settled, np.unique(np.concatenate([query, document])))
@@ -217,7 +225,7 @@ def measure(compared: Scratch, settled: Scratch, scheme: Scheme, threshold: floa
     for low, high in pairwise(_EDGES):
         inside = (jaccard[once] >= low) & ((jaccard[once] < high) | (high == 1))
         expected = np.mean(
-            [probability(float(each), scheme.bands, scheme.rows) for each in jaccard[once][inside]] or [0]
+            [candidate_probability(float(each), scheme.bands, scheme.rows) for each in jaccard[once][inside]] or [0]
         )
         intervals.append(
             {
@@ -227,7 +235,7 @@ def measure(compared: Scratch, settled: Scratch, scheme: Scheme, threshold: floa
             }
         )  # fmt: skip
     above = jaccard[once] >= threshold
-    # Checked once more without bands, sets on disk or groups: was each removed document like the one named for it?
+    # Was each removed document really similar to the one that its row names?
     removals = [
         float(score)
         for one, other, score in zip(query.tolist(), document.tolist(), jaccard.tolist(), strict=True)
@@ -242,12 +250,12 @@ def measure(compared: Scratch, settled: Scratch, scheme: Scheme, threshold: floa
     }
 
 
-def _removed(settled: Scratch, documents: Int64s) -> dict[int, int]:
-    """Which of some documents were removed: {document: kept one}."""
+def _removed(settled: StepShards, documents: Int64s) -> dict[int, int]:
+    """The removed ones of some documents, with the documents kept for them."""
     gone: dict[int, int] = {}
     for path in settled.paths():
         for batch in read_batches(path, ["document", "kept"]):
-            mine = rows_of(documents, batch["document"].to_numpy())[1]
+            mine = find_sorted(documents, batch["document"].to_numpy())[1]
             some = batch.filter(pa.array(mine))
             gone.update(
                 (document, kept)
@@ -257,15 +265,15 @@ def _removed(settled: Scratch, documents: Int64s) -> dict[int, int]:
     return gone
 
 
-def _nearest(table: pa.Table, rows: Int64s, threshold: float, gone: Mapping[int, int]) -> list[dict[str, Any]]:
-    """The pairs nearest to the threshold, with the passages where they part, personal data taken out."""
+def _nearest(table: pa.Table, rows: Int64s, threshold: float, gone: Mapping[int, int]) -> list[dict[str, object]]:
+    """The pairs nearest to the threshold, with the passages where they first differ."""
     jaccard = table["jaccard"].to_numpy()
     order = rows[np.argsort(np.abs(jaccard[rows] - threshold), kind="stable")][:_EXAMPLES]
     nearest = []
     for row in table.take(pa.array(order)).to_pylist():
         if row["text"] is None or row["query_text"] is None:
             continue
-        left, right = passages(row["query_text"], row["text"])
+        left, right = differing_passages(row["query_text"], row["text"])
         pair = gone.get(row["query"]) == row["document"] or gone.get(row["document"]) == row["query"]
         nearest.append(
             {"jaccard": round(row["jaccard"], 4), "one_removed_for_the_other": pair, "left": left, "right": right}
@@ -273,23 +281,23 @@ def _nearest(table: pa.Table, rows: Int64s, threshold: float, gone: Mapping[int,
     return nearest
 
 
-def passages(one: str, other: str, width: int = 120) -> tuple[str, str]:
-    """Where two texts first part: a little before it and after, cut between graphemes."""
+def differing_passages(one: str, other: str, width: int = 120) -> tuple[str, str]:
+    """The passages where two texts first differ, `width` characters from there on, cut between graphemes."""
     part = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     start = max(0, part - width // 3)
     return cut_between_letters(one, start, part + width), cut_between_letters(other, start, part + width)
 
 
 @dataclass(frozen=True)
-class Losses(Stage):
-    """How many documents each source had, and how many it lost."""
+class SourceLosses(Stage):
+    """How many documents each source had, and how many dedup removed."""
 
     name: ClassVar[str] = "dedup.losses"
     version: ClassVar[int] = 2  # 2: sources other than hosts
     schema: ClassVar[pa.Schema] = pa.schema(
         [pa.field("source", pa.string()), pa.field("rows", pa.int64()), pa.field("lost", pa.int64())]
     )
-    sources: Sources
+    sources: SourceRule
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Count one shard; sources are the shard of dedup, and its chain."""
@@ -310,20 +318,26 @@ class Losses(Stage):
             yield from merged.combine_chunks().to_batches()
 
 
-def losses_above(losses: Scratch, share: float, least: int) -> list[dict[str, Any]]:
+class Loss(NamedTuple):
+    """How many documents a source had, and how many it lost."""
+
+    source: str
+    rows: int
+    lost: int
+
+
+def losses_above(losses: StepShards, share: float, least: int) -> list[Loss]:
     """Sources of at least `least` documents that lost more than a share of them, the worst first."""
-    parts = [batch for path in losses.paths() for batch in read_batches(path, Losses.schema.names)]
-    table = pa.Table.from_batches(parts, Losses.schema).group_by("source").aggregate([("rows", "sum"), ("lost", "sum")])
-    rows = [
-        {"source": row["source"], "rows": row["rows_sum"], "lost": row["lost_sum"]}
-        for row in table.to_pylist()
-        if row["source"] and row["rows_sum"] >= least and row["lost_sum"] > share * row["rows_sum"]
-    ]
-    return sorted(rows, key=lambda row: (-row["lost"] / row["rows"], row["source"]))
+    parts = [batch for path in losses.paths() for batch in read_batches(path, SourceLosses.schema.names)]
+    table = pa.Table.from_batches(parts, SourceLosses.schema)
+    sums = table.group_by("source").aggregate([("rows", "sum"), ("lost", "sum")]).to_pylist()
+    rows = [Loss(row["source"], row["rows_sum"], row["lost_sum"]) for row in sums]
+    large = [row for row in rows if row.source and row.rows >= least and row.lost > share * row.rows]
+    return sorted(large, key=lambda row: (-row.lost / row.rows, row.source))
 
 
-def largest_clusters(settled: Scratch, most: int = 10) -> list[dict[str, Any]]:
-    """The kept documents that stand for most others: their ids and how many."""
+def largest_clusters(settled: StepShards, most: int = 10) -> list[dict[str, object]]:
+    """The kept documents that stand for most others: their ids, and the sizes of their clusters."""
     best: list[tuple[int, int]] = []
     for path in settled.paths():
         for batch in read_batches(path, ["document", "cluster_size"]):
@@ -334,6 +348,6 @@ def largest_clusters(settled: Scratch, most: int = 10) -> list[dict[str, Any]]:
     ids: dict[int, str] = {}
     for path in settled.paths():
         for batch in read_batches(path, ["kept", "kept_id"]):
-            some = batch.filter(pa.array(rows_of(wanted, batch["kept"].fill_null(-1).to_numpy())[1]))
+            some = batch.filter(pa.array(find_sorted(wanted, batch["kept"].fill_null(-1).to_numpy())[1]))
             ids.update(zip(some["kept"].to_pylist(), some["kept_id"].to_pylist(), strict=True))
     return [{"id": ids[document], "size": -size} for size, document in best]

@@ -1,12 +1,17 @@
-"""groups: which documents are settled together: those that hang together by candidates and copies.
+"""groups: connected documents, packed into groups that are worked on together.
 
-One task does it where it can hold all documents. Where it cannot, many do, and no task needs all edges or all
-documents; the groups are those that one task would make.
+Candidates and copies are the edges between documents. A component, all documents that edges connect, is always in one
+group. One task groups all documents where memory allows it. Where it does not, many tasks find the same groups:
 
-Documents that hang together are found by stars: in turns, every document's larger neighbours, then its smaller ones and
-itself, are tied to the least document among them, until nothing changes; then every document is tied to the first
-of its component, and to no other. A task has the neighbours of a part of all documents. A component's first document is
-tied to all the others: a task must hold one component's numbers (16 bytes each), as settling it must hold more.
+    stars     the components, in rounds of Large-Star and Small-Star
+    weigh     the component of each document, and what the document costs (bytes of memory in settle)
+    totals    what each component costs
+    groups    the group of each document
+
+In a round, Large-Star connects each document's larger neighbours, and Small-Star its smaller neighbours and itself, to
+the least of them. After the last round each document is connected to the first document of its component and to no
+other. A task reads the neighbours of one part of all documents. It must hold the numbers of one component (16 bytes
+each); `settle` needs more than that for it anyway.
 
 Source: Kiveris, Lattanzi, Mirrokni, Rastogi, Vassilvitskii 2014, Connected Components in MapReduce and Beyond.
 """
@@ -15,100 +20,198 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from filters.near_duplicates.signatures import Int64s, components
-from pipelines.dedup.candidates import Found, unique_pairs
+from filters.near_duplicates.signatures import Int64s, join_components
+from pipelines.dedup.candidates import Candidates, unique_pairs
 from pipelines.dedup.scratch import (
-    NUMBER,
-    Scratch,
+    DOCUMENT_NUMBER,
     Steps,
-    ignore,
-    in_batches,
-    parts_of,
+    StepShards,
+    find_sorted,
+    no_progress,
+    numbered_parts,
     read_between,
-    rows_of,
-    starts_of_runs,
+    run_starts,
+    to_batches,
 )
-from pipelines.dedup.space import Cuts, group_parts
+from pipelines.dedup.space import MemoryPlan, group_parts
 from roots import shards
 from roots.settings import ASIDE
 from roots.stage import Stage
 
-_EDGE_WORK = 3  # passes over a document that reading and joining an edge takes as long as
-PAIR_BYTES = 48  # of a candidate while it is sorted
-DOCUMENT_BYTES = 160
-_UNIQUE_ROWS = 1 << 20  # neighbours that are gathered before they are freed of repetitions
+_EDGE_WORK = 3  # reading and joining an edge takes as long as this many passes over a document
+_PAIR_BYTES = 48  # what a candidate costs while it is sorted
+_DOCUMENT_BYTES = 160  # what a document costs, besides its set of shingles
+_UNIQUE_ROWS = 1 << 20  # neighbours that are collected before repeated ones are removed
+
+
+class GroupedCandidates(NamedTuple):
+    """Manifests of the sub-steps that find candidates and group them."""
+
+    sign: Path
+    urls: Path
+    exact: Path
+    pairs: Path
+    groups: Path
+
+
+def group_documents(steps: Steps, found: Candidates, plan: MemoryPlan) -> GroupedCandidates:
+    """Group the documents, by one task or by many."""
+    sign, urls, exact, pairs = found
+    edges = sum(StepShards.of(each).total for each in (urls, exact, pairs))
+    parts = group_parts(StepShards.of(sign).total, edges, plan)
+    if parts > 1:
+        return GroupedCandidates(*found, group_by_many_tasks(steps, found, plan.group_bytes, parts))
+    for folder in ("weigh", "totals", *sorted(path.name for path in steps.target.glob("stars-*"))):
+        steps.clear(folder)
+    stage = DocumentGroups(plan.group_bytes, steps.progress_of(DocumentGroups.name))
+    return GroupedCandidates(*found, steps.run(stage, {"groups.parquet": [*found]}, "groups"))
+
+
+def group_by_many_tasks(steps: Steps, found: Sequence[Path], group_bytes: int, parts: int) -> Path:
+    """Group the documents by `parts` tasks; `found` are the manifests of sign, urls, exact and pairs.
+
+    Returns the manifest of groups.
+    """
+    names = numbered_parts(parts)
+    edges, before = list(found[1:]), None
+    for number in count():
+        for larger in (True, False):
+            folder = f"stars-{number:02d}-{'larger' if larger else 'smaller'}"
+            edges = [steps.run(StarRound(larger, parts), dict.fromkeys(names, edges), folder)]
+        now = _digests(edges[0])
+        if now == before:
+            break
+        before = now
+    weigh = steps.run(DocumentCosts(parts), {name: [*found, *edges] for name in names}, "weigh")
+    documents = StepShards.of(found[0]).total
+    totals = steps.run(ComponentCosts(parts, documents), {name: [weigh] for name in names}, "totals")
+    plan = {name: [weigh.with_name(name), totals] for name in names}
+    return steps.run(PartOfGroups(group_bytes), plan, "groups")
 
 
 @dataclass(frozen=True)
-class Groups(Stage):
-    """Which documents hang together by candidates and copies, and in which group they are settled.
+class DocumentGroups(Stage):
+    """The group of each document that has a candidate or a copy, found by one task (41 bytes of memory a document).
 
-    A whole component is always in one group. Groups are filled, in the order of the components' first documents,
-    up to `group_bytes` of what settling them takes. One task, of 41 bytes a document: pipelines.dedup_stars spreads it.
+    Groups are filled with components in the order of their first documents, until they cost `group_bytes`.
     """
 
     name: ClassVar[str] = "dedup.groups"
     version: ClassVar[int] = 2  # 2: no two documents share a node
     schema: ClassVar[pa.Schema] = pa.schema(
-        [NUMBER, pa.field("group", pa.int32()), pa.field("shingles", pa.int32())]  # shingles: 0 without a candidate
-    )
+        [DOCUMENT_NUMBER, pa.field("group", pa.int32()), pa.field("shingles", pa.int32())]
+    )  # shingles: 0 without a candidate
     group_bytes: int
-    advance: Callable[[float], None] = field(default=ignore, metadata=ASIDE)  # told what share is done
+    progress: Callable[[float], None] = field(default=no_progress, metadata=ASIDE)  # called with the fraction done
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Join, weigh and pack."""
-        signed, urls, exact, pairs = (Scratch.of(source) for source in sources)
+        """Find the components; sources are the manifests of sign, urls, exact and pairs."""
+        signed, urls, exact, pairs = (StepShards.of(source) for source in sources)
         parents = np.arange(signed.total, dtype=np.int64)
         state = np.zeros(signed.total, dtype=np.uint8)  # 1: has a copy or is one, 2: has a candidate
-        weights = np.zeros(signed.total, dtype=np.int64)
+        costs = np.zeros(signed.total, dtype=np.int64)
         edges = urls.total + exact.total + pairs.total
         work, done = _EDGE_WORK * edges + 2 * signed.total, 0
-        for one, other, candidates in edges_of(urls, exact, pairs):
+        for one, other, candidates in _stream_edges(urls, exact, pairs):
             for ends in (one, other):
                 np.bitwise_or.at(state, ends, 1 + 2 * candidates)
             done += _EDGE_WORK * len(one)
-            self.advance(done / work)
-            components(parents, one, other)
-            np.add.at(weights, one, PAIR_BYTES)
-        yield from self._pack(signed, parents, state, weights, work)
+            self.progress(done / work)
+            join_components(parents, one, other)
+            np.add.at(costs, one, _PAIR_BYTES)
+        yield from self._pack(signed, parents, state, costs, work)
 
     def _pack(
-        self,
-        signed: Scratch,
-        parents: Int64s,
-        state: npt.NDArray[np.uint8],
-        weights: Int64s,
-        work: int,
+        self, signed: StepShards, parents: Int64s, state: npt.NDArray[np.uint8], costs: Int64s, work: int
     ) -> Iterator[pa.RecordBatch]:
+        """Assign the groups."""
         while not np.array_equal(parents, higher := parents[parents]):
             parents = higher
         del higher
         for start, piece in signed.stream(["shingles"]):
             rows = np.flatnonzero(state[start : start + piece["shingles"].size])
             shingles = np.where(state[rows + start] & 2, piece["shingles"][rows], 0)
-            np.add.at(weights, rows + start, 8 * shingles.astype(np.int64) + DOCUMENT_BYTES)
-            self.advance(1 - (2 * signed.total - start) / work)
+            np.add.at(costs, rows + start, 8 * shingles.astype(np.int64) + _DOCUMENT_BYTES)
+            self.progress(1 - (2 * signed.total - start) / work)
         total = np.zeros(signed.total, dtype=np.int64)
-        np.add.at(total, parents, weights)
-        before = np.cumsum(total, out=weights)  # in place: a number of a billion documents is 8 GB
+        np.add.at(total, parents, costs)
+        before = np.cumsum(total, out=costs)  # in place, to save 8 bytes a document
         before -= total
         before //= self.group_bytes
         for start, piece in signed.stream(["shingles"]):
             rows = np.flatnonzero(state[start : start + piece["shingles"].size])
             shingles = np.where(state[rows + start] & 2, piece["shingles"][rows], 0).astype(np.int32)
             documents = rows + start
-            yield from in_batches(self.schema, documents, before[parents[documents]].astype(np.int32), shingles)
-            self.advance(1 - (signed.total - start) / work)
+            yield from to_batches(self.schema, documents, before[parents[documents]].astype(np.int32), shingles)
+            self.progress(1 - (signed.total - start) / work)
 
 
-def edges_of(urls: Scratch, exact: Scratch, pairs: Scratch) -> Iterator[tuple[Int64s, Int64s, npt.NDArray[np.uint8]]]:
-    """All that documents hang together by: (one, other, whether their sets of shingles are needed)."""
+@dataclass(frozen=True)
+class StarRound(Stage):
+    """Large-Star or Small-Star for one part of all documents: edges (document, head), where head is the smaller."""
+
+    name: ClassVar[str] = "dedup.stars"
+    version: ClassVar[int] = 1
+    schema: ClassVar[pa.Schema] = pa.schema([DOCUMENT_NUMBER, pa.field("head", pa.int64())])
+    larger: bool  # Large-Star
+    parts: int
+
+    def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+        """Connect one part; sources are the manifest of the round before, or those of urls, exact and pairs."""
+        part = numbered_parts(self.parts)[name]
+        center, other = self._neighbours(part, [StepShards.of(source) for source in sources])
+        first = run_starts(center)
+        least = np.minimum(center, other[first][np.cumsum(first) - 1])
+        if self.larger:
+            ends = other > center
+            head, document = least[ends], other[ends]
+        else:
+            ends = other != least
+            head, document = np.r_[least[ends], least[first]], np.r_[other[ends], center[first]]
+        head, document = unique_pairs(head, document)
+        yield from to_batches(self.schema, document, head)
+
+    def _neighbours(self, part: int, sources: Sequence[StepShards]) -> tuple[Int64s, Int64s]:
+        """(document, neighbour), each pair once and in order: all neighbours, or for Small-Star the smaller ones."""
+        found: tuple[Int64s, Int64s] = (np.zeros(0, np.int64), np.zeros(0, np.int64))
+        held: list[tuple[Int64s, Int64s]] = []
+        size = 0
+        for one, other in _stream_ends(sources):
+            for center, neighbour in ((one, other), (other, one)):
+                mine = (center % self.parts == part) & (center != neighbour)
+                if not self.larger:
+                    mine &= neighbour < center
+                held.append((center[mine], neighbour[mine]))
+                size += held[-1][0].size
+            if size > max(_UNIQUE_ROWS, found[0].size):
+                found, held, size = _merge_unique(found, held), [], 0
+        return _merge_unique(found, held)
+
+
+def _merge_unique(found: tuple[Int64s, Int64s], held: Sequence[tuple[Int64s, Int64s]]) -> tuple[Int64s, Int64s]:
+    center, neighbour = (np.concatenate([found[side], *(pair[side] for pair in held)]) for side in (0, 1))
+    neighbour, center = unique_pairs(neighbour, center)
+    return center, neighbour
+
+
+def _stream_ends(sources: Sequence[StepShards]) -> Iterator[tuple[Int64s, Int64s]]:
+    if len(sources) > 1:
+        yield from ((one, other) for one, other, _ in _stream_edges(*sources))
+        return
+    for _, piece in sources[0].stream(["head", "document"]):
+        yield piece["head"], piece["document"]
+
+
+def _stream_edges(
+    urls: StepShards, exact: StepShards, pairs: StepShards
+) -> Iterator[tuple[Int64s, Int64s, npt.NDArray[np.uint8]]]:
+    """All edges: (one end, the other, whether the sets of shingles are needed)."""
     for _, piece in urls.stream(["head", "document"]):
         yield piece["head"], piece["document"], np.zeros(len(piece["head"]), dtype=np.uint8)
     for _, piece in exact.stream(["head", "document", "same"]):
@@ -118,110 +221,58 @@ def edges_of(urls: Scratch, exact: Scratch, pairs: Scratch) -> Iterator[tuple[In
 
 
 @dataclass(frozen=True)
-class Stars(Stage):
-    """One turn: neighbours of the documents of one part, tied to the least of them. (document, head), head is less."""
-
-    name: ClassVar[str] = "dedup.stars"
-    version: ClassVar[int] = 1
-    schema: ClassVar[pa.Schema] = pa.schema([NUMBER, pa.field("head", pa.int64())])
-    larger: bool  # whether the larger neighbours are tied, or the smaller ones and the document itself
-    parts: int
-
-    def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Tie one part; sources are the manifest of the turn before, or urls, exact and pairs."""
-        center, other = self._neighbours(parts_of(self.parts)[name], [Scratch.of(source) for source in sources])
-        fresh = starts_of_runs(center)
-        least = np.minimum(center, other[fresh][np.cumsum(fresh) - 1])
-        if self.larger:
-            ends = other > center
-            head, document = least[ends], other[ends]
-        else:
-            ends = other != least
-            head, document = np.r_[least[ends], least[fresh]], np.r_[other[ends], center[fresh]]
-        head, document = unique_pairs(head, document)
-        yield from in_batches(self.schema, document, head)
-
-    def _neighbours(self, part: int, sources: Sequence[Scratch]) -> tuple[Int64s, Int64s]:
-        """(document, neighbour), each pair once, by document, then by neighbour: all of them, or the smaller."""
-        found: tuple[Int64s, Int64s] = (np.zeros(0, np.int64), np.zeros(0, np.int64))
-        held: list[tuple[Int64s, Int64s]] = []
-        size = 0
-        for one, other in _ends(sources):
-            for center, neighbour in ((one, other), (other, one)):
-                mine = (center % self.parts == part) & (center != neighbour)
-                if not self.larger:
-                    mine &= neighbour < center
-                held.append((center[mine], neighbour[mine]))
-                size += held[-1][0].size
-            if size > max(_UNIQUE_ROWS, found[0].size):
-                found, held, size = _once(found, held), [], 0
-        return _once(found, held)
-
-
-def _once(found: tuple[Int64s, Int64s], held: Sequence[tuple[Int64s, Int64s]]) -> tuple[Int64s, Int64s]:
-    center, neighbour = (np.concatenate([found[side], *(pair[side] for pair in held)]) for side in (0, 1))
-    neighbour, center = unique_pairs(neighbour, center)
-    return center, neighbour
-
-
-def _ends(sources: Sequence[Scratch]) -> Iterator[tuple[Int64s, Int64s]]:
-    if len(sources) > 1:
-        yield from ((one, other) for one, other, _ in edges_of(*sources))
-        return
-    for _, piece in sources[0].stream(["head", "document"]):
-        yield piece["head"], piece["document"]
-
-
-@dataclass(frozen=True)
-class Weigh(Stage):
-    """The documents of one stretch of numbers that have a candidate or a copy: the first of their component, and what
-    settling them takes.
-    """
+class DocumentCosts(Stage):
+    """The documents of one range that have an edge: the first document of their component, and their cost in bytes."""
 
     name: ClassVar[str] = "dedup.weigh"
     version: ClassVar[int] = 1
     schema: ClassVar[pa.Schema] = pa.schema(
-        [NUMBER, pa.field("first", pa.int64()), pa.field("shingles", pa.int32()), pa.field("bytes", pa.int64())]
-    )
+        [
+            DOCUMENT_NUMBER,
+            pa.field("first", pa.int64()),
+            pa.field("shingles", pa.int32()),
+            pa.field("bytes", pa.int64()),
+        ]
+    )  # fmt: skip
     parts: int
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Weigh one stretch; sources are sign, urls, exact, pairs and the last stars."""
-        signed, urls, exact, pairs, stars = (Scratch.of(source) for source in sources)
-        low, high = stretch(parts_of(self.parts)[name], self.parts, signed.total)
+        """Cost one range of documents; sources are sign, urls, exact, pairs and the last stars."""
+        signed, urls, exact, pairs, stars = (StepShards.of(source) for source in sources)
+        low, high = _range_of(numbered_parts(self.parts)[name], self.parts, signed.total)
         state = np.zeros(high - low, dtype=np.uint8)  # 1: has a copy or is one, 2: has a candidate
-        weights = np.zeros(high - low, dtype=np.int64)
-        for one, other, candidates in edges_of(urls, exact, pairs):
+        costs = np.zeros(high - low, dtype=np.int64)
+        for one, other, candidates in _stream_edges(urls, exact, pairs):
             for ends in (one, other):
                 mine = (ends >= low) & (ends < high)
                 np.bitwise_or.at(state, ends[mine] - low, 1 + 2 * candidates[mine])
-            np.add.at(weights, ends[mine] - low, PAIR_BYTES)  # at one end: both are in one component
+            np.add.at(costs, ends[mine] - low, _PAIR_BYTES)  # one end pays: both are in one component
         first = np.arange(low, high)
         for path in stars.paths():
             for batch in read_between(path, "document", low, high, ["document", "head"]):
                 first[batch["document"].to_numpy() - low] = batch["head"].to_numpy()
-        shingles = np.concatenate(list(_between(signed, "shingles", low, high)))
+        shingles = np.concatenate(list(_read_range(signed, "shingles", low, high)))
         shingles = np.where(state & 2, shingles, 0).astype(np.int64)
         rows = np.flatnonzero(state)
-        weights += 8 * shingles + DOCUMENT_BYTES
-        yield from in_batches(self.schema, rows + low, first[rows], shingles[rows].astype(np.int32), weights[rows])
+        costs += 8 * shingles + _DOCUMENT_BYTES
+        yield from to_batches(self.schema, rows + low, first[rows], shingles[rows].astype(np.int32), costs[rows])
 
 
-def stretch(part: int, parts: int, total: int) -> tuple[int, int]:
-    """The numbers of one part: from, up to."""
+def _range_of(part: int, parts: int, total: int) -> tuple[int, int]:
+    """The document numbers of one of `parts` equal ranges: (first, after the last)."""
     return part * total // parts, (part + 1) * total // parts
 
 
-def _between(scratch: Scratch, column: str, low: int, high: int) -> Iterator[Int64s]:
-    """A column of the rows from `low` up to `high`, counted over all shards."""
+def _read_range(signed: StepShards, column: str, low: int, high: int) -> Iterator[Int64s]:
+    """A column of the documents from `low` up to `high`."""
     yield np.zeros(0, dtype=np.int64)
-    for start, piece in scratch.stream([column]):
+    for start, piece in signed.stream([column]):
         yield piece[column][max(0, low - start) : max(0, high - start)].astype(np.int64)
 
 
 @dataclass(frozen=True)
-class Totals(Stage):
-    """The components whose first document is in one stretch of numbers, and what settling each takes."""
+class ComponentCosts(Stage):
+    """The components whose first document is in one range, and what each costs in bytes."""
 
     name: ClassVar[str] = "dedup.totals"
     version: ClassVar[int] = 1
@@ -230,79 +281,40 @@ class Totals(Stage):
     documents: int
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Add up one stretch; the source is weigh."""
-        low, high = stretch(parts_of(self.parts)[name], self.parts, self.documents)
+        """Add up the costs of one range; the source is weigh."""
+        low, high = _range_of(numbered_parts(self.parts)[name], self.parts, self.documents)
         total = np.zeros(high - low, dtype=np.int64)
-        for path in Scratch.of(sources[0]).paths():
+        for path in StepShards.of(sources[0]).paths():
             for batch in read_between(path, "first", low, high, ["first", "bytes"]):
                 np.add.at(total, batch["first"].to_numpy() - low, batch["bytes"].to_numpy())
         rows = np.flatnonzero(total)
-        yield from in_batches(self.schema, rows + low, total[rows])
+        yield from to_batches(self.schema, rows + low, total[rows])
 
 
 @dataclass(frozen=True)
 class PartOfGroups(Stage):
-    """The groups of the documents of one stretch of numbers: a part of what Groups makes."""
+    """The groups of one range of documents: a part of what DocumentGroups makes."""
 
-    name: ClassVar[str] = Groups.name
+    name: ClassVar[str] = DocumentGroups.name
     version: ClassVar[int] = 1
-    schema: ClassVar[pa.Schema] = Groups.schema
+    schema: ClassVar[pa.Schema] = DocumentGroups.schema
     group_bytes: int
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Pack; sources are a shard of weigh, and totals."""
-        mine = pa.Table.from_batches(shards.read(sources[0]), Weigh.schema)
-        first, place = np.unique(mine["first"].to_numpy(), return_inverse=True)
+        """Assign the groups; sources are a shard of weigh, and the manifest of totals."""
+        mine = pa.Table.from_batches(shards.read(sources[0]), DocumentCosts.schema)
+        first, component = np.unique(mine["first"].to_numpy(), return_inverse=True)
         before = np.zeros(first.size, dtype=np.int64)
         sum_so_far = 0
-        for _, piece in Scratch.of(sources[1]).stream(["first", "bytes"]):
-            rows, there = rows_of(piece["first"], first)
+        for _, piece in StepShards.of(sources[1]).stream(["first", "bytes"]):
+            rows, there = find_sorted(piece["first"], first)
             ends = sum_so_far + np.cumsum(piece["bytes"])
             before[there] = (ends - piece["bytes"])[rows[there]]
             sum_so_far = int(ends[-1]) if ends.size else sum_so_far
         group = (before // self.group_bytes).astype(np.int32)
-        yield from in_batches(self.schema, mine["document"].to_numpy(), group[place], mine["shingles"].to_numpy())
-
-
-def spread_groups(steps: Steps, found: Sequence[Path], group_bytes: int, parts: int) -> Path:
-    """Group the documents by so many tasks; `found` are the manifests of sign, urls, exact and pairs.
-
-    Gives back the manifest of groups.
-    """
-    names = parts_of(parts)
-    turns, before = list(found[1:]), None
-    for number in count():
-        for larger in (True, False):
-            plan = dict.fromkeys(names, turns)
-            turns = [steps.run(Stars(larger, parts), plan, f"stars-{number:02d}-{'larger' if larger else 'smaller'}")]
-        now = _digests(turns[0])
-        if now == before:
-            break
-        before = now
-    weigh = steps.run(Weigh(parts), {name: [*found, *turns] for name in names}, "weigh")
-    totals = steps.run(Totals(parts, Scratch.of(found[0]).total), {name: [weigh] for name in names}, "totals")
-    plan = {name: [weigh.with_name(name), totals] for name in names}
-    return steps.run(PartOfGroups(group_bytes), plan, "groups")
-
-
-def group_documents(steps: Steps, found: Found, cuts: Cuts) -> tuple[Path, int]:
-    """Group the documents by one task or by many; gives back the manifest of groups, and how many tasks there were."""
-    sign, urls, exact, pairs = found
-    edges = sum(Scratch.of(each).total for each in (urls, exact, pairs))
-    parts = group_parts(Scratch.of(sign).total, edges, cuts)
-    if parts > 1:
-        return spread_groups(steps, found, cuts.group_bytes, parts), parts
-    _clear_spread(steps)
-    stage = Groups(cuts.group_bytes, steps.advance_of(Groups.name))
-    return steps.run(stage, {"groups.parquet": [*found]}, "groups"), parts
-
-
-def _clear_spread(steps: Steps) -> None:
-    """Remove what an earlier run, with less memory or more documents, left of grouping by many tasks."""
-    for folder in ("weigh", "totals", *sorted(path.name for path in steps.target.glob("stars-*"))):
-        steps.clear(folder)
+        yield from to_batches(self.schema, mine["document"].to_numpy(), group[component], mine["shingles"].to_numpy())
 
 
 def _digests(manifest: Path) -> list[str]:
-    """What a sub-step's shards hold."""
-    return [receipt.digest for path in Scratch.of(manifest).paths() if (receipt := shards.read_receipt(path))]
+    """Digests of the contents of a sub-step's shards."""
+    return [receipt.digest for path in StepShards.of(manifest).paths() if (receipt := shards.read_receipt(path))]

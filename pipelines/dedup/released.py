@@ -1,22 +1,22 @@
-"""Documents released before: what is stored of them beside a release, and how dedup takes them.
+"""Documents of earlier releases: what is stored of them beside a release, and how dedup reads them.
 
     release/data/fra_Latn/train-00000-of-00012.parquet          the documents
     release/signatures/fra_Latn/train-00000-of-00012.parquet    one row for each of them, in the same order
 
-A file of signatures (format 1, the version of the stage below) has these columns; equal scheme, equal numbers for ever:
+A file of signatures (format 1, the version of the stage below) has these columns. Equal schemes give equal numbers:
 
     id             of the document
-    shingles       int32: how many it has, with repeats; 0 for a text too short to be compared but exactly
+    shingles       int32: how many it has, with repeats; 0 for a text that is too short for a shingle
     content_high, content_low
                    uint64: 128 bits of its text without white space, digits and ASCII punctuation
-    units          uint64: of its units in order: equal units, equal shingles
-    signature      uint32, bands * rows of them: its MinHash values (filters.near_duplicates); band b is the values
-                   from b * rows on, so that other cuts of as many into bands need no other file
+    units          uint64: digest of its units in order; equal units mean equal shingles
+    signature      uint32, bands * rows of them: its MinHash values (filters.near_duplicates); band b has the values
+                   from b * rows on, so that other numbers of bands with as many values need no other file
 
-The footer holds a receipt, as every shard's; `signatures/manifest.json` has the scheme by value. A file counts only
-while its fingerprint is that of the scheme and of the document file's sha256: one of another version of the release is
-made again, or passed over. Signatures spare the reading and signing of a released text, and change no result: what is
-removed is verified against the text itself.
+The footer holds a receipt like that of every shard; `signatures/manifest.json` has the scheme by value. A file counts
+only if its fingerprint fits the scheme and the sha256 of the file of documents; otherwise it is made again, or ignored.
+Signatures save the time to read and sign a released text. They change no result: what is removed is verified against
+the text itself.
 """
 
 import json
@@ -33,33 +33,33 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.near_duplicates.rules import Scheme
-from filters.near_duplicates.signatures import Signs, sign
+from filters.near_duplicates.signatures import TextSignatures, sign_texts
 from pipelines import release
-from pipelines.dedup.scratch import Scratch, is_signatures, read_documents
+from pipelines.dedup.scratch import StepShards, holds_signatures, read_documents
 from roots import shards
 from roots.atomic import write_text
 from roots.errors import SettingsError, ShardError
 from roots.executors import Executor
 from roots.stage import Manifest, Progress, Stage, fingerprint, run
 
-FOLDER = "signatures"
-_AGAINST = "against.json"  # which releases a dedup folder was compared with, and where they are
-RELEASED = "released--"  # opens the name of a shard of documents that were released before, in the scratch of dedup
+_FOLDER = "signatures"
+_AGAINST = "against.json"  # names the releases that a folder of dedup was compared with
+RELEASED_PREFIX = "released--"  # of the names of scratch shards of released documents
 _COLUMNS = ("content_high", "content_low", "units")
 
 
 @dataclass(frozen=True)
-class Signatures(Stage):
-    """The stage that makes them: one file for each file of documents."""
+class ReleaseSignatures(Stage):
+    """The signatures of released documents: one file for each file of documents."""
 
-    name: ClassVar[str] = FOLDER
-    version: ClassVar[int] = 1  # the format, too
+    name: ClassVar[str] = _FOLDER
+    version: ClassVar[int] = 1  # also that of the format
     scheme: Scheme
     unicode: str = unicodedata.unidata_version
 
     @property
     def schema(self) -> pa.Schema:
-        """As described above."""
+        """The columns described above."""
         return pa.schema(
             [
                 pa.field("id", pa.string(), nullable=False),
@@ -72,36 +72,36 @@ class Signatures(Stage):
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Sign one file of documents."""
         for batch in read_documents(sources, ["id", "text"]):
-            signs = sign(batch["text"], self.scheme)
+            signs = sign_texts(batch["text"], self.scheme)
             numbers = [np.ascontiguousarray(column) for column in (*signs.content.T, signs.units)]
-            flat = pa.array(signs.signatures.reshape(-1))
+            flat = pa.array(signs.minhashes.reshape(-1))
             signatures = pa.FixedSizeListArray.from_arrays(flat, self.scheme.hashes)
             columns = [batch["id"], pa.array(signs.shingles), *map(pa.array, numbers), signatures]
             yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
 
-def file_of(name: str) -> str:
-    """The file of signatures of a file of documents, both by their names in the release."""
-    return name.replace("data/", FOLDER + "/", 1)
+def signature_file(name: str) -> str:
+    """Name of the file of signatures of a file of documents, both as paths in the release."""
+    return name.replace("data/", _FOLDER + "/", 1)
 
 
 def write_signatures(folder: Path, scheme: Scheme, executor: Executor, progress: Progress | None = None) -> Manifest:
-    """Write the signatures of a release beside it; only those that are missing or stale are made.
+    """Write the signatures of a release beside it, those that are missing or out of date.
 
-    Raises InputError for what is no release, StageFailed where files could not be signed.
+    Raises InputError if `folder` is not a release, StageFailed if files could not be signed.
     """
-    target = folder / FOLDER
+    target = folder / _FOLDER
     plan = {name.removeprefix("data/"): [folder / name] for name in _documents(release.read_release_manifest(folder))}
     for path in sorted(target.glob("*/*.parquet")):
         if path.relative_to(target).as_posix() not in plan:
             path.unlink()
-    return run(Signatures(scheme), plan, target, executor, progress)
+    return run(ReleaseSignatures(scheme), plan, target, executor, progress)
 
 
 def remove_signatures(folder: Path) -> None:
-    """Remove the signatures of a release, if it has any."""
-    if (folder / FOLDER).is_dir():
-        shutil.rmtree(folder / FOLDER)
+    """Remove the signatures of a release, if there are any."""
+    if (folder / _FOLDER).is_dir():
+        shutil.rmtree(folder / _FOLDER)
 
 
 def _documents(manifest: Mapping[str, object]) -> list[str]:
@@ -112,16 +112,16 @@ def _documents(manifest: Mapping[str, object]) -> list[str]:
 class _Released(NamedTuple):
     """One release that new documents are compared with."""
 
-    label: str  # its name and version, as rows name it
+    label: str  # its name and version, as in the column `release`
     folder: Path
-    chains: Mapping[str, Sequence[Path]]  # name of its shard in dedup -> file of documents, and of signatures
+    chains: Mapping[str, Sequence[Path]]  # name of its scratch shard -> file of documents, and of signatures
     signed: int  # files with signatures
 
 
 def read_release(folder: Path, tags: Sequence[str], scheme: Scheme) -> _Released:
-    """What dedup takes of a release: its documents of the languages `tags` (fra_Latn).
+    """The documents of a release in the languages `tags` (fra_Latn).
 
-    Raises InputError for what is no release.
+    Raises InputError if `folder` is not a release.
     """
     manifest = release.read_release_manifest(folder)
     label = re.sub(r"[^\w.]+", "-", f"{manifest.get('name', 'release')}-{manifest.get('version', '')}").strip("-")
@@ -130,8 +130,9 @@ def read_release(folder: Path, tags: Sequence[str], scheme: Scheme) -> _Released
         tag, file = name.split("/")[1:]
         if tag not in tags:
             continue
-        stored = folder / file_of(name)
-        wanted = fingerprint(Signatures(scheme), name.removeprefix("data/"), [manifest["files"][name]["sha256"]])
+        stored = folder / signature_file(name)
+        digest = manifest["files"][name]["sha256"]
+        wanted = fingerprint(ReleaseSignatures(scheme), name.removeprefix("data/"), [digest])
         receipt = shards.read_receipt(stored)
         fresh = receipt is not None and receipt.fingerprint == wanted
         chains[f"{label}--{tag}--{file.removesuffix('.parquet')}"] = [folder / name, *([stored] if fresh else [])]
@@ -139,7 +140,7 @@ def read_release(folder: Path, tags: Sequence[str], scheme: Scheme) -> _Released
 
 
 def read_releases(folders: Sequence[str], tags: Sequence[str], scheme: Scheme) -> list[_Released]:
-    """Several releases. Raises SettingsError where two have one name and version."""
+    """Several releases. Raises SettingsError if two have the same name and version."""
     found = [read_release(Path(folder), tags, scheme) for folder in folders]
     labels = [each.label for each in found]
     for each in found:
@@ -149,7 +150,7 @@ def read_releases(folders: Sequence[str], tags: Sequence[str], scheme: Scheme) -
 
 
 def write_against(target: Path, releases: Sequence[_Released]) -> None:
-    """Note beside the shards of dedup which releases they were compared with, and where those are; or that none was."""
+    """Write beside the shards of dedup which releases they were compared with and where those are."""
     path = target / _AGAINST
     if not releases:
         path.unlink(missing_ok=True)
@@ -162,8 +163,8 @@ def write_against(target: Path, releases: Sequence[_Released]) -> None:
     write_text(path, json.dumps(values, indent=1, sort_keys=True) + "\n")
 
 
-def read_text(target: Path, label: str, id_: str) -> str | None:
-    """The text of a released document that dedup in `target` was compared with; None where it is not at hand."""
+def read_released_text(target: Path, label: str, id_: str) -> str | None:
+    """The text of a released document that dedup in `target` was compared with; None if it cannot be found."""
     path = target / _AGAINST
     known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     folder = Path(known.get(label, {}).get("folder", ""))
@@ -178,14 +179,15 @@ def read_text(target: Path, label: str, id_: str) -> str | None:
 
 
 def unknown_matches(targets: Sequence[Path], matches: Mapping[str, Sequence[tuple[str, str]]]) -> Iterator[str]:
-    """Of documents of releases that rows of dedup name, {release: (id of the row, id it names)}, those not in it.
+    """Messages about rows of dedup that name a document which its release does not hold.
 
-    `targets` are the folders that may have dedup's scratch files.
+    `matches` are {release: (id of the row, id it names)}; `targets` are folders that may have the scratch files of
+    dedup.
     """
     for label, pairs in sorted(matches.items()):
         wanted = pa.array(sorted({other for _, other in pairs}), pa.string())
         found: set[str] = set()
-        paths = [path for target in targets for path in (target / "sign").glob(f"{RELEASED}{label}--*.parquet")]
+        paths = [path for target in targets for path in (target / "sign").glob(f"{RELEASED_PREFIX}{label}--*.parquet")]
         for path in sorted(paths):
             for batch in shards.read(path, ["id"]):
                 found.update(batch["id"].filter(pc.is_in(batch["id"], wanted)).to_pylist())
@@ -194,21 +196,21 @@ def unknown_matches(targets: Sequence[Path], matches: Mapping[str, Sequence[tupl
                 yield f"dedup: {id_} is said to be a copy of {other} in {label}, which that release does not hold"
 
 
-def label_of(shard: str) -> str | None:
-    """Of which release a shard of dedup's scratch is; None for one of new documents."""
-    return shard.removeprefix(RELEASED).partition("--")[0] if shard.startswith(RELEASED) else None
+def release_of(shard: str) -> str | None:
+    """The release of a scratch shard of dedup; None for one of new documents."""
+    return shard.removeprefix(RELEASED_PREFIX).partition("--")[0] if shard.startswith(RELEASED_PREFIX) else None
 
 
-def read_signed(
+def read_signatures(
     sources: Sequence[Path], columns: Sequence[str], scheme: Scheme
-) -> Iterator[tuple[pa.RecordBatch, Signs]]:
-    """Columns of the documents of a chain, with what is known of each by itself: stored, or else from its text.
+) -> Iterator[tuple[pa.RecordBatch, TextSignatures]]:
+    """Columns of the documents of a chain with their signatures: the stored ones, or else computed from the text.
 
-    Raises ShardError where stored signatures are of other documents.
+    Raises ShardError if stored signatures belong to other documents.
     """
-    if not is_signatures(sources[-1]):
+    if not holds_signatures(sources[-1]):
         for batch in read_documents(sources, sorted({*columns, "text"})):
-            yield batch, sign(batch["text"], scheme)
+            yield batch, sign_texts(batch["text"], scheme)
         return
     documents, stored = sources
     names = [name for name in columns if name != "text"]
@@ -219,10 +221,10 @@ def read_signed(
             raise ShardError(f"{stored} is of other documents than {documents}: run `roots signatures` again")
         content = np.stack([known[name].to_numpy() for name in _COLUMNS[:2]], axis=1)
         values = known["signature"].flatten().to_numpy().reshape(-1, scheme.hashes)
-        yield batch, Signs(content, known["units"].to_numpy(), known["shingles"].to_numpy(), values)
+        yield batch, TextSignatures(content, known["units"].to_numpy(), known["shingles"].to_numpy(), values)
 
 
-def spans_of_releases(signed: Scratch) -> tuple[tuple[str, int, int], ...]:
-    """The shards of documents released before: their release, first document, and the one after the last."""
-    found = [(label_of(name), signed.start(name), rows) for name, rows in signed.rows.items()]
+def release_ranges(signed: StepShards) -> tuple[tuple[str, int, int], ...]:
+    """The document numbers of each shard of released documents: (release, first, number after the last)."""
+    found = [(release_of(name), signed.start(name), rows) for name, rows in signed.rows.items()]
     return tuple((label, first, first + rows) for label, first, rows in found if label)

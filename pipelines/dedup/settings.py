@@ -1,4 +1,4 @@
-"""Settings of dedup, and what others published as settings of ours."""
+"""Settings of dedup, and the schemes of other projects as presets."""
 
 import re
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ from pipelines.catalogue import load_catalogue
 from roots.errors import SettingsError, unknown_name
 from roots.settings import as_values, build
 
-_SOURCES = ("host", "file", "catalogue")
 _EXACT = ("verified", "roots", "code")
 _KEEP = ("longest", "oldest", "newest")
 _URL = ("none", "exact", "page")
 _RELEASED = ("remove", "mark")
 _SCOPES = ("source", "language", "global")
+_SOURCES = ("host", "file", "catalogue")
 
 
 @dataclass(frozen=True)
@@ -58,23 +58,21 @@ class Dedup:
     rows: int = 8
     seed: int = 1
     jaccard: float = 0.8  # of the shingle sets, verified; Lee et al. 2022, Gopher and SlimPajama aim at the same
-    # Equal but for white space, digits and ASCII punctuation is a copy to ROOTS ("roots"). By that rule alone a table
-    # of other numbers is a copy too, so where any word differs, the Jaccard must bear it out ("verified"). "code"
-    # leaves out white space alone.
+    # "roots": equal without white space, digits and ASCII punctuation, so a table of other numbers is a copy too.
+    # "verified": if a word differs, the Jaccard must be high enough as well. "code": equal without white space.
     exact: str = "verified"
-    keep: str | KeepBy = "longest"  # which copy; or "oldest", "newest", or by a column
-    url: str = "exact"  # "none"; or of one URL only the newest fetch: "exact", or "page" as ROOTS cut URLs
-    memory: str = "2G"  # of all processes together, on a cluster or with --rank of each; decides no row
-    audit: int = 500  # documents compared by brute force with AUDITED others, for report.json; 0: no report
-    # Among what copies are looked for: one "source", all of one "language", or all languages of one command ("global").
-    scope: str = "language"
+    keep: str | KeepBy = "longest"  # which copy stays: "longest", "oldest", "newest", or by a column
+    url: str = "exact"  # keep only the newest fetch of a URL: "exact", "page" (cut as ROOTS did), or "none" to keep all
+    memory: str = "2G"  # of all processes together; on a cluster or with --rank, of each
+    audit: int = 500  # documents that the report compares by brute force with 10,000 others; 0: no report
+    scope: str = "language"  # where copies are looked for: in one "source", one "language", or all languages ("global")
     source: str = "host"  # what a source is: pipelines.dedup.sources
-    catalogue: str = ""  # path of a catalogue (pipelines.catalogue): what `source` and `license` are in source and keep
+    catalogue: str = ""  # path of a catalogue (pipelines.catalogue), which gives `source` and `license`
     lines: tuple[str | LineRule, ...] = ()  # which repeated lines of a source are removed: names, or rules as tables
-    every_copy: bool = False  # of a repeated line also the first copy, as ROOTS did; else it stays
-    against: tuple[str, ...] = ()  # folders of releases that new documents are compared with, too
-    released: str = "remove"  # what becomes of a copy of a released document; "mark": it stays, and its row tells
-    alarm: float = 0.75  # share of its documents that a source (of 100 or more) may lose before the report names it
+    every_copy: bool = False  # remove the first copy of a repeated line too, as ROOTS did
+    against: tuple[str, ...] = ()  # folders of releases that new documents are also compared with
+    released: str = "remove"  # a copy of a released document is removed, or kept and noted in its row ("mark")
+    alarm: float = 0.75  # share of its documents that a source of 100 or more may lose before the report names it
     strict: bool = False  # whether an alarm is an error
 
     def __post_init__(self) -> None:
@@ -107,7 +105,7 @@ class Dedup:
 
     @property
     def scheme(self) -> Scheme:
-        """How a document becomes bands."""
+        """How a document becomes shingles, hashes and bands."""
         return Scheme(self.words, self.bands, self.rows, self.seed, "space" if self.exact == "code" else "roots")
 
     @property
@@ -116,20 +114,19 @@ class Dedup:
         return tuple(LINE_RULES[rule] if isinstance(rule, str) else rule for rule in self.lines)
 
     def as_values(self) -> dict[str, Any]:
-        """What decides rows and report, as plain values: not the memory, and no path."""
+        """The settings that decide rows and report, as plain values: no memory and no paths."""
         return {
             name: value for name, value in as_values(self).items() if name not in ("memory", "catalogue", "against")
         }
 
 
-# What others published, as settings of ours; pipelines/README.md says how each differs. All are verified here, which of
-# them only Lee et al. did (by edit similarity).
+# Schemes that others published, as our settings; README.md says how each differs. All are verified here; of these
+# papers only Lee et al. verified (by edit similarity).
 PRESETS: dict[str, dict[str, Any]] = {
-    # Penedo et al. 2025, arXiv 2506.20920: the midpoint of its curve is taken as the Jaccard it aims at.
+    # Penedo et al. 2025, arXiv 2506.20920; its Jaccard is taken from the midpoint of its curve.
     "fineweb2": {"words": 5, "bands": 14, "rows": 8, "jaccard": 0.72, "url": "none"},
-    "thorough": {"words": 5, "bands": 32, "rows": 8, "jaccard": 0.8},  # finds .997 of pairs at .8, all above .85
-    # Laurençon et al. 2022, arXiv 2303.03915, its chain for crawled sites. Its near-duplicates were SimHash (64 bits, 4
-    # apart, 6-grams), unverified, on OSCAR alone; a shingle set of 6 words at .8 stands for it.
+    "thorough": {"words": 5, "bands": 32, "rows": 8, "jaccard": 0.8},
+    # Laurençon et al. 2022, arXiv 2303.03915, its steps for crawled sites; shingles of 6 words replace its SimHash.
     "roots": {
         "words": 6, "bands": 14, "rows": 8, "jaccard": 0.8, "exact": "roots", "url": "page", "scope": "source",
         "lines": ("boilerplate", "newspaper"),
@@ -144,7 +141,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as a user wrote them, with those of `preset` below them. Raises SettingsError for an unknown one."""
+    """Settings as a user wrote them, and below them those of `preset`. Raises SettingsError for an unknown preset."""
     named = dict(values)
     preset = named.pop("preset", None)
     if preset is not None and preset not in PRESETS:
@@ -158,7 +155,7 @@ def build_dedup(values: Mapping[str, Any]) -> Dedup:
 
 
 def parse_bytes(text: str) -> int:
-    """Bytes of "512M", "2G", "1.5 GiB"; powers of 1024. Raises ValueError for anything else."""
+    """Bytes of "512M", "2G", "1.5 GiB", in powers of 1024. Raises ValueError for anything else."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?\s*", text, re.IGNORECASE)
     if not match:
         raise ValueError(f"memory = {text!r}: write it as 512M or 2G")

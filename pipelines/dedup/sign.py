@@ -1,7 +1,4 @@
-"""sign: what is known of each document by itself: digests, band keys, and its right to be kept.
-
-Which copy is kept is a number a document, the least first (`ranks_of`). Ties are broken by a digest of the id.
-"""
+"""sign: what is known of each document alone: digests, band keys, and a rank that says which copy is kept."""
 
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -17,107 +14,67 @@ import pyarrow.compute as pc
 from filters.near_duplicates.rules import Scheme
 from filters.near_duplicates.shingle_tables import Uint64s
 from filters.near_duplicates.signatures import band_keys, mix_all, text_digests
-from pipelines.dedup.released import RELEASED, read_signed
-from pipelines.dedup.scratch import U64, columns_of
-from pipelines.dedup.settings import KeepBy, keep_columns
-from pipelines.dedup.sources import FOUND, Sources
+from pipelines.dedup.released import RELEASED_PREFIX, read_signatures
+from pipelines.dedup.scratch import U64, Chains, Steps, column_names
+from pipelines.dedup.settings import Dedup, KeepBy, keep_columns
+from pipelines.dedup.sources import CATALOGUE_COLUMNS, SourceRule
 from roots.stage import Stage
 
-_Ranks = npt.NDArray[np.uint64]
 _LAST = (1 << 62) - 1
+_NUMBERS = ("content_high", "content_low", "units", "rank", "tie", "url_high", "url_low", "age", "source")
 
 
-def ranks_of(batch: pa.RecordBatch, keep: str | KeepBy) -> _Ranks:
-    """A number for each document, the least for the copy to keep; uint64 (rows,)."""
-    if isinstance(keep, KeepBy):
-        return _ranks_by_column(batch[keep.column], keep)
-    if keep == "longest":
-        sizes = pc.binary_length(batch["text"]).fill_null(0).to_numpy(zero_copy_only=False)
-        return np.asarray(_LAST - sizes.astype(np.int64), np.uint64)
-    known = dates(batch)
-    if keep == "newest":
-        return np.asarray(_LAST - np.maximum(known, 0), np.uint64)
-    return np.where(known < 0, _LAST, known).astype(np.uint64)
-
-
-def _ranks_by_column(column: pa.Array, keep: KeepBy) -> _Ranks:
-    if keep.prefer:
-        found = pc.index_in(column.cast(pa.string()), pa.array(keep.order, pa.string()))
-        return np.asarray(found.fill_null(len(keep.order)).to_numpy(zero_copy_only=False), np.uint64)
-    values = column.cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
-    values = -values if keep.highest else values
-    # The bits of a float64, with the sign's turned, order as the numbers do; what is no number comes last.
-    bits = (values + 0.0).view(np.int64)
-    ordered = np.where(bits < 0, ~bits, bits | np.int64(-1 << 63)).view(np.uint64)
-    return np.where(np.isnan(values), np.uint64((1 << 64) - 1), ordered)
-
-
-def dates(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
-    """Dates as numbers that grow with time, -1 for none: the digits of an ISO 8601 date as far as the second."""
-    digits = pc.replace_substring_regex(batch["date"].fill_null(""), r"[^0-9]", "")
-    whole = pc.utf8_slice_codeunits(pc.utf8_rpad(digits, 14, "0"), 0, 14)
-    numbers = pc.cast(whole, pa.int64()).to_numpy(zero_copy_only=False)
-    return np.where(pc.equal(digits, "").to_numpy(zero_copy_only=False), -1, numbers)
-
-
-def url_keys(urls: pa.Array, rule: str) -> pa.Array:
-    """The part of each URL that must be equal: "" for none.
-
-    "exact": all but the scheme, the fragment and a last slash. "page": that, cut at the first `?` or a last `/amp`, as
-    ROOTS did; pages that differ by `?id=` are then taken for one, so it is not the default.
-    """
-    keys = pc.replace_substring_regex(urls.fill_null(""), r"^[A-Za-z][A-Za-z0-9+.-]*://|#.*$", "")
-    if rule == "page":
-        keys = pc.replace_substring_regex(pc.replace_substring_regex(keys, r"\?.*$", ""), r"/amp/?$", "")
-    return pc.replace_substring_regex(keys, r"/$", "")
-
-
-_DIGESTS = ("content_high", "content_low", "units", "rank", "tie", "url_high", "url_low", "age", "source")
-
-
-def columns_of_bands(bands: int) -> list[str]:
+def band_columns(bands: int) -> list[str]:
     """Names of the columns of band keys."""
     return [f"band_{band:03d}" for band in range(bands)]
 
 
+def sign_documents(steps: Steps, documents: Chains, settings: Dedup) -> Path:
+    """Run `sign` over all documents; returns its manifest."""
+    within = settings.scope == "source"
+    sources = SourceRule.read(settings.source, settings.catalogue)
+    stage = SignedDocuments(settings.scheme, settings.keep, settings.url, sources, within)
+    return steps.run(stage, documents, "sign")
+
+
 @dataclass(frozen=True)
-class Sign(Stage):
-    """What is known of each document by itself."""
+class SignedDocuments(Stage):
+    """A row for each document that a chain keeps."""
 
     name: ClassVar[str] = "dedup.sign"
     version: ClassVar[int] = 2  # 2: the source
     scheme: Scheme
     keep: str | KeepBy
     url: str
-    sources: Sources
-    within: bool  # whether documents of different sources are never copies: they share no key then
+    sources: SourceRule
+    within: bool  # documents of different sources share no key, so they are never copies
     unicode: str = unicodedata.unidata_version
 
     @property
     def schema(self) -> pa.Schema:
-        """Columns; a band a column, so that `pairs` reads one band alone."""
+        """The columns. Each band has its own, so that `pairs` reads only one of them."""
         return pa.schema(
             [
                 pa.field("id", pa.string(), nullable=False),
                 pa.field("shingles", pa.int32()),
-                *(pa.field(name, U64) for name in [*_DIGESTS, *columns_of_bands(self.scheme.bands)]),
+                *(pa.field(name, U64) for name in [*_NUMBERS, *band_columns(self.scheme.bands)]),
             ]
         )
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Sign the documents that a chain keeps. Released ones have the best right of all: rank and age are 0."""
-        released = name.startswith(RELEASED)
+        """Sign the documents of a chain. Released ones come first: their rank and age are 0."""
+        released = name.startswith(RELEASED_PREFIX)
         by = () if released else keep_columns(self.keep)
-        known = {column for path in sources for column in columns_of(path)}
+        known = {column for path in sources for column in column_names(path)}
         of_url = ["url", "date"] if self.url != "none" and {"url", "date"} <= known else []
         wanted = {"id", "text", *by, *of_url, *self.sources.columns(known)}
         if self.sources.catalogue:
-            wanted -= set(FOUND) - known
+            wanted -= set(CATALOGUE_COLUMNS) - known
         schema = self.schema
-        for read, signs in read_signed(sources, sorted(wanted), self.scheme):
+        for read, signs in read_signatures(sources, sorted(wanted), self.scheme):
             batch = self.sources.with_rights(read, by)
             zeros = np.zeros(batch.num_rows, np.uint64)
-            rank = zeros if released else _above_zero(ranks_of(batch, self.keep))
+            rank = zeros if released else _above_zero(keep_ranks(batch, self.keep))
             url_high, url_low, age = self._url(batch) if of_url else (zeros, zeros, zeros)
             source = self.sources.digests(batch)
             salt = mix_all(source) if self.within else zeros
@@ -130,18 +87,63 @@ class Sign(Stage):
             yield pa.RecordBatch.from_arrays([batch["id"], pa.array(signs.shingles), *columns], schema=schema)
 
     def _url(self, batch: pa.RecordBatch) -> tuple[Uint64s, Uint64s, Uint64s]:
-        """Digest of the URL in two halves, 0 for none; and its age, the newest least."""
+        """128 bits of a digest of the URL, 0 for none, and an age that is lowest for the newest fetch."""
         keys = url_keys(batch["url"], self.url)
         given = pc.not_equal(keys, "").to_numpy(zero_copy_only=False)
         high, low = (np.where(given, np.maximum(text_digests(keys, seed), 1), 0) for seed in (1, 2))
-        return high, low, (np.int64(1 << 62) - dates(batch)).astype(np.uint64)
+        return high, low, (np.int64(1 << 62) - _dates(batch)).astype(np.uint64)
 
 
-def _above_zero(ranks: _Ranks) -> _Ranks:
-    """The ranks by one more: 0 is for released documents."""
+def _above_zero(ranks: Uint64s) -> Uint64s:
+    """The ranks plus 1: rank 0 is for released documents."""
     return np.minimum(ranks, np.uint64((1 << 64) - 2)) + np.uint64(1)
 
 
 def _salted(keys: Uint64s, salt: Uint64s) -> Uint64s:
-    """Keys that are equal only for an equal salt. 0 stands for no key and stays 0; a salt of 0 changes nothing."""
+    """Keys that are equal only where the salt is too. 0 means no key and stays 0; a salt of 0 changes nothing."""
     return np.where(keys == 0, keys, np.maximum(keys ^ salt, np.uint64(1)))
+
+
+def keep_ranks(batch: pa.RecordBatch, keep: str | KeepBy) -> Uint64s:
+    """The rank of each document by the setting `keep`, lowest for the copy to keep; uint64 (rows,)."""
+    if isinstance(keep, KeepBy):
+        return _ranks_by_column(batch[keep.column], keep)
+    if keep == "longest":
+        sizes = pc.binary_length(batch["text"]).fill_null(0).to_numpy(zero_copy_only=False)
+        return np.asarray(_LAST - sizes.astype(np.int64), np.uint64)
+    known = _dates(batch)
+    if keep == "newest":
+        return np.asarray(_LAST - np.maximum(known, 0), np.uint64)
+    return np.where(known < 0, _LAST, known).astype(np.uint64)
+
+
+def _ranks_by_column(column: pa.Array, keep: KeepBy) -> Uint64s:
+    if keep.prefer:
+        found = pc.index_in(column.cast(pa.string()), pa.array(keep.order, pa.string()))
+        return np.asarray(found.fill_null(len(keep.order)).to_numpy(zero_copy_only=False), np.uint64)
+    values = column.cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
+    values = -values if keep.highest else values
+    # With the sign bit turned, the bits of float64 sort as the numbers do. NaN and null come last.
+    bits = (values + 0.0).view(np.int64)
+    ordered = np.where(bits < 0, ~bits, bits | np.int64(-1 << 63)).view(np.uint64)
+    return np.where(np.isnan(values), np.uint64((1 << 64) - 1), ordered)
+
+
+def _dates(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
+    """Dates as numbers that grow with time: the digits of an ISO 8601 date down to the second; -1 for none."""
+    digits = pc.replace_substring_regex(batch["date"].fill_null(""), r"[^0-9]", "")
+    whole = pc.utf8_slice_codeunits(pc.utf8_rpad(digits, 14, "0"), 0, 14)
+    numbers = pc.cast(whole, pa.int64()).to_numpy(zero_copy_only=False)
+    return np.where(pc.equal(digits, "").to_numpy(zero_copy_only=False), -1, numbers)
+
+
+def url_keys(urls: pa.Array, rule: str) -> pa.Array:
+    """The part of each URL that must be equal for two fetches of one page; "" for no URL.
+
+    "exact" leaves out the scheme, the fragment and a last slash. "page" also leaves out everything from the first `?`
+    and a last `/amp`, as ROOTS did; it takes pages that differ only in `?id=` for one.
+    """
+    keys = pc.replace_substring_regex(urls.fill_null(""), r"^[A-Za-z][A-Za-z0-9+.-]*://|#.*$", "")
+    if rule == "page":
+        keys = pc.replace_substring_regex(pc.replace_substring_regex(keys, r"\?.*$", ""), r"/amp/?$", "")
+    return pc.replace_substring_regex(keys, r"/$", "")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from pipelines.dedup.space import GROUP_BYTES_EACH
+from pipelines.dedup.space import GROUPING_BYTES
 from pipelines.forecast.plan import Forecast
 from pipelines.forecast.scale import Interval, StageForecast
 from pipelines.watching.progress import clock
@@ -46,7 +46,7 @@ def _row(stage: StageForecast) -> str:
 
 def _grouping_line(stage: StageForecast) -> str:
     """Memory of the sub-step of dedup that holds something of every document, and the tasks that it needs."""
-    alone, allowed = stage.documents.middle * GROUP_BYTES_EACH, stage.memory_bytes[1]
+    alone, allowed = stage.documents.middle * GROUPING_BYTES, stage.memory_bytes[1]
     where = f"one task of {size(alone)}"
     if alone > allowed:
         where = f"many tasks of {size(allowed)} each; one task would need {size(alone)}"

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipelines.dedup.settings import parse_bytes
-from pipelines.dedup.space import GROUP_BYTES_EACH
+from pipelines.dedup.space import GROUPING_BYTES
 from pipelines.forecast.sample import LEAST_DRIVER_SECONDS, WHOLE, StageSample
 from roots.intervals import student
 
@@ -134,7 +134,7 @@ class Scale:
             cpu = cpu.plus(self._whole * self.hash_seconds)
         alone = one.fixed_alone + self._share(max(0.0, one.alone_seconds - one.fixed_alone))
         memory = self._memory(one, rows.middle)
-        if one.stage == "dedup" and rows.middle * GROUP_BYTES_EACH > memory[1]:  # grouping becomes many tasks
+        if one.stage == "dedup" and rows.middle * GROUPING_BYTES > memory[1]:  # grouping becomes many tasks
             cpu, alone = cpu.plus(alone * (_SPREAD - 1)), 0.0
         tasks = self._final_shards(disk.middle) if one.stage == "shard" else self.archives
         return StageForecast(

@@ -20,7 +20,7 @@ from typing import Any, TypedDict
 import pyarrow as pa
 
 from pipelines import release
-from pipelines.dedup.released import file_of
+from pipelines.dedup.released import signature_file
 from pipelines.publishing.card import write_release_card
 from pipelines.publishing.files import collect_files
 from pipelines.publishing.takedown_plan import Change, Requests, digest, plan_changes, promoted_rows
@@ -300,7 +300,7 @@ def _finish(folder: Path) -> None:
         elif (staging / name).is_file():
             (staging / name).replace(folder / name)
         if name.startswith("data/"):  # signatures of removed documents must go, too
-            (folder / file_of(name)).unlink(missing_ok=True)
+            (folder / signature_file(name)).unlink(missing_ok=True)
     (folder / "takedowns").mkdir(exist_ok=True)
     text = json.dumps(diff, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     write_text(folder / "takedowns" / f"{after['version']}.json", text)

@@ -109,7 +109,8 @@ def make_corpus(folder: Path, documents: int, parts: int, seed: int = 3) -> int:
 OURS = """
 import json, sys
 from pathlib import Path
-from pipelines.dedup.run import Dedup, run_dedup
+from pipelines.dedup.run import run_dedup
+from pipelines.dedup.settings import Dedup
 from roots import process
 from roots.executors import Threads
 process.begin()  # as the command does

@@ -29,7 +29,8 @@ RULES = "boilerplate,newspaper,template"
 RUN = """
 import sys
 from pathlib import Path
-from pipelines.dedup.run import Dedup, run_dedup
+from pipelines.dedup.run import run_dedup
+from pipelines.dedup.settings import Dedup
 from roots import process
 from roots.executors import Threads
 process.begin()  # as the command does

@@ -36,8 +36,8 @@ import pyarrow.parquet as pq
 
 from filters.near_duplicates import brute_force
 from filters.near_duplicates import signatures as near
-from pipelines.dedup.run import Dedup, run_dedup
-from pipelines.dedup.settings import PRESETS, with_preset
+from pipelines.dedup.run import run_dedup
+from pipelines.dedup.settings import PRESETS, Dedup, with_preset
 from roots import shards
 from roots.executors import Serial
 from roots.intervals import wilson
@@ -55,7 +55,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
 }
 
 
-class Pairs(NamedTuple):
+class ComparedPairs(NamedTuple):
     """Pairs of texts whose exact Jaccard is at least some number, and which of them each scheme finds."""
 
     jaccard: np.ndarray[Any, Any]
@@ -67,17 +67,17 @@ class Pairs(NamedTuple):
         return int(self.found[scheme][inside].sum()), int(inside.sum())
 
 
-def compare(texts: Sequence[str], least: float) -> Pairs:
+def compare(texts: Sequence[str], least: float) -> ComparedPairs:
     """All pairs of some texts, by brute force."""
     batch = pa.array(texts)
     sets = near.shingle_sets(batch, DEFAULT)
-    one, other, jaccard = brute_force.similar(brute_force.index_sets(sets), sets, least)
+    one, other, jaccard = brute_force.find_similar(brute_force.index_sets(sets), sets, least)
     once = one < other
     found = {}
     for name, scheme in (("default", DEFAULT), ("thorough", THOROUGH)):
-        keys = near.band_keys(near.sign(batch, scheme), scheme)
+        keys = near.band_keys(near.sign_texts(batch, scheme), scheme)
         found[name] = ((keys[one[once]] == keys[other[once]]) & (keys[one[once]] != 0)).any(axis=1)
-    return Pairs(jaccard[once], found)
+    return ComparedPairs(jaccard[once], found)
 
 
 def edited_texts(language: str, count: int = 150) -> list[str]:
@@ -160,7 +160,7 @@ def natural_table() -> Iterator[str]:
     count = sum(map(len, documents.values()))
     yield f"{count} documents in {len(documents)} languages; pairs of one language"
     by_language = {language: compare(texts, 0.5) for language, texts in sorted(documents.items())}
-    everything = Pairs(
+    everything = ComparedPairs(
         np.concatenate([pairs.jaccard for pairs in by_language.values()]),
         {name: np.concatenate([pairs.found[name] for pairs in by_language.values()]) for name in TARGETS},
     )
@@ -169,7 +169,7 @@ def natural_table() -> Iterator[str]:
         inside = everything.jaccard[(everything.jaccard >= low) & (everything.jaccard < high)]
         cells: list[object] = [inside.size]
         for name, scheme in (("default", DEFAULT), ("thorough", THOROUGH)):
-            expected = [near.probability(float(each), scheme.bands, scheme.rows) for each in inside]
+            expected = [near.candidate_probability(float(each), scheme.bands, scheme.rows) for each in inside]
             cells += [share(*everything.recall(name, low, high)), f"{np.mean(expected):.4f}" if expected else "-"]
         yield line(f"{low:.1f}-{high:.1f}" if high <= 1 else "1", cells)
     yield line("language", ("documents", "pairs >= .8", "recall, default", "recall, thorough"))

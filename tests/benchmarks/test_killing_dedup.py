@@ -9,7 +9,7 @@ from typing import ClassVar
 import pyarrow as pa
 import pytest
 
-from pipelines.dedup.scratch import is_whole
+from pipelines.dedup.scratch import is_intact
 from roots import shards
 from roots.errors import ShardError
 from roots.stage import Stage
@@ -62,7 +62,7 @@ def scratch(tmp_path: Path) -> Path:
 
 
 def test_a_footer_with_wrong_bounds_is_damage(scratch: Path) -> None:
-    assert is_whole(scratch, Numbers())
+    assert is_intact(scratch, Numbers())
     content = scratch.read_bytes()
     receipt = shards.read_receipt(scratch)
     assert receipt is not None
@@ -71,7 +71,7 @@ def test_a_footer_with_wrong_bounds_is_damage(scratch: Path) -> None:
     scratch.write_bytes(content[:place] + (MOST - 1).to_bytes(8, "little") + content[place + 8 :])
     with pytest.raises(ShardError, match="footer was changed"):
         shards.check(scratch)
-    assert not is_whole(scratch, Numbers())
+    assert not is_intact(scratch, Numbers())
 
 
 def test_any_part_cut_off_and_any_changed_byte_is_damage(scratch: Path) -> None:
@@ -79,11 +79,11 @@ def test_any_part_cut_off_and_any_changed_byte_is_damage(scratch: Path) -> None:
     chance = random.Random(1)
     for length in [0, 1, *(chance.randrange(len(content)) for _ in range(20)), len(content) - 1]:
         scratch.write_bytes(content[:length])
-        assert not is_whole(scratch, Numbers())
+        assert not is_intact(scratch, Numbers())
     for _ in range(40):
         changed = bytearray(content)
         changed[chance.randrange(len(changed))] ^= 1 << chance.randrange(8)
         scratch.write_bytes(bytes(changed))
-        assert not is_whole(scratch, Numbers())
+        assert not is_intact(scratch, Numbers())
     scratch.write_bytes(content)
-    assert is_whole(scratch, Numbers())
+    assert is_intact(scratch, Numbers())

@@ -1,6 +1,6 @@
 """Kill dedup in each of its sub-steps, damage a scratch file now and then, and go on: the final bytes must not differ.
 
-    python -m tests.killing_dedup --runs 10
+    python -m tests.support.killing_dedup --runs 10
 
 A run goes through all sub-steps in one folder: in each, at a random moment after it began, SIGKILL goes to the process.
 After each kill every file that has its final name must be whole. Then, every other time, a scratch file drawn by chance
@@ -37,7 +37,8 @@ FORKS = """
 import os, sys
 from pathlib import Path
 from filters.near_duplicates import signatures as near_duplicates
-from pipelines.dedup.run import Dedup, run_dedup
+from pipelines.dedup.run import run_dedup
+from pipelines.dedup.settings import Dedup
 from roots.executors import Serial, Threads
 warm = Path(sys.argv[1])
 run_dedup({path.name: [path] for path in warm.glob("*.parquet")}, warm / "dedup", Dedup(lines=("template",)), Serial())

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from filters.near_duplicates.repeated_lines import NONE, cut_spans, first_rule, lines_of, without
+from filters.near_duplicates.repeated_lines import NO_RULE, find_lines, first_rule, removal_spans, remove_spans
 from filters.near_duplicates.rules import LINE_RULES, LineRule
 
 SOURCE = np.ones(1, np.uint64)
@@ -24,7 +24,7 @@ TEXTS = [
 
 
 def found(texts: list[str], least: int = 1) -> list[list[str]]:
-    lines = lines_of(pa.array(texts), np.ones(len(texts), np.uint64), least)
+    lines = find_lines(pa.array(texts), np.ones(len(texts), np.uint64), least)
     parts: list[list[str]] = [[] for _ in texts]
     for row, start, end in zip(lines.text.tolist(), lines.start.tolist(), lines.end.tolist(), strict=True):
         parts[row].append(texts[row][start:end])
@@ -39,13 +39,13 @@ def test_lines_are_those_of_python_without_outer_white_space() -> None:
 def test_keys_are_equal_for_equal_lines_of_one_source_only() -> None:
     texts = ["Ẹ káàárọ̀\nमुख्य", "  Ẹ káàárọ̀ ".encode().decode(), "ẹ káàárọ̀", "Ẹ káàárò"]
     decomposed = ["E\u0323 ka\u0301a\u0300a\u0301ro\u0323\u0300"]
-    keys = lines_of(pa.array(texts + decomposed), np.ones(5, np.uint64), 1).key
+    keys = find_lines(pa.array(texts + decomposed), np.ones(5, np.uint64), 1).key
     assert keys[0] == keys[2] == keys[5]
     assert len({*keys.tolist()}) == 4
     assert (keys >= 0).all()
-    other = lines_of(pa.array(texts), np.arange(2, 6, dtype=np.uint64), 1).key
+    other = find_lines(pa.array(texts), np.arange(2, 6, dtype=np.uint64), 1).key
     assert not set(other.tolist()) & set(keys.tolist())
-    assert lines_of(pa.array(["a\nb\na"]), SOURCE, 1).again.tolist() == [False, False, True]
+    assert find_lines(pa.array(["a\nb\na"]), SOURCE, 1).again.tolist() == [False, False, True]
 
 
 CUTS = [
@@ -72,21 +72,21 @@ CUTS = [
 def test_a_line_goes_with_its_break_and_leaves_no_hole(text: str, line: str, left: str) -> None:
     for word, other in ((line, "A"), ("หน้าแรก", "किताब"), ("首页", "Ẹ̀kọ́")):
         here, want = (each.replace(line, word).replace("A", other) for each in (text, left))
-        lines = lines_of(pa.array(["x", here]), np.ones(2, np.uint64), 1)
+        lines = find_lines(pa.array(["x", here]), np.ones(2, np.uint64), 1)
         mine = [here[start:end] == word for start, end in zip(lines.start[1:], lines.end[1:], strict=True)]
         go = np.flatnonzero([False, *mine])
-        starts, ends = cut_spans(pa.array(["x", here]), lines.text[go], lines.start[go], lines.end[go])
-        assert without(here, list(zip(starts.tolist(), ends.tolist(), strict=True))) == want
+        starts, ends = removal_spans(pa.array(["x", here]), lines.text[go], lines.start[go], lines.end[go])
+        assert remove_spans(here, list(zip(starts.tolist(), ends.tolist(), strict=True))) == want
 
 
 def test_whatever_goes_the_other_lines_stay_as_they_were() -> None:
     rng = random.Random(5)
     for _ in range(400):
         text = "".join(rng.choice(["a", "ก่", " ", "\n", "\n\n", "\r\n", "é", "nav"]) for _ in range(rng.randrange(30)))
-        lines = lines_of(pa.array([text]), SOURCE, 1)
+        lines = find_lines(pa.array([text]), SOURCE, 1)
         go = np.flatnonzero([rng.random() < 0.5 for _ in lines.start])
-        starts, ends = cut_spans(pa.array([text]), lines.text[go], lines.start[go], lines.end[go])
-        left = without(text, list(zip(starts.tolist(), ends.tolist(), strict=True)))
+        starts, ends = removal_spans(pa.array([text]), lines.text[go], lines.start[go], lines.end[go])
+        left = remove_spans(text, list(zip(starts.tolist(), ends.tolist(), strict=True)))
         stay = [text[s:e] for n, (s, e) in enumerate(zip(lines.start, lines.end, strict=True)) if n not in go]
         assert [line.strip() for line in left.split("\n") if line.strip()] == stay
         most = max([1, *(len(gap) for gap in re.findall(r"\n+", re.sub(r"[ \r]", "", text)))])
@@ -96,7 +96,7 @@ def test_whatever_goes_the_other_lines_stay_as_they_were() -> None:
 def test_spans_that_are_none_are_refused() -> None:
     for spans in ([(0, 9)], [(2, 1)], [(0, 2), (1, 3)]):
         with pytest.raises(ValueError, match="is not in a text"):
-            without("abcd", spans)
+            remove_spans("abcd", spans)
 
 
 def test_rules_are_those_of_roots() -> None:
@@ -106,9 +106,9 @@ def test_rules_are_those_of_roots() -> None:
     )  # fmt: skip
     names = ["template", "newspaper", "boilerplate"]
     taken = first_rule([LINE_RULES[name] for name in names], length, times, pages, of)
-    assert taken.tolist() == [0, 1, NONE, 1, 2, NONE, NONE]
+    assert taken.tolist() == [0, 1, NO_RULE, 1, 2, NO_RULE, NO_RULE]
     assert first_rule([LINE_RULES["newspaper"], LINE_RULES["template"]], length, times, pages, of)[0] == 0
-    assert first_rule([], length, times, pages, of).tolist() == [NONE] * 7
+    assert first_rule([], length, times, pages, of).tolist() == [NO_RULE] * 7
 
 
 def test_a_rule_without_a_name_is_recorded_by_its_numbers() -> None:

@@ -104,7 +104,7 @@ SAMPLES = {
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 def test_units_and_shingles_are_those_of_the_oracle(language: str, form: str) -> None:
     text = unicodedata.normalize(form, SAMPLES[language] * 2)
-    assert near.sign(pa.array([text]), SCHEME).shingles[0] > 0
+    assert near.sign_texts(pa.array([text]), SCHEME).shingles[0] > 0
     sets = near.shingle_sets(pa.array([text]), SCHEME)
     assert sets.values.size == len(shingles_of(text, 5))
 
@@ -157,7 +157,7 @@ MINIMAL_PAIRS = {
 @pytest.mark.parametrize("name", MINIMAL_PAIRS)
 def test_minimal_pairs_stay_apart(name: str) -> None:
     one, other = MINIMAL_PAIRS[name]
-    signs = near.sign(pa.array([one, other]), near.Scheme(words=1))
+    signs = near.sign_texts(pa.array([one, other]), near.Scheme(words=1))
     assert signs.units[0] != signs.units[1]
     assert tuple(signs.content[0]) != tuple(signs.content[1])
 
@@ -169,10 +169,10 @@ def test_what_nfc_takes_apart_is_taken_apart() -> None:
     signs = [chr(code) for code in range(0x900, 0xC00) if unicodedata.category(chr(code)).startswith("M")]
     texts = [f"{letter}{sign}{end}" for letter in letters for sign in ["", *signs] for end in ("", " a")]
     forms = [
-        near.sign(pa.array([unicodedata.normalize(form, text) for text in texts]), near.Scheme(words=1))
+        near.sign_texts(pa.array([unicodedata.normalize(form, text) for text in texts]), near.Scheme(words=1))
         for form in ("NFC", "NFD")
     ]
-    found = near.sign(pa.array(texts), near.Scheme(words=1))
+    found = near.sign_texts(pa.array(texts), near.Scheme(words=1))
     for form in forms:
         assert (found.units == form.units).all()
         assert (found.content == form.content).all()
@@ -190,7 +190,7 @@ def test_a_text_in_any_normal_form_has_the_units_of_its_nfc(characters: list[str
     text = "".join(characters)
     forms = [text, *(unicodedata.normalize(form, text) for form in ("NFC", "NFD"))]
     scheme = near.Scheme(words=1)
-    signs = near.sign(pa.array(forms), scheme)
+    signs = near.sign_texts(pa.array(forms), scheme)
     assert len(set(signs.units.tolist())) == len({tuple(each) for each in signs.content.tolist()}) == 1
     ends = near.shingle_sets(pa.array(forms), scheme)
     sets = [ends.values[low:high].tolist() for low, high in zip(ends.offsets, ends.offsets[1:], strict=False)]
@@ -212,7 +212,7 @@ SAME = {
 
 @pytest.mark.parametrize("name", SAME)
 def test_what_reads_the_same_has_the_same_units(name: str) -> None:
-    signs = near.sign(pa.array(list(SAME[name])), near.Scheme(words=1))
+    signs = near.sign_texts(pa.array(list(SAME[name])), near.Scheme(words=1))
     assert signs.units[0] == signs.units[1]
 
 
@@ -231,7 +231,7 @@ EXACT = [
 
 @pytest.mark.parametrize(("one", "other", "equal"), EXACT)
 def test_exact_digest(one: str, other: str, equal: bool) -> None:
-    content = near.sign(pa.array([one, other]), SCHEME).content
+    content = near.sign_texts(pa.array([one, other]), SCHEME).content
     assert (tuple(content[0]) == tuple(content[1])) is equal
 
 
@@ -239,7 +239,7 @@ def test_text_that_only_looks_as_if_it_were_not_in_nfc_is_cut_all_the_same() -> 
     """A mark stands between two that would compose: composed already, yet the quick check suspects it for ever."""
     suspect = unicodedata.normalize("NFC", "a\u0334\u0301 b") + " c d e f g \u1100\u0301\u1161"
     assert unicodedata.is_normalized("NFC", suspect)
-    signs = near.sign(pa.array([suspect, "x " + suspect]), near.Scheme(words=2))
+    signs = near.sign_texts(pa.array([suspect, "x " + suspect]), near.Scheme(words=2))
     sets = near.shingle_sets(pa.array([suspect, "plain text here"]), near.Scheme(words=2))
     assert signs.shingles.tolist() == [len(units_of(suspect)) - 1, len(units_of(suspect))]
     assert np.diff(sets.offsets).tolist() == [len(units_of(suspect)) - 1, 2]
@@ -247,7 +247,7 @@ def test_text_that_only_looks_as_if_it_were_not_in_nfc_is_cut_all_the_same() -> 
 
 def test_texts_shorter_than_a_shingle_have_none_and_share_no_band() -> None:
     texts = pa.array(["four words are few", "other four words here", "", None, "中文短句", "🙂🙂"])
-    signs = near.sign(texts, SCHEME)
+    signs = near.sign_texts(texts, SCHEME)
     assert signs.shingles.tolist() == [0] * 6
     assert not near.band_keys(signs, SCHEME).any()
 
@@ -255,8 +255,8 @@ def test_texts_shorter_than_a_shingle_have_none_and_share_no_band() -> None:
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
 def test_slices_nulls_and_widths_of_arrow_arrays(kind: pa.DataType) -> None:
     texts = [None, *SAMPLES.values(), ""]
-    whole = near.sign(pa.array(texts, kind), SCHEME)
-    part = near.sign(pa.array(texts, kind).slice(3, 9), SCHEME)
+    whole = near.sign_texts(pa.array(texts, kind), SCHEME)
+    part = near.sign_texts(pa.array(texts, kind).slice(3, 9), SCHEME)
     for one, other in zip(whole, part, strict=True):
         assert np.array_equal(one[3:12], other)
 
@@ -264,7 +264,7 @@ def test_slices_nulls_and_widths_of_arrow_arrays(kind: pa.DataType) -> None:
 def test_damaged_bytes_are_read_to_their_end_and_no_further() -> None:
     broken = [b"abc \xf4", b"\xff\xff\xff\xff\xff", b"\xe0\xa4", b"\xc3", b"\x80\x80 \xed\xa0\x80 x"]
     texts = pa.array(broken, pa.binary()).view(pa.string())
-    assert near.sign(texts, near.Scheme(words=1)).shingles.min() >= 0
+    assert near.sign_texts(texts, near.Scheme(words=1)).shingles.min() >= 0
 
 
 def test_estimate_is_as_good_as_theory_says() -> None:
@@ -276,7 +276,7 @@ def test_estimate_is_as_good_as_theory_says() -> None:
         words = [f"w{rng.randrange(10**9)}" for _ in range(300 + 300 - common)]
         texts += [" ".join(words[:300]), " ".join(words[300 - common :])]
         truths.append(common / (600 - common))
-    signs = near.sign(pa.array(texts), near.Scheme(words=1)).signatures
+    signs = near.sign_texts(pa.array(texts), near.Scheme(words=1)).minhashes
     estimates = (signs[::2] == signs[1::2]).mean(axis=1)
     truth = np.array(truths)
     theory = math.sqrt((truth * (1 - truth)).mean() / 112)
@@ -294,7 +294,7 @@ def test_estimate_agrees_with_datasketch() -> None:
         oracle = [MinHash(112, seed=7), MinHash(112, seed=7)]
         for sketch, part in zip(oracle, (one, other), strict=True):
             sketch.update_batch([word.encode() for word in part])
-        signs = near.sign(pa.array([" ".join(one), " ".join(other)]), near.Scheme(words=1)).signatures
+        signs = near.sign_texts(pa.array([" ".join(one), " ".join(other)]), near.Scheme(words=1)).minhashes
         errors.append((signs[0] == signs[1]).mean() - oracle[0].jaccard(oracle[1]))
     most = 0.5 / math.sqrt(112) * math.sqrt(2)  # standard error of the difference of two estimates, at most
     assert abs(np.mean(errors)) < 4 * most / math.sqrt(len(errors))
@@ -304,7 +304,7 @@ def test_estimate_agrees_with_datasketch() -> None:
 def test_a_signature_is_the_least_of_each_function_whatever_the_number_of_shingles() -> None:
     scheme = near.Scheme(words=1)
     texts = pa.array([" ".join(f"word{number}" for number in range(count)) for count in range(1, 36)])
-    signatures = near.sign(texts, scheme).signatures
+    signatures = near.sign_texts(texts, scheme).minhashes
     sets = near.shingle_sets(texts, scheme)
     a, b = near.hash_functions(scheme.hashes, scheme.seed)
     for row, found in enumerate(signatures):
@@ -337,20 +337,20 @@ def test_bands_follow_the_s_curve() -> None:
             words = [f"w{rng.randrange(10**9)}" for _ in range(600 - common)]
             texts += [" ".join(words[:300]), " ".join(words[300 - common :])]
         scheme = near.Scheme(words=1)
-        keys = near.band_keys(near.sign(pa.array(texts), scheme), scheme)
+        keys = near.band_keys(near.sign_texts(pa.array(texts), scheme), scheme)
         share = (keys[::2] == keys[1::2]).any(axis=1).mean()
-        assert low < near.probability(wanted, 14, 8) < high
-        assert abs(share - near.probability(wanted, 14, 8)) < 4 * 0.5 / math.sqrt(300)
+        assert low < near.candidate_probability(wanted, 14, 8) < high
+        assert abs(share - near.candidate_probability(wanted, 14, 8)) < 4 * 0.5 / math.sqrt(300)
 
 
 def test_numbers_that_must_never_change() -> None:
     """Signatures are stored beside releases: the same text must have the same ones for ever."""
-    signs = near.sign(pa.array([SAMPLES["en"], SAMPLES["zh"]]), SCHEME)
+    signs = near.sign_texts(pa.array([SAMPLES["en"], SAMPLES["zh"]]), SCHEME)
     keys = near.band_keys(signs, SCHEME)
     found = [
         *signs.content[:, 0].tolist(),
         *signs.units.tolist(),
-        *signs.signatures[:, 0].tolist(),
+        *signs.minhashes[:, 0].tolist(),
         *keys[:, 13].tolist(),
     ]
     assert found == PINNED
@@ -374,7 +374,7 @@ def test_a_hot_bucket_gives_few_pairs_and_a_small_one_all() -> None:
     assert (better < worse).all()
     assert (bucket[better] == bucket[worse]).all()
     assert (bucket[better] == 1).sum() == 10
-    assert (bucket[better] == 2).sum() == sum(10_000 - head - 1 for head in range(near.HEADS))
+    assert (bucket[better] == 2).sum() == sum(10_000 - head - 1 for head in range(near.BUCKET_HEADS))
     assert near.bucket_pairs(bucket[:1], bucket[:1])[0].size == 0
 
 
@@ -383,7 +383,7 @@ def decide(pairs: dict[tuple[int, int], float], count: int, threshold: float) ->
     better, worse = (np.array([pair[side] for pair in ordered], dtype=np.int64) for side in (0, 1))
     known = np.array([pairs[pair] for pair in ordered])
     evidence = np.empty(count, dtype=np.int64)
-    near.settle(
+    near.decide_removals(
         near.Sets(np.zeros(count + 1, np.int64), np.zeros(1, np.uint64)),
         better,
         worse,
@@ -415,7 +415,7 @@ def test_components_are_those_of_a_plain_search() -> None:
     rng = np.random.default_rng(4)
     first, second = rng.integers(0, 200, 150), rng.integers(0, 200, 150)
     parents = np.arange(200)
-    near.components(parents, first, second)
+    near.join_components(parents, first, second)
     while not np.array_equal(parents, parents[parents]):
         parents = parents[parents]
     label = np.arange(200)
@@ -432,7 +432,7 @@ def test_brute_force_by_index_is_brute_force() -> None:
     texts = [" ".join(rng.choices(vocabulary, k=rng.randrange(0, 60))) for _ in range(60)] + ["", "a b c d e f g"]
     sets = near.shingle_sets(pa.array(texts), near.Scheme(words=1))
     chosen = near.shingle_sets(pa.array(texts[:20]), near.Scheme(words=1))
-    document, query, jaccard = brute_force.similar(brute_force.index_sets(chosen), sets, 0.4)
+    document, query, jaccard = brute_force.find_similar(brute_force.index_sets(chosen), sets, 0.4)
     found = dict(zip(zip(document.tolist(), query.tolist(), strict=True), jaccard.tolist(), strict=True))
     for one in range(len(texts)):
         for other in range(20):
@@ -494,10 +494,10 @@ def test_recall_on_real_texts_in_twelve_languages(scheme: near.Scheme, least: fl
                 start = rng.randrange(len(characters))
                 characters[start : start + rng.randrange(1, 6)] = rng.choices(text, k=3)
             texts.append("".join(characters))
-        signs = near.sign(pa.array(texts), scheme)
+        signs = near.sign_texts(pa.array(texts), scheme)
         keys = near.band_keys(signs, scheme)
         sets = near.shingle_sets(pa.array(texts), scheme)
-        one, other, _ = brute_force.similar(brute_force.index_sets(sets), sets, 0.8)
+        one, other, _ = brute_force.find_similar(brute_force.index_sets(sets), sets, 0.8)
         pairs = one < other
         found = (keys[one[pairs]] == keys[other[pairs]]).any(axis=1)
         assert found.size > 20, language

@@ -13,9 +13,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipelines.dedup import space as dedup_space
-from pipelines.dedup.candidates import Exact, Pairs, Urls
-from pipelines.dedup.groups import Groups, PartOfGroups, Stars, Totals, Weigh, spread_groups
-from pipelines.dedup.scratch import Scratch, Steps, read_batches
+from pipelines.dedup.candidates import CandidatePairs, ExactCopies, UrlCopies
+from pipelines.dedup.groups import (
+    ComponentCosts,
+    DocumentCosts,
+    DocumentGroups,
+    PartOfGroups,
+    StarRound,
+    group_by_many_tasks,
+)
+from pipelines.dedup.scratch import Steps, StepShards, read_batches
 from roots import shards
 from roots.executors import Executor, Serial, Threads
 from roots.stage import run
@@ -46,9 +53,9 @@ def laid(folder: Path, documents: int, edges: Sequence[Edge]) -> list[Path]:
 
     return [
         lay(folder / "sign", SIGN, [np.arange(documents) % 7 + 1]),
-        lay(folder / "urls", Urls.schema, [sides[0][1], sides[0][0]]),
-        lay(folder / "exact", Exact.schema, [sides[1][1], sides[1][0], same]),
-        lay(folder / "pairs", Pairs.schema, sides[2]),
+        lay(folder / "urls", UrlCopies.schema, [sides[0][1], sides[0][0]]),
+        lay(folder / "exact", ExactCopies.schema, [sides[1][1], sides[1][0], same]),
+        lay(folder / "pairs", CandidatePairs.schema, sides[2]),
     ]
 
 
@@ -56,12 +63,11 @@ def grouped(found: list[Path], folder: Path, group_bytes: int, parts: int, execu
     """What is grouped, by one task or by many."""
     steps = Steps(folder, executor, None)
     if parts == 1:
-        manifest = steps.run(Groups(group_bytes), {"groups.parquet": found}, "groups")
+        manifest = steps.run(DocumentGroups(group_bytes), {"groups.parquet": found}, "groups")
     else:
-        manifest = spread_groups(steps, found, group_bytes, parts)
-    return [
-        row for path in Scratch.of(manifest).paths() for batch in read_batches(path, NAMES) for row in batch.to_pylist()
-    ]
+        manifest = group_by_many_tasks(steps, found, group_bytes, parts)
+    batches = (batch for path in StepShards.of(manifest).paths() for batch in read_batches(path, NAMES))
+    return [row for batch in batches for row in batch.to_pylist()]
 
 
 NAMES = ["document", "group", "shingles"]
@@ -105,15 +111,15 @@ def test_the_number_of_workers_changes_no_byte(tmp_path: Path) -> None:
 def test_a_turn_that_is_killed_is_taken_up_again(dies: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = laid(tmp_path, 31, chain)
     asked: list[str] = []
-    make = Stars.make
+    make = StarRound.make
 
-    def counted(stars: Stars, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+    def counted(stars: StarRound, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         asked.append(f"{sources[-1].parent.name} {name}")
         yield from make(stars, name, sources)
         if len(asked) == dies:  # all its rows are given, the file is not finished
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(Stars, "make", counted)
+    monkeypatch.setattr(StarRound, "make", counted)
     with pytest.raises(KeyboardInterrupt):
         grouped(found, tmp_path / "killed", 300, 3, Serial())
     assert not (tmp_path / "killed/groups").exists()
@@ -134,19 +140,19 @@ def test_a_turn_that_is_killed_is_taken_up_again(dies: int, tmp_path: Path, monk
 
 
 def test_a_task_that_can_hold_all_is_not_spread() -> None:
-    cuts = dedup_space.cut(10**9, 10**11, 64 << 30, 1)
+    cuts = dedup_space.plan_memory(10**9, 10**11, 64 << 30, 1)
     assert dedup_space.group_parts(10**9, 10**10, cuts) == 1
     assert cuts.nodes < 2 * 10**9
-    cuts = dedup_space.cut(10**9, 10**11, 8 << 30, 1)
+    cuts = dedup_space.plan_memory(10**9, 10**11, 8 << 30, 1)
     assert dedup_space.group_parts(10**9, 10**10, cuts) > 100
 
 
 @pytest.mark.parametrize("group_bytes", [4 << 20, 248 << 20])
 def test_row_groups_stay_small_however_much_is_settled_together(tmp_path: Path, group_bytes: int) -> None:
     numbers = np.arange(1_500_000)
-    weigh = pa.table([numbers, numbers, numbers, numbers], schema=Weigh.schema)
-    shards.write(tmp_path / "weigh.parquet", Weigh.schema, weigh.to_batches(), Weigh.name, 1, "")
-    totals = lay(tmp_path / "totals", Totals.schema, [[0, 1], [100, 100]])
+    weigh = pa.table([numbers, numbers, numbers, numbers], schema=DocumentCosts.schema)
+    shards.write(tmp_path / "weigh.parquet", DocumentCosts.schema, weigh.to_batches(), DocumentCosts.name, 1, "")
+    totals = lay(tmp_path / "totals", ComponentCosts.schema, [[0, 1], [100, 100]])
     stage = PartOfGroups(group_bytes)
     run(stage, {"part-0000.parquet": [tmp_path / "weigh.parquet", totals]}, tmp_path / "groups", Serial())
     footer = shards.open_shard(tmp_path / "groups" / "part-0000.parquet").metadata

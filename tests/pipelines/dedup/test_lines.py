@@ -15,7 +15,8 @@ import pytest
 from filters.near_duplicates.rules import LINE_RULES, LineRule
 from pipelines.dedup import lines as dedup_lines
 from pipelines.dedup import space as dedup_space
-from pipelines.dedup.run import Dedup, run_dedup
+from pipelines.dedup.run import run_dedup
+from pipelines.dedup.settings import Dedup
 from pipelines.redact import Redact, edited
 from roots import shards
 from roots.executors import Serial, Threads
@@ -187,9 +188,9 @@ def test_any_cut_of_the_work_gives_the_same_bytes(
     reference: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows, chains, target, marks = reference
-    monkeypatch.setattr(dedup_lines, "STRETCH", 20)
-    monkeypatch.setattr(dedup_space, "LINE_BYTES", 1 << 24)
-    monkeypatch.setattr(dedup_space, "EXACT_BYTES", 1 << 25)
+    monkeypatch.setattr(dedup_lines, "BLOCK_LINES", 20)
+    monkeypatch.setattr(dedup_space, "_LINE_BYTES", 1 << 24)
+    monkeypatch.setattr(dedup_space, "_EXACT_BYTES", 1 << 25)
     many = tmp_path / "many"
     run_dedup(dict(reversed(chains.items())), many, Dedup(lines=RULES), Threads(2))
     assert len(list((many / "repeats").glob("*.parquet"))) > 5
@@ -234,7 +235,7 @@ def test_another_rule_redoes_only_lines_and_none_leaves_nothing_behind(reference
     assert not [path for step in SUB_STEPS for path in (tmp_path / step).glob("*.parquet")]
 
 
-STAGES = [dedup_lines.Count, dedup_lines.Sizes, dedup_lines.Repeats, dedup_lines.Edits]
+STAGES = [dedup_lines.LineCounts, dedup_lines.SourceSizes, dedup_lines.RepeatedLines, dedup_lines.LineEdits]
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=SUB_STEPS)

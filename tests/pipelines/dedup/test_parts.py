@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 
 from filters.near_duplicates.rules import LineRule
-from pipelines.dedup.candidates import Exact, Pairs, Urls
-from pipelines.dedup.groups import Stars, Totals, Weigh
-from pipelines.dedup.lines import Count, Repeats, Sizes
-from pipelines.dedup.scratch import band_parts_of, groups_of, parts_of
-from pipelines.dedup.settle import Settle
+from pipelines.dedup.candidates import CandidatePairs, ExactCopies, UrlCopies
+from pipelines.dedup.duplicates import Duplicates
+from pipelines.dedup.groups import ComponentCosts, DocumentCosts, StarRound
+from pipelines.dedup.lines import LineCounts, RepeatedLines, SourceSizes
+from pipelines.dedup.scratch import numbered_band_parts, numbered_groups, numbered_parts
 from roots import shards
 from roots.stage import Stage, settings_of
 
@@ -40,13 +40,13 @@ def rows_of(stage: Stage, name: str, sources: list[Path]) -> list[dict[str, Any]
 
 @pytest.fixture
 def found(tmp_path: Path) -> dict[str, Path]:
-    stars = pa.table([[OTHER, MINE], [OTHER + 1, MINE + 1]], schema=Stars.schema)
-    weigh = pa.table([[OTHER, MINE], [OTHER, MINE], [0, 0], [8, 8]], schema=Weigh.schema)
-    lines = pa.table([LINES, *([2, 2] for _ in Count.schema.names[1:])], schema=Count.schema)
+    stars = pa.table([[OTHER, MINE], [OTHER + 1, MINE + 1]], schema=StarRound.schema)
+    weigh = pa.table([[OTHER, MINE], [OTHER, MINE], [0, 0], [8, 8]], schema=DocumentCosts.schema)
+    lines = pa.table([LINES, *([2, 2] for _ in LineCounts.schema.names[1:])], schema=LineCounts.schema)
     tables = {
-        "sign": SIGN, "urls": Urls.schema.empty_table(), "exact": Exact.schema.empty_table(),
-        "settle": Settle.schema.empty_table(), "stars": stars, "weigh": weigh,
-        "lines": lines, "sizes": Sizes.schema.empty_table(),
+        "sign": SIGN, "urls": UrlCopies.schema.empty_table(), "exact": ExactCopies.schema.empty_table(),
+        "settle": Duplicates.schema.empty_table(), "stars": stars, "weigh": weigh,
+        "lines": lines, "sizes": SourceSizes.schema.empty_table(),
     }  # fmt: skip
     return {name: lay(tmp_path / name, table) for name, table in tables.items()}
 
@@ -54,12 +54,12 @@ def found(tmp_path: Path) -> dict[str, Path]:
 @pytest.mark.parametrize(
     ("stage", "sources", "column", "expected"),
     [
-        (Urls(PARTS), ["sign"], "document", [3]),
-        (Exact(PARTS), ["sign", "urls"], "document", [3]),
-        (Sizes(RULES, PARTS, ()), ["sign", "settle"], "source", [MINE]),
-        (Repeats(RULES, PARTS), ["lines", "sizes"], "key", [LINES[1]]),
-        (Stars(True, PARTS), ["stars"], "document", [MINE + 1]),
-        (Totals(PARTS, PARTS), ["weigh"], "first", [MINE]),
+        (UrlCopies(PARTS), ["sign"], "document", [3]),
+        (ExactCopies(PARTS), ["sign", "urls"], "document", [3]),
+        (SourceSizes(RULES, PARTS, ()), ["sign", "settle"], "source", [MINE]),
+        (RepeatedLines(RULES, PARTS), ["lines", "sizes"], "key", [LINES[1]]),
+        (StarRound(True, PARTS), ["stars"], "document", [MINE + 1]),
+        (ComponentCosts(PARTS, PARTS), ["weigh"], "first", [MINE]),
     ],
     ids=lambda value: getattr(value, "name", None),
 )
@@ -72,17 +72,17 @@ def test_part_10000_does_its_own_work_and_not_that_of_part_1000(
 
 def test_part_10000_of_a_band_does_its_own_work(found: Mapping[str, Path]) -> None:
     sources = [found[name] for name in ("sign", "urls", "exact")]
-    assert rows_of(Pairs(1, PARTS), "band-000-part-10000.parquet", sources) == [{"better": 2, "worse": 3}]
+    assert rows_of(CandidatePairs(1, PARTS), "band-000-part-10000.parquet", sources) == [{"better": 2, "worse": 3}]
 
 
 @pytest.mark.parametrize("count", [1, 10_000, 10_001, PARTS])
 def test_parts_are_in_the_order_of_their_names(count: int) -> None:
-    assert list(parts_of(count).values()) == list(range(count))
-    assert sorted(parts_of(count)) == list(parts_of(count))
+    assert list(numbered_parts(count).values()) == list(range(count))
+    assert sorted(numbered_parts(count)) == list(numbered_parts(count))
 
 
 def test_names_of_parts_are_those_of_earlier_runs() -> None:
-    assert parts_of(10_000)["part-0003.parquet"] == 3
-    assert groups_of(9)["group-000007.parquet"] == 7
-    assert band_parts_of(14, 20)["band-003-part-0011.parquet"] == (3, 11)
-    assert set(settings_of(Settle(0.8, True, 1, 9))) == {"jaccard", "verify_copies"}
+    assert numbered_parts(10_000)["part-0003.parquet"] == 3
+    assert numbered_groups(9)["group-000007.parquet"] == 7
+    assert numbered_band_parts(14, 20)["band-003-part-0011.parquet"] == (3, 11)
+    assert set(settings_of(Duplicates(0.8, True, 1, 9))) == {"jaccard", "verify_copies"}

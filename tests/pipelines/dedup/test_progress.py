@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from pipelines.dedup.groups import Groups
-from pipelines.dedup.scratch import Roomy, Steps
+from pipelines.dedup.groups import DocumentGroups
+from pipelines.dedup.scratch import Steps, WithMemory
 from roots.executors import Local, Serial, Threads
 from roots.shards import Receipt
 from tests.pipelines.dedup.test_groups import chain, laid
@@ -16,15 +16,15 @@ def test_grouping_in_one_task_tells_what_share_is_done(tmp_path: Path) -> None:
         told.append((stage, done, total))
 
     found = laid(tmp_path, 31, chain)
-    for executor in (Serial(), Threads(2), Roomy(Serial(), 1 << 30)):
+    for executor in (Serial(), Threads(2), WithMemory(Serial(), 1 << 30)):
         told.clear()
         steps = Steps(tmp_path / type(executor).__name__, executor, progress)
-        steps.run(Groups(300, steps.advance_of(Groups.name)), {"groups.parquet": found}, "groups")
+        steps.run(DocumentGroups(300, steps.progress_of(DocumentGroups.name)), {"groups.parquet": found}, "groups")
         shares = [done for _, done, _ in told]
         assert {(stage, total) for stage, _, total in told} == {("dedup.groups", 1)}
         assert shares == sorted(shares)
         assert (shares[0], shares[-1]) == (0, 1)
         assert sum(0 < share < 1 for share in shares) >= 5
     before = len(told)
-    Steps(tmp_path, Local(2), progress).advance_of("dedup.groups")(0.5)  # a task in another process cannot tell
+    Steps(tmp_path, Local(2), progress).progress_of("dedup.groups")(0.5)  # a task in another process cannot tell
     assert len(told) == before

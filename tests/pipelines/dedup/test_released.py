@@ -14,8 +14,9 @@ from click.testing import CliRunner
 from filters.near_duplicates import signatures as near
 from pipelines import release
 from pipelines.cli.main import main
-from pipelines.dedup.released import file_of, read_release, read_releases, write_signatures
-from pipelines.dedup.run import Dedup, run_dedup
+from pipelines.dedup.released import read_release, read_releases, signature_file, write_signatures
+from pipelines.dedup.run import run_dedup
+from pipelines.dedup.settings import Dedup
 from pipelines.dedup.space import estimate_scratch, released_size
 from pipelines.verify import verify
 from roots import shards
@@ -83,8 +84,8 @@ def test_stored_signatures_change_no_row_and_spare_the_text(tmp_path: Path, monk
     assert read_release(folder, [TAG], settings.scheme).signed == 1
     signed: list[str] = []
     monkeypatch.setattr(
-        "pipelines.dedup.released.sign",
-        lambda texts, scheme: signed.extend(texts.to_pylist()) or near.sign(texts, scheme),
+        "pipelines.dedup.released.sign_texts",
+        lambda texts, scheme: signed.extend(texts.to_pylist()) or near.sign_texts(texts, scheme),
     )
     assert compare(chains, folder, tmp_path / "stored", settings) == plain
     assert signed == [row["text"] for row in NEW]
@@ -128,12 +129,12 @@ def test_the_format_is_as_described(tmp_path: Path) -> None:
     folder = make_release(tmp_path / "release", OLD)
     scheme = near.Scheme(bands=3, rows=4)
     write_signatures(folder, scheme, Serial())
-    path = folder / file_of(f"data/{TAG}/train-00000-of-00001.parquet")
+    path = folder / signature_file(f"data/{TAG}/train-00000-of-00001.parquet")
     table = pq.read_table(path)
     assert table.column_names == ["id", "shingles", "content_high", "content_low", "units", "signature"]
-    signs = near.sign(pa.array([row["text"] for row in OLD]), scheme)
+    signs = near.sign_texts(pa.array([row["text"] for row in OLD]), scheme)
     assert table["id"].to_pylist() == [row["id"] for row in OLD]
-    assert table["signature"].to_pylist() == signs.signatures.tolist()
+    assert table["signature"].to_pylist() == signs.minhashes.tolist()
     assert [*zip(table["content_high"].to_pylist(), table["content_low"].to_pylist(), strict=True)] == [
         tuple(pair) for pair in signs.content.tolist()
     ]

@@ -14,18 +14,16 @@ import pytest
 
 from filters.near_duplicates import signatures as near
 from filters.near_duplicates.rules import LineRule
-from pipelines.dedup import audit as dedup_audit
-from pipelines.dedup import candidates as dedup_stages
-from pipelines.dedup import groups as dedup_groups
-from pipelines.dedup import mark as dedup_mark
-from pipelines.dedup import run as dedup
-from pipelines.dedup import scratch as dedup_columns
-from pipelines.dedup import settings as dedup_settings
-from pipelines.dedup import settle as dedup_settle
-from pipelines.dedup import sign as dedup_sign
-from pipelines.dedup import space as dedup_space
-from pipelines.dedup.run import Dedup, run_dedup
-from pipelines.dedup.settings import KeepBy, parse_bytes, with_preset
+from pipelines.dedup.audit import differing_passages
+from pipelines.dedup.candidates import CandidatePairs, ExactCopies, UrlCopies
+from pipelines.dedup.duplicates import Duplicates, ShingleSets
+from pipelines.dedup.groups import DocumentGroups
+from pipelines.dedup.outcomes import Outcomes
+from pipelines.dedup.run import run_dedup
+from pipelines.dedup.scratch import StepShards
+from pipelines.dedup.settings import PRESETS, Dedup, KeepBy, parse_bytes, with_preset
+from pipelines.dedup.sign import SignedDocuments, keep_ranks, url_keys
+from pipelines.dedup.space import MemoryPlan, estimate_scratch, plan_memory
 from roots import shards
 from roots.errors import LossError, SettingsError, ShardError, StageFailed
 from roots.executors import Local, Serial
@@ -141,7 +139,7 @@ def test_every_removal_has_its_evidence_and_names_a_kept_document(reference: Ref
             assert (name, head, mark["jaccard"]) == (OLDER, "<fetch 2021>", None)
             continue
         pair = pa.array([texts[head], texts[name]])
-        signs = near.sign(pair, near.Scheme())
+        signs = near.sign_texts(pair, near.Scheme())
         if mark["drop"] == "dedup.exact":
             assert tuple(signs.content[0]) == tuple(signs.content[1])
         exact = near.jaccards(*near.shingle_sets(pair, near.Scheme()), np.array([0]), np.array([1]))[0]
@@ -166,7 +164,7 @@ def by_hand(rows: Rows, threshold: float = 0.8) -> set[str]:
     """Ids kept by brute force: all pairs compared, the longest first, removed for an edge to a kept one."""
     texts = pa.array([row["text"] for row in rows])
     sets = near.shingle_sets(texts, near.Scheme())
-    signs = near.sign(texts, near.Scheme())
+    signs = near.sign_texts(texts, near.Scheme())
     content = [(*pair, units) for pair, units in zip(signs.content.tolist(), signs.units.tolist(), strict=True)]
     tie = near.text_digests(pa.array([row["id"] for row in rows]))
     order = sorted(range(len(rows)), key=lambda row: (-len(rows[row]["text"].encode()), int(tie[row])))
@@ -209,7 +207,7 @@ def test_a_copy_with_other_digits_keeps_no_claim_on_a_removed_head(tmp_path: Pat
     chains = lay(tmp_path, rows, 1)
     marks = result(target, run_dedup(chains, target, Dedup(jaccard=0.9), Serial()))
     assert marks["first"]["duplicate_of"] == "longer"
-    content = near.sign(pa.array([rows[1]["text"], rows[2]["text"]]), near.Scheme()).content
+    content = near.sign_texts(pa.array([rows[1]["text"], rows[2]["text"]]), near.Scheme()).content
     assert tuple(content[0]) == tuple(content[1])
     assert marks["digits"]["drop"] is None
 
@@ -243,13 +241,13 @@ def test_any_executor_memory_and_order_gives_the_same_bytes(
         ("blocks", 1000, 1 << 30, 9_000, 1),
         ("spread", 50, 20_000, 90_000, 2),
     ):
-        cuts = dedup_space.Cuts(3, 4, nodes, group_bytes, set_bytes, stretch_bytes=5_000)
-        monkeypatch.setattr(dedup, "cut", lambda *_, cuts=cuts: cuts)
+        cuts = MemoryPlan(3, 4, nodes, group_bytes, set_bytes, block_bytes=5_000)
+        monkeypatch.setattr("pipelines.dedup.run.plan_memory", lambda *_, cuts=cuts: cuts)
         run_dedup(chains, tmp_path / folder, Dedup(), Serial())
         assert len(list((tmp_path / folder / "settle").glob("*.parquet"))) >= groups
     assert (len(list((tmp_path / "blocks/settle").glob("*.parquet"))), (tmp_path / "many/weigh").exists()) == (1, False)
     assert len(list((tmp_path / "spread/groups").glob("*.parquet"))) > 1
-    monkeypatch.setattr(dedup, "cut", dedup_space.cut)
+    monkeypatch.setattr("pipelines.dedup.run.plan_memory", plan_memory)
     run_dedup(chains, tmp_path / "spread", Dedup(memory="1G"), Serial())  # one task again: nothing of the many is left
     left = {path.parent.name for path in (tmp_path / "spread").glob("*/*.parquet")}
     assert left == STEPS
@@ -291,8 +289,8 @@ def test_running_again_makes_nothing_and_damage_is_made_good(reference: Referenc
 STEP_ORDER = ("sign", "urls", "exact", "pairs", "groups", "sets", "settle", "queries", "compare", "losses")
 STEPS = set(STEP_ORDER)
 STAGES = [
-    dedup_sign.Sign, dedup_stages.Urls, dedup_stages.Exact, dedup_stages.Pairs, dedup_groups.Groups,
-    dedup_settle.ShingleSets, dedup_settle.Settle, dedup_mark.Mark,
+    SignedDocuments, UrlCopies, ExactCopies, CandidatePairs, DocumentGroups,
+    ShingleSets, Duplicates, Outcomes,
 ]  # fmt: skip
 
 
@@ -331,7 +329,7 @@ def test_a_hot_template_is_removed_without_comparing_each_with_each(tmp_path: Pa
     manifest = run_dedup(chains, tmp_path / "dedup", Dedup(), Serial())
     assert manifest.kept == 1
     pairs = sum(pq.read_metadata(path).num_rows for path in (tmp_path / "dedup" / "pairs").glob("*.parquet"))
-    assert pairs < 14 * 2000 * (2 * near.HEADS + near.ALL_PAIRS // 2)
+    assert pairs < 14 * 2000 * (2 * near.BUCKET_HEADS + near.ALL_PAIRS // 2)
 
 
 KEPT = [
@@ -391,8 +389,8 @@ def test_the_default_settings_are_recorded_as_before() -> None:
 def test_numbers_rank_in_their_order() -> None:
     values = [-np.inf, -3.5, -1e-300, -0.0, 0.0, 1e-300, 2.0, np.inf]
     batch = pa.RecordBatch.from_pydict({"n": [*values, None]})
-    lowest = dedup_sign.ranks_of(batch, KeepBy(lowest="n")).tolist()
-    highest = dedup_sign.ranks_of(batch, KeepBy(highest="n")).tolist()
+    lowest = keep_ranks(batch, KeepBy(lowest="n")).tolist()
+    highest = keep_ranks(batch, KeepBy(highest="n")).tolist()
     assert lowest == sorted(lowest)
     assert lowest[3] == lowest[4]
     assert highest[:-1] == sorted(highest[:-1], reverse=True)
@@ -411,7 +409,7 @@ URL_KEYS = [
 
 @pytest.mark.parametrize(("one", "other", "rule", "equal"), URL_KEYS)
 def test_keys_of_urls(one: str, other: str, rule: str, equal: bool) -> None:
-    keys = dedup_sign.url_keys(pa.array([one, other, None]), rule).to_pylist()
+    keys = url_keys(pa.array([one, other, None]), rule).to_pylist()
     assert (keys[0] == keys[1]) is equal
     assert keys[2] == ""
 
@@ -461,13 +459,13 @@ def test_settings_that_cannot_be_used_are_refused(bad: Mapping[str, Any], why: s
         Dedup(**bad)
 
 
-@pytest.mark.parametrize("name", dedup_settings.PRESETS)
+@pytest.mark.parametrize("name", PRESETS)
 def test_presets_run_and_any_setting_stands_above_them(name: str, tmp_path: Path) -> None:
     settings = build(Dedup, with_preset({"preset": name, "seed": 5, "audit": 0}), "dedup")
     assert settings.seed == 5
     assert (settings.bands, settings.rows) == (
-        dedup_settings.PRESETS[name]["bands"],
-        dedup_settings.PRESETS[name]["rows"],
+        PRESETS[name]["bands"],
+        PRESETS[name]["rows"],
     )
     manifest = run_dedup(lay(tmp_path, corpus(families=8), 1), tmp_path / "dedup", settings, Serial())
     assert manifest.drops["dedup.exact"] > 0
@@ -499,7 +497,7 @@ def test_too_little_memory_or_disk_is_said_before_any_work(
     chains = reference[1]
     with pytest.raises(SettingsError, match="at least"):
         run_dedup(chains, tmp_path / "dedup", Dedup(memory="100M"), Serial())
-    monkeypatch.setattr(dedup_space, "estimate_scratch", lambda *_: 1 << 60)
+    monkeypatch.setattr("pipelines.dedup.space.estimate_scratch", lambda *_: 1 << 60)
     with pytest.raises(SettingsError, match="scratch space"):
         run_dedup(chains, tmp_path / "dedup", Dedup(), Serial())
     assert not (tmp_path / "dedup").exists()
@@ -512,15 +510,13 @@ def test_scratch_stays_below_the_estimate(reference: Reference) -> None:
         for path in target.rglob("*.parquet")
         if path.parent.name in STEP_ORDER[:7] and (receipt := shards.read_receipt(path))
     )
-    assert (
-        0 < bytes_of_rows < dedup_space.estimate_scratch(chains, Dedup()) + 40_000
-    )  # headers of small files are not free
+    assert 0 < bytes_of_rows < estimate_scratch(chains, Dedup()) + 40_000  # headers of small files are not free
 
 
 def test_a_manifest_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(ShardError, match=r"manifest\.json"):
-        dedup_columns.Scratch.of(tmp_path / "manifest.json")
+        StepShards.of(tmp_path / "manifest.json")
 
 
 def test_progress_is_told_of_every_sub_step(reference: Reference, tmp_path: Path) -> None:
@@ -563,7 +559,7 @@ def test_the_report_is_the_same_however_the_work_was_cut(
     reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, chains, target, _ = reference
-    monkeypatch.setattr(dedup, "cut", lambda *_: dedup_space.Cuts(3, 4, 50, 20_000, 9_000, 5_000))
+    monkeypatch.setattr("pipelines.dedup.run.plan_memory", lambda *_: MemoryPlan(3, 4, 50, 20_000, 9_000, 5_000))
     run_dedup(chains, tmp_path, Dedup(memory="3G"), Serial())
     assert (tmp_path / "report.json").read_bytes() == (target / "report.json").read_bytes()
 
@@ -588,7 +584,7 @@ def test_a_host_that_loses_too_much_is_named_and_with_strict_an_error(tmp_path: 
 
 
 def test_passages_part_between_graphemes() -> None:
-    left, right = dedup_audit.passages("क" * 60 + "कि" + "x" * 200, "क" * 60 + "की" + "x" * 200)
+    left, right = differing_passages("क" * 60 + "कि" + "x" * 200, "क" * 60 + "की" + "x" * 200)
     assert left.startswith("क")
     assert "ि" in left
     assert "ी" in right

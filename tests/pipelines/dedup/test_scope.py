@@ -13,9 +13,9 @@ from click.testing import CliRunner
 
 from pipelines import pipeline
 from pipelines.cli.main import main
-from pipelines.dedup.run import Dedup, run_dedup
-from pipelines.dedup.settings import KeepBy
-from pipelines.dedup.sources import Sources
+from pipelines.dedup.run import run_dedup
+from pipelines.dedup.settings import Dedup, KeepBy
+from pipelines.dedup.sources import SourceRule
 from pipelines.job import work as folders
 from pipelines.job.request import plan_jobs
 from pipelines.pipeline import in_order
@@ -140,11 +140,11 @@ def test_a_column_that_no_stage_has_is_said_before_any_work(catalogue: str, tmp_
 def test_sources_by_rule(catalogue: str) -> None:
     urls = ["https://Www.Free.org/x", "https://paid.org/news/2", "https://paid.org/2", None, "no address"]
     batch = pa.RecordBatch.from_pydict({"url": urls, "file_path": ["f"] * 5})
-    assert Sources.read("host", "").names(batch).to_pylist() == ["www.free.org", "paid.org", "paid.org", "f", "f"]
-    assert Sources.read("file", "").names(batch).to_pylist() == ["f"] * 5
-    assert Sources.read("catalogue", catalogue).names(batch).to_pylist() == ["free", "paid", "paid.org", "f", "f"]
-    assert Sources.read("host", "").names(batch.select(["url"])).to_pylist()[3:] == ["", ""]
-    assert (Sources.read("host", "").digests(batch.select(["url"])) != 0).all()
+    assert SourceRule.read("host", "").names(batch).to_pylist() == ["www.free.org", "paid.org", "paid.org", "f", "f"]
+    assert SourceRule.read("file", "").names(batch).to_pylist() == ["f"] * 5
+    assert SourceRule.read("catalogue", catalogue).names(batch).to_pylist() == ["free", "paid", "paid.org", "f", "f"]
+    assert SourceRule.read("host", "").names(batch.select(["url"])).to_pylist()[3:] == ["", ""]
+    assert (SourceRule.read("host", "").digests(batch.select(["url"])) != 0).all()
     for rule, why in (("hots", "host"), ("catalogue", r"dedup\.catalogue")):
         with pytest.raises(ValueError, match=why):
             Dedup(source=rule)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.dedup.run import Dedup
+from pipelines.dedup.settings import Dedup
 from tests.benchmarks import dedup_truth as truth
 
 SHORT = {"words": 2, "bands": 50, "rows": 4, "jaccard": 0.5, "url": "none", "audit": 0}

@@ -1,6 +1,6 @@
-"""sets and settle: one group at a time, exact similarity, and who is removed for whom.
+"""sets and settle: group by group, exact similarity, and which documents are removed for which kept ones.
 
-Sets of shingles are cut once more from the text, for the documents in groups only.
+`sets` reads the text of the documents in groups again, to make their sets of shingles.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,58 +15,75 @@ import pyarrow.compute as pc
 
 from filters.near_duplicates.rules import Scheme
 from filters.near_duplicates.shingle_tables import Uint64s
-from filters.near_duplicates.signatures import Int64s, Sets, jaccards, lay_out, settle, shingle_sets
-from pipelines.dedup.candidates import Found
+from filters.near_duplicates.signatures import Int64s, Sets, copy_sets, decide_removals, jaccards, shingle_sets
+from pipelines.dedup.groups import GroupedCandidates
 from pipelines.dedup.scratch import (
-    NUMBER,
+    DOCUMENT_NUMBER,
     U64,
     Chains,
-    Scratch,
     Steps,
-    best_first,
-    groups_of,
-    joined,
+    StepShards,
+    concat,
+    find_sorted,
+    numbered_groups,
+    order_by,
     read_batches,
     read_between,
     read_documents,
     read_pieces,
-    rows_of,
 )
 from pipelines.dedup.settings import Dedup
-from pipelines.dedup.space import Cuts
+from pipelines.dedup.space import MemoryPlan
 from roots import shards
 from roots.settings import ASIDE
 from roots.stage import Stage
 
-REASONS = ("url", "exact", "near")  # after "dedup."  # after "dedup."
-_SET_ROWS = 256  # cut at once: room for sets is made for four times the bytes of the text
+DUPLICATE_KINDS = ("url", "exact", "near")  # the drop reasons, after "dedup."
+_URL, _EXACT, _NEAR = range(3)
+_SET_ROWS = 256  # documents whose sets are made at once: making them takes four times the bytes of the text
+
+
+def find_duplicates(
+    steps: Steps, documents: Chains, settings: Dedup, plan: MemoryPlan, grouped: GroupedCandidates
+) -> Path:
+    """Run `sets` and `settle` on the groups; returns the manifest of settle."""
+    sign, urls, exact, pairs, manifest = grouped
+    groups = StepShards.of(manifest).paths()
+    sets = steps.run(
+        ShingleSets(settings.scheme, sign, plan.block_bytes, len(groups)),
+        {name: [*groups, sign.with_name(name), *documents[name]] for name in documents},
+        "sets",
+    )
+    count = _count_groups(groups)
+    stage = Duplicates(settings.jaccard, settings.exact != "roots", plan.set_bytes, count)
+    return steps.run(stage, {group: [urls, exact, pairs, sets] for group in numbered_groups(count)}, "settle")
 
 
 @dataclass(frozen=True)
 class ShingleSets(Stage):
-    """The sets of shingles of documents with candidates, and the ids of all that are in a group.
+    """The documents of one shard that are in a group, with the sets of shingles of those that have candidates.
 
-    Rows stand by group within stretches of `stretch_bytes`, so that settling a group reads little else.
+    Rows are sorted by group within blocks of about `block_bytes`, so that `settle` reads little else than its group.
     """
 
     name: ClassVar[str] = "dedup.sets"
     version: ClassVar[int] = 1
     schema: ClassVar[pa.Schema] = pa.schema(
         [
-            NUMBER, pa.field("group", pa.int32()), pa.field("id", pa.string()), pa.field("rank", U64),
+            DOCUMENT_NUMBER, pa.field("group", pa.int32()), pa.field("id", pa.string()), pa.field("rank", U64),
             pa.field("tie", U64), pa.field("size", pa.int32()), pa.field("set", pa.large_list(U64)),
         ]
     )  # fmt: skip
     scheme: Scheme
-    signed: Path = field(metadata=ASIDE)  # manifest of sign; its contents are among the sources
-    stretch_bytes: int = field(metadata=ASIDE)
+    signed: Path = field(metadata=ASIDE)  # manifest of sign; its shard is among the sources
+    block_bytes: int = field(metadata=ASIDE)
     parts: int = field(default=1, metadata=ASIDE)  # shards of groups
-    row_group_bytes: ClassVar[int] = 1 << 20  # the least that settling a group has to read
+    row_group_bytes: ClassVar[int] = 1 << 20  # the least that `settle` reads for a group
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Cut the texts of one chain again; sources are the shards of groups, the shard of sign, and the chain."""
+        """Make the sets of one shard; sources are the shards of groups, the shard of sign, and the chain."""
         grouped, (signs, *chain) = sources[: self.parts], sources[self.parts :]
-        start = Scratch.of(self.signed).start(name)
+        start = StepShards.of(self.signed).start(name)
         end = start + shards.open_shard(signs).metadata.num_rows
         parts = [part for path in grouped for part in read_between(path, "document", start, end, self._grouped_columns)]
         if not parts:
@@ -83,7 +100,7 @@ class ShingleSets(Stage):
                 held.append(self._rows(mine, texts.take(pa.array(documents[rows] - at))))
                 size += held[-1].nbytes
             at += texts.num_rows
-            if size >= self.stretch_bytes:
+            if size >= self.block_bytes:
                 yield from _by_group(held)
                 size = 0
         yield from _by_group(held)
@@ -99,7 +116,7 @@ class ShingleSets(Stage):
                 column.append(piece[name][documents[low:high] - start])
             start += piece["rank"].size
         for column, name in zip(found, ["rank", "tie"], strict=True):
-            wanted = wanted.append_column(name, pa.array(joined(column, np.uint64)))
+            wanted = wanted.append_column(name, pa.array(concat(column, np.uint64)))
         return wanted
 
     _grouped_columns: ClassVar[tuple[str, ...]] = ("document", "group", "shingles")
@@ -117,7 +134,7 @@ class ShingleSets(Stage):
 
 
 def _by_group(held: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Some batches' rows by group, in batches of about a megabyte; `held` is emptied."""
+    """The rows of some batches sorted by group, in new batches; empties `held`."""
     if held:
         together = pa.concat_batches(held)
         held.clear()
@@ -127,53 +144,50 @@ def _by_group(held: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 class _Members(NamedTuple):
-    """The documents of a group, best first; a document's place here is its right to be kept."""
+    """The documents of a group, best first: a lower index is a better right to be kept."""
 
-    documents: Int64s  # their numbers
-    by_number: Int64s  # places, by number
+    documents: Int64s  # numbers
+    by_number: Int64s  # indices, sorted by number
     ids: pa.Array
-    sizes: Int64s  # of their sets
-    fixed: npt.NDArray[np.bool_]  # released before: they stay
+    sizes: Int64s  # of the sets of shingles
+    fixed: npt.NDArray[np.bool_]  # released documents, which are never removed
 
-    def places(self, documents: Int64s) -> tuple[Int64s, npt.NDArray[np.bool_]]:
-        """(place of each document, whether it is a member)."""
-        rows, there = rows_of(self.documents[self.by_number], documents)
+    def find(self, documents: Int64s) -> tuple[Int64s, npt.NDArray[np.bool_]]:
+        """(index of each document, whether it is a member)."""
+        rows, there = find_sorted(self.documents[self.by_number], documents)
         return self.by_number[rows] if self.by_number.size else rows, there
 
 
 class _Edges(NamedTuple):
-    """Pairs of members, ordered by `worse`, then `better`."""
+    """Pairs of members by index, sorted by `worse`, then `better`."""
 
     better: Int64s
     worse: Int64s
-    known: npt.NDArray[np.float64]  # -1 for what is to be verified
-    copies: npt.NDArray[np.bool_]  # by digest
+    known: npt.NDArray[np.float64]  # Jaccard similarity; -1 if it is still to compute
+    copies: npt.NDArray[np.bool_]  # whether their digests are equal
 
 
 @dataclass(frozen=True)
-class Settle(Stage):
-    """One group: verify candidates, and decide.
-
-    A row for every removed document, and for every kept one that stands for others.
-    """
+class Duplicates(Stage):
+    """The removed documents of one group, and the kept ones that stand for others."""
 
     name: ClassVar[str] = "dedup.settle"
     version: ClassVar[int] = 1
     schema: ClassVar[pa.Schema] = pa.schema(
         [
-            NUMBER, pa.field("kept", pa.int64()), pa.field("kept_id", pa.string()),
+            DOCUMENT_NUMBER, pa.field("kept", pa.int64()), pa.field("kept_id", pa.string()),
             pa.field("jaccard", pa.float32()), pa.field("reason", pa.int8()), pa.field("cluster_size", pa.int32()),
         ]
     )  # fmt: skip
     jaccard: float
-    verify_copies: bool  # whether copies by digest with other shingles (other digits) need the Jaccard too
-    set_bytes: int = field(metadata=ASIDE)  # sets held at once
-    groups: int = field(metadata=ASIDE)  # how many there are
+    verify_copies: bool  # whether documents of equal digest but other shingles need the Jaccard too
+    set_bytes: int = field(metadata=ASIDE)  # sets of shingles in memory at once
+    groups: int = field(metadata=ASIDE)  # of all documents
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Settle one group; sources are urls, exact, pairs and sets."""
-        group = groups_of(self.groups)[name]
-        urls, exact, pairs, sets = (Scratch.of(source) for source in sources)
+        """Verify the candidates of one group and decide; sources are urls, exact, pairs and sets."""
+        group = numbered_groups(self.groups)[name]
+        urls, exact, pairs, sets = (StepShards.of(source) for source in sources)
         members = _read_members(sets, group)
         edges = _read_edges(members, exact, pairs, self.verify_copies)
         loaded = Sets(np.zeros(members.documents.size + 1, np.int64), np.zeros(1, np.uint64))
@@ -182,24 +196,24 @@ class Settle(Stage):
         else:
             self._verify_all(sets, group, members, edges)
         evidence = np.empty(members.documents.size, dtype=np.int64)
-        settle(loaded, edges.better, edges.worse, edges.known, self.jaccard, members.fixed, evidence)
+        decide_removals(loaded, edges.better, edges.worse, edges.known, self.jaccard, members.fixed, evidence)
         gone = evidence >= 0
         kept = np.arange(evidence.size)
         kept[gone] = edges.better[evidence[gone]]
         found = np.zeros(evidence.size, dtype=np.float32)
         found[gone] = edges.known[evidence[gone]]
-        reason = np.full(evidence.size, REASONS.index("exact"), dtype=np.int8)
-        reason[gone] = np.where(edges.copies[evidence[gone]], REASONS.index("exact"), REASONS.index("near"))
-        # A twin has its head's units, so its head's shingles: the same evidence holds for it.
+        reason = np.full(evidence.size, _EXACT, dtype=np.int8)
+        reason[gone] = np.where(edges.copies[evidence[gone]], _EXACT, _NEAR)
+        # A twin has the same shingles as its head, so the same evidence holds for it.
         twin, head = _read_copies(members, exact, same=True)
         kept[twin] = kept[head]
         found[twin] = np.where(gone[head], found[head], 1)
         reason[twin] = reason[head]
-        # An older fetch of a page is that page: it goes for the newer one, or for what that one went for.
+        # An older fetch is dropped in favour of the newer fetch, or of the document that one was dropped for.
         twin, head = _read_copies(members, urls)
         kept[twin] = kept[head]
         found[twin] = np.nan
-        reason[twin] = REASONS.index("url")
+        reason[twin] = _URL
         yield from self._rows(members, kept, found, reason)
 
     def _rows(
@@ -221,13 +235,13 @@ class Settle(Stage):
                 schema=self.schema,
             )  # fmt: skip
 
-    def _verify_all(self, sets: Scratch, group: int, members: _Members, edges: _Edges) -> None:
-        """Fill in all similarities of a group whose sets do not fit, two blocks of documents at a time.
+    def _verify_all(self, sets: StepShards, group: int, members: _Members, edges: _Edges) -> None:
+        """Fill in the similarities of a group whose sets do not fit in memory, two blocks of documents at a time.
 
-        Documents that are the better one of many pairs come first, so that most pairs have one end in few blocks.
+        The documents that are the better one of most pairs come first, so that most pairs are in few blocks.
         """
         wanted = np.bincount(edges.better, minlength=members.sizes.size)
-        order = best_first(-wanted, np.arange(wanted.size))
+        order = order_by(-wanted, np.arange(wanted.size))
         bytes_before = np.cumsum(8 * members.sizes[order]) - 8 * members.sizes[order]
         block = np.empty(wanted.size, dtype=np.int64)
         block[order] = bytes_before // max(1, self.set_bytes // 2)
@@ -243,7 +257,7 @@ class Settle(Stage):
             edges.known[mine] = jaccards(*loaded, edges.better[mine], edges.worse[mine])
 
 
-def _read_members(sets: Scratch, group: int) -> _Members:
+def _read_members(sets: StepShards, group: int) -> _Members:
     """The documents of one group."""
     names = ["document", "rank", "tie", "size"]
     columns: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in names}
@@ -253,31 +267,31 @@ def _read_members(sets: Scratch, group: int) -> _Members:
             ids.append(batch["id"])
             for name in names:
                 columns[name].append(batch[name].to_numpy())
-    documents, rank, tie, size = (joined(columns[name], np.int64) for name in names)
-    order = best_first(rank, tie, documents)
+    documents, rank, tie, size = (concat(columns[name], np.int64) for name in names)
+    order = order_by(rank, tie, documents)
     held = pa.chunked_array(ids, pa.string()).take(pa.array(order)).combine_chunks()
     documents = documents[order].astype(np.int64)
     return _Members(documents, np.argsort(documents), held, size[order].astype(np.int64), rank[order] == 0)
 
 
-def _read_copies(members: _Members, copies: Scratch, same: bool | None = None) -> tuple[Int64s, Int64s]:
-    """The copies in a group and their heads, as places; of those by digest, only the ones with that `same`."""
+def _read_copies(members: _Members, copies: StepShards, same: bool | None = None) -> tuple[Int64s, Int64s]:
+    """The copies in a group and their heads, by index; of exact copies only those with that value of `same`."""
     columns = ["document", "head"] if same is None else ["document", "head", "same"]
     found: tuple[list[Int64s], list[Int64s]] = ([], [])
     for _, piece in copies.stream(columns):
-        place, mine = members.places(piece["document"])
-        head, _ = members.places(piece["head"])
+        index, mine = members.find(piece["document"])
+        head, _ = members.find(piece["head"])
         if same is not None:
             mine = mine & (piece["same"] == same)
-        found[0].append(place[mine])
+        found[0].append(index[mine])
         found[1].append(head[mine])
-    copy, head = joined(found[0], np.int64), joined(found[1], np.int64)
-    loose = ~members.fixed[copy]
-    return copy[loose], head[loose]
+    copy, head = concat(found[0], np.int64), concat(found[1], np.int64)
+    removable = ~members.fixed[copy]
+    return copy[removable], head[removable]
 
 
-def _read_edges(members: _Members, exact: Scratch, pairs: Scratch, verify_copies: bool) -> _Edges:
-    """The pairs of a group, each once: candidates, and copies by digest whose shingles differ."""
+def _read_edges(members: _Members, exact: StepShards, pairs: StepShards, verify_copies: bool) -> _Edges:
+    """The pairs of a group, each once: candidates, and documents of equal digest whose shingles differ."""
     width = max(1, members.documents.size)
     copy, head = _read_copies(members, exact, same=False)
     copies = np.unique(copy * width + head)
@@ -285,11 +299,11 @@ def _read_edges(members: _Members, exact: Scratch, pairs: Scratch, verify_copies
     held: list[Int64s] = []
     size = 0
     for _, piece in pairs.stream(["better", "worse"]):
-        worse, mine = members.places(piece["worse"])
-        better, _ = members.places(piece["better"][mine])
+        worse, mine = members.find(piece["worse"])
+        better, _ = members.find(piece["better"][mine])
         held.append(worse[mine] * width + better)
         size += held[-1].size
-        if size > max(1 << 20, found.size):  # the same pair comes from many bands: it is stored once
+        if size > max(1 << 20, found.size):  # many bands give the same pair
             found, held, size = np.unique(np.concatenate([found, *held])), [], 0
     found = np.unique(np.concatenate([found, *held, copies]))
     by_digest = np.isin(found, copies, assume_unique=True)
@@ -298,36 +312,19 @@ def _read_edges(members: _Members, exact: Scratch, pairs: Scratch, verify_copies
     return _Edges(better, worse, known, by_digest)
 
 
-def _read_sets(sets: Scratch, group: int, members: _Members, needed: npt.NDArray[np.bool_]) -> Sets:
-    """The sets of the members that are needed, by place; the others' are empty."""
+def _read_sets(sets: StepShards, group: int, members: _Members, needed: npt.NDArray[np.bool_]) -> Sets:
+    """The sets of the members that are needed, by index; the other sets are empty."""
     offsets = np.zeros(needed.size + 1, dtype=np.int64)
     np.cumsum(np.where(needed, members.sizes, 0), out=offsets[1:])
     loaded = Sets(offsets, np.zeros(max(1, int(offsets[-1])), dtype=np.uint64))
     for path in sets.paths():
         for batch in read_between(path, "group", group, group + 1, ["document", "group", "set"], rows=256):
-            place, _ = members.places(batch["document"].to_numpy())
-            mine = needed[place]
+            index, _ = members.find(batch["document"].to_numpy())
+            mine = needed[index]
             held = batch["set"] if mine.all() else batch["set"].filter(pa.array(mine))
-            flat, place = held.flatten().to_numpy(), place[mine]
-            lay_out(loaded, place, np.cumsum(members.sizes[place]), flat)
+            flat, index = held.flatten().to_numpy(), index[mine]
+            copy_sets(loaded, index, np.cumsum(members.sizes[index]), flat)
     return loaded
-
-
-def settle_groups(
-    steps: Steps, everything: Chains, settings: Dedup, cuts: Cuts, found: Found, grouped: tuple[Path, int]
-) -> Path:
-    """Verify candidates group by group, and decide. Gives back the manifest of settle."""
-    sign, urls, exact, pairs = found
-    manifest, parts = grouped
-    groups = Scratch.of(manifest).paths()
-    sets = steps.run(
-        ShingleSets(settings.scheme, sign, cuts.stretch_bytes, parts),
-        {name: [*groups, sign.with_name(name), *everything[name]] for name in everything},
-        "sets",
-    )
-    count = _count_groups(groups)
-    settling = Settle(settings.jaccard, settings.exact != "roots", cuts.set_bytes, count)
-    return steps.run(settling, {group: [urls, exact, pairs, sets] for group in groups_of(count)}, "settle")
 
 
 def _count_groups(groups: Sequence[Path]) -> int:
