@@ -216,7 +216,7 @@ def measure_texts(texts: Sequence[str], reading: Reading) -> dict[str, pa.Array]
 
 
 def to_toml(name: str, derived: Derived) -> str:
-    """Bounds as a TOML file that `pipelines.filter.read_bounds` reads."""
+    """Bounds as a TOML file that `pipelines.job.languages.read_bounds` reads."""
     lines = [f"# Derived from {derived.documents} documents, of which these bounds drop {derived.dropped:.1%}.", ""]
     lines += [f"# Bound set {name}. A limit that does not stand here is that of the default set.", ""]
     for signal, bound in derived.bounds.items():
