@@ -1,7 +1,7 @@
-"""Compile every pass for this machine beforehand, so that the first run need not: `python -m pipelines.compile_passes`.
+"""Compile every pass for this machine before the first run: `python -m pipelines.compile_passes`.
 
-Numba compiles a pass when it is first used and keeps it. That is about a minute for all of them, and every worker of a
-first run would wait for it; here each half is compiled once, side by side.
+Numba compiles a pass when it is first called, and caches it on disk. All passes take about a minute, and every worker
+of a first run would wait for them. Here two processes compile half of them each.
 """
 
 import tempfile
@@ -25,14 +25,14 @@ _TEXTS = tuple(f"one two three four five six {word}\nmenu\nmenu" for word in ("s
 
 
 def _prepare_measures() -> None:
-    """The passes of index and measure."""
+    """Compile the passes of index and measure."""
     quick_text(b"<p>text</p>")
     identify_page("text", load_model())
     measures.prepare()
 
 
 def _prepare_dedup() -> None:
-    """The passes of dedup: three documents through all of its sub-steps."""
+    """Compile the passes of dedup, by running all its sub-steps on three documents."""
     ids = [f"document-{number}" for number in range(len(_TEXTS))]
     rows = {
         "index": (INDEX, [{"id": id_, "file_path": "", "offset": 0} for id_ in ids]),
@@ -49,12 +49,12 @@ def _prepare_dedup() -> None:
         run_dedup({"x.parquet": chain}, Path(folder) / "dedup", settings, Serial())
 
 
-def main() -> None:
-    """Compile both halves at once."""
+def compile_passes() -> None:
+    """Compile all passes, in two processes."""
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
         for half in [pool.submit(_prepare_measures), pool.submit(_prepare_dedup)]:
             half.result()
 
 
 if __name__ == "__main__":
-    main()
+    compile_passes()

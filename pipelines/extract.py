@@ -1,8 +1,8 @@
 """extract: main text of the pages that can be in the wanted language, and the language of that text.
 
-Language first: the index knows what languages the quick text of a page looks like, and only pages that can be in the
-wanted one are read again. The others are rows with the reason `extract.other_language`; what that gate loses is
-measured by `tests/benchmarks/gate_recall.py`. All work on a page runs in a guarded process: see pipelines.guard.
+Only pages whose likely languages in the index include the wanted one are read again. The others are dropped as
+`extract.other_language`; tests/benchmarks/gate_recall.py measures what this loses. All work on a page runs in a guarded
+process (pipelines.extraction.guard).
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,34 +24,36 @@ from roots.schema import EXTRACT
 from roots.shards import BATCH_ROWS, open_shard, read_kept
 from roots.stage import Stage
 
-_TOP = 3  # languages that are stored with a text
-BATCH_CHARS = 8 << 20
-_DENSE = 0.8  # share of an archive's records from which on it is quicker to read on than to enter it for each
+_TOP = 3  # languages stored with a text
+_BATCH_CHARS = 8 << 20
+_DENSE = 0.8  # share of records above which reading the whole archive is faster than seeking to each record
 
 # Why a page has no text, or its text is not wanted.
-REASONS: dict[str, str] = {
-    "extract.other_language": "the quick text does not look like the wanted language at all",
-    "extract.language": "the main text is in another language, or not surely enough in the wanted one",
+EXTRACT_REASONS: dict[str, str] = {
+    "extract.other_language": "the quick text does not look like the wanted language",
+    "extract.language": "the main text is in another language, or its score for the wanted one is too low",
     "extract.empty": "the engine finds no main text",
     "extract.too_large": "longer than `body_bytes` or `html_chars`",
     "extract.too_deep": "elements are nested deeper than `depth`",
     "extract.timeout": "the engine needs more than `cpu_seconds`",
     "extract.memory": "the engine needs more than `memory_bytes`",
     "extract.crash": "the engine fails on the page",
-    "extract.unreadable": "the record has a problem, and no body",
+    "extract.unreadable": "the record is damaged and has no body",
 }
 
 
 @dataclass(frozen=True)
 class Extract(ExtractSettings, Stage):
-    """The stage: its settings, the language, and which language model it reads with."""
+    """The stage: its settings, the language, and the digest of its language model."""
 
     name: ClassVar[str] = "extract"
     version: ClassVar[int] = 4  # 4: fastText models read by us
     schema: ClassVar[pa.Schema] = EXTRACT
-    memory_needed: ClassVar[int] = 3 << 29  # of a task: ours, and the guarded process with `memory_bytes` for a page
+    memory_needed: ClassVar[int] = (
+        3 << 29
+    )  # of a task: this process, and the guarded one with `memory_bytes` for a page
 
-    model_sha256: str = ""  # of the language model; found out where it is not given
+    model_sha256: str = ""  # of the language model; computed if not given
     language: str = field(kw_only=True)  # ISO 639-3: "fra"
 
     def __post_init__(self) -> None:
@@ -83,14 +85,14 @@ class Extract(ExtractSettings, Stage):
                 row = {"id": key} | (next(texts) if yes else {"drop": "extract.other_language"})
                 rows.append(row)
                 chars += len(row.get("text") or "")
-                if len(rows) == BATCH_ROWS or chars >= BATCH_CHARS:
+                if len(rows) == BATCH_ROWS or chars >= _BATCH_CHARS:
                     yield pa.RecordBatch.from_pylist(rows, schema=EXTRACT)
                     rows, chars = [], 0
         if rows:
             yield pa.RecordBatch.from_pylist(rows, schema=EXTRACT)
 
     def _texts(self, archive: Path, offsets: Sequence[int], dense: bool) -> Iterator[dict[str, Any]]:
-        """For every offset the columns of its row, without the id."""
+        """For each offset, the columns of its row without the id."""
         bounds = asdict(Bounds(self.body_bytes, self.html_chars, self.depth))
         arguments = {"archive": str(archive), "extractor": self.extractor, "bounds": bounds, "dense": dense}
         limits = Limits(self.cpu_seconds, self.memory_bytes)
@@ -102,7 +104,7 @@ class Extract(ExtractSettings, Stage):
                 yield row | (self._identify(found["text"]) if found["text"] else {})
 
     def _identify(self, text: str) -> dict[str, Any]:
-        """The language columns of a text, and whether the language is the wanted one."""
+        """The text and language columns of a row, with the reason if the language is not the wanted one."""
         labels = identify(text, load_model(self.model), _TOP)
         if not labels:
             return {"drop": "extract.empty"}

@@ -1,4 +1,7 @@
-"""filter: measure every document, then judge the numbers. Two stages, so that a new bound never reads text again."""
+"""measure and filter: compute the signals of every document, then compare them with bounds.
+
+They are two stages, so that a new bound does not read any text again.
+"""
 
 import hashlib
 import json
@@ -27,25 +30,20 @@ _MEASURED = pa.schema(
 
 @dataclass(frozen=True)
 class Measure(Stage):
-    """Measures the text of every document that extract kept; drops none.
-
-    Make it with `Measure.of(language)`.
-    """
+    """Computes the signals of every document that extract kept; drops none. Made by `Measure.of(language)`."""
 
     name: ClassVar[str] = "measure"
     version: ClassVar[int] = 2
     schema: ClassVar[pa.Schema] = _MEASURED
 
     reading: Reading = field(metadata=ASIDE)
-    decided_by: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # the reading by value, word lists and models as digests
-    signals: tuple[str, ...] = tuple(MEASURES)  # a new one is measured of old shards too
+    decided_by: Mapping[str, Any] = field(default_factory=dict)  # the reading by value; word lists, models as digests
+    signals: tuple[str, ...] = tuple(MEASURES)  # a new signal makes all shards again
     unicode: str = unicodedata.unidata_version
 
     @classmethod
     def of(cls, language: Language) -> "Measure":
-        """The stage for one language, its settings taken by value. Raises InputError for a model that is not there."""
+        """The stage for one language, with its settings by value. Raises InputError for a missing model."""
         values = as_values(language.reading)
         for key in ("function_words", "flagged_words"):
             words = values.pop(key)
@@ -67,7 +65,7 @@ class Measure(Stage):
 
 @dataclass(frozen=True)
 class Judge(Stage):
-    """Judges the stored numbers by a language's bounds. Make it with `Judge.of(language)`."""
+    """Compares stored signals with the bounds of a language. Made by `Judge.of(language)`."""
 
     name: ClassVar[str] = "filter"
     version: ClassVar[int] = 1
@@ -77,7 +75,7 @@ class Judge(Stage):
 
     @classmethod
     def of(cls, language: Language) -> "Judge":
-        """The stage for one language's bounds, taken by value. Raises SettingsError for a bound on no known signal."""
+        """The stage for one language, with its bounds by value. Raises SettingsError for an unknown signal."""
         return cls(rules_of(language.bounds))
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:

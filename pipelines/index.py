@@ -1,7 +1,7 @@
-"""index: one row a record, no text: where it lies, what charset it is in, and what languages its quick text looks like.
+"""index: one row for each record, without text: its place in the archive, its charset, and its likely languages.
 
-Cheap on purpose: main text costs tens of milliseconds a page, this less than one, and a run for one language pays the
-dear step only for pages that can be in it. It is also the census of a crawl.
+It costs less than a millisecond a page, and main text costs tens of them. So a run for one language extracts only pages
+that can be in it. The index is also a census of the crawl.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,26 +27,27 @@ from roots.schema import INDEX
 from roots.shards import BATCH_ROWS
 from roots.stage import Stage
 
-_TOP = 3  # languages that are stored with a record
+_TOP = 3  # languages stored with a record
 _PLAIN = frozenset({"text/plain"})
 _WANTED = frozenset({"text/html", "application/xhtml+xml"}) | _PLAIN
-_UNDECODABLE = 0.1  # share of undecodable characters above which a page is none; half of it for control characters
-_LOOK = 4096  # bytes that are looked at for them
-_CONTROLS = bytes({*range(1, 9), 11, *range(14, 27), *range(28, 32), 127})  # not NUL (UTF-16), not escape (ISO 2022)
+_UNDECODABLE = 0.1  # largest share of undecodable characters in a page
+_CONTROL = 0.05  # largest share of control characters in its first bytes
+_HEAD_BYTES = 4096  # that are searched for control characters
+_CONTROLS = bytes({*range(1, 9), 11, *range(14, 27), *range(28, 32), 127})  # without NUL (UTF-16) and ESC (ISO 2022)
 _FOREIGN = (b"%PDF-", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"PK\x03\x04", b"RIFF", b"\x1f\x8b\x08", b"%!PS", b"ID3")
 
-# Why a record is dropped. A problem of a record (pipelines.archives.records) comes first, then these in order.
-REASONS: dict[str, str] = {
+# Why a record is dropped; the first that applies is recorded.
+INDEX_REASONS: dict[str, str] = {
     "index.broken": "no record can be read at this offset: garbage, or a damaged head",
     "index.truncated": "the archive, or the page in it, ends early",
     "index.bad_length": "the record does not end where its Content-Length says",
-    "index.bad_http": "no HTTP head, or chunks that are none",
+    "index.bad_http": "no HTTP head, or invalid chunks",
     "index.too_large": "longer than `body_bytes`, decompressed",
-    "index.revisit": "the same page as one fetched before, not stored again",
-    "index.not_http": "a DNS answer, a segment, a record type that holds no page",
+    "index.revisit": "the page was fetched before and is not stored again",
+    "index.not_http": "a DNS answer, a segment, or another record type without a page",
     "index.status": "the server did not answer 2xx",
     "index.robots": "a robots.txt",
-    "index.not_html": "neither HTML nor plain text, as declared or by its first bytes",
+    "index.not_html": "neither HTML nor plain text, by its declared type or its first bytes",
     "index.undecodable": "no text in any likely charset: undecodable, or full of control characters",
     "index.empty": "no letter of any script in the text",
 }
@@ -54,13 +55,13 @@ REASONS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Index(IndexSettings, Stage):
-    """The stage: its settings, and which language model it reads with."""
+    """The stage: its settings, and the digest of its language model."""
 
     name: ClassVar[str] = "index"
     version: ClassVar[int] = 4  # 4: fastText models read by us
     schema: ClassVar[pa.Schema] = INDEX
 
-    model_sha256: str = ""  # of the language model; found out where it is not given
+    model_sha256: str = ""  # of the language model; computed if not given
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -82,7 +83,7 @@ class Index(IndexSettings, Stage):
 
 
 def make_index(settings: IndexSettings, language: Language | None) -> Index:
-    """The stage; all languages share it."""
+    """Make the stage, which all languages share."""
     return Index(**vars(settings))
 
 
@@ -108,12 +109,12 @@ def _index_record(record: Record, file_path: str, model: LanguageModel) -> dict[
         "drop": _refusal(record),
     }
     if row["drop"] is None:
-        row |= _look(record, model)
+        row |= _read_page(record, model)
     return row
 
 
 def _refusal(record: Record) -> str | None:
-    """Why a record is no page, by its head and its first bytes."""
+    """Why a record is not a page, by its head and first bytes; None if it may be one."""
     if record.problem:
         return f"index.{record.problem}"
     if record.status is not None and not 200 <= record.status < 300:
@@ -127,11 +128,11 @@ def _refusal(record: Record) -> str | None:
     return None
 
 
-def _look(record: Record, model: LanguageModel) -> dict[str, Any]:
+def _read_page(record: Record, model: LanguageModel) -> dict[str, Any]:
     """Charset and languages of a page."""
     decoded = decode_page(record.body, record.header_charset)
     row: dict[str, Any] = {"charset": decoded.charset, "charset_from": decoded.charset_from}
-    undecodable = decoded.text.count("�") if "�" in decoded.text else 0  # to find is quicker than to count
+    undecodable = decoded.text.count("�") if "�" in decoded.text else 0  # `in` is faster than `count`
     if undecodable > _UNDECODABLE * len(decoded.text) or _is_noise(record.body):
         return row | {"drop": "index.undecodable"}
     text = decoded.text if _is_plain(record) else _text_of(record, decoded, not undecodable)
@@ -142,18 +143,19 @@ def _look(record: Record, model: LanguageModel) -> dict[str, Any]:
 
 
 def _is_noise(body: bytes) -> bool:
-    """Whether a body is full of control characters, which no text is."""
-    head = body[:_LOOK]
-    return len(head) - len(head.translate(None, _CONTROLS)) > _UNDECODABLE / 2 * len(head)
+    """Whether a body is full of control characters, as no text is."""
+    head = body[:_HEAD_BYTES]
+    return len(head) - len(head.translate(None, _CONTROLS)) > _CONTROL * len(head)
 
 
 def _is_plain(record: Record) -> bool:
-    """Whether a record is text as it stands."""
+    """Whether a record is plain text."""
     return record.kind == "wet" or record.content_type in _PLAIN
 
 
 def _text_of(record: Record, decoded: Decoded, clean: bool) -> str:
-    # Valid UTF-8 is read as it lies; only other charsets are encoded for it.
+    """The quick text of an HTML page; `clean` says that all of it was decoded."""
+    # Valid UTF-8 is read from the body itself; a page in another charset is encoded first.
     as_stored = clean and decoded.charset == "utf-8" and decoded.charset_from != "bom"
     page = record.body if as_stored else decoded.text.encode("utf-8", "replace")
     return quick_text(page).decode("utf-8", "replace")

@@ -1,6 +1,6 @@
-"""What workers share: imported, and the passes of index and measure loaded, in the process they are forked from.
+"""The process that workers are forked from imports this: the code of all stages, with compiled passes loaded.
 
-Loading takes a third of a second and some 40 MB, which every worker would need for itself.
+Otherwise every worker would load them itself, which takes a third of a second and 40 MB.
 """
 
 import pyarrow as pa

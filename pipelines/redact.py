@@ -1,8 +1,7 @@
-"""redact: personal data out of the text of every document kept so far, by span.
+"""redact: replace personal data in the text and the address of every document kept so far.
 
-The text is stored here for the second time, so here it also loses the lines that dedup found repeated. The spans (kind,
-start, end) are stored, counted in characters of the text before redaction and after that; the values are nowhere.
-A page's address may hold an e-mail address, too: what follows this stage has the address without it.
+This stage stores the text again, so it also removes the lines that dedup found repeated. It stores the kind and span of
+each replacement, in characters of the text before redaction and after the removal of lines; it never stores the value.
 """
 
 import hashlib
@@ -22,12 +21,12 @@ from roots.schema import REDACT
 from roots.shards import open_shard, read_kept
 from roots.stage import Stage
 
-BATCH_BYTES = 8 << 20  # of text after redaction
+BATCH_BYTES = 8 << 20  # of text in a batch, about 2 for each character
 
 
 @dataclass(frozen=True)
 class Redact(RedactSettings, Stage):
-    """The stage: its settings, the kinds and the style that a preset leaves open filled in."""
+    """The stage: its settings, with the kinds and the style that they leave to the preset."""
 
     name: ClassVar[str] = "redact"
     version: ClassVar[int] = 2  # 2: addresses; lists of years are no identity numbers
@@ -46,7 +45,7 @@ class Redact(RedactSettings, Stage):
             object.__setattr__(self, "secret_digest", digest)
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Redact what the chain `sources` (index, extract, measure, filter, dedup) keeps, repeated lines cut out."""
+        """Redact the documents that the chain `sources` keeps, without their repeated lines."""
         rows: list[dict[str, Any]] = []
         size = 0
         stored = {name for path in sources for name in open_shard(path).schema_arrow.names}
@@ -63,13 +62,13 @@ class Redact(RedactSettings, Stage):
             yield pa.RecordBatch.from_pylist(rows, self.schema)
 
     def secret_of(self, identity: str) -> bytes:
-        """The secret of one document: a person cannot be followed from one to another by the stand-in."""
+        """The secret of one document, so that replacements do not link the documents of one person."""
         if self.style != "synthetic":
             return b""
         return hmac.new(self.secret(), identity.encode(), hashlib.sha256).digest()
 
     def address(self, url: str | None) -> str | None:
-        """A page's address as it may be seen."""
+        """The address of a page, without an e-mail address in it."""
         return redact_url(url) if url and "email" in self.kinds else url
 
     def redacted(self, identity: str, text: str, language: str | None) -> dict[str, Any]:
@@ -85,10 +84,10 @@ class Redact(RedactSettings, Stage):
 
 
 def make_redact(settings: RedactSettings, language: Language | None) -> Redact:
-    """The stage; it is the same for every language."""
+    """Make the stage, which is the same for every language."""
     return Redact(**vars(settings))
 
 
 def edited(text: str | None, lines: Sequence[Mapping[str, Any]] | None) -> str:
-    """The text of extract without the lines that dedup takes from it: what redact reads."""
+    """The text of extract without the lines that dedup removes."""
     return remove_spans(text or "", [(line["start"], line["end"]) for line in lines or ()])

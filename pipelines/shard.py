@@ -1,9 +1,9 @@
 """shard: the documents that all stages kept, as Arrow IPC shards of a train and a validation split.
 
-A document's split is decided by a hash of its id, so it never changes when others come or go. Within a split the
-documents keep the order of the crawl, and shards are cut at equal shares of the text's bytes.
+A hash of its id decides the split of a document, so it stays the same when others are added or removed. Within a split
+documents keep the order of the crawl. Each shard has an equal share of the text's bytes.
 
-The folder is what `datasets.load_from_disk` reads; `datasets.load_dataset("arrow", data_files=...)` reads its files.
+`datasets.load_from_disk` reads the folder; `datasets.load_dataset("arrow", data_files=...)` reads its files.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ SPLITS = ("train", "validation")
 
 @dataclass(frozen=True)
 class ShardStage(Stage):
-    """The stage: the settings, and where each archive's documents lie in the whole, in bytes of text."""
+    """The stage: its settings, and the place of each archive's documents among all, in bytes of text."""
 
     name: ClassVar[str] = "shard"
     version: ClassVar[int] = 3  # 3: lines
@@ -62,14 +62,14 @@ class ShardStage(Stage):
                     yield from _in_pieces(some, times_of(some["id"], some["minhash_cluster_size"], self.settings))
 
     def _part(self, name: str) -> tuple[str, int, int]:
-        """The split of a shard, and the bytes of the whole it covers: from `low` up to and without `high`."""
+        """The split of a shard, and its range of all bytes of text: from `low` up to but not including `high`."""
         split, _, file = name.partition("/")
         number, count = (int(part) for part in file.removeprefix("data-").removesuffix(".arrow").split("-of-"))
         return split, _cut(self.total, number, count), _cut(self.total, number + 1, count)
 
 
 def _in_pieces(rows: pa.RecordBatch, times: npt.NDArray[np.int64]) -> Iterator[pa.RecordBatch]:
-    """The rows, each so many times, in batches that are no larger than the one they come in."""
+    """The rows, each `times` times, in batches no larger than the given one."""
     place = np.repeat(np.arange(rows.num_rows), times)
     if place.size == rows.num_rows:
         yield rows
@@ -79,9 +79,9 @@ def _in_pieces(rows: pa.RecordBatch, times: npt.NDArray[np.int64]) -> Iterator[p
 
 
 def times_of(ids: pa.Array, sizes: pa.Array, settings: ShardSettings) -> npt.NDArray[np.int64]:
-    """How many times each document is in the dataset, by the size of its cluster; int64 (rows,).
+    """How often each document is in the dataset, by the size of its cluster; int64 (rows,).
 
-    Of a number with a fraction, the document's id decides whether it is rounded up.
+    A hash of the id decides whether a fraction is rounded up.
     """
     weights = settings.weights
     if not weights:
@@ -94,7 +94,7 @@ def times_of(ids: pa.Array, sizes: pa.Array, settings: ShardSettings) -> npt.NDA
 
 
 def in_validation(ids: pa.Array, settings: ShardSettings) -> npt.NDArray[np.bool_]:
-    """Which documents go to the validation split. Returns bool (rows,)."""
+    """Which documents are in the validation split; bool (rows,)."""
     bound = int(settings.validation_share * 2**64)
     return np.fromiter((key < bound for key in _keys(ids, settings.salt)), dtype=np.bool_, count=len(ids))
 
@@ -106,19 +106,19 @@ def _keys(ids: pa.Array, salt: str) -> Iterator[int]:
 
 
 def _draws(ids: pa.Array, salt: str) -> npt.NDArray[np.float64]:
-    """A number from 0 up to, and without, 1 for every id; float64 (rows,)."""
+    """A number in [0, 1) for every id; float64 (rows,)."""
     return np.fromiter(((key >> 11) / 2**53 for key in _keys(ids, salt)), dtype=np.float64, count=len(ids))
 
 
 def _cut(total: int, number: int, count: int) -> int:
-    """Where shard `number` of `count` begins; past the end for the one after the last."""
+    """The byte at which shard `number` of `count` begins; past the end for `number` = `count`."""
     return total * number // count if number < count else total + 1
 
 
 def _plan_shards(
     chains: Mapping[str, Sequence[Path]], settings: ShardSettings, made_by: type[ShardStage] = ShardStage
 ) -> tuple[ShardStage, dict[str, list[Path]]]:
-    """Decide how many shards each split has and which archives each spans, from receipts alone."""
+    """Decide from receipts how many shards each split has, and which archives each shard spans."""
     starts: list[tuple[str, int]] = []
     total = 0
     for name in sorted(chains):
@@ -149,14 +149,12 @@ def run_shard(
     share: Share = ALONE,
     made_by: type[ShardStage] = ShardStage,
 ) -> Manifest:
-    """Write the final shards of one language, and the files by which `datasets` knows the folder."""
+    """Write the final shards of one language, and the files that let `datasets` load the folder."""
     stage, plan = _plan_shards(chains, settings, made_by)
     manifest = run(stage, plan, target, executor, progress, share)
     for path in sorted(target.glob("*/data-*.arrow")):
         if path.relative_to(target).as_posix() not in plan:
-            path.unlink(
-                missing_ok=True
-            )  # of an earlier cut into more or fewer shards: a reader of the folder would count it twice
+            path.unlink(missing_ok=True)  # from a run with another number of shards: its documents would be there twice
     for split in SPLITS:
         receipts = {Path(name).name: manifest.shards[name] for name in sorted(plan) if name.startswith(split + "/")}
         _describe_split(target / split, split, receipts)
@@ -165,7 +163,7 @@ def run_shard(
 
 
 def _describe_split(folder: Path, split: str, receipts: Mapping[str, Receipt]) -> None:
-    """Write the two small files by which `datasets.load_from_disk` knows a split."""
+    """Write the two small files that `datasets.load_from_disk` reads for a split."""
     together = hashlib.sha256("".join(receipt.digest for receipt in receipts.values()).encode())
     state = {
         "_data_files": [{"filename": name} for name in receipts],

@@ -1,1 +1,1 @@
-"""How far a run is: status of a work folder, progress of a command."""
+"""How far a run is: the status of a work folder, the progress of a command."""

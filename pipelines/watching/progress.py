@@ -1,7 +1,7 @@
-"""What a person sees while a stage runs, and after: progress with the time left, and a table of what was dropped.
+"""Progress of a stage while it runs, with the time left, and a table of rows and drops afterwards.
 
-On a terminal one line is drawn over and over; elsewhere (a log file, a scheduler) a plain line is written every few
-seconds at most.
+On a terminal one line is redrawn. Elsewhere, such as in the log of a scheduler, a line is written every ten seconds at
+most.
 """
 
 import json
@@ -17,18 +17,18 @@ from roots.errors import InputError
 from roots.shards import Receipt
 from roots.stage import Manifest
 
-_LOG_SECONDS = 10.0  # at most one log line in this time, but always the last
-_DRAW_SECONDS = 0.5
+_LOG_SECONDS = 10.0  # between two lines; the last line is always written
+_DRAW_SECONDS = 0.5  # between two redraws on a terminal
 
 
 class EventLog:
-    """Appends what happens in a run to a file, a line of JSON each, in one write: several processes may share it."""
+    """Appends events of a run to a file, one line of JSON each, in one write, so that processes can share it."""
 
     def __init__(self, path: Path, label: str) -> None:
         self._path = path
         self._label = label
 
-    def __call__(self, event: str, **values: Any) -> None:
+    def __call__(self, event: str, **values: object) -> None:
         """Append one event."""
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"time": stamp, "event": event, "label": self._label, **values}, ensure_ascii=False)
@@ -36,7 +36,7 @@ class EventLog:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line in one write. Raises InputError where the file cannot be written."""
+    """Append one line in one write. Raises InputError if the file cannot be written."""
     try:
         with path.open("ab", buffering=0) as file:
             file.write(line.encode("utf-8", "replace") + b"\n")
@@ -45,7 +45,7 @@ def append_line(path: Path, line: str) -> None:
 
 
 class StageProgress:
-    """Follows the stages of a run. Call it as `roots.stage.run` does; close it at the end."""
+    """Shows the progress of the stages of a run: a `roots.stage.Progress` that is closed at the end."""
 
     def __init__(
         self, label: str = "", stream: TextIO | None = None, quiet: bool = False, log: EventLog | None = None
@@ -65,9 +65,9 @@ class StageProgress:
             threading.Thread(target=self._redraw, daemon=True).start()
 
     def __call__(self, stage: str, done: float, total: int, receipt: Receipt | None = None) -> None:
-        """Take note that `done` of `total` shards are done; `receipt` is of the last one made, if one was.
+        """Show that `done` of `total` shards are done; `receipt` is that of the last one made, if any.
 
-        A part of a shard counts for the time left.
+        `done` may be fractional: part of a shard counts for the time left.
         """
         with self._lock:
             if stage != self._stage:
@@ -85,7 +85,7 @@ class StageProgress:
             self._write(end=last)
 
     def _write_event(self, receipt: Receipt | None) -> None:
-        """Log a stage that begins, or a shard that was made; a shard that failed is logged by `failed`."""
+        """Log the start of a stage, or a shard that was made; `failed` logs shards that failed."""
         if self._log is None:
             return
         values: dict[str, Any] = {"stage": self._stage, "done": int(self._done), "total": self._total}
@@ -106,12 +106,12 @@ class StageProgress:
         made = self._done - self._before
         parts = [f"{self._label}{self._stage:<8} {int(self._done)}/{self._total} shards"]
         if self._rows and took > 0:
-            what = "rows" if "." in self._stage else "documents"  # of a sub-step: pairs, lines, groups
+            what = "rows" if "." in self._stage else "documents"  # a sub-step of dedup counts pairs, lines or groups
             parts.append(f"{self._rows:,} {what}, {self._rows / took:,.0f}/s")
         if self._done < self._total:
             left = took / made * (self._total - self._done) if made else None
             parts.append(
-                f"{clock(took)} so far, " + (f"{clock(left)} left" if left is not None else "time left not known yet")
+                f"{clock(took)} so far, " + (f"{clock(left)} left" if left is not None else "time left unknown")
             )
         elif made:
             parts.append(clock(took))
@@ -133,7 +133,7 @@ class StageProgress:
                     self._write(end=False)
 
     def close(self) -> None:
-        """Stop drawing, and leave the terminal on a fresh line."""
+        """Stop drawing and end the line."""
         self._closed.set()
         with self._lock:
             if self._terminal and not self._quiet and self._stage and self._done < self._total:
@@ -141,7 +141,7 @@ class StageProgress:
 
 
 def clock(seconds: float) -> str:
-    """A duration as people say it: 7.3 s, 4 min 05 s, 3 h 20 min."""
+    """A duration in words: 7.3 s, 4 min 05 s, 3 h 20 min."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -151,7 +151,7 @@ def clock(seconds: float) -> str:
 
 
 def table(manifests: Sequence[Manifest]) -> str:
-    """One row a stage: rows in, kept, dropped, seconds, documents a second; below it each reason with its rows."""
+    """A table with one row for each stage: rows in, kept, dropped, seconds, documents a second; then rows by reason."""
     lines = [f"{'stage':<10}{'rows in':>10}{'kept':>10}{'dropped':>10}{'seconds':>10}{'docs/s':>10}"]
     lines.append("-" * len(lines[0]))
     for manifest in manifests:

@@ -5,7 +5,7 @@ import pytest
 
 from pipelines import extract as extract_module
 from pipelines.archives.records import Record
-from pipelines.extract import REASONS, Extract
+from pipelines.extract import EXTRACT_REASONS, Extract
 from pipelines.extraction.extractors import Bounds
 from pipelines.extraction.page import extract_page, is_deeper
 from pipelines.index import Index
@@ -59,7 +59,7 @@ def run(tmp_path, pages, **settings):
     rows = [row for batch in shards.read(target) for row in batch.to_pylist()]
     assert [row["id"] for row in rows] == [row["id"] for row in kept]
     assert receipt.rows == len(kept) == receipt.kept + sum(receipt.drops.values())
-    assert set(receipt.drops) <= set(REASONS)
+    assert set(receipt.drops) <= set(EXTRACT_REASONS)
     return {int(row["url"].rpartition("/")[2]): out for row, out in zip(kept, rows, strict=True)}
 
 
@@ -230,7 +230,7 @@ def test_settings_are_checked_before_any_work():
 
 
 def test_batches_are_bounded_and_of_the_schema(tmp_path, monkeypatch):
-    monkeypatch.setattr(extract_module, "BATCH_CHARS", 1000)
+    monkeypatch.setattr(extract_module, "_BATCH_CHARS", 1000)
     archive = write_archive(
         tmp_path / "a.warc.gz", [(HTML, page([f"{n} {text}" for text in FRENCH])) for n in range(12)]
     )

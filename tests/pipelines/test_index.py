@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipelines.index import REASONS, Index
+from pipelines.index import INDEX_REASONS, Index
 from pipelines.models.files import WIDE_SHA256, wide_path
 from roots.errors import SettingsError
 from roots.schema import INDEX
@@ -67,7 +67,7 @@ def test_robots_are_no_page(tmp_path: Path) -> None:
 
 def test_every_reason_is_given_by_some_case() -> None:
     given = {row for case in CASES.values() for row in case.rows if row}
-    assert given | {"index.robots"} == set(REASONS)
+    assert given | {"index.robots"} == set(INDEX_REASONS)
 
 
 def test_batches_have_the_declared_schema(tmp_path: Path) -> None:

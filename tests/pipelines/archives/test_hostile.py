@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import read_at, read_records
-from pipelines.index import REASONS, Index
+from pipelines.index import INDEX_REASONS, Index
 from roots.errors import InputError, StageFailed
 from roots.executors import Serial
 from roots.shards import check
@@ -25,7 +25,7 @@ IDLE = (
 
 def test_enough_kinds_of_harm() -> None:
     assert len(CASES) >= 25
-    assert {row for case in CASES.values() for row in case.rows if row} <= set(REASONS)
+    assert {row for case in CASES.values() for row in case.rows if row} <= set(INDEX_REASONS)
     assert all(case.error or case.rows or name == "gzip_of_nothing" for name, case in CASES.items())
 
 

@@ -51,7 +51,7 @@ def test_a_part_of_a_shard_counts_for_the_time_left() -> None:
     terminal = Terminal()
     progress = StageProgress("", terminal)
     progress("dedup.groups", 0, 1, None)
-    assert terminal.getvalue().endswith("time left not known yet")
+    assert terminal.getvalue().endswith("time left unknown")
     progress("dedup.groups", 0.25, 1, None)
     progress.close()
     assert re.search(r"0/1 shards  .* so far, [^ ]+ s left$", terminal.getvalue().split("\r")[-1].rstrip())

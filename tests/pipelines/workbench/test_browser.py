@@ -11,7 +11,7 @@ import pytest
 
 from filters.language import load_language
 from pipelines.job.languages import read_bounds
-from pipelines.models.bounds import read_labels
+from pipelines.models.bounds import _read_labels
 from pipelines.workbench.page import Report, write_report
 from tests.support.workbench_work import ARABIC, HOSTILE, french, judge_again, make_work
 
@@ -201,7 +201,7 @@ def test_labels_are_kept_and_saved_as_derive_reads_them(page: Any, tmp_path: Pat
     page.wait_for_selector("html[data-ready]")
     assert page.inner_text("#label-count") == "2"
     saved = download(page, "#download-labels", tmp_path)
-    assert read_labels(saved) == wanted
+    assert _read_labels(saved) == wanted
     page.click("#mode-labels")
     entry = page.locator("#reader .entry").first
     entry.locator("summary").first.click()
