@@ -17,7 +17,7 @@ from filters.text.compiled import compiled, inlined
 _FILTER_BITS = 8  # for each key: about one in nine shingles that no chosen document has is looked up anyway
 
 
-class ShingleIndex(NamedTuple):
+class _ShingleIndex(NamedTuple):
     """Which of the chosen documents have a shingle."""
 
     keys: Uint64s  # (distinct shingles,) ascending
@@ -29,7 +29,7 @@ class ShingleIndex(NamedTuple):
     bloom: Uint64s  # a bit for the low bits of each key; most shingles of other documents find none
 
 
-def index_sets(chosen: Sets) -> ShingleIndex:
+def index_sets(chosen: Sets) -> _ShingleIndex:
     """Index some sets of shingles."""
     sizes = np.diff(chosen.offsets)
     order = np.argsort(chosen.values)  # the order of the holders of one shingle does not matter
@@ -43,7 +43,7 @@ def index_sets(chosen: Sets) -> ShingleIndex:
     bloom = np.zeros(max(1, (_FILTER_BITS << bits) // 64), dtype=np.uint64)
     _fill_filter(keys, bloom)
     starts = np.r_[0, np.cumsum(counts), keys.size]
-    return ShingleIndex(keys, starts, shift, np.r_[first, order.size], holders, sizes, bloom)
+    return _ShingleIndex(keys, starts, shift, np.r_[first, order.size], holders, sizes, bloom)
 
 
 @inlined
@@ -61,7 +61,7 @@ def _fill_filter(keys: Uint64s, bloom: Uint64s) -> None:
 
 @compiled
 def _compare(
-    index: ShingleIndex, offsets: Array, values: Array, least: float, shared: Array, found: Array, scores: Array
+    index: _ShingleIndex, offsets: Array, values: Array, least: float, shared: Array, found: Array, scores: Array
 ) -> int:
     """Fill `found` (document, chosen) and `scores` as far as there is room; returns how many were found."""
     filled = 0
@@ -91,7 +91,7 @@ def _compare(
     return filled
 
 
-def find_similar(index: ShingleIndex, sets: Sets, least: float) -> tuple[Int64s, Int64s, npt.NDArray[np.float64]]:
+def find_similar(index: _ShingleIndex, sets: Sets, least: float) -> tuple[Int64s, Int64s, npt.NDArray[np.float64]]:
     """All (document, chosen document, Jaccard similarity) of at least `least`, which is above 0."""
     workspace = (sets.offsets.size - 1) * index.sizes.size
     found: npt.NDArray[Any] = np.empty((workspace, 2), dtype=np.int64)

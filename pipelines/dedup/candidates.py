@@ -8,7 +8,7 @@ pairs    documents of equal band key, a part of one band at a time: candidates f
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -198,9 +198,9 @@ def _first_of_equal(documents: Int64s, order: Int64s, *keys: Uint64s) -> Int64s:
     return head
 
 
-def _take(signed: StepShards, documents: Int64s, columns: Sequence[str]) -> list[npt.NDArray[Any]]:
+def _take(signed: StepShards, documents: Int64s, columns: Sequence[str]) -> list[Uint64s]:
     """Columns of some documents, given by ascending numbers."""
-    found: list[list[npt.NDArray[Any]]] = [[] for _ in columns]
+    found: list[list[Uint64s]] = [[] for _ in columns]
     for start, piece in signed.stream(columns):
         low, high = np.searchsorted(documents, [start, start + len(piece[columns[0]])])
         for column, name in zip(found, columns, strict=True):

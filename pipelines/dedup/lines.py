@@ -31,6 +31,7 @@ from filters.near_duplicates.repeated_lines import (
     remove_spans,
 )
 from filters.near_duplicates.rules import LineRule
+from filters.near_duplicates.shingle_tables import Uint64s
 from filters.near_duplicates.signatures import Int64s
 from pipelines.dedup.released import RELEASED_PREFIX, release_ranges
 from pipelines.dedup.scratch import (
@@ -56,7 +57,6 @@ from roots.schema import LINES
 from roots.settings import ASIDE
 from roots.stage import Stage
 
-_Uint64s = npt.NDArray[np.uint64]
 BLOCK_LINES = 1 << 17  # lines in memory at once; the scratch shards depend on it, so it is no setting
 _KEYS = 1 << 63  # all keys are smaller
 _Ranges = tuple[tuple[int, int], ...]  # of document numbers: the first, and the number after the last
@@ -114,7 +114,7 @@ class _LineBlock(NamedTuple):
     lines: list[TextLines]  # of each batch; `text` counts from the batch's first row
 
 
-def _read_blocks(chain: Sequence[Path], sources: _Uint64s, least: int) -> Iterator[_LineBlock]:
+def _read_blocks(chain: Sequence[Path], sources: Uint64s, least: int) -> Iterator[_LineBlock]:
     """The documents of a shard, in blocks of at least BLOCK_LINES lines."""
     held = _LineBlock(0, [], [])
     at = count = 0
@@ -131,8 +131,8 @@ def _read_blocks(chain: Sequence[Path], sources: _Uint64s, least: int) -> Iterat
         yield held
 
 
-def read_columns(signs: Path, names: Sequence[str]) -> list[npt.NDArray[Any]]:
-    """Whole columns of numbers of one shard."""
+def read_columns(signs: Path, names: Sequence[str]) -> list[Uint64s]:
+    """Whole columns of one shard of sign, uint64 (rows,)."""
     pieces = list(read_pieces(signs, names))
     return [concat([piece[name] for piece in pieces], np.uint64) for name in names]
 
@@ -209,7 +209,7 @@ class SourceSizes(Stage):
         for shard, rows in signed.rows.items():  # released documents are not counted
             if shard.startswith(RELEASED_PREFIX):
                 gone[signed.start(shard) : signed.start(shard) + rows] = True
-        found: _Uint64s = np.zeros(0, dtype=np.uint64)
+        found: Uint64s = np.zeros(0, dtype=np.uint64)
         counts: Int64s = np.zeros(0, dtype=np.int64)
         for start, piece in signed.stream(["source"]):
             mine = piece["source"] % np.uint64(self.parts) == numbered_parts(self.parts)[name]
@@ -279,7 +279,7 @@ def _read_part(lines: StepShards, low: int, high: int) -> dict[str, npt.NDArray[
     return {**table, "no_pages": table["pages"] == 0}
 
 
-def _read_sizes(sizes: StepShards) -> tuple[_Uint64s, Int64s]:
+def _read_sizes(sizes: StepShards) -> tuple[Uint64s, Int64s]:
     """Sources in order, and how many documents each has."""
     pieces = [piece for _, piece in sizes.stream(["source", "documents"])]
     source = concat([piece["source"] for piece in pieces], np.uint64)

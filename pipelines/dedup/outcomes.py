@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +46,7 @@ class Outcomes(Stage):
     name: ClassVar[str] = "dedup"
     version: ClassVar[int] = 2  # 2: lines
     schema: ClassVar[pa.Schema] = DEDUP
-    settings: Mapping[str, Any]  # of all of dedup, for the manifest
+    settings: Mapping[str, object]  # of all of dedup, for the manifest
     evidence: str  # digest of all rows of settle
     releases: tuple[tuple[str, int, int], ...]  # name, number of its first document, number after its last
     signed: Path = field(metadata=ASIDE)

@@ -49,7 +49,7 @@ _COLUMNS = ("content_high", "content_low", "units")
 
 
 @dataclass(frozen=True)
-class ReleaseSignatures(Stage):
+class _ReleaseSignatures(Stage):
     """The signatures of released documents: one file for each file of documents."""
 
     name: ClassVar[str] = _FOLDER
@@ -95,7 +95,7 @@ def write_signatures(folder: Path, scheme: Scheme, executor: Executor, progress:
     for path in sorted(target.glob("*/*.parquet")):
         if path.relative_to(target).as_posix() not in plan:
             path.unlink()
-    return run(ReleaseSignatures(scheme), plan, target, executor, progress)
+    return run(_ReleaseSignatures(scheme), plan, target, executor, progress)
 
 
 def remove_signatures(folder: Path) -> None:
@@ -132,7 +132,7 @@ def read_release(folder: Path, tags: Sequence[str], scheme: Scheme) -> _Released
             continue
         stored = folder / signature_file(name)
         digest = manifest["files"][name]["sha256"]
-        wanted = fingerprint(ReleaseSignatures(scheme), name.removeprefix("data/"), [digest])
+        wanted = fingerprint(_ReleaseSignatures(scheme), name.removeprefix("data/"), [digest])
         receipt = shards.read_receipt(stored)
         fresh = receipt is not None and receipt.fingerprint == wanted
         chains[f"{label}--{tag}--{file.removesuffix('.parquet')}"] = [folder / name, *([stored] if fresh else [])]
@@ -196,7 +196,7 @@ def unknown_matches(targets: Sequence[Path], matches: Mapping[str, Sequence[tupl
                 yield f"dedup: {id_} is said to be a copy of {other} in {label}, which that release does not hold"
 
 
-def release_of(shard: str) -> str | None:
+def _release_of(shard: str) -> str | None:
     """The release of a scratch shard of dedup; None for one of new documents."""
     return shard.removeprefix(RELEASED_PREFIX).partition("--")[0] if shard.startswith(RELEASED_PREFIX) else None
 
@@ -226,5 +226,5 @@ def read_signatures(
 
 def release_ranges(signed: StepShards) -> tuple[tuple[str, int, int], ...]:
     """The document numbers of each shard of released documents: (release, first, number after the last)."""
-    found = [(release_of(name), signed.start(name), rows) for name, rows in signed.rows.items()]
+    found = [(_release_of(name), signed.start(name), rows) for name, rows in signed.rows.items()]
     return tuple((label, first, first + rows) for label, first, rows in found if label)

@@ -32,7 +32,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class OutputShard(NamedTuple):
+class _OutputShard(NamedTuple):
     """A shard that dedup makes: its folder, its name there, and the shards of the stages before."""
 
     folder: Path
@@ -45,15 +45,15 @@ class OutputShard(NamedTuple):
         return self.folder / self.name
 
 
-Outputs = Mapping[str, OutputShard]  # by the name that its scratch files have
+Outputs = Mapping[str, _OutputShard]  # by the name that its scratch files have
 
 
-def outputs_of(corpora: Mapping[Path, Chains]) -> dict[str, OutputShard]:
+def outputs_of(corpora: Mapping[Path, Chains]) -> dict[str, _OutputShard]:
     """Return the shards to make for {folder: its chains}. With several folders, names begin with the language."""
-    outputs: dict[str, OutputShard] = {}
+    outputs: dict[str, _OutputShard] = {}
     for folder, chains in corpora.items():
         prefix = f"{folder.parent.name}--" if len(corpora) > 1 else ""
-        outputs |= {prefix + name: OutputShard(folder, name, chain) for name, chain in chains.items()}
+        outputs |= {prefix + name: _OutputShard(folder, name, chain) for name, chain in chains.items()}
     return dict(sorted(outputs.items()))
 
 

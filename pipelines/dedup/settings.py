@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from filters.near_duplicates.rules import LINE_RULES, LineRule, Scheme
 from pipelines.catalogue import load_catalogue
@@ -113,7 +112,7 @@ class Dedup:
         """The rules of `lines`, the named ones too."""
         return tuple(LINE_RULES[rule] if isinstance(rule, str) else rule for rule in self.lines)
 
-    def as_values(self) -> dict[str, Any]:
+    def as_values(self) -> dict[str, object]:
         """The settings that decide rows and report, as plain values: no memory and no paths."""
         return {
             name: value for name, value in as_values(self).items() if name not in ("memory", "catalogue", "against")
@@ -122,7 +121,7 @@ class Dedup:
 
 # Schemes that others published, as our settings; README.md says how each differs. All are verified here; of these
 # papers only Lee et al. verified (by edit similarity).
-PRESETS: dict[str, dict[str, Any]] = {
+PRESETS: dict[str, dict[str, object]] = {
     # Penedo et al. 2025, arXiv 2506.20920; its Jaccard is taken from the midpoint of its curve.
     "fineweb2": {"words": 5, "bands": 14, "rows": 8, "jaccard": 0.72, "url": "none"},
     "thorough": {"words": 5, "bands": 32, "rows": 8, "jaccard": 0.8},
@@ -140,16 +139,16 @@ PRESETS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
+def with_preset(values: Mapping[str, object]) -> dict[str, object]:
     """Settings as a user wrote them, and below them those of `preset`. Raises SettingsError for an unknown preset."""
     named = dict(values)
     preset = named.pop("preset", None)
     if preset is not None and preset not in PRESETS:
         raise SettingsError("dedup: " + unknown_name("preset", str(preset), PRESETS))
-    return {**PRESETS.get(preset, {}), **named}
+    return {**PRESETS.get(str(preset), {}), **named}
 
 
-def build_dedup(values: Mapping[str, Any]) -> Dedup:
+def build_dedup(values: Mapping[str, object]) -> Dedup:
     """Build the settings from what a user wrote, `preset` among it. Raises SettingsError for a mistake."""
     return build(Dedup, with_preset(values), "dedup")
 
