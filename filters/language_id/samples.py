@@ -1,8 +1,7 @@
-"""Samples that a model of languages learns from: short cuts of text, roughened as web pages are.
+"""Cuts training samples for a language model out of text, and roughens them as web pages are.
 
-A classifier that saw only whole clean sentences is unsure of what pages hold: lines cut off, capitals, menus in English
-around the text, letters without their marks. Every cut here is one of these with a set chance; what each brings is in
-filters/models/README.md.
+A classifier trained on whole clean sentences is unsure of what pages hold: lines cut off, menus in English around the
+text, letters without their marks. Each sample gets these changes by chance; filters/models/README.md has the results.
 """
 
 import unicodedata
@@ -11,56 +10,14 @@ from dataclasses import dataclass
 from math import exp, log, sqrt
 from random import Random
 
-# What the menus of pages in any language are full of. Written by us.
+# Words in the menus of pages in any language, collected by us.
 _MENU = [
-    "Home",
-    "About",
-    "Contact",
-    "Login",
-    "Register",
-    "Search",
-    "Menu",
-    "News",
-    "Sports",
-    "Video",
-    "Photos",
-    "Facebook",
-    "Twitter",
-    "WhatsApp",
-    "YouTube",
-    "Instagram",
-    "Share",
-    "Email",
-    "Print",
-    "Comments",
-    "Reply",
-    "Subscribe",
-    "Newsletter",
-    "Privacy",
-    "Terms",
-    "Cookies",
-    "Copyright",
-    "Next",
-    "Previous",
-    "Read",
-    "more",
-    "Download",
-    "PDF",
-    "Help",
-    "FAQ",
-    "Blog",
-    "Shop",
-    "Cart",
-    "English",
-    "Français",
-    "Português",
-    "Events",
-    "Gallery",
-    "Admin",
-    "Posted",
-    "Tags",
-    "Categories",
-]
+    "Home", "About", "Contact", "Login", "Register", "Search", "Menu", "News", "Sports", "Video", "Photos",
+    "Facebook", "Twitter", "WhatsApp", "YouTube", "Instagram", "Share", "Email", "Print", "Comments", "Reply",
+    "Subscribe", "Newsletter", "Privacy", "Terms", "Cookies", "Copyright", "Next", "Previous", "Read", "more",
+    "Download", "PDF", "Help", "FAQ", "Blog", "Shop", "Cart", "English", "Français", "Português", "Events", "Gallery",
+    "Admin", "Posted", "Tags", "Categories",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,9 +26,9 @@ class Roughness:
 
     shortest: int = 20  # characters of a sample
     longest: int = 400
-    bare: float = 0.08  # letters without their marks, as they are typed on other keyboards; Latin script only
-    menu: float = 0.1  # words of menus before, behind, or among the text
-    menu_share: float = 0.3  # of such a sample, at most
+    bare: float = 0.08  # Latin letters lose their marks, as on keyboards that lack them
+    menu: float = 0.1  # words of menus stand before, after or in the text
+    menu_share: float = 0.3  # largest share of such a sample that they take
 
 
 @dataclass(frozen=True)
@@ -95,11 +52,10 @@ def samples(
     random: Random,
     favoured: Mapping[str, float] | None = None,
 ) -> Iterator[str]:
-    """Cut `count` samples from the documents of a language; a source's chance is the root of its size.
+    """Cut `count` samples from the documents of a language.
 
-    `favoured` sources are so many times as likely.
-
-    The root, so that a manual of ten megabytes does not drown ten stories, nor are the stories read a hundred times.
+    The chance of a source grows with the square root of its size, so that a manual of ten megabytes does not drown ten
+    stories, and the stories are not repeated a hundred times. `favoured` maps sources to a factor of their chance.
     """
     kept = [source for source in sources if source.chars]
     weights = [sqrt(source.chars) * (favoured or {}).get(source.name, 1.0) for source in kept]
@@ -110,7 +66,7 @@ def samples(
 
 
 def cut_sample(document: str, roughness: Roughness, random: Random) -> str:
-    """Cut a piece of a document, at spaces where there are some; short ones are as likely as long ones by ratio."""
+    """Cut a piece of a document, at spaces where it has some; the logarithm of its length is uniform."""
     size = int(exp(random.uniform(log(roughness.shortest), log(roughness.longest))))
     if len(document) <= size:
         return document
@@ -126,7 +82,7 @@ def cut_sample(document: str, roughness: Roughness, random: Random) -> str:
 
 
 def roughen(text: str, roughness: Roughness, random: Random) -> str:
-    """Change a sample as pages do, each change with its chance."""
+    """Change a sample as pages do, each change by its chance."""
     bare, menu = random.random(), random.random()
     if bare < roughness.bare:
         text = without_marks(text)
@@ -142,7 +98,7 @@ def roughen(text: str, roughness: Roughness, random: Random) -> str:
 
 
 def without_marks(text: str) -> str:
-    """Latin letters without the marks above and below them; all other scripts as they are."""
+    """The text with Latin letters without their marks; other scripts stay as they are."""
     if text.isascii():
         return text
     parts = []
