@@ -1,4 +1,7 @@
-"""Commands that run stages: `run` for all, and one for each stage, as the table of stages has them."""
+"""Commands that run stages: `run` for all, and one for each stage, as the table of stages has them.
+
+A request is checked before slow modules are imported, so that a mistake is answered at once.
+"""
 
 from pathlib import Path
 
@@ -54,7 +57,7 @@ def _make_command(name: str, info: StageCommand) -> click.Command:
 
         own: Settings = {"extract": {"extractor": extractor}, "dedup": {"against": list(against), "strict": strict}}
         request = Request(work, info.stages, codes, inputs, options.settings(own), seeds, index)
-        from pipelines.pipeline import preview_request, run_request  # heavy: only for a request without a mistake
+        from pipelines.pipeline import preview_request, run_request
 
         if options.dry_run:
             click.echo("\n".join(preview_request(request)))

@@ -1,4 +1,7 @@
-"""Commands for people who speak a language: report, judge, derive."""
+"""Commands for people who speak a language: report, judge, derive.
+
+Settings are built before slow modules are imported, so that a mistake is answered at once.
+"""
 
 from pathlib import Path
 
@@ -32,9 +35,12 @@ def _report(work: Path, code: str, target: Path | None, options: RunOptions) -> 
     Example:
       roots report work --lang fr
     """
-    from pipelines.workbench.page import Report, write_report
+    from pipelines.workbench.settings import ReportSettings
 
-    click.echo(write_report(work, code, target, options.build(Report, "report")))
+    settings = options.build(ReportSettings, "report")
+    from pipelines.workbench.page import write_report
+
+    click.echo(write_report(work, code, target, settings))
 
 
 @click.command("judge")
@@ -55,7 +61,7 @@ def _judge(work: Path, codes: tuple[str, ...], bounds: str, options: RunOptions)
     from pipelines.job.request import Request
 
     request = Request(work, ("filter",), codes, settings={"filter": {"bounds": bounds}})
-    from pipelines.pipeline import run_request  # heavy: only for a request without a mistake
+    from pipelines.pipeline import run_request
 
     for result in run_request(request, options.make_executor(), new_progress=options.progress):
         click.echo("\n".join(result.lines()))
@@ -83,12 +89,14 @@ def _derive(
       roots derive --lang sw --reference good.txt --to my.toml
     """
     from filters.language import load_language
-    from pipelines.job.work import all_chains
-    from pipelines.models.bounds import Reference, derive_from_text, derive_labelled
+    from pipelines.models.settings import DeriveSettings
 
     if not (references or labels):
         raise click.UsageError("name trusted text with --reference, or labels with --labels")
-    language, settings = load_language(code), options.build(Reference, "derive")
+    language, settings = load_language(code), options.build(DeriveSettings, "derive")
+    from pipelines.job.work import all_chains
+    from pipelines.models.bounds import derive_from_text, derive_labelled
+
     if labels:
         derived = derive_labelled(language, labels, all_chains(work, language.code, "filter"), target)
     else:

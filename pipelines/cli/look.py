@@ -125,12 +125,15 @@ def _plan(
       roots plan --input 'crawl/*.warc.gz' --lang fr
       roots plan --input 'sample/*.warc.gz' --lang 'fr sw' --archives 90000 --archive-bytes 1e9 --node-cores 64
     """
+    from pipelines.forecast.settings import ForecastRequest
+
+    settings = options.settings({"plan": {"archives": archives, "archive_bytes": archive_bytes}})
+    request = ForecastRequest(inputs, codes, settings)  # checked before slow modules are imported
     from pipelines.forecast.plan import forecast_request, write_forecast
     from pipelines.forecast.report import forecast_lines
     from roots.executors import default_workers
 
-    settings = options.settings({"plan": {"archives": archives, "archive_bytes": archive_bytes}})
-    found = forecast_request(inputs, codes, settings)
+    found = forecast_request(request)
     click.echo("\n".join(forecast_lines(found, counts, node_cores or default_workers())))
     if target:
         write_forecast(found, target)

@@ -1,4 +1,7 @@
-"""Commands about what judges text: models of languages, of perplexity and of quality, and rules for personal data."""
+"""Commands about what judges text: models of languages, of perplexity and of quality, and rules for personal data.
+
+Settings are built before slow modules are imported, so that a mistake is answered at once.
+"""
 
 from pathlib import Path
 
@@ -22,10 +25,13 @@ def _lid_train(folders: tuple[Path, ...], target: Path, options: RunOptions) -> 
     Example:
       roots lid train --text text/ --to my.ftz
     """
-    from pipelines.models.language_id import Training, train_language_id
+    from pipelines.models.settings import LanguageIdTraining
+
+    settings = options.build(LanguageIdTraining, "lid")
+    from pipelines.models.language_id import train_language_id
     from pipelines.models.language_id_text import read_folders
 
-    card = train_language_id(read_folders(folders), target, options.build(Training, "lid"))
+    card = train_language_id(read_folders(folders), target, settings)
     click.echo(f"{target}: sha256 {card['sha256']}")
 
 
@@ -60,9 +66,12 @@ def _perplexity_train(references: tuple[Path, ...], pieces: str, target: Path, o
       roots perplexity train --reference good.txt --to fr.kenlm
       roots filter work --lang fr --set filter.perplexity_model=fr.kenlm
     """
-    from pipelines.models.perplexity import ModelTraining, train_perplexity
+    from pipelines.models.settings import PerplexityTraining
 
-    made = train_perplexity(references, target, options.build(ModelTraining, "perplexity"), pieces)
+    settings = options.build(PerplexityTraining, "perplexity")
+    from pipelines.models.perplexity import train_perplexity
+
+    made = train_perplexity(references, target, settings, pieces)
     click.echo(f"{target}: sha256 {made['sha256']}, median perplexity of held-out text {made['median perplexity']}")
 
 
@@ -80,9 +89,12 @@ def _quality_train(good: tuple[Path, ...], bad: tuple[Path, ...], target: Path, 
       roots quality train --good good.jsonl --bad bad.jsonl --to fr.quality.bin
       roots filter work --lang fr --set filter.quality_model=fr.quality.bin --set filter.bounds=my.toml
     """
-    from pipelines.models.quality import QualityTraining, describe_quality, train_quality
+    from pipelines.models.settings import QualityTraining
 
-    card = train_quality(good, bad, target, options.build(QualityTraining, "quality"))
+    settings = options.build(QualityTraining, "quality")
+    from pipelines.models.quality import describe_quality, train_quality
+
+    card = train_quality(good, bad, target, settings)
     click.echo(f"{target}: sha256 {card['sha256']}\n{describe_quality(card)}")
 
 

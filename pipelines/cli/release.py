@@ -1,4 +1,7 @@
-"""Commands of a release: publish, push, signatures, takedown, pointers, rebuild."""
+"""Commands of a release: publish, push, signatures, takedown, pointers, rebuild.
+
+Settings are built before slow modules are imported, so that a mistake is answered at once.
+"""
 
 from pathlib import Path
 
@@ -38,10 +41,12 @@ def _publish(work: Path, target: str, codes: tuple[str, ...], signatures: bool, 
     Example:
       roots publish work --to release --set publish.contact=corpus@example.org
     """
-    from pipelines.publishing.deliver import DELIVERY_GROUPS, Delivery, deliver
+    from pipelines.publishing.settings import DELIVERY_GROUPS, Delivery
 
     settings = options.only(*DELIVERY_GROUPS)
     delivery = Delivery(work, target, codes, signatures, not options.dry_run, settings)
+    from pipelines.publishing.deliver import deliver
+
     with options.progress() as progress:
         delivered = deliver(delivery, options.make_executor(), progress)
     click.echo("\n".join(delivered.lines()))
@@ -61,9 +66,11 @@ def _push(release: Path, repo: str, options: RunOptions) -> None:
     Example:
       roots push release --to user/name
     """
-    from pipelines.publishing.push import Push, push
+    from pipelines.publishing.settings import PushSettings
 
-    settings = options.build(Push, "push", repo=repo)
+    settings = options.build(PushSettings, "push", repo=repo)
+    from pipelines.publishing.push import push
+
     with options.progress() as progress:
         commits = push(release, settings, progress)
     click.echo(f"{repo}: {len(commits)} commits")
@@ -84,10 +91,11 @@ def _signatures(release: Path, options: RunOptions) -> None:
     Example:
       roots signatures release --set dedup.preset=thorough
     """
-    from pipelines.dedup.released import write_signatures
     from pipelines.dedup.settings import build_dedup
 
     settings = build_dedup(options.only("dedup")["dedup"])
+    from pipelines.dedup.released import write_signatures
+
     with options.progress() as progress:
         manifest = write_signatures(release, settings.scheme, options.make_executor(), progress)
     click.echo(f"{release}: {manifest.rows} documents signed in {len(manifest.shards)} files, {manifest.made} made now")
@@ -110,10 +118,12 @@ def _takedown(release: Path, listed: Path, options: RunOptions) -> None:
     Example:
       roots takedown release --list urls.txt --set takedown.signed_off_by=NAME
     """
-    from pipelines.publishing.takedown import Takedown, describe_takedown, takedown
+    from pipelines.publishing.settings import TakedownSettings
+
+    settings = options.build(TakedownSettings, "takedown")
+    from pipelines.publishing.takedown import describe_takedown, takedown
     from pipelines.publishing.takedown_plan import read_requests
 
-    settings = options.build(Takedown, "takedown")
     with options.progress() as progress:
         diff = takedown(release, read_requests(listed), settings, options.make_executor(), progress)
     click.echo("\n".join(describe_takedown(release, diff)))
@@ -154,9 +164,11 @@ def _rebuild(release: Path, inputs: tuple[str, ...], target: Path, options: RunO
     Example:
       roots rebuild pointers --input 'crawl/*.warc.gz' --to again
     """
-    from pipelines.publishing.pointers import Rebuild, rebuild
+    from pipelines.publishing.settings import RebuildSettings
 
-    settings = options.build(Rebuild, "rebuild")
+    settings = options.build(RebuildSettings, "rebuild")
+    from pipelines.publishing.pointers import rebuild
+
     with options.progress() as progress:
         manifest = rebuild(release, target, inputs, settings, options.make_executor(), progress)
     click.echo(f"{target}: {len(manifest['files'])} files, as they were")

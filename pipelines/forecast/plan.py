@@ -10,38 +10,20 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from pipelines.forecast.pieces import draw_pieces
 from pipelines.forecast.sample import SampleRun, StageSample, hash_seconds
-from pipelines.forecast.scale import LEAST_PIECES, Interval, Scale, StageForecast, sum_of
-from pipelines.job.request import build_settings
+from pipelines.forecast.scale import Interval, Scale, StageForecast, sum_of
+from pipelines.forecast.settings import ForecastRequest, PlanSettings
 from pipelines.job.work import find_archives
 from roots.atomic import write_text
-from roots.settings import build
 
 _ENOUGH = 1000  # documents in dedup's sample; with fewer its cost is a guess
 _TINY = 7  # pieces of one record
-
-
-@dataclass(frozen=True)
-class PlanSettings:
-    """Settings of a plan."""
-
-    pieces: int = 12
-    piece_bytes: int = 2 << 20
-    seed: int = 1
-    archives: int = 0  # in the crawl; 0: as many as are named
-    archive_bytes: float = 0.0  # average of one archive; 0: as those named
-
-    def __post_init__(self) -> None:
-        if self.pieces < LEAST_PIECES or self.piece_bytes < 1:
-            raise ValueError(f"pieces must be at least {LEAST_PIECES}, piece_bytes at least 1")
-        if self.archives < 0 or self.archive_bytes < 0:
-            raise ValueError("archives and archive_bytes must not be below 0")
 
 
 @dataclass(frozen=True)
@@ -82,18 +64,11 @@ class Forecast:
         return sum(stage.hours(workers) for stage in self.stages)
 
 
-def forecast_request(
-    patterns: Sequence[str], codes: Sequence[str], values: Mapping[str, Mapping[str, object]]
-) -> Forecast:
-    """Forecast the job on archives that `patterns` name, in a temporary folder; `values` are settings by group.
-
-    Raises SettingsError for a mistake before any work.
-    """
-    stages = {group: own for group, own in values.items() if group != "plan"}
-    settings = build(PlanSettings, values.get("plan", {}), "plan")
-    build_settings(stages)
+def forecast_request(request: ForecastRequest) -> Forecast:
+    """Forecast the job on archives, in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="roots-plan-") as scratch:
-        return forecast(find_archives(patterns), SampleRun(codes, stages), settings, Path(scratch))
+        job = SampleRun(request.languages, request.job_settings)
+        return forecast(find_archives(request.inputs), job, request.plan, Path(scratch))
 
 
 def forecast(archives: Mapping[str, Path], job: SampleRun, settings: PlanSettings, scratch: Path) -> Forecast:

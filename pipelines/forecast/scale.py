@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from pipelines.dedup.settings import parse_bytes
 from pipelines.dedup.space import GROUPING_BYTES
 from pipelines.forecast.sample import LEAST_DRIVER_SECONDS, WHOLE, StageSample
+from pipelines.forecast.settings import LEAST_PIECES
 from roots.intervals import student
 
-LEAST_PIECES = 3
 _GROWTH = 1.5  # factor of dedup's cost for each document when documents grow tenfold, at most (tests/benchmarks)
 _SPREAD = 8  # factor of the CPU seconds of grouping if many tasks share it
 _ROW_GROUP_BYTES = 64 << 20  # a row group in the making, with copies; a piece is too small to fill one

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from filters.language import Language
 from pipelines.dedup.settings import with_preset
 from pipelines.job import work as folders
-from pipelines.job.languages import is_program, load_any_language
+from pipelines.job.languages import find_any_code, is_program, load_any_language
 from pipelines.job.settings import FilterSettings, LanguageIdSettings
 from pipelines.job.stages import STAGES, Reads, load, settings_groups
 from roots.errors import SettingsError, unknown_name
@@ -166,6 +166,8 @@ class Request:
         if not self.seeds and _SITES in self.settings:
             raise SettingsError("settings of the group pseudocrawl need --domains and --cc-index")
         build_settings(self.job_settings)
+        for code in self.languages:
+            find_any_code(code)
 
     @property
     def job_settings(self) -> dict[str, Mapping[str, object]]:

@@ -7,7 +7,6 @@ with a column `text`. The TOML file that is written names the files, the sample,
 import gzip
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,21 +24,12 @@ from filters.signals.derive import (
     to_toml,
 )
 from filters.signals.measures import MEASURES
+from pipelines.models.settings import DeriveSettings
 from roots.atomic import write_text
 from roots.errors import InputError
 from roots.shards import read_kept
 
 _LABELS = {"fine": True, "good": True, "junk": False, "bad": False}
-
-
-@dataclass(frozen=True)
-class Reference:
-    """How reference text is sampled and used."""
-
-    sample: int = 5000  # documents at most
-    seed: int = 0
-    quantile: float = 0.01  # share of documents that each bound may drop
-    least_characters: int = 200  # shorter documents say little about a share
 
 
 def read_reference(path: Path) -> Iterator[str]:
@@ -64,10 +54,10 @@ def read_reference(path: Path) -> Iterator[str]:
 
 
 def derive_from_text(
-    language: Language, references: Sequence[Path], target: Path, how: Reference | None = None
+    language: Language, references: Sequence[Path], target: Path, how: DeriveSettings | None = None
 ) -> Derived:
     """Derive bounds from trusted text and write them to `target`, a TOML file for `--bounds`."""
-    how = how or Reference()
+    how = how or DeriveSettings()
     texts = [text for path in sorted(references) for text in read_reference(path) if len(text) >= how.least_characters]
     chosen = choose_texts(texts, how.sample, how.seed)
     names = ", ".join(path.name for path in sorted(references))

@@ -10,52 +10,19 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
 from typing import TypedDict
 
 from filters.language_id.arbiter import Arbiter, ArbiterExample, Pair, learn_arbiter, model_line, with_doubt
 from filters.language_id.labels import split_label, wide_names
-from filters.language_id.samples import Roughness, TextSource, samples
+from filters.language_id.samples import TextSource, samples
 from pipelines.models.fasttext import train_fasttext
 from pipelines.models.files import WIDE, load_model, open_fasttext, wide_path
 from pipelines.models.language_id_text import TextsByLabel, wanted_labels
+from pipelines.models.settings import LanguageIdTraining
 from roots.errors import InputError
-
-
-@dataclass(frozen=True)
-class Training:
-    """Everything that decides a model except the text."""
-
-    seed: int = 1
-    count: int = 3000  # samples of a wanted language
-    paired: tuple[str, ...] = ("ind_Latn", "zsm_Latn", "kin_Latn", "run_Latn", "xho_Latn", "zul_Latn")
-    pair_count: int = 8000  # samples of each of those: only many words tell close languages apart
-    other_count: int = 250  # samples of another language at least
-    other_most: int = 600  # samples of another language at most, unless it is in `near`
-    near: tuple[str, ...] = (  # languages close to a wanted one
-        *("ast", "bem", "bho", "fuv", "glg", "hau", "mag", "nbl", "oci", "pes", "prs", "ssw", "ven", "zsm"),
-    )
-    near_examples: int = 600  # of those, for the arbiter: it must learn to doubt the wanted language
-    chars_a_sample: int = 40  # characters of text that allow one more sample of another language
-    favoured: tuple[tuple[str, str, float], ...] = ()  # label, source, how many times as likely the source is
-    held_out: int = 20  # one document in this many is kept for the arbiter
-    examples: int = 200  # for the arbiter, of a wanted language, and of another one with much text
-    other_examples: int = 15  # for the arbiter, of another language with little text
-    rich: int = 50_000  # characters from which a language has much text
-    strange: tuple[tuple[str, str], ...] = ()  # label, source: left out in the second round
-    passing: float = 0.1  # share of the samples of `strange` that may pass for a wanted language
-    lost: float = 0.125  # share of its own samples that a wanted language may lose for that
-    dim: int = 16
-    bucket: int = 190_000
-    shortest_gram: int = 2
-    longest_gram: int = 4
-    rare: int = 20  # a word seen fewer times has no vector of its own, only those of its n-grams
-    epochs: int = 6
-    rate: float = 0.8
-    threads: int = 1  # with more, the same settings do not make the same model
-    roughness: Roughness = field(default_factory=Roughness)
 
 
 class LanguageCard(TypedDict):
@@ -68,13 +35,13 @@ class LanguageCard(TypedDict):
     weights: dict[str, list[float]]  # of the arbiter, by label
 
 
-def train_language_id(texts: TextsByLabel, target: Path, settings: Training | None = None) -> LanguageCard:
+def train_language_id(texts: TextsByLabel, target: Path, settings: LanguageIdTraining | None = None) -> LanguageCard:
     """Train a model and its arbiter; write `target` (.ftz) and beside it the card (.json), which is returned.
 
     The same text and settings give the same files, byte for byte, on one thread. Raises InputError if a wanted language
     has no text, SettingsError if floret is not installed.
     """
-    settings = settings or Training()
+    settings = settings or LanguageIdTraining()
     texts = dict(sorted(texts.items()))
     wanted = sorted(set(wanted_labels().values()))
     lacking = [label for label in wanted if label not in texts]
@@ -124,7 +91,7 @@ def _parts(text: str, count: int) -> Iterator[str]:
 def _teach_arbiter(
     texts: TextsByLabel,
     parts: dict[str, tuple[list[TextSource], list[TextSource]]],
-    settings: Training,
+    settings: LanguageIdTraining,
     folder: Path,
 ) -> Arbiter:
     """The first rounds: train drafts without some of the text, and learn from what they say of it."""
@@ -147,7 +114,9 @@ def _teach_arbiter(
     return arbiter
 
 
-def _leave_out_strange(texts: TextsByLabel, met: TextsByLabel, settings: Training) -> tuple[TextsByLabel, TextsByLabel]:
+def _leave_out_strange(
+    texts: TextsByLabel, met: TextsByLabel, settings: LanguageIdTraining
+) -> tuple[TextsByLabel, TextsByLabel]:
     """The sources named in `strange`, and the text without them. A language keeps its only source."""
     names = set(settings.strange)
     without = {
@@ -161,7 +130,7 @@ def _leave_out_strange(texts: TextsByLabel, met: TextsByLabel, settings: Trainin
     return left_out, {label: sources or met[label] for label, sources in without.items()}
 
 
-def _train_model(texts: TextsByLabel, settings: Training, folder: Path, target: Path) -> None:
+def _train_model(texts: TextsByLabel, settings: LanguageIdTraining, folder: Path, target: Path) -> None:
     """Write samples of the text to a file in `folder`, train on it and write the quantised model."""
     lines = folder / "samples.txt"
     _write_samples(texts, settings, lines)
@@ -173,7 +142,7 @@ def _train_model(texts: TextsByLabel, settings: Training, folder: Path, target: 
     train_fasttext(lines, options, target, small=True)
 
 
-def _write_samples(texts: TextsByLabel, settings: Training, path: Path) -> None:
+def _write_samples(texts: TextsByLabel, settings: LanguageIdTraining, path: Path) -> None:
     """Write the file a model is trained from: one sample a line, in an order that only the seed decides."""
     wanted = set(wanted_labels().values())
     lines = []
@@ -189,12 +158,12 @@ def _write_samples(texts: TextsByLabel, settings: Training, path: Path) -> None:
     path.write_text("".join(lines), encoding="utf-8")
 
 
-def _favoured_sources(label: str, settings: Training) -> dict[str, float]:
+def _favoured_sources(label: str, settings: LanguageIdTraining) -> dict[str, float]:
     """The favoured sources of a language, and how many times as likely they are."""
     return {source: times for name, source, times in settings.favoured if name == label}
 
 
-def _other_count(label: str, sources: Sequence[TextSource], settings: Training, count: int) -> int:
+def _other_count(label: str, sources: Sequence[TextSource], settings: LanguageIdTraining, count: int) -> int:
     """Samples of a foreign language: few if its text is short, so that the same words do not come again and again."""
     chars = sum(source.chars for source in sources)
     most = count if split_label(label)[0] in settings.near else settings.other_most
@@ -210,11 +179,13 @@ def _described(sources: Sequence[TextSource]) -> dict[str, list[str | int]]:
     return dict(sorted(found.items()))
 
 
-def _is_rich(sources: Sequence[TextSource], settings: Training) -> bool:
+def _is_rich(sources: Sequence[TextSource], settings: LanguageIdTraining) -> bool:
     return sum(source.chars for source in sources) >= settings.rich
 
 
-def _examples(model: Path, texts: TextsByLabel, wanted: Sequence[str], settings: Training) -> list[ArbiterExample]:
+def _examples(
+    model: Path, texts: TextsByLabel, wanted: Sequence[str], settings: LanguageIdTraining
+) -> list[ArbiterExample]:
     """What both models say of samples of text that ours has not seen."""
     pair = Pair(
         open_fasttext(model), open_fasttext(Path(wide_path())), Arbiter({}, load_model(WIDE).labels), wide_names()

@@ -8,13 +8,13 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from filters.signals.perplexity import normalise, perplexities
 from pipelines.models.bounds import read_reference
 from pipelines.models.files import perplexity_model, piece_cutter
+from pipelines.models.settings import PerplexityTraining
 from roots.errors import InputError, SettingsError
 from roots.identity import sha256_of
 
@@ -25,22 +25,8 @@ _INSTALL_HINT = (
 )
 
 
-@dataclass(frozen=True)
-class ModelTraining:
-    """Everything that decides a language model except the text."""
-
-    order: int = 5
-    prune: tuple[int, ...] = (0, 0, 1)  # n-grams seen at most this many times are left out, from 1-grams on
-    memory: str = "40%"  # share of memory that the tool may use for sorting
-    held_out: int = 100  # one document in this many is kept for measuring
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.order <= 6 or self.held_out < 2:
-            raise ValueError("order must be from 1 to 6, held_out at least 2")
-
-
 def train_perplexity(
-    references: Sequence[Path], target: Path, how: ModelTraining | None = None, pieces: str = ""
+    references: Sequence[Path], target: Path, how: PerplexityTraining | None = None, pieces: str = ""
 ) -> dict[str, str | float]:
     """Train on text files (see `models.bounds.read_reference`) and write the model to `target`.
 
@@ -48,7 +34,7 @@ def train_perplexity(
     binary form if its tool `build_binary` is installed too, otherwise ARPA text; both load. Returns the digest and the
     median perplexity of the held-out documents. Raises SettingsError if the tool is missing, InputError if it fails.
     """
-    how = how or ModelTraining()
+    how = how or PerplexityTraining()
     if shutil.which(_TRAINER) is None:
         raise SettingsError(_INSTALL_HINT)
     kept: list[str] = []
@@ -74,7 +60,7 @@ def _documents(references: Sequence[Path]) -> Iterator[str]:
         yield from (text for text in read_reference(path) if text.strip())
 
 
-def _write_lines(texts: Iterator[str], file: IO[str], kept: list[str], how: ModelTraining, pieces: str) -> None:
+def _write_lines(texts: Iterator[str], file: IO[str], kept: list[str], how: PerplexityTraining, pieces: str) -> None:
     """Write documents in the form the model is asked about, one a line; put every `held_out`-th into `kept`."""
     cut = piece_cutter(pieces) if pieces else None
     count = 0

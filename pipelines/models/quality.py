@@ -4,7 +4,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from random import Random
 from typing import TypedDict
@@ -13,31 +13,12 @@ from filters.signals.quality import BAD, GOOD, qualities, quality_line
 from pipelines.models.bounds import read_reference
 from pipelines.models.fasttext import train_fasttext
 from pipelines.models.files import quality_model
+from pipelines.models.settings import QualityTraining
 from roots.errors import InputError, SettingsError
 from roots.identity import sha256_of
 
 _LEAST = 50  # documents of each kind: from fewer, a classifier learns the documents by heart
 _LEAST_AREA = 0.6  # under the ROC curve; 0.5 is chance
-
-
-@dataclass(frozen=True)
-class QualityTraining:
-    """Everything that decides a classifier except the text."""
-
-    seed: int = 1
-    most: int = 200_000  # documents of each kind at most
-    held_out: float = 0.1  # share of the documents kept for measuring
-    dim: int = 32
-    word_ngrams: int = 2
-    bucket: int = 200_000
-    rare: int = 2  # a word seen fewer times has no vector of its own
-    epochs: int = 5
-    rate: float = 0.3
-    threads: int = 1  # with more, the same settings do not make the same model
-
-    def __post_init__(self) -> None:
-        if not 0 < self.held_out < 1 or min(self.most, self.dim, self.epochs, self.threads) < 1:
-            raise ValueError("held_out must be between 0 and 1; most, dim, epochs and threads at least 1")
 
 
 # The JSON file beside a classifier

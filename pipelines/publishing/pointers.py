@@ -25,6 +25,7 @@ from pipelines.extraction.guard import Failure, Limits, guarded
 from pipelines.job.work import find_archives
 from pipelines.publishing.card import write_release_card
 from pipelines.publishing.files import collect_files
+from pipelines.publishing.settings import RebuildSettings
 from pipelines.publishing.takedown_plan import digest
 from pipelines.redact import Redact, edited
 from roots import storage
@@ -38,13 +39,6 @@ from roots.stage import Progress
 _POINTERS = pa.schema(
     [*(each for each in release.RELEASED if each.name != "text"), pa.field("text_sha256", pa.string())]
 )
-
-
-@dataclass(frozen=True)
-class Rebuild:
-    """Settings of a rebuild."""
-
-    secret_file: str = ""  # the secret of the style "synthetic", if the release was redacted with it
 
 
 def make_pointers(
@@ -104,7 +98,7 @@ def rebuild(
     folder: Path,
     target: Path,
     patterns: Sequence[str],
-    settings: Rebuild,
+    settings: RebuildSettings,
     executor: Executor,
     progress: Progress | None = None,
 ) -> release.ReleaseManifest:

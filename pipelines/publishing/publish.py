@@ -19,42 +19,13 @@ from pipelines.dataset import DatasetManifest, read_dataset
 from pipelines.job import work as folders
 from pipelines.publishing.card import write_release_card
 from pipelines.publishing.files import FileResult, PublishFiles, make_files, plan_files, write_clusters
-from pipelines.publishing.validate import LICENSE
+from pipelines.publishing.settings import PublishSettings
 from pipelines.verify import verify
 from roots import shards
 from roots.errors import InputError, PublishError
 from roots.executors import Executor
 from roots.settings import as_values
 from roots.stage import Plan, Progress, read_manifest
-
-
-@dataclass(frozen=True)
-class Publish:
-    """Settings of a release."""
-
-    name: str = "roots"
-    version: str = "1.0.0"
-    date: str = ""  # of the version, ISO 8601; a release never reads the clock
-    license: str = "other"  # of the collection, as the Hub spells it; each text keeps its own
-    license_link: str = ""  # URL of its text; empty: LICENSE.md of the release
-    repo: str = ""  # user/name on the Hub, which the card names in its example
-    contact: str = ""  # where to ask for a takedown; required
-    citation: str = ""  # BibTeX; empty: made from the name and the version
-    file_bytes: int = 1_000_000_000  # of text in a file: about 400 MB of Parquet
-    unredacted: bool = False  # publish text that did not pass `redact`
-    unverified: bool = False  # publish a work folder that does not pass `verify`
-
-    def __post_init__(self) -> None:
-        if self.file_bytes < 1:
-            raise ValueError(f"file_bytes = {self.file_bytes} is below 1")
-        if not self.contact:
-            raise ValueError("a release needs a contact for takedowns: set publish.contact=ADDRESS")
-        if len(self.version.split(".")) != 3 or not all(part.isdigit() for part in self.version.split(".")):
-            raise ValueError(f"version = {self.version!r}: three numbers with dots, such as 1.0.0")
-        if not LICENSE.fullmatch(self.license):
-            raise ValueError(f"license = {self.license!r}: as the Hub spells it, such as cc-by-4.0, or other")
-        if self.license_link and not self.license_link.startswith(("https://", "http://")):
-            raise ValueError(f"license_link = {self.license_link!r}: write the URL of the licence's text")
 
 
 @dataclass(frozen=True)
@@ -76,7 +47,7 @@ class Selection:
 
 
 def publish_release(
-    selection: Selection, target: Path, settings: Publish, executor: Executor, progress: Progress | None = None
+    selection: Selection, target: Path, settings: PublishSettings, executor: Executor, progress: Progress | None = None
 ) -> release.ReleaseManifest:
     """Write a release to the folder `target`. Returns its manifest.
 
@@ -129,7 +100,7 @@ def _check_target(target: Path) -> None:
         )
 
 
-def _check_publishable(work: Path, code: str, made: DatasetManifest, settings: Publish) -> None:
+def _check_publishable(work: Path, code: str, made: DatasetManifest, settings: PublishSettings) -> None:
     """Raise PublishError unless the text passed redact and the folder passes verify, or the settings allow it."""
     redacted = "redact" in made["stages"] and made["stages"]["redact"]["settings"].get("kinds")
     if not settings.unredacted and not redacted:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pipelines import release
 from pipelines.publishing.card_head import LICENSE_FILE
+from pipelines.publishing.settings import PushSettings
 from roots.errors import InputError, PublishError, PushError, SettingsError
 from roots.stage import Progress
 
@@ -22,27 +23,7 @@ if TYPE_CHECKING:
 _OURS = ("data/", "clusters/", "pointers/", "takedowns/")  # folders of a repository that belong to the release
 
 
-@dataclass(frozen=True)
-class Push:
-    """Settings of a push. The client finds the token (HF_TOKEN, `hf auth login`); it is never stored here."""
-
-    repo: str = ""  # user/name
-    private: bool = True  # if this push makes the repository
-    commit_files: int = 100
-    commit_bytes: int = 50_000_000_000
-    endpoint: str = ""  # empty: the Hub, or HF_ENDPOINT
-    forget: bool = True  # after a takedown, squash the repository's history; old commits still hold what was removed
-    unredacted: bool = False  # push even a release that was published without redact or verify
-
-    def __post_init__(self) -> None:
-        user, slash, name = self.repo.partition("/")
-        if not (user and slash and name) or "/" in name:
-            raise ValueError(f"repo = {self.repo!r}: write it as user/name")
-        if self.commit_files < 1 or self.commit_bytes < 1:
-            raise ValueError("commit_files and commit_bytes must be above 0")
-
-
-def push(folder: Path, settings: Push, progress: Progress | None = None) -> list[str]:
+def push(folder: Path, settings: PushSettings, progress: Progress | None = None) -> list[str]:
     """Send a release to its repository. Returns the ids of the commits; none if the repository had everything.
 
     Raises InputError if the release is not complete, PublishError if it did not pass redact or verify, PushError if the
@@ -126,7 +107,7 @@ def _send(
     repository: _Repository,
     folder: Path,
     manifest: release.ReleaseManifest,
-    settings: Push,
+    settings: PushSettings,
     progress: Progress | None,
 ) -> list[str]:
     """Make the commits; returns their ids."""
@@ -148,7 +129,9 @@ def _send(
     return commits if last == before else [*commits, last]
 
 
-def _batches(names: Sequence[str], entries: Mapping[str, release.FileEntry], settings: Push) -> Iterator[list[str]]:
+def _batches(
+    names: Sequence[str], entries: Mapping[str, release.FileEntry], settings: PushSettings
+) -> Iterator[list[str]]:
     """Group files into commits."""
     batch: list[str] = []
     size = 0

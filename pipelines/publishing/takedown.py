@@ -12,7 +12,6 @@ its text. The policy decides about that document:
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict
@@ -23,6 +22,7 @@ from pipelines import release
 from pipelines.dedup.released import signature_file
 from pipelines.publishing.card import write_release_card
 from pipelines.publishing.files import collect_files
+from pipelines.publishing.settings import TakedownSettings
 from pipelines.publishing.takedown_plan import Change, Requests, digest, plan_changes, promoted_rows
 from roots.atomic import write_text
 from roots.errors import TakedownError
@@ -30,7 +30,6 @@ from roots.executors import Executor
 from roots.stage import Progress
 
 _STAGING = ".takedown"  # folder of the new files until all are written
-_POLICIES = ("cluster", "promote")
 
 
 class _FileDifference(TypedDict):
@@ -52,26 +51,8 @@ Difference = TypedDict(
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Takedown:
-    """Settings of a takedown."""
-
-    signed_off_by: str = ""  # who answers for it; required
-    date: str = ""  # ISO 8601
-    policy: str = "cluster"
-    work: str = ""  # the work folder of the release, which has the text of promoted copies
-
-    def __post_init__(self) -> None:
-        if self.policy not in _POLICIES:
-            raise ValueError(f"policy = {self.policy!r}: {' or '.join(_POLICIES)}")
-        if not self.signed_off_by:
-            raise ValueError("somebody must sign off a takedown: set takedown.signed_off_by=NAME")
-        if self.policy == "promote" and not self.work:
-            raise ValueError("policy promote needs the work folder with the text of the copies: set takedown.work=PATH")
-
-
 def takedown(
-    folder: Path, requests: Requests, settings: Takedown, executor: Executor, progress: Progress | None = None
+    folder: Path, requests: Requests, settings: TakedownSettings, executor: Executor, progress: Progress | None = None
 ) -> Difference | None:
     """Remove what is requested from a release folder; returns what changed, None if the release holds none of it.
 
@@ -94,7 +75,9 @@ def takedown(
     return diff
 
 
-def _rewrite(folder: Path, manifest: release.ReleaseManifest, settings: Takedown, change: Change) -> release.Written:
+def _rewrite(
+    folder: Path, manifest: release.ReleaseManifest, settings: TakedownSettings, change: Change
+) -> release.Written:
     """Write the new version of one file, beside the release. An executor runs this."""
     old, new = release.read_parquet(folder / change.name), folder / _STAGING / change.name
     if change.name.startswith("clusters/"):
@@ -137,7 +120,7 @@ def _next_manifest(
     manifest: release.ReleaseManifest,
     changes: Sequence[Change],
     written: Mapping[str, release.Written],
-    settings: Takedown,
+    settings: TakedownSettings,
 ) -> release.ReleaseManifest:
     """The manifest of the version after this takedown."""
     major, minor, patch = manifest["version"].split(".")
@@ -217,7 +200,7 @@ def _prove_absence(
     after: release.ReleaseManifest,
     requests: Requests,
     changes: Sequence[Change],
-    settings: Takedown,
+    settings: TakedownSettings,
 ) -> dict[str, int]:
     """Search every file of the new version for what was requested, and for the removed texts.
 
@@ -239,7 +222,7 @@ def _prove_absence(
     return counts
 
 
-def _texts_gone(folder: Path, changes: Sequence[Change], settings: Takedown) -> frozenset[str]:
+def _texts_gone(folder: Path, changes: Sequence[Change], settings: TakedownSettings) -> frozenset[str]:
     """Digests of the removed texts. None with promotion: the copy in the place may have the same text."""
     if settings.policy == "promote":
         return frozenset()
@@ -256,7 +239,7 @@ def _diff(
     after: release.ReleaseManifest,
     changes: Sequence[Change],
     proof: Mapping[str, int],
-    settings: Takedown,
+    settings: TakedownSettings,
 ) -> Difference:
     """What this version changed. Documents are named by digests of their ids, so the list helps nobody find them."""
     names = [change.name for change in changes]

@@ -16,10 +16,10 @@ from types import ModuleType
 
 from pipelines import release
 from pipelines.publishing.files import ACCOUNTS
+from pipelines.publishing.settings import LICENSE
 from roots.errors import SettingsError
 
 _COMPARED_ROWS = 100  # of each split, from the stream and from the whole
-LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]*")  # as the Hub spells licences: cc-by-4.0
 _LICENSE_LINK = re.compile(r"LICENSE(?:\.md)?|https?://\S+")
 
 

@@ -12,7 +12,6 @@ import re
 import tomllib
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import cast
@@ -33,6 +32,7 @@ from pipelines.workbench.sample import (
     read_sample,
     read_shown_texts,
 )
+from pipelines.workbench.settings import ReportSettings
 from roots.atomic import write_text
 from roots.errors import InputError, SettingsError
 from roots.stage import read_manifest
@@ -42,38 +42,16 @@ _SCRIPTS = ("dom.js", "data.js", "bounds.js", "plot.js", "cards.js", "labels.js"
 _BLOCK = 64  # whole texts in one packed block; the page unpacks only the blocks that are read
 
 
-@dataclass(frozen=True)
-class Report:
-    """Settings of the page: how much of the corpus is in it."""
-
-    documents: int = 20_000  # sampled documents that can be read
-    numbers: int = 40_000  # sampled documents that are counted; the ones above are among them
-    excerpt: int = 280  # characters shown of each document
-    longest: int = 40_000  # characters, at most, of a document shown whole
-    whole: int = 8_000  # documents, at most, shown whole
-    file_bytes: int = 14_000_000  # of the page; whole texts get what is left
-    redact: bool = True  # replace personal data in the shown texts
-    bounds: str = ""  # a bound set or TOML file to start from; empty: the bounds of the filter stage
-
-    def __post_init__(self) -> None:
-        for name in ("documents", "numbers", "longest"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)}: 1 or more is needed")
-        for name in ("excerpt", "whole", "file_bytes"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} = {getattr(self, name)}: 0 or more is needed")
-        if not self.documents <= self.numbers <= 60_000:
-            raise ValueError(f"numbers = {self.numbers}: from {self.documents} (documents) to 60000 are possible")
-
-
-def write_report(work: Path, language_code: str, target: Path | None = None, settings: Report | None = None) -> Path:
+def write_report(
+    work: Path, language_code: str, target: Path | None = None, settings: ReportSettings | None = None
+) -> Path:
     """Write the workbench of one language of a work folder to `target`, an HTML file; returns its path.
 
     Without a target it is CODE/report.html in the work folder. The same work folder gives the same bytes. Raises
     InputError if the language has not been measured, SettingsError for an unknown language or bound set, and for a
     programming language.
     """
-    settings = settings or Report()
+    settings = settings or ReportSettings()
     code = find_any_code(language_code)
     if is_program(code):
         raise SettingsError(f"{code}: the workbench is for text; set bounds of code in a TOML file for `roots judge`")
@@ -120,7 +98,7 @@ def _begin(work: Path, language: Language, bounds: str) -> tuple[str, Language]:
     return "as filtered", Language(language.code, language.iso639_3, language.name, language.reading, bounds=own)
 
 
-def _values(work: Path, begin: tuple[str, Language], sample: Sample, settings: Report) -> dict[str, object]:
+def _values(work: Path, begin: tuple[str, Language], sample: Sample, settings: ReportSettings) -> dict[str, object]:
     """The values for the page's program, without numbers and texts."""
     name, language = begin
     words = _plain_words()

@@ -25,9 +25,10 @@ from pipelines.job.request import plan_jobs
 from pipelines.job.stages import STAGES
 from pipelines.job.work import find_archives
 from pipelines.pipeline import run_stages
-from pipelines.publishing.pointers import Rebuild, make_pointers, rebuild
-from pipelines.publishing.publish import Publish, Selection, publish_release
-from pipelines.publishing.takedown import Takedown, takedown
+from pipelines.publishing.pointers import make_pointers, rebuild
+from pipelines.publishing.publish import Selection, publish_release
+from pipelines.publishing.settings import PublishSettings, RebuildSettings, TakedownSettings
+from pipelines.publishing.takedown import takedown
 from pipelines.publishing.takedown_plan import Requests
 from pipelines.publishing.validate import validate
 from roots.executors import Executor, make_executor
@@ -69,14 +70,14 @@ def check(work: Path, scratch: Path, options: argparse.Namespace) -> int:
     """Everything in order; returns 1 when something is not as it should be."""
     executor = make_executor("local", options.workers)
     timed("archives to datasets", lambda: run(work, options))
-    folder, settings = scratch / "release", Publish(contact="benchmark")
+    folder, settings = scratch / "release", PublishSettings(contact="benchmark")
     manifest = timed("publish", lambda: publish_release(Selection(work), folder, settings, executor))
     problems = timed("validate (every language whole and streamed)", lambda: list(validate(folder)))
     load(folder, sorted(manifest["languages"]))
     pointers = scratch / "pointers"
     timed("pointers", lambda: make_pointers(folder, pointers, executor))
     again = scratch / "again"
-    timed("rebuild", lambda: rebuild(pointers, again, [options.input], Rebuild(), executor))
+    timed("rebuild", lambda: rebuild(pointers, again, [options.input], RebuildSettings(), executor))
     problems += same(folder, again)
     problems += take_down(folder, executor, scratch, options.input)
     for problem in problems:
@@ -131,14 +132,14 @@ def take_down(folder: Path, executor: Executor, scratch: Path, archives: str) ->
         for batch in release.read_parquet(path, ["url"]):
             hosts.update(host_of(url or "") for url in batch["url"].to_pylist())
     domain = max(hosts, key=lambda host: (hosts[host] if host else 0, host))
-    requests, signed = Requests(domains=frozenset([domain])), Takedown(signed_off_by="benchmark")
+    requests, signed = Requests(domains=frozenset([domain])), TakedownSettings(signed_off_by="benchmark")
     diff = timed("takedown of a domain", lambda: takedown(folder, requests, signed, executor))
     if diff is None:
         return ["the takedown found nothing"]
     print(f"  {len(diff['removed'])} documents, {len(diff['files'])} files written anew, {json.dumps(diff['proof'])}")
     problems = [] if takedown(folder, requests, signed, executor) is None else ["a second takedown changed something"]
     make_pointers(folder, scratch / "pointers-2", executor)
-    rebuild(scratch / "pointers-2", scratch / "again-2", [archives], Rebuild(), executor)
+    rebuild(scratch / "pointers-2", scratch / "again-2", [archives], RebuildSettings(), executor)
     return problems + same(folder, scratch / "again-2")
 
 

@@ -20,7 +20,8 @@ import pyarrow as pa
 
 from pipelines import release
 from pipelines.publishing.card import write_release_card
-from pipelines.publishing.takedown import Takedown, takedown
+from pipelines.publishing.settings import TakedownSettings
+from pipelines.publishing.takedown import takedown
 from pipelines.publishing.takedown_plan import Requests, _plain_url
 from roots.executors import make_executor
 from roots.identity import sha256_of
@@ -88,7 +89,7 @@ def run(folder: Path, title: str, requests: Requests, workers: int) -> None:
     """One takedown, and what it did."""
     before = digests(folder)
     start = time.monotonic()
-    diff = takedown(folder, requests, Takedown(signed_off_by="benchmark"), make_executor("local", workers))
+    diff = takedown(folder, requests, TakedownSettings(signed_off_by="benchmark"), make_executor("local", workers))
     seconds = time.monotonic() - start
     if diff is None:
         raise SystemExit("nothing was taken down")
@@ -97,7 +98,7 @@ def run(folder: Path, title: str, requests: Requests, workers: int) -> None:
     others = [name for name in before if name not in touched]
     if any(before[name] != after[name] for name in others):
         raise SystemExit("a file that was not touched has changed")
-    again = takedown(folder, requests, Takedown(signed_off_by="benchmark"), make_executor("local", workers))
+    again = takedown(folder, requests, TakedownSettings(signed_off_by="benchmark"), make_executor("local", workers))
     then = "nothing to do" if again is None else "changed"
     print(
         f"{title}: {len(diff['removed'])} documents gone, {len(touched)} of {len(before)} files written anew in "

@@ -19,7 +19,7 @@ from pathlib import Path
 from filters.language_id.labels import split_label, standard_label
 from filters.language_id.samples import TextSource
 from filters.language_id.scripts import HAN, script_of
-from pipelines.models.language_id import LanguageCard, Training, train_language_id, write_card
+from pipelines.models.language_id import LanguageCard, train_language_id, write_card
 from pipelines.models.language_id_text import (
     CHINESE,
     TextsByLabel,
@@ -28,6 +28,7 @@ from pipelines.models.language_id_text import (
     read_folders,
     wanted_labels,
 )
+from pipelines.models.settings import LanguageIdTraining
 from roots.errors import InputError
 
 # With manuals alone, Indonesian was recognised by its topics; Malay has these two sources sentence by sentence.
@@ -36,7 +37,7 @@ _FAVOURED = (("ind_Latn", "tico19", 4.0), ("ind_Latn", "ntrex128", 4.0))
 _STRANGE = (
     *(("bho_Deva", "loresmt2020"), ("glg_Latn", "ntrex128"), ("mag_Deva", "loresmt2020"), ("zsm_Latn", "tico19")),
 )
-ROOTS46 = Training(favoured=_FAVOURED, strange=_STRANGE)
+ROOTS46 = LanguageIdTraining(favoured=_FAVOURED, strange=_STRANGE)
 _SHORTEST_DECLARATION = 1000  # characters: shorter ones are incomplete
 _PARAGRAPH = re.compile(r"<(?:p|h1|h2|h3|li)[^>]*>(.*?)</", re.S)
 _LANGUAGE = re.compile(r'data-iso6393="([a-z]{3})"')
@@ -65,7 +66,9 @@ class Inputs:
     sentences: Mapping[str, Path] = field(default_factory=dict)  # label -> one more file, a sentence a line
 
 
-def make_roots46(inputs: Inputs, target: Path, settings: Training = ROOTS46, choice: Choice = CHOICE) -> LanguageCard:
+def make_roots46(
+    inputs: Inputs, target: Path, settings: LanguageIdTraining = ROOTS46, choice: Choice = CHOICE
+) -> LanguageCard:
     """Train on the chosen text and write the model and its card, which also names the choice. Returns the card."""
     card = train_language_id(gather(inputs, choice), target, settings)
     card["training"] |= {"enough": choice.enough, "close": choice.close}

@@ -15,7 +15,8 @@ from pipelines.cli.main import main
 from pipelines.filter import Measure
 from pipelines.job.settings import FilterSettings
 from pipelines.models.files import quality_model, signal_models
-from pipelines.models.quality import QualityTraining, describe_quality, train_quality
+from pipelines.models.quality import describe_quality, train_quality
+from pipelines.models.settings import QualityTraining
 from roots.errors import InputError, SettingsError
 from roots.stage import settings_of
 

@@ -15,10 +15,10 @@ from pipelines.archives.records import read_records
 from pipelines.cli.main import main
 from pipelines.forecast.costs import Metered, _memory_peak, cpu_seconds
 from pipelines.forecast.pieces import draw_pieces
-from pipelines.forecast.plan import PlanSettings
 from pipelines.forecast.report import _grouping_line, number, size
 from pipelines.forecast.sample import StageSample, _subtract_fixed
 from pipelines.forecast.scale import Interval, Scale, _elapsed, _total_of
+from pipelines.forecast.settings import PlanSettings
 from roots.errors import InputError
 from roots.executors import Needs
 from tests.support.paths import ROOT

@@ -15,7 +15,8 @@ from pipelines.job.request import plan_jobs
 from pipelines.job.stages import STAGES, StageInfo, stage_commands
 from pipelines.job.work import find_archives
 from pipelines.pipeline import preview, run_stages
-from pipelines.publishing.publish import Publish, Selection, publish_release
+from pipelines.publishing.publish import Selection, publish_release
+from pipelines.publishing.settings import PublishSettings
 from pipelines.verify import verify
 from pipelines.watching.status import Watcher, screen
 from pipelines.why import explain
@@ -92,7 +93,7 @@ def test_an_eighth_stage_is_found_by_all_that_lists_stages(eighth: None, tmp_pat
     assert len(ids) == dropped
     assert re.search(r"long +DROPPED: long\.text\n +\d+ characters are too many", "\n".join(explain(work, ids[0])))
 
-    publish_release(Selection(work, ["fr"]), release, Publish(contact="takedown@example.org"), Serial())
+    publish_release(Selection(work, ["fr"]), release, PublishSettings(contact="takedown@example.org"), Serial())
     card = (release / "README.md").read_text()
     assert "- **long**: Drops long documents." in card
     assert "| long | `most` | 900 |" in card

@@ -10,7 +10,8 @@ import pytest
 
 from filters.language import load_language
 from pipelines.job.languages import read_bounds
-from pipelines.models.bounds import Reference, _read_labels, derive_from_text, read_reference
+from pipelines.models.bounds import _read_labels, derive_from_text, read_reference
+from pipelines.models.settings import DeriveSettings
 from roots.errors import InputError
 from tests.support.stories import STORIES
 
@@ -25,13 +26,13 @@ def test_bounds_are_written_for_a_language_to_load(tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("a.jsonl.gz", "b.txt", "c.parquet")]
     for path in paths:
         assert list(read_reference(path)) == STORIES
-    derived = derive_from_text(ENGLISH, paths, tmp_path / "en.toml", Reference(sample=100, seed=3))
+    derived = derive_from_text(ENGLISH, paths, tmp_path / "en.toml", DeriveSettings(sample=100, seed=3))
     assert derived.documents == 100
     loaded = load_language("en", read_bounds(tmp_path / "en.toml"))
     for signal, bound in derived.bounds.items():
         assert loaded.bounds[signal] == bound
     first = (tmp_path / "en.toml").read_bytes()
-    derive_from_text(ENGLISH, list(reversed(paths)), tmp_path / "en.toml", Reference(sample=100, seed=3))
+    derive_from_text(ENGLISH, list(reversed(paths)), tmp_path / "en.toml", DeriveSettings(sample=100, seed=3))
     assert (tmp_path / "en.toml").read_bytes() == first
 
 

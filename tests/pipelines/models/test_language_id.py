@@ -12,9 +12,10 @@ from filters.language_id.identify import identify
 from filters.language_id.samples import TextSource
 from pipelines.cli.main import main
 from pipelines.models.files import OWN, WIDE, load_model
-from pipelines.models.language_id import Training, _leave_out_strange, _split_held_out, train_language_id
+from pipelines.models.language_id import _leave_out_strange, _split_held_out, train_language_id
 from pipelines.models.language_id_eval import evaluate_folder, measure_identification
 from pipelines.models.language_id_text import read_folder, read_folders, wanted_labels
+from pipelines.models.settings import LanguageIdTraining
 from roots.errors import InputError
 from tests.support.paths import ROOT
 
@@ -115,7 +116,7 @@ def test_the_same_text_and_settings_make_the_same_model_and_card(tmp_path: Path)
     done = CliRunner().invoke(main, command, catch_exceptions=False)
     card = json.loads((tmp_path / "one.json").read_text("utf-8"))
     assert card["sha256"] in done.output
-    small = Training(**values)
+    small = LanguageIdTraining(**values)
     texts = read_folders([tmp_path / "text"])
     train_language_id(dict(reversed(texts.items())), tmp_path / "two.ftz", small)
     assert (tmp_path / "two.json").read_bytes() == (tmp_path / "one.json").read_bytes()
@@ -130,7 +131,7 @@ def test_the_same_text_and_settings_make_the_same_model_and_card(tmp_path: Path)
 def test_a_round_leaves_strange_sources_out_but_never_all_a_language_has() -> None:
     one, two, three = (TextSource(name, "x", ("a",)) for name in ("one", "two", "three"))
     texts = {"bho_Deva": [one, two], "zsm_Latn": [two], "fra_Latn": [two, three]}
-    settings = Training(strange=(("bho_Deva", "two"), ("zsm_Latn", "two"), ("mag_Deva", "two")))
+    settings = LanguageIdTraining(strange=(("bho_Deva", "two"), ("zsm_Latn", "two"), ("mag_Deva", "two")))
     left_out, without = _leave_out_strange(texts, texts, settings)
     assert left_out == {"bho_Deva": [two]}
     assert without == {"bho_Deva": [one], "zsm_Latn": [two], "fra_Latn": [two, three]}

@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from pipelines.cli.main import main
-from pipelines.models.perplexity import ModelTraining, train_perplexity
+from pipelines.models.perplexity import train_perplexity
+from pipelines.models.settings import PerplexityTraining
 from roots.errors import InputError, SettingsError
 from tests.filters.signals.test_perplexity import ARPA
 
@@ -77,4 +78,4 @@ def test_no_text_and_odd_settings_are_refused(tools: Path, tmp_path: Path) -> No
     with pytest.raises(InputError, match="no text"):
         train_perplexity([tmp_path / "one.txt"], tmp_path / "model")
     with pytest.raises(ValueError, match="order"):
-        ModelTraining(order=9)
+        PerplexityTraining(order=9)

@@ -10,9 +10,10 @@ from pipelines.job.request import plan_jobs
 from pipelines.job.stages import STAGES
 from pipelines.job.work import find_archives
 from pipelines.pipeline import run_stages
-from pipelines.publishing.pointers import Rebuild, make_pointers, rebuild
-from pipelines.publishing.publish import Publish, Selection, publish_release
-from pipelines.publishing.takedown import Takedown, takedown
+from pipelines.publishing.pointers import make_pointers, rebuild
+from pipelines.publishing.publish import Selection, publish_release
+from pipelines.publishing.settings import PublishSettings, RebuildSettings, TakedownSettings
+from pipelines.publishing.takedown import takedown
 from pipelines.publishing.takedown_plan import Requests
 from pipelines.verify import verify
 from roots.errors import InputError, StageFailed
@@ -37,15 +38,15 @@ def released(request, tmp_path_factory) -> tuple[Path, Path]:
     run_stages(job, tuple(STAGES), Serial())
     assert list(verify(folder / "work", "fr")) == []
     publish_release(
-        Selection(folder / "work", ["fr"]), folder / "release", Publish(contact="x", file_bytes=16000), Serial()
+        Selection(folder / "work", ["fr"]), folder / "release", PublishSettings(contact="x", file_bytes=16000), Serial()
     )
     return folder / "release", folder / "secret" if request.param == "synthetic" else Path()
 
 
 @pytest.fixture
-def pointers(released, tmp_path) -> tuple[Path, Rebuild]:
+def pointers(released, tmp_path) -> tuple[Path, RebuildSettings]:
     make_pointers(released[0], tmp_path / "pointers", Serial())
-    return tmp_path / "pointers", Rebuild(str(released[1]) if released[1].name else "")
+    return tmp_path / "pointers", RebuildSettings(str(released[1]) if released[1].name else "")
 
 
 def state(folder: Path) -> dict[str, bytes]:
@@ -129,12 +130,12 @@ def test_another_secret_is_refused(released, pointers, tmp_path):
         pytest.skip("tags need no secret")
     (tmp_path / "other").write_bytes(b"another secret of enough bytes")
     with pytest.raises(StageFailed, match="not the secret"):
-        rebuild(pointers[0], tmp_path / "a", [CRAWL], Rebuild(str(tmp_path / "other")), Serial())
+        rebuild(pointers[0], tmp_path / "a", [CRAWL], RebuildSettings(str(tmp_path / "other")), Serial())
 
 
 def test_pointers_need_a_complete_release_and_a_rebuild_needs_pointers(released, tmp_path):
     with pytest.raises(InputError, match="not a pointer release"):
-        rebuild(released[0], tmp_path / "a", [CRAWL], Rebuild(), Serial())
+        rebuild(released[0], tmp_path / "a", [CRAWL], RebuildSettings(), Serial())
     import shutil
 
     broken = tmp_path / "broken"
@@ -150,10 +151,10 @@ def test_a_rebuild_does_not_bring_back_what_was_taken_down(released, tmp_path):
     folder = tmp_path / "release"
     shutil.copytree(released[0], folder)
     row = pq.read_table(next(folder.glob("data/*/train*.parquet"))).to_pylist()[0]
-    takedown(folder, Requests(ids=frozenset([row["id"]])), Takedown(signed_off_by="A"), Serial())
+    takedown(folder, Requests(ids=frozenset([row["id"]])), TakedownSettings(signed_off_by="A"), Serial())
     make_pointers(folder, tmp_path / "p", Serial())
     secret = str(released[1]) if released[1].name else ""
-    rebuild(tmp_path / "p", tmp_path / "again", [CRAWL], Rebuild(secret), Serial())
+    rebuild(tmp_path / "p", tmp_path / "again", [CRAWL], RebuildSettings(secret), Serial())
     assert list(release.check_files(tmp_path / "again")) == []
     ids = {r["id"] for p in (tmp_path / "again").glob("data/*/*.parquet") for r in pq.read_table(p).to_pylist()}
     assert row["id"] not in ids

@@ -17,7 +17,8 @@ from pipelines.job.work import chain, find_archives
 from pipelines.pipeline import run_stages
 from pipelines.publishing.card_head import Code, card_table, code, escape
 from pipelines.publishing.files import ACCOUNTS
-from pipelines.publishing.publish import Publish, Selection, publish_release
+from pipelines.publishing.publish import Selection, publish_release
+from pipelines.publishing.settings import PublishSettings
 from pipelines.publishing.validate import _check_card, validate
 from roots.errors import InputError, PublishError, SettingsError
 from roots.executors import Local, Serial
@@ -26,7 +27,7 @@ from roots.shards import read_kept
 from tests.support.paths import ROOT
 
 CRAWL = ROOT / "tests/fixtures/crawl"
-SETTINGS = Publish(contact="takedown@example.org", date="2026-11-21", name="Ours <b>| x")
+SETTINGS = PublishSettings(contact="takedown@example.org", date="2026-11-21", name="Ours <b>| x")
 CATALOGUE = """
 [news]
 name = "A | paper"
@@ -58,8 +59,8 @@ def released(work, tmp_path_factory) -> Path:
     return folder
 
 
-def build_settings(**values) -> Publish:
-    return build(Publish, {"contact": "takedown@example.org", "date": "2026-11-21", **values}, "publish")
+def build_settings(**values) -> PublishSettings:
+    return build(PublishSettings, {"contact": "takedown@example.org", "date": "2026-11-21", **values}, "publish")
 
 
 def documents(folder: Path, tag: str = "fra_Latn") -> list[dict]:
@@ -358,7 +359,7 @@ def test_text_that_did_not_pass_redact_or_verify_is_refused_unless_a_setting_all
 )
 def test_a_bad_setting_is_refused(values):
     with pytest.raises(SettingsError):
-        build(Publish, {"contact": "x", **values}, "publish")
+        build(PublishSettings, {"contact": "x", **values}, "publish")
 
 
 def test_a_folder_without_a_dataset_is_refused(tmp_path):

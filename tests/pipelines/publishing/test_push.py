@@ -7,8 +7,9 @@ import pytest
 
 from pipelines import release
 from pipelines.publishing.card import write_release_card
-from pipelines.publishing.push import Push, push
-from pipelines.publishing.takedown import Takedown, takedown
+from pipelines.publishing.push import push
+from pipelines.publishing.settings import PushSettings, TakedownSettings
+from pipelines.publishing.takedown import takedown
 from pipelines.publishing.takedown_plan import Requests
 from pipelines.release import RELEASED, write_parquet, write_release_manifest
 from roots.errors import InputError, PublishError, PushError, SettingsError
@@ -77,8 +78,8 @@ def folder(tmp_path) -> Path:
     return root
 
 
-def settings(hub: Hub, **values) -> Push:
-    return build(Push, {"repo": "me/ours", "endpoint": hub.url, **values}, "push")
+def settings(hub: Hub, **values) -> PushSettings:
+    return build(PushSettings, {"repo": "me/ours", "endpoint": hub.url, **values}, "push")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -120,7 +121,7 @@ def test_a_broken_push_continues_where_it_stopped(hub, folder):
 def test_after_a_takedown_only_changed_files_are_sent_and_the_history_is_squashed(hub, folder):
     push(folder, settings(hub))
     before = len(hub.uploads)
-    takedown(folder, Requests(ids=frozenset(["1-2"])), Takedown(signed_off_by="A"), Serial())
+    takedown(folder, Requests(ids=frozenset(["1-2"])), TakedownSettings(signed_off_by="A"), Serial())
     push(folder, settings(hub))
     assert len(hub.uploads) == before + 1
     assert hub.files("me/ours") == contents(folder)
@@ -168,10 +169,10 @@ def test_a_card_that_the_hub_refuses_is_an_error_and_is_sent_last(hub, folder):
 
 def test_a_hub_that_cannot_be_reached_is_a_push_error(folder):
     with pytest.raises(PushError):
-        push(folder, Push(repo="me/ours", endpoint="http://127.0.0.1:9"))
+        push(folder, PushSettings(repo="me/ours", endpoint="http://127.0.0.1:9"))
 
 
 @pytest.mark.parametrize("repo", ["", "ours", "me/", "/ours", "me/ours/x"])
 def test_a_bad_name_of_a_repository_is_refused(repo):
     with pytest.raises(SettingsError, match="user/name"):
-        build(Push, {"repo": repo}, "push")
+        build(PushSettings, {"repo": repo}, "push")

@@ -11,8 +11,9 @@ from pipelines.job.stages import STAGES
 from pipelines.job.work import find_archives
 from pipelines.pipeline import run_stages
 from pipelines.publishing import takedown as module
-from pipelines.publishing.publish import Publish, Selection, publish_release
-from pipelines.publishing.takedown import Takedown, takedown
+from pipelines.publishing.publish import Selection, publish_release
+from pipelines.publishing.settings import PublishSettings, TakedownSettings
+from pipelines.publishing.takedown import takedown
 from pipelines.publishing.takedown_plan import Requests, _plain_url, digest, read_requests
 from roots.errors import InputError, PublishError, SettingsError, StageFailed, TakedownError
 from roots.executors import Local, Serial
@@ -20,7 +21,7 @@ from roots.settings import build
 from tests.support.paths import ROOT
 
 CRAWL = ROOT / "tests/fixtures/crawl"
-SIGNED = Takedown(signed_off_by="A. Person", date="2026-12-01")
+SIGNED = TakedownSettings(signed_off_by="A. Person", date="2026-12-01")
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +35,7 @@ def work(tmp_path_factory) -> Path:
 @pytest.fixture
 def folder(work, tmp_path) -> Path:
     """A fresh release of several files."""
-    settings = Publish(contact="takedown@example.org", date="2026-11-21", file_bytes=8000)
+    settings = PublishSettings(contact="takedown@example.org", date="2026-11-21", file_bytes=8000)
     publish_release(Selection(work, ["fr"]), tmp_path / "release", settings, Serial())
     return tmp_path / "release"
 
@@ -121,7 +122,7 @@ def test_a_requested_copy_removes_the_released_document_with_its_text(folder, tm
 
 def test_with_promotion_a_document_stays_if_only_its_copy_is_requested(folder, work, tmp_path):
     copy = copies_of(folder)[0]
-    settings = Takedown(signed_off_by="A", policy="promote", work=str(work))
+    settings = TakedownSettings(signed_off_by="A", policy="promote", work=str(work))
     takedown(folder, ask(tmp_path, f"id:{copy['id']}"), settings, Serial())
     assert copy["duplicate_of"] in {row["id"] for row in rows_of(folder)}
     assert copy["id"] not in {row["id"] for row in copies_of(folder)}
@@ -133,7 +134,7 @@ def test_with_promotion_the_best_copy_replaces_the_document_redacted_as_all_othe
     group = [copy for copy in copies if copy["duplicate_of"] == kept]
     best = max(group, key=lambda copy: (copy["jaccard"], copy["id"]))
     position = [row["id"] for row in rows_of(folder)].index(kept)
-    settings = Takedown(signed_off_by="A", policy="promote", work=str(work))
+    settings = TakedownSettings(signed_off_by="A", policy="promote", work=str(work))
     takedown(folder, ask(tmp_path, f"id:{kept}"), settings, Serial())
     row = rows_of(folder)[position]
     assert row["id"] == best["id"]
@@ -153,7 +154,7 @@ def test_promotion_from_another_work_folder_is_refused_and_leaves_the_release(fo
     (other / "fr/manifest.json").write_text(json.dumps(manifest))
     before = state(folder)
     kept = copies_of(folder)[0]["duplicate_of"]
-    settings = Takedown(signed_off_by="A", policy="promote", work=str(other))
+    settings = TakedownSettings(signed_off_by="A", policy="promote", work=str(other))
     with pytest.raises(StageFailed, match="not the work folder"):
         takedown(folder, ask(tmp_path, f"id:{kept}"), settings, Serial())
     module._finish(folder)
@@ -222,7 +223,7 @@ def test_a_release_may_become_empty(folder, tmp_path):
 def test_publishing_over_a_takedown_is_refused(folder, work, tmp_path):
     takedown(folder, ask(tmp_path, single(folder)["url"]), SIGNED, Serial())
     with pytest.raises(PublishError, match="bring back"):
-        publish_release(Selection(work, ["fr"]), folder, Publish(contact="x"), Serial())
+        publish_release(Selection(work, ["fr"]), folder, PublishSettings(contact="x"), Serial())
 
 
 @pytest.mark.parametrize(
@@ -260,4 +261,4 @@ def test_urls_are_compared_without_scheme_www_fragment_and_last_slash(one, other
 )
 def test_a_bad_setting_is_refused(values):
     with pytest.raises(SettingsError):
-        build(Takedown, values, "takedown")
+        build(TakedownSettings, values, "takedown")

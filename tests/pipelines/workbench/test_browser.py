@@ -12,7 +12,8 @@ import pytest
 from filters.language import load_language
 from pipelines.job.languages import read_bounds
 from pipelines.models.bounds import _read_labels
-from pipelines.workbench.page import Report, write_report
+from pipelines.workbench.page import write_report
+from pipelines.workbench.settings import ReportSettings
 from tests.support.workbench_work import ARABIC, HOSTILE, french, judge_again, make_work
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install playwright")
@@ -324,7 +325,7 @@ def test_the_overview_tells_the_whole_story(page: Any) -> None:
 
 
 def test_a_sample_says_that_it_is_one(browser: Any, work: Path, tmp_path: Path) -> None:
-    target = write_report(work, "fr", tmp_path / "part.html", Report(documents=50, numbers=200, whole=0))
+    target = write_report(work, "fr", tmp_path / "part.html", ReportSettings(documents=50, numbers=200, whole=0))
     for page in opened(browser, target, WIDE):
         assert "of 200 documents kept" in page.inner_text("#kept-detail")
         assert "give or take" in page.inner_text("#kept-detail")
@@ -337,7 +338,7 @@ def test_a_sample_says_that_it_is_one(browser: Any, work: Path, tmp_path: Path) 
 def test_twenty_thousand_documents_open_within_two_seconds(browser: Any, tmp_path: Path) -> None:
     documents = french(20_000, seed=1)
     work = make_work(tmp_path / "work", "fr", documents)
-    target = write_report(work, "fr", tmp_path / "big.html", Report(redact=False))
+    target = write_report(work, "fr", tmp_path / "big.html", ReportSettings(redact=False))
     assert target.stat().st_size < 15_000_000
     times = []
     for _ in range(3):  # the best of three: others may be at work on this machine

@@ -16,8 +16,9 @@ from filters.language import load_language
 from filters.signals.rules import SIGNALS, rules_of
 from pipelines.job.languages import read_bounds
 from pipelines.workbench.overview import correlation
-from pipelines.workbench.page import _SCRIPTS, _STYLES, Report, _plain_words, _safe_json, write_report
+from pipelines.workbench.page import _SCRIPTS, _STYLES, _plain_words, _safe_json, write_report
 from pipelines.workbench.sample import choose_whole, cut_excerpt, read_sample
+from pipelines.workbench.settings import ReportSettings
 from roots.errors import InputError, SettingsError
 from roots.settings import build
 from tests.support.paths import ROOT
@@ -121,15 +122,15 @@ def test_the_same_work_gives_the_same_bytes(work: Path, page: str, tmp_path: Pat
 
 
 def test_a_smaller_sample_is_a_part_of_a_larger_one(work: Path, tmp_path: Path) -> None:
-    def ids(settings: Report) -> list[str]:
+    def ids(settings: ReportSettings) -> list[str]:
         return numbers_of(write_report(work, "fr", tmp_path / "part.html", settings).read_text(encoding="utf-8"))[1]
 
-    assert ids(Report(documents=10, numbers=20)) == ids(Report(documents=50, numbers=50))[:20]
+    assert ids(ReportSettings(documents=10, numbers=20)) == ids(ReportSettings(documents=50, numbers=50))[:20]
 
 
 def test_the_size_of_the_file_is_bounded(work: Path, tmp_path: Path) -> None:
     target = write_report(
-        work, "fr", tmp_path / "small.html", Report(documents=40, numbers=60, file_bytes=250_000, excerpt=9)
+        work, "fr", tmp_path / "small.html", ReportSettings(documents=40, numbers=60, file_bytes=250_000, excerpt=9)
     )
     small = target.read_text(encoding="utf-8")
     values = values_of(small)
@@ -137,18 +138,18 @@ def test_the_size_of_the_file_is_bounded(work: Path, tmp_path: Path) -> None:
     assert 0 < len(values["whole"]) <= 40
     assert len(small.encode()) < 260_000
     assert max(map(len, json.loads(unpacked(small, "excerpts"))[1])) <= 9
-    none = write_report(work, "fr", tmp_path / "none.html", Report(file_bytes=0)).read_text(encoding="utf-8")
+    none = write_report(work, "fr", tmp_path / "none.html", ReportSettings(file_bytes=0)).read_text(encoding="utf-8")
     assert values_of(none)["whole"] == []
     assert not any(json.loads(unpacked(none, "excerpts"))[1])
     for wrong in ({"documents": 0}, {"numbers": 10}, {"numbers": 70_000}, {"excerpt": -1}, {"sample": 3}):
         with pytest.raises(SettingsError):
-            build(Report, wrong, "report")
+            build(ReportSettings, wrong, "report")
 
 
 def test_personal_data_are_replaced_unless_a_setting_keeps_them(work: Path, page: str, tmp_path: Path) -> None:
     assert b"jeanne.martin" not in b"".join(unpacked(page, f"texts-{place}") for place in range(5))
     assert b"jeanne.martin" not in unpacked(page, "excerpts")
-    raw = write_report(work, "fr", tmp_path / "raw.html", Report(redact=False)).read_text(encoding="utf-8")
+    raw = write_report(work, "fr", tmp_path / "raw.html", ReportSettings(redact=False)).read_text(encoding="utf-8")
     assert b"jeanne.martin@example.org" in unpacked(raw, "excerpts")
 
 
@@ -168,7 +169,7 @@ def test_documents_next_to_a_bound_are_shown_whole_first(work: Path) -> None:
 
 
 def test_the_page_starts_from_the_bounds_of_the_filter(work: Path, tmp_path: Path) -> None:
-    def begin(settings: Report | None = None) -> tuple[str, Mapping[str, Any]]:
+    def begin(settings: ReportSettings | None = None) -> tuple[str, Mapping[str, Any]]:
         values = values_of(write_report(work, "fr", tmp_path / "begin.html", settings).read_text(encoding="utf-8"))
         return values["begin"], values["sets"][values["begin"]]
 
@@ -181,7 +182,7 @@ def test_the_page_starts_from_the_bounds_of_the_filter(work: Path, tmp_path: Pat
     name, bounds = begin()
     assert name == "as filtered"
     assert (bounds["words"]["min"], bounds["words"]["max"]) == (33, None)
-    assert begin(Report(bounds="gopher"))[1]["words"]["min"] == 50
+    assert begin(ReportSettings(bounds="gopher"))[1]["words"]["min"] == 50
     judge_again(work, "fr", load_language("fr"))
 
 
@@ -206,7 +207,7 @@ def test_missing_work_is_reported(work: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="unknown language"):
         write_report(work, "klingon", tmp_path / "x.html")
     with pytest.raises(SettingsError, match="unknown bound set"):
-        write_report(work, "fr", tmp_path / "x.html", Report(bounds="rots"))
+        write_report(work, "fr", tmp_path / "x.html", ReportSettings(bounds="rots"))
     unjudged = make_work(
         tmp_path / "work", "ar", [("1", "x", ARABIC, 0.9)] * 1 + [("2", "", ARABIC[:90], 0.2)], judged=False
     )
