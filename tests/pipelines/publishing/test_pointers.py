@@ -1,3 +1,5 @@
+"""Pointer releases, and releases rebuilt from them."""
+
 import json
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""Releases: files, card, manifest, catalogue, and what is refused."""
+
 import json
 import re
 import shutil

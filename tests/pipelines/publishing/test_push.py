@@ -1,3 +1,5 @@
+"""Pushing a release to a small Hub that runs in the test."""
+
 import json
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A release of real pages: only where the project's shared data lie beside the checkout."""
+"""A release of real pages. It runs only if the project's shared data lie beside the checkout."""
 
 import pytest
 

@@ -1,3 +1,5 @@
+"""Takedowns: what is removed, what replaces it, and the proof that it is gone."""
+
 import json
 import shutil
 from pathlib import Path
