@@ -1,9 +1,9 @@
-"""The tree of errors: every error this project raises on purpose is here.
+"""The tree of errors: every error that this project raises on purpose is here.
 
-    RootsError            exit code 1 where none is named
+    RootsError            exit code 1, unless another is named
     ├── SettingsError     a setting cannot be used; raised before any work                    (exit code 2)
     ├── InputError        a file the user named cannot be read as what it should be           (exit code 2)
-    │   └── MissingRange  a server has no such file, or no such range in it
+    │   └── MissingRange  a server has no such file, or no such range in it                   (exit code 2)
     ├── ShardError        one shard is damaged, foreign or cannot be written
     ├── StageFailed       some shards were not made; all others are done
     ├── NotReady          a step needs shards that other ranks have still to make             (exit code 3)
@@ -19,8 +19,10 @@ A bad *document* is no exception: it is a row with a reason (`drop = "extract.ti
 Every message says what is wrong and what to do next.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+
+_LISTED = 20  # shards that a message names at most
 
 
 class RootsError(Exception):
@@ -55,15 +57,11 @@ class StageFailed(RootsError):  # noqa: N818 - the state of a stage
         self.stage = stage
         self.failures = dict(sorted(failures.items()))
         self.done = done
-        lines = [f"  {name}: {why}" for name, why in list(self.failures.items())[:20]]
-        more = len(self.failures) - len(lines)
-        if more:
-            lines.append(f"  and {more} more")
         head = (
             f"{stage}: {len(self.failures)} of {len(self.failures) + done} shards were not made; "
-            "the others are done. Mend the cause and run the same command again: it makes only what is missing."
+            "the others are done. Remove the cause and run the same command again: it makes only what is missing."
         )
-        super().__init__("\n".join([head, *lines]))
+        super().__init__(_with_lines(head, [f"{name}: {why}" for name, why in self.failures.items()]))
 
     def __reduce__(self) -> tuple[type["StageFailed"], tuple[str, dict[str, str], int]]:
         return type(self), (self.stage, self.failures, self.done)
@@ -81,17 +79,13 @@ class NotReady(RootsError):  # noqa: N818 - a state, not a fault
         self.stage = stage
         self.missing = dict(sorted(missing.items()))
         self.waited = waited
-        lines = [f"  {name} (rank {rank})" for name, rank in list(self.missing.items())[:20]]
-        more = len(self.missing) - len(lines)
-        if more > 0:
-            lines.append(f"  and {more} more")
-        ranks = ", ".join(str(rank) for rank in sorted(set(self.missing.values()))[:20])
+        ranks = ", ".join(str(rank) for rank in sorted(set(self.missing.values()))[:_LISTED])
         head = (
             f"{stage}: {len(self.missing)} shards of other ranks ({ranks}) are not made yet"
             + (f", after waiting {waited:g} s" if waited else "")
             + "; this rank's own are. Run the same command again when they are there, or wait for them: --wait SECONDS."
         )
-        super().__init__("\n".join([head, *lines]))
+        super().__init__(_with_lines(head, [f"{name} (rank {rank})" for name, rank in self.missing.items()]))
 
     def __reduce__(self) -> tuple[type["NotReady"], tuple[str, dict[str, int], float]]:
         return type(self), (self.stage, self.missing, self.waited)
@@ -127,6 +121,12 @@ class RebuildError(RootsError):
 
 class TrainingFailed(RootsError):  # noqa: N818 - as StageFailed
     """Training cannot go on; the checkpoints before are whole."""
+
+
+def _with_lines(head: str, lines: Sequence[str]) -> str:
+    """A sentence, and the first _LISTED of the lines that it is about."""
+    more = [f"and {len(lines) - _LISTED} more"] if len(lines) > _LISTED else []
+    return "\n  ".join([head, *lines[:_LISTED], *more])
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:

@@ -1,7 +1,7 @@
-"""Settings are frozen dataclasses; this file fills them from TOML and from `key=value` pairs.
+"""Settings: frozen dataclasses, filled from TOML and from `key=value` pairs.
 
-A field is the only place where a default is written. An unknown key, a wrong type or a value out of bounds is a
-SettingsError before any work, so a changed setting is never silently ignored.
+A default is written in one place, the field. An unknown key, a wrong type or a value out of bounds is a SettingsError
+before any work, so no setting is silently ignored.
 """
 
 import dataclasses
@@ -17,11 +17,11 @@ from roots.errors import InputError, SettingsError, unknown_name
 
 T = TypeVar("T")
 _Values = Mapping[str, Any]
-ASIDE = {"decides_rows": False}  # metadata of a field that decides no row: a path whose digest is another field
+ASIDE = {"decides_rows": False}  # metadata of a field that decides no row, such as a path whose digest is a field
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file. Raises InputError with the place of a mistake."""
+    """Read a TOML file. Raises InputError that names the place of a mistake."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -148,7 +148,7 @@ def _as_table(value: object, where: str) -> _Values:
 
 
 def as_values(settings: Any) -> Any:
-    """Settings as plain sorted values: what a fingerprint and a manifest are made of."""
+    """Settings as plain, sorted values, as fingerprints and manifests hold them."""
     if dataclasses.is_dataclass(settings) and not isinstance(settings, type):
         return {field.name: as_values(getattr(settings, field.name)) for field in dataclasses.fields(settings)}
     if isinstance(settings, Mapping):

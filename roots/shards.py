@@ -1,12 +1,12 @@
-"""The only file that opens a shard.
+"""Shards: how they are written, read and checked. No other file opens one.
 
-A shard is a Parquet file (between stages) or an Arrow IPC stream (`.arrow`, the final ones) that ends in its receipt:
-which stage made it, from what, and how many rows were kept and dropped for which reason. It is written under a
-temporary name and renamed, so data and receipt appear together, whole or not at all. Parquet has a place for the
+A shard is a Parquet file between stages, or an Arrow IPC stream (`.arrow`) at the end. It ends in its receipt, which
+says which stage made it from what, and how many rows were kept, and dropped for which reason. A shard is written under
+a temporary name and renamed, so data and receipt appear together, whole or not at all. Parquet has a place for the
 receipt in its footer; in an IPC stream it follows the end-of-stream mark, where readers stop.
 
-A stage's shard holds one row for every row that the stage before kept, in the same order, with only the columns the
-stage adds. The shards of one archive through all stages are its *chain*; `read_kept` reads a chain as one table.
+A stage's shard holds one row for every row that the stage before kept, in the same order, with only the columns that
+the stage adds. The shards of one archive through all stages are its *chain*. `read_kept` reads a chain as one table.
 """
 
 import hashlib
@@ -30,21 +30,21 @@ from roots import storage
 from roots.atomic import making
 from roots.errors import ShardError
 
-SUFFIXES = (".parquet", ".arrow")  # between stages, and of the final shards
+SUFFIXES = (".parquet", ".arrow")  # between stages; final shards
 _RECEIPT = b"roots.receipt"
 _BLANK_SEAL = "0" * 16
 _SEAL = re.compile(rb'"seal": "([0-9a-f]{16})"')
-_TRAILER = struct.Struct("<q8s")  # bytes of the receipt before it, and a mark
+_TRAILER = struct.Struct("<q8s")  # length of the receipt before it, and a mark
 _MARK = b"ROOTSRCP"
-_PARQUET_END = struct.Struct("<I4s")  # bytes of the footer before it, and PAR1
-GROUP_BYTES = 16 << 20  # a row group is closed past this: it bounds what a reader must hold
+_PARQUET_END = struct.Struct("<I4s")  # length of the footer before it, and PAR1
+GROUP_BYTES = 16 << 20  # a row group ends when it passes this; a reader holds one row group
 BATCH_ROWS = 1024
-_READ_BYTES = 1 << 18  # of a column read from a disk at once; Arrow's own way holds all of a row group's column
+_READ_BYTES = 1 << 18  # read from a column at a time; otherwise Arrow holds the column of a whole row group
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """What a shard says of itself."""
+    """What a shard says about itself."""
 
     stage: str
     version: int
@@ -53,26 +53,26 @@ class Receipt:
     kept: int
     drops: dict[str, int] = field(default_factory=dict)  # reason -> rows
     text_bytes: int = 0  # UTF-8 bytes of `text` in kept rows, where the shard has text
-    digest: str = ""  # sha256 of the file's first `body_bytes` bytes: all row groups
+    digest: str = ""  # sha256 of the file's first `body_bytes` bytes, which are its row groups
     body_bytes: int = 0
 
     def to_json(self) -> str:
-        """The receipt as it stands in the footer, its seal still blank."""
+        """The receipt as it is in the footer, with a blank seal."""
         return json.dumps(asdict(self) | {"seal": _BLANK_SEAL}, sort_keys=True, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: bytes) -> "Receipt":
-        """The receipt that a footer holds. Raises ValueError, TypeError or KeyError for what is none."""
+        """The receipt from a footer. Raises ValueError, TypeError or KeyError for text that is no receipt."""
         values = dict(json.loads(text))
         del values["seal"]
         return cls(**values)
 
 
 def _sealed(tail: bytes) -> bytes:
-    """What stands behind a shard's body, with its seal: a digest of itself, the seal's own digits taken for zeros.
+    """The tail of a shard with its seal filled in: a digest of the tail, taken with zeros in the seal's place.
 
-    No other checksum covers a Parquet footer, and some changed bytes in it end the process that reads it. What is found
-    last is the receipt's: bounds of texts, which a stranger wrote, stand before it.
+    No other checksum covers a Parquet footer, and some damage to a footer crashes the process that reads it. The last
+    match is the receipt's own seal: least and greatest texts, which come from strangers, stand before it.
     """
     *_, found = _SEAL.finditer(tail)
     start, end = found.span(1)
@@ -81,9 +81,9 @@ def _sealed(tail: bytes) -> bytes:
 
 
 class _HashingFile(io.RawIOBase):
-    """A file that digests what is written to it, and seals what follows `begin_tail`.
+    """A file that digests what is written to it, and seals what is written after `begin_tail`.
 
-    Once abandoned it takes anything and writes nothing.
+    An abandoned file accepts data and writes nothing.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -111,7 +111,7 @@ class _HashingFile(io.RawIOBase):
         return self.length
 
     def begin_tail(self) -> None:
-        """Hold back what is written from now on."""
+        """Hold back everything written from now on."""
         self._tail = []
 
     def end_tail(self) -> None:
@@ -128,9 +128,9 @@ def write(
     fingerprint: str,
     group_bytes: int = GROUP_BYTES,
 ) -> Receipt:
-    """Write a shard whole or not at all, and give back its receipt; a row group is closed past `group_bytes`.
+    """Write a shard whole or not at all, and return its receipt. A row group ends when it passes `group_bytes`.
 
-    Raises ShardError when a batch does not fit `schema` or the disk is full; nothing is then left behind.
+    Raises ShardError if a batch does not fit `schema` or the disk is full. Nothing is left behind then.
     """
     with making(path) as place, place.open("wb") as raw:
         write_as = _write_stream if path.suffix == ".arrow" else _write_parquet
@@ -139,7 +139,7 @@ def write(
 
 
 def _write_parquet(file: _HashingFile, schema: pa.Schema, tables: Iterable[pa.Table], blank: Receipt) -> Receipt:
-    """Write row groups, then a footer with `blank` filled in."""
+    """Write row groups, then a footer with the filled-in receipt."""
     plain = [name for name in schema.names if name not in ("text", "id", "url")]
     writer = pq.ParquetWriter(
         pa.PythonFile(file, mode="w"), schema, compression="zstd", use_dictionary=plain, write_page_checksum=True
@@ -154,14 +154,14 @@ def _write_parquet(file: _HashingFile, schema: pa.Schema, tables: Iterable[pa.Ta
         writer.add_key_value_metadata({_RECEIPT: receipt.to_json()})
         file.begin_tail()
     finally:
-        file.abandoned = receipt is None  # the writer ends its file when closed, and there may be no room left
+        file.abandoned = receipt is None  # after an error close() still writes a footer, which the disk may not hold
         writer.close()
     file.end_tail()
     return receipt
 
 
 def _write_stream(file: _HashingFile, schema: pa.Schema, tables: Iterable[pa.Table], blank: Receipt) -> Receipt:
-    """Write an Arrow IPC stream, then its receipt behind the end-of-stream mark."""
+    """Write an Arrow IPC stream, then its receipt after the end-of-stream mark."""
     tally = _Tally()
     with pa.ipc.new_stream(file, schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
         for table in tables:
@@ -192,7 +192,7 @@ class _Tally:
                 reason = item["values"].as_py()
                 self.drops[reason] = self.drops.get(reason, 0) + item["counts"].as_py()
         if "text" in names:
-            sizes = pc.binary_length(table["text"])  # the texts themselves are not copied to be counted
+            sizes = pc.binary_length(table["text"])
             kept = sizes.filter(pc.is_null(table["drop"])) if len(drops) else sizes
             self.text_bytes += pc.sum(kept).as_py() or 0
 
@@ -225,11 +225,11 @@ def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path, gr
 
 
 def open_shard(path: Path) -> pq.ParquetFile:
-    """Open a shard. Raises ShardError for a file that is missing or no whole Parquet file."""
+    """Open a shard. Raises ShardError for a file that is missing, damaged or not Parquet."""
     try:
         if storage.is_remote(path):
             return pq.ParquetFile(storage.open_binary(path), page_checksum_verification=True, pre_buffer=True)
-        if _RECEIPT in (tail := _tail(path)) and not _is_sealed(tail):  # in others' files there is none
+        if _RECEIPT in (tail := _tail(path)) and not _is_sealed(tail):  # files of other programs have no receipt
             raise ShardError(f"{path} is damaged: its footer was changed. Delete it and run its stage again")
         return pq.ParquetFile(path, page_checksum_verification=True, buffer_size=_READ_BYTES, pre_buffer=False)
     except FileNotFoundError:
@@ -243,7 +243,7 @@ def _is_sealed(tail: bytes) -> bool:
 
 
 def read_receipt(path: Path) -> Receipt | None:
-    """The receipt of a shard; None where there is no whole shard, or a file that is no shard of ours."""
+    """The receipt of a shard; None if there is no file, no whole shard, or a file of another program."""
     if not storage.is_remote(path) and not path.is_file():
         return None
     try:
@@ -259,7 +259,7 @@ def read_receipt(path: Path) -> Receipt | None:
 
 
 def _tail(path: Path) -> bytes:
-    """What stands behind the body of a shard: a Parquet footer, or a receipt and its length; b"" where nothing does."""
+    """What follows the body of a shard: a Parquet footer, or a receipt and its length. b"" if there is neither."""
     last, mark = (_TRAILER, _MARK) if path.suffix == ".arrow" else (_PARQUET_END, b"PAR1")
     with storage.open_binary(path) as file:
         end = file.seek(0, os.SEEK_END)
@@ -273,11 +273,11 @@ def _tail(path: Path) -> bytes:
 
 
 def check(path: Path) -> Receipt:
-    """Compare a shard's bytes and rows with its receipt. Raises ShardError with what differs."""
+    """Compare a shard's bytes and rows with its receipt, and return the receipt. Raises ShardError if they differ."""
     rows = sum(batch.num_rows for batch in read_stream(path)) if path.suffix == ".arrow" else _parquet_rows(path)
     receipt = read_receipt(path)
     if receipt is None:
-        raise ShardError(f"{path} carries no receipt: it is cut short or damaged, or was not made by this project")
+        raise ShardError(f"{path} has no receipt: it is cut short or damaged, or was not made by this project")
     digest = hashlib.sha256()
     left = receipt.body_bytes
     with storage.open_binary(path) as file:
@@ -287,10 +287,10 @@ def check(path: Path) -> Receipt:
     if left or digest.hexdigest() != receipt.digest:
         raise ShardError(f"{path} was changed after it was written: its checksum differs from its receipt")
     if rows != receipt.rows:
-        raise ShardError(f"{path} holds {rows} rows, its receipt says {receipt.rows}")
+        raise ShardError(f"{path} holds {rows} rows, but its receipt says {receipt.rows}")
     lost = receipt.rows - receipt.kept - sum(receipt.drops.values())
     if lost:
-        raise ShardError(f"{path}: {receipt.rows} rows, but kept and dropped ones differ from that by {lost}")
+        raise ShardError(f"{path}: {lost} of {receipt.rows} rows are neither kept nor dropped")
     return receipt
 
 
@@ -299,7 +299,7 @@ def _parquet_rows(path: Path) -> int:
 
 
 def read_stream(path: Path) -> Iterator[pa.RecordBatch]:
-    """All rows of a final shard, an Arrow IPC stream, in order."""
+    """All rows of a final shard (an Arrow IPC stream), in order. Raises ShardError for a missing or damaged one."""
     try:
         opened = storage.open_binary(path) if storage.is_remote(path) else pa.memory_map(str(path))
         with opened as file, pa.ipc.open_stream(file) as reader:
@@ -311,7 +311,7 @@ def read_stream(path: Path) -> Iterator[pa.RecordBatch]:
 
 
 def read(path: Path, columns: Sequence[str] | None = None, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-    """All rows of one shard, kept or not, in order; at most `rows` at once."""
+    """All rows of one shard, kept or dropped, in order, in batches of at most `rows`."""
     shard = open_shard(path)
     try:
         yield from shard.iter_batches(rows, columns=columns, use_threads=False)
@@ -320,9 +320,9 @@ def read(path: Path, columns: Sequence[str] | None = None, rows: int = BATCH_ROW
 
 
 def kept_rows(chain: Sequence[Path]) -> list[npt.NDArray[np.bool_]]:
-    """For every shard of a chain, which of its rows are kept by it and by all that follow.
+    """For each shard of a chain, which of its rows are kept by it and by all later shards.
 
-    Returns one bool array (rows,) a shard. Raises ShardError where a shard does not continue the one before.
+    Returns one bool array (rows,) for each shard. Raises ShardError if a shard does not continue the one before.
     """
     masks: list[npt.NDArray[np.bool_]] = []
     for path in chain:
@@ -333,17 +333,17 @@ def kept_rows(chain: Sequence[Path]) -> list[npt.NDArray[np.bool_]]:
         if int(kept.sum()) != len(following):
             raise ShardError(
                 f"{chain[position + 1]} has {len(following)} rows, but {chain[position]} keeps {int(kept.sum())}: "
-                "they are not of one run. Run the stage again"
+                "they come from different runs. Run the stage again"
             )
         kept[kept] = following
     return masks
 
 
 def read_kept(chain: Sequence[Path], columns: Sequence[str], rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-    """Rows that a whole chain keeps, in order, with columns from whichever shard of it has them.
+    """The rows that a whole chain keeps, in order, with columns from any of its shards.
 
-    `chain` runs from the first stage to the last. A column that several shards have (redacted text) is taken from the
-    last one. Batches have at most `rows` rows. Raises ShardError where the shards' ids disagree.
+    `chain` goes from the first stage to the last. A column that several shards have (text, redacted) is taken from the
+    last of them. Batches have at most `rows` rows. Raises ShardError if the shards' ids differ.
     """
     masks = kept_rows(chain)
     home: dict[str, int] = {"id": len(chain) - 1}
@@ -376,13 +376,13 @@ def _stream(path: Path, mask: npt.NDArray[np.bool_], columns: Sequence[str], row
         if keep.all():
             yield batch
         elif keep.any():
-            # pa.array(keep) would import pandas where that is installed: 0.3 s and 50 MB in every process.
+            # pa.array(keep) would import pandas, if it is installed.
             bits = pa.py_buffer(np.packbits(keep, bitorder="little"))
             yield batch.filter(pa.Array.from_buffers(pa.bool_(), keep.size, [None, bits]))
 
 
 def align(streams: Sequence[Iterator[pa.RecordBatch]]) -> Iterator[list[pa.RecordBatch]]:
-    """Cut several streams of equal total length into pieces of equal length."""
+    """Cut streams of equal total length into pieces of equal length."""
     held: list[pa.RecordBatch | None] = [next(stream, None) for stream in streams]
     while all(part is not None for part in held):
         parts = [part for part in held if part is not None]

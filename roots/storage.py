@@ -1,15 +1,14 @@
-"""Where files lie: folders of this machine, or URLs (s3://, gs://, hf://, http(s):// to read) through fsspec.
+"""Files in folders of this machine, or at URLs (s3://, gs://, hf://; http(s):// to read) through fsspec.
 
-A URL becomes a universal_pathlib.UPath, which has pathlib's methods; so all others speak of paths and do not know the
-difference. fsspec and what it needs for a kind of URL are extras, and are imported when a URL is named.
+A URL becomes a universal_pathlib.UPath, which has the methods of a Path, so that other modules use paths and need not
+know the difference. fsspec and its libraries are extras; they are imported when a URL is named.
 
-An object store has no rename, and needs none: an object appears whole or not at all. So what is written is made on this
-machine first and sent in one piece. What is read is asked for in ranges. Both are tried again, with ever longer waits,
-when a server is overloaded or a connection breaks; and an answer counts only where it is as long as what was asked for,
-so that the body of an error is never taken for data.
+In an object store an object appears whole or not at all, without a rename. So a file is made on this machine and sent
+in one piece. Files are read in ranges. Both are tried again if a server is overloaded or a connection breaks. An
+answer counts only if it has the length that was asked for, so that the body of an error is never taken for data.
 
-Credentials come from the environment alone, as each store's own library reads them; a URL that holds any is refused, as
-URLs are written to logs and manifests.
+Credentials come only from the environment, where each store's library looks for them. A URL that holds any is refused,
+since URLs are written to logs and manifests.
 """
 
 import hashlib
@@ -20,19 +19,22 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path, PurePath
-from typing import IO, Any, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from roots.errors import InputError, SettingsError, ShardError
 from roots.retry import patiently
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 T = TypeVar("T")
 
-_BUFFER_BYTES = 1 << 20  # read at once where little is asked for
-_BLOCK_BYTES = 16 << 20  # asked for at once of what is fetched as a whole
-_ASKED_AT_ONCE = 32
+_BUFFER_BYTES = 1 << 20  # of one request when a file is read in small pieces
+_BLOCK_BYTES = 16 << 20  # of one request when a file is fetched whole
+_REQUESTS_AT_ONCE = 32
 _READ_ONLY = ("http", "https")
-# What stores say of an object that changes with its contents, the surest first.
+# Names under which stores give a value that changes with an object's contents, the most reliable first.
 _MARKS = (
     "ETag", "etag", "md5Hash", "blob_id", "Content-MD5", "Digest",
     "LastModified", "Last-Modified", "last_modified", "mtime",
@@ -40,14 +42,14 @@ _MARKS = (
 
 
 def is_url(text: str) -> bool:
-    """Whether a text names something by URL, and not a path."""
+    """Whether a text is a URL and not a path."""
     return "://" in text
 
 
 def path_of(text: str) -> Path:
-    """The path that a user named: of this machine, or a URL, which then has the methods of a path.
+    """The path, or the URL as a path, that the user named.
 
-    Raises SettingsError for a URL that holds credentials, or of a kind that nothing installed can read.
+    Raises SettingsError for a URL that holds credentials, or that no installed library can read.
     """
     if not is_url(text):
         return Path(text)
@@ -71,11 +73,11 @@ def path_of(text: str) -> Path:
             set_custom_error_handler(_is_overloaded)
     except (ImportError, ValueError) as error:
         raise SettingsError(f"{text}: {error}. pip install 'roots-corpus[cloud]', for gs:// [cloud,gs]") from None
-    return cast(Path, UPath(text, use_listings_cache=False))  # others write there too: nothing listed stays true
+    return cast(Path, UPath(text, use_listings_cache=False))  # others write there too, so listings go stale
 
 
 def _is_overloaded(error: Exception) -> bool:
-    """Whether s3fs should ask again. It knows SlowDown by its text, and the answer to a HEAD has none."""
+    """Whether s3fs should ask again. It looks for the text SlowDown, which the answer to a HEAD does not have."""
     said = getattr(error, "response", None) or {}
     return said.get("ResponseMetadata", {}).get("HTTPStatusCode") in (429, 500, 502, 503, 504)
 
@@ -86,7 +88,7 @@ def is_remote(path: Path) -> bool:
 
 
 def find_files(pattern: str) -> list[Path]:
-    """The files that a URL or a URL with wildcards names, in no order; none where nothing is there."""
+    """The files that a URL, with or without wildcards, names; unordered, and empty if there are none."""
     path: Any = path_of(pattern)
     scheme = pattern.partition("://")[0]
     if scheme not in _READ_ONLY and any(mark in pattern for mark in "*?["):
@@ -100,18 +102,18 @@ def find_files(pattern: str) -> list[Path]:
 
 
 def files_in(folder: Path, pattern: str) -> list[Path]:
-    """The files of a folder whose names match a pattern, sorted; none where there is no such folder."""
+    """The files of a folder whose names match a pattern, sorted; empty if there is no such folder."""
     found = find_files(f"{folder}/{pattern}") if is_remote(folder) else folder.glob(pattern)
     return sorted(found, key=str)
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file is there. A server that does not answer is an error, and not a no (as it is to fsspec's own)."""
+    """Whether there is a file. Raises ShardError if a server does not answer, where fsspec would say no."""
     return path.is_file() if not is_remote(path) else _kind(path) == "file"
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a folder is there, or at a URL anything below it."""
+    """Whether there is a folder; at a URL, whether there is anything below it."""
     return path.is_dir() if not is_remote(path) else _kind(path) == "directory"
 
 
@@ -124,7 +126,7 @@ def _kind(path: Path) -> str:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it; at a URL there is nothing to make. Raises SettingsError where none can be."""
+    """Make a folder and its parents; a URL needs none. Raises SettingsError for a URL that cannot be written to."""
     if not is_remote(path):
         path.mkdir(parents=True, exist_ok=True)
     elif cast(Any, path).protocol in _READ_ONLY:
@@ -132,16 +134,16 @@ def make_folder(path: Path) -> None:
 
 
 def open_binary(path: Path) -> IO[bytes]:
-    """Open a file to read. Raises FileNotFoundError; ShardError where a server does not answer."""
+    """Open a file to read. Raises FileNotFoundError, or ShardError if a server does not answer."""
     if not is_remote(path):
         return path.open("rb")
     file = _RangedUrl(path)
-    small = file.size <= _BUFFER_BYTES  # then one request is enough, wherever it is read
+    small = file.size <= _BUFFER_BYTES  # one request is enough
     return io.BytesIO(file.range(0, file.size)) if small else io.BufferedReader(file, _BUFFER_BYTES)
 
 
 def read_text(path: Path) -> str:
-    """A small text file. Raises FileNotFoundError."""
+    """The text of a small file. Raises FileNotFoundError."""
     if not is_remote(path):
         return path.read_text(encoding="utf-8")
     with open_binary(path) as file:
@@ -149,7 +151,7 @@ def read_text(path: Path) -> str:
 
 
 def send(local: Path, path: Path) -> None:
-    """Put a finished file of this machine where a URL says: whole, or not at all. Raises ShardError."""
+    """Copy a finished file of this machine to a URL, whole or not at all. Raises ShardError."""
     there: Any = path
     size = local.stat().st_size
 
@@ -162,17 +164,17 @@ def send(local: Path, path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file; one that is not there is none."""
+    """Remove a file if it is there."""
     there: Any = path
     if not is_remote(path):
         path.unlink(missing_ok=True)
     elif is_file(path):
-        with suppress(FileNotFoundError):  # removed, though the answer was lost
+        with suppress(FileNotFoundError):  # an earlier attempt removed it, and its answer was lost
             patiently(str(path), lambda: there.fs.rm_file(there.path))
 
 
 def move(source: Path, target: Path) -> None:
-    """Give a finished file another name; one of this machine is sent to a URL. Raises ShardError."""
+    """Rename a finished file; from this machine to a URL it is sent, and stays here. Raises ShardError."""
     there: Any = target
     if not is_remote(target):
         source.replace(target)
@@ -184,10 +186,10 @@ def move(source: Path, target: Path) -> None:
 
 
 def identity(path: Path) -> str:
-    """What tells the contents of a file at a URL from others: what the store says of it, without reading it.
+    """A text that changes with the contents of a file at a URL, from what the store says without reading the file.
 
-    That is an ETag, or what stands in its place, and the size; where a server says nothing of the kind the file is
-    read, for its sha256. Raises InputError for a file that is not there.
+    It is the ETag or a similar mark, and the size. If the store gives no mark, the file is read and its sha256 taken.
+    Raises InputError if there is no file.
     """
     there: Any = path
     try:
@@ -205,9 +207,9 @@ def identity(path: Path) -> str:
 
 
 def fetch(path: Path, local: Path, ranges: Iterable[tuple[int, int]] | None = None) -> None:
-    """Copy a file at a URL here: all of it, or the bytes of some ranges (from, up to), with holes between them.
+    """Copy a file at a URL to this machine: all of it, or some ranges (from, up to), with holes between them.
 
-    Raises InputError for a file that is not there, ShardError for one that changes meanwhile.
+    Raises InputError if there is no file, and ShardError if it changes meanwhile.
     """
     try:
         source = _RangedUrl(path)
@@ -225,10 +227,10 @@ def fetch(path: Path, local: Path, ranges: Iterable[tuple[int, int]] | None = No
 
 
 def at_once(call: Callable[[Path], T], paths: Sequence[Path]) -> list[T]:
-    """What a call gives for each path, in order; of paths at URLs _ASKED_AT_ONCE are asked for at a time."""
+    """Call `call` for each path and return the results in order; for URLs, many calls run at a time."""
     if not any(is_remote(path) for path in paths):
         return [call(path) for path in paths]
-    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+    with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
         return list(pool.map(call, paths))
 
 
@@ -238,14 +240,14 @@ def size_of(path: Path) -> int:
 
 
 class Ranged(io.RawIOBase):
-    """A file that is read by ranges: what it is to Parquet and to all who read files. `range` gets the bytes."""
+    """Base of files that are read by ranges: gives Parquet and others the usual methods, based on `range`."""
 
     size: int  # bytes
     _at = 0
 
     @abstractmethod
     def range(self, start: int, end: int) -> bytes:
-        """The bytes from `start` up to `end`, all of them."""
+        """All bytes from `start` up to `end`."""
 
     def readable(self) -> bool:
         """Yes."""
@@ -256,31 +258,32 @@ class Ranged(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        """Where the next byte comes from."""
+        """Position of the next byte."""
         return self._at
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go elsewhere."""
+        """Set the position of the next byte."""
         self._at = max(0, offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence])
         return self._at
 
     def read(self, size: int | None = -1) -> bytes:
-        """The next `size` bytes, in one request; all that follow where no size is said."""
+        """The next `size` bytes, in one request; without a size, all that follow."""
         left = max(0, self.size - self._at)
         wanted = left if size is None or size < 0 else min(size, left)
         data = self.range(self._at, self._at + wanted) if wanted else b""
         self._at += len(data)
         return data
 
-    def readinto(self, buffer: Any) -> int:
-        """The next bytes, as many as fit."""
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        """Fill the buffer with the next bytes."""
+        view = memoryview(buffer)
+        data = self.read(len(view))
+        view[: len(data)] = data
         return len(data)
 
 
 def open_ranged(path: Path) -> Ranged:
-    """Open a file to read ranges of it, by any number of threads. Raises FileNotFoundError."""
+    """Open a file whose ranges any number of threads may read. Raises FileNotFoundError."""
     return _RangedUrl(path) if is_remote(path) else _RangedPath(path)
 
 
@@ -298,18 +301,18 @@ class _RangedPath(Ranged):
 
 
 class _RangedUrl(Ranged):
-    """A file at a URL; every range is asked for until it comes whole. May be used by several threads for `range`.
+    """A file at a URL. A range is asked for until it comes whole. Several threads may call `range`.
 
-    Raises FileNotFoundError; ShardError where a server does not answer.
+    Raises FileNotFoundError, or ShardError if a server does not answer.
     """
 
     def __init__(self, path: Path) -> None:
         self._path: Any = path
         info = patiently(str(path), lambda: self._path.fs.info(self._path.path))
         if info.get("size") is None:
-            raise ShardError(f"{path}: the server does not say how long it is. Fetch it, and name the file")
+            raise ShardError(f"{path}: the server does not say how long the file is. Fetch it, and name the local file")
         self.size = int(info["size"])
-        # The Hub's file system has no request of its own for a range: it opens a file, which reads 5 MB ahead.
+        # The Hub's file system has no request for a range. It opens a file, which would read 5 MB ahead.
         self._how: dict[str, str] = {"cache_type": "none"} if getattr(self._path, "protocol", "") == "hf" else {}
         self.stamp = (self.size, str(info.get("ETag", info.get("etag", ""))))
 
@@ -320,10 +323,10 @@ class _RangedUrl(Ranged):
 
         def ask() -> bytes:
             data: bytes = self._path.fs.cat_file(self._path.path, start=start, end=end, **self._how)
-            if len(data) == self.size != end - start:  # a server without ranges gives the whole
+            if len(data) == self.size != end - start:  # a server without ranges sends the whole file
                 data = data[start:end]
             if len(data) != end - start:
-                raise OSError(f"{len(data)} bytes came for the {end - start} that were asked for")
+                raise OSError(f"the server sent {len(data)} bytes instead of {end - start}")
             return data
 
         return patiently(str(self._path), ask)

@@ -260,7 +260,7 @@ def test_verify_names_lost_documents(work: Path, tmp_path: Path) -> None:
     )
     said = roots("verify", str(copy), "--lang", "fr", code=1)
     assert "measure" in said
-    assert "not of one run" in said
+    assert "from different runs" in said
 
 
 def test_verify_names_a_whole_shard_that_is_another_one(work: Path, tmp_path: Path) -> None:

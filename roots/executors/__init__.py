@@ -1,4 +1,4 @@
-"""Executors by name: EXECUTORS, and `make_executor` that gives one."""
+"""Executors by name."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,9 +13,9 @@ EXECUTORS: dict[str, Callable[..., Executor]] = {"serial": Serial, "local": Loca
 
 
 def make_executor(name: str, workers: int, preload: tuple[str, ...] = (), address: str = "") -> Executor:
-    """Give the executor of that name; `address` is of a Ray cluster.
+    """The executor of that name. `address` is that of a Ray cluster.
 
-    Raises SettingsError for an unknown name, fewer than one worker, or an address that the executor has no use for.
+    Raises SettingsError for an unknown name, fewer than one worker, or an address if the executor takes none.
     """
     if name not in EXECUTORS:
         raise SettingsError(unknown_name("executor", name, EXECUTORS))

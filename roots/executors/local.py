@@ -1,8 +1,8 @@
-"""Where work runs. An executor is one method, `map`; no stage knows which one it is on.
+"""Where work runs: the Executor protocol, and executors on this machine. No stage knows which one runs it.
 
-`map` yields (task, result) in the order of completion, and (task, exception) where the work failed: one failed task
-never stops the others. Tasks and results are small (paths and receipts), never documents. The executor for many
-machines is in roots.ray_executor.
+`map` yields (task, result) in the order of completion, or (task, exception) if the work failed. A failed task never
+stops the others. Tasks and results are small (paths and receipts), never documents. The executor for many machines is
+in roots.executors.ray.
 """
 
 import os
@@ -27,12 +27,12 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-RETRIES = 2  # a worker that dies takes its task with it; the third death in a row is the task's fault
+RETRIES = 2  # of a task whose worker died; after that many, the task is to blame
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What one task needs, for an executor that looks for a place with room; and the name it is shown under."""
+    """Resource request of one task, and its display name."""
 
     name: str = "task"
     cpus: float = 1.0
@@ -40,7 +40,7 @@ class Needs:
 
 
 class Executor(Protocol):
-    """Something that runs work on tasks. Every executor derives from it; the defaults hold for a cluster."""
+    """Runs work on tasks. Base of all executors; its defaults are right for a cluster."""
 
     @property
     def in_process(self) -> bool:
@@ -49,34 +49,34 @@ class Executor(Protocol):
 
     @property
     def tasks_sharing_memory(self) -> int:
-        """How many tasks at a time share the memory of one machine."""
+        """How many running tasks share the memory of one machine."""
         return 1
 
     def for_compiled(self) -> "Executor":
-        """The executor for work that is compiled and releases the interpreter: threads, where tasks run here."""
+        """The executor for compiled work that releases the interpreter: threads, if the tasks run on this machine."""
         return self
 
     def map(
         self, work: Callable[[T], R], tasks: Sequence[T], needs: Needs | None = None
     ) -> Iterator[tuple[T, R | Exception]]:
-        """Run `work` on every task; yield each task once, with its result or its exception, as they finish."""
+        """Run `work` on every task. Yields each task once, with its result or exception, in order of completion."""
         ...
 
 
 @dataclass(frozen=True)
 class Serial(Executor):
-    """One task after another, in this process: for tests, debugging and small jobs."""
+    """Runs one task after another in this process: for tests, debugging and small jobs."""
 
     workers: int = 1
 
     @property
     def in_process(self) -> bool:
-        """They do."""
+        """True."""
         return True
 
     @property
     def tasks_sharing_memory(self) -> int:
-        """As many as there are workers."""
+        """All workers do."""
         return self.workers
 
     def map(
@@ -93,23 +93,23 @@ class Serial(Executor):
 
 @dataclass
 class Local(Executor):
-    """Processes on this machine, one task each, `workers` at a time. They are kept from one `map` to the next.
+    """Runs `workers` processes on this machine, one task each. They live on from one `map` to the next.
 
-    A worker that is killed (by the system for memory, by a person) is replaced and its task is tried again; a task
-    whose worker dies three times is given back as an error. Workers never outlive the process that started them.
+    A worker that is killed, by the system for memory or by a person, is replaced, and its task is tried again. A task
+    whose worker dies three times is returned as an error. Workers never outlive the process that started them.
     """
 
     workers: int = os.cpu_count() or 1
-    preload: tuple[str, ...] = ()  # modules to import once, before workers are forked: a worker then starts in 20 ms
+    preload: tuple[str, ...] = ()  # modules imported once, before workers are forked, so that workers start fast
     _pool: ProcessPoolExecutor | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def tasks_sharing_memory(self) -> int:
-        """As many as there are workers."""
+        """All workers do."""
         return self.workers
 
     def for_compiled(self) -> Executor:
-        """Threads: one process holds Python, Arrow and Numba once."""
+        """Threads, which hold Python, Arrow and Numba in memory once."""
         return Threads(self.workers)
 
     def map(
@@ -121,7 +121,7 @@ class Local(Executor):
         running: dict[Future[R], T] = {}
         while todo or running:
             try:
-                # After a death it is not known whose task was the cause: one at a time until they have passed.
+                # After a death nobody knows which task was the cause, so they run one at a time until they have passed.
                 while todo and len(running) < (1 if deaths else self.workers):
                     running[self._start().submit(work, todo[-1])] = todo[-1]
                     todo.pop()
@@ -148,28 +148,28 @@ class Local(Executor):
             context = get_context("forkserver")
             context.set_forkserver_preload(["__main__", *self.preload])
             self._pool = ProcessPoolExecutor(self.workers, context, initializer=_begin_worker)
-            # A pool that is merely forgotten may end while the interpreter does, and then complains on stderr.
+            # A pool that is only dropped may end together with the interpreter, which then complains on stderr.
             weakref.finalize(self, self._pool.shutdown)
         return self._pool
 
 
 @dataclass(frozen=True)
 class Threads(Executor):
-    """Threads of this process: for work that is compiled and lets go of the interpreter, such as dedup's.
+    """Runs threads of this process: for compiled work that releases the interpreter, such as dedup's.
 
-    One process holds Python, Arrow and Numba once: half the memory of two worker processes, and none to start.
+    One process holds Python, Arrow and Numba once, in half the memory of two workers, and none has to start.
     """
 
     workers: int = os.cpu_count() or 1
 
     @property
     def in_process(self) -> bool:
-        """They do."""
+        """True."""
         return True
 
     @property
     def tasks_sharing_memory(self) -> int:
-        """As many as there are workers."""
+        """All workers do."""
         return self.workers
 
     def map(
@@ -184,14 +184,14 @@ class Threads(Executor):
 
 
 def _plain(error: BaseException) -> Exception:
-    """A worker's exception, with KeyboardInterrupt and its like let through."""
+    """Return a worker's exception; raise KeyboardInterrupt and the like."""
     if isinstance(error, Exception):
         return error
     raise error
 
 
 def _begin_worker() -> None:
-    """Leave interrupts to the parent, and die with it: an orphan would go on writing."""
+    """Set up a worker. It leaves interrupts to its parent and ends with it: an orphan would go on writing."""
     process.begin()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()

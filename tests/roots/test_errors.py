@@ -27,6 +27,6 @@ def test_every_error_for_users_is_in_the_tree() -> None:
 
 
 def test_the_drawing_has_every_error_with_its_exit_code() -> None:
-    drawn = re.findall(r"^ +[├└]── (\w+) .*?(?:\(exit code (\d)\))?$", errors.__doc__ or "", re.MULTILINE)
+    drawn = re.findall(r"^ +(?:│ +)?[├└]── (\w+) .*?(?:\(exit code (\d)\))?$", errors.__doc__ or "", re.MULTILINE)
     codes = {name: error.exit_code for name, error in ERRORS.items() if error is not errors.RootsError}
     assert {name: int(code or 1) for name, code in drawn} == codes

@@ -79,7 +79,7 @@ def test_tasks_in_the_clusters_hands_are_bounded(nodes: Nodes, monkeypatch: pyte
     monkeypatch.setattr(ray, "wait", watch)
     results = dict(Ray().map(abs, [-number for number in range(40)]))
     assert results == {-number: number for number in range(40)}
-    assert 1 < max(held) <= ray_executor.AHEAD * len(nodes.workers)
+    assert 1 < max(held) <= ray_executor._AHEAD * len(nodes.workers)
 
 
 def _die_of_99(number: int) -> int:
@@ -104,15 +104,15 @@ def test_quick_tasks_share_calls_and_a_deadly_one_fails_alone(nodes: Nodes, monk
 
 
 def test_the_time_of_a_call_ends_it() -> None:
-    pause = ray_executor.CALL_SECONDS
+    pause = ray_executor._CALL_SECONDS
     seconds, results = ray_executor._some(time.sleep, [0.0, pause, pause])
     assert results == [None, None]
     assert pause <= seconds < 2 * pause
 
 
 def test_a_task_that_no_machine_can_hold_is_said(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_executor, "ROOM_SECONDS", 0.2)
-    monkeypatch.setattr(ray_executor, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(ray_executor, "_ROOM_SECONDS", 0.2)
+    monkeypatch.setattr(ray_executor, "_LOOK_SECONDS", 0.1)
     with pytest.raises(SettingsError, match=r"large: no machine .* 1 CPU and 1024\.0 GiB"):
         list(Ray().map(abs, [1], Needs("large", memory=1 << 40)))
 

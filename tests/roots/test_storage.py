@@ -210,7 +210,7 @@ def test_what_is_not_what_was_asked_for_is_asked_again(
 def test_a_server_that_never_answers_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "PATIENCE", retry.Patience(first_seconds=0.0001))
     server: Any = Server(*[b"<Error/>"] * 20)
-    with pytest.raises(ShardError, match=r"s3://bucket/x: 8 bytes came for the 100 .* \(asked 10 times\)"):
+    with pytest.raises(ShardError, match=r"s3://bucket/x: the server sent 8 bytes instead of 100 \(asked 10 times\)"):
         storage.fetch(server, tmp_path / "x")
 
 
