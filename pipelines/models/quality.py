@@ -93,8 +93,8 @@ def _measured(kept: dict[str, list[str]], model: str) -> dict[str, float]:
     above = (good[:, None] > bad[None, :]).mean() + 0.5 * (good[:, None] == bad[None, :]).mean()
     return {
         "documents": len(good) + len(bad),
-        "good told right": round(float((good >= 0.5).mean()), 4),
-        "bad told right": round(float((bad < 0.5).mean()), 4),
+        "good recognised": round(float((good >= 0.5).mean()), 4),
+        "bad recognised": round(float((bad < 0.5).mean()), 4),
         "area under ROC": round(float(above), 4),
     }
 
@@ -108,6 +108,6 @@ def describe_quality(card: _QualityCard) -> str:
             "do the files hold text of both kinds?"
         )
     return (
-        f"of {held['documents']} documents it was not trained on, {held['good told right']:.1%} of the good and "
-        f"{held['bad told right']:.1%} of the bad are classified right; area under ROC {held['area under ROC']:.3f}"
+        f"of {held['documents']} documents it was not trained on, {held['good recognised']:.1%} of the good and "
+        f"{held['bad recognised']:.1%} of the bad are classified right; area under ROC {held['area under ROC']:.3f}"
     )

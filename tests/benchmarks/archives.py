@@ -87,7 +87,7 @@ def shuffled(record: Record, copy: int) -> Record | None:
 
 
 def multiplied(records: Sequence[Record], copies: int) -> list[Record]:
-    """The records, and `copies` - 1 times their shuffled likes: so many pages that start-up is no matter."""
+    """The records and `copies` - 1 shuffled copies of each: enough pages to make start-up small."""
     made = [shuffled(record, copy) for copy in range(copies) for record in records]
     return [record for record in made if record]
 

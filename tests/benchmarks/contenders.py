@@ -38,7 +38,7 @@ def command_of(contender: str, archive: Archive, work: Path, language: str, core
 
 
 def cpus(cores: int) -> list[int]:
-    """The first so many CPUs that this process may use."""
+    """The first CPUs that this process may use, as many as asked."""
     return sorted(os.sched_getaffinity(0))[:cores]
 
 

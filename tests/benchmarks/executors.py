@@ -48,7 +48,7 @@ class Tiny(Stage):
 
 
 def lay(folder: Path, copies: int) -> None:
-    """The example crawl so many times, each copy under names of its own."""
+    """Copies of the example crawl, each under names of its own."""
     folder.mkdir(parents=True)
     for copy in range(copies):
         for path in sorted(CRAWL.glob("*.gz")):

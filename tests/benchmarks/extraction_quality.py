@@ -207,7 +207,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[3] / "shared" / "data")
     parser.add_argument("--peer", help="the Python of an environment with datatrove 0.10.1 and trafilatura 1.11")
-    parser.add_argument("--pages", type=int, default=0, help="only the first so many pages")
+    parser.add_argument("--pages", type=int, default=0, help="only the first N pages")
     options = parser.parse_args()
     golds = list(read_gold(options.data))[: options.pages or None]
     results = run_engines(golds)

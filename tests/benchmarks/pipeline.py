@@ -55,7 +55,7 @@ class Options:
     cores: tuple[int, ...] = (1, 2)
     language: str = "fr"  # of at most a tenth of the pages
     share: float = 1.0  # of the pages: less than 1 for a quick look
-    copies: int = 4  # of each page, its words in another order: so many pages that start-up is little of a run
+    copies: int = 4  # of each page, its words shuffled: enough pages to make start-up a small part
     size: int = 1 << 30  # bytes, of the archive that memory is shown on
 
 
@@ -192,7 +192,7 @@ def measure_memory(folder: Path, options: Options, report: Report) -> None:
 
 
 def sample(records: Sequence[Record], share: float) -> list[Record]:
-    """Every so-manieth record of each language, so that each keeps its share."""
+    """Every n-th record of each language, so that each keeps its share."""
     step = max(1, round(1 / share))
     seen: dict[str, int] = {}
     chosen = []

@@ -136,7 +136,7 @@ def take_down(folder: Path, executor: Executor, scratch: Path, archives: str) ->
     diff = timed("takedown of a domain", lambda: takedown(folder, requests, signed, executor))
     if diff is None:
         return ["the takedown found nothing"]
-    print(f"  {len(diff['removed'])} documents, {len(diff['files'])} files written anew, {json.dumps(diff['proof'])}")
+    print(f"  {len(diff['removed'])} documents, {len(diff['files'])} files written again, {json.dumps(diff['proof'])}")
     problems = [] if takedown(folder, requests, signed, executor) is None else ["a second takedown changed something"]
     make_pointers(folder, scratch / "pointers-2", executor)
     rebuild(scratch / "pointers-2", scratch / "again-2", [archives], RebuildSettings(), executor)

@@ -179,7 +179,7 @@ OTHERS = (
 
 
 def planned_hours(plan: dict[str, Any], workers: int) -> float:
-    """What `roots plan` says for so many workers."""
+    """Hours that `roots plan` forecasts for a number of workers."""
     stages = []
     for stage in plan["stages"]:
         ranges = {key: Interval(**stage[key]) for key in ("documents", "kept", "core_seconds", "disk_bytes")}

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.takedown [--megabytes 1000] [--workers 2] [--work FOLDER]
 
 The release is made of the documents of `../shared/data/text_open` over and over, under addresses of their own: 100
-files, 1,000 domains. Shown: files written anew, seconds, the proof of absence, and that all other files are the same.
+files, 1,000 domains. Shown: files written again, seconds, the proof of absence, and that all other files are the same.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def documents() -> Iterator[str]:
 
 
 def make_release(folder: Path, megabytes: float) -> dict[str, object]:
-    """Write a release of so much text. A domain's pages lie together, as a crawl in order of address has them."""
+    """Write a release with that much text. A domain's pages lie together, as a crawl in order of address has them."""
     texts = documents()
     files = {}
     totals = {"rows": 0, "text_bytes": 0, "bytes": 0, "characters": 0}
@@ -101,7 +101,7 @@ def run(folder: Path, title: str, requests: Requests, workers: int) -> None:
     again = takedown(folder, requests, TakedownSettings(signed_off_by="benchmark"), make_executor("local", workers))
     then = "nothing to do" if again is None else "changed"
     print(
-        f"{title}: {len(diff['removed'])} documents gone, {len(touched)} of {len(before)} files written anew in "
+        f"{title}: {len(diff['removed'])} documents gone, {len(touched)} of {len(before)} files written again in "
         f"{seconds:.1f} s with {workers} workers; {len(others)} files byte for byte as before; searched "
         f"{diff['proof']['rows']} rows, found {diff['proof']['found']}; again: {then}"
     )

@@ -53,7 +53,7 @@ def shards_in(work: Path) -> int:
 
 
 def harm_once(nodes: Nodes, work: Path, languages: str, harm: Harm, chance: random.Random, shards: int) -> str:
-    """One run, of so many shards, with one harm done to it. Returns what was done, and whether it met the job."""
+    """Run once and do one harm to it. Returns the harm, and whether it hit the job while it ran."""
     more = ("--executor", "ray", "--ray-address", nodes.address)
     job = start(work, languages, *more)
     some = chance.randrange(int(0.9 * shards))

@@ -29,7 +29,7 @@ NAMES = [f"a{number}.parquet" for number in range(4)]
 
 
 def shard(path: Path, rows: int = 10, at: float | None = None) -> None:
-    """A shard of so many rows, of which one is dropped; as if it had come `at` that time."""
+    """A shard with that many rows, one of them dropped, as if written `at` that time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     found = [{"id": str(row), "failed": [], "drop": "filter.words" if row == 0 else None} for row in range(rows)]
     shards.write(path, VERDICT, [pa.RecordBatch.from_pylist(found, schema=VERDICT)], path.parent.name, 1, "f")
