@@ -53,7 +53,9 @@ def test_the_model_is_made_of_open_text_declarations_and_sentences_and_its_card_
         (folder / f"{code}.txt").write_text("\n".join(lines), encoding="utf-8")
     (declarations / "hun.html").write_text(declaration("hun", "szabadság és jog " * 80), encoding="utf-8")
     (tmp_path / "extra.tum").write_text("mwana wakuluta\nku sukulu", encoding="utf-8")
-    small = LanguageIdTraining(count=20, other_count=10, bucket=1000, rare=5, epochs=1, examples=5, other_examples=5)
+    small = LanguageIdTraining(
+        count=20, pair_count=20, other_count=10, bucket=1000, rare=5, epochs=1, examples=5, other_examples=5
+    )
     inputs = Inputs((folder,), (), declarations, {"tum_Latn": tmp_path / "extra.tum"})
     card = make_roots46(inputs, tmp_path / "model.ftz", small)
     assert card["sources"]["hun_Latn"] == {"udhr": ["free (United Nations)", 1361]}

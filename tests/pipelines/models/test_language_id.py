@@ -110,7 +110,7 @@ def write_texts(folder: Path) -> None:
 def test_the_same_text_and_settings_make_the_same_model_and_card(tmp_path: Path) -> None:
     pytest.importorskip("floret")
     write_texts(tmp_path / "text")
-    values = {"count": 60, "other_count": 20, "bucket": 2000, "rare": 5, "epochs": 15, "examples": 10}
+    values = {"count": 60, "pair_count": 60, "other_count": 20, "bucket": 2000, "rare": 5, "epochs": 15, "examples": 10}
     options = [f"--set=lid.{name}={value}" for name, value in values.items()]
     command = ["lid", "train", "--text", str(tmp_path / "text"), "--to", str(tmp_path / "one.ftz"), *options]
     done = CliRunner().invoke(main, command, catch_exceptions=False)
