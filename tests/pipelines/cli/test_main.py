@@ -111,6 +111,28 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert (code, heavy) == (0, [])
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("run work --lang fr --set extract.cpu_second=3", "Did you mean 'cpu_seconds'"),
+        ("run work --lang fr --set dedup.jaccard=7", "not in (0, 1]"),
+        ("run work --lang fr --set dedup.keep=longst", "Did you mean 'longest'"),
+        ("run work --lang fr --set extrct.depth=3", "Did you mean 'extract'"),
+        ("run work --lang frr", "Did you mean"),
+        ("plan --input x --lang fr --set plan.pieces=1", "at least"),
+        ("publish work --to release --set publish.licens=x", "Did you mean 'license'"),
+        ("takedown release --list x --set takedown.polcy=x", "Did you mean 'policy'"),
+        ("report work --lang fr --set report.document=3", "Did you mean 'documents'"),
+        ("lid train --text x --to y --set lid.dims=3", "Did you mean 'dim'"),
+    ],
+)
+def test_a_mistake_is_answered_before_anything_heavy_is_imported(command: str, said: str) -> None:
+    code, heavy, output = run(*command.split())
+    assert code == SettingsError.exit_code
+    assert said in output
+    assert heavy == []
+
+
 def test_status_imports_no_more_than_it_reads_receipts_with(tmp_path: Path) -> None:
     code, heavy, output = run("status", str(tmp_path))
     assert code == InputError.exit_code
