@@ -18,7 +18,7 @@ from roots.atomic import write_text
 from roots.errors import InputError
 from roots.executors import Executor, Needs, Threads
 
-SMALL_BYTES = 16 << 20  # a file up to this size is digested in this process: sending it to a worker takes as long
+_SMALL_BYTES = 16 << 20  # a file up to this size is digested in this process: sending it to a worker takes as long
 _DIGEST_BYTES = 256 << 20  # memory that a worker needs to digest a file
 _GIT = frozenset({"HEAD", "config", "packed-refs"})  # the files of .git that say which commit is checked out
 
@@ -77,8 +77,8 @@ class Identities:
             for folder in sorted({path.parent for path in every if path.suffix in shards.SUFFIXES}):
                 self._recall(folder)
         new = self._unknown(stamps)
-        large = [path for path in new if stamps[path][1][0] > SMALL_BYTES]
-        small = [path for path in new if stamps[path][1][0] <= SMALL_BYTES]
+        large = [path for path in new if stamps[path][1][0] > _SMALL_BYTES]
+        small = [path for path in new if stamps[path][1][0] <= _SMALL_BYTES]
         needs = Needs("digest", memory=_DIGEST_BYTES)
         for path, digest in chain(Threads().map(sha256_of, small), executor.map(sha256_of, large, needs)):
             if isinstance(digest, Exception):

@@ -36,7 +36,7 @@ class Patience:
     most_seconds: float = 40.0  # the longest wait, whatever a server asks for
 
 
-PATIENCE = Patience()
+_PATIENCE = Patience()
 
 
 class BusyError(OSError):
@@ -74,7 +74,7 @@ def patiently(name: str, call: Callable[[], T], patience: Patience | None = None
     What asking again cannot help is raised at once: FileNotFoundError as it is, a refusal as InputError. `name` stands
     in messages. A BusyError holds back all users of the `pace`.
     """
-    patience = patience or PATIENCE
+    patience = patience or _PATIENCE
     for attempt in range(1, patience.attempts + 1):
         if pace:
             pace.wait()

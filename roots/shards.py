@@ -18,7 +18,7 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,9 @@ import pyarrow.parquet as pq
 from roots import storage
 from roots.atomic import making
 from roots.errors import ShardError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 SUFFIXES = (".parquet", ".arrow")  # between stages; final shards
 _RECEIPT = b"roots.receipt"
@@ -96,15 +99,16 @@ class _HashingFile(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, data: Any) -> int:
+    def write(self, data: "ReadableBuffer") -> int:
+        length = memoryview(data).nbytes
         if self.abandoned:
-            return len(data)
+            return length
         if self._tail is not None:
             self._tail.append(bytes(data))
-            self.length += len(data)
-            return len(data)
+            self.length += length
+            return length
         self.sha256.update(data)
-        self.length += len(data)
+        self.length += length
         return self._file.write(data)
 
     def tell(self) -> int:

@@ -182,7 +182,7 @@ def read_manifest(target: Path) -> dict[str, Any]:
     return manifest
 
 
-class Inventory(NamedTuple):
+class _Inventory(NamedTuple):
     """What is done of a plan, and what is missing."""
 
     missing: list[_Task]
@@ -192,7 +192,7 @@ class Inventory(NamedTuple):
 
 def take_inventory(
     stage: Stage, plan: Plan, target: Path, notes: str = ALONE.notes, executor: Executor | None = None
-) -> Inventory:
+) -> _Inventory:
     """Compare the shards of a plan with their sources. Without an executor, raw sources are digested in this process.
 
     Raises InputError for a source that cannot be read.
@@ -212,7 +212,7 @@ def take_inventory(
             missing.append(_Task(name, sources, wanted))
     if identities.raw and storage.is_folder(target):
         identities.save()
-    return Inventory(missing, done, identities.raw)
+    return _Inventory(missing, done, identities.raw)
 
 
 def needs_of(stage: Stage) -> Needs:

@@ -33,7 +33,7 @@ from roots.settings import ASIDE
 from roots.shards import BATCH_ROWS
 from roots.stage import Stage
 
-CAPTURE = pa.schema(
+_CAPTURE = pa.schema(
     [
         ID,  # warc_filename:offset
         pa.field("url", pa.string()),
@@ -90,7 +90,7 @@ class Lookup(Stage):
 
     name: ClassVar[str] = "lookup"
     version: ClassVar[int] = 1
-    schema: ClassVar[pa.Schema] = CAPTURE
+    schema: ClassVar[pa.Schema] = _CAPTURE
 
     seeds: tuple[Seed, ...]
     content_types: tuple[str, ...] = ("text/html", "application/xhtml+xml")
@@ -138,7 +138,7 @@ class Lookup(Stage):
                 "drop": None,
             }
             rows.append({**capture, "drop": self._refusal(capture)})
-        return pa.RecordBatch.from_pylist(rows, schema=CAPTURE)
+        return pa.RecordBatch.from_pylist(rows, schema=_CAPTURE)
 
     def _refusal(self, capture: Capture) -> str | None:
         """Why a capture is not wanted. The index is not trusted: its values become a path and a length."""
@@ -216,7 +216,7 @@ class Select(Stage):
 
     name: ClassVar[str] = "select"
     version: ClassVar[int] = 1
-    schema: ClassVar[pa.Schema] = CAPTURE
+    schema: ClassVar[pa.Schema] = _CAPTURE
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Give one row for every capture that the look-ups keep, in their order."""
@@ -229,12 +229,12 @@ class Select(Stage):
             dates.append(pc.fill_null(stamps.cast(pa.int64()), 0).to_numpy(zero_copy_only=False))
         newest = _newest(b"".join(digests), np.concatenate(dates) if dates else np.zeros(0, np.int64))
         start = 0
-        columns = [column for column in CAPTURE.names if column != "drop"]
+        columns = [column for column in _CAPTURE.names if column != "drop"]
         for batch in _kept(sources, columns):
             keep = newest[start : start + batch.num_rows]
             start += batch.num_rows
             drop = pa.array([None if yes else "select.older" for yes in keep], pa.string())
-            yield pa.RecordBatch.from_arrays([*(batch[column] for column in columns), drop], schema=CAPTURE)
+            yield pa.RecordBatch.from_arrays([*(batch[column] for column in columns), drop], schema=_CAPTURE)
 
 
 def _kept(sources: Sequence[Path], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:

@@ -33,7 +33,7 @@ def run(work: Path, code: int) -> str:
     return result.output
 
 
-def test_a_full_disk_is_said_and_the_run_goes_on_later(small_disk: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_named_and_a_later_run_goes_on(small_disk: Path, tmp_path: Path) -> None:
     said = run(small_disk / "work", code=1)
     assert "no space left to write" in said
     assert "free some" in said

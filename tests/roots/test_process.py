@@ -1,5 +1,6 @@
 """A working process: freed memory goes back or stays at hand, and modules that it does without are not loaded."""
 
+import gc
 import platform
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from importlib.util import find_spec
 
 import pytest
 
+from roots.executors import Local
 from roots.process import absent
 
 SCRIPT = """
@@ -87,7 +89,7 @@ def fresh(script: str) -> list[str]:
 
 
 @needs_pandas
-def test_arrow_finds_no_pandas_but_for_to_pandas() -> None:
+def test_arrow_loads_pandas_only_for_to_pandas() -> None:
     said = fresh("""
 import sys
 import numpy as np
@@ -119,8 +121,20 @@ print("scipy.linalg" in sys.modules)
     assert said == ["False", "True"]
 
 
-def test_a_module_is_absent_for_a_while_only() -> None:
+def test_a_module_is_absent_only_for_a_while() -> None:
     assert "this" not in sys.modules  # "The Zen of Python": nothing else imports it
     with absent("this"), pytest.raises(ModuleNotFoundError, match="left out"):
         __import__("this")
     assert find_spec("this")
+
+
+def test_a_worker_is_set_up_before_its_first_task() -> None:
+    (found,) = Local(1).map(threshold, [0])
+    assert found == (0, WORKERS)
+
+
+WORKERS = (50_000, 20, 20)
+
+
+def threshold(_: int) -> tuple[int, int, int]:
+    return gc.get_threshold()

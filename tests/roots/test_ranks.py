@@ -41,7 +41,7 @@ def test_only_the_last_rank_knows_the_whole(plan: dict[str, list[Path]], tmp_pat
     assert (tmp_path / "cut" / "manifest.json").exists()
 
 
-def test_a_step_that_needs_all_says_whose_shards_are_missing(plan: dict[str, list[Path]], tmp_path: Path) -> None:
+def test_a_step_that_needs_all_names_missing_shards_and_ranks(plan: dict[str, list[Path]], tmp_path: Path) -> None:
     with pytest.raises(NotReady, match=r"b\.parquet \(rank 1\)") as caught:
         run(Cut(), plan, tmp_path / "cut", Serial(), share=Share(0, 2, wait=0.05))
     assert caught.value.missing == {"b.parquet": 1, "d.parquet": 1}
@@ -55,7 +55,7 @@ def test_shards_of_other_settings_are_missing_shards(plan: dict[str, list[Path]]
     assert sorted(caught.value.missing) == ["b.parquet", "d.parquet"]
 
 
-def test_a_stage_after_does_not_wait_for_other_archives(plan: dict[str, list[Path]], tmp_path: Path) -> None:
+def test_the_next_stage_does_not_wait_for_other_archives(plan: dict[str, list[Path]], tmp_path: Path) -> None:
     share = Share(1, 2)
     run(Cut(), plan, tmp_path / "cut", Serial(), share=share, whole=False)
     after = {name: [tmp_path / "cut" / name] for name in plan}
@@ -65,7 +65,7 @@ def test_a_stage_after_does_not_wait_for_other_archives(plan: dict[str, list[Pat
     }
 
 
-def test_ranks_that_are_none_are_refused() -> None:
+def test_impossible_ranks_are_refused() -> None:
     for rank, of in ((4, 4), (-1, 2), (0, 0)):
         with pytest.raises(SettingsError, match="--rank"):
             Share(rank, of)
@@ -84,7 +84,7 @@ def test_four_overlapping_processes_do_the_main_job(tmp_path: Path) -> None:
     assert digests(shared) == digests(alone)
 
 
-def test_a_rank_alone_does_its_share_and_says_what_is_missing(tmp_path: Path) -> None:
+def test_one_rank_does_its_share_and_names_what_is_missing(tmp_path: Path) -> None:
     work = tmp_path / "work"
     roots(*run_args(work, "--executor", "serial", "--rank", "1", "--of", "4", languages="fr"), code=3)
     said = roots("status", str(work), "--missing")

@@ -66,7 +66,7 @@ def test_bad_and_deadly_tasks_are_named_and_the_others_made(
     assert set(bytes_of(tmp_path / "cut")) == set(plan) - {"b.parquet", "c.parquet"}
 
 
-def test_tasks_in_the_clusters_hands_are_bounded(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_submitted_tasks_are_bounded(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
     import ray
 
     held: list[int] = []
@@ -110,7 +110,7 @@ def test_the_time_of_a_call_ends_it() -> None:
     assert pause <= seconds < 2 * pause
 
 
-def test_a_task_that_no_machine_can_hold_is_said(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_that_no_machine_can_hold_is_named(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_executor, "_ROOM_SECONDS", 0.2)
     monkeypatch.setattr(ray_executor, "_LOOK_SECONDS", 0.1)
     with pytest.raises(SettingsError, match=r"large: no machine .* 1 CPU and 1024\.0 GiB"):

@@ -42,7 +42,7 @@ def test_a_chain_reads_as_one_table_of_what_all_keep(chain: list[Path]) -> None:
     assert rows[-1] == {"id": "d4996", "text": "text 4996", "words": 2498}
 
 
-def test_a_column_made_anew_shadows_the_earlier_one(chain: list[Path]) -> None:
+def test_a_later_column_hides_the_earlier_one(chain: list[Path]) -> None:
     rows = pa.Table.from_batches(shards.read_kept(chain, ["text", "words"])).to_pylist()
     assert rows[0] == {"text": "clean d2", "words": 1}
 
@@ -130,7 +130,7 @@ def test_an_empty_shard_is_a_shard(tmp_path: Path) -> None:
     assert list(shards.read_kept([tmp_path / "x.parquet"], ["text"])) == []
 
 
-def test_a_full_disk_is_said_plainly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_has_a_plain_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: object, data: bytes) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -140,7 +140,7 @@ def test_a_full_disk_is_said_plainly(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert list((tmp_path / "a").iterdir()) == []
 
 
-def test_temporary_files_of_the_dead_are_removed_and_of_the_living_kept(tmp_path: Path) -> None:
+def test_temporary_files_of_ended_processes_are_removed_and_others_kept(tmp_path: Path) -> None:
     mine = temporary_name(tmp_path / "x.parquet")
     dead = mine.with_name(mine.name.replace(f"-{os.getpid()}.", "-999999999."))
     mine.touch()
@@ -156,7 +156,7 @@ def test_same_rows_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "x.parquet").read_bytes() == (tmp_path / "a" / "y.parquet").read_bytes()
 
 
-def test_row_groups_are_as_small_as_is_asked_and_batches_too(tmp_path: Path) -> None:
+def test_row_groups_and_batches_are_as_small_as_asked(tmp_path: Path) -> None:
     rows = [{"id": f"d{number:05d}", "text": "x" * 90, "drop": None} for number in range(1000)]
     batches = [pa.RecordBatch.from_pylist(rows[low : low + 10], FIRST) for low in range(0, 1000, 10)]
     shards.write(tmp_path / "small.parquet", FIRST, batches, "first", 1, "f", group_bytes=4_000)

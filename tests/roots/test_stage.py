@@ -112,7 +112,7 @@ def test_a_changed_input_redoes_its_shard_only(plan: dict[str, list[Path]], tmp_
     assert run(Cut(), plan, tmp_path / "cut", Serial()).made == 1
 
 
-def test_a_shard_that_came_out_the_same_spares_those_after_it(plan: dict[str, list[Path]], tmp_path: Path) -> None:
+def test_a_shard_that_comes_out_the_same_keeps_those_made_from_it(plan: dict[str, list[Path]], tmp_path: Path) -> None:
     after = {name: [tmp_path / "cut" / name] for name in plan}
     run(Cut(least=3), plan, tmp_path / "cut", Serial())
     assert run(Upper(), after, tmp_path / "upper", Serial()).made == 3
@@ -148,7 +148,7 @@ def test_a_task_that_kills_its_workers_is_named(plan: dict[str, list[Path]], tmp
     assert set(bytes_of(tmp_path / "cut")) == {"a.parquet", "c.parquet"}
 
 
-def test_missing_inputs_are_said_before_any_work(plan: dict[str, list[Path]], tmp_path: Path) -> None:
+def test_missing_inputs_are_named_before_any_work(plan: dict[str, list[Path]], tmp_path: Path) -> None:
     plan["d.parquet"] = [tmp_path / "nowhere.txt"]
     with pytest.raises(InputError, match=r"nowhere\.txt"):
         run(Cut(), plan, tmp_path / "cut", Serial())
@@ -205,7 +205,7 @@ class Noting(Serial):
 def test_a_large_archive_is_digested_once_for_all_stages_and_by_the_executor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(identity, "SMALL_BYTES", 3)
+    monkeypatch.setattr(identity, "_SMALL_BYTES", 3)
     monkeypatch.setattr(Noting, "asked", [])
     large, small = tmp_path / "large.txt", tmp_path / "small.txt"
     large.write_text("abcd")
@@ -228,7 +228,7 @@ def test_a_large_archive_is_digested_once_for_all_stages_and_by_the_executor(
         run(Cut(), {"c.parquet": [large]}, tmp_path / "cut", Noting())
 
 
-def test_how_a_stage_is_run_is_no_part_of_what_decides_its_rows() -> None:
+def test_how_a_stage_is_run_does_not_change_its_fingerprint() -> None:
     class Wide(Cut):
         row_group_bytes = 1 << 10
         memory_needed = 1 << 33

@@ -35,7 +35,7 @@ def server() -> Iterator[tuple[str, Faults]]:
         patch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret-key")
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         patch.setenv("AWS_MAX_ATTEMPTS", "1")  # the library's own patience is longer than a test's
-        patch.setattr(retry, "PATIENCE", retry.Patience(first_seconds=0.01))
+        patch.setattr(retry, "_PATIENCE", retry.Patience(first_seconds=0.01))
         retry.patiently("a bucket", lambda: _fs().mkdir("store"))
         for path in sorted(CRAWL.glob("*.gz")):
             target = storage.path_of(f"s3://store/crawl/{path.name}")
@@ -197,10 +197,10 @@ DATA = hashlib.sha512(b"data").digest()[:50] * 2
     ],
     ids=["error body", "overloaded, then cut short", "reset"],
 )
-def test_what_is_not_what_was_asked_for_is_asked_again(
+def test_an_answer_of_the_wrong_length_is_asked_for_again(
     answers: tuple[Any, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retry, "PATIENCE", retry.Patience(first_seconds=0.0001))
+    monkeypatch.setattr(retry, "_PATIENCE", retry.Patience(first_seconds=0.0001))
     server: Any = Server(*answers)
     storage.fetch(server, tmp_path / "x")
     assert (tmp_path / "x").read_bytes() == DATA
@@ -208,7 +208,7 @@ def test_what_is_not_what_was_asked_for_is_asked_again(
 
 
 def test_a_server_that_never_answers_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "PATIENCE", retry.Patience(first_seconds=0.0001))
+    monkeypatch.setattr(retry, "_PATIENCE", retry.Patience(first_seconds=0.0001))
     server: Any = Server(*[b"<Error/>"] * 20)
     with pytest.raises(ShardError, match=r"s3://bucket/x: the server sent 8 bytes instead of 100 \(asked 10 times\)"):
         storage.fetch(server, tmp_path / "x")
@@ -230,7 +230,7 @@ def test_urls_with_secrets_are_refused(url: str) -> None:
     assert "Signature" not in str(caught.value)
 
 
-def test_a_kind_of_url_that_nothing_reads_is_said() -> None:
+def test_an_unknown_kind_of_url_is_named() -> None:
     with pytest.raises(SettingsError, match="gopher"):
         storage.path_of("gopher://host.org/a.warc.gz")
 

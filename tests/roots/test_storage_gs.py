@@ -56,7 +56,7 @@ def made() -> Iterator[dict[str, int]]:
     server = emulator.create_server("127.0.0.1", 0, in_memory=True, default_bucket="store")
     server.start()
     patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server._api._httpd.server_port}")
-    patch.setattr(retry, "PATIENCE", retry.Patience(first_seconds=0.01))
+    patch.setattr(retry, "_PATIENCE", retry.Patience(first_seconds=0.01))
     try:
         for name in NAMES:
             storage.send(CRAWL / name, storage.path_of(f"gs://store/crawl/{name}"))
@@ -124,7 +124,7 @@ def test_a_refusal_and_a_store_that_never_answers_are_named(
     made: dict[str, int], monkeypatch: pytest.MonkeyPatch, status: int, kind: type[Exception], said: str
 ) -> None:
     path = storage.path_of(f"gs://store/crawl/{NAMES[0]}")
-    monkeypatch.setattr(retry, "PATIENCE", retry.Patience(attempts=2))
+    monkeypatch.setattr(retry, "_PATIENCE", retry.Patience(attempts=2))
     monkeypatch.setitem(made, "always", status)
     with pytest.raises(kind, match=said):
         storage.size_of(path)

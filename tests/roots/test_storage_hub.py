@@ -81,14 +81,14 @@ def ranges(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     monkeypatch.setitem(fsspec.config.conf, "hf", {"endpoint": f"http://127.0.0.1:{server.server_port}"})
-    monkeypatch.setattr(retry, "PATIENCE", retry.Patience(attempts=2))
+    monkeypatch.setattr(retry, "_PATIENCE", retry.Patience(attempts=2))
     yield Hub.ranges
     server.shutdown()
     server.server_close()
     thread.join()
 
 
-def test_the_door_opens_files_of_the_hub(ranges: list[str], tmp_path: Path) -> None:
+def test_files_of_the_hub_are_read_by_range(ranges: list[str], tmp_path: Path) -> None:
     found = sorted(storage.find_files(f"{REPO}/*.warc.gz"), key=str)
     assert [str(path) for path in found] == [f"{REPO}/{name}" for name in FILES]
     assert storage.find_files(f"{REPO}/none.warc.gz") == []

@@ -46,7 +46,7 @@ def crawl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list
         patch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret-key")
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         patch.setenv("AWS_MAX_ATTEMPTS", "1")
-        patch.setattr(retry, "PATIENCE", retry.Patience(first_seconds=0.01))
+        patch.setattr(retry, "_PATIENCE", retry.Patience(first_seconds=0.01))
         fsspec.get_filesystem_class("s3").clear_instance_cache()  # of another module's server
         filesystem: Any = storage.path_of(STORE)
         retry.patiently("a bucket", partial(filesystem.fs.mkdir, "commons"))
