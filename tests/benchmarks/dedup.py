@@ -3,13 +3,12 @@
     python -m tests.benchmarks.dedup --make-peer     makes the peers' two virtual environments, once
     python -m tests.benchmarks.dedup [--documents 35000] [--rounds 3] [--json FILE]
 
-Documents are texts of `../shared/data` in 45 languages, with near copies planted: one in five is another one with 0.2
-to 4 % of its words changed. All work with 112 hashes in 14 bands of 8 on shingles of 5 words. Ours also takes exact
-copies, verifies every removal, writes the evidence, and measures itself ("no audit": without that); the others do not.
+Documents are texts of `../shared/data` in 45 languages. One in five is a near copy of another, with 0.2 to 4 % of its
+words changed. All contenders use 112 hashes in 14 bands of 8 on shingles of 5 words. Ours also finds exact copies,
+verifies every removal, writes the evidence, and measures itself ("no audit": without that); the others do not.
 
-text-dedup cannot share an environment with the other peers, nor any of them with us: `--peer` and `--text-dedup` name
-the Python of each, where it is not in the cache folder. Each run is a process of its own in a fresh folder; contenders
-take turns.
+text-dedup cannot share an environment with the other peers, and none of them with us. `--peer` and `--text-dedup` name
+the Python of each, if it is not in the cache folder. Each run is one process in a fresh folder; contenders take turns.
 """
 
 import argparse
@@ -37,7 +36,7 @@ from tests.benchmarks.process_tree import Usage, measure
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 TEXTS = ROOT.parent / "shared" / "data"
-# Times the peer's wall seconds that ours must be below them: issue 4.
+# How many times the wall seconds of ours the peer must take.
 TARGETS = {"datatrove": 30.0, "text-dedup": 5.0}
 CONTENDERS = ("roots", "roots, no audit", "roots, lean", "datatrove", "datasketch", "rensa", "text-dedup")
 PEAK_TARGET = 350e6  # bytes (PSS) of all processes: the leanest peer
@@ -55,7 +54,7 @@ def texts_of_shared() -> list[str]:
 
 
 def originals(count: int, rng: random.Random) -> list[str]:
-    """So many different documents of about 4 KB: neighbouring texts of one file joined, then parts of two joined."""
+    """`count` different documents of about 4 KB: neighbouring texts of one file joined, then parts of two joined."""
     joined: list[str] = []
     held: list[str] = []
     for text in texts_of_shared():
@@ -90,7 +89,7 @@ def extracted(rows: Sequence[tuple[str, str]]) -> pa.RecordBatch:
 
 
 def make_corpus(folder: Path, documents: int, parts: int, seed: int = 3) -> int:
-    """Write the documents as our shards and as JSONL; gives back their bytes of text."""
+    """Write the documents as our shards and as JSONL; returns their bytes of text."""
     rng = random.Random(seed)
     texts = originals(documents * 4 // 5, rng)
     texts += [edited(rng.choice(texts), rng) for _ in range(documents - len(texts))]
@@ -121,12 +120,12 @@ print(json.dumps({"kept": manifest.kept, "drops": manifest.drops}))
 """
 
 
-# The C library's allocator, told to give back what is freed: a fifth more CPU for a fifth less memory (measured).
+# The allocator of the C library returns what is freed: more CPU time for less memory.
 LEAN = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_TRIM_THRESHOLD_": "1000000"}
 
 
 def command_of(contender: str, folder: Path, options: argparse.Namespace) -> list[str]:
-    """What is run."""
+    """The command of one contender."""
     workers = str(options.workers)
     if contender.startswith("roots"):
         audit = "0" if contender.endswith("no audit") else "500"
@@ -163,9 +162,9 @@ def _count_text_dedup(options: argparse.Namespace, folder: Path) -> dict[str, in
 
 
 def signatures_a_second(folder: Path) -> tuple[float, float]:
-    """Documents and megabytes that one core signs a second, best of three; shards read before the clock starts."""
+    """Documents and megabytes that one core signs a second, best of three; the shards are read beforehand."""
     from filters.near_duplicates.rules import Scheme
-    from filters.near_duplicates.signatures import band_keys, sign
+    from filters.near_duplicates.signatures import band_keys, sign_texts
 
     texts = [
         batch["text"]
@@ -174,18 +173,18 @@ def signatures_a_second(folder: Path) -> tuple[float, float]:
     ]
     size = sum(batch.nbytes for batch in texts)
     scheme = Scheme()
-    band_keys(sign(texts[0], scheme), scheme)
+    band_keys(sign_texts(texts[0], scheme), scheme)
     best = float("inf")
     for _ in range(3):
         start = time.process_time()
         for batch in texts:
-            band_keys(sign(batch, scheme), scheme)
+            band_keys(sign_texts(batch, scheme), scheme)
         best = min(best, time.process_time() - start)
     return sum(map(len, texts)) / best, size / best / 1e6
 
 
 def main() -> int:
-    """Measure, print a table, and say by the exit code whether a target was missed."""
+    """Measure and print a table; returns 1 if a target was missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, default=35_000)
     parser.add_argument("--parts", type=int, default=4)
@@ -210,7 +209,7 @@ def main() -> int:
         rate, megabytes = signatures_a_second(corpus)
         print(f"{options.documents} documents, {size / 1e6:.0f} MB", flush=True)
         print(f"signatures: {rate:,.0f} documents, {megabytes:.0f} MB a second a core (target 25,000, 100)", flush=True)
-        run_once("roots", corpus, options)  # compiles, where nothing is cached yet
+        run_once("roots", corpus, options)  # compiles what is not cached
         runs: dict[str, list[tuple[Usage, Any]]] = {}
         for _ in range(options.rounds):
             for contender in CONTENDERS:

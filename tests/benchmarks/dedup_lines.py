@@ -1,9 +1,9 @@
-"""What line removal costs, and that it stays within dedup's memory: the whole of dedup without it and with it.
+"""What the removal of lines costs, and whether it stays within the memory limit: dedup without it and with it.
 
     python -m tests.benchmarks.dedup_lines --pages 100000 --memory 500M [--folder /big/disk]
 
-Made pages of made sites: a menu of 12 lines that each site repeats, 20 lines of a page's own. Each run is one process;
-its peak is the largest sum over all processes (PSS), polled. Target: below `--memory`.
+Generated pages of generated sites: each site repeats a menu of 12 lines, and each page has 20 lines of its own. Each
+run is one process; its peak is the largest sum over all processes (PSS), polled. Target: below `--memory`.
 """
 
 import argparse
@@ -41,7 +41,7 @@ run_dedup(chains, folder / ("lines" if rules else "plain"), Dedup(lines=rules, m
 
 
 def make(folder: Path, pages: int, seed: int = 5) -> int:
-    """Write the pages; gives back their bytes of text."""
+    """Write the pages; returns their bytes of text."""
     rng = random.Random(seed)
     words = ["".join(rng.choices("abcdefghijklmnopqrst", k=rng.randrange(2, 9))) for _ in range(20_000)]
     menus = [[" ".join(rng.choices(words, k=4)) for _ in range(MENU)] for _ in range(SITES)]
@@ -60,7 +60,7 @@ def make(folder: Path, pages: int, seed: int = 5) -> int:
 
 
 def main() -> int:
-    """Run dedup without and with line removal, print what each took, and say by the exit code if it took too much."""
+    """Run dedup without and with lines and print what each took; returns 1 if memory was above the limit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pages", type=int, default=100_000)
     parser.add_argument("--memory", default="500M")

@@ -2,12 +2,12 @@
 
     python -m tests.benchmarks.dedup_scale --documents 50000 500000 5000000 --memory 2G --folder /big/disk [--json FILE]
 
-A corpus of real texts with known edits is made for each size, shard by shard, so that making it takes no more memory
-than a shard: documents are passages of the texts of `../shared/data`, one in five is a near copy of one made before,
-and a tenth of the corpus up to 300,000 documents are copies of one template, each with words of its own. Each size is
-one process; its peak is the largest sum over all processes (PSS), polled.
+A corpus of real texts with known edits is made for each size, shard by shard. Documents are passages of the texts in
+`../shared/data`; one in five is a near copy of an earlier one; a tenth of the corpus, up to 300,000 documents, are
+copies of one template with a few other words. Each size is one process; its peak is the largest sum over all processes
+(PSS), polled.
 
-Targets: below `--memory` at every size, and time a document that grows by no more than a half from step to step.
+Targets: below `--memory` at every size, and a time for each document that grows by at most a half from step to step.
 """
 
 import argparse
@@ -28,13 +28,13 @@ from tests.benchmarks.process_tree import measure
 
 SHARD = 25_000  # documents
 TEMPLATE_SHARE, TEMPLATE_MOST = 0.1, 300_000
-BYTES = 2_000  # of text, about: less than a page of the web has, so that five million fit on the disk of a laptop
+BYTES = 2_000  # of text in a document, about; less than a web page has, so that five million fit on a laptop's disk
 
 
 def document(number: int, texts: list[str], seed: int) -> str:
-    """The document of that number: always the same, whatever was made before it."""
+    """The document of that number, which depends on nothing else."""
     rng = random.Random(f"{seed} {number}")
-    if rng.random() < 0.2 and number:  # a near copy of an earlier one that is none itself
+    if rng.random() < 0.2 and number:  # a near copy of an earlier document that is not a copy
         other = rng.randrange(number)
         if random.Random(f"{seed} {other}").random() >= 0.2:
             return edited(document(other, texts, seed), rng)
@@ -62,7 +62,7 @@ def rows(low: int, high: int, count: int, texts: list[str], seed: int) -> Iterat
 
 
 def make(folder: Path, count: int, seed: int = 11) -> int:
-    """Write the corpus; gives back its bytes of text."""
+    """Write the corpus; returns its bytes of text."""
     texts = texts_of_shared()
     (folder / "extract").mkdir(parents=True)
     size = 0
@@ -75,7 +75,7 @@ def make(folder: Path, count: int, seed: int = 11) -> int:
 
 
 def run(count: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Make a corpus, run dedup on it, and say what it took."""
+    """Make a corpus, run dedup on it, and return what it took."""
     folder = Path(tempfile.mkdtemp(prefix="roots-scale-", dir=options.folder))
     try:
         size = make(folder, count)
@@ -101,7 +101,7 @@ def run(count: int, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Run all sizes, print a table, and say by the exit code whether a target was missed."""
+    """Run all sizes and print a table; returns 1 if a target was missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, nargs="+", default=[50_000, 500_000])
     parser.add_argument("--memory", default="2G")

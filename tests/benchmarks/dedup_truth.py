@@ -1,20 +1,21 @@
-"""How right dedup is: against exact Jaccard on real texts, on natural near-duplicates, and by two published protocols.
+"""How correct dedup is: exact Jaccard on real texts, natural near-duplicates, and two published protocols.
 
     python -m tests.benchmarks.dedup_truth texts                  real texts with edits, twelve languages
     python -m tests.benchmarks.dedup_truth natural                chapters of one guide for three machines
     python -m tests.benchmarks.dedup_truth core PATH              CORE Deduplication Dataset 2020
     python -m tests.benchmarks.dedup_truth news PATH              NEWS-COPY, its labelled test set
 
-`texts` and `natural` read `../shared/data`. PATH is a .jsonl, .jsonl.gz or .parquet file, or a folder of such, as these
+`texts` and `natural` read `../shared/data`. PATH is a .jsonl, .jsonl.gz or .parquet file, or a folder of them, as these
 data are published: CORE with `core_id`, `processed_title`, `processed_abstract` and `labelled_duplicates`, a list of
 ids (Gyawali et al. 2020, LREC); NEWS-COPY with `article` and `cluster` (Silcock et al. 2023, ICLR). --set key=value
 changes a setting of dedup. Exit code 1 means that a target was missed.
 
-CORE. A document is counted as a duplicate if any other is in its cluster, rightly so if all that are labelled are; as
-the paper does. F1 is of the class of duplicates and of that of the others, and macro F1 their mean. text-dedup's table
-gives .952 under that name, which is the mean of the two precisions: both are printed.
+CORE. As in the paper, a document counts as a duplicate if its cluster has another document, and correctly so if all
+labelled duplicates are in it. F1 is given for the class of duplicates and for the others; macro F1 is their mean.
+text-dedup's table gives .952 under that name, which is the mean of the two precisions, so both are printed.
+
 NEWS-COPY. Adjusted Rand index (Hubert and Arabie 1985) of the clusters. A cluster of ours is a kept document with all
-that went for it: there are no chains, which this index rewards.
+that were removed for it; there are no chains, which this index rewards.
 """
 
 import argparse
@@ -46,7 +47,7 @@ from tests.benchmarks.dedup import TEXTS, extracted
 
 LANGUAGES = ("ar", "bn", "en", "es", "fr", "hi", "pt", "sw", "ta", "vi", "yo", "zh")
 DEFAULT, THOROUGH = near.Scheme(), near.Scheme(bands=PRESETS["thorough"]["bands"])
-TARGETS = {"default": 0.97, "thorough": 0.995}  # of pairs with a Jaccard of .8 or more: issue 4
+TARGETS = {"default": 0.97, "thorough": 0.995}  # recall of pairs with a Jaccard of .8 or more
 PEERS = {"core": 0.952, "news": 0.729}
 # What text-dedup sets on these data: short shingles, a low threshold.
 PROTOCOLS: dict[str, dict[str, Any]] = {
@@ -56,19 +57,19 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
 
 
 class ComparedPairs(NamedTuple):
-    """Pairs of texts whose exact Jaccard is at least some number, and which of them each scheme finds."""
+    """Pairs of similar texts with their exact Jaccard, and which of them each scheme finds."""
 
     jaccard: np.ndarray[Any, Any]
     found: Mapping[str, np.ndarray[Any, Any]]
 
     def recall(self, scheme: str, low: float, high: float = 2.0) -> tuple[int, int]:
-        """Pairs found, and pairs in all, with a Jaccard from `low` up to and without `high`."""
+        """Pairs found and all pairs with low <= Jaccard < high."""
         inside = (self.jaccard >= low) & (self.jaccard < high)
         return int(self.found[scheme][inside].sum()), int(inside.sum())
 
 
 def compare(texts: Sequence[str], least: float) -> ComparedPairs:
-    """All pairs of some texts, by brute force."""
+    """All pairs with a Jaccard of at least `least`, by brute force."""
     batch = pa.array(texts)
     sets = near.shingle_sets(batch, DEFAULT)
     one, other, jaccard = brute_force.find_similar(brute_force.index_sets(sets), sets, least)
@@ -100,17 +101,17 @@ def edited_texts(language: str, count: int = 150) -> list[str]:
 
 
 def clusters(texts: Mapping[str, str], settings: Dedup) -> dict[str, tuple[str, float | None]]:
-    """What became of each document in a whole run of dedup: {id: (the id that stands for it, Jaccard if removed)}."""
+    """The outcome of each document in a run of dedup: {id: (the id that is kept for it, Jaccard if removed)}."""
     with tempfile.TemporaryDirectory(prefix="roots-truth-") as scratch:
         folder = Path(scratch)
         (folder / "extract").mkdir()
         path = folder / "extract" / "all.parquet"
-        rows = list(texts.items())
-        batches = (extracted(rows[low : low + 1000]) for low in range(0, len(rows), 1000))
-        shards.write(path, extracted(rows[:1]).schema, batches, "extract", 1, "")
+        items = list(texts.items())
+        batches = (extracted(items[low : low + 1000]) for low in range(0, len(items), 1000))
+        shards.write(path, extracted(items[:1]).schema, batches, "extract", 1, "")
         run_dedup({path.name: [path]}, folder / "dedup", settings, Serial())
-        marks = pq.read_table(folder / "dedup" / path.name).to_pylist()
-    return {row["id"]: (row["duplicate_of"] or row["id"], row["jaccard"]) for row in marks}
+        rows = pq.read_table(folder / "dedup" / path.name).to_pylist()
+    return {row["id"]: (row["duplicate_of"] or row["id"], row["jaccard"]) for row in rows}
 
 
 def line(name: str, cells: Iterable[object]) -> str:
@@ -124,7 +125,7 @@ def share(hits: int, tries: int) -> str:
 
 
 def texts_table() -> Iterator[str]:
-    """Recall and precision, language by language. The last line says whether the targets are met."""
+    """Recall and precision by language. The last line says whether the targets are met."""
     yield line("language", ("documents", "pairs >= .8", "recall, default", "recall, thorough", "precision"))
     totals: Counter[str] = Counter()
     for language in LANGUAGES:
@@ -134,8 +135,8 @@ def texts_table() -> Iterator[str]:
         gone = [(one, kept) for one, (kept, _) in clusters(named, Dedup(audit=0)).items() if one != kept]
         left, right = (pa.array([named[pair[side]] for pair in gone], pa.string()) for side in (0, 1))
         sets = near.shingle_sets(pa.concat_arrays([left, right]), DEFAULT)
-        places = np.arange(len(gone))
-        right_ones = int((near.jaccards(*sets, places, places + len(gone)) >= 0.8).sum())
+        left_sets = np.arange(len(gone))
+        right_ones = int((near.jaccards(*sets, left_sets, left_sets + len(gone)) >= 0.8).sum())
         found = {name: pairs.recall(name, 0.8) for name in TARGETS}
         totals.update({"documents": len(texts), "pairs": pairs.jaccard.size, "gone": len(gone), "right": right_ones})
         totals.update({name: hits for name, (hits, _) in found.items()})
@@ -182,7 +183,7 @@ def natural_table() -> Iterator[str]:
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of a file or of all files of a folder, in the order of their names. SystemExit where there is none."""
+    """Rows of a file, or of all files of a folder in the order of their names. Raises SystemExit if there is none."""
     files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
     files = [each for each in files if each.name.endswith((".jsonl", ".jsonl.gz", ".parquet"))]
     if not files or not files[0].is_file():
@@ -197,7 +198,7 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def score_core(rows: Iterable[Mapping[str, Any]], settings: Dedup) -> dict[str, float]:
-    """Precision, recall and F1 of either class, their macro means, and the share of clusters that are right whole."""
+    """Precision, recall and F1 of both classes, their macro means, and the share of clusters that are exactly right."""
     wanted: dict[str, set[str]] = {}
     texts: dict[str, str] = {}
     for row in rows:
@@ -205,12 +206,12 @@ def score_core(rows: Iterable[Mapping[str, Any]], settings: Dedup) -> dict[str, 
         wanted[id_] = {str(other) for other in row["labelled_duplicates"] or ()}
         texts[id_] = f"{row['processed_title'] or ''} {row['processed_abstract'] or ''}"
     members: dict[str, set[str]] = {}
-    fate = clusters(texts, settings)
-    for id_, (kept, _) in fate.items():
+    outcome = clusters(texts, settings)
+    for id_, (kept, _) in outcome.items():
         members.setdefault(kept, set()).add(id_)
     counts: Counter[str] = Counter()
     for id_, labelled in wanted.items():
-        predicted = members[fate[id_][0]] - {id_}
+        predicted = members[outcome[id_][0]] - {id_}
         counts["whole"] += predicted == labelled
         if predicted:
             counts["TP" if labelled and labelled <= predicted else "FP"] += 1
@@ -228,7 +229,7 @@ def score_core(rows: Iterable[Mapping[str, Any]], settings: Dedup) -> dict[str, 
 
 
 def adjusted_rand(one: Sequence[object], other: Sequence[object]) -> float:
-    """Adjusted Rand index of two ways to cut the same things into clusters: 1 for equal ones, about 0 for chance."""
+    """Adjusted Rand index of two clusterings: 1 for equal ones, about 0 for chance."""
     together = sum(comb(size, 2) for size in Counter(zip(one, other, strict=True)).values())
     left, right = (sum(comb(size, 2) for size in Counter(labels).values()) for labels in (one, other))
     chance = left * right / comb(len(one), 2) if len(one) > 1 else 0.0
@@ -242,8 +243,8 @@ def score_news(rows: Iterable[Mapping[str, Any]], settings: Dedup) -> dict[str, 
     texts: dict[str, str] = {}
     for number, row in enumerate(rows):
         labels[f"{number:09d}"], texts[f"{number:09d}"] = row["cluster"], row["article"] or ""
-    fate = clusters(texts, settings)
-    ours = [fate[id_][0] for id_ in labels]
+    outcome = clusters(texts, settings)
+    ours = [outcome[id_][0] for id_ in labels]
     return {
         "documents": len(labels), "labelled clusters": len(set(labels.values())), "our clusters": len(set(ours)),
         "adjusted Rand index": adjusted_rand(list(labels.values()), ours),
@@ -263,7 +264,7 @@ def protocol(name: str, path: Path, pairs: Sequence[str]) -> Iterator[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print a table, and say by the exit code whether a target was missed."""
+    """Print a table; returns 1 if a target was missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=["texts", "natural", "core", "news"])
     parser.add_argument("path", type=Path, nargs="?", help="where the data of core and news are")

@@ -1,4 +1,4 @@
-"""Dedup killed in each of its sub-steps, with scratch files damaged in between: the same bytes in the end."""
+"""Dedup that is killed in each sub-step, with scratch files damaged in between, ends in the same bytes."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -27,14 +27,14 @@ def test_killed_in_each_sub_step_it_ends_in_the_same_bytes(tmp_path: Path) -> No
         steps = killing.time_steps(runs, tmp_path / "base", tmp_path / "undisturbed")
         assert {step.removeprefix("dedup.") for step in steps} == {*STEPS, "dedup"}
         kills, damaged = killing.kill_through(runs, tmp_path / "base", tmp_path / "killed", steps, seed=4)
-    assert kills >= len(steps) // 2  # a sub-step may take less than when it was timed: then the kill comes too late
+    assert kills >= len(steps) // 2  # a sub-step may end sooner than timed, so that the kill comes too late
     assert damaged
     assert killing.digests(tmp_path / "killed") == killing.digests(tmp_path / "undisturbed")
 
 
 @dataclass(frozen=True)
 class Numbers(Stage):
-    """A stage with a column that is read by its bounds, and a nested one before it."""
+    """A stage with a column that is read by its statistics, and a nested column before it."""
 
     name: ClassVar[str] = "numbers"
     version: ClassVar[int] = 1

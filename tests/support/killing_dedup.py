@@ -1,11 +1,11 @@
-"""Kill dedup in each of its sub-steps, damage a scratch file now and then, and go on: the final bytes must not differ.
+"""Kill dedup in each of its sub-steps, damage scratch files, and resume: the final bytes must not differ.
 
     python -m tests.support.killing_dedup --runs 10
 
-A run goes through all sub-steps in one folder: in each, at a random moment after it began, SIGKILL goes to the process.
-After each kill every file that has its final name must be whole. Then, every other time, a scratch file drawn by chance
-is cut short, or a byte of it is changed. A last run that nobody disturbs ends the work. All files are compared with
-those of an undisturbed run: the shards, the report, and the scratch files, too.
+A run passes all sub-steps in one folder. In each, the process gets SIGKILL at a random moment. After each kill, every
+file with a final name must be intact. Then, in half of the cases, a random scratch file is cut short or a byte of it is
+changed. A last run without a kill ends the work. All files are compared with those of an undisturbed run: shards,
+report and scratch files.
 """
 
 import argparse
@@ -30,9 +30,9 @@ from tests.support.paths import ROOT
 
 BASE = pa.schema([pa.field(name, pa.string()) for name in ("id", "text", "date", "url", "drop")])
 PARTS = 4
-MOST_SECONDS = 0.5  # from the begin of a sub-step to its end: on a busy machine it was timed as longer
+MOST_SECONDS = 0.5  # from the start of a sub-step to the kill; on a busy machine a sub-step seems to take longer
 
-# Imports and compiled passes take a second: one process loads them, and each run is a fork of it.
+# Imports and compiled passes take a second, so one process loads them and each run is a fork of it.
 FORKS = """
 import os, sys
 from pathlib import Path
@@ -56,7 +56,7 @@ for line in sys.stdin:
 
 
 def lay(folder: Path, seed: int) -> None:
-    """A small corpus: pages of three sites with a menu, near copies, exact copies, pages fetched twice."""
+    """Write a small corpus: pages of three sites with a menu, near copies, exact copies, pages fetched twice."""
     rng = random.Random(seed)
     folder.mkdir(parents=True)
     menus = {site: f"{site}: home, search, contact and imprint" for site in "abc"}
@@ -77,7 +77,7 @@ def lay(folder: Path, seed: int) -> None:
 
 
 class Runs:
-    """Runs dedup in a process of its own, again and again."""
+    """Runs dedup in another process, as often as asked."""
 
     def __init__(self, folder: Path) -> None:
         lay(folder, seed=0)
@@ -91,12 +91,12 @@ class Runs:
         assert self._forks.stdin is not None
         assert self._forks.stdout is not None
         self._forks.stdin.close()
-        self._forks.stdout.read()  # what a run that nobody follows any more still says
+        self._forks.stdout.read()  # the rest of a run that is no longer followed
         self._forks.stdout.close()
         self._forks.wait(timeout=60)
 
     def follow(self, base: Path, target: Path) -> Iterator[tuple[int, str]]:
-        """Run once; yield (process, sub-step) whenever a sub-step tells of itself, until the run has ended."""
+        """Run once; yield (process, sub-step) for each report of progress until the run has ended."""
         assert self._forks.stdin is not None
         assert self._forks.stdout is not None
         self._forks.stdin.write(f"{base}\t{target}\n")
@@ -108,7 +108,7 @@ class Runs:
 
 
 def time_steps(runs: Runs, base: Path, target: Path) -> dict[str, float]:
-    """Run without disturbance; seconds that each sub-step takes."""
+    """Run undisturbed; returns the seconds that each sub-step takes."""
     begun: dict[str, float] = {}
     for _, step in runs.follow(base, target):
         begun.setdefault(step, time.monotonic())
@@ -117,9 +117,9 @@ def time_steps(runs: Runs, base: Path, target: Path) -> dict[str, float]:
 
 
 def kill_in(runs: Runs, base: Path, target: Path, step: str, seconds: float) -> bool:
-    """Run, and kill so many seconds after `step` begins. Returns whether the kill came before the end."""
+    """Run, and kill `seconds` after `step` begins. Returns whether the kill came before the end."""
     tried = killed = False
-    # To its end: what a run still says must not be taken for what the next one says.
+    # Follow it to its end: its reports must not be taken for those of the next run.
     for pid, said in runs.follow(base, target):
         if said == step and not tried:
             tried = True
@@ -131,7 +131,7 @@ def kill_in(runs: Runs, base: Path, target: Path, step: str, seconds: float) -> 
 
 
 def damage(target: Path, chance: random.Random) -> str:
-    """Cut a scratch file short, or change a byte of it; gives back which and how."""
+    """Cut a random scratch file short, or change a byte of it; returns its name."""
     scratch = sorted(path for path in target.glob("*/*.parquet") if path.stat().st_size)
     if not scratch:
         return ""
@@ -145,8 +145,8 @@ def damage(target: Path, chance: random.Random) -> str:
     return str(path.relative_to(target))
 
 
-def check_whole(target: Path, damaged: Collection[str]) -> None:
-    """Raise where a file under its final name is not whole, but for those that were damaged and not yet come to."""
+def check_intact(target: Path, damaged: Collection[str]) -> None:
+    """Raise if a file with a final name is damaged, except for those in `damaged`."""
     for path in sorted(target.rglob("*.parquet")):
         if not path.name.startswith(".") and str(path.relative_to(target)) not in damaged:
             shards.check(path)
@@ -156,18 +156,18 @@ def check_whole(target: Path, damaged: Collection[str]) -> None:
 
 
 def digests(target: Path) -> dict[str, str]:
-    """sha256 of all files that have a final name."""
+    """sha256 of all files with a final name."""
     files = [path for path in sorted(target.rglob("*")) if path.is_file() and not path.name.startswith(".")]
     return {str(path.relative_to(target)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def kill_through(runs: Runs, base: Path, target: Path, steps: Mapping[str, float], seed: int) -> tuple[int, list[str]]:
-    """One run through all sub-steps. Returns how many kills came in time, and which files were damaged."""
+    """Kill and damage one run in all sub-steps. Returns how many kills came in time, and which files were damaged."""
     chance = random.Random(seed)
     kills, damaged = 0, []
     for step, seconds in steps.items():
         kills += kill_in(runs, base, target, step, chance.random() * min(seconds, MOST_SECONDS))
-        check_whole(target, damaged)
+        check_intact(target, damaged)
         if chance.random() < 0.5 and (name := damage(target, chance)):
             damaged.append(name)
     for _ in runs.follow(base, target):
@@ -192,8 +192,8 @@ def main() -> None:
             kills, damaged = kill_through(runs, base, target, steps, chosen.seed + number)
             other = sorted({name for name, _ in digests(target).items() ^ wanted.items()})
             different += bool(other)
-            told = f"OTHER BYTES in {', '.join(other)}" if other else "same bytes"
-            print(f"run {number + 1:>3}: {kills} kills, {len(damaged)} files damaged: {told}", flush=True)
+            result = f"OTHER BYTES in {', '.join(other)}" if other else "same bytes"
+            print(f"run {number + 1:>3}: {kills} kills, {len(damaged)} files damaged: {result}", flush=True)
     print(f"{chosen.runs} runs, {different} with other bytes than an undisturbed run")
     sys.exit(different > 0)
 

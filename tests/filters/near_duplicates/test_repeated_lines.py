@@ -1,4 +1,4 @@
-"""Lines that a source repeats: found, judged, cut out whole, and nothing else changed."""
+"""Lines that a source repeats: found, judged and removed whole; nothing else changes."""
 
 import random
 import re
@@ -36,7 +36,7 @@ def test_lines_are_those_of_python_without_outer_white_space() -> None:
     assert found(["ab\nabc\n abcd "], least=3) == [["abc", "abcd"]]
 
 
-def test_keys_are_equal_for_equal_lines_of_one_source_only() -> None:
+def test_keys_are_equal_only_for_equal_lines_of_one_source() -> None:
     texts = ["Ẹ káàárọ̀\nमुख्य", "  Ẹ káàárọ̀ ".encode().decode(), "ẹ káàárọ̀", "Ẹ káàárò"]
     decomposed = ["E\u0323 ka\u0301a\u0300a\u0301ro\u0323\u0300"]
     keys = find_lines(pa.array(texts + decomposed), np.ones(5, np.uint64), 1).key
@@ -69,7 +69,7 @@ CUTS = [
 
 
 @pytest.mark.parametrize(("text", "line", "left"), CUTS)
-def test_a_line_goes_with_its_break_and_leaves_no_hole(text: str, line: str, left: str) -> None:
+def test_a_line_is_removed_with_its_line_feed_and_leaves_no_gap(text: str, line: str, left: str) -> None:
     for word, other in ((line, "A"), ("หน้าแรก", "किताब"), ("首页", "Ẹ̀kọ́")):
         here, want = (each.replace(line, word).replace("A", other) for each in (text, left))
         lines = find_lines(pa.array(["x", here]), np.ones(2, np.uint64), 1)
@@ -79,7 +79,7 @@ def test_a_line_goes_with_its_break_and_leaves_no_hole(text: str, line: str, lef
         assert remove_spans(here, list(zip(starts.tolist(), ends.tolist(), strict=True))) == want
 
 
-def test_whatever_goes_the_other_lines_stay_as_they_were() -> None:
+def test_removing_lines_does_not_change_the_others() -> None:
     rng = random.Random(5)
     for _ in range(400):
         text = "".join(rng.choice(["a", "ก่", " ", "\n", "\n\n", "\r\n", "é", "nav"]) for _ in range(rng.randrange(30)))
@@ -93,13 +93,13 @@ def test_whatever_goes_the_other_lines_stay_as_they_were() -> None:
         assert all(len(gap) <= 2 * most for gap in re.findall(r"\n+", left))
 
 
-def test_spans_that_are_none_are_refused() -> None:
+def test_spans_outside_the_text_are_refused() -> None:
     for spans in ([(0, 9)], [(2, 1)], [(0, 2), (1, 3)]):
         with pytest.raises(ValueError, match="is not in a text"):
             remove_spans("abcd", spans)
 
 
-def test_rules_are_those_of_roots() -> None:
+def test_the_named_rules_are_those_of_roots() -> None:
     length, times, pages, of = (
         np.array(each) for each in ([15, 14, 14, 15, 3, 3, 3], [10, 10, 1, 9, 1, 1, 1], [9, 9, 1, 9, 11, 11, 10],
                                     [99, 99, 99, 99, 1000, 1200, 20])

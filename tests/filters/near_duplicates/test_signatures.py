@@ -1,4 +1,4 @@
-"""Shingles, signatures, bands, exact similarity and the decision, against oracles written another way."""
+"""Shingles, signatures, bands, exact similarity and the decision, against independent implementations."""
 
 import gzip
 import json
@@ -22,11 +22,11 @@ SCHEME = near.Scheme()
 needs_data = pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/data: real texts are not at hand")
 
 
-# An oracle with Python's own strings: units, shingles, sets.
+# Units, shingles and sets once more, with Python strings.
 
 
 def script_of(character: str) -> str:
-    """The script of a letter that is a unit of its own, or "" for one that is part of a word."""
+    """The script of a letter that is a unit by itself, or "" for one that is part of a word."""
     if not unicodedata.category(character).startswith("L"):
         return ""
     name = unicodedata.name(character, "")
@@ -40,7 +40,7 @@ def script_of(character: str) -> str:
 
 
 def units_of(text: str) -> list[tuple[str, str]]:
-    """(unit, its script or "" for a word), in order."""
+    """(unit, its script or "" for a word) in order."""
     units: list[tuple[str, str]] = []
     is_open, stacked = False, False
     for character in unicodedata.normalize("NFC", text):
@@ -102,7 +102,7 @@ SAMPLES = {
 
 @pytest.mark.parametrize("language", SAMPLES)
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
-def test_units_and_shingles_are_those_of_the_oracle(language: str, form: str) -> None:
+def test_units_and_shingles_are_those_of_plain_python(language: str, form: str) -> None:
     text = unicodedata.normalize(form, SAMPLES[language] * 2)
     assert near.sign_texts(pa.array([text]), SCHEME).shingles[0] > 0
     sets = near.shingle_sets(pa.array([text]), SCHEME)
@@ -114,14 +114,14 @@ alphabet = st.sampled_from(sorted(set("".join(SAMPLES.values()) + " \n.-1\u0301\
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(alphabet, min_size=0, max_size=60), st.lists(alphabet, max_size=60), st.integers(1, 6))
-def test_jaccard_of_any_two_texts_is_that_of_the_oracle(one: list[str], other: list[str], words: int) -> None:
+def test_jaccard_of_any_two_texts_is_that_of_plain_python(one: list[str], other: list[str], words: int) -> None:
     texts = ["".join(one + one + other), "".join(one + other)]
     sets = near.shingle_sets(pa.array(texts), near.Scheme(words=words))
     found = near.jaccards(*sets, np.array([0]), np.array([1]))[0]
     assert found == pytest.approx(exact_jaccard(*(shingles_of(text, words) for text in texts)))
 
 
-# Pairs that differ by one sign a reader would never take for the same: they must never be one unit.
+# Pairs that differ in one sign and have different meanings: they must never be one unit.
 MINIMAL_PAIRS = {
     "Thai: not, wood": ("ไม่", "ไม้"),
     "Lao: to see, day": ("ເຫັນ", "ເຫນ"),
@@ -162,8 +162,8 @@ def test_minimal_pairs_stay_apart(name: str) -> None:
     assert tuple(signs.content[0]) != tuple(signs.content[1])
 
 
-def test_what_nfc_takes_apart_is_taken_apart() -> None:
-    """Every letter with a nukta that NFC does not leave whole, alone and before each sign that may follow it."""
+def test_letters_that_nfc_takes_apart_are_taken_apart() -> None:
+    """Each letter with a nukta that NFC takes apart, alone and before each sign that may follow it."""
     letters = [chr(code) for code in range(0x900, 0xC00) if not unicodedata.is_normalized("NFC", chr(code))]
     assert len(letters) == 19
     signs = [chr(code) for code in range(0x900, 0xC00) if unicodedata.category(chr(code)).startswith("M")]
@@ -211,7 +211,7 @@ SAME = {
 
 
 @pytest.mark.parametrize("name", SAME)
-def test_what_reads_the_same_has_the_same_units(name: str) -> None:
+def test_texts_that_read_the_same_have_the_same_units(name: str) -> None:
     signs = near.sign_texts(pa.array(list(SAME[name])), near.Scheme(words=1))
     assert signs.units[0] == signs.units[1]
 
@@ -223,20 +223,20 @@ EXACT = [
     ("Hello", "hello", False),  # case does
     ("«a»", "a", False),  # and so does other punctuation
     ("क", "का", False),
-    ("12 34", "56 78", False),  # nothing but what does not count: compared as it stands
+    ("12 34", "56 78", False),  # only characters that do not count: compared as they are
     ("12 34", "12 34", True),
     ("", "!", False),
 ]
 
 
 @pytest.mark.parametrize(("one", "other", "equal"), EXACT)
-def test_exact_digest(one: str, other: str, equal: bool) -> None:
+def test_the_exact_digest_ignores_what_roots_ignored(one: str, other: str, equal: bool) -> None:
     content = near.sign_texts(pa.array([one, other]), SCHEME).content
     assert (tuple(content[0]) == tuple(content[1])) is equal
 
 
-def test_text_that_only_looks_as_if_it_were_not_in_nfc_is_cut_all_the_same() -> None:
-    """A mark stands between two that would compose: composed already, yet the quick check suspects it for ever."""
+def test_text_that_only_seems_not_to_be_in_nfc_is_cut_alike() -> None:
+    """A mark between two characters that would compose: the text is in NFC, but the quick check says it may not be."""
     suspect = unicodedata.normalize("NFC", "a\u0334\u0301 b") + " c d e f g \u1100\u0301\u1161"
     assert unicodedata.is_normalized("NFC", suspect)
     signs = near.sign_texts(pa.array([suspect, "x " + suspect]), near.Scheme(words=2))
@@ -253,7 +253,7 @@ def test_texts_shorter_than_a_shingle_have_none_and_share_no_band() -> None:
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
-def test_slices_nulls_and_widths_of_arrow_arrays(kind: pa.DataType) -> None:
+def test_slices_nulls_and_large_strings_give_the_same(kind: pa.DataType) -> None:
     texts = [None, *SAMPLES.values(), ""]
     whole = near.sign_texts(pa.array(texts, kind), SCHEME)
     part = near.sign_texts(pa.array(texts, kind).slice(3, 9), SCHEME)
@@ -261,14 +261,14 @@ def test_slices_nulls_and_widths_of_arrow_arrays(kind: pa.DataType) -> None:
         assert np.array_equal(one[3:12], other)
 
 
-def test_damaged_bytes_are_read_to_their_end_and_no_further() -> None:
+def test_damaged_bytes_are_not_read_beyond_their_end() -> None:
     broken = [b"abc \xf4", b"\xff\xff\xff\xff\xff", b"\xe0\xa4", b"\xc3", b"\x80\x80 \xed\xa0\x80 x"]
     texts = pa.array(broken, pa.binary()).view(pa.string())
     assert near.sign_texts(texts, near.Scheme(words=1)).shingles.min() >= 0
 
 
-def test_estimate_is_as_good_as_theory_says() -> None:
-    """The error of the estimate over pairs of known similarity is the binomial one, within 10 %."""
+def test_the_estimate_is_as_good_as_theory_says() -> None:
+    """Its error over pairs of known similarity is the binomial one, within 10 %."""
     rng = random.Random(5)
     texts, truths = [], []
     for _ in range(1500):
@@ -285,7 +285,7 @@ def test_estimate_is_as_good_as_theory_says() -> None:
     assert abs((estimates - truth).mean()) < 4 * theory / math.sqrt(1500)
 
 
-def test_estimate_agrees_with_datasketch() -> None:
+def test_the_estimate_agrees_with_datasketch() -> None:
     rng = random.Random(6)
     errors = []
     for common in range(20, 300, 4):
@@ -301,7 +301,7 @@ def test_estimate_agrees_with_datasketch() -> None:
     assert np.abs(errors).max() < 5 * most
 
 
-def test_a_signature_is_the_least_of_each_function_whatever_the_number_of_shingles() -> None:
+def test_a_signature_is_the_minimum_of_each_function_for_any_number_of_shingles() -> None:
     scheme = near.Scheme(words=1)
     texts = pa.array([" ".join(f"word{number}" for number in range(count)) for count in range(1, 36)])
     signatures = near.sign_texts(texts, scheme).minhashes
@@ -315,7 +315,7 @@ def test_a_signature_is_the_least_of_each_function_whatever_the_number_of_shingl
 
 
 def test_hash_functions_are_spread_evenly() -> None:
-    """Strong universality in small: over many functions, two inputs collide, and one bit is set, as often as by chance.
+    """A small check of strong universality: over many functions, inputs collide and bits are set as often as by chance.
 
     A multiplication that wraps where it should not (a x + b mod 2^61 - 1 in 64 bits) fails this.
     """
@@ -344,7 +344,7 @@ def test_bands_follow_the_s_curve() -> None:
 
 
 def test_numbers_that_must_never_change() -> None:
-    """Signatures are stored beside releases: the same text must have the same ones for ever."""
+    """Signatures are stored beside releases, so a text must always have the same ones."""
     signs = near.sign_texts(pa.array([SAMPLES["en"], SAMPLES["zh"]]), SCHEME)
     keys = near.band_keys(signs, SCHEME)
     found = [
@@ -368,7 +368,7 @@ PINNED = [
 ]
 
 
-def test_a_hot_bucket_gives_few_pairs_and_a_small_one_all() -> None:
+def test_a_large_bucket_gives_few_pairs_and_a_small_one_all() -> None:
     bucket = np.repeat(np.arange(3), [1, 5, 10_000])
     better, worse = near.bucket_pairs(bucket, np.arange(bucket.size))
     assert (better < worse).all()
@@ -395,8 +395,8 @@ def decide(pairs: dict[tuple[int, int], float], count: int, threshold: float) ->
     return [int(better[pair]) if pair >= 0 else -1 for pair in evidence]
 
 
-def test_no_chains() -> None:
-    """0 ~ 1 ~ 2 without 0 ~ 2: 1 goes for 0, and 2 stays, for its only likeness is gone."""
+def test_there_are_no_chains() -> None:
+    """0 ~ 1 ~ 2 without 0 ~ 2: 1 is removed for 0, and 2 stays, because it is similar only to a removed document."""
     assert decide({(0, 1): 0.9, (1, 2): 0.9, (0, 2): 0.5}, 3, 0.8) == [-1, 0, -1]
     assert decide({(0, 2): 0.9, (1, 2): 0.95}, 3, 0.8) == [-1, -1, 0]
 
@@ -426,7 +426,7 @@ def test_components_are_those_of_a_plain_search() -> None:
     assert np.array_equal(parents, label)
 
 
-def test_brute_force_by_index_is_brute_force() -> None:
+def test_brute_force_by_index_finds_what_comparing_all_pairs_finds() -> None:
     rng = random.Random(11)
     vocabulary = [f"w{number}" for number in range(40)]
     texts = [" ".join(rng.choices(vocabulary, k=rng.randrange(0, 60))) for _ in range(60)] + ["", "a b c d e f g"]
@@ -447,8 +447,8 @@ def test_a_scheme_out_of_bounds_is_refused(bad: dict[str, int]) -> None:
 
 
 @needs_data
-def test_the_table_of_natural_near_duplicates() -> None:
-    """Exact Jaccard of 2,189 documents' pairs, computed by another program with \\w+ words, lower-cased."""
+def test_similarities_of_natural_near_duplicates_are_those_of_another_program() -> None:
+    """Exact Jaccard of pairs of 2,189 documents, computed by another program with \\w+ words in lower case."""
     documents = {}
     with gzip.open(SHARED / "near_dup" / "docs.jsonl.gz", "rt", encoding="utf-8") as lines:
         for line in lines:
@@ -469,7 +469,7 @@ LANGUAGES = ("ar", "bn", "en", "es", "fr", "hi", "pt", "sw", "ta", "vi", "yo", "
 
 
 def texts_of(language: str, count: int) -> list[str]:
-    """Texts of one language, of those with a free licence first."""
+    """Texts of one language, those with a free licence first."""
     found: list[str] = []
     for folder in ("text_open", "text_restricted"):
         path = SHARED / folder / f"{language}.jsonl.gz"
@@ -482,7 +482,7 @@ def texts_of(language: str, count: int) -> list[str]:
 @needs_data
 @pytest.mark.parametrize(("scheme", "least"), [(near.Scheme(), 0.97), (near.Scheme(bands=32), 0.995)])
 def test_recall_on_real_texts_in_twelve_languages(scheme: near.Scheme, least: float) -> None:
-    """Of all pairs with an exact Jaccard of .8 or more, the share that has an equal band; near copies are planted."""
+    """The share of pairs with an exact Jaccard of .8 or more that has an equal band; near copies are planted."""
     tried = hit = 0
     for language in LANGUAGES:
         rng = random.Random(language)

@@ -1,4 +1,4 @@
-"""Groups found by many tasks are those that one task finds, for any number of parts and of workers."""
+"""Many tasks find the groups that one task finds, with any number of parts and workers."""
 
 import json
 import tempfile
@@ -12,7 +12,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipelines.dedup import space as dedup_space
 from pipelines.dedup.candidates import CandidatePairs, ExactCopies, UrlCopies
 from pipelines.dedup.groups import (
     ComponentCosts,
@@ -23,16 +22,17 @@ from pipelines.dedup.groups import (
     group_by_many_tasks,
 )
 from pipelines.dedup.scratch import Steps, StepShards, read_batches
+from pipelines.dedup.space import group_parts, plan_memory
 from roots import shards
 from roots.executors import Executor, Serial, Threads
 from roots.stage import run
 
 SIGN = pa.schema([("shingles", pa.int32())])
-Edge = tuple[int, int, int]  # two documents; of urls, exact or pairs
+Edge = tuple[int, int, int]  # two documents; 0: of urls, 1: of exact, 2: of pairs
 
 
 def lay(folder: Path, schema: pa.Schema, columns: Sequence[Any]) -> Path:
-    """A finished sub-step of two shards."""
+    """Write a finished sub-step of two shards; returns its manifest."""
     table = pa.table(
         [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)], schema=schema
     )
@@ -45,8 +45,8 @@ def lay(folder: Path, schema: pa.Schema, columns: Sequence[Any]) -> Path:
     return folder / "manifest.json"
 
 
-def laid(folder: Path, documents: int, edges: Sequence[Edge]) -> list[Path]:
-    """Manifests of sign, urls, exact and pairs."""
+def write_steps(folder: Path, documents: int, edges: Sequence[Edge]) -> list[Path]:
+    """Write sign, urls, exact and pairs; returns their manifests."""
     ends = [[(one, other) for one, other, kind in edges if kind == wanted and one != other] for wanted in range(3)]
     sides = [([one for one, _ in some], [other for _, other in some]) for some in ends]
     same = [number % 2 == 0 for number in range(len(ends[1]))]
@@ -60,7 +60,7 @@ def laid(folder: Path, documents: int, edges: Sequence[Edge]) -> list[Path]:
 
 
 def grouped(found: list[Path], folder: Path, group_bytes: int, parts: int, executor: Executor) -> list[dict[str, Any]]:
-    """What is grouped, by one task or by many."""
+    """Rows of groups, found by one task or by many."""
     steps = Steps(folder, executor, None)
     if parts == 1:
         manifest = steps.run(DocumentGroups(group_bytes), {"groups.parquet": found}, "groups")
@@ -74,7 +74,7 @@ NAMES = ["document", "group", "shingles"]
 documents = st.integers(0, 30)
 chain = [
     (number * 7 % 23, (number + 1) * 7 % 23, number % 3) for number in range(20)
-]  # 7 is prime to 23: one long path
+]  # 7 and 23 have no common divisor: one long path
 
 
 @settings(max_examples=5, deadline=None, derandomize=True)
@@ -85,9 +85,9 @@ chain = [
 )
 @example(edges=chain, parts=3, group_bytes=1)
 @example(edges=[], parts=2, group_bytes=1)
-def test_many_tasks_group_as_one_does(edges: list[Edge], parts: int, group_bytes: int) -> None:
+def test_many_tasks_find_the_groups_that_one_finds(edges: list[Edge], parts: int, group_bytes: int) -> None:
     with tempfile.TemporaryDirectory() as scratch:
-        found = laid(Path(scratch), 31, edges)
+        found = write_steps(Path(scratch), 31, edges)
         alone = grouped(found, Path(scratch) / "alone", group_bytes, 1, Serial())
         assert {row["document"] for row in alone} == {
             end for one, other, _ in edges for end in (one, other) if one != other
@@ -95,8 +95,8 @@ def test_many_tasks_group_as_one_does(edges: list[Edge], parts: int, group_bytes
         assert grouped(found, Path(scratch) / "spread", group_bytes, parts, Serial()) == alone
 
 
-def test_the_number_of_workers_changes_no_byte(tmp_path: Path) -> None:
-    found = laid(tmp_path, 31, chain)
+def test_any_number_of_workers_gives_the_same_bytes(tmp_path: Path) -> None:
+    found = write_steps(tmp_path, 31, chain)
     for name, executor in (("one", Serial()), ("two", Threads(2))):
         grouped(found, tmp_path / name, 300, 4, executor)
     files = [
@@ -108,15 +108,15 @@ def test_the_number_of_workers_changes_no_byte(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dies", [1, 4, 7, 14])
-def test_a_turn_that_is_killed_is_taken_up_again(dies: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = laid(tmp_path, 31, chain)
-    asked: list[str] = []
+def test_a_killed_round_resumes(dies: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = write_steps(tmp_path, 31, chain)
+    made: list[str] = []
     make = StarRound.make
 
     def counted(stars: StarRound, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        asked.append(f"{sources[-1].parent.name} {name}")
+        made.append(f"{sources[-1].parent.name} {name}")
         yield from make(stars, name, sources)
-        if len(asked) == dies:  # all its rows are given, the file is not finished
+        if len(made) == dies:  # all rows are made, but the file is not finished
             raise KeyboardInterrupt
 
     monkeypatch.setattr(StarRound, "make", counted)
@@ -124,31 +124,31 @@ def test_a_turn_that_is_killed_is_taken_up_again(dies: int, tmp_path: Path, monk
         grouped(found, tmp_path / "killed", 300, 3, Serial())
     assert not (tmp_path / "killed/groups").exists()
     grouped(found, tmp_path / "killed", 300, 3, Serial())
-    killed = asked.copy()
+    killed = made.copy()
     assert killed[dies] == killed[dies - 1]
-    asked.clear()
+    made.clear()
     dies = 0  # the undisturbed run
     grouped(found, tmp_path / "whole", 300, 3, Serial())
-    assert len(asked) > 14  # so each of those that die is in a turn
-    assert len(killed) == len(asked) + 1  # what was finished is not made again
+    assert len(made) > 14  # so each kill is in a round
+    assert len(killed) == len(made) + 1  # finished shards are not made again
     whole, again = (
         {path.relative_to(folder): path.read_bytes() for path in folder.rglob("[!.]*.*")}
         for folder in (tmp_path / "whole", tmp_path / "killed")
     )
     assert again == whole
-    assert len(again) > len(asked)
+    assert len(again) > len(made)
 
 
-def test_a_task_that_can_hold_all_is_not_spread() -> None:
-    cuts = dedup_space.plan_memory(10**9, 10**11, 64 << 30, 1)
-    assert dedup_space.group_parts(10**9, 10**10, cuts) == 1
-    assert cuts.nodes < 2 * 10**9
-    cuts = dedup_space.plan_memory(10**9, 10**11, 8 << 30, 1)
-    assert dedup_space.group_parts(10**9, 10**10, cuts) > 100
+def test_one_task_groups_all_documents_if_memory_allows_it() -> None:
+    plan = plan_memory(10**9, 10**11, 64 << 30, 1)
+    assert group_parts(10**9, 10**10, plan) == 1
+    assert plan.nodes < 2 * 10**9
+    plan = plan_memory(10**9, 10**11, 8 << 30, 1)
+    assert group_parts(10**9, 10**10, plan) > 100
 
 
 @pytest.mark.parametrize("group_bytes", [4 << 20, 248 << 20])
-def test_row_groups_stay_small_however_much_is_settled_together(tmp_path: Path, group_bytes: int) -> None:
+def test_row_groups_stay_small_for_groups_of_any_size(tmp_path: Path, group_bytes: int) -> None:
     numbers = np.arange(1_500_000)
     weigh = pa.table([numbers, numbers, numbers, numbers], schema=DocumentCosts.schema)
     shards.write(tmp_path / "weigh.parquet", DocumentCosts.schema, weigh.to_batches(), DocumentCosts.name, 1, "")
@@ -162,7 +162,7 @@ def test_row_groups_stay_small_however_much_is_settled_together(tmp_path: Path, 
 
 @pytest.mark.parametrize("parts", [1, 3])
 @pytest.mark.parametrize("group_bytes", [1, 1 << 30])
-def test_groups_are_written_in_row_groups_of_their_own_size(
+def test_the_size_of_groups_does_not_change_that_of_row_groups(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: int, group_bytes: int
 ) -> None:
     written: list[tuple[str, int]] = []
@@ -172,7 +172,7 @@ def test_groups_are_written_in_row_groups_of_their_own_size(
         written.append((values[3], values[6]))
         return write(*values)
 
-    found = laid(tmp_path / "found", 23, chain)
+    found = write_steps(tmp_path / "found", 23, chain)
     monkeypatch.setattr(shards, "write", note)
     grouped(found, tmp_path / "work", group_bytes, parts, Serial())
     assert {size for name, size in written if name == "dedup.groups"} == {16 << 20}

@@ -1,4 +1,4 @@
-"""Line removal: which lines go and which copy stays, after documents; the text that flows on has lost just them."""
+"""Repeated lines: which are removed and which copy stays, after documents; later stages read the text without them."""
 
 import json
 import random
@@ -33,7 +33,7 @@ def sentence(rng: random.Random) -> str:
 
 
 def corpus(seed: int = 3) -> Rows:
-    """Three sites with their menus; pages crawled twice, near copies, a page of nothing but menu."""
+    """Three sites with menus; pages crawled twice, near copies, and a page that is only a menu."""
     rng = random.Random(seed)
     rows: Rows = []
     for site, pages in (("a.org", 40), ("b.org", 25), ("c.org", 3)):
@@ -83,7 +83,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def by_hand(rows: Rows, marks: dict[str, dict[str, Any]], rules: tuple[str, ...]) -> dict[str, Counter[str]]:
-    """How often each line must be cut out of each document that is kept, counted without hashes or parts."""
+    """How often each line must be removed from each kept document, counted without hashes or parts."""
     copies = ("dedup.url", "dedup.exact", "dedup.near")
     left = [row for row in rows if marks[row["id"]]["drop"] not in copies]
     site = {row["id"]: row["url"].split("/")[2] for row in left}
@@ -114,7 +114,7 @@ def cut_out(rows: Rows, marks: dict[str, dict[str, Any]]) -> dict[str, Counter[s
 
 
 @pytest.mark.parametrize("rules", [(rule,) for rule in RULES] + [RULES])
-def test_every_copy_goes_where_asked_as_counted_by_hand(rules: tuple[str, ...], reference: Run, tmp_path: Path) -> None:
+def test_every_copy_is_removed_as_counted_by_hand(rules: tuple[str, ...], reference: Run, tmp_path: Path) -> None:
     rows, chains, _, _ = reference
     manifest = run_dedup(chains, tmp_path, Dedup(lines=rules, every_copy=True, audit=0), Serial())
     marks = result(tmp_path, manifest)
@@ -124,7 +124,7 @@ def test_every_copy_goes_where_asked_as_counted_by_hand(rules: tuple[str, ...], 
     assert marks["<menu>"]["drop"] == ("dedup.lines" if "template" not in rules or len(rules) > 1 else None)
 
 
-def test_the_first_copy_stays_in_the_document_that_keep_would_keep(reference: Run) -> None:
+def test_the_first_copy_stays_in_the_document_that_keep_prefers(reference: Run) -> None:
     rows, _, _, marks = reference
     must, found = by_hand(rows, marks, RULES), cut_out(rows, marks)
     left: Counter[tuple[str, str]] = Counter()
@@ -157,8 +157,8 @@ def test_numbers_and_rules_are_recorded(reference: Run) -> None:
     assert {line["times"] for line in kept} >= {2, most["times"]}
 
 
-def test_documents_go_before_lines(tmp_path: Path) -> None:
-    """ROOTS's lesson: an article that was crawled twice has all its lines twice; with lines first nothing is left."""
+def test_documents_are_removed_before_lines(tmp_path: Path) -> None:
+    """An article that was crawled twice has all its lines twice: if lines came first, nothing would be left."""
     rng = random.Random(1)
     article = "\n".join(sentence(rng) for _ in range(30))
     rows = [
@@ -184,7 +184,7 @@ def test_a_removed_copy_is_edited_as_if_it_stood_in_the_place_of_the_kept_one(re
     assert compared > 5
 
 
-def test_any_cut_of_the_work_gives_the_same_bytes(
+def test_any_division_of_the_work_gives_the_same_bytes(
     reference: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows, chains, target, marks = reference
@@ -208,7 +208,7 @@ def test_any_cut_of_the_work_gives_the_same_bytes(
 SUB_STEPS = ["lines", "sizes", "repeats", "edits"]
 
 
-def test_another_rule_redoes_only_lines_and_none_leaves_nothing_behind(reference: Run, tmp_path: Path) -> None:
+def test_another_rule_redoes_only_lines_and_no_rule_removes_their_scratch(reference: Run, tmp_path: Path) -> None:
     _, chains, _, _ = reference
     made: list[str] = []
 
@@ -230,7 +230,7 @@ def test_another_rule_redoes_only_lines_and_none_leaves_nothing_behind(reference
     run(Dedup(lines=("boilerplate",), every_copy=True))
     assert set(made) == {"edits", "dedup", "losses"}
     run(Dedup(lines=("boilerplate",), every_copy=True, memory="3G"))
-    assert set(made) <= {"groups"}  # cut for the memory; nothing after it differs
+    assert set(made) <= {"groups"}  # they depend on the memory; nothing after them does
     assert run(Dedup()) == plain
     assert not [path for step in SUB_STEPS for path in (tmp_path / step).glob("*.parquet")]
 
@@ -239,7 +239,7 @@ STAGES = [dedup_lines.LineCounts, dedup_lines.SourceSizes, dedup_lines.RepeatedL
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=SUB_STEPS)
-def test_damage_is_made_good_and_a_death_is_taken_up(
+def test_damaged_shards_are_made_again_and_a_dead_sub_step_resumes(
     stage: Any, reference: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, chains, _, _ = reference
@@ -289,7 +289,7 @@ def test_redact_reads_the_text_without_the_lines(reference: Run, tmp_path: Path)
         assert row["text"] == left.replace(secret, "PI:EMAIL")
 
 
-def test_scratch_of_lines_is_in_the_estimate(reference: Run) -> None:
+def test_the_estimate_of_scratch_space_includes_lines(reference: Run) -> None:
     _, chains, target, _ = reference
     bytes_of_rows = sum(
         receipt.body_bytes for step in SUB_STEPS for path in (target / step).glob("*.parquet")
@@ -300,8 +300,8 @@ def test_scratch_of_lines_is_in_the_estimate(reference: Run) -> None:
     assert 0 < bytes_of_rows < with_lines + 40_000
 
 
-def test_a_line_in_many_pages_of_a_large_source_needs_its_share(tmp_path: Path) -> None:
-    """1 % of 1,300 pages is 13: a line on 13 pages stays, one on 14 goes; in a small source more than 10 are enough."""
+def test_boilerplate_needs_a_share_of_the_pages_of_a_large_source(tmp_path: Path) -> None:
+    """1 % of 1,300 pages is 13: a line on 13 pages stays, one on 14 is removed; a small source needs only 11 pages."""
     rng = random.Random(2)
     rows = []
     for n in range(1300):

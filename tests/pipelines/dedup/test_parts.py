@@ -1,4 +1,4 @@
-"""Numbered parts: each does its own work, however many there are."""
+"""Numbered parts: each does its own work, for any number of parts."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from roots import shards
 from roots.stage import Stage, settings_of
 
 PARTS = 20_000
-OTHER, MINE = 1_000, 10_000  # the first digits of the two are the same
+OTHER, MINE = 1_000, 10_000  # their first digits are the same
 KEYS = pa.array([OTHER, OTHER, MINE, MINE], pa.uint64())  # of documents 0 to 3
 COLUMNS = ("content_low", "content_high", "units", "url_low", "url_high", "age", "rank", "tie", "source", "band_000")
 RULES = (LineRule("common", pages=1, share=0.9),)
@@ -27,14 +27,14 @@ SIGN = pa.table(dict.fromkeys(COLUMNS, KEYS))
 
 
 def lay(folder: Path, table: pa.Table) -> Path:
-    """The manifest of a finished sub-step of one shard."""
+    """Write a finished sub-step of one shard; returns its manifest."""
     folder.mkdir()
     shards.write(folder / "a.parquet", table.schema, table.to_batches(), folder.name, 1, "")
     (folder / "manifest.json").write_text(json.dumps({"shards": {"a.parquet": {"rows": table.num_rows}}}))
     return folder / "manifest.json"
 
 
-def rows_of(stage: Stage, name: str, sources: list[Path]) -> list[dict[str, Any]]:
+def make_rows(stage: Stage, name: str, sources: list[Path]) -> list[dict[str, Any]]:
     return [row for batch in stage.make(name, sources) for row in batch.to_pylist()]
 
 
@@ -66,13 +66,13 @@ def found(tmp_path: Path) -> dict[str, Path]:
 def test_part_10000_does_its_own_work_and_not_that_of_part_1000(
     found: Mapping[str, Path], stage: Stage, sources: list[str], column: str, expected: list[int]
 ) -> None:
-    rows = rows_of(stage, "part-10000.parquet", [found[name] for name in sources])
+    rows = make_rows(stage, "part-10000.parquet", [found[name] for name in sources])
     assert [row[column] for row in rows] == expected
 
 
 def test_part_10000_of_a_band_does_its_own_work(found: Mapping[str, Path]) -> None:
     sources = [found[name] for name in ("sign", "urls", "exact")]
-    assert rows_of(CandidatePairs(1, PARTS), "band-000-part-10000.parquet", sources) == [{"better": 2, "worse": 3}]
+    assert make_rows(CandidatePairs(1, PARTS), "band-000-part-10000.parquet", sources) == [{"better": 2, "worse": 3}]
 
 
 @pytest.mark.parametrize("count", [1, 10_000, 10_001, PARTS])

@@ -1,4 +1,4 @@
-"""The one long task of dedup tells how far it is."""
+"""The one long task of dedup reports its progress."""
 
 from pathlib import Path
 
@@ -6,25 +6,25 @@ from pipelines.dedup.groups import DocumentGroups
 from pipelines.dedup.scratch import Steps, WithMemory
 from roots.executors import Local, Serial, Threads
 from roots.shards import Receipt
-from tests.pipelines.dedup.test_groups import chain, laid
+from tests.pipelines.dedup.test_groups import chain, write_steps
 
 
-def test_grouping_in_one_task_tells_what_share_is_done(tmp_path: Path) -> None:
-    told: list[tuple[str, float, int]] = []
+def test_grouping_in_one_task_reports_the_fraction_done(tmp_path: Path) -> None:
+    reports: list[tuple[str, float, int]] = []
 
     def progress(stage: str, done: float, total: int, receipt: Receipt | None) -> None:
-        told.append((stage, done, total))
+        reports.append((stage, done, total))
 
-    found = laid(tmp_path, 31, chain)
+    found = write_steps(tmp_path, 31, chain)
     for executor in (Serial(), Threads(2), WithMemory(Serial(), 1 << 30)):
-        told.clear()
+        reports.clear()
         steps = Steps(tmp_path / type(executor).__name__, executor, progress)
         steps.run(DocumentGroups(300, steps.progress_of(DocumentGroups.name)), {"groups.parquet": found}, "groups")
-        shares = [done for _, done, _ in told]
-        assert {(stage, total) for stage, _, total in told} == {("dedup.groups", 1)}
+        shares = [done for _, done, _ in reports]
+        assert {(stage, total) for stage, _, total in reports} == {("dedup.groups", 1)}
         assert shares == sorted(shares)
         assert (shares[0], shares[-1]) == (0, 1)
         assert sum(0 < share < 1 for share in shares) >= 5
-    before = len(told)
-    Steps(tmp_path, Local(2), progress).progress_of("dedup.groups")(0.5)  # a task in another process cannot tell
-    assert len(told) == before
+    before = len(reports)
+    Steps(tmp_path, Local(2), progress).progress_of("dedup.groups")(0.5)  # a task in another process cannot report
+    assert len(reports) == before

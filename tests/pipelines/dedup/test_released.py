@@ -1,4 +1,4 @@
-"""New documents against a release: the same with stored signatures as without, removed or only marked, end to end."""
+"""New documents against a release: with and without stored signatures, removed or only noted, end to end."""
 
 import json
 import random
@@ -51,7 +51,7 @@ NEW: Rows = [
 
 
 def make_release(folder: Path, rows: Rows, tag: str = TAG, version: str = "1.0.0") -> Path:
-    """A release of one file a language."""
+    """Write a release with one file for each language."""
     name = f"data/{tag}/train-00000-of-00001.parquet"
     batch = pa.RecordBatch.from_pylist(rows, release.RELEASED)
     written = release.write_parquet(folder / name, release.RELEASED, [batch])
@@ -74,7 +74,7 @@ def compare(chains: dict[str, list[Path]], folder: Path, target: Path, settings:
     return {row["id"]: row for row in pq.read_table(target / "part.parquet").to_pylist()}
 
 
-def test_stored_signatures_change_no_row_and_spare_the_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stored_signatures_change_no_row_and_save_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, chains = make_release(tmp_path / "release", OLD), chains_of(tmp_path, NEW)
     settings = Dedup(keep="newest")
     plain = compare(chains, folder, tmp_path / "plain", settings)
@@ -109,7 +109,7 @@ def test_each_copy_names_the_released_document_the_release_and_the_jaccard(tmp_p
     assert sorted(row["minhash_cluster_size"] or 0 for row in marks.values()) == [0, 0, 0, 0, 2]
 
 
-def test_marking_removes_nothing_for_a_release_and_says_all_the_same(tmp_path: Path) -> None:
+def test_marking_removes_nothing_for_a_release_but_records_the_same(tmp_path: Path) -> None:
     folder, chains = make_release(tmp_path / "release", OLD), chains_of(tmp_path, NEW)
     removed = compare(chains, folder, tmp_path / "removed", Dedup())
     marked = compare(chains, folder, tmp_path / "marked", Dedup(released="mark"))
@@ -145,7 +145,7 @@ def test_the_format_is_as_described(tmp_path: Path) -> None:
     assert settings["scheme"] == {"words": 5, "bands": 3, "rows": 4, "seed": 1, "digest": "roots"}
 
 
-def test_signatures_of_another_scheme_or_version_are_passed_over(tmp_path: Path) -> None:
+def test_signatures_of_another_scheme_or_version_are_ignored(tmp_path: Path) -> None:
     folder = make_release(tmp_path / "release", OLD)
     write_signatures(folder, near.Scheme(), Serial())
     assert read_release(folder, [TAG], near.Scheme(bands=15)).signed == 0
@@ -167,7 +167,7 @@ def test_signatures_of_other_documents_are_refused(tmp_path: Path) -> None:
         run_dedup(chains, tmp_path / "dedup", Dedup(), Serial(), against=against)
 
 
-def test_what_is_no_release_or_twice_one_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_release_or_two_equal_releases_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a release"):
         read_releases([str(tmp_path)], [TAG], near.Scheme())
     one, other = (str(make_release(tmp_path / name, OLD)) for name in ("one", "other"))
@@ -205,7 +205,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_takedown_takes_the_signatures_with_it(work: Path, tmp_path: Path) -> None:
+def test_a_takedown_removes_the_signatures_too(work: Path, tmp_path: Path) -> None:
     folder, listed = tmp_path / "release", tmp_path / "list.txt"
     options = ["--quiet", "--set", "publish.contact=a@example.org", "--set", "publish.file_bytes=5000"]
     roots("publish", work, "--to", folder, *options)
@@ -222,7 +222,7 @@ def test_a_takedown_takes_the_signatures_with_it(work: Path, tmp_path: Path) -> 
 
 
 def add_line(folder: Path, line: str) -> None:
-    """Make the release one whose documents all end in one line more."""
+    """Add a line to the end of every document of the release."""
     manifest = release.read_release_manifest(folder)
     for name in manifest["files"]:
         if name.startswith("data/"):
@@ -234,8 +234,8 @@ def add_line(folder: Path, line: str) -> None:
     release.write_release_manifest(folder, manifest)
 
 
-def test_from_a_release_to_why_end_to_end(work: Path, tmp_path: Path) -> None:
-    """A crawl is published; the next one holds its pages again: each goes for its released self, and all tell so."""
+def test_pages_of_an_earlier_release_are_removed_and_why_shows_it(work: Path, tmp_path: Path) -> None:
+    """A crawl is published; the next has its pages again: each is removed for its released copy, and `why` says so."""
     folder = tmp_path / "release"
     roots("publish", work, "--to", folder, "--signatures", "--quiet", "--set", "publish.contact=a@example.org")
     kept = pq.read_table(folder / "data/fra_Latn")["id"].to_pylist()
@@ -244,7 +244,7 @@ def test_from_a_release_to_why_end_to_end(work: Path, tmp_path: Path) -> None:
     roots("dedup", work, *options, "--set", "dedup.url=none", "--set", "dedup.released=mark")
     rows = [row for path in sorted((work / "fr/dedup").glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
     matched = {row["id"]: row for row in rows if row["release"]}
-    assert len(matched) >= len(kept) - 1 > 3  # one may be too short to be compared once its personal data went
+    assert len(matched) >= len(kept) - 1 > 3  # one may be too short to be compared after its personal data was replaced
     assert all(row["drop"] is None and row["duplicate_of"] in kept for row in matched.values())
     add_line(folder, "Une phrase que la version publiée a de plus.")
     roots("dedup", work, *options, "--set", "dedup.url=none")

@@ -1,4 +1,4 @@
-"""The dedup stage: what it removes and for whom, whatever the workers, the memory, the order, or the interruptions."""
+"""The stage dedup: what it removes and for which document, with any workers, memory, order and interruptions."""
 
 import itertools
 import json
@@ -75,11 +75,11 @@ def corpus(seed: int = 1, families: int = 30) -> Rows:
     return rows
 
 
-OLDER = "<fetch 2019>"  # of one page: it goes for its URL
+OLDER = "<fetch 2019>"  # an older fetch of one page: it is removed for its URL
 
 
 def lay(folder: Path, rows: Rows, parts: int) -> dict[str, list[Path]]:
-    """Rows as chains of two stages, of which the first drops a row in each shard and the second one more."""
+    """Write rows as chains of two stages; each stage drops one row in each shard."""
     chains: dict[str, list[Path]] = {}
     for part in range(parts):
         name = f"part-{part}.parquet"
@@ -111,7 +111,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> tuple[Rows, dict[str,
 Reference = tuple[Rows, dict[str, list[Path]], Path, Manifest]
 
 
-def test_a_row_for_every_row_kept_before_in_the_same_order(reference: Reference) -> None:
+def test_each_kept_row_of_the_stage_before_has_a_row_in_the_same_order(reference: Reference) -> None:
     rows, chains, target, manifest = reference
     assert manifest.rows == len(rows) == manifest.kept + sum(manifest.drops.values())
     for name in chains:
@@ -161,7 +161,7 @@ def test_cluster_sizes_count_what_a_kept_document_stands_for(reference: Referenc
 
 
 def by_hand(rows: Rows, threshold: float = 0.8) -> set[str]:
-    """Ids kept by brute force: all pairs compared, the longest first, removed for an edge to a kept one."""
+    """Ids kept by brute force: the longest first, and no document that is similar to a kept one."""
     texts = pa.array([row["text"] for row in rows])
     sets = near.shingle_sets(texts, near.Scheme())
     signs = near.sign_texts(texts, near.Scheme())
@@ -176,16 +176,16 @@ def by_hand(rows: Rows, threshold: float = 0.8) -> set[str]:
     return {rows[row]["id"] for row in kept}
 
 
-def test_survivors_are_those_of_brute_force(reference: Reference) -> None:
+def test_kept_documents_are_those_of_brute_force(reference: Reference) -> None:
     rows, _, target, manifest = reference
     kept = {name for name, mark in result(target, manifest).items() if mark["drop"] is None}
     wanted = by_hand([row for row in rows if row["id"] != OLDER])
-    # A pair near the threshold may share no band (recall is not 1); none is removed that brute force keeps.
+    # A pair near the threshold may share no band, as recall is below 1. Nothing is removed that brute force keeps.
     assert wanted <= kept
     assert len(kept - wanted) <= 2
 
 
-def test_short_texts_are_compared_exactly_only(reference: Reference) -> None:
+def test_short_texts_are_only_compared_exactly(reference: Reference) -> None:
     rows, _, target, manifest = reference
     marks = result(target, manifest)
     short = {row["id"]: row["text"] for row in rows if len(row["text"]) < 12}
@@ -193,8 +193,8 @@ def test_short_texts_are_compared_exactly_only(reference: Reference) -> None:
     assert removed == ["short"]
 
 
-def test_a_copy_with_other_digits_keeps_no_claim_on_a_removed_head(tmp_path: Path) -> None:
-    """Equal by ROOTS's rule to a document that is itself removed, but not near to the one kept: it stays."""
+def test_a_copy_with_other_digits_stays_if_its_head_is_removed(tmp_path: Path) -> None:
+    """It equals a removed document by ROOTS's rule, but is not similar to the kept document."""
     rng = random.Random(3)
     base = ["".join(rng.choices("abcdefghij", k=9)) for _ in range(200)]
     numbered = [word if place % 3 else f"{word} {place}" for place, word in enumerate(base)]
@@ -224,7 +224,7 @@ def test_tables_of_other_numbers_are_copies_only_by_roots_rule(rule: str, kept: 
     assert set(manifest.drops) == ({"dedup.exact"} if kept == 1 else set())
 
 
-def survivors(target: Path, manifest: Manifest) -> list[tuple[str, Any]]:
+def outcomes(target: Path, manifest: Manifest) -> list[tuple[str, Any]]:
     return sorted((name, tuple(mark.items())) for name, mark in result(target, manifest).items())
 
 
@@ -235,7 +235,7 @@ def test_any_executor_memory_and_order_gives_the_same_bytes(
     want = {name: (target / name).read_bytes() for name in chains}
     backwards = dict(reversed(chains.items()))
     run_dedup(backwards, tmp_path / "two", Dedup(memory="1G"), Local(2))
-    # Many groups, each settled at once; one group, settled block by block; and many groups, found by many tasks.
+    # Many groups with all sets in memory; one group, block by block; many groups, found by many tasks.
     for folder, nodes, group_bytes, set_bytes, groups in (
         ("many", 1000, 20_000, 9_000, 2),
         ("blocks", 1000, 1 << 30, 9_000, 1),
@@ -248,21 +248,21 @@ def test_any_executor_memory_and_order_gives_the_same_bytes(
     assert (len(list((tmp_path / "blocks/settle").glob("*.parquet"))), (tmp_path / "many/weigh").exists()) == (1, False)
     assert len(list((tmp_path / "spread/groups").glob("*.parquet"))) > 1
     monkeypatch.setattr("pipelines.dedup.run.plan_memory", plan_memory)
-    run_dedup(chains, tmp_path / "spread", Dedup(memory="1G"), Serial())  # one task again: nothing of the many is left
+    run_dedup(chains, tmp_path / "spread", Dedup(memory="1G"), Serial())  # one task again removes the shards of many
     left = {path.parent.name for path in (tmp_path / "spread").glob("*/*.parquet")}
     assert left == STEPS
     for folder in ("two", "many", "blocks", "spread"):
         assert {name: (tmp_path / folder / name).read_bytes() for name in chains} == want
 
 
-def test_documents_in_other_files_and_another_order_have_the_same_fate(reference: Reference, tmp_path: Path) -> None:
+def test_other_files_and_another_order_give_the_same_outcomes(reference: Reference, tmp_path: Path) -> None:
     rows, _, target, manifest = reference
     shuffled = random.Random(9).sample(rows, len(rows))
     other = run_dedup(lay(tmp_path, shuffled, 5), tmp_path / "dedup", Dedup(), Serial())
-    assert survivors(tmp_path / "dedup", other) == survivors(target, manifest)
+    assert outcomes(tmp_path / "dedup", other) == outcomes(target, manifest)
 
 
-def test_running_again_makes_nothing_and_damage_is_made_good(reference: Reference, tmp_path: Path) -> None:
+def test_a_second_run_makes_nothing_and_damaged_shards_are_made_again(reference: Reference, tmp_path: Path) -> None:
     _, chains, target, _ = reference
     run_dedup(chains, tmp_path, Dedup(), Serial())
     again = run_dedup(chains, tmp_path, Dedup(), Serial())
@@ -295,7 +295,7 @@ STAGES = [
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.__name__)
-def test_a_sub_step_that_dies_is_taken_up_again(
+def test_a_sub_step_that_dies_resumes(
     stage: Any, reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, chains, target, _ = reference
@@ -318,7 +318,7 @@ def test_a_sub_step_that_dies_is_taken_up_again(
     }
 
 
-def test_a_hot_template_is_removed_without_comparing_each_with_each(tmp_path: Path) -> None:
+def test_a_large_bucket_is_removed_without_comparing_all_pairs(tmp_path: Path) -> None:
     rng = random.Random(2)
     base = words(rng, 300)
     rows: Rows = []
@@ -408,14 +408,14 @@ URL_KEYS = [
 
 
 @pytest.mark.parametrize(("one", "other", "rule", "equal"), URL_KEYS)
-def test_keys_of_urls(one: str, other: str, rule: str, equal: bool) -> None:
+def test_urls_that_count_as_one(one: str, other: str, rule: str, equal: bool) -> None:
     keys = url_keys(pa.array([one, other, None]), rule).to_pylist()
     assert (keys[0] == keys[1]) is equal
     assert keys[2] == ""
 
 
-def test_urls_go_first_and_the_newest_fetch_stays(tmp_path: Path) -> None:
-    """Of one URL the newest stays, even when its text is another; where that goes for a copy, all name that copy."""
+def test_the_newest_fetch_of_a_url_stays(tmp_path: Path) -> None:
+    """It stays even if its text differs. If it is removed as a copy, all fetches name the document it copies."""
     rng = random.Random(4)
     base, other = words(rng, 200), words(rng, 200)
     page = "https://a.org/page"
@@ -432,13 +432,13 @@ def test_urls_go_first_and_the_newest_fetch_stays(tmp_path: Path) -> None:
     assert marks["first fetch"]["duplicate_of"] == marks["last fetch"]["duplicate_of"] == "elsewhere"
     assert marks["first fetch"]["jaccard"] is None
     assert marks["last fetch"]["drop"] == "dedup.near"
-    assert marks["likes the first"]["drop"] is None  # what went for its URL removes nothing
+    assert marks["likes the first"]["drop"] is None  # a document that is removed for its URL removes nothing
     assert marks["elsewhere"]["minhash_cluster_size"] == 3
     marks = result(tmp_path / "off", run_dedup(chains, tmp_path / "off", Dedup(url="none"), Serial()))
     assert marks["first fetch"]["drop"] is None
 
 
-def test_no_documents_at_all(tmp_path: Path) -> None:
+def test_dedup_of_no_documents(tmp_path: Path) -> None:
     chains = lay(tmp_path, [], 2)
     manifest = run_dedup(chains, tmp_path / "dedup", Dedup(), Serial())
     assert (manifest.rows, manifest.kept) == (0, 0)
@@ -460,7 +460,7 @@ def test_settings_that_cannot_be_used_are_refused(bad: Mapping[str, Any], why: s
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_presets_run_and_any_setting_stands_above_them(name: str, tmp_path: Path) -> None:
+def test_presets_run_and_settings_take_precedence(name: str, tmp_path: Path) -> None:
     settings = build(Dedup, with_preset({"preset": name, "seed": 5, "audit": 0}), "dedup")
     assert settings.seed == 5
     assert (settings.bands, settings.rows) == (
@@ -477,7 +477,7 @@ def test_an_unknown_preset_is_refused() -> None:
     assert with_preset({"words": 4}) == {"words": 4}
 
 
-def test_code_that_differs_by_a_sign_is_no_copy(tmp_path: Path) -> None:
+def test_code_that_differs_in_punctuation_is_no_copy(tmp_path: Path) -> None:
     lines = [f"result = first {sign} second;" for sign in ("+", "-")]
     rows: Rows = [{"id": line, "text": line, "date": None} for line in [*lines, lines[0].replace(" ", "\t\t")]]
     for rule, kept in (("code", 2), ("verified", 1)):
@@ -491,7 +491,7 @@ def test_sizes_of_memory() -> None:
     assert parse_bytes("7") == 7
 
 
-def test_too_little_memory_or_disk_is_said_before_any_work(
+def test_too_little_memory_or_disk_is_refused_before_any_work(
     reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chains = reference[1]
@@ -510,7 +510,7 @@ def test_scratch_stays_below_the_estimate(reference: Reference) -> None:
         for path in target.rglob("*.parquet")
         if path.parent.name in STEP_ORDER[:7] and (receipt := shards.read_receipt(path))
     )
-    assert 0 < bytes_of_rows < estimate_scratch(chains, Dedup()) + 40_000  # headers of small files are not free
+    assert 0 < bytes_of_rows < estimate_scratch(chains, Dedup()) + 40_000  # small files have headers
 
 
 def test_a_manifest_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -519,7 +519,7 @@ def test_a_manifest_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         StepShards.of(tmp_path / "manifest.json")
 
 
-def test_progress_is_told_of_every_sub_step(reference: Reference, tmp_path: Path) -> None:
+def test_every_sub_step_reports_progress(reference: Reference, tmp_path: Path) -> None:
     seen: dict[str, tuple[int, int]] = {}
     run_dedup(
         reference[1], tmp_path, Dedup(), Serial(), lambda stage, done, total, _: seen.update({stage: (done, total)})
@@ -555,7 +555,7 @@ def test_the_report_is_what_brute_force_finds(reference: Reference, tmp_path: Pa
     assert [row["size"] for row in report["largest_clusters"]] == sizes[: len(report["largest_clusters"])]
 
 
-def test_the_report_is_the_same_however_the_work_was_cut(
+def test_any_division_of_the_work_gives_the_same_report(
     reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, chains, target, _ = reference
@@ -564,7 +564,7 @@ def test_the_report_is_the_same_however_the_work_was_cut(
     assert (tmp_path / "report.json").read_bytes() == (target / "report.json").read_bytes()
 
 
-def test_a_host_that_loses_too_much_is_named_and_with_strict_an_error(tmp_path: Path) -> None:
+def test_a_host_that_loses_too_much_is_named_and_is_an_error_with_strict(tmp_path: Path) -> None:
     rng = random.Random(7)
     base = " ".join(words(rng, 100))
     rows: Rows = [
@@ -583,7 +583,7 @@ def test_a_host_that_loses_too_much_is_named_and_with_strict_an_error(tmp_path: 
         run_dedup(chains, tmp_path / "dedup", Dedup(strict=True), Serial())
 
 
-def test_passages_part_between_graphemes() -> None:
+def test_differing_passages_are_cut_between_graphemes() -> None:
     left, right = differing_passages("क" * 60 + "कि" + "x" * 200, "क" * 60 + "की" + "x" * 200)
     assert left.startswith("क")
     assert "ि" in left
@@ -591,7 +591,7 @@ def test_passages_part_between_graphemes() -> None:
 
 
 @pytest.mark.parametrize("kind", ["parquet", "arrow"])
-def test_new_documents_are_compared_with_a_release_that_stays_as_it_is(kind: str, tmp_path: Path) -> None:
+def test_new_documents_are_compared_with_a_release_that_does_not_change(kind: str, tmp_path: Path) -> None:
     rng = random.Random(12)
     base, other = words(rng, 200), words(rng, 100)
     released = pa.table(

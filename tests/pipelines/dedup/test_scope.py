@@ -1,4 +1,4 @@
-"""Among what copies are looked for: within a source, a language, all languages of a run; and what a source is."""
+"""Where copies are looked for: in a source, a language, or all languages of a run; and what a source is."""
 
 import json
 import random
@@ -58,7 +58,7 @@ def lay(folder: Path, rows: Rows) -> dict[str, list[Path]]:
     return {path.name: [path]}
 
 
-def fates(folder: Path, rows: Rows, **settings: Any) -> dict[str, str | None]:
+def drops(folder: Path, rows: Rows, **settings: Any) -> dict[str, str | None]:
     target = folder / "dedup"
     run_dedup(lay(folder, rows), target, build(Dedup, settings, "dedup"), Serial())
     return {row["id"]: row["drop"] for row in pq.read_table(target / "a.parquet").to_pylist()}
@@ -78,23 +78,23 @@ def two_sites() -> Rows:
 
 def test_within_a_source_other_sources_do_not_count(tmp_path: Path) -> None:
     near, exact = "dedup.near", "dedup.exact"
-    everywhere = fates(tmp_path / "1", two_sites())
+    everywhere = drops(tmp_path / "1", two_sites())
     assert [name for name, drop in everywhere.items() if drop is None] == ["a1"]
-    found = fates(tmp_path / "2", two_sites(), scope="source")
+    found = drops(tmp_path / "2", two_sites(), scope="source")
     assert {name: drop for name, drop in found.items() if drop} == {"a2": near, **dict.fromkeys(
         [name for name in ("b1", "b2") if found[name]], exact)}  # fmt: skip
     assert sorted(name for name, drop in found.items() if drop is None)[1:] == ["b1" if found["b2"] else "b2", "no url"]
-    by_file = fates(tmp_path / "3", two_sites(), scope="source", source="file")
+    by_file = drops(tmp_path / "3", two_sites(), scope="source", source="file")
     assert {name: drop for name, drop in by_file.items() if drop is None} == {"a1": None, "no url": None}
     one_page = [{**row, "url": "https://a.org/1", "date": str(2000 + n)} for n, row in enumerate(two_sites())]
-    assert sum(drop == "dedup.url" for drop in fates(tmp_path / "4", one_page, scope="source").values()) == 4
-    other = fates(tmp_path / "5", one_page, scope="source", source="file")
+    assert sum(drop == "dedup.url" for drop in drops(tmp_path / "4", one_page, scope="source").values()) == 4
+    other = drops(tmp_path / "5", one_page, scope="source", source="file")
     assert sum(drop == "dedup.url" for drop in other.values()) == 3
 
 
 def test_the_report_of_one_source_counts_pairs_of_one_source(tmp_path: Path) -> None:
     for scope, pairs in (("language", 10), ("source", 2)):
-        fates(tmp_path / scope, two_sites(), scope=scope)
+        drops(tmp_path / scope, two_sites(), scope=scope)
         sample = json.loads((tmp_path / scope / "dedup" / "report.json").read_text("utf-8"))["sample"]
         assert sample["pairs"] == pairs
         assert sample["recall_above_threshold"]["recall"] == 1
@@ -119,25 +119,25 @@ def catalogue(tmp_path: Path) -> str:
         ("longest", "other"),
     ],
 )
-def test_an_open_licence_or_a_source_first_by_a_catalogue(
+def test_a_licence_or_source_of_the_catalogue_can_be_preferred(
     keep: str | KeepBy, kept: str, catalogue: str, tmp_path: Path
 ) -> None:
     base = " ".join(words(random.Random(3), 80))
     urls = {"free": "https://www.free.org/1", "paid": "http://paid.org/news/1", "other": "https://paid.org/2"}
     rows = [{"id": name, "text": base + " ." * (name == "other"), "url": url} for name, url in urls.items()]
-    found = fates(tmp_path, rows, keep=keep, catalogue=catalogue)
+    found = drops(tmp_path, rows, keep=keep, catalogue=catalogue)
     assert [name for name, drop in found.items() if drop is None] == [kept]
 
 
-def test_a_column_that_no_stage_has_is_said_before_any_work(catalogue: str, tmp_path: Path) -> None:
+def test_an_unknown_column_is_refused_before_any_work(catalogue: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"license.*dedup\.catalogue"):
-        fates(tmp_path, two_sites(), keep=KeepBy(prefer="license", order=("CC0-1.0",)))
+        drops(tmp_path, two_sites(), keep=KeepBy(prefer="license", order=("CC0-1.0",)))
     with pytest.raises(SettingsError, match="nothing_like_it"):
-        fates(tmp_path, two_sites(), keep=KeepBy(highest="nothing_like_it"), catalogue=catalogue)
+        drops(tmp_path, two_sites(), keep=KeepBy(highest="nothing_like_it"), catalogue=catalogue)
     assert not (tmp_path / "dedup").exists()
 
 
-def test_sources_by_rule(catalogue: str) -> None:
+def test_the_source_of_a_document_by_each_rule(catalogue: str) -> None:
     urls = ["https://Www.Free.org/x", "https://paid.org/news/2", "https://paid.org/2", None, "no address"]
     batch = pa.RecordBatch.from_pydict({"url": urls, "file_path": ["f"] * 5})
     assert SourceRule.read("host", "").names(batch).to_pylist() == ["www.free.org", "paid.org", "paid.org", "f", "f"]
@@ -150,23 +150,23 @@ def test_sources_by_rule(catalogue: str) -> None:
             Dedup(source=rule)
 
 
-def test_an_alarm_is_about_the_sources_that_are_set(catalogue: str, tmp_path: Path) -> None:
+def test_an_alarm_names_sources_by_the_rule_that_is_set(catalogue: str, tmp_path: Path) -> None:
     text = " ".join(words(random.Random(3), 80))
     rows = [{"id": f"<{n}>", "text": text, "url": f"https://s{n % 9}.free.org/{n}"} for n in range(150)]
     for settings, named in (({}, []), ({"source": "catalogue", "catalogue": catalogue}, ["free"])):
-        fates(tmp_path / str(len(named)), rows, **settings)
+        drops(tmp_path / str(len(named)), rows, **settings)
         report = json.loads((tmp_path / str(len(named)) / "dedup" / "report.json").read_text("utf-8"))
         assert [alarm["source"] for alarm in report["alarms"]] == named
         assert "sources.toml" not in json.dumps(report)
     with pytest.raises(LossError, match="free: 149 of 150"):
-        fates(tmp_path / "2", rows, source="catalogue", catalogue=catalogue, strict=True)
+        drops(tmp_path / "2", rows, source="catalogue", catalogue=catalogue, strict=True)
 
 
 SETTINGS = {"scope": "global", "source": "file", "lines": ["newspaper"], "every_copy": True}
 
 
 def fake_work(work: Path, copies: Mapping[str, str] | None = None) -> Path:
-    """Two languages as far as filter: a document of each that are `copies`, one of its own for each."""
+    """Write two languages up to filter: a shared document (equal if `copies`) and one of its own for each."""
     rng = random.Random(4)
     shared = " ".join(words(rng, 120))
     names = {"fr": ["fr shared longer", "fr own"], "ca": ["ca shared", "ca own"]}
@@ -197,7 +197,7 @@ def fake_work(work: Path, copies: Mapping[str, str] | None = None) -> Path:
 
 @pytest.fixture
 def together(tmp_path: Path) -> tuple[Path, dict[str, dict[str, Any]]]:
-    """The two languages after one dedup of both, and the rows of both."""
+    """Both languages after one dedup, and the rows of both."""
     work = fake_work(tmp_path / "work")
     archives = {"a.parquet": tmp_path / "a.warc.gz"}
     jobs = plan_jobs(work, ["fr", "ca"], archives, {"dedup": SETTINGS})
@@ -210,7 +210,7 @@ def together(tmp_path: Path) -> tuple[Path, dict[str, dict[str, Any]]]:
     return work, rows
 
 
-def test_over_all_languages_a_copy_names_a_document_of_another(together: tuple[Path, dict[str, Any]]) -> None:
+def test_a_copy_may_name_a_document_of_another_language(together: tuple[Path, dict[str, Any]]) -> None:
     work, rows = together
     assert rows["ca shared"]["duplicate_of"] == "fr shared longer"
     assert [id_ for id_, row in rows.items() if row["drop"]] == ["ca shared"]
@@ -222,7 +222,7 @@ def test_over_all_languages_a_copy_names_a_document_of_another(together: tuple[P
     assert folders.deduplicated_with(work, "fr") == ["fr", "ca"]
 
 
-def test_over_all_languages_verify_why_and_releases_know_it(together: tuple[Path, dict[str, Any]]) -> None:
+def test_verify_why_and_releases_follow_copies_into_other_languages(together: tuple[Path, dict[str, Any]]) -> None:
     work, _ = together
     problems = [line for code in ("fr", "ca") for line in verify(work, code)]
     assert not [line for line in problems if "duplicate" in line or "was removed" in line]
@@ -245,7 +245,7 @@ def test_over_all_languages_verify_why_and_releases_know_it(together: tuple[Path
     assert [line for line in verify(work, "ca") if "which was not kept" in line]
 
 
-def test_all_languages_come_as_far_as_dedup_before_any_goes_on(tmp_path: Path) -> None:
+def test_all_languages_reach_dedup_before_any_goes_on(tmp_path: Path) -> None:
     stages = ("filter", "dedup", "redact")
     plans = {}
     for scope in ("language", "global"):
@@ -258,7 +258,7 @@ def test_all_languages_come_as_far_as_dedup_before_any_goes_on(tmp_path: Path) -
     assert [list(part) for _, part in in_order(jobs, ("dedup",))] == [["dedup"]] * 2
 
 
-def test_a_scope_that_is_none_is_refused() -> None:
+def test_an_unknown_scope_is_refused() -> None:
     with pytest.raises(ValueError, match="global"):
         Dedup(scope="everything")
 
@@ -285,7 +285,7 @@ def test_strict_on_the_command_line_fails_for_a_source_that_loses_too_much(tmp_p
     assert "a.org: 119 of 120" in failed.output
 
 
-def test_a_document_that_is_only_marked_is_edited_like_all_that_stay(tmp_path: Path) -> None:
+def test_a_document_that_is_only_marked_is_edited_like_kept_ones(tmp_path: Path) -> None:
     rng = random.Random(12)
     base, other = words(rng, 200), words(rng, 100)
     file = tmp_path / "train-00000.parquet"
@@ -306,7 +306,7 @@ def test_a_document_that_is_only_marked_is_edited_like_all_that_stay(tmp_path: P
             assert [line["times"] for line in marks["near"]["lines"]] == [2]
 
 
-def test_why_shows_the_kept_one_the_jaccard_and_where_a_text_from_right_to_left_differs(tmp_path: Path) -> None:
+def test_why_shows_the_kept_document_the_jaccard_and_the_difference_right_to_left(tmp_path: Path) -> None:
     rng = random.Random(9)
     text = ["".join(rng.choices("ابتثجحخدذرزسشصضطظعغفقكلمنهوي", k=6)) for _ in range(200)]
     other = [*text[:150], "كِتَابٌ", *text[151:], "زيادة"]

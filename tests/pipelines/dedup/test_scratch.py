@@ -1,4 +1,4 @@
-"""Parts of a scratch shard are read by the bounds of its row groups, and are the rows that a plain filter gives."""
+"""A part of a scratch shard, read by the statistics of row groups, has the rows that a plain filter gives."""
 
 from pathlib import Path
 

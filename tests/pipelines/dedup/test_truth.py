@@ -1,4 +1,4 @@
-"""The commands that say how right dedup is, on small data of ours in the published formats."""
+"""The commands that measure how correct dedup is, on small data in the published formats."""
 
 import gzip
 import json
@@ -20,7 +20,7 @@ def words(rng: random.Random, count: int) -> list[str]:
 
 
 def core_rows() -> list[dict[str, object]]:
-    """Eight papers: a pair that is found, a triple of which one is missed, a pair that is none, a single one."""
+    """Eight papers: a pair that is found, a triple with one missed, a false pair, and a single paper."""
     rng = random.Random(5)
     one, two, three, four = (words(rng, 60) for _ in range(4))
 
@@ -38,9 +38,9 @@ def core_rows() -> list[dict[str, object]]:
     ]  # fmt: skip
 
 
-def test_core_is_scored_as_its_paper_does() -> None:
+def test_core_is_scored_as_in_its_paper() -> None:
     found = truth.score_core(core_rows(), Dedup(**SHORT))
-    # 1, 2: found whole. 3, 4: found, but not 5. 5: missed. 6, 7: wrongly together. 8: rightly alone.
+    # 1, 2: found. 3, 4: found without 5. 5: missed. 6, 7: wrongly together. 8: rightly alone.
     assert found["documents"] == 8
     assert found["accuracy"] == 3 / 8
     assert found["precision, duplicates"] == 2 / 6
@@ -51,7 +51,7 @@ def test_core_is_scored_as_its_paper_does() -> None:
     assert found["macro F1"] == pytest.approx((4 / 9 + 2 / 7) / 2)
 
 
-def test_adjusted_rand_index() -> None:
+def test_the_adjusted_rand_index_is_that_computed_by_hand() -> None:
     # By hand: of 15 pairs 6 are together in one, 3 in the other, 2 in both.
     one, other = [0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 2, 2]
     assert truth.adjusted_rand(one, other) == pytest.approx((2 - 6 * 3 / 15) / (4.5 - 6 * 3 / 15))
@@ -63,7 +63,7 @@ def test_adjusted_rand_index() -> None:
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "jsonl.gz", "parquet"])
-def test_commands_take_the_data_by_path(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_commands_read_data_at_a_path(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rng = random.Random(7)
     rows = []
     for cluster in range(6):
@@ -82,16 +82,16 @@ def test_commands_take_the_data_by_path(kind: str, tmp_path: Path, capsys: pytes
     else:
         path.write_bytes(gzip.compress(text.encode()))
     assert truth.main(["news", str(tmp_path)]) == 0
-    told = capsys.readouterr().out
+    lines = capsys.readouterr().out
     wanted = truth.adjusted_rand([row["cluster"] for row in rows], [*[row["cluster"] for row in rows[:-1]], "other"])
     assert 0.729 < wanted < 1
-    assert f"{wanted:.4f}" in told
-    assert "targets met" in told
-    assert truth.main(["news", str(path), "--set", "words=40"]) == 1  # no article is so alike
+    assert f"{wanted:.4f}" in lines
+    assert "targets met" in lines
+    assert truth.main(["news", str(path), "--set", "words=40"]) == 1  # no articles are that similar
     assert "MISSED" in capsys.readouterr().out
 
 
-def test_core_by_its_command_and_no_data_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_for_core_runs_and_needs_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "core.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in core_rows()))
     assert truth.main(["core", str(path)]) == 1
@@ -102,14 +102,16 @@ def test_core_by_its_command_and_no_data_at_all(tmp_path: Path, capsys: pytest.C
         truth.main(["core"])
 
 
-@pytest.mark.skipif(not truth.TEXTS.is_dir(), reason="no ../shared/data: real texts are not at hand")
-def test_the_tables_of_real_texts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.skipif(not truth.TEXTS.is_dir(), reason="no ../shared/data: real texts are not part of the repository")
+def test_the_tables_of_real_texts_meet_targets(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(truth, "LANGUAGES", ("hi", "zh"))
     list_of = truth.edited_texts
     monkeypatch.setattr(truth, "edited_texts", lambda language: list_of(language, 60))
     truth.main(["texts"])
-    told = capsys.readouterr().out.splitlines()
-    assert [row.split()[0] for row in told[1:4]] == ["hi", "zh", "all"]
-    assert told[3].split()[-2] == "1.0000"  # precision, by construction
+    lines = capsys.readouterr().out.splitlines()
+    assert [row.split()[0] for row in lines[1:4]] == ["hi", "zh", "all"]
+    assert lines[3].split()[-2] == "1.0000"  # precision, by construction
     assert truth.main(["natural"]) == 0
     assert "1.0000" in capsys.readouterr().out
