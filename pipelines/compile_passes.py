@@ -15,7 +15,7 @@ from filters.language_id.identify import identify_page
 from filters.signals import measures
 from filters.text.quick_text import quick_text
 from pipelines.dedup.run import run_dedup
-from pipelines.dedup.settings import Dedup
+from pipelines.dedup.settings import DedupSettings
 from pipelines.models.files import load_model
 from roots import shards
 from roots.executors import Serial
@@ -45,7 +45,7 @@ def _prepare_dedup() -> None:
             chain.append(Path(folder) / stage / "x.parquet")
             chain[-1].parent.mkdir()
             shards.write(chain[-1], schema, [pa.RecordBatch.from_pylist(found, schema)], stage, 1, "")
-        settings = Dedup(jaccard=0.5, lines=("newspaper",))
+        settings = DedupSettings(jaccard=0.5, lines=("newspaper",))
         run_dedup({"x.parquet": chain}, Path(folder) / "dedup", settings, Serial())
 
 

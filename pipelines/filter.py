@@ -64,8 +64,8 @@ class Measure(Stage):
 
 
 @dataclass(frozen=True)
-class Judge(Stage):
-    """Compares stored signals with the bounds of a language. Made by `Judge.of(language)`."""
+class Filter(Stage):
+    """Compares stored signals with the bounds of a language. Made by `Filter.of(language)`."""
 
     name: ClassVar[str] = "filter"
     version: ClassVar[int] = 1
@@ -74,7 +74,7 @@ class Judge(Stage):
     rules: tuple[Rule, ...] = ()
 
     @classmethod
-    def of(cls, language: Language) -> "Judge":
+    def of(cls, language: Language) -> "Filter":
         """The stage for one language, with its bounds by value. Raises SettingsError for an unknown signal."""
         return cls(rules_of(language.bounds))
 

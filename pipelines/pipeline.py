@@ -15,7 +15,7 @@ from pathlib import Path
 from pipelines.dedup.released import read_releases, write_against
 from pipelines.dedup.run import run_together
 from pipelines.dedup.scratch import Steps
-from pipelines.dedup.settings import Dedup
+from pipelines.dedup.settings import DedupSettings
 from pipelines.job import work as folders
 from pipelines.job.request import Job, Request
 from pipelines.job.settings import ShardSettings
@@ -96,7 +96,7 @@ def in_order(jobs: Sequence[Job], stages: Sequence[str]) -> Iterator[tuple[Job, 
     If dedup compares all languages, every job runs as far as dedup before any goes on.
     """
     cuts = [0, len(stages)]
-    if len(jobs) > 1 and jobs[0].of(Dedup).scope == "global" and "dedup" in stages:
+    if len(jobs) > 1 and jobs[0].of(DedupSettings).scope == "global" and "dedup" in stages:
         cuts.insert(1, stages.index("dedup"))
     for first, last in pairwise(cuts):
         yield from ((job, stages[first:last]) for job in jobs if first < last)
@@ -141,7 +141,7 @@ def _gather(job: Job, before: str, executor: Executor, share: Share) -> None:
 def run_dedup_stage(job: Job, executor: Executor, progress: Progress | None, share: Share) -> Manifest:
     """Run dedup on the documents of a job, or of all languages of its request (scope "global")."""
     start = time.monotonic()
-    settings = job.of(Dedup)
+    settings = job.of(DedupSettings)
     jobs = [replace(job, language=each) for each in job.together] if settings.scope == "global" else [job]
     for each in jobs:
         _gather(each, "dedup", executor, share)
@@ -152,7 +152,7 @@ def run_dedup_stage(job: Job, executor: Executor, progress: Progress | None, sha
     return replace(manifest, seconds=time.monotonic() - start)  # of all its sub-steps
 
 
-def _against(jobs: Sequence[Job], settings: Dedup) -> dict[str, Sequence[Path]]:
+def _against(jobs: Sequence[Job], settings: DedupSettings) -> dict[str, Sequence[Path]]:
     """The documents of releases that the languages are compared with. Writes down where they are, for `why`."""
     tags = [job.language.tag for job in jobs if job.language]
     releases = read_releases(settings.against, tags, settings.scheme)

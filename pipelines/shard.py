@@ -33,7 +33,7 @@ SPLITS = ("train", "validation")
 
 
 @dataclass(frozen=True)
-class ShardStage(Stage):
+class Shard(Stage):
     """The stage: its settings, and the place of each archive's documents among all, in bytes of text."""
 
     name: ClassVar[str] = "shard"
@@ -116,8 +116,8 @@ def _cut(total: int, number: int, count: int) -> int:
 
 
 def _plan_shards(
-    chains: Mapping[str, Sequence[Path]], settings: ShardSettings, made_by: type[ShardStage] = ShardStage
-) -> tuple[ShardStage, dict[str, list[Path]]]:
+    chains: Mapping[str, Sequence[Path]], settings: ShardSettings, made_by: type[Shard] = Shard
+) -> tuple[Shard, dict[str, list[Path]]]:
     """Decide from receipts how many shards each split has, and which archives each shard spans."""
     starts: list[tuple[str, int]] = []
     total = 0
@@ -147,7 +147,7 @@ def run_shard(
     executor: Executor,
     progress: Progress | None = None,
     share: Share = ALONE,
-    made_by: type[ShardStage] = ShardStage,
+    made_by: type[Shard] = Shard,
 ) -> Manifest:
     """Write the final shards of one language, and the files that let `datasets` load the folder."""
     stage, plan = _plan_shards(chains, settings, made_by)

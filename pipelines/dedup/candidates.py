@@ -28,7 +28,7 @@ from pipelines.dedup.scratch import (
     run_starts,
     to_batches,
 )
-from pipelines.dedup.settings import Dedup
+from pipelines.dedup.settings import DedupSettings
 from pipelines.dedup.sign import band_columns
 from pipelines.dedup.space import MemoryPlan
 from roots.stage import Stage
@@ -43,7 +43,7 @@ class Candidates(NamedTuple):
     pairs: Path
 
 
-def find_candidates(steps: Steps, sign: Path, settings: Dedup, plan: MemoryPlan) -> Candidates:
+def find_candidates(steps: Steps, sign: Path, settings: DedupSettings, plan: MemoryPlan) -> Candidates:
     """Run `urls`, `exact` and `pairs` on the signed documents."""
     parts = numbered_parts(plan.exact_parts)
     urls = steps.run(UrlCopies(plan.exact_parts), {part: [sign] for part in parts}, "urls")

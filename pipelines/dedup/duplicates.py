@@ -32,7 +32,7 @@ from pipelines.dedup.scratch import (
     read_documents,
     read_pieces,
 )
-from pipelines.dedup.settings import Dedup
+from pipelines.dedup.settings import DedupSettings
 from pipelines.dedup.space import MemoryPlan
 from roots import shards
 from roots.settings import ASIDE
@@ -44,7 +44,7 @@ _SET_ROWS = 256  # documents whose sets are made at once: making them takes four
 
 
 def find_duplicates(
-    steps: Steps, documents: Chains, settings: Dedup, plan: MemoryPlan, grouped: GroupedCandidates
+    steps: Steps, documents: Chains, settings: DedupSettings, plan: MemoryPlan, grouped: GroupedCandidates
 ) -> Path:
     """Run `sets` and `settle` on the groups; returns the manifest of settle."""
     sign, urls, exact, pairs, manifest = grouped

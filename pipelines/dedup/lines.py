@@ -51,7 +51,7 @@ from pipelines.dedup.scratch import (
     run_starts,
     to_batches,
 )
-from pipelines.dedup.settings import Dedup
+from pipelines.dedup.settings import DedupSettings
 from pipelines.dedup.space import MemoryPlan, line_parts
 from roots.schema import LINES
 from roots.settings import ASIDE
@@ -63,7 +63,7 @@ _Ranges = tuple[tuple[int, int], ...]  # of document numbers: the first, and the
 
 
 def remove_lines(
-    steps: Steps, outputs: Outputs, settings: Dedup, plan: MemoryPlan, found: StepManifests
+    steps: Steps, outputs: Outputs, settings: DedupSettings, plan: MemoryPlan, found: StepManifests
 ) -> StepManifests:
     """Run the sub-steps that find and remove repeated lines; returns `found` with their manifests."""
     sign, settled = found.sign, found.settled

@@ -16,7 +16,7 @@ from pipelines.dedup.duplicates import DUPLICATE_KINDS, Duplicates
 from pipelines.dedup.lines import LineEdits
 from pipelines.dedup.released import release_ranges
 from pipelines.dedup.scratch import Outputs, StepManifests, Steps, StepShards, read_batches, read_between
-from pipelines.dedup.settings import Dedup
+from pipelines.dedup.settings import DedupSettings
 from roots import shards
 from roots.schema import DEDUP, LINES
 from roots.settings import ASIDE
@@ -25,7 +25,9 @@ from roots.stage import Manifest, Stage, run
 _ODD = np.uint64(0xD1342543DE82EF95)
 
 
-def write_outcomes(steps: Steps, folder: Path, outputs: Outputs, settings: Dedup, found: StepManifests) -> Manifest:
+def write_outcomes(
+    steps: Steps, folder: Path, outputs: Outputs, settings: DedupSettings, found: StepManifests
+) -> Manifest:
     """Make the shards of dedup of one folder."""
     settled = StepShards.of(found.settled)
     releases = release_ranges(StepShards.of(found.sign))

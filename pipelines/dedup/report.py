@@ -30,7 +30,7 @@ from pipelines.dedup.scratch import (
     read_documents,
     read_pieces,
 )
-from pipelines.dedup.settings import Dedup
+from pipelines.dedup.settings import DedupSettings
 from pipelines.dedup.sources import SourceRule
 from roots.atomic import write_text
 from roots.errors import LossError
@@ -43,7 +43,7 @@ _LINE_CHARACTERS = 120  # shown of each line
 
 
 def write_dedup_report(
-    steps: Steps, outputs: Outputs, settings: Dedup, manifests: Sequence[Manifest], found: StepManifests
+    steps: Steps, outputs: Outputs, settings: DedupSettings, manifests: Sequence[Manifest], found: StepManifests
 ) -> None:
     """Measure a sample and write `report.json`.
 
@@ -77,7 +77,9 @@ def write_dedup_report(
         raise LossError("\n".join(["dedup: sources lost more than dedup.alarm allows (see report.json):", *lost]))
 
 
-def _audit(steps: Steps, outputs: Outputs, settings: Dedup, found: StepManifests, total: int) -> dict[str, object]:
+def _audit(
+    steps: Steps, outputs: Outputs, settings: DedupSettings, found: StepManifests, total: int
+) -> dict[str, object]:
     """Recall and precision of a sample."""
     plan = {name: [found.sign.with_name(name), *output.chain] for name, output in outputs.items()}
     querying = AuditQueries(settings.scheme, settings.audit / max(1, total), found.sign)
@@ -90,7 +92,7 @@ def _audit(steps: Steps, outputs: Outputs, settings: Dedup, found: StepManifests
     return {"looked_up": StepShards.of(queries).total, **measured}
 
 
-def _report_lines(outputs: Outputs, settings: Dedup, found: StepManifests) -> dict[str, object] | None:
+def _report_lines(outputs: Outputs, settings: DedupSettings, found: StepManifests) -> dict[str, object] | None:
     """Counts of removed lines, and the lines that occur most often in one source; None if no rule is set.
 
     Personal data in the lines is replaced.

@@ -29,7 +29,7 @@ from pipelines.dedup.outcomes import write_outcomes
 from pipelines.dedup.released import RELEASED_PREFIX
 from pipelines.dedup.report import write_dedup_report
 from pipelines.dedup.scratch import Chains, StepManifests, Steps, StepShards, WithMemory, column_names, outputs_of
-from pipelines.dedup.settings import Dedup, keep_columns, parse_bytes
+from pipelines.dedup.settings import DedupSettings, keep_columns, parse_bytes
 from pipelines.dedup.sign import sign_documents
 from pipelines.dedup.sources import CATALOGUE_COLUMNS
 from pipelines.dedup.space import MemoryPlan, check_space, plan_memory
@@ -41,7 +41,7 @@ from roots.stage import ALONE, Manifest, Progress, Share
 def run_dedup(
     chains: Chains,
     target: Path,
-    settings: Dedup,
+    settings: DedupSettings,
     executor: Executor,
     progress: Progress | None = None,
     against: Chains | None = None,
@@ -61,7 +61,7 @@ def run_dedup(
 
 
 def run_together(
-    corpora: Mapping[Path, Chains], steps: Steps, settings: Dedup, against: Chains | None = None
+    corpora: Mapping[Path, Chains], steps: Steps, settings: DedupSettings, against: Chains | None = None
 ) -> dict[Path, Manifest]:
     """Make the shards of several folders, {folder: its chains}, as one corpus; otherwise like `run_dedup`.
 
@@ -102,7 +102,7 @@ def _plan(signed: StepShards, memory: int, workers: int) -> MemoryPlan:
     return plan_memory(signed.total, shingles, memory, workers)
 
 
-def _check_columns(chains: Chains, settings: Dedup) -> None:
+def _check_columns(chains: Chains, settings: DedupSettings) -> None:
     """Raise SettingsError if the setting `keep` names a column that no earlier stage has made."""
     for chain in list(chains.values())[:1]:
         known = {column for path in chain for column in column_names(path)}

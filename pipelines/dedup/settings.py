@@ -49,7 +49,7 @@ def keep_columns(keep: str | KeepBy) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Dedup:
+class DedupSettings:
     """Settings of dedup. Defaults of the scheme are FineWeb-2's: 112 hashes, 14 bands of 8, shingles of 5 words."""
 
     words: int = 5
@@ -148,9 +148,9 @@ def with_preset(values: Mapping[str, object]) -> dict[str, object]:
     return {**PRESETS.get(str(preset), {}), **named}
 
 
-def build_dedup(values: Mapping[str, object]) -> Dedup:
+def build_dedup(values: Mapping[str, object]) -> DedupSettings:
     """Build the settings from what a user wrote, `preset` among it. Raises SettingsError for a mistake."""
-    return build(Dedup, with_preset(values), "dedup")
+    return build(DedupSettings, with_preset(values), "dedup")
 
 
 def parse_bytes(text: str) -> int:

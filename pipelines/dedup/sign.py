@@ -16,7 +16,7 @@ from filters.near_duplicates.shingle_tables import Uint64s
 from filters.near_duplicates.signatures import band_keys, mix_all, text_digests
 from pipelines.dedup.released import RELEASED_PREFIX, read_signatures
 from pipelines.dedup.scratch import U64, Chains, Steps, column_names
-from pipelines.dedup.settings import Dedup, KeepBy, keep_columns
+from pipelines.dedup.settings import DedupSettings, KeepBy, keep_columns
 from pipelines.dedup.sources import CATALOGUE_COLUMNS, SourceRule
 from roots.stage import Stage
 
@@ -29,7 +29,7 @@ def band_columns(bands: int) -> list[str]:
     return [f"band_{band:03d}" for band in range(bands)]
 
 
-def sign_documents(steps: Steps, documents: Chains, settings: Dedup) -> Path:
+def sign_documents(steps: Steps, documents: Chains, settings: DedupSettings) -> Path:
     """Run `sign` over all documents; returns its manifest."""
     within = settings.scope == "source"
     sources = SourceRule.read(settings.source, settings.catalogue)

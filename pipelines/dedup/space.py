@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.dedup.settings import Dedup
+from pipelines.dedup.settings import DedupSettings
 from roots import shards, storage
 from roots.errors import SettingsError
 
@@ -78,7 +78,7 @@ def line_parts(lines: int, plan: MemoryPlan) -> int:
     return max(1, -(-lines * _LINE_BYTES // (2 * plan.set_bytes)))  # no sets are in memory then
 
 
-def estimate_scratch(chains: Mapping[str, Sequence[Path]], settings: Dedup) -> int:
+def estimate_scratch(chains: Mapping[str, Sequence[Path]], settings: DedupSettings) -> int:
     """Upper bound of the bytes of disk that the sub-steps take, from the receipts of the chains' shards.
 
     A shingle is 8 bytes in `sets` and stands for about 8 bytes of text or more. Only documents with candidates are
@@ -104,7 +104,7 @@ def released_size(path: Path) -> tuple[int, int]:
     return metadata.num_rows, sum(leaf.total_uncompressed_size for leaf in leaves if leaf.path_in_schema == "text")
 
 
-def check_space(chains: Mapping[str, Sequence[Path]], target: Path, settings: Dedup) -> None:
+def check_space(chains: Mapping[str, Sequence[Path]], target: Path, settings: DedupSettings) -> None:
     """Raise SettingsError if the scratch files may not fit on the disk, with what is needed and what is free."""
     if storage.is_remote(target):
         return

@@ -87,7 +87,7 @@ _ROWS = (
     StageInfo(
         "dedup",
         "Removes exact copies and verified near-duplicates.",
-        settings="pipelines.dedup.settings:Dedup",
+        settings="pipelines.dedup.settings:DedupSettings",
         run="pipelines.pipeline:run_dedup_stage",
         reads=Reads.EVERYTHING,
         explain="pipelines.why:explain_dedup",

@@ -18,12 +18,12 @@ from filters.language import Language
 from filters.programs.code import CODE_MEASURES, code_rules, measure_code
 from pipelines.archives.limits import Limits
 from pipelines.extract import Extract
-from pipelines.filter import Judge, Measure
+from pipelines.filter import Filter, Measure
 from pipelines.job.languages import is_program
 from pipelines.job.settings import ExtractSettings, FilterSettings, ProgramSettings
 from pipelines.programs.index import source_text
 from pipelines.programs.trees import SourceFile, is_source_tree, read_tree
-from pipelines.shard import ShardStage
+from pipelines.shard import Shard
 from roots import schema
 from roots.schema import DOCUMENT, EXTRACT
 from roots.shards import BATCH_ROWS, read_kept
@@ -103,7 +103,7 @@ class _MeasurePrograms(Stage):
 
 
 @dataclass(frozen=True)
-class _ShardPrograms(ShardStage):
+class _ShardPrograms(Shard):
     """The dataset of a programming language, with the path and licence of each file."""
 
     schema: ClassVar[pa.Schema] = PROGRAM_DOCUMENT
@@ -121,11 +121,11 @@ def make_measure(settings: FilterSettings, language: Language) -> Measure | _Mea
     return _MeasurePrograms() if is_program(language.code) else Measure.of(language)
 
 
-def make_filter(settings: FilterSettings, language: Language) -> Judge:
+def make_filter(settings: FilterSettings, language: Language) -> Filter:
     """The judge of a language's bounds."""
-    return Judge(code_rules(language.bounds)) if is_program(language.code) else Judge.of(language)
+    return Filter(code_rules(language.bounds)) if is_program(language.code) else Filter.of(language)
 
 
-def shard_of(code: str) -> type[ShardStage]:
+def shard_of(code: str) -> type[Shard]:
     """The stage that writes the dataset of a language."""
-    return _ShardPrograms if is_program(code) else ShardStage
+    return _ShardPrograms if is_program(code) else Shard

@@ -109,13 +109,13 @@ OURS = """
 import json, sys
 from pathlib import Path
 from pipelines.dedup.run import run_dedup
-from pipelines.dedup.settings import Dedup
+from pipelines.dedup.settings import DedupSettings
 from roots import process
 from roots.executors import Threads
 process.begin()  # as the command does
 folder, workers, audit, memory = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 chains = {path.name: [path] for path in sorted((folder / "extract").glob("*.parquet"))}
-manifest = run_dedup(chains, folder / "dedup", Dedup(audit=audit, memory=memory), Threads(workers))
+manifest = run_dedup(chains, folder / "dedup", DedupSettings(audit=audit, memory=memory), Threads(workers))
 print(json.dumps({"kept": manifest.kept, "drops": manifest.drops}))
 """
 

@@ -30,13 +30,14 @@ RUN = """
 import sys
 from pathlib import Path
 from pipelines.dedup.run import run_dedup
-from pipelines.dedup.settings import Dedup
+from pipelines.dedup.settings import DedupSettings
 from roots import process
 from roots.executors import Threads
 process.begin()  # as the command does
 folder, memory, rules = Path(sys.argv[1]), sys.argv[2], tuple(rule for rule in sys.argv[3].split(",") if rule)
 chains = {path.name: [path] for path in sorted((folder / "extract").glob("*.parquet"))}
-run_dedup(chains, folder / ("lines" if rules else "plain"), Dedup(lines=rules, memory=memory, audit=0), Threads(2))
+settings = DedupSettings(lines=rules, memory=memory, audit=0)
+run_dedup(chains, folder / ("lines" if rules else "plain"), settings, Threads(2))
 """
 
 

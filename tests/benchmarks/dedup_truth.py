@@ -38,7 +38,7 @@ import pyarrow.parquet as pq
 from filters.near_duplicates import brute_force
 from filters.near_duplicates import signatures as near
 from pipelines.dedup.run import run_dedup
-from pipelines.dedup.settings import PRESETS, Dedup, with_preset
+from pipelines.dedup.settings import PRESETS, DedupSettings, with_preset
 from roots import shards
 from roots.executors import Serial
 from roots.intervals import wilson
@@ -100,7 +100,7 @@ def edited_texts(language: str, count: int = 150) -> list[str]:
     return texts
 
 
-def clusters(texts: Mapping[str, str], settings: Dedup) -> dict[str, tuple[str, float | None]]:
+def clusters(texts: Mapping[str, str], settings: DedupSettings) -> dict[str, tuple[str, float | None]]:
     """The outcome of each document in a run of dedup: {id: (the id that is kept for it, Jaccard if removed)}."""
     with tempfile.TemporaryDirectory(prefix="roots-truth-") as scratch:
         folder = Path(scratch)
@@ -132,7 +132,7 @@ def texts_table() -> Iterator[str]:
         texts = edited_texts(language)
         pairs = compare(texts, 0.8)
         named = {f"{language} {number}": text for number, text in enumerate(texts)}
-        gone = [(one, kept) for one, (kept, _) in clusters(named, Dedup(audit=0)).items() if one != kept]
+        gone = [(one, kept) for one, (kept, _) in clusters(named, DedupSettings(audit=0)).items() if one != kept]
         left, right = (pa.array([named[pair[side]] for pair in gone], pa.string()) for side in (0, 1))
         sets = near.shingle_sets(pa.concat_arrays([left, right]), DEFAULT)
         left_sets = np.arange(len(gone))
@@ -197,7 +197,7 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
                 yield from map(json.loads, lines)
 
 
-def score_core(rows: Iterable[Mapping[str, Any]], settings: Dedup) -> dict[str, float]:
+def score_core(rows: Iterable[Mapping[str, Any]], settings: DedupSettings) -> dict[str, float]:
     """Precision, recall and F1 of both classes, their macro means, and the share of clusters that are exactly right."""
     wanted: dict[str, set[str]] = {}
     texts: dict[str, str] = {}
@@ -237,7 +237,7 @@ def adjusted_rand(one: Sequence[object], other: Sequence[object]) -> float:
     return 1.0 if most == chance else (together - chance) / (most - chance)
 
 
-def score_news(rows: Iterable[Mapping[str, Any]], settings: Dedup) -> dict[str, float]:
+def score_news(rows: Iterable[Mapping[str, Any]], settings: DedupSettings) -> dict[str, float]:
     """Adjusted Rand index, and how many documents and clusters there are."""
     labels: dict[str, object] = {}
     texts: dict[str, str] = {}
@@ -255,7 +255,7 @@ def protocol(name: str, path: Path, pairs: Sequence[str]) -> Iterator[str]:
     """One published protocol."""
     values = parse_pairs([f"dedup.{pair}" for pair in pairs]).get("dedup", {})
     base = {} if "preset" in values else PROTOCOLS[name]
-    settings = build(Dedup, with_preset({"url": "none", "audit": 0, **base, **values}), "dedup")
+    settings = build(DedupSettings, with_preset({"url": "none", "audit": 0, **base, **values}), "dedup")
     score, headline = (score_core, "macro precision") if name == "core" else (score_news, "adjusted Rand index")
     found = score(read_rows(path), settings)
     for measure, value in found.items():

@@ -1,4 +1,4 @@
-"""Dedup that is killed in each sub-step, with scratch files damaged in between, ends in the same bytes."""
+"""DedupSettings that is killed in each sub-step, with scratch files damaged in between, ends in the same bytes."""
 
 import random
 from collections.abc import Iterator, Sequence

@@ -10,7 +10,7 @@ import pytest
 
 from filters.language import Bound, Language, load_language
 from filters.signals.measures import MEASURES
-from pipelines.filter import Judge, Measure
+from pipelines.filter import Filter, Measure
 from pipelines.job.languages import read_bounds
 from roots import schema
 from roots.errors import InputError, SettingsError
@@ -53,7 +53,7 @@ def filter_with(language: Language, extracted: Path, work: Path, executor: str =
     runner = EXECUTORS[executor](workers=1)
     run(Measure.of(language), {"a.parquet": [extracted]}, work / "measure", runner)
     measured = work / "measure" / "a.parquet"
-    run(Judge.of(language), {"a.parquet": [extracted, measured]}, work / "filter", runner)
+    run(Filter.of(language), {"a.parquet": [extracted, measured]}, work / "filter", runner)
     check(work / "filter" / "a.parquet")
     return rows(work / "filter" / "a.parquet")
 
@@ -85,7 +85,7 @@ def test_a_changed_word_list_redoes_measuring(extracted: Path) -> None:
     other = replace(FRENCH, reading=replace(FRENCH.reading, function_words=("le",)))
     assert settings_of(Measure.of(FRENCH)) != settings_of(Measure.of(other))
     assert "moulin" not in str(settings_of(Measure.of(FRENCH)))
-    assert settings_of(Judge.of(FRENCH)) == settings_of(Judge.of(other))
+    assert settings_of(Filter.of(FRENCH)) == settings_of(Filter.of(other))
 
 
 def test_a_text_not_sure_to_be_of_its_language_is_dropped_by_its_score(extracted: Path, tmp_path: Path) -> None:

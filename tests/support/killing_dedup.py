@@ -38,17 +38,18 @@ import os, sys
 from pathlib import Path
 from filters.near_duplicates import signatures as near_duplicates
 from pipelines.dedup.run import run_dedup
-from pipelines.dedup.settings import Dedup
+from pipelines.dedup.settings import DedupSettings
 from roots.executors import Serial, Threads
 warm = Path(sys.argv[1])
-run_dedup({path.name: [path] for path in warm.glob("*.parquet")}, warm / "dedup", Dedup(lines=("template",)), Serial())
+chains = {path.name: [path] for path in warm.glob("*.parquet")}
+run_dedup(chains, warm / "dedup", DedupSettings(lines=("template",)), Serial())
 for line in sys.stdin:
     base, target = map(Path, line.rstrip("\\n").split("\\t"))
     pid = os.fork()
     if pid == 0:
         say = lambda stage, done, total, _: os.write(1, f"{os.getpid()} {stage} {done} {total}\\n".encode())
         chains = {path.name: [path] for path in sorted(base.glob("*.parquet"))}
-        run_dedup(chains, target, Dedup(lines=("template",)), Threads(2), say)
+        run_dedup(chains, target, DedupSettings(lines=("template",)), Threads(2), say)
         os._exit(0)
     os.waitpid(pid, 0)
     os.write(1, b"ended\\n")

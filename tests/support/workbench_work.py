@@ -10,7 +10,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from filters.language import Language, load_language
-from pipelines.filter import Judge, Measure
+from pipelines.filter import Filter, Measure
 from roots import schema
 from roots.executors import EXECUTORS
 from roots.shards import read
@@ -101,7 +101,7 @@ def judge_again(work: Path, code: str, language: Language) -> dict[str, list[str
     """Run the filter stage with a language's bounds; returns id -> the signals it failed."""
     names = ("a.parquet", "b.parquet")
     plan = {name: _chain(work, code, name) for name in names}
-    run(Judge.of(language), plan, work / code / "filter", EXECUTORS["serial"]())
+    run(Filter.of(language), plan, work / code / "filter", EXECUTORS["serial"]())
     batches = [batch for name in names for batch in read(work / code / "filter" / name)]
     return {row["id"]: row["failed"] for batch in batches for row in batch.to_pylist()}
 

@@ -16,7 +16,7 @@ from filters.near_duplicates.rules import LINE_RULES, LineRule
 from pipelines.dedup import lines as dedup_lines
 from pipelines.dedup import space as dedup_space
 from pipelines.dedup.run import run_dedup
-from pipelines.dedup.settings import Dedup
+from pipelines.dedup.settings import DedupSettings
 from pipelines.redact import Redact, edited
 from roots import shards
 from roots.executors import Serial, Threads
@@ -78,7 +78,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("lines")
     rows = corpus()
     chains = lay(folder, rows, 3)
-    manifest = run_dedup(chains, folder / "dedup", Dedup(lines=RULES), Serial())
+    manifest = run_dedup(chains, folder / "dedup", DedupSettings(lines=RULES), Serial())
     return rows, chains, folder / "dedup", result(folder / "dedup", manifest)
 
 
@@ -116,7 +116,7 @@ def cut_out(rows: Rows, marks: dict[str, dict[str, Any]]) -> dict[str, Counter[s
 @pytest.mark.parametrize("rules", [(rule,) for rule in RULES] + [RULES])
 def test_every_copy_is_removed_as_counted_by_hand(rules: tuple[str, ...], reference: Run, tmp_path: Path) -> None:
     rows, chains, _, _ = reference
-    manifest = run_dedup(chains, tmp_path, Dedup(lines=rules, every_copy=True, audit=0), Serial())
+    manifest = run_dedup(chains, tmp_path, DedupSettings(lines=rules, every_copy=True, audit=0), Serial())
     marks = result(tmp_path, manifest)
     must = by_hand(rows, marks, rules)
     assert cut_out(rows, marks) == must
@@ -165,7 +165,7 @@ def test_documents_are_removed_before_lines(tmp_path: Path) -> None:
         {"id": f"<{year}>", "text": article, "date": f"{year}-01-01", "url": "https://a.org/1"} for year in (2020, 2021)
     ]
     rows.append({"id": "<near>", "text": article + "\nend of it", "date": None, "url": "https://a.org/2"})
-    manifest = run_dedup(lay(tmp_path, rows, 1), tmp_path / "dedup", Dedup(lines=("newspaper",)), Serial())
+    manifest = run_dedup(lay(tmp_path, rows, 1), tmp_path / "dedup", DedupSettings(lines=("newspaper",)), Serial())
     marks = result(tmp_path / "dedup", manifest)
     (kept,) = [mark for mark in marks.values() if mark["drop"] is None]
     assert kept["lines"] == []
@@ -192,7 +192,7 @@ def test_any_division_of_the_work_gives_the_same_bytes(
     monkeypatch.setattr(dedup_space, "_LINE_BYTES", 1 << 24)
     monkeypatch.setattr(dedup_space, "_EXACT_BYTES", 1 << 25)
     many = tmp_path / "many"
-    run_dedup(dict(reversed(chains.items())), many, Dedup(lines=RULES), Threads(2))
+    run_dedup(dict(reversed(chains.items())), many, DedupSettings(lines=RULES), Threads(2))
     assert len(list((many / "repeats").glob("*.parquet"))) > 5
     assert len(list((many / "sizes").glob("*.parquet"))) > 1
     assert {name: (many / name).read_bytes() for name in chains} == {
@@ -201,7 +201,7 @@ def test_any_division_of_the_work_gives_the_same_bytes(
     assert (many / "report.json").read_bytes() == (target / "report.json").read_bytes()
     monkeypatch.undo()
     other = lay(tmp_path, random.Random(8).sample(rows, len(rows)), 5)
-    manifest = run_dedup(other, tmp_path / "other", Dedup(lines=RULES), Serial())
+    manifest = run_dedup(other, tmp_path / "other", DedupSettings(lines=RULES), Serial())
     assert result(tmp_path / "other", manifest) == marks
 
 
@@ -216,22 +216,22 @@ def test_another_rule_redoes_only_lines_and_no_rule_removes_their_scratch(refere
         if receipt is not None:
             made.append(stage.removeprefix("dedup."))
 
-    def run(settings: Dedup) -> dict[str, Any]:
+    def run(settings: DedupSettings) -> dict[str, Any]:
         made.clear()
         return result(tmp_path, run_dedup(chains, tmp_path, settings, Serial(), note))
 
-    plain = run(Dedup())
+    plain = run(DedupSettings())
     assert {mark["lines"] and 1 for mark in plain.values()} == {None}
-    run(Dedup(lines=("newspaper",)))
+    run(DedupSettings(lines=("newspaper",)))
     assert set(made) == {*SUB_STEPS, "dedup", "losses"}
-    first = run(Dedup(lines=("boilerplate",)))
+    first = run(DedupSettings(lines=("boilerplate",)))
     assert set(made) == {"sizes", "repeats", "edits", "dedup", "losses"}
-    assert first == run(Dedup(lines=("boilerplate",)))
-    run(Dedup(lines=("boilerplate",), every_copy=True))
+    assert first == run(DedupSettings(lines=("boilerplate",)))
+    run(DedupSettings(lines=("boilerplate",), every_copy=True))
     assert set(made) == {"edits", "dedup", "losses"}
-    run(Dedup(lines=("boilerplate",), every_copy=True, memory="3G"))
+    run(DedupSettings(lines=("boilerplate",), every_copy=True, memory="3G"))
     assert set(made) <= {"groups"}  # they depend on the memory; nothing after them does
-    assert run(Dedup()) == plain
+    assert run(DedupSettings()) == plain
     assert not [path for step in SUB_STEPS for path in (tmp_path / step).glob("*.parquet")]
 
 
@@ -243,7 +243,7 @@ def test_damaged_shards_are_made_again_and_a_dead_sub_step_resumes(
     stage: Any, reference: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, chains, _, _ = reference
-    settings = Dedup(lines=("boilerplate", "newspaper", LineRule(share=0.2)), audit=0)
+    settings = DedupSettings(lines=("boilerplate", "newspaper", LineRule(share=0.2)), audit=0)
     whole = result(tmp_path / "whole", run_dedup(chains, tmp_path / "whole", settings, Serial()))
     make: Callable[..., Any] = stage.make
 
@@ -276,7 +276,7 @@ def test_redact_reads_the_text_without_the_lines(reference: Run, tmp_path: Path)
     ]  # fmt: skip
     chains = lay(tmp_path, rows, 1)
     target = tmp_path / "dedup"
-    marks = result(target, run_dedup(chains, target, Dedup(lines=("template",)), Serial()))
+    marks = result(target, run_dedup(chains, target, DedupSettings(lines=("template",)), Serial()))
     ((name, chain),) = chains.items()
     table = pa.Table.from_batches(list(Redact().make(name, [*chain, target / name])), Redact.schema)
     assert sum(bool(mark["lines"]) for mark in marks.values()) == 11
@@ -295,8 +295,8 @@ def test_the_estimate_of_scratch_space_includes_lines(reference: Run) -> None:
         receipt.body_bytes for step in SUB_STEPS for path in (target / step).glob("*.parquet")
         if (receipt := shards.read_receipt(path))
     )  # fmt: skip
-    with_lines = dedup_space.estimate_scratch(chains, Dedup(lines=("newspaper",)))
-    assert with_lines - dedup_space.estimate_scratch(chains, Dedup()) > 10_000
+    with_lines = dedup_space.estimate_scratch(chains, DedupSettings(lines=("newspaper",)))
+    assert with_lines - dedup_space.estimate_scratch(chains, DedupSettings()) > 10_000
     assert 0 < bytes_of_rows < with_lines + 40_000
 
 
@@ -310,7 +310,7 @@ def test_boilerplate_needs_a_share_of_the_pages_of_a_large_source(tmp_path: Path
     rows += [
         {"id": f"<s{n}>", "text": "on eleven pages\n" + sentence(rng), "url": f"https://s.org/{n}"} for n in range(11)
     ]
-    settings = Dedup(lines=("boilerplate",), every_copy=True, audit=0)
+    settings = DedupSettings(lines=("boilerplate",), every_copy=True, audit=0)
     marks = result(tmp_path / "dedup", run_dedup(lay(tmp_path, rows, 2), tmp_path / "dedup", settings, Serial()))
     texts = {row["id"]: row["text"] for row in rows}
     gone = Counter(texts[i][x["start"] : x["end"]].strip() for i, mark in marks.items() for x in mark["lines"])

@@ -16,7 +16,7 @@ from pipelines import release
 from pipelines.cli.main import main
 from pipelines.dedup.released import read_release, read_releases, signature_file, write_signatures
 from pipelines.dedup.run import run_dedup
-from pipelines.dedup.settings import Dedup
+from pipelines.dedup.settings import DedupSettings
 from pipelines.dedup.space import estimate_scratch, released_size
 from pipelines.verify import verify
 from roots import shards
@@ -68,7 +68,9 @@ def chains_of(folder: Path, rows: Rows) -> dict[str, list[Path]]:
     return {path.name: [path]}
 
 
-def compare(chains: dict[str, list[Path]], folder: Path, target: Path, settings: Dedup) -> dict[str, dict[str, Any]]:
+def compare(
+    chains: dict[str, list[Path]], folder: Path, target: Path, settings: DedupSettings
+) -> dict[str, dict[str, Any]]:
     found = read_release(folder, [TAG], settings.scheme)
     run_dedup(chains, target, settings, Serial(), against=found.chains)
     return {row["id"]: row for row in pq.read_table(target / "part.parquet").to_pylist()}
@@ -76,7 +78,7 @@ def compare(chains: dict[str, list[Path]], folder: Path, target: Path, settings:
 
 def test_stored_signatures_change_no_row_and_save_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, chains = make_release(tmp_path / "release", OLD), chains_of(tmp_path, NEW)
-    settings = Dedup(keep="newest")
+    settings = DedupSettings(keep="newest")
     plain = compare(chains, folder, tmp_path / "plain", settings)
     manifest = write_signatures(folder, settings.scheme, Serial())
     assert (manifest.rows, manifest.made) == (4, 1)
@@ -94,7 +96,7 @@ def test_stored_signatures_change_no_row_and_save_reading(tmp_path: Path, monkey
 
 def test_each_copy_names_the_released_document_the_release_and_the_jaccard(tmp_path: Path) -> None:
     folder, chains = make_release(tmp_path / "release", OLD), chains_of(tmp_path, NEW)
-    marks = compare(chains, folder, tmp_path / "removed", Dedup())
+    marks = compare(chains, folder, tmp_path / "removed", DedupSettings())
     assert {name: row["drop"] for name, row in marks.items()} == {
         "near": "dedup.near", "copy": "dedup.exact", "same page": "dedup.url", "fresh": marks["fresh"]["drop"],
         "fresh again": marks["fresh again"]["drop"],
@@ -111,8 +113,8 @@ def test_each_copy_names_the_released_document_the_release_and_the_jaccard(tmp_p
 
 def test_marking_removes_nothing_for_a_release_but_records_the_same(tmp_path: Path) -> None:
     folder, chains = make_release(tmp_path / "release", OLD), chains_of(tmp_path, NEW)
-    removed = compare(chains, folder, tmp_path / "removed", Dedup())
-    marked = compare(chains, folder, tmp_path / "marked", Dedup(released="mark"))
+    removed = compare(chains, folder, tmp_path / "removed", DedupSettings())
+    marked = compare(chains, folder, tmp_path / "marked", DedupSettings(released="mark"))
     for name, row in marked.items():
         if row["release"]:
             assert row["drop"] is None
@@ -164,7 +166,7 @@ def test_signatures_of_other_documents_are_refused(tmp_path: Path) -> None:
     shuffled = pq.read_table(folder / f"data/{TAG}/train-00000-of-00001.parquet").take([1, 0, 2, 3])
     pq.write_table(shuffled, folder / f"data/{TAG}/train-00000-of-00001.parquet")
     with pytest.raises(StageFailed, match="other documents"):
-        run_dedup(chains, tmp_path / "dedup", Dedup(), Serial(), against=against)
+        run_dedup(chains, tmp_path / "dedup", DedupSettings(), Serial(), against=against)
 
 
 def test_a_folder_that_is_not_a_release_or_two_equal_releases_are_refused(tmp_path: Path) -> None:
@@ -174,7 +176,7 @@ def test_a_folder_that_is_not_a_release_or_two_equal_releases_are_refused(tmp_pa
     with pytest.raises(SettingsError, match=r"ours-1\.0\.0"):
         read_releases([one, other], [TAG], near.Scheme())
     with pytest.raises(ValueError, match="mark"):
-        Dedup(released="mrk")
+        DedupSettings(released="mrk")
 
 
 def test_released_documents_count_in_the_estimate_of_scratch_space(tmp_path: Path) -> None:
@@ -184,8 +186,8 @@ def test_released_documents_count_in_the_estimate_of_scratch_space(tmp_path: Pat
     rows, size = released_size(next(iter(against.values()))[0])
     assert rows == len(OLD)
     assert size >= sum(len(row["text"]) for row in OLD)
-    alone = estimate_scratch(chains, Dedup())
-    assert estimate_scratch({**chains, **against}, Dedup()) > alone + size
+    alone = estimate_scratch(chains, DedupSettings())
+    assert estimate_scratch({**chains, **against}, DedupSettings()) > alone + size
 
 
 def roots(*arguments: object) -> str:
@@ -217,7 +219,7 @@ def test_a_takedown_removes_the_signatures_too(work: Path, tmp_path: Path) -> No
     roots("takedown", folder, "--list", listed, "--quiet", "--set", "takedown.signed_off_by=me")
     left = [path for path in folder.glob("signatures/*/*.parquet") if gone in pq.read_table(path)["id"].to_pylist()]
     assert left == []
-    assert read_release(folder, [TAG], Dedup().scheme).signed == len(files) - 1
+    assert read_release(folder, [TAG], DedupSettings().scheme).signed == len(files) - 1
     assert "1 made now" in roots("signatures", folder, "--quiet")
 
 

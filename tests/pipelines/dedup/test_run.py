@@ -21,7 +21,7 @@ from pipelines.dedup.groups import DocumentGroups
 from pipelines.dedup.outcomes import Outcomes
 from pipelines.dedup.run import run_dedup
 from pipelines.dedup.scratch import StepShards
-from pipelines.dedup.settings import PRESETS, Dedup, KeepBy, parse_bytes, with_preset
+from pipelines.dedup.settings import PRESETS, DedupSettings, KeepBy, parse_bytes, with_preset
 from pipelines.dedup.sign import SignedDocuments, keep_ranks, url_keys
 from pipelines.dedup.space import MemoryPlan, estimate_scratch, plan_memory
 from roots import shards
@@ -105,7 +105,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> tuple[Rows, dict[str,
     folder = tmp_path_factory.mktemp("reference")
     rows = corpus()
     chains = lay(folder, rows, 3)
-    return rows, chains, folder / "dedup", run_dedup(chains, folder / "dedup", Dedup(), Serial())
+    return rows, chains, folder / "dedup", run_dedup(chains, folder / "dedup", DedupSettings(), Serial())
 
 
 Reference = tuple[Rows, dict[str, list[Path]], Path, Manifest]
@@ -205,7 +205,7 @@ def test_a_copy_with_other_digits_stays_if_its_head_is_removed(tmp_path: Path) -
     ]
     target = tmp_path / "dedup"
     chains = lay(tmp_path, rows, 1)
-    marks = result(target, run_dedup(chains, target, Dedup(jaccard=0.9), Serial()))
+    marks = result(target, run_dedup(chains, target, DedupSettings(jaccard=0.9), Serial()))
     assert marks["first"]["duplicate_of"] == "longer"
     content = near.sign_texts(pa.array([rows[1]["text"], rows[2]["text"]]), near.Scheme()).content
     assert tuple(content[0]) == tuple(content[1])
@@ -219,7 +219,7 @@ def test_tables_of_other_numbers_are_copies_only_by_roots_rule(rule: str, kept: 
     for number in range(3):
         table = "\n".join(f"Goals: {rng.randrange(100)}, points: {rng.randrange(100)}." for _ in range(60))
         rows.append({"id": f"table {number}", "text": table, "date": None})
-    manifest = run_dedup(lay(tmp_path, rows, 1), tmp_path / "dedup", Dedup(exact=rule), Serial())
+    manifest = run_dedup(lay(tmp_path, rows, 1), tmp_path / "dedup", DedupSettings(exact=rule), Serial())
     assert manifest.kept == kept
     assert set(manifest.drops) == ({"dedup.exact"} if kept == 1 else set())
 
@@ -234,7 +234,7 @@ def test_any_executor_memory_and_order_gives_the_same_bytes(
     _, chains, target, _ = reference
     want = {name: (target / name).read_bytes() for name in chains}
     backwards = dict(reversed(chains.items()))
-    run_dedup(backwards, tmp_path / "two", Dedup(memory="1G"), Local(2))
+    run_dedup(backwards, tmp_path / "two", DedupSettings(memory="1G"), Local(2))
     # Many groups with all sets in memory; one group, block by block; many groups, found by many tasks.
     for folder, nodes, group_bytes, set_bytes, groups in (
         ("many", 1000, 20_000, 9_000, 2),
@@ -243,12 +243,14 @@ def test_any_executor_memory_and_order_gives_the_same_bytes(
     ):
         cuts = MemoryPlan(3, 4, nodes, group_bytes, set_bytes, block_bytes=5_000)
         monkeypatch.setattr("pipelines.dedup.run.plan_memory", lambda *_, cuts=cuts: cuts)
-        run_dedup(chains, tmp_path / folder, Dedup(), Serial())
+        run_dedup(chains, tmp_path / folder, DedupSettings(), Serial())
         assert len(list((tmp_path / folder / "settle").glob("*.parquet"))) >= groups
     assert (len(list((tmp_path / "blocks/settle").glob("*.parquet"))), (tmp_path / "many/weigh").exists()) == (1, False)
     assert len(list((tmp_path / "spread/groups").glob("*.parquet"))) > 1
     monkeypatch.setattr("pipelines.dedup.run.plan_memory", plan_memory)
-    run_dedup(chains, tmp_path / "spread", Dedup(memory="1G"), Serial())  # one task again removes the shards of many
+    run_dedup(
+        chains, tmp_path / "spread", DedupSettings(memory="1G"), Serial()
+    )  # one task again removes the shards of many
     left = {path.parent.name for path in (tmp_path / "spread").glob("*/*.parquet")}
     assert left == STEPS
     for folder in ("two", "many", "blocks", "spread"):
@@ -258,14 +260,14 @@ def test_any_executor_memory_and_order_gives_the_same_bytes(
 def test_other_files_and_another_order_give_the_same_outcomes(reference: Reference, tmp_path: Path) -> None:
     rows, _, target, manifest = reference
     shuffled = random.Random(9).sample(rows, len(rows))
-    other = run_dedup(lay(tmp_path, shuffled, 5), tmp_path / "dedup", Dedup(), Serial())
+    other = run_dedup(lay(tmp_path, shuffled, 5), tmp_path / "dedup", DedupSettings(), Serial())
     assert outcomes(tmp_path / "dedup", other) == outcomes(target, manifest)
 
 
 def test_a_second_run_makes_nothing_and_damaged_shards_are_made_again(reference: Reference, tmp_path: Path) -> None:
     _, chains, target, _ = reference
-    run_dedup(chains, tmp_path, Dedup(), Serial())
-    again = run_dedup(chains, tmp_path, Dedup(), Serial())
+    run_dedup(chains, tmp_path, DedupSettings(), Serial())
+    again = run_dedup(chains, tmp_path, DedupSettings(), Serial())
     assert again.made == 0
     scratch = sorted(path for path in tmp_path.rglob("*.parquet") if path.parent != tmp_path)
     assert {path.parent.name for path in scratch} == STEPS
@@ -280,7 +282,7 @@ def test_a_second_run_makes_nothing_and_damaged_shards_are_made_again(reference:
             path.write_bytes(bytes(damaged))
     for name in chains:
         (tmp_path / name).unlink()
-    run_dedup(chains, tmp_path, Dedup(), Serial())
+    run_dedup(chains, tmp_path, DedupSettings(), Serial())
     assert {name: (tmp_path / name).read_bytes() for name in chains} == {
         name: (target / name).read_bytes() for name in chains
     }
@@ -311,8 +313,8 @@ def test_a_sub_step_that_dies_resumes(
     with monkeypatch.context() as patch:
         patch.setattr(stage, "make", dies)
         with pytest.raises(StageFailed):
-            run_dedup(chains, tmp_path, Dedup(), Serial())
-    run_dedup(chains, tmp_path, Dedup(), Serial())
+            run_dedup(chains, tmp_path, DedupSettings(), Serial())
+    run_dedup(chains, tmp_path, DedupSettings(), Serial())
     assert {name: (tmp_path / name).read_bytes() for name in chains} == {
         name: (target / name).read_bytes() for name in chains
     }
@@ -326,7 +328,7 @@ def test_a_large_bucket_is_removed_without_comparing_all_pairs(tmp_path: Path) -
         text = [*base, *words(rng, 2)]
         rows.append({"id": f"<{number}>", "text": " ".join(text), "date": None})
     chains = lay(tmp_path, rows, 2)
-    manifest = run_dedup(chains, tmp_path / "dedup", Dedup(), Serial())
+    manifest = run_dedup(chains, tmp_path / "dedup", DedupSettings(), Serial())
     assert manifest.kept == 1
     pairs = sum(pq.read_metadata(path).num_rows for path in (tmp_path / "dedup" / "pairs").glob("*.parquet"))
     assert pairs < 14 * 2000 * (2 * near.BUCKET_HEADS + near.ALL_PAIRS // 2)
@@ -352,7 +354,9 @@ def test_the_setting_keep_says_which_copy_is_kept(keep: object, kept: str, tmp_p
         {"id": "new", "text": " ".join([*base, "x"]), "date": "2023-05-01", "score": 0.5, "license": None},
         {"id": "long", "text": " ".join([*base, "a", "longer", "end"]), "date": None, "license": "cc-by"},
     ]
-    manifest = run_dedup(lay(tmp_path, rows, 1), tmp_path / "dedup", build(Dedup, {"keep": keep}, "dedup"), Serial())
+    manifest = run_dedup(
+        lay(tmp_path, rows, 1), tmp_path / "dedup", build(DedupSettings, {"keep": keep}, "dedup"), Serial()
+    )
     marks = result(tmp_path / "dedup", manifest)
     assert [name for name, mark in marks.items() if mark["drop"] is None] == [kept]
     assert marks[kept]["minhash_cluster_size"] == 3
@@ -363,12 +367,12 @@ def test_the_setting_keep_says_which_copy_is_kept(keep: object, kept: str, tmp_p
 )
 def test_a_rule_for_keep_that_does_not_exist_is_refused(keep: object) -> None:
     with pytest.raises(SettingsError, match=r"dedup.*keep"):
-        build(Dedup, {"keep": keep}, "dedup")
+        build(DedupSettings, {"keep": keep}, "dedup")
 
 
 def test_tables_and_lists_of_toml_say_which_copy_and_which_lines() -> None:
-    def of(*pairs: str) -> Dedup:
-        return build(Dedup, parse_pairs(f"dedup.{pair}" for pair in pairs)["dedup"], "dedup")
+    def of(*pairs: str) -> DedupSettings:
+        return build(DedupSettings, parse_pairs(f"dedup.{pair}" for pair in pairs)["dedup"], "dedup")
 
     settings = of('lines=["newspaper", {characters = 15, times = 10}]', 'keep={prefer = "source", order = ["a", "b"]}')
     assert settings.keep == KeepBy(prefer="source", order=("a", "b"))
@@ -381,9 +385,12 @@ def test_tables_and_lists_of_toml_say_which_copy_and_which_lines() -> None:
 
 
 def test_the_default_settings_are_recorded_as_before() -> None:
-    values = Dedup().as_values()
+    values = DedupSettings().as_values()
     assert (values["keep"], values["lines"]) == ("longest", [])
-    assert build(Dedup, with_preset({"preset": "roots"}), "dedup").as_values()["lines"] == ["boilerplate", "newspaper"]
+    assert build(DedupSettings, with_preset({"preset": "roots"}), "dedup").as_values()["lines"] == [
+        "boilerplate",
+        "newspaper",
+    ]
 
 
 def test_numbers_rank_in_their_order() -> None:
@@ -427,20 +434,20 @@ def test_the_newest_fetch_of_a_url_stays(tmp_path: Path) -> None:
         {"id": "without", "text": "no url here at all and nothing like it", "date": None, "url": ""},
     ]
     chains = lay(tmp_path, rows, 2)
-    marks = result(tmp_path / "dedup", run_dedup(chains, tmp_path / "dedup", Dedup(), Serial()))
+    marks = result(tmp_path / "dedup", run_dedup(chains, tmp_path / "dedup", DedupSettings(), Serial()))
     assert marks["first fetch"]["drop"] == "dedup.url"
     assert marks["first fetch"]["duplicate_of"] == marks["last fetch"]["duplicate_of"] == "elsewhere"
     assert marks["first fetch"]["jaccard"] is None
     assert marks["last fetch"]["drop"] == "dedup.near"
     assert marks["likes the first"]["drop"] is None  # a document that is removed for its URL removes nothing
     assert marks["elsewhere"]["minhash_cluster_size"] == 3
-    marks = result(tmp_path / "off", run_dedup(chains, tmp_path / "off", Dedup(url="none"), Serial()))
+    marks = result(tmp_path / "off", run_dedup(chains, tmp_path / "off", DedupSettings(url="none"), Serial()))
     assert marks["first fetch"]["drop"] is None
 
 
 def test_dedup_of_no_documents(tmp_path: Path) -> None:
     chains = lay(tmp_path, [], 2)
-    manifest = run_dedup(chains, tmp_path / "dedup", Dedup(), Serial())
+    manifest = run_dedup(chains, tmp_path / "dedup", DedupSettings(), Serial())
     assert (manifest.rows, manifest.kept) == (0, 0)
     assert result(tmp_path / "dedup", manifest) == {}
 
@@ -456,12 +463,12 @@ def test_dedup_of_no_documents(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_settings_that_cannot_be_used_are_refused(bad: Mapping[str, Any], why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        Dedup(**bad)
+        DedupSettings(**bad)
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_run_and_settings_take_precedence(name: str, tmp_path: Path) -> None:
-    settings = build(Dedup, with_preset({"preset": name, "seed": 5, "audit": 0}), "dedup")
+    settings = build(DedupSettings, with_preset({"preset": name, "seed": 5, "audit": 0}), "dedup")
     assert settings.seed == 5
     assert (settings.bands, settings.rows) == (
         PRESETS[name]["bands"],
@@ -481,7 +488,9 @@ def test_code_that_differs_in_punctuation_is_no_copy(tmp_path: Path) -> None:
     lines = [f"result = first {sign} second;" for sign in ("+", "-")]
     rows: Rows = [{"id": line, "text": line, "date": None} for line in [*lines, lines[0].replace(" ", "\t\t")]]
     for rule, kept in (("code", 2), ("verified", 1)):
-        manifest = run_dedup(lay(tmp_path / rule, rows, 1), tmp_path / rule / "dedup", Dedup(exact=rule), Serial())
+        manifest = run_dedup(
+            lay(tmp_path / rule, rows, 1), tmp_path / rule / "dedup", DedupSettings(exact=rule), Serial()
+        )
         assert manifest.kept == kept
 
 
@@ -496,10 +505,10 @@ def test_too_little_memory_or_disk_is_refused_before_any_work(
 ) -> None:
     chains = reference[1]
     with pytest.raises(SettingsError, match="at least"):
-        run_dedup(chains, tmp_path / "dedup", Dedup(memory="100M"), Serial())
+        run_dedup(chains, tmp_path / "dedup", DedupSettings(memory="100M"), Serial())
     monkeypatch.setattr("pipelines.dedup.space.estimate_scratch", lambda *_: 1 << 60)
     with pytest.raises(SettingsError, match="scratch space"):
-        run_dedup(chains, tmp_path / "dedup", Dedup(), Serial())
+        run_dedup(chains, tmp_path / "dedup", DedupSettings(), Serial())
     assert not (tmp_path / "dedup").exists()
 
 
@@ -510,7 +519,7 @@ def test_scratch_stays_below_the_estimate(reference: Reference) -> None:
         for path in target.rglob("*.parquet")
         if path.parent.name in STEP_ORDER[:7] and (receipt := shards.read_receipt(path))
     )
-    assert 0 < bytes_of_rows < estimate_scratch(chains, Dedup()) + 40_000  # small files have headers
+    assert 0 < bytes_of_rows < estimate_scratch(chains, DedupSettings()) + 40_000  # small files have headers
 
 
 def test_a_manifest_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -522,7 +531,11 @@ def test_a_manifest_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_every_sub_step_reports_progress(reference: Reference, tmp_path: Path) -> None:
     seen: dict[str, tuple[int, int]] = {}
     run_dedup(
-        reference[1], tmp_path, Dedup(), Serial(), lambda stage, done, total, _: seen.update({stage: (done, total)})
+        reference[1],
+        tmp_path,
+        DedupSettings(),
+        Serial(),
+        lambda stage, done, total, _: seen.update({stage: (done, total)}),
     )
     assert [name.removeprefix("dedup.") for name in seen if name != "dedup"] == list(STEP_ORDER)
     assert all(done == total > 0 for done, total in seen.values())
@@ -530,7 +543,7 @@ def test_every_sub_step_reports_progress(reference: Reference, tmp_path: Path) -
 
 def test_the_report_is_what_brute_force_finds(reference: Reference, tmp_path: Path) -> None:
     rows, chains, target, manifest = reference
-    run_dedup(chains, tmp_path, Dedup(audit=10**6), Serial())
+    run_dedup(chains, tmp_path, DedupSettings(audit=10**6), Serial())
     report = json.loads((tmp_path / "report.json").read_text("utf-8"))
     marks = result(target, manifest)
     texts = pa.array([row["text"] for row in rows])
@@ -560,7 +573,7 @@ def test_any_division_of_the_work_gives_the_same_report(
 ) -> None:
     _, chains, target, _ = reference
     monkeypatch.setattr("pipelines.dedup.run.plan_memory", lambda *_: MemoryPlan(3, 4, 50, 20_000, 9_000, 5_000))
-    run_dedup(chains, tmp_path, Dedup(memory="3G"), Serial())
+    run_dedup(chains, tmp_path, DedupSettings(memory="3G"), Serial())
     assert (tmp_path / "report.json").read_bytes() == (target / "report.json").read_bytes()
 
 
@@ -576,11 +589,11 @@ def test_a_host_that_loses_too_much_is_named_and_is_an_error_with_strict(tmp_pat
         for number in range(120)
     ]
     chains = lay(tmp_path, rows, 2)
-    run_dedup(chains, tmp_path / "dedup", Dedup(), Serial())
+    run_dedup(chains, tmp_path / "dedup", DedupSettings(), Serial())
     report = json.loads((tmp_path / "dedup" / "report.json").read_text("utf-8"))
     assert report["alarms"] == [{"source": "copies.org", "rows": 120, "lost": 119}]
     with pytest.raises(LossError, match=r"copies\.org: 119 of 120"):
-        run_dedup(chains, tmp_path / "dedup", Dedup(strict=True), Serial())
+        run_dedup(chains, tmp_path / "dedup", DedupSettings(strict=True), Serial())
 
 
 def test_differing_passages_are_cut_between_graphemes() -> None:
@@ -616,7 +629,7 @@ def test_new_documents_are_compared_with_a_release_that_does_not_change(kind: st
     ]
     chains = lay(tmp_path, rows, 2)
     against = {"train-00000": [file]}
-    manifest = run_dedup(chains, tmp_path / "dedup", Dedup(keep="newest"), Serial(), against=against)
+    manifest = run_dedup(chains, tmp_path / "dedup", DedupSettings(keep="newest"), Serial(), against=against)
     marks = result(tmp_path / "dedup", manifest)
     assert set(marks) == {row["id"] for row in rows}
     assert marks["near"]["duplicate_of"] in ("r1", "r1 again", "r2")
@@ -624,5 +637,5 @@ def test_new_documents_are_compared_with_a_release_that_does_not_change(kind: st
     assert (marks["same page"]["drop"], marks["same page"]["duplicate_of"]) == ("dedup.url", "r2")
     assert marks["fresh"]["drop"] is None
     assert not list((tmp_path / "dedup").glob("released*"))
-    alone = run_dedup(chains, tmp_path / "alone", Dedup(keep="newest"), Serial())
+    alone = run_dedup(chains, tmp_path / "alone", DedupSettings(keep="newest"), Serial())
     assert alone.kept == 4

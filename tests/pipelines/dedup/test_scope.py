@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from pipelines import pipeline
 from pipelines.cli.main import main
 from pipelines.dedup.run import run_dedup
-from pipelines.dedup.settings import Dedup, KeepBy
+from pipelines.dedup.settings import DedupSettings, KeepBy
 from pipelines.dedup.sources import SourceRule
 from pipelines.job import work as folders
 from pipelines.job.request import plan_jobs
@@ -60,7 +60,7 @@ def lay(folder: Path, rows: Rows) -> dict[str, list[Path]]:
 
 def drops(folder: Path, rows: Rows, **settings: Any) -> dict[str, str | None]:
     target = folder / "dedup"
-    run_dedup(lay(folder, rows), target, build(Dedup, settings, "dedup"), Serial())
+    run_dedup(lay(folder, rows), target, build(DedupSettings, settings, "dedup"), Serial())
     return {row["id"]: row["drop"] for row in pq.read_table(target / "a.parquet").to_pylist()}
 
 
@@ -147,7 +147,7 @@ def test_the_source_of_a_document_by_each_rule(catalogue: str) -> None:
     assert (SourceRule.read("host", "").digests(batch.select(["url"])) != 0).all()
     for rule, why in (("hots", "host"), ("catalogue", r"dedup\.catalogue")):
         with pytest.raises(ValueError, match=why):
-            Dedup(source=rule)
+            DedupSettings(source=rule)
 
 
 def test_an_alarm_names_sources_by_the_rule_that_is_set(catalogue: str, tmp_path: Path) -> None:
@@ -260,7 +260,7 @@ def test_all_languages_reach_dedup_before_any_goes_on(tmp_path: Path) -> None:
 
 def test_an_unknown_scope_is_refused() -> None:
     with pytest.raises(ValueError, match="global"):
-        Dedup(scope="everything")
+        DedupSettings(scope="everything")
 
 
 def test_strict_on_the_command_line_fails_for_a_source_that_loses_too_much(tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_a_document_that_is_only_marked_is_edited_like_kept_ones(tmp_path: Path)
     ]
     for released, times in (("mark", 2), ("remove", None)):
         target = tmp_path / released
-        settings = Dedup(lines=("newspaper",), every_copy=True, released=released)
+        settings = DedupSettings(lines=("newspaper",), every_copy=True, released=released)
         run_dedup(lay(tmp_path, rows), target, settings, Serial(), against={"v1 train-00000": [file]})
         marks = {row["id"]: row for row in pq.read_table(target / "a.parquet").to_pylist()}
         assert marks["near"]["duplicate_of"] == "r1"

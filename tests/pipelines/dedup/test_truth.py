@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.dedup.settings import Dedup
+from pipelines.dedup.settings import DedupSettings
 from tests.benchmarks import dedup_truth as truth
 
 SHORT = {"words": 2, "bands": 50, "rows": 4, "jaccard": 0.5, "url": "none", "audit": 0}
@@ -39,7 +39,7 @@ def core_rows() -> list[dict[str, object]]:
 
 
 def test_core_is_scored_as_in_its_paper() -> None:
-    found = truth.score_core(core_rows(), Dedup(**SHORT))
+    found = truth.score_core(core_rows(), DedupSettings(**SHORT))
     # 1, 2: found. 3, 4: found without 5. 5: missed. 6, 7: wrongly together. 8: rightly alone.
     assert found["documents"] == 8
     assert found["accuracy"] == 3 / 8
