@@ -30,13 +30,13 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is not valid TOML: {error}") from None
 
 
-def parse_pairs(pairs: Iterable[str]) -> dict[str, dict[str, Any]]:
+def parse_pairs(pairs: Iterable[str]) -> dict[str, dict[str, object]]:
     """Turn `stage.key=value` pairs into {stage: {key: value}}.
 
     A value is TOML (`20`, `[[2, 2], [5, 3.5]]`, `{en = 0.25}`); what is not TOML is text. Raises SettingsError for a
     pair without its three parts, and for a list or table that is not valid TOML.
     """
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, object]] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         stage, dot, key = name.strip().partition(".")
@@ -79,7 +79,7 @@ def build(cls: type[T], values: _Values, where: str) -> T:
         raise SettingsError(f"{where}: {error}") from None
 
 
-def _fit(value: object, hint: Any, where: str) -> object:
+def _fit(value: object, hint: object, where: str) -> object:
     """Return `value` as the type `hint` says. Raises SettingsError, which names the setting."""
     origin = typing.get_origin(hint)
     if origin in (types.UnionType, typing.Union):
@@ -102,7 +102,7 @@ def _fit(value: object, hint: Any, where: str) -> object:
     return value
 
 
-def _fit_union(value: object, hints: tuple[Any, ...], where: str) -> object:
+def _fit_union(value: object, hints: tuple[object, ...], where: str) -> object:
     """Fit one type of a union: a table takes the dataclass or mapping, a list the tuple, else the first plain type."""
     if type(None) in hints and (value is None or value == "none"):
         return None
@@ -118,7 +118,7 @@ def _shape(value: object) -> type:
     return list if isinstance(value, list | tuple) else str
 
 
-def _hint_shape(hint: Any) -> type:
+def _hint_shape(hint: object) -> type:
     """Return what `_shape` gives for values of the type `hint`."""
     origin = typing.get_origin(hint)
     if origin in (dict, Mapping) or dataclasses.is_dataclass(hint):
@@ -126,7 +126,7 @@ def _hint_shape(hint: Any) -> type:
     return list if origin is tuple else str
 
 
-def _fit_tuple(value: object, inner: tuple[Any, ...], where: str) -> tuple[object, ...]:
+def _fit_tuple(value: object, inner: tuple[object, ...], where: str) -> tuple[object, ...]:
     """Fit the items of a list; text is split at commas, and any other single value is a list of one."""
     many = inner[-1] is Ellipsis
     if isinstance(value, str):
@@ -147,7 +147,7 @@ def _as_table(value: object, where: str) -> _Values:
     return value
 
 
-def as_values(settings: Any) -> Any:
+def as_values(settings: object) -> Any:
     """Settings as plain, sorted values, as fingerprints and manifests hold them."""
     if dataclasses.is_dataclass(settings) and not isinstance(settings, type):
         return {field.name: as_values(getattr(settings, field.name)) for field in dataclasses.fields(settings)}

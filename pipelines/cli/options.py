@@ -198,7 +198,7 @@ def dry_run_option(text: str) -> Option:
     return decorate
 
 
-def share_options(command: Command) -> Command:
+def _share_options(command: Command) -> Command:
     """Add which share of the work this command does, for any scheduler that starts several (see roots.stage.Share)."""
     return _gather(
         command,
@@ -216,7 +216,7 @@ def share_options(command: Command) -> Command:
 def stage_options(command: Command) -> Command:
     """Add the options that every command has which runs stages."""
     dry_run = dry_run_option("Print what would be done and what is done already; do nothing.")
-    return run_options(share_options(settings_options(dry_run(command))))
+    return run_options(_share_options(settings_options(dry_run(command))))
 
 
 def show_errors(command: Command) -> Command:
