@@ -47,7 +47,7 @@ class Extract(ExtractSettings, Stage):
     """The stage: its settings, the language, and the digest of its language model."""
 
     name: ClassVar[str] = "extract"
-    version: ClassVar[int] = 4  # 4: fastText models read by us
+    version: ClassVar[int] = 5  # 5: stray bytes no longer change a page's charset
     schema: ClassVar[pa.Schema] = EXTRACT
     memory_needed: ClassVar[int] = (
         3 << 29

@@ -58,7 +58,7 @@ class Index(IndexSettings, Stage):
     """The stage: its settings, and the digest of its language model."""
 
     name: ClassVar[str] = "index"
-    version: ClassVar[int] = 4  # 4: fastText models read by us
+    version: ClassVar[int] = 5  # 5: more archives, charsets and types are read
     schema: ClassVar[pa.Schema] = INDEX
 
     model_sha256: str = ""  # of the language model; computed if not given

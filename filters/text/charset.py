@@ -1,7 +1,9 @@
-"""Decodes the bytes of a page by evidence: byte order mark, HTTP header, meta element, valid UTF-8, a detector.
+"""Decodes the bytes of a page by evidence: byte order mark, UTF-8 sequences, HTTP header, meta element, a detector.
 
-A label is a claim; bytes that contradict it win. Labels mean what they mean to browsers (iso-8859-1 is windows-1252,
-gb2312 is gb18030). Source: WHATWG Encoding Standard, sections 4.2 and 6; HTML Standard, 13.2.3.
+A label is a claim; bytes that contradict it win. A few stray bytes do not make a UTF-8 page anything else. Labels mean
+what they mean to browsers (iso-8859-1 is windows-1252, gb2312 is gb18030).
+
+Source: WHATWG Encoding Standard, sections 4.2 and 6; HTML Standard, 13.2.3.
 """
 
 import codecs
@@ -14,6 +16,7 @@ from resiliparse.parse.encoding import map_encoding_to_html5
 _META_BYTES = 8192  # the standard says 1024; real pages put scripts before their meta element
 _DETECT_BYTES = 1 << 18  # that the detector reads
 _TOLERANCE = 0.01  # largest share of undecodable characters outside ASCII with which a label is believed
+_SEQUENCES = 3  # least number of valid UTF-8 sequences for each bad byte of a UTF-8 page
 
 _BOMS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 _META = re.compile(rb"<meta\s[^>]{0,512}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})", re.IGNORECASE)
@@ -44,7 +47,7 @@ _NAMES = (
     | {f"iso8859-{part}": f"iso-8859-{part}" for part in range(2, 17)}
 )
 LATIN = frozenset({"cp1252", "cp1254", "iso8859-15", "iso8859-3", "iso8859-10", "iso8859-14", "mac-roman"})
-_MULTIBYTE = frozenset({"utf-8", "gb18030", "cp932", "cp949", "big5hkscs", "euc_jp", "iso2022_jp"})
+_MULTIBYTE = frozenset({"gb18030", "cp932", "cp949", "big5hkscs", "euc_jp", "iso2022_jp"})
 _HIGH = bytes(range(128, 256))
 _HIGH_RUN = re.compile(rb"[\x80-\xff]{2,}")
 
@@ -76,6 +79,10 @@ def decode_page(body: bytes, header_charset: str | None = None) -> Decoded:
     meta = None if header == "utf-8" else codec_of(_meta(body))
     if "iso2022_jp" in (header, meta) and b"\x1b$" in body:
         return _decoded(body, "iso2022_jp", "http" if header == "iso2022_jp" else "meta")
+    return _utf8(text, body, header, meta)
+
+
+def _utf8(text: str, body: bytes, header: str | None, meta: str | None) -> Decoded:
     evidence = "http" if header == "utf-8" else "meta" if meta == "utf-8" else "utf-8"
     return Decoded(text.replace("\0", "") if b"\0" in body else text, "utf-8", evidence)
 
@@ -99,16 +106,25 @@ def _meta(body: bytes) -> str | None:
 
 
 def _by_evidence(body: bytes, header: str | None, meta: str | None) -> Decoded:
-    """Decode bytes that are not valid UTF-8: by the first label that they do not contradict, else by a detector."""
+    """Decode bytes that are not valid UTF-8 throughout.
+
+    UTF-8 with stray bytes comes first, then the first label that the bytes do not contradict, then a detector.
+    """
     outside = len(body) - len(body.translate(None, _HIGH))  # bytes outside ASCII
-    tried = [(header, "http"), (meta, "meta"), ("utf-8", "utf-8")]
-    for codec, evidence in tried:
-        if codec is not None and not codec.startswith("utf-16"):
+    text = body.decode("utf-8", "replace")
+    bad = text.count("�") - body.count(b"\xef\xbf\xbd")
+    good = len(text) - (len(body) - outside) - bad  # characters of two bytes or more
+    if good >= _SEQUENCES * bad:
+        return _utf8(text, body, header, meta)
+    for codec, evidence in ((header, "http"), (meta, "meta")):
+        if codec is not None and not codec.startswith("utf-"):
             decoded = _decoded(body, codec, evidence)
             if _fits(decoded.text, body, codec, outside):
                 return decoded
     guess = codec_of(cchardet.detect(body[:_DETECT_BYTES])["encoding"])
-    if guess in (None, "utf-8", "utf-16-le", "utf-16-be"):
+    if guess == "utf-8":
+        return _utf8(text, body, header, meta)
+    if guess in (None, "utf-16-le", "utf-16-be"):
         guess = "cp1252"
     return _decoded(body, str(guess), "detector")
 

@@ -78,6 +78,48 @@ def test_a_few_bad_bytes_do_not_change_the_charset() -> None:
     assert decoded.text.count("�") == 1
 
 
+# text in UTF-8, bytes of windows-1252 that a site pasted into it
+STRAY = [
+    ("Bécasse, écureuil et hérisson vivent près du château.", b"<i>Andr\xe9</i>"),
+    ("Ìwé àti ẹ̀kọ́ ni ó ń mú ọmọ gbọ́n.", b"\xa9 2019 |\xa0\xa0"),
+    ("नदी के किनारे बच्चे पतंग उड़ाते हैं।", b"\x96 \x93menu\x94"),
+    ("Anna’s “boat”", b"\xae"),
+    ("Der Käse, die Brötchen und das Gemüse", b"Stra\xdfe"),
+    ("Дощ іде цілий день", b"caf\xe9 \x80 \x85"),
+]
+
+
+@pytest.mark.parametrize(("text", "stray"), STRAY)
+@pytest.mark.parametrize(
+    ("http", "meta", "evidence"),
+    [("utf-8", "", "http"), ("iso-8859-1", "utf-8", "meta"), ("", "", "utf-8"), ("gb2312", "windows-1252", "utf-8")],
+)
+def test_stray_bytes_do_not_make_a_utf8_page_anything_else(
+    text: str, stray: bytes, http: str, meta: str, evidence: str
+) -> None:
+    head = f"<meta charset='{meta}'>" if meta else ""
+    decoded = decode_page(f"{head}<p>{text}</p>".encode() + stray, http or None)
+    assert text in decoded.text
+    assert decoded.text.count("�") == len(stray) - len(stray.translate(None, bytes(range(128, 256))))
+    assert (decoded.charset, decoded.charset_from) == ("utf-8", evidence)
+
+
+@pytest.mark.parametrize(
+    ("text", "codec", "charset"),
+    [(FRENCH, "cp1252", "windows-1252"), (KOREAN, "cp949", "euc-kr"), (CHINESE, "gb18030", "gb18030"),
+     (RUSSIAN, "cp866", "ibm866"), (POLISH, "iso8859-2", "iso-8859-2")],
+)  # fmt: skip
+def test_one_word_of_utf8_does_not_make_a_page_utf8(text: str, codec: str, charset: str) -> None:
+    label = "iso-8859-1" if codec == "cp1252" else charset
+    body = f"<meta charset='{label}'><p>{text}</p>".encode(codec) + "<i>Zoë Núñez</i>".encode()
+    assert decode_page(body, "utf-8").charset == charset
+
+
+def test_windows_1252_is_not_taken_where_the_detector_says_utf8(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("filters.text.charset.cchardet.detect", lambda body: {"encoding": "UTF-8"})
+    assert decode_page("<p>déjà</p>".encode() + b"\xe9\xe8") == ("<p>déjà</p>��", "utf-8", "utf-8")
+
+
 @pytest.mark.parametrize("body", [b"", b"\0", b"\xff", b"\xff\xfe", b"\xef\xbb\xbf", b"\xed\xa0\x80", bytes(5000)])
 def test_empty_and_binary_bodies_decode(body: bytes) -> None:
     text = decode_page(body, "utf-8").text
