@@ -16,7 +16,7 @@ class Scheme:
     bands: int = 14
     rows: int = 8  # values of the signature in a band; there are bands * rows hash functions
     seed: int = 1
-    digest: str = "roots"  # what the exact digest leaves out: shingle_tables.tables
+    digest: str = "roots"  # what the exact digest leaves out: shingle_tables.make_tables
 
     def __post_init__(self) -> None:
         for name, low, high in (("words", 1, 1000), ("bands", 1, 1000), ("rows", 1, 100)):

@@ -57,7 +57,7 @@ BASE = np.uint64(0xDABA0B6EB09322E3)  # of the polynomial that hashes a shingle
 
 
 @cache
-def tables(words: int, digest: str = "roots") -> ShingleTables:
+def make_tables(words: int, digest: str = "roots") -> ShingleTables:
     """The tables for shingles of `words` words.
 
     `digest` says what the exact digest leaves out: "roots" leaves out white space, digits and ASCII punctuation (as

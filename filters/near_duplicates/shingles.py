@@ -82,11 +82,11 @@ class _Workspace(NamedTuple):
 
 
 @compiled
-def workspace_for(held: Buffers) -> _Workspace:
+def workspace_for(buffers: Buffers) -> _Workspace:
     """A workspace large enough for the longest of some texts."""
     longest = np.int64(0)
-    for place in range(held.offsets.size - 1):
-        longest = max(longest, held.offsets[place + 1] - held.offsets[place])
+    for index in range(buffers.offsets.size - 1):
+        longest = max(longest, buffers.offsets[index + 1] - buffers.offsets[index])
     most = longest // 2 + 2
     return _Workspace(
         np.empty(most, dtype=np.uint64),
@@ -131,9 +131,9 @@ def _may_change(tables: ShingleTables, row: np.int64, code: np.int64, starter: n
 def _folded(value: np.uint64, row: np.int64, expansions: Array) -> np.uint64:
     """The digest of a unit with one more character, which is case folded here."""
     if row & EXPANDS:
-        place = row & FOLDED
-        for part in range(1, 1 + expansions[place, 0]):
-            value = (value ^ np.uint64(expansions[place, part])) * _STEP
+        index = row & FOLDED
+        for part in range(1, 1 + expansions[index, 0]):
+            value = (value ^ np.uint64(expansions[index, part])) * _STEP
             value ^= value >> np.uint64(29)
         return value
     value = (value ^ np.uint64(row & FOLDED)) * _STEP
@@ -170,16 +170,15 @@ def _close(units: Array, kinds: Array, count: int, value: np.uint64, kind: np.in
 
 @compiled
 def cut_units(
-    held: Buffers, place: int, tables: ShingleTables, trusted: bool, workspace: _Workspace, digest: Array
+    buffers: Buffers, index: int, tables: ShingleTables, trusted: bool, workspace: _Workspace, digest: Array
 ) -> int:
-    """Cut the text `place` into units.
+    """Cut a text into units; returns how many, or -1 if the text may not be in NFC, unless `trusted`.
 
     Fills `workspace.units`, `workspace.kinds` and `digest` (uint64 (2,)): 128 bits of the text without the characters
-    that are BARE in the tables, or of the whole text if it has no others. Returns the number of units, or -1 for a text
-    that may not be in NFC, unless `trusted`.
+    that are BARE in the tables, or of the whole text if it has no others.
     """
-    at, end = int(held.offsets[place]), int(held.offsets[place + 1])
-    data, points, orders, expansions = held.data, tables.points, tables.orders, tables.expansions
+    at, end = int(buffers.offsets[index]), int(buffers.offsets[index + 1])
+    data, points, orders, expansions = buffers.data, tables.points, tables.orders, tables.expansions
     units, kinds = workspace.units, workspace.kinds  # read from the tuple once: each read counts a reference
     count, taken = 0, 0
     value, left, right, whole_left, whole_right = _SEED, _SEED, _STEP, _MIX1, _MIX2
@@ -233,14 +232,14 @@ def hash_shingles(workspace: _Workspace, count: int, tables: ShingleTables) -> i
     units, kinds, sums, shingles = workspace.units, workspace.kinds, workspace.sums, workspace.shingles
     lengths, powers = tables.lengths, tables.powers
     sums[0] = np.uint64(0)
-    for place in range(count):
-        sums[place + 1] = sums[place] * BASE + units[place]
+    for index in range(count):
+        sums[index + 1] = sums[index] * BASE + units[index]
     found = 0
-    for place in range(count):
-        kind = kinds[place]
-        last = place + lengths[kind]
+    for index in range(count):
+        kind = kinds[index]
+        last = index + lengths[kind]
         if last <= count:
-            shingles[found] = mix(sums[last] - sums[place] * powers[kind])
+            shingles[found] = mix(sums[last] - sums[index] * powers[kind])
             found += 1
     return found
 
@@ -256,16 +255,16 @@ def text_buffers(texts: pa.Array | pa.ChunkedArray) -> Buffers:
     if offsets is None or not len(texts):
         return Buffers(np.zeros(1, dtype=np.int64), np.frombuffer(b"\0", np.uint8))
     starts = np.frombuffer(offsets, dtype=np.int64 if wide else np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    held = np.frombuffer(data, dtype=np.uint8) if data is not None and data.size else np.frombuffer(b"\0", np.uint8)
-    return Buffers(starts.astype(np.int64), held)
+    content = np.frombuffer(data, dtype=np.uint8) if data is not None and data.size else np.frombuffer(b"\0", np.uint8)
+    return Buffers(starts.astype(np.int64), content)
 
 
-def to_nfc(held: Buffers, rows: npt.NDArray[np.int64]) -> Buffers:
+def to_nfc(buffers: Buffers, rows: npt.NDArray[np.int64]) -> Buffers:
     """Some texts in NFC. Bytes that are not UTF-8 become the replacement character."""
     ends = [0]
     parts: list[bytes] = []
     for row in rows.tolist():
-        text = held.data[held.offsets[row] : held.offsets[row + 1]].tobytes().decode("utf-8", "replace")
+        text = buffers.data[buffers.offsets[row] : buffers.offsets[row + 1]].tobytes().decode("utf-8", "replace")
         parts.append(unicodedata.normalize("NFC", text).encode())
         ends.append(ends[-1] + len(parts[-1]))
     return Buffers(np.array(ends, dtype=np.int64), np.frombuffer(b"".join(parts) or b"\0", dtype=np.uint8))

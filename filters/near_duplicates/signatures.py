@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from filters.near_duplicates.rules import Scheme
-from filters.near_duplicates.shingle_tables import ShingleTables, Uint64s, tables
+from filters.near_duplicates.shingle_tables import ShingleTables, Uint64s, make_tables
 from filters.near_duplicates.shingles import (
     Array,
     Buffers,
@@ -72,8 +72,8 @@ def hash_functions(hashes: int, seed: int) -> _Functions:
 def mix_all(numbers: Uint64s) -> Uint64s:
     """Apply `mix` to every number."""
     mixed = np.empty_like(numbers)
-    for place in range(numbers.size):
-        mixed[place] = mix(numbers[place])
+    for index in range(numbers.size):
+        mixed[index] = mix(numbers[index])
     return mixed
 
 
@@ -86,32 +86,32 @@ def _minimum_hashes(shingles: Uint64s, total: int, functions: _Functions, least:
     a, b = functions.a, functions.b  # read from the tuple once: each read counts a reference
     high = np.uint64(32)
     least[:] = _NONE
-    for place in range(0, total - 7, 8):
-        v0, v1 = shingles[place] >> high, shingles[place + 1] >> high
-        v2, v3 = shingles[place + 2] >> high, shingles[place + 3] >> high
-        v4, v5 = shingles[place + 4] >> high, shingles[place + 5] >> high
-        v6, v7 = shingles[place + 6] >> high, shingles[place + 7] >> high
+    for index in range(0, total - 7, 8):
+        v0, v1 = shingles[index] >> high, shingles[index + 1] >> high
+        v2, v3 = shingles[index + 2] >> high, shingles[index + 3] >> high
+        v4, v5 = shingles[index + 4] >> high, shingles[index + 5] >> high
+        v6, v7 = shingles[index + 6] >> high, shingles[index + 7] >> high
         for function in range(least.size):
             x, y = a[function], b[function]
             one = min(min(x * v0 + y, x * v1 + y), min(x * v2 + y, x * v3 + y))
             other = min(min(x * v4 + y, x * v5 + y), min(x * v6 + y, x * v7 + y))
             least[function] = min(least[function], min(one, other))
-    for place in range(total - total % 8, total):
-        value = shingles[place] >> high
+    for index in range(total - total % 8, total):
+        value = shingles[index] >> high
         for function in range(least.size):
             least[function] = min(least[function], a[function] * value + b[function])
 
 
 @compiled
 def _sign(
-    held: Buffers, rows: Array, tables: ShingleTables, trusted: bool, functions: _Functions, signs: TextSignatures
+    buffers: Buffers, rows: Array, tables: ShingleTables, trusted: bool, functions: _Functions, signs: TextSignatures
 ) -> None:
     """Fill the rows `rows` of `signs`; `shingles` becomes -1 for a text that may not be in NFC, unless `trusted`."""
-    workspace = workspace_for(held)
+    workspace = workspace_for(buffers)
     least = np.empty(functions.a.size, dtype=np.uint64)
-    for place in range(rows.size):
-        row = rows[place]
-        count = cut_units(held, place, tables, trusted, workspace, signs.content[row])
+    for index in range(rows.size):
+        row = rows[index]
+        count = cut_units(buffers, index, tables, trusted, workspace, signs.content[row])
         if count < 0:
             signs.shingles[row] = -1
             continue
@@ -125,51 +125,51 @@ def _sign(
 
 def sign_texts(texts: pa.Array, scheme: Scheme) -> TextSignatures:
     """Digests and signatures of an array of strings; a null counts as an empty text."""
-    held = text_buffers(texts)
-    count = held.offsets.size - 1
+    buffers = text_buffers(texts)
+    count = buffers.offsets.size - 1
     signs = TextSignatures(
         np.zeros((count, 2), np.uint64),
         np.zeros(count, np.uint64),
         np.zeros(count, np.int32),
         np.empty((count, scheme.hashes), np.uint32),
     )
-    how = tables(scheme.words, scheme.digest)
+    tables = make_tables(scheme.words, scheme.digest)
     functions = hash_functions(scheme.hashes, scheme.seed)
-    _sign(held, np.arange(count), how, False, functions, signs)
-    again = np.flatnonzero(signs.shingles < 0)
-    if again.size:
-        _sign(to_nfc(held, again), again, how, True, functions, signs)
+    _sign(buffers, np.arange(count), tables, False, functions, signs)
+    suspects = np.flatnonzero(signs.shingles < 0)
+    if suspects.size:
+        _sign(to_nfc(buffers, suspects), suspects, tables, True, functions, signs)
     return signs
 
 
 @compiled
 def _text_digests(offsets: Array, data: Array, seed: int, digests: Array) -> None:
-    for place in range(digests.size):
-        value = np.uint64(offsets[place + 1] - offsets[place]) + mix(np.uint64(seed))
-        for at in range(offsets[place], offsets[place + 1]):
+    for index in range(digests.size):
+        value = np.uint64(offsets[index + 1] - offsets[index]) + mix(np.uint64(seed))
+        for at in range(offsets[index], offsets[index + 1]):
             value = mix(value ^ np.uint64(data[at])) + np.uint64(1)
-        digests[place] = mix(value)
+        digests[index] = mix(value)
 
 
 def text_digests(texts: pa.Array, seed: int = 0) -> Uint64s:
     """A 64-bit digest of each string, such as an id; uint64 (texts,). Two seeds give 128 bits."""
-    held = text_buffers(texts)
-    digests = np.zeros(held.offsets.size - 1, dtype=np.uint64)
-    _text_digests(held.offsets, held.data, seed, digests)
+    buffers = text_buffers(texts)
+    digests = np.zeros(buffers.offsets.size - 1, dtype=np.uint64)
+    _text_digests(buffers.offsets, buffers.data, seed, digests)
     return digests
 
 
 @compiled
 def _band_keys(signatures: Array, shingles: Array, bands: int, rows: int) -> Array:
     keys = np.zeros((shingles.size, bands), dtype=np.uint64)
-    for place in range(shingles.size):
-        if shingles[place] == 0:
+    for index in range(shingles.size):
+        if shingles[index] == 0:
             continue
         for band in range(bands):
             key = np.uint64(band + 1)
             for row in range(rows):
-                key = mix(key ^ np.uint64(signatures[place, band * rows + row])) + np.uint64(row)
-            keys[place, band] = max(key, np.uint64(1))
+                key = mix(key ^ np.uint64(signatures[index, band * rows + row])) + np.uint64(row)
+            keys[index, band] = max(key, np.uint64(1))
     return keys
 
 
@@ -199,17 +199,17 @@ def _order(numbers: Array, count: int, starts: Array, ordered: Array) -> None:
         bits += 1
     shift = np.uint64(64 - bits)
     starts[: (1 << bits) + 1] = 0
-    for place in range(count):
-        starts[np.int64(numbers[place] >> shift) + 1] += 1
+    for index in range(count):
+        starts[np.int64(numbers[index] >> shift) + 1] += 1
     for bucket in range(1 << bits):
         starts[bucket + 1] += starts[bucket]
-    for place in range(count):
-        slot = np.int64(numbers[place] >> shift)
-        ordered[starts[slot]] = numbers[place]
+    for index in range(count):
+        slot = np.int64(numbers[index] >> shift)
+        ordered[starts[slot]] = numbers[index]
         starts[slot] += 1
-    for place in range(1, count):
-        number = ordered[place]
-        before = place - 1
+    for index in range(1, count):
+        number = ordered[index]
+        before = index - 1
         while before >= 0 and ordered[before] > number:
             ordered[before + 1] = ordered[before]
             before -= 1
@@ -217,27 +217,27 @@ def _order(numbers: Array, count: int, starts: Array, ordered: Array) -> None:
 
 
 @compiled
-def copy_sets(sets: Sets, places: Int64s, ends: Int64s, flat: Uint64s) -> None:
-    """Copy sets from `flat`, where each ends at its value of `ends`, to the sets with the indices `places`."""
+def copy_sets(sets: Sets, indices: Int64s, ends: Int64s, flat: Uint64s) -> None:
+    """Copy sets from `flat`, where each ends at its value of `ends`, to the sets with those indices."""
     start = 0
-    for one in range(places.size):
-        low = sets.offsets[places[one]]
+    for one in range(indices.size):
+        low = sets.offsets[indices[one]]
         sets.values[low : low + ends[one] - start] = flat[start : ends[one]]
         start = ends[one]
 
 
 @compiled
-def _sets(held: Buffers, tables: ShingleTables, trusted: bool, sizes: Int64s, values: Uint64s) -> int:
+def _sets(buffers: Buffers, tables: ShingleTables, trusted: bool, sizes: Int64s, values: Uint64s) -> int:
     """Fill `values` with one set after the other, and `sizes`; a size is -1 if the text may not be in NFC."""
-    workspace = workspace_for(held)
+    workspace = workspace_for(buffers)
     digest = np.empty(2, dtype=np.uint64)
     ordered = np.empty_like(workspace.shingles)
     starts = np.empty(4 * ordered.size + 2, dtype=np.int64)
     filled = 0
-    for place in range(sizes.size):
-        count = cut_units(held, place, tables, trusted, workspace, digest)
+    for index in range(sizes.size):
+        count = cut_units(buffers, index, tables, trusted, workspace, digest)
         if count < 0:
-            sizes[place] = -1
+            sizes[index] = -1
             continue
         total = hash_shingles(workspace, count, tables)
         _order(workspace.shingles, total, starts, ordered)
@@ -246,31 +246,31 @@ def _sets(held: Buffers, tables: ShingleTables, trusted: bool, sizes: Int64s, va
             if shingle == 0 or ordered[shingle] != ordered[shingle - 1]:
                 values[filled] = ordered[shingle]
                 filled += 1
-        sizes[place] = filled - before
+        sizes[index] = filled - before
     return filled
 
 
-def _sets_of(held: Buffers, how: ShingleTables, trusted: bool) -> tuple[Int64s, Uint64s]:
+def _sets_of(buffers: Buffers, tables: ShingleTables, trusted: bool) -> tuple[Int64s, Uint64s]:
     """Sizes of the sets, and their values."""
-    sizes = np.zeros(held.offsets.size - 1, dtype=np.int64)
-    values = np.empty(int(held.offsets[-1] - held.offsets[0]) // 2 + sizes.size + 1, dtype=np.uint64)
-    return sizes, values[: _sets(held, how, trusted, sizes, values)]
+    sizes = np.zeros(buffers.offsets.size - 1, dtype=np.int64)
+    values = np.empty(int(buffers.offsets[-1] - buffers.offsets[0]) // 2 + sizes.size + 1, dtype=np.uint64)
+    return sizes, values[: _sets(buffers, tables, trusted, sizes, values)]
 
 
 def shingle_sets(texts: pa.Array, scheme: Scheme) -> Sets:
     """The set of shingle hashes (64 bits) of each text."""
-    held = text_buffers(texts)
-    how = tables(scheme.words)
-    sizes, values = _sets_of(held, how, trusted=False)
-    again = np.flatnonzero(sizes < 0)
-    if not again.size:
+    buffers = text_buffers(texts)
+    tables = make_tables(scheme.words)
+    sizes, values = _sets_of(buffers, tables, trusted=False)
+    suspects = np.flatnonzero(sizes < 0)
+    if not suspects.size:
         return Sets(np.r_[0, np.cumsum(sizes)], values)
     sure = np.flatnonzero(sizes >= 0)
     ends = np.cumsum(sizes[sure])
-    sizes[again], others = _sets_of(to_nfc(held, again), how, trusted=True)
+    sizes[suspects], others = _sets_of(to_nfc(buffers, suspects), tables, trusted=True)
     sets = Sets(np.r_[0, np.cumsum(sizes)], np.empty(int(sizes.sum()), dtype=np.uint64))
     copy_sets(sets, sure, ends, values)
-    copy_sets(sets, again, np.cumsum(sizes[again]), others)
+    copy_sets(sets, suspects, np.cumsum(sizes[suspects]), others)
     return sets
 
 
@@ -311,17 +311,17 @@ def bucket_pairs(bucket: Int64s, documents: Int64s) -> tuple[Int64s, Int64s]:
         return none, none
     fresh = np.flatnonzero(np.r_[True, bucket[1:] != bucket[:-1]])
     sizes = np.diff(np.r_[fresh, bucket.size])
-    place = np.arange(bucket.size) - np.repeat(fresh, sizes)
+    index = np.arange(bucket.size) - np.repeat(fresh, sizes)
     size = np.repeat(sizes, sizes)
     first, second = [], []
     for distance in range(1, min(ALL_PAIRS, int(sizes.max()))):
-        later = np.flatnonzero((place >= distance) & (size <= ALL_PAIRS))
+        later = np.flatnonzero((index >= distance) & (size <= ALL_PAIRS))
         first.append(documents[later - distance])
         second.append(documents[later])
     hot = np.flatnonzero(size > ALL_PAIRS)
     for head in range(BUCKET_HEADS if hot.size else 0):
-        later = hot[place[hot] > head]
-        first.append(documents[later - place[later] + head])
+        later = hot[index[hot] > head]
+        first.append(documents[later - index[later] + head])
         second.append(documents[later])
     return np.concatenate(first), np.concatenate(second)
 
