@@ -30,9 +30,7 @@ print(held() - before)
 """
 
 
-@pytest.mark.skipif(
-    platform.libc_ver()[0] != "glibc", reason="only glibc's allocator keeps what is freed, and can be told"
-)
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps freed memory and can be set")
 @pytest.mark.parametrize(("how", "most"), [("returned", 2), ("kept", 40)])
 def test_freed_arrays_are_returned(how: str, most: int) -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT, how], capture_output=True, text=True, check=True)
@@ -62,7 +60,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator can be told")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be set")
 @pytest.mark.parametrize(
     ("size", "call", "kept"),
     [

@@ -165,7 +165,7 @@ def test_ranges_of_a_file_are_its_bytes(server: tuple[str, Faults], tmp_path: Pa
 
 
 class Server:
-    """A file system that answers as it is told."""
+    """A file system that gives the answers of a list."""
 
     def __init__(self, *answers: bytes | BaseException, size: int = 100) -> None:
         self.answers = list(answers)
