@@ -61,12 +61,12 @@ class Rights:
     leave_out: tuple[str, ...] = ()  # sources to leave out
     unlisted: str = "keep"  # or "drop": documents without a source in the catalogue
     # Use signals that keep a page out; by default those that forbid training (filters.programs.use_signals).
-    refuse_signals: tuple[str, ...] = ("no-train-ai", "noai", "tdm-reservation")
+    refuse_use_signals: tuple[str, ...] = ("no-train-ai", "noai", "tdm-reservation")
 
     def __post_init__(self) -> None:
-        for signal in self.refuse_signals:
+        for signal in self.refuse_use_signals:
             if signal not in USE_SIGNALS:
-                raise ValueError(unknown_name("signal", signal, USE_SIGNALS))
+                raise ValueError(unknown_name("use signal", signal, USE_SIGNALS))
         if self.unlisted not in ("keep", "drop"):
             raise ValueError(f"unlisted = {self.unlisted!r}: keep or drop")
         if self.licenses and self.unlisted == "keep":
@@ -159,10 +159,10 @@ def check_rights(rights: Rights, catalogue: Catalogue) -> None:
             )
 
 
-def refusal(rights: Rights, source: str, license_: str | None, signals: Sequence[str] | None) -> str | None:
-    """The reason why a document of this source and with these declarations may not be released, or None."""
-    if signals and not set(signals).isdisjoint(rights.refuse_signals):
-        return "publish.signals"
+def refusal(rights: Rights, source: str, license_: str | None, use_signals: Sequence[str] | None) -> str | None:
+    """The reason why a document of this source with these use signals may not be released, or None."""
+    if use_signals and not set(use_signals).isdisjoint(rights.refuse_use_signals):
+        return "publish.use_signals"
     if source == UNLISTED:
         return "publish.unlisted" if rights.unlisted == "drop" else None
     if source in rights.leave_out:

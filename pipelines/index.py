@@ -58,7 +58,7 @@ class Index(IndexSettings, Stage):
     """The stage: its settings, and the digest of its language model."""
 
     name: ClassVar[str] = "index"
-    version: ClassVar[int] = 5  # 5: more archives, charsets and types are read
+    version: ClassVar[int] = 5  # 5: the column use_signals; more archives, charsets and types are read
     schema: ClassVar[pa.Schema] = INDEX
 
     model_sha256: str = ""  # of the language model; computed if not given
@@ -137,7 +137,7 @@ def _read_page(record: Record, model: LanguageModel) -> dict[str, Any]:
         return row | {"drop": "index.undecodable"}
     text = decoded.text if _is_plain(record) else _text_of(record, decoded, not undecodable)
     labels = identify_page(text, model, _TOP)
-    row["signals"] = use_signals_of(record.rights, b"" if _is_plain(record) else record.body)
+    row["use_signals"] = use_signals_of(record.rights, b"" if _is_plain(record) else record.body)
     row |= {"quick_chars": len(text), "languages": [{"label": label, "score": score} for label, score in labels]}
     return row if labels else row | {"drop": "index.empty"}
 

@@ -26,7 +26,7 @@ INDEX = pa.schema(
         pa.field("charset", pa.string()),
         pa.field("charset_from", pa.string()),  # bom, http, meta, utf-8, detector
         pa.field("quick_chars", pa.int32()),  # characters of the quick plain text
-        pa.field("signals", pa.list_(pa.string())),  # what the page says about its use: filters.programs.use_signals
+        pa.field("use_signals", pa.list_(pa.string())),  # what the page says about its use: see filters/programs
         pa.field("languages", _LABELS),  # the 3 likeliest of the quick plain text
         pa.field("path", pa.string()),  # of a file in a source tree, below the tree's root
         pa.field("license", pa.string()),  # of such a file, as an SPDX expression
@@ -109,6 +109,6 @@ DOCUMENT = pa.schema(
         pa.field("top_langs", _LABELS),
         pa.field("lines", LINES),
         pa.field("pii", _SPANS),
-        pa.field("signals", pa.list_(pa.string())),
+        pa.field("use_signals", pa.list_(pa.string())),
     ]
 )

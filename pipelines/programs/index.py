@@ -67,7 +67,12 @@ def _look(file: SourceFile, licences: Mapping[str, str]) -> dict[str, object]:
     text, charset, charset_from = source_text(file.data)
     if b"\0" in file.data or text.count("�") > _UNDECODABLE * len(text):
         return {"drop": "index.undecodable"}
-    row: dict[str, object] = {"charset": charset, "charset_from": charset_from, "quick_chars": len(text), "signals": []}
+    row: dict[str, object] = {
+        "charset": charset,
+        "charset_from": charset_from,
+        "quick_chars": len(text),
+        "use_signals": [],
+    }
     code = code_language(file.path, text)
     if code is None:
         return row | {"drop": "index.not_source"}

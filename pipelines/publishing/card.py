@@ -92,8 +92,8 @@ def _how_to_load(manifest: ReleaseManifest) -> Iterator[str]:
     yield "Columns: `text`, `id` (WARC-Record-ID), `url`, `date`, `file_path` and `offset` (the archive's record),"
     yield "`language`, `language_script`, `language_score`, `minhash_cluster_size`, `top_langs`, `lines` (lines that"
     yield "were cut out because the source repeats them), `pii` (kind, start and end of each replaced span, in"
-    yield "characters of the text before), `signals` (what the page says about its use by machines), `source` and"
-    yield "`license`."
+    yield "characters of the text before), `use_signals` (what the page says about its use by machines), `source`"
+    yield "and `license`."
 
 
 def _plain(text: str) -> str:
@@ -187,10 +187,10 @@ def _drops(manifest: ReleaseManifest) -> Iterator[str]:
         if reason != "extract.other_language"
     )
     yield from card_table(("Language", "Reason", "Documents"), rows)
-    signals = ", ".join(map(code, manifest["rights"].get("refuse_signals", ())))
+    use_signals = ", ".join(map(code, manifest["rights"].get("refuse_use_signals", ())))
     yield ""
-    if signals:
-        yield f"Pages that declare {signals} are left out of the release."
+    if use_signals:
+        yield f"Pages that declare {use_signals} are left out of the release."
         yield ""
     left = (
         (Code(tag), Code(reason), count)

@@ -165,8 +165,8 @@ def _with_rights(batch: pa.RecordBatch, rights: Rights, catalogue: Catalogue, le
     pairs = zip(batch["url"].to_pylist(), batch["file_path"].to_pylist(), strict=True)
     names = [catalogue.source_of(url, file) for url, file in pairs]
     licenses = [catalogue.license_of(name) for name in names]
-    judged = zip(names, licenses, batch["signals"].to_pylist(), strict=True)
-    reasons = [refusal(rights, name, license_, signals) for name, license_, signals in judged]
+    judged = zip(names, licenses, batch["use_signals"].to_pylist(), strict=True)
+    reasons = [refusal(rights, name, license_, use_signals) for name, license_, use_signals in judged]
     left_out.update(reason for reason in reasons if reason)
     columns = [*batch.columns, pa.array(names, pa.string()), pa.array(licenses, pa.string())]
     whole = pa.RecordBatch.from_arrays(columns, schema=release.RELEASED)

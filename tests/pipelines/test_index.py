@@ -40,7 +40,7 @@ def test_a_row_says_where_a_page_lies_and_what_it_is(tmp_path: Path) -> None:
         "charset": "utf-8",
         "charset_from": "http",
         "quick_chars": len(f"Titre\n{TEXT}".strip()),
-        "signals": [],
+        "use_signals": [],
         "path": None,
         "license": None,
         "drop": None,

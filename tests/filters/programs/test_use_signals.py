@@ -63,4 +63,4 @@ def test_signals_travel_from_the_archive_to_the_index(tmp_path):
     path = tmp_path / "a.warc"
     path.write_bytes(head.encode() + kind.encode() + http + b"\r\n\r\n")
     (batch,) = Index().make("a.parquet", [path])
-    assert batch["signals"].to_pylist() == [["noai", "tdm-reservation"]]
+    assert batch["use_signals"].to_pylist() == [["noai", "tdm-reservation"]]

@@ -137,7 +137,7 @@ def test_a_publication_that_was_killed_goes_on_and_makes_only_the_files_that_are
 def test_other_rights_make_all_files_again(work, released, tmp_path):
     shutil.copytree(released, tmp_path / "r")
     done: list[float] = []
-    rights = Rights(refuse_signals=())
+    rights = Rights(refuse_use_signals=())
     publish_release(
         Selection(work, [], rights),
         tmp_path / "r",
@@ -275,24 +275,29 @@ def test_documents_have_source_and_licence_and_a_release_can_leave_some_out(work
 
 
 @pytest.mark.parametrize(
-    ("signals", "reason"),
+    ("use_signals", "reason"),
     [
-        (["noai"], "publish.signals"),
-        (["noindex", "tdm-reservation"], "publish.signals"),
-        (["no-train-ai"], "publish.signals"),
+        (["noai"], "publish.use_signals"),
+        (["noindex", "tdm-reservation"], "publish.use_signals"),
+        (["no-train-ai"], "publish.use_signals"),
         (["noindex", "noarchive"], None),
         ([], None),
         (None, None),
     ],
 )
-def test_a_page_that_forbids_training_is_left_out_unless_a_setting_allows_it(signals, reason):
-    assert refusal(Rights(), "unlisted", None, signals) == reason
-    assert refusal(Rights(refuse_signals=()), "unlisted", None, signals) is None
+def test_a_page_that_forbids_training_is_left_out_unless_a_setting_allows_it(use_signals, reason):
+    assert refusal(Rights(), "unlisted", None, use_signals) == reason
+    assert refusal(Rights(refuse_use_signals=()), "unlisted", None, use_signals) is None
 
 
-def test_an_unknown_signal_is_refused():
+def test_the_old_name_of_a_setting_is_answered_with_the_new_one():
+    with pytest.raises(SettingsError, match="Did you mean 'refuse_use_signals'"):
+        build(Rights, {"refuse_signals": ["noai"]}, "rights")
+
+
+def test_an_unknown_use_signal_is_refused():
     with pytest.raises(SettingsError, match="noai"):
-        build(Rights, {"refuse_signals": ["noia"]}, "rights")
+        build(Rights, {"refuse_use_signals": ["noia"]}, "rights")
 
 
 @pytest.mark.parametrize(
