@@ -1,9 +1,9 @@
-"""Two corpora, one question: which of them makes the better model?
+"""Compare two corpora: which of them makes the better model?
 
-Both get the same tokenizer, the same shape, recipe and number of training bytes, and several seeds; both are judged on
-the same held-out texts, of which neither's training text holds a copy or a near-copy: else the corpus that was not
-deduplicated would be judged on what it learned by heart. What differs is the corpus alone. The verdict is a confidence
-interval of the mean difference in bits per byte over paired seeds (Student's t).
+Both get the same tokenizer, shape, recipe and number of training bytes, and several seeds. Both are measured on the
+same held-out texts. Training texts with a copy or near-copy among these are left out: a corpus without deduplication
+would otherwise be measured on text that it memorised. The verdict is a confidence interval of the mean difference in
+bits per byte over paired seeds (Student's t).
 """
 
 import hashlib
@@ -34,8 +34,8 @@ from trainer.tokenizer.training import TokenizerSettings, train_tokenizer
 from trainer.training.recipe import Recipe
 from trainer.training.train import train_decoder
 
-_WINDOW = 50  # bytes, without blanks and capitals: what a near-copy of a held-out text shares with it
-_SHARED = 0.2  # share of a text's windows that stand in held-out text, from which on it is barred from training
+_WINDOW = 50  # bytes of a window, without white space and capitals
+_SHARED = 0.2  # a text that shares this part of its windows with held-out text is not trained on
 
 _Keys = npt.NDArray[np.uint64]
 
@@ -44,22 +44,22 @@ _Keys = npt.NDArray[np.uint64]
 class AblateSettings:
     """How two corpora are compared."""
 
-    bytes: int = 0  # training text of each, a language; 0 is what the smaller one has
+    bytes: int = 0  # training text of each corpus per language; 0 is what the smaller corpus has
     seeds: int = 3
-    held_out_bytes: int = 200_000  # a language, half of it from each corpus's validation
-    judge: str = ""  # a work folder whose validation text judges both instead
+    held_out_bytes: int = 200_000  # per language, half of it from the validation text of each corpus
+    judge: str = ""  # a work folder whose validation text is used instead
     vocabulary: int = 4_096
 
     def __post_init__(self) -> None:
         if self.seeds < 2:
-            raise ValueError("seeds must be at least 2: one run says nothing of chance")
+            raise ValueError("seeds must be at least 2: one run says nothing about chance")
 
 
 @dataclass(frozen=True)
 class _Comparison:
-    """Bits per byte of both corpora in one language, and their difference (second less first) with its interval."""
+    """Bits per byte of both corpora in one language, and their difference (second - first) with its interval."""
 
-    first: tuple[float, ...]  # a value a seed
+    first: tuple[float, ...]  # one value per seed
     second: tuple[float, ...]
     difference: float
     low: float
@@ -83,26 +83,26 @@ def compare_scores(first: Sequence[float], second: Sequence[float]) -> _Comparis
 
 
 def near_copy_windows(text: str) -> _Keys:
-    """A key of every _WINDOW bytes of a text, blanks and capitals left out; of a shorter text one key of it all."""
+    """Return a key of every _WINDOW bytes of a text without white space and capitals; a shorter text has one key."""
     squeezed = np.frombuffer("".join(text.lower().split()).encode(), dtype=np.uint8)
     return window_keys(squeezed, max(1, min(_WINDOW, len(squeezed))))
 
 
 @dataclass(frozen=True)
 class HeldOutWindows:
-    """What held-out texts are made of: a text that shares a fifth of its windows with them is not trained on."""
+    """The windows of held-out texts; a text that shares _SHARED of its windows with them is not trained on."""
 
     keys: _Keys  # sorted
 
     @staticmethod
     def of(texts: Sequence[str]) -> "HeldOutWindows":
-        """The windows of all these texts."""
+        """Return the windows of all these texts."""
         return HeldOutWindows(
             np.unique(np.concatenate([near_copy_windows(text) for text in texts]) if texts else near_copy_windows(""))
         )
 
     def holds(self, text: str) -> bool:
-        """Whether a text is a copy or a near-copy, in part or as a whole."""
+        """Whether a text is a copy or near-copy of held-out text, as a whole or in part."""
         mine = near_copy_windows(text)
         if not len(mine) or not len(self.keys):
             return False
@@ -110,12 +110,12 @@ class HeldOutWindows:
         return float((self.keys[at] == mine).mean()) >= _SHARED
 
     def with_text(self, text: str) -> "HeldOutWindows":
-        """These windows and those of one text more."""
+        """Return these windows and those of one more text."""
         return HeldOutWindows(np.union1d(self.keys, near_copy_windows(text)))
 
 
 def held_out_texts(works: Sequence[Path], language: str, budget: int) -> list[str]:
-    """Validation texts of all corpora, an equal share of `budget` bytes each, without near-copies."""
+    """Return validation texts of all corpora without near-copies, an equal share of `budget` bytes from each."""
     found: list[str] = []
     barred = HeldOutWindows.of([])
     for work in works:
@@ -133,13 +133,13 @@ def held_out_texts(works: Sequence[Path], language: str, budget: int) -> list[st
 
 
 def usable_documents(work: Path, language: str, barred: HeldOutWindows) -> list[tuple[str, str]]:
-    """(id, text) of the training documents that are no near-copies of held-out ones."""
+    """Return (id, text) of the training documents that are not near-copies of held-out ones."""
     found = corpus.documents(corpus.shard_paths(work, language, "train"))
     return [(name, text) for name, text in found if not barred.holds(text)]
 
 
 def training_texts(documents: Sequence[tuple[str, str]], budget: int, seed: int) -> Iterator[str]:
-    """Texts in an order of each seed's own, up to `budget` bytes; the last one is cut at a character."""
+    """Yield texts in an order that depends on the seed, up to `budget` bytes; the last is cut at a character."""
     key = seed.to_bytes(8, "little")
     ordered = sorted(documents, key=lambda pair: hashlib.blake2b(pair[0].encode(), key=key, digest_size=8).digest())
     left = budget
@@ -152,12 +152,12 @@ def training_texts(documents: Sequence[tuple[str, str]], budget: int, seed: int)
 
 
 def bytes_of(documents: Sequence[tuple[str, str]]) -> int:
-    """UTF-8 bytes of these texts."""
+    """Return the UTF-8 bytes of these texts."""
     return sum(len(text.encode()) for _, text in documents)
 
 
 def write_texts(path: Path, texts: Sequence[str]) -> None:
-    """An Arrow shard of texts, as the pipeline writes it."""
+    """Write an Arrow shard of texts as the pipeline writes it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     blank: dict[str, Any] = dict.fromkeys(DOCUMENT.names)
     temporary = temporary_name(path)
@@ -172,9 +172,9 @@ def ablate_corpora(
     first: Path, second: Path, languages: Sequence[str], target: Path, recipe: Recipe, settings: AblateSettings,
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:  # fmt: skip
-    """Compare two work folders; write table, picture and result.json to `target`, and give the result.
+    """Compare two work folders; write table, picture and result.json to `target`, and return the result.
 
-    Raises InputError where a language has no shards in one of them.
+    Raises InputError if a language has no shards in one of them.
     """
     works = {"first": first, "second": second}
     judges = [Path(settings.judge)] if settings.judge else [first, second]
@@ -204,7 +204,7 @@ def ablate_corpora(
 def _write_corpora(
     works: Mapping[str, Path], language: str, target: Path, judged: Sequence[str], settings: AblateSettings
 ) -> int:
-    """Write one language's training and held-out text for every run; give the bytes that each trains on."""
+    """Write the training and held-out text of one language for every run; return the bytes that each trains on."""
     barred = HeldOutWindows.of(judged)
     documents = {name: usable_documents(work, language, barred) for name, work in works.items()}
     smaller = min(bytes_of(mine) for mine in documents.values())
@@ -219,7 +219,7 @@ def _write_corpora(
 
 
 def _tokenizer(target: Path, languages: Sequence[str], settings: AblateSettings) -> Path:
-    """One tokenizer, of equal shares of both corpora."""
+    """Train one tokenizer on equal shares of both corpora."""
     sources = {
         language: [
             path for name in ("first-0", "second-0") for path in corpus.shard_paths(target / name, language, "train")
@@ -232,14 +232,14 @@ def _tokenizer(target: Path, languages: Sequence[str], settings: AblateSettings)
 
 
 def _one_run(work: Path, languages: Sequence[str], tokenizer: Path, recipe: Recipe) -> dict[str, float]:
-    """Train one model on one corpus, and judge it on all of the held-out text. The run is a work folder as any."""
+    """Train one model on one corpus, and measure it on all held-out text. The run is a work folder of its own."""
     sources, places = {}, corpus.run_folders(work, languages)
     for language in languages:
         splits = {split: corpus.shard_paths(work, language, split) for split in corpus.SPLITS}
         write_token_shards(splits, load_tokenizer(tokenizer), language, places.tokens / language, TokensSettings())
         sources[language] = places.tokens / language
     if not train_decoder(recipe, sources, tokenizer, places.model, lambda text: None).finished:
-        raise TrainingFailed(f"{places.model} was stopped before its end: the same command goes on from there")
+        raise TrainingFailed(f"{places.model} was stopped before its end: the same command resumes it")
     model, _ = checkpoint.load_decoder(places.model)
     return {
         language: held_out.bits_per_byte(model, TokenShards(folder, "validation"), recipe.length, 1 << 60).bits_per_byte
@@ -248,7 +248,7 @@ def _one_run(work: Path, languages: Sequence[str], tokenizer: Path, recipe: Reci
 
 
 def _render(found: Mapping[str, _Comparison]) -> tuple[str, str]:
-    """A table and a picture of a comparison."""
+    """Return a table and a picture of a comparison."""
     rows = [
         [k, mean(c.first), mean(c.second), c.difference, f"[{c.low:+.4f}, {c.high:+.4f}]", len(c.first), c.verdict]
         for k, c in found.items()

@@ -1,4 +1,4 @@
-"""The corpus as the trainer sees it: the Arrow shards of one or many languages, and where its own results go.
+"""What the trainer reads and writes in a work folder: the shards of one or many languages, and its own results.
 
 work/<lang>/shards/{train,validation}/data-*.arrow      read, columns of `roots.schema.DOCUMENT`
 work/<lang>/{tokenizer,tokens,model}                    written, for one language
@@ -19,15 +19,15 @@ SPLITS = ("train", "validation")
 
 @dataclass(frozen=True)
 class _RunFolders:
-    """Where the trainer reads and writes for one run."""
+    """The folders of one run."""
 
     tokenizer: Path
-    tokens: Path  # a folder a language below it
+    tokens: Path  # with a folder for each language
     model: Path
 
 
 def run_folders(work: Path, languages: Sequence[str]) -> _RunFolders:
-    """The folders of a run: below the language for one language, below `work` for several."""
+    """Return the folders of a run: below the language for one language, below `work` for several."""
     if not languages:
         raise InputError("no language named")
     home = work / languages[0] if len(set(languages)) == 1 else work
@@ -35,7 +35,7 @@ def run_folders(work: Path, languages: Sequence[str]) -> _RunFolders:
 
 
 def shard_paths(work: Path, language: str, split: str) -> list[Path]:
-    """The final shards of one language and split, in order. Raises InputError where there are none."""
+    """Return the final shards of one language and split, in order. Raises InputError if there are none."""
     folder = work / language / "shards" / split
     found = sorted(folder.glob("data-*.arrow"))
     if not found:
@@ -46,17 +46,17 @@ def shard_paths(work: Path, language: str, split: str) -> list[Path]:
 
 
 def has_shards(work: Path, language: str) -> bool:
-    """Whether the pipeline was run for a language here."""
+    """Whether the work folder has final shards of a language."""
     return any((work / language / "shards" / "train").glob("data-*.arrow"))
 
 
 def _batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """The rows of one Arrow IPC stream file, memory-mapped. Raises ShardError for a damaged or foreign file."""
+    """Yield the rows of one Arrow IPC stream file, memory-mapped. Raises ShardError for a damaged or other file."""
     try:
         with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as stream:
             missing = [column for column in columns if column not in stream.schema.names]
             if missing:
-                raise ShardError(f"{path} has no column {missing[0]!r}: it is no shard of documents")
+                raise ShardError(f"{path} has no column {missing[0]!r}: it is not a shard of documents")
             for batch in stream:
                 yield batch.select(list(columns))
     except FileNotFoundError:
@@ -66,14 +66,14 @@ def _batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
 
 
 def text_bytes(paths: Sequence[Path]) -> int:
-    """UTF-8 bytes of all texts in these shards."""
+    """Return the UTF-8 bytes of all texts in these shards."""
     return sum(
         pc.sum(pc.binary_length(batch["text"])).as_py() or 0 for path in paths for batch in _batches(path, ["text"])
     )
 
 
 def documents(paths: Sequence[Path]) -> Iterator[tuple[str, str]]:
-    """(id, text) of every document, in the order of the shards."""
+    """Yield (id, text) of every document, in the order of the shards."""
     for path in paths:
         for batch in _batches(path, ["id", "text"]):
             yield from zip(batch["id"].to_pylist(), batch["text"].to_pylist(), strict=True)

@@ -1,8 +1,7 @@
-"""The demo fits the text there is: a small corpus wants fewer tokens, other cuts of its words, and dropout.
+"""Settings of the demo that fit the amount of text: less text takes a smaller vocabulary, BPE dropout, and dropout.
 
-Read some fifty times as it stands, 40 kB of French is learned by heart: with 4,096 tokens the model then needs 5 bits
-for a byte of held-out text, more than a count of single bytes. What is here was found on folds of the training text of
-the example crawl, never on its held-out text; `trainer/README.md` has the numbers. Loads no torch.
+A small corpus is read many times and memorised otherwise. The values were found on folds of the training text of the
+example crawl, not on its held-out text; `trainer/README.md` has the figures. Does not import torch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,12 +14,12 @@ from trainer import corpus
 
 @dataclass(frozen=True)
 class _Fit:
-    """What the demo takes for training text of up to so many bytes."""
+    """Settings of the demo for up to `limit` bytes of training text."""
 
     limit: float  # bytes
     vocabulary: int  # tokens
-    copies: int  # of the text, each cut in another way: about as many as it is read times
-    merges: float  # chance that a merge is passed over in them
+    copies: int  # of the text, each cut in another way; about the number of times it is read
+    merges: float  # probability that a merge is skipped in them
     dropout: float
     tokens: int  # to train on
 
@@ -33,14 +32,14 @@ FITS = (
 
 
 def _fit_of(size: int) -> _Fit:
-    """What fits training text of `size` bytes."""
+    """Return the settings for training text of `size` bytes."""
     return next(fit for fit in FITS if size <= fit.limit)
 
 
 def demo_settings(work: Path, languages: Sequence[str]) -> Mapping[str, dict[str, Any]]:
-    """Settings of the groups tokenizer, tokens and train for the training text of these languages.
+    """Return settings of the groups tokenizer, tokens and train that fit the training text of these languages.
 
-    Raises InputError where a language has no shards.
+    Raises InputError if a language has no shards.
     """
     fit = _fit_of(sum(corpus.text_bytes(corpus.shard_paths(work, language, "train")) for language in languages))
     return {

@@ -1,7 +1,7 @@
-"""A folder that transformers loads as BloomForCausalLM: weights, tokenizer, configuration, card and licence.
+"""Write a folder that transformers loads as BloomForCausalLM: weights, tokenizer, configuration, card and licence.
 
-Parameter names are BLOOM's already, so exporting changes no number: logits are bit-identical. Load it in float32:
-transformers builds ALiBi in the weights' dtype, and in bfloat16 that drifts by 8 to 12 % beyond 1,000 tokens.
+The model has BLOOM's parameter names already, so the export changes no number. Load it in float32: transformers builds
+ALiBi in the dtype of the weights, which is wrong by 8 to 12 % in bfloat16 beyond 1,000 tokens.
 """
 
 import json
@@ -25,15 +25,15 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_m
 
 @dataclass(frozen=True)
 class ExportSettings:
-    """What the model is called, and under which licence it is given away."""
+    """The name of the model, and its licence."""
 
     name: str = "roots-model"
-    licence: str = "apache-2.0"  # Hugging Face's name for it
-    licence_file: str = ""  # a file to take its text from; none: this project's, which is Apache-2.0
+    licence: str = "apache-2.0"  # Hugging Face's name of it
+    licence_file: str = ""  # file with its text; by default the text of this project's licence, Apache-2.0
 
 
 def _configuration(shape: Mapping[str, Any], length: int) -> dict[str, Any]:
-    """config.json as transformers' BloomConfig reads it."""
+    """Return config.json as transformers' BloomConfig reads it."""
     return {
         "architectures": ["BloomForCausalLM"],
         "model_type": "bloom",
@@ -60,9 +60,9 @@ def _configuration(shape: Mapping[str, Any], length: int) -> dict[str, Any]:
 def export_model(
     run: Path, tokenizer: Path, target: Path, settings: ExportSettings, report: Mapping[str, Any] | None = None
 ) -> Path:
-    """Write the newest checkpoint of a run, with its tokenizer, as a Hugging Face model folder; give that folder.
+    """Write the newest checkpoint of a run and its tokenizer as a Hugging Face model folder; return that folder.
 
-    `report` is the result of `evaluation.evaluate.evaluate`, for the card. Raises InputError for a foreign tokenizer.
+    `report` is the result of `evaluate_model`, for the card. Raises InputError for another tokenizer.
     """
     path = checkpoint.find_checkpoint(run)
     state = checkpoint.read_state(path)
@@ -85,22 +85,22 @@ def export_model(
 
 
 def licence_text(settings: ExportSettings) -> str:
-    """The licence's text. Raises InputError where the named file cannot be read."""
+    """Return the text of the licence. Raises InputError if the file cannot be read."""
     if settings.licence_file:
         try:
             return Path(settings.licence_file).read_text(encoding="utf-8")
         except OSError as error:
             raise InputError(f"licence file {settings.licence_file}: {error.strerror}") from None
-    beside = Path(__file__).parents[1] / "LICENSE"  # a checkout; an installed copy has it among its metadata
+    beside = Path(__file__).parents[1] / "LICENSE"  # in a checkout; an installed copy has it in its metadata
     found = [known.read_text("licenses/LICENSE") for known in metadata.distributions(name="roots-corpus")]
     texts = [text for text in (*found, beside.read_text(encoding="utf-8") if beside.is_file() else "") if text]
     if not texts or settings.licence != "apache-2.0":
-        raise InputError(f"name the text of {settings.licence!r} by export.licence_file")
+        raise InputError(f"name a file with the text of {settings.licence!r} in export.licence_file")
     return texts[0]
 
 
 def model_card(state: Mapping[str, Any], settings: ExportSettings, report: Mapping[str, Any] | None) -> str:
-    """The model card: what the model is, what it was trained on, what it scores, what it is not for."""
+    """Return the model card: what the model is, its training, its scores, and its limits."""
     shape, recipe = state["shape"], state["recipe"]
     languages = sorted(report["languages"]) if report else []
     tags = "".join(f"- {language}\n" for language in languages)

@@ -1,7 +1,4 @@
-"""Small pictures as SVG text: curves and bars. No plotting library, so that a run folder needs none.
-
-Every text that comes from data is escaped.
-"""
+"""Curves and bars as SVG, and tables as Markdown, without a plotting library. Text from data is escaped."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,7 +12,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 40, 50
 
 
 def _ticks(low: float, high: float, wanted: int = 6) -> list[float]:
-    """Round values that cover low to high, about `wanted` of them."""
+    """Return about `wanted` round values that cover low to high."""
     if high <= low:
         return [low]
     raw = (high - low) / wanted
@@ -38,7 +35,7 @@ def _frame(title: str, x_label: str, y_label: str, width: int, height: int) -> l
 
 
 def draw_curves(title: str, x_label: str, y_label: str, lines: Mapping[str, Sequence[Point]]) -> str:
-    """An SVG with one curve a name. Points that are not finite are left out; no points give an empty frame."""
+    """Return an SVG with one curve per name. Points that are not finite are left out; no points give an empty frame."""
     clean = {name: [(x, y) for x, y in line if math.isfinite(x) and math.isfinite(y)] for name, line in lines.items()}
     points = [point for line in clean.values() for point in line] or [(0.0, 0.0)]
     x_low, x_high = min(x for x, _ in points), max(x for x, _ in points)
@@ -71,7 +68,7 @@ def draw_curves(title: str, x_label: str, y_label: str, lines: Mapping[str, Sequ
 
 
 def draw_bars(title: str, x_label: str, rows: Mapping[str, Mapping[str, float]]) -> str:
-    """An SVG of horizontal bars: one group a row, one bar a series, in the order given."""
+    """Return an SVG of horizontal bars: one group per row, one bar per series, in the order given."""
     series = list(dict.fromkeys(name for values in rows.values() for name in values))
     thick = 9
     group = thick * max(1, len(series)) + 6
@@ -107,7 +104,7 @@ def draw_bars(title: str, x_label: str, rows: Mapping[str, Mapping[str, float]])
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table; floats with three significant digits, None as a dash."""
+    """Return a Markdown table; floats have four significant digits, None is a dash."""
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
     return "\n".join(lines) + "\n"

@@ -1,9 +1,8 @@
-"""Rows for the model: packing, mixing, order. All of it is a function of (seed, position): nothing else is remembered.
+"""The rows that a run reads, as a function of seed and position.
 
-A row holds T + 1 tokens: T inputs and the T targets one to the right. Rows of each language are visited in a keyed
-pseudo-random permutation, a fresh one an epoch; languages take turns so that their shares hold in every prefix.
-Position p of a run is the same row on any number of ranks, workers and micro-batches, so that a run resumes exactly
-from one number.
+Rows of each language are visited in a keyed pseudo-random permutation, a new one each epoch. Languages take turns, so
+that every prefix holds their shares. Position p of a run is the same row for any number of ranks and micro-batches, so
+one number is enough to resume a run exactly.
 """
 
 import hashlib
@@ -22,12 +21,12 @@ from trainer.data.packing import PACKINGS
 from trainer.data.token_shards import Ints, TokenShards
 from trainer.tokenizer.files import END_ID
 
-IGNORE_INDEX = -100  # a target that is not counted
+IGNORE_INDEX = -100  # target of a position that does not count, as in torch.nn.functional.cross_entropy
 
 
 @dataclass(frozen=True)
 class RowBatch:
-    """Rows ready for the model: tokens, targets and document numbers, int64 (rows, T); positions (rows,)."""
+    """Rows for the model: tokens, targets and document numbers, int64 (rows, T); positions (rows,)."""
 
     tokens: Ints
     targets: Ints
@@ -35,7 +34,7 @@ class RowBatch:
     positions: Ints
 
     def part(self, start: int, stop: int) -> "RowBatch":
-        """Some of the rows."""
+        """Return the rows from `start` to before `stop`."""
         return RowBatch(
             self.tokens[start:stop], self.targets[start:stop], self.docs[start:stop], self.positions[start:stop]
         )
@@ -73,11 +72,11 @@ class Feed:
 
     @property
     def rows(self) -> int:
-        """Rows of all languages together: one epoch where the weights are the natural ones."""
+        """Rows of all languages together: one epoch if languages are weighed by size."""
         return sum(packed.rows for packed in self.packed)
 
     def rows_at(self, positions: Ints) -> list[tuple[int, int]]:
-        """(language, row) at each position of the run."""
+        """Return the (language, row) at each position of the run."""
         source = self._order[positions % PERIOD].astype(np.int64)
         turn = (positions // PERIOD) * self._before[-1][source] + self._before[positions % PERIOD, source]
         found = np.zeros(len(positions), dtype=np.int64)
@@ -90,27 +89,27 @@ class Feed:
         return list(zip(source.tolist(), found.tolist(), strict=True))
 
     def batch(self, positions: Ints) -> RowBatch:
-        """The rows at these positions."""
+        """Return the rows at these positions."""
         tokens = np.empty((len(positions), self.length + 1), dtype=np.int64)
         docs = np.empty((len(positions), self.length + 1), dtype=np.int16)
         for at, (source, row) in enumerate(self.rows_at(positions)):
             self.packed[source].fill(row, tokens[at], docs[at])
         targets = tokens[:, 1:].copy()
         wide = docs.astype(np.int64)
-        # A next token counts where it goes on with the document, or is the `</s>` that ends it.
+        # A target counts if it continues the document of its input, or is the `</s>` that ends it.
         targets[(wide[:, :-1] < 0) | ((wide[:, 1:] != wide[:, :-1]) & (targets != END_ID))] = IGNORE_INDEX
         return RowBatch(tokens[:, :-1], targets, wide[:, :-1], positions)
 
 
 @dataclass(frozen=True)
 class DataPosition:
-    """How far a run has read: the next position, and ranges that it passes over (rows that spoiled the loss)."""
+    """How far a run has read: the next position, and ranges to skip because their rows spoiled the loss."""
 
     position: int = 0
     skipped: tuple[tuple[int, int], ...] = ()
 
     def take(self, rows: int) -> tuple[Ints, "DataPosition"]:
-        """The next positions, and the place after them."""
+        """Return the next `rows` positions, and the place after them."""
         found: list[Ints] = []
         position, left = self.position, rows
         while left:
@@ -126,20 +125,20 @@ class DataPosition:
         return np.concatenate(found), DataPosition(position, self.skipped)
 
     def skipping(self, start: int, stop: int) -> "DataPosition":
-        """This place, passing over start to stop."""
+        """Return this place with the positions from `start` to before `stop` skipped."""
         return DataPosition(self.position, tuple(sorted({*self.skipped, (start, stop)})))
 
     def as_values(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """Return plain values for a checkpoint."""
         return {"position": self.position, "skipped": [list(pair) for pair in self.skipped]}
 
 
 def prefetch(
     feed: Feed, place: DataPosition, sizes: Iterator[int], depth: int = 2
 ) -> Generator[tuple[RowBatch, DataPosition], None, None]:
-    """Batches of `sizes` rows from `place` on, made by one thread `depth` batches ahead of their use.
+    """Yield batches of `sizes` rows from `place` on, with the place after each; one thread makes them in advance.
 
-    The place that comes with a batch is the one after it: it depends on what was used, never on what was prepared.
+    At most `depth` batches are ready. The place counts what was used, not what was prepared.
     """
     ready: queue.Queue[tuple[RowBatch, DataPosition] | BaseException | None] = queue.Queue(depth)
     stop = threading.Event()

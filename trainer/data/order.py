@@ -1,4 +1,4 @@
-"""Which row of which language is read at each position: a keyed permutation, and turns by share."""
+"""The order of rows: a keyed permutation of the rows of each language, and turns that give each language its share."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,12 +8,12 @@ import numpy.typing as npt
 
 from trainer.data.token_shards import Ints
 
-PERIOD = 4_096  # positions after which the languages' turns repeat
+PERIOD = 4_096  # positions after which the turns of the languages repeat
 _Unsigned = npt.NDArray[np.uint64]
 
 
 def permuted(index: Ints, size: int, key: int) -> Ints:
-    """A pseudo-random permutation of 0..size-1, applied to `index`: four Feistel rounds, cycle walking, no table.
+    """Apply a pseudo-random permutation of 0..size-1 to `index`: four Feistel rounds and cycle walking, no table.
 
     Raises ValueError for an index out of range. Source: Luby and Rackoff 1988; Black and Rogaway 2002.
     """
@@ -35,14 +35,14 @@ def permuted(index: Ints, size: int, key: int) -> Ints:
 
 
 def _mixed(value: _Unsigned) -> _Unsigned:
-    """Every output bit depends on every input bit (the finaliser of SplitMix64; Steele et al. 2014)."""
+    """Mix the bits of each number: the finaliser of SplitMix64 (Steele et al. 2014)."""
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))
 
 
 def turns(weights: Sequence[float], period: int = PERIOD) -> npt.NDArray[np.int16]:
-    """Whose turn it is at each position of a period: every prefix holds each share within one row.
+    """Return the language of each position of a period; in every prefix, each share is right to within one row.
 
     Source: Tijdeman 1980, the chairman assignment problem.
     """

@@ -1,4 +1,7 @@
-"""How documents fill rows: cut from the stream, or packed whole."""
+"""How documents fill rows: cut from the stream, or packed whole by best fit.
+
+A row holds T + 1 tokens: T inputs, and the T targets one position to the right.
+"""
 
 from bisect import bisect_left, insort
 from collections.abc import Mapping
@@ -13,14 +16,14 @@ DOCUMENTS_PACKED = 65_536  # documents packed together
 
 
 class _Concatenated:
-    """Rows cut from the stream of documents, T tokens each; a document may begin in one row and end in the next."""
+    """Rows cut from the stream of documents, T tokens each; a document may go on in the next row."""
 
     def __init__(self, shards: TokenShards, length: int) -> None:
         self.shards, self.length = shards, length
         self.rows = max(0, (shards.tokens - 1) // length)
 
     def fill(self, row: int, tokens: Ints, docs: npt.NDArray[np.int16]) -> None:
-        """Write T + 1 tokens and the T + 1 document numbers (from 0) of a row."""
+        """Write the T + 1 tokens of a row, and their document numbers, counted from 0 in each row."""
         start = row * self.length
         tokens[:] = self.shards.read(start, self.length + 1)
         first = int(np.searchsorted(self.shards.starts, start, side="right"))
@@ -33,8 +36,7 @@ class _Concatenated:
 class BestFit:
     """Rows of whole documents, packed by best fit decreasing; only documents longer than a row are cut.
 
-    Planned in blocks of 65,536 documents. Measured: 99.99 % of the places filled, where plain concatenation cuts 22 %
-    of the documents although only 3 % are longer than a row.
+    DOCUMENTS_PACKED documents are packed at a time.
     """
 
     def __init__(self, shards: TokenShards, length: int) -> None:
@@ -59,7 +61,7 @@ class BestFit:
         self.rows = count
 
     def fill(self, row: int, tokens: Ints, docs: npt.NDArray[np.int16]) -> None:
-        """Write T + 1 tokens and document numbers; what is left over is `</s>` with document number -1."""
+        """Write the T + 1 tokens of a row, and their document numbers; empty places hold `</s>` and number -1."""
         at = 0
         tokens[:] = END_ID
         docs[:] = -1
@@ -71,7 +73,7 @@ class BestFit:
 
 
 def _cut(starts: Ints, longest: int) -> tuple[Ints, Ints]:
-    """(start, size) of every piece of the documents that begin at `starts`; none is longer than `longest`."""
+    """Cut the documents that begin at `starts` into pieces of at most `longest`; return their starts and sizes."""
     sizes = np.diff(starts)
     pieces = np.maximum(1, -(-sizes // longest))
     which = np.repeat(np.arange(len(sizes)), pieces)
@@ -81,9 +83,9 @@ def _cut(starts: Ints, longest: int) -> tuple[Ints, Ints]:
 
 
 def best_fit(sizes: Ints, capacity: int) -> Ints:
-    """The bin of each size, by best fit decreasing: the fullest bin that still has room. Bins number from 0.
+    """Return the bin of each size by best fit decreasing: the fullest bin that has room. Bins are counted from 0.
 
-    Ties keep the order of the sizes, so equal input gives equal bins.
+    Equal sizes keep their order, so equal input gives equal bins.
     """
     bins = np.zeros(len(sizes), dtype=np.int64)
     room: dict[int, list[int]] = {}  # room left -> bins

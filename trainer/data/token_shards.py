@@ -1,9 +1,9 @@
-"""Token shards: the corpus as numbers, memory-mapped, with its documents, languages and bytes.
+"""Token shards: the corpus as token ids, memory-mapped, with the bytes and the language of each document.
 
-A shard is an Arrow IPC file with the columns of `schema`; the list offsets are the document index. Every document
-begins with `</s>`, which so ends the one before (BLOOM's rule), and lets the first real token of a document be
-predicted. `tokens.json` beside the shards names the tokenizer by digest, the totals, and each file's sha256; it is
-written last, and a run that finds another tokenizer there refuses to start.
+A shard is an Arrow IPC file with the columns of `token_schema`; the list offsets are the index of documents. Every
+document begins with `</s>`, as in BLOOM: it ends the document before, and the first real token can be predicted from
+it. `tokens.json` beside the shards holds the digest of the tokenizer, the totals, and the sha256 of each file. It is
+written last. A run with another tokenizer refuses the shards.
 """
 
 import hashlib
@@ -35,43 +35,41 @@ _Cut = Callable[[list[str], list[str]], list[list[int]]]  # ids and texts of doc
 
 
 def token_schema(width: int) -> pa.Schema:
-    """Columns of a token shard; `width` is 16 or 32 bits a token."""
+    """Return the columns of a token shard; `width` is 16 or 32 bits per token."""
     return pa.schema(
         [
             pa.field("ids", pa.large_list(pa.uint16() if width == 16 else pa.uint32()), nullable=False),
             pa.field("doc_id", pa.string(), nullable=False),
             pa.field("lang", pa.string(), nullable=False),
-            pa.field("n_bytes", pa.uint32(), nullable=False),  # UTF-8 bytes of the text: what bits per byte divide by
+            pa.field("n_bytes", pa.uint32(), nullable=False),  # UTF-8 bytes of the text, for bits per byte
         ]
     )
 
 
 @dataclass(frozen=True)
 class TokensSettings:
-    """What decides token shards, besides the texts and the tokenizer."""
+    """All settings that decide token shards; texts and tokenizer decide the rest."""
 
-    multiple: int = 128  # rows of the model's embedding are padded to a multiple of this
-    copies: int = 1  # of the training text, each cut in another way: for small corpora, which are read many times
-    dropout: float = (
-        0.0  # chance that a merge is passed over in the copies (trainer.tokenizer.dropout); held-out text never
-    )
+    multiple: int = 128  # rows of the embedding are padded to a multiple of this
+    copies: int = 1  # of the training text, each cut in another way; for small corpora, which are read many times
+    dropout: float = 0.0  # probability that a merge is skipped in the copies; held-out text is always cut in full
     seed: int = 42
 
     def __post_init__(self) -> None:
         if min(self.multiple, self.copies) < 1:
             raise ValueError("multiple and copies must be at least 1")
         if not 0 <= self.dropout < 1:
-            raise ValueError("dropout is a chance from 0 to below 1")
+            raise ValueError("dropout must be at least 0 and below 1")
         if self.copies > 1 and not self.dropout:
-            raise ValueError("copies without dropout would all be the same: set tokens.dropout, or train longer")
+            raise ValueError("copies without dropout are all the same: set tokens.dropout, or train longer")
 
 
 def write_token_shards(
     sources: Mapping[str, Sequence[Path]], tokenizer: Tokenizer, language: str, target: Path, settings: TokensSettings
 ) -> dict[str, Any]:
-    """Turn the shards of one language (`sources`: split -> shards) into token shards below `target`; give the sidecar.
+    """Write the shards of one language (`sources`: split -> shards) as token shards to `target`; return tokens.json.
 
-    A file that was made from the same bytes with the same tokenizer is kept. Equal input gives equal files.
+    A file made from the same bytes with the same tokenizer is kept. Equal input gives equal files.
     """
     rows = padded_rows(tokenizer.get_vocab_size(), settings.multiple)
     width = 16 if rows <= 1 << 16 else 32
@@ -121,7 +119,7 @@ def _old_files(target: Path, tokenizer: str) -> dict[str, Any]:
 
 
 def _cuts(tokenizer: Tokenizer, settings: TokensSettings, split: str) -> list[_Cut]:
-    """The ways in which the documents of a split become tokens: one, or for copies with dropout many."""
+    """Return the ways to cut the documents of a split into tokens: one, or one for each copy with dropout."""
 
     def plain(identities: list[str], texts: list[str]) -> list[list[int]]:
         return [encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
@@ -140,7 +138,7 @@ def _cuts(tokenizer: Tokenizer, settings: TokensSettings, split: str) -> list[_C
 
 
 def _write_shard(source: Path, cuts: Sequence[_Cut], language: str, path: Path, width: int) -> dict[str, Any]:
-    """One shard of texts as one shard of tokens, whole or not at all; with several cuts, all of it once for each."""
+    """Write one shard of texts as one shard of tokens, whole or not at all; with several cuts, once for each."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_name(path)
     made = {"documents": 0, "tokens": 0, "bytes": 0}
@@ -186,7 +184,7 @@ def _encode(identities: list[str], texts: list[str], cut: _Cut, language: str, c
 
 
 def read_sidecar(folder: Path) -> dict[str, Any]:
-    """What token shards say of themselves. Raises InputError where there are none."""
+    """Read tokens.json. Raises InputError if there are no token shards."""
     path = folder / SIDECAR
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -198,9 +196,9 @@ def read_sidecar(folder: Path) -> dict[str, Any]:
 
 
 class TokenShards:
-    """All token shards of one language and split as one long stream, memory-mapped and never copied as a whole.
+    """All token shards of one language and split as one stream, memory-mapped and never copied as a whole.
 
-    tokens: length of the stream.  starts: int64 (documents + 1,), where each document begins, and the end.
+    tokens: length of the stream. starts: int64 (documents + 1,), the start of each document, and the end.
     n_bytes: int64 (documents,), UTF-8 bytes of each text.
     """
 
@@ -234,7 +232,7 @@ class TokenShards:
         self.fingerprint = [f"{name}:{sidecar['files'][name]['sha256']}" for name in names]
 
     def read(self, start: int, length: int) -> npt.NDArray[Any]:
-        """Tokens start to start + length of the stream; a view where they lie in one batch."""
+        """Return `length` tokens of the stream from `start`; a view if they lie in one batch."""
         at = int(np.searchsorted(self._ends, start, side="right"))
         first = start - (int(self._ends[at - 1]) if at else 0)
         piece = self._pieces[at]
@@ -249,7 +247,7 @@ class TokenShards:
         return np.concatenate(parts)
 
     def document(self, index: int) -> npt.NDArray[Any]:
-        """Tokens of one document, its leading `</s>` included."""
+        """Return the tokens of one document with its leading `</s>`."""
         return self.read(int(self.starts[index]), int(self.starts[index + 1] - self.starts[index]))
 
 

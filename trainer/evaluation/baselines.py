@@ -1,8 +1,8 @@
-"""What a model must beat: bits per byte of counting, on the same held-out bytes.
+"""What a model must beat: bits per byte of n-gram models on the same held-out bytes.
 
-Byte unigram (add-one), and byte n-grams interpolated in two ways: by Witten and Bell's rule (1991; Chen and Goodman
-1999, section 2.4), the usual one for bytes (PPM is its relative), and by modified Kneser and Ney's (Chen and Goodman
-1999, section 3), the best known. All are fitted on the training text only.
+A byte unigram (add-one), and byte n-grams interpolated in two ways: Witten-Bell (1991; Chen and Goodman 1999, section
+2.4), which is usual for bytes (PPM is related), and modified Kneser-Ney (Chen and Goodman 1999, section 3), the best
+known. All are fitted on the training text only.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -20,12 +20,12 @@ _Codes = npt.NDArray[np.uint64]
 _Counts = npt.NDArray[np.int64]
 _Numbers = npt.NDArray[np.float64]
 
-_ORDER = 5  # bytes in the n-grams that a model is held against
-_LONGEST = 8  # bytes in an n-gram: what 64 bits hold
+_ORDER = 5  # bytes in the n-grams that models are compared with
+_LONGEST = 8  # bytes in an n-gram that fit in 64 bits
 
 
 def _text_of(paths: Iterable[Path], limit: int) -> _Bytes:
-    """The first `limit` bytes of the documents, each followed by a zero byte."""
+    """Return the first `limit` bytes of the documents, each followed by a zero byte."""
     parts: list[bytes] = []
     size = 0
     for _, text in corpus.documents(list(paths)):
@@ -38,13 +38,13 @@ def _text_of(paths: Iterable[Path], limit: int) -> _Bytes:
 
 
 def unigram(train: _Bytes, held_out: _Bytes) -> float:
-    """Bits per byte of add-one byte frequencies, over the text: the zero bytes between documents cost nothing."""
+    """Return the bits per byte of add-one byte frequencies; the zero bytes between documents cost nothing."""
     counts = np.bincount(train, minlength=256) + 1.0
     return float(-np.log2(counts / counts.sum())[held_out[held_out > 0]].mean())
 
 
 def _codes(data: _Bytes, order: int) -> _Codes:
-    """The `order` bytes that end at each position, as one number; positions before the start hold zero bytes."""
+    """Return the `order` bytes that end at each position as one number; zero bytes stand before the start."""
     padded = np.concatenate([np.zeros(order - 1, np.uint8), data]).astype(np.uint64)
     found = np.zeros(len(data), dtype=np.uint64)
     for back in range(order):
@@ -58,29 +58,31 @@ def _count_of(codes: _Codes, known: _Codes, counts: _Numbers) -> _Numbers:
 
 
 def ngram(train: _Bytes, held_out: _Bytes, order: int = 5, rule: str = "witten_bell") -> float:
-    """Bits per byte of interpolated byte n-grams of up to `order` bytes, over the text as `unigram`."""
+    """Return the bits per byte of interpolated n-grams of up to `order` bytes, without the zero bytes."""
     return float(ngram_bits(train, held_out, order, rule)[held_out > 0].mean())
 
 
-_Weights = tuple[_Numbers, _Numbers, _Numbers]  # of each n-gram, its own; and what its context divides by, and spares
+_Weights = tuple[
+    _Numbers, _Numbers, _Numbers
+]  # count of each n-gram; divisor of its context; what it leaves to shorter ones
 
 
 def _witten_bell(counts: _Counts, starts: _Counts) -> _Weights:
-    """A context that stood n times, with k kinds of bytes after it, spares k / (n + k) for the shorter one."""
+    """A context seen n times with k different bytes after it leaves k / (n + k) to the shorter context."""
     kinds = np.diff(np.concatenate([starts, [len(counts)]])).astype(np.float64)
     return counts.astype(np.float64), np.add.reduceat(counts, starts) + kinds, kinds
 
 
 def _kneser_ney(counts: _Counts, starts: _Counts) -> _Weights:
-    """Every n-gram gives up a part of a count, another one for what stood once, twice, and more often."""
+    """Every n-gram gives up part of a count: different parts for n-grams seen once, twice, and more often."""
     taken = _discounts(counts)[np.minimum(counts, 3)]
     return counts - taken, np.add.reduceat(counts, starts).astype(np.float64), np.add.reduceat(taken, starts)
 
 
 def _discounts(counts: _Counts) -> _Numbers:
-    """What n-grams that stood 0, 1, 2, and 3 or more times give up (Chen and Goodman 1999, equation 26).
+    """Return what n-grams seen 0, 1, 2, and 3 or more times give up (Chen and Goodman 1999, equation 26).
 
-    Half a count where the text is too small or too regular for the estimate.
+    Half a count if the text is too small or too regular for the estimate.
     """
     of = [int((counts == times).sum()) for times in range(1, 5)]
     found = [0.0, 0.5, 0.5, 0.5]
@@ -97,9 +99,9 @@ RULES: Mapping[str, Callable[[_Counts, _Counts], _Weights]] = {"witten_bell": _w
 
 
 def _counted(train: _Bytes, order: int, rule: str) -> list[tuple[_Codes, _Counts]]:
-    """The n-grams of every length from 1 to `order`, with how often they stood.
+    """Return the n-grams of every length from 1 to `order` with their counts.
 
-    By Kneser and Ney a shorter one counts the kinds of bytes that stood before it, not how often it stood.
+    For Kneser-Ney, the count of a shorter n-gram is the number of different bytes before it.
     """
     found = [np.unique(_codes(train, order), return_counts=True)]
     for length in range(order - 1, 0, -1):
@@ -110,9 +112,9 @@ def _counted(train: _Bytes, order: int, rule: str) -> list[tuple[_Codes, _Counts
 
 
 def ngram_bits(train: _Bytes, held_out: _Bytes, order: int, rule: str = "witten_bell") -> _Numbers:
-    """Bits of each byte of `held_out` by n-grams of up to `order` bytes; `rule` is a key of RULES.
+    """Return the bits of each byte of `held_out` by n-grams of up to `order` bytes; `rule` is a key of RULES.
 
-    Raises ValueError for an order beyond 8.
+    Raises ValueError for an order above 8.
     """
     if not 1 <= order <= _LONGEST:
         raise ValueError(f"order must lie between 1 and {_LONGEST}")
@@ -133,10 +135,10 @@ def ngram_bits(train: _Bytes, held_out: _Bytes, order: int, rule: str = "witten_
 
 @dataclass(frozen=True)
 class _Baselines:
-    """Bits per byte of counting."""
+    """Bits per byte of the n-gram models."""
 
     unigram: float
-    ngram: float  # by Witten and Bell
+    ngram: float  # Witten-Bell
     kneser_ney: float
     order: int
     train_bytes: int
@@ -146,7 +148,7 @@ class _Baselines:
 def measure_baselines(
     train: Iterable[Path], held_out: Iterable[Path], limit: int = 20_000_000, held_limit: int = 200_000
 ) -> _Baselines:
-    """Fit on up to `limit` bytes of the training shards, judge on `held_limit` bytes of the held-out ones."""
+    """Fit on up to `limit` bytes of the training shards, measure on `held_limit` bytes of the held-out ones."""
     fitted, judged = _text_of(train, limit), _text_of(held_out, held_limit)
     witten_bell, kneser_ney = (ngram(fitted, judged, _ORDER, rule) for rule in ("witten_bell", "kneser_ney"))
     return _Baselines(unigram(fitted, judged), witten_bell, kneser_ney, _ORDER, len(fitted), len(judged))

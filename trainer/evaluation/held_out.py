@@ -1,7 +1,7 @@
-"""How well a model predicts held-out text: bits per byte, which no tokenizer can flatter.
+"""How well a model predicts held-out text: bits per byte, which compare models with different tokenizers.
 
 bits per byte = sum of -ln p over the tokens of the text / (ln 2 x UTF-8 bytes of the text). The cost of `</s>`, which
-ends a document and has no bytes, stands beside it. Documents are read one by one, in windows that overlap by half.
+ends a document and has no bytes, is reported apart. Documents are read one by one, in windows that overlap by half.
 """
 
 import math
@@ -26,11 +26,11 @@ _Window = tuple[list[int], list[int]]  # inputs and targets of one row
 
 @dataclass(frozen=True)
 class _Bits:
-    """What held-out text of one language costs."""
+    """What the held-out text of one language costs."""
 
     bits_per_byte: float
     nats_per_token: float
-    end_nats: float  # mean cost of a document's end
+    end_nats: float  # mean cost of the end of a document
     bytes: int
     tokens: int
     documents: int
@@ -40,8 +40,8 @@ class _Bits:
 class EvaluateSettings:
     """What is evaluated, and how."""
 
-    bytes: int = 1_000_000  # of held-out text, a language
-    length: int = 0  # tokens a window; 0 is the length of training
+    bytes: int = 1_000_000  # of held-out text per language
+    length: int = 0  # tokens per window; 0 is the length of training
     curve: tuple[int, ...] = (1, 2, 4)  # multiples of that length, for the extrapolation curve
     samples: int = 3  # continuations shown
     sample_tokens: int = 80
@@ -51,9 +51,9 @@ class EvaluateSettings:
 
 
 def judged_windows(document: Sequence[int], length: int) -> Iterator[_Window]:
-    """Cut one document (its `</s>` first) into rows of at most `length` inputs, each target counted exactly once.
+    """Cut one document (`</s>` first) into rows of at most `length` inputs that count each target exactly once.
 
-    Every target but those of the first row has at least half a row before it. The last target is the `</s>` after it.
+    Targets after the first row have at least half a row of context. The last target is the `</s>` after the document.
     """
     tokens = [*document, END_ID]
     stride = max(1, length // 2)
@@ -67,9 +67,9 @@ def judged_windows(document: Sequence[int], length: int) -> Iterator[_Window]:
 
 
 def documents_within(shards: TokenShards, budget: int) -> list[int]:
-    """The first documents that together hold about `budget` bytes, at least one.
+    """Return the first documents that together hold about `budget` bytes, at least one.
 
-    Raises InputError where there is none.
+    Raises InputError if there is none.
     """
     if not len(shards.n_bytes):
         raise InputError(f"no held-out text of {shards.language!r}: make shards with a larger validation share")
@@ -79,7 +79,7 @@ def documents_within(shards: TokenShards, budget: int) -> list[int]:
 
 @torch.no_grad()
 def bits_per_byte(model: AlibiLM, shards: TokenShards, length: int, budget: int, rows: int = 16) -> _Bits:
-    """Measure a model on held-out token shards of one language, about `budget` bytes of them."""
+    """Measure a model on about `budget` bytes of held-out token shards of one language."""
     device = model.head.device
     wanted = documents_within(shards, budget)
     text = ends = 0.0
@@ -116,7 +116,7 @@ def bits_per_byte(model: AlibiLM, shards: TokenShards, length: int, budget: int,
 
 
 def _padded_rows(rows: Sequence[_Window], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Rows of unequal length side by side; padding stands at the right, where no token sees it."""
+    """Put rows of different lengths in one batch; the padding is on the right, where no token sees it."""
     longest = max(len(inputs) for inputs, _ in rows)
     inputs = torch.full((len(rows), longest), PAD_ID)
     targets = torch.full((len(rows), longest), IGNORE_INDEX)
@@ -128,10 +128,10 @@ def _padded_rows(rows: Sequence[_Window], device: torch.device) -> tuple[Tensor,
 
 @torch.no_grad()
 def extrapolation(model: AlibiLM, shards: TokenShards, lengths: Sequence[int], budget: int) -> dict[int, float]:
-    """Bits per byte of one stream of held-out text in windows of each length: length -> bits per byte.
+    """Measure held-out text in windows of each length: length -> bits per byte.
 
-    The same tokens are judged at every length. With ALiBi longer windows than in training cost nothing, and should help
-    (Press et al. 2022, figure 1). Lengths beyond the text are left out.
+    The same tokens count at every length. With ALiBi, windows longer than in training should help (Press et al. 2022,
+    figure 1). Lengths beyond the text are left out.
     """
     wanted = documents_within(shards, budget)
     stop = int(shards.starts[wanted[-1] + 1])
@@ -157,7 +157,7 @@ def extrapolation(model: AlibiLM, shards: TokenShards, lengths: Sequence[int], b
 def continue_prompt(
     model: AlibiLM, tokenizer: Tokenizer, prompt: str, count: int, sampling: Sampling, seed: int = 0
 ) -> str:
-    """The prompt and how the model goes on, until it ends the document or `count` tokens are drawn."""
+    """Return the prompt and its continuation, until the model ends the document or `count` tokens are drawn."""
     ids = [END_ID, *tokenizer.encode(prompt, add_special_tokens=False).ids]
     tokens = torch.tensor([ids], device=model.head.device)
     made = model.generate(tokens, count, sampling, seed, lambda newest: int(newest[0]) == END_ID)
@@ -165,14 +165,14 @@ def continue_prompt(
 
 
 def _prompts(shards: TokenShards, tokenizer: Tokenizer, count: int, length: int = 12) -> list[str]:
-    """The first words of held-out documents that are long enough, spread over all of them."""
+    """Return the first tokens of `count` held-out documents that are long enough, spread over all."""
     long = [i for i, size in enumerate(np.diff(shards.starts)) if size > 2 * length] or list(range(len(shards.n_bytes)))
     picked = [long[int(at)] for at in np.linspace(0, len(long) - 1, count)]
     return [tokenizer.decode(shards.document(i)[1 : length + 1].tolist()) for i in picked]
 
 
 def _reserved_tokens(tokenizer: Tokenizer, rows: int) -> tuple[int, ...]:
-    """Ids that are never to be drawn: special ones but `</s>`, reserved ones, and rows that only pad the embedding."""
+    """Return ids that must not be drawn: special ones except `</s>`, reserved ones, and padding of the embedding."""
     plain = set(tokenizer.get_vocab(with_added_tokens=False).values()) - set(range(len(SPECIAL_TOKENS)))
     return tuple(i for i in range(rows) if i != END_ID and i not in plain)
 
@@ -184,7 +184,7 @@ def evaluate_model(
     trained_length: int,
     settings: EvaluateSettings,
 ) -> dict[str, Any]:
-    """Bits per byte, extrapolation and samples for each language, and the mean over languages; plain values."""
+    """Return bits per byte, extrapolation and samples of each language, and the mean of all, as plain values."""
     length = settings.length or trained_length
     drawn = Sampling(settings.temperature, settings.top_k, _reserved_tokens(tokenizer, model.shape.vocabulary))
     found: dict[str, Any] = {}

@@ -1,8 +1,8 @@
-"""How much of its training text a model knows by heart, by how often the text stood in the corpus.
+"""How much of its training text a model has memorised, by the number of copies in the corpus.
 
-A window of prefix + suffix tokens is known when the model, given the prefix, continues with exactly the suffix,
-greedily (Carlini et al. 2023, arXiv 2202.07646, definition 3.1). Windows are drawn at random, by the number of times
-they stand in the training tokens; windows of held-out text, which stood there zero times, show what can be guessed.
+A window of prefix + suffix tokens is memorised if the model, given the prefix, greedily continues with exactly the
+suffix (Carlini et al. 2023, arXiv 2202.07646, definition 3.1). Windows are drawn at random within groups by copies in
+the training tokens. Windows of held-out text, with no copy there, show what can be guessed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,17 +17,17 @@ from trainer import picture
 from trainer.data.token_shards import Ints, TokenShards
 from trainer.model.decoder import AlibiLM, Sampling
 
-_EDGES = (1, 2, 4, 8, 16, 32, 64, 128)  # a group is from one edge to below the next
+_EDGES = (1, 2, 4, 8, 16, 32, 64, 128)  # copies; a group reaches from one edge to below the next
 
 
 @dataclass(frozen=True)
 class MemorizationSettings:
-    """What is asked of the model."""
+    """What the model is asked."""
 
     prefix: int = 32  # tokens given
     suffix: int = 16  # tokens it must continue with
-    windows: int = 200  # asked, a group
-    tokens: int = 20_000_000  # of the training stream that are counted
+    windows: int = 200  # per group
+    tokens: int = 20_000_000  # of the training stream in which copies are counted
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -37,7 +37,7 @@ class MemorizationSettings:
 
 @dataclass(frozen=True)
 class CopyGroup:
-    """Windows that stood about equally often."""
+    """Windows with about as many copies, and how many of them the model knows."""
 
     copies: str
     asked: int
@@ -45,15 +45,14 @@ class CopyGroup:
 
     @property
     def share(self) -> float:
-        """Share of windows the model knows by heart."""
+        """Share of windows that the model knows."""
         return self.known / self.asked if self.asked else 0.0
 
 
 def window_keys(stream: npt.NDArray[Any], size: int) -> npt.NDArray[np.uint64]:
-    """A 64-bit key of the `size` tokens that begin at each position; equal windows have equal keys.
+    """Return a 64-bit key of the `size` tokens that begin at each position; equal windows have equal keys.
 
-    Made by doubling: keys of 2 k tokens from those of k. Two different windows share a key with a chance of 2 ** -64
-    a pair.
+    Keys of 2 k tokens are made from those of k. Two different windows share a key with probability 2 ** -64.
     """
     if len(stream) < size:
         return np.zeros(0, np.uint64)
@@ -80,14 +79,14 @@ def _scrambled(value: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 def copies_of(stream: npt.NDArray[Any], size: int) -> tuple[Ints, Ints]:
-    """(first position, copies) of every different window of a stream."""
+    """Return (first position, copies) of every different window of a stream."""
     _, first, counts = np.unique(window_keys(stream, size), return_index=True, return_counts=True)
     return first.astype(np.int64), counts.astype(np.int64)
 
 
 @torch.no_grad()
 def count_known(model: AlibiLM, windows: Ints, prefix: int, rows: int = 32) -> int:
-    """How many windows (N, prefix + suffix) the model completes exactly."""
+    """Return how many of the windows (N, prefix + suffix) the model completes exactly."""
     found = 0
     for start in range(0, len(windows), rows):
         part = torch.from_numpy(windows[start : start + rows]).to(model.head.device)
@@ -99,7 +98,7 @@ def count_known(model: AlibiLM, windows: Ints, prefix: int, rows: int = 32) -> i
 def measure_memorization(
     model: AlibiLM, train: TokenShards, held_out: TokenShards, settings: MemorizationSettings
 ) -> list[CopyGroup]:
-    """Ask a model for windows of its training text, by how often they stood there; the first group is held-out text."""
+    """Ask a model for windows of its training text, in groups by copies; the first group is held-out text."""
     size = settings.prefix + settings.suffix
     stream = train.read(0, min(train.tokens, settings.tokens))
     first, copies = copies_of(stream, size)
@@ -134,7 +133,7 @@ def _ask(
 
 
 def render_memorization(results: Mapping[str, Sequence[CopyGroup]]) -> tuple[str, str]:
-    """A table and a picture of one or more measurements (name -> groups), such as before and after dedup."""
+    """Return a table and a picture of measurements (name -> groups), such as before and after dedup."""
     labels = list(dict.fromkeys(group.copies for groups in results.values() for group in groups))
     labels.sort(key=lambda label: int(label.split()[0]))
     by_name = {name: {group.copies: group for group in groups} for name, groups in results.items()}
@@ -151,5 +150,5 @@ def render_memorization(results: Mapping[str, Sequence[CopyGroup]]) -> tuple[str
 
 
 def groups_as_values(groups: Sequence[CopyGroup]) -> list[dict[str, Any]]:
-    """Groups as plain values."""
+    """Return groups as plain values."""
     return [{**asdict(group), "share": group.share} for group in groups]

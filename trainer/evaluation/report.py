@@ -1,7 +1,7 @@
-"""What a run is worth, in one folder: evaluation.json, a table, the extrapolation curve, samples.
+"""Write what an evaluation finds to a folder: values, tables with samples, and pictures.
 
-Beside the model's bits per byte stand those of counting (a byte unigram and byte 5-grams, by the usual rule and by the
-best one, fitted on the same training text), so that a number by itself never has to be believed.
+Beside the bits per byte of the model are those of n-gram models fitted on the same training text: one number alone says
+little.
 """
 
 import json
@@ -26,9 +26,9 @@ from trainer.tokenizer.files import load_tokenizer
 def evaluate_run(
     run: Path | None, work: Path, languages: Sequence[str], settings: EvaluateSettings, tokenizer: Path | None = None
 ) -> dict[str, Any]:
-    """Judge the newest checkpoint of a run (None: that of `work`) on the held-out text of `work`; write the result.
+    """Measure the newest checkpoint of a run (None: that of `work`) on held-out text of `work`; write and return it.
 
-    Raises InputError for a foreign tokenizer or missing tokens.
+    Raises InputError for another tokenizer or missing tokens.
     """
     places = corpus.run_folders(work, languages)
     run = run or places.model
@@ -52,13 +52,13 @@ def evaluate_run(
 
 
 def count_shared(train: Sequence[Path], validation: Sequence[Path]) -> int:
-    """How many held-out documents stand in the training shards too, by id: 0, or the numbers mean nothing."""
+    """Count the held-out documents that are in the training shards, too, by id. Above 0, the numbers mean nothing."""
     held = {identity for identity, _ in corpus.documents(validation)}
     return sum(identity in held for identity, _ in corpus.documents(train))
 
 
 def _render(found: Mapping[str, Any]) -> tuple[str, str]:
-    """Table with samples (Markdown), and the extrapolation curve (SVG)."""
+    """Return the table with samples (Markdown) and the extrapolation curve (SVG)."""
     rows, curves, samples = [], {}, []
     for language, entry in sorted(found["languages"].items()):
         counted = entry["baselines"]
@@ -86,7 +86,7 @@ def _render(found: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _verdict(model: float, counted: Mapping[str, float]) -> str:
-    """Which counts the model beats and which not, in words."""
+    """Say which n-gram models the model beats, and by how much."""
     beaten = [f"{bits - model:.3f} fewer than {name}" for name, bits in counted.items() if model < bits]
     others = [f"{model - bits:.3f} MORE than {name}" for name, bits in counted.items() if model >= bits]
     return f"the model needs, in bits a byte, {', '.join([*beaten, *others])}"
@@ -95,9 +95,9 @@ def _verdict(model: float, counted: Mapping[str, float]) -> str:
 def memorization_of(
     runs: Mapping[str, tuple[Path, Path]], language: str, target: Path, settings: MemorizationSettings
 ) -> dict[str, Any]:
-    """Ask models what they know by heart (`runs`: name -> run folder, token folder); write and give the result.
+    """Measure what models have memorised (`runs`: name -> run folder, token folder); write and return the result.
 
-    Two runs, before and after dedup, stand side by side in table and picture.
+    Several runs, such as before and after dedup, stand side by side in the table and the picture.
     """
     results: dict[str, Sequence[CopyGroup]] = {}
     for name, (run, folder) in runs.items():

@@ -1,11 +1,10 @@
 """Causal attention with ALiBi, on the fastest kernel that gives the right answer.
 
-Within one causal row, -m (i - j) and +m j differ by a constant that softmax ignores: ALiBi is a bias of the key alone.
-That makes it free on kernels that know nothing of it. Two traps, both measured and tested: the key bias must stay
-float32 (slope x j reaches 1,400 at 2,048 tokens, where bfloat16 steps by 8: the output is then wrong by 37 %), and a
-single folded bfloat16 column is as wrong.
+For one query, -m (i - j) and +m j differ by a constant, which softmax ignores. So ALiBi is a bias of the key alone, and
+costs nothing on kernels that know nothing of ALiBi. The key bias must be float32: slope x j reaches 1,400 at 2,048
+tokens, where bfloat16 steps by 8. One folded bfloat16 column has the same error.
 
-Names of shapes: B rows, H heads, T tokens, D width of a head. Source: Press, Smith, Lewis 2022, arXiv 2108.12409.
+Shapes: B rows, H heads, T tokens, D width of a head. Source: Press, Smith, Lewis 2022, arXiv 2108.12409.
 """
 
 import math
@@ -25,18 +24,17 @@ from roots.errors import SettingsError, unknown_name
 from trainer.model import block_attention
 from trainer.model.matmul import onednn_is_right
 
-_APART = 64.0  # added to scores per document of distance: earlier documents vanish (32 leaks 2e-3, 64 nothing)
-MASKED_UP_TO = 512  # tokens: rows up to this take a mask of documents
-_THREADS = 2  # above this, `blocks` is `key_bias`
-_FEATURES = 8  # columns that the fold adds to q and k
+_APART = 64.0  # subtracted from scores per document of distance; with half of it, earlier documents still leak
+MASKED_UP_TO = 512  # tokens; up to this length a mask separates documents, longer rows are attended one by one
+_THREADS = 2  # with more threads, `blocks` falls back to `key_bias`
+_FEATURES = 8  # columns that `fold` adds to q and k
 
 
 def alibi_slopes(heads: int) -> Tensor:
-    """Rate at which each head's attention falls with distance.
+    """Return the rate at which the attention of each head falls with distance, float32 (heads,).
 
-    Returns float32 (heads,). For a power of two, slope h is 2 ** (-8 (h + 1) / heads); otherwise the slopes of the next
-    lower power, then every other slope of the next higher one.
-    Raises ValueError for heads < 1. Source: Press, Smith, Lewis 2022, arXiv 2108.12409, section 3.
+    For a power of two, slope h is 2 ** (-8 (h + 1) / heads); otherwise the slopes of the next lower power, then every
+    other slope of the next higher one. Raises ValueError for heads < 1. Source: Press, Smith, Lewis 2022, section 3.
     """
     if heads < 1:
         raise ValueError("at least one head is needed")
@@ -50,8 +48,8 @@ def alibi_slopes(heads: int) -> Tensor:
 class Layout:
     """Which document each token of a batch belongs to.
 
-    docs: int64 (B, T), equal within a document; spans: for each row, (start, stop) of its documents; masks: the full
-    bias, or in bool which tokens are of two documents, made once for all layers.
+    docs: int64 (B, T), equal within a document. spans: for each row, (start, stop) of its documents. masks: made once
+    for all layers, by dtype; the full bias, or for bool whether two tokens are in different documents.
     """
 
     docs: Tensor
@@ -65,7 +63,7 @@ class Layout:
 
 
 def layout_of(docs: Tensor) -> Layout:
-    """The layout of document numbers (B, T); a new document begins wherever the number changes."""
+    """Return the layout of document numbers (B, T); a document begins wherever the number changes."""
     cuts = (docs[:, 1:] != docs[:, :-1]).cpu()
     length = docs.shape[1]
     spans = []
@@ -79,9 +77,9 @@ _Attend = Callable[[Tensor, Tensor, Tensor, Tensor, Layout | None], Tensor]
 
 
 def additive(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None) -> Tensor:
-    """The plain way: a full (H, T, T) bias. q, k, v (B, H, T, D); slopes (H,). The reference, and the last resort.
+    """Attention with a full (H, T, T) bias, for when no faster kernel is right. q, k, v (B, H, T, D); slopes (H,).
 
-    Relative distances are small where they matter, so this form is right in bfloat16 too.
+    Relative distances are small where they matter, so this form is right in bfloat16, too.
     """
     known = layout.masks if layout is not None else {}
     if q.dtype not in known:
@@ -90,7 +88,7 @@ def additive(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | N
 
 
 def _full_bias(length: int, slopes: Tensor, layout: Layout | None, dtype: torch.dtype) -> Tensor:
-    """-slope x distance, and -inf for later tokens and other documents: (1 or B, H, T, T)."""
+    """Return -slope x distance, and -inf for later tokens and other documents: (1 or B, H, T, T)."""
     at = torch.arange(length, device=slopes.device)
     distance = at[None, :] - at[:, None]
     bias = (slopes[:, None, None] * distance).masked_fill(distance > 0, -torch.inf)[None]
@@ -106,10 +104,10 @@ def _positions(length: int, device: torch.device) -> Tensor:
 
 
 def key_bias(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None) -> Tensor:
-    """Causal kernel plus a float32 bias of the key: 1.01 to 1.02 times plain causal attention on a CPU, measured.
+    """Attention on the causal kernel, with ALiBi as a float32 bias of the key: as fast as without ALiBi on a CPU.
 
-    Documents are attended one by one: at 2,048 tokens 130 ms against 485 ms with a mask. In short rows the mask costs
-    nothing (1.05 times at 512 tokens) and the many small calls would.
+    Long rows are attended document by document, which is faster than a mask; in short rows a mask is faster than many
+    small calls.
     """
     if layout is not None and not layout.whole:
         if q.shape[2] <= MASKED_UP_TO:
@@ -120,12 +118,10 @@ def key_bias(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | N
 
 
 def blockwise(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None) -> Tensor:
-    """Large matrix products, a block of queries at a time (`block_attention.py`); short rows as `key_bias`.
+    """Attention in large matrix products, a block of queries at a time (`block_attention.py`).
 
-    Forward and backward, measured against `key_bias` on one thread: at 512 tokens .6 of its time in float32 and .5 in
-    bfloat16, at 2,048 .6 and .55, at 256 as long. On two threads .95, .87, .83 and .81: torch's kernel shares heads
-    out among threads, this one parts of a product. So more threads leave it to `key_bias`, unmeasured. On MKL's
-    products it is no faster, and without oneDNN's bfloat16 ones slower: there it is `key_bias` too.
+    Falls back to `key_bias` where that is faster: for short rows, with many threads (torch divides heads among them,
+    this kernel divides one product), and without the products of oneDNN.
     """
     length, threads = q.shape[2], torch.get_num_threads()
     if threads > _THREADS or length <= block_attention.BLOCK_QUERIES * threads or not onednn_is_right():
@@ -151,11 +147,11 @@ def _by_document(attend: _Attend, q: Tensor, k: Tensor, v: Tensor, slopes: Tenso
 def fold_alibi(
     q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None, pad_value: bool = True
 ) -> Tensor:
-    """ALiBi inside q and k: eight columns more, then any plain causal kernel.
+    """Attention with ALiBi folded into eight more columns of q and k, for any plain causal kernel.
 
-    A position j is 256 a + b, both exact in bfloat16 up to 65,536; slope x sqrt(D) is two bfloat16 pieces. Their four
-    products are exact in the kernel's float32 sums, so the error is the kernel's own (1.9e-3 relative), measured.
-    A fifth column lowers earlier documents by 64 each; exact for up to 256 documents a row.
+    Position j is 256 a + b, both exact in bfloat16 up to 65,536; slope x sqrt(D) is the sum of two bfloat16 numbers.
+    Their four products are exact in the float32 sums of the kernel, so there is no error besides its own. A fifth
+    column lowers the scores of earlier documents by 64 each; it is exact for up to 256 documents per row.
     """
     width = q.shape[-1]
     queries, keys = _features(q.shape[2], width, slopes, q.device)
@@ -172,7 +168,7 @@ def fold_alibi(
 
 
 def _features(length: int, width: int, slopes: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Columns for q (H, 8) and for k (1, T, 8), float32 values that bfloat16 holds exactly."""
+    """Return the columns for q (H, 8) and for k (1, T, 8): float32 values that bfloat16 holds exactly."""
     wanted = slopes.float() * math.sqrt(width)
     high = wanted.bfloat16().float()
     low = (wanted - high).bfloat16().float()
@@ -187,19 +183,19 @@ def _features(length: int, width: int, slopes: Tensor, device: torch.device) -> 
 
 
 def fold_cudnn(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None) -> Tensor:
-    """The fold on cuDNN's kernel, which takes a narrower v."""
+    """Run `fold_alibi` on cuDNN's kernel, which takes a v narrower than q."""
     with sdpa_kernel([SDPBackend.CUDNN_ATTENTION]):
         return fold_alibi(q, k, v, slopes, layout, pad_value=False)
 
 
 def fold_flash(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None) -> Tensor:
-    """The fold on the Flash kernel, which wants v as wide as q."""
+    """Run `fold_alibi` on the Flash kernel, which needs a v as wide as q."""
     with sdpa_kernel([SDPBackend.FLASH_ATTENTION]):
         return fold_alibi(q, k, v, slopes, layout)
 
 
 def flex(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None) -> Tensor:
-    """Flex attention: the bias as code, blocks of other documents skipped. Has no backward on a CPU (torch 2.13)."""
+    """Flex attention: the bias is code, blocks of other documents are skipped. No backward on a CPU (torch 2.13)."""
     from torch.nn.attention.flex_attention import create_block_mask
 
     docs = None if layout is None or layout.whole else layout.docs
@@ -241,14 +237,14 @@ _TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}  #
 
 
 def reference(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None) -> Tensor:
-    """Attention in float64, written out: what every kernel is held against."""
+    """Compute attention in float64, written out; every kernel is compared with it."""
     q, k, v = q.double(), k.double(), v.double()
     scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
     return (scores + _full_bias(q.shape[2], slopes.double(), layout, torch.float64)).softmax(-1) @ v
 
 
 def error_of(attend: _Attend, q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None) -> float:
-    """Largest relative error of output and gradients against float64: max over (o, dq, dk, dv) of |x - y| / |y|."""
+    """Return the largest relative error against float64: max over output, dq, dk, dv of |x - y| / |y|."""
     mine = _with_gradients(attend, q, k, v, slopes, layout)
     true = _with_gradients(reference, q.double(), k.double(), v.double(), slopes, layout)
     return max(float((a.double() - b).norm() / b.norm()) for a, b in zip(mine, true, strict=True))
@@ -257,7 +253,7 @@ def error_of(attend: _Attend, q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, l
 def _with_gradients(
     attend: _Attend, q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None
 ) -> tuple[Tensor, ...]:
-    """Output, and gradients of q, k and v of a weighted sum of it."""
+    """Return the output, and the gradients of q, k and v for a weighted sum of it."""
     leaves = (q.detach().requires_grad_(), k.detach().requires_grad_(), v.detach().requires_grad_())
     out = attend(*leaves, slopes, layout)
     weight = torch.linspace(-1, 1, out.numel(), device=q.device, dtype=torch.float64).reshape(out.shape)
@@ -267,9 +263,9 @@ def _with_gradients(
 def probe(
     device: torch.device, dtype: torch.dtype, heads: int, head_dim: int, length: int = 640
 ) -> dict[str, tuple[float, float]]:
-    """Try every candidate of a device: name -> (error against float64, milliseconds of forward and backward).
+    """Try the candidates of a device: name -> (error against float64, milliseconds of forward and backward).
 
-    A kernel that the device refuses is (inf, inf). Documents are part of the trial.
+    A kernel that the device refuses gets (inf, inf). Rows of several documents are tried, too.
     """
     generator = torch.Generator(device="cpu").manual_seed(0)
     q, k, v = (torch.randn(2, heads, length, head_dim, generator=generator).to(device, dtype) for _ in range(3))
@@ -286,7 +282,7 @@ def probe(
 
 
 def milliseconds(attend: _Attend, q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, calls: int = 3) -> float:
-    """Shortest of a few timings of forward and backward."""
+    """Return the shortest of a few timings of forward and backward."""
     best = math.inf
     for _ in range(calls):
         _wait(q.device)
@@ -303,10 +299,10 @@ def _wait(device: torch.device) -> None:
 
 
 def choose_kernel(name: str, device: torch.device, dtype: torch.dtype, heads: int, head_dim: int) -> str:
-    """The kernel to use: the one named, or for "auto" the best of the device that passes the float64 check.
+    """Return the kernel to use: `name`, or for "auto" the best candidate that agrees with float64.
 
-    On a CPU the first that passes (the same on every machine, so that a run resumes exactly), on a GPU the fastest.
-    Raises SettingsError for an unknown name, RuntimeError where none passes.
+    On a CPU that is the first that agrees, the same on every machine, so that runs resume exactly; on a GPU it is the
+    fastest. Raises SettingsError for an unknown name, RuntimeError if no kernel agrees.
     """
     if name != "auto":
         if name not in KERNELS:
@@ -320,9 +316,9 @@ def choose_kernel(name: str, device: torch.device, dtype: torch.dtype, heads: in
 
 
 def attend_to_cache(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, seen: Sequence[int] | None = None) -> Tensor:
-    """Attention of the last tokens over a cache: q (B, H, N, D) stand at the end of k and v (B, H, T, D).
+    """Attend from the last tokens to a cache: q (B, H, N, D) are the last N of the T tokens of k and v (B, H, T, D).
 
-    `seen` gives, per row, how many leading keys are padding and not looked at.
+    `seen` holds, for each row, how many leading keys are padding and are ignored.
     """
     total, new = k.shape[2], q.shape[2]
     at = torch.arange(total, device=q.device)

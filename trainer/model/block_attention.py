@@ -1,11 +1,10 @@
-"""Causal attention with ALiBi on a CPU, a head and a block of queries at a time, as large matrix products.
+"""Causal attention with ALiBi on a CPU as large matrix products: one head and one block of queries at a time.
 
-torch's own CPU kernel works on 32 to 256 queries with products of its own: measured on one AMD Zen 5 core at 2,048
-tokens 20 GFLOP/s forward and 50 backward, where oneDNN gives 200 (float32) to 450 (bfloat16). Here scores of a block
-are one product, ALiBi is its bias (a bias of the key alone, counted from the block's first query, so that it is small
-where it matters), and nothing is computed for later blocks. Scores, softmax and sums are float32 in any dtype.
+torch's CPU kernel multiplies small tiles with code of its own, at a fraction of the speed of oneDNN. Here the scores of
+a block are one product of oneDNN. ALiBi is its bias: a bias of the key, counted from the first query of the block so
+that it is small where it matters. Nothing is computed for later blocks. Scores, softmax and sums are float32.
 
-Names of shapes: B rows, H heads, T tokens, D width of a head.
+Shapes: B rows, H heads, T tokens, D width of a head.
 """
 
 import math
@@ -17,28 +16,26 @@ from torch import Tensor
 
 from trainer.model.matmul import multiply, multiply_transposed
 
-BLOCK_QUERIES = 256  # queries; 128 and 512 are slower at 512 and at 2,048 tokens
-KEPT_UP_TO = (
-    2048  # tokens: up to here bfloat16 weights stay for the backward pass; float32 ones, twice as large, never do
-)
-_BASE = math.log2(math.e)  # scores are powers of two: exp2 is 25 times as fast as exp on the processor above
+BLOCK_QUERIES = 256  # queries in a block; faster than 128 and 512
+KEPT_UP_TO = 2048  # tokens; up to here bfloat16 weights are kept for the backward pass; float32 weights are too large
+_BASE = math.log2(math.e)  # scores are exponents of two, because exp2 is many times faster than exp
 
 
 def _by_head(x: Tensor, dtype: torch.dtype, scale: float = 1.0) -> Tensor:
-    """x (B, H, T, D), of any strides, as one piece (B x H, T, D)."""
+    """Return x (B, H, T, D), of any strides, as contiguous (B x H, T, D)."""
     rows, heads, length, width = x.shape
     out = torch.empty(rows, heads, length, width, dtype=dtype).copy_(x)
     return (out if scale == 1.0 else out.mul_(scale)).view(rows * heads, length, width)
 
 
 def _spans(length: int) -> Iterator[tuple[int, int]]:
-    """First query of each block and the one after its last, from the last block back."""
+    """Yield (first query, query after the last) of each block, from the last block to the first."""
     for start in range((length - 1) // BLOCK_QUERIES * BLOCK_QUERIES, -1, -BLOCK_QUERIES):
         yield start, min(length, start + BLOCK_QUERIES)
 
 
 class _Scores:
-    """Scores of any head and block, times log2(e): later tokens and other documents are -inf."""
+    """Scores of a head and a block, times log2(e); later tokens and other documents have -inf."""
 
     def __init__(self, q: Tensor, k: Tensor, slopes: Tensor, other: Tensor | None) -> None:
         self.heads, self.length, self.other = q.shape[1], q.shape[2], other
@@ -48,7 +45,7 @@ class _Scores:
         self.future = torch.full((BLOCK_QUERIES, BLOCK_QUERIES), -torch.inf).triu_(1)
 
     def of(self, head: int, start: int, stop: int) -> Tensor:
-        """Float32 (stop - start, stop)."""
+        """Return the scores of one block, float32 (stop - start, stop)."""
         bias = self.bias[head % self.heads, self.length - start : self.length - start + stop]
         scores = multiply(self.q[head, start:stop], self.k[head, :stop], bias)
         scores[:, start:] += self.future[: stop - start, : stop - start]
@@ -90,7 +87,7 @@ class _Blocks(torch.autograd.Function):
 
 
 def _gradients(saved: Sequence[Any], out_grad: Tensor) -> list[Tensor]:
-    """Gradients of q, k and v: what forward saved, and the gradient of what it gave."""
+    """Return the gradients of q, k and v from what forward saved and the gradient of its output."""
     q, k, v, slopes, other, attended, size, *kept = saved
     scale = 1 / math.sqrt(q.shape[3])
     scores = None if kept else _Scores(q, k, slopes, other)
@@ -117,15 +114,15 @@ def _gradients(saved: Sequence[Any], out_grad: Tensor) -> list[Tensor]:
     return [x.view(q.shape) for x in (for_q, for_k, for_v)]
 
 
-# A compiler would write out every block of every head.
+# torch.compile would unroll every block of every head.
 _apply: Any = torch.compiler.disable(_Blocks.apply)  # type: ignore[no-untyped-call]
 
 
 def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, other: Tensor | None = None) -> Tensor:
-    """Attention of q, k, v (B, H, T, D) with slopes (H,); `other` (B, T, T) is true where two tokens must not meet.
+    """Attend with q, k, v (B, H, T, D) and slopes (H,); `other` (B, T, T) is true for tokens of different documents.
 
-    A token must be allowed to meet itself. In bfloat16 the weights of up to 2,048 tokens are kept for the backward
-    pass: about B H T^2 bytes.
+    `other` must be false on the diagonal. In bfloat16, rows of up to KEPT_UP_TO tokens keep their weights for the
+    backward pass: about B H T^2 bytes.
     """
     with torch.autocast("cpu", enabled=False):
         out = _apply(q, k, v, slopes, other)

@@ -1,4 +1,4 @@
-"""Checkpoints: a folder that appears whole or not at all, holds everything a run needs, and proves it by digests.
+"""Checkpoints: folders that appear whole or not at all, hold all that a run needs, and are verified by digests.
 
 checkpoints/step_00001000/model.safetensors        float32 masters under BLOOM's names
                           optimiser.safetensors    state of the update rule
@@ -47,9 +47,9 @@ def _sync(path: Path) -> None:
 
 
 def save_checkpoint(folder: Path, step: int, held: Checkpoint, keep: int) -> Path:
-    """Write `folder`/step_00001000 whole or not at all, then remove all but the newest `keep`.
+    """Write `folder`/step_00001000 whole or not at all, then remove all but the newest `keep` checkpoints.
 
-    Raises ShardError where it cannot be written; what stood there before is untouched.
+    Raises ShardError if it cannot be written; earlier checkpoints are then untouched.
     """
     target = checkpoint_path(folder, step)
     temporary = folder / f".{target.name}.{socket.gethostname()}-{os.getpid()}.tmp"
@@ -79,7 +79,7 @@ def save_checkpoint(folder: Path, step: int, held: Checkpoint, keep: int) -> Pat
 
 
 def _remove_stale(folder: Path) -> None:
-    """Remove what a killed process of this machine left behind."""
+    """Remove what killed processes of this machine left behind."""
     for path in folder.glob(".step_*.tmp"):
         host, _, pid = path.name.removesuffix(".tmp").rpartition(".")[2].rpartition("-")
         if host == socket.gethostname() and pid.isdigit() and not Path(f"/proc/{pid}").exists():
@@ -87,45 +87,45 @@ def _remove_stale(folder: Path) -> None:
 
 
 def checkpoint_steps(folder: Path) -> list[int]:
-    """The steps of all checkpoints in a folder, oldest first."""
+    """Return the steps of all checkpoints in a folder, oldest first."""
     names = (_NAME.fullmatch(path.name) for path in folder.glob("step_*"))
     return sorted(int(match[1]) for match in names if match)
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
-    """Where the checkpoint of a step stands."""
+    """Return the path of the checkpoint of a step."""
     return folder / f"step_{step:08d}"
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint; None where there is none."""
+    """Return the newest checkpoint, or None."""
     known = checkpoint_steps(folder)
     return checkpoint_path(folder, known[-1]) if known else None
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """A checkpoint's state.json. Raises InputError where there is none."""
+    """Read state.json of a checkpoint. Raises InputError if there is none."""
     try:
         found: dict[str, Any] = json.loads((path / CHECKPOINT_FILES[2]).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} is no checkpoint: {error}") from None
+        raise InputError(f"{path} is not a checkpoint: {error}") from None
     return found
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint. Raises ShardError where a file differs from its digest."""
+    """Read a checkpoint. Raises ShardError if a file differs from its digest."""
     try:
         digests = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ShardError(f"{path} is no whole checkpoint: {error}. Delete it to resume from the one before") from None
+        raise ShardError(f"{path} is incomplete: {error}. Delete it to resume from the checkpoint before") from None
     for name in CHECKPOINT_FILES:
         if not (path / name).is_file() or sha256_of(path / name) != digests.get(name):
-            raise ShardError(f"{path / name} was changed or is damaged. Delete {path} to resume from the one before")
+            raise ShardError(f"{path / name} was changed or is damaged. Delete {path} to resume from the one before it")
     return Checkpoint(load_file(path / CHECKPOINT_FILES[0]), load_file(path / CHECKPOINT_FILES[1]), read_state(path))
 
 
 def find_checkpoint(run: Path) -> Path:
-    """The newest checkpoint of a run folder, or the checkpoint itself. Raises InputError where there is none."""
+    """Return the newest checkpoint of a run folder, or `run` if it is one. Raises InputError if there is none."""
     if (run / CHECKPOINT_FILES[0]).is_file():
         return run
     found = latest_checkpoint(run / "checkpoints")
@@ -135,7 +135,7 @@ def find_checkpoint(run: Path) -> Path:
 
 
 def load_decoder(run: Path, device: torch.device | None = None) -> tuple[AlibiLM, dict[str, Any]]:
-    """The model of a run's newest checkpoint in float32, ready to evaluate, and the checkpoint's state."""
+    """Load the newest checkpoint of a run: its model in float32, ready to evaluate, and its state."""
     path = find_checkpoint(run)
     state = read_state(path)
     model = empty_model(Shape(**state["shape"]), device=device)

@@ -1,7 +1,7 @@
-"""The decoder: BLOOM's architecture with BLOOM's parameter names, so that its state dict is a checkpoint of either.
+"""The decoder: BLOOM's architecture with BLOOM's parameter names, so that both load each other's state dict.
 
 Embedding, LayerNorm, then blocks of [LayerNorm, attention with ALiBi, residual; LayerNorm, 4h, tanh-GELU, h, residual],
-LayerNorm, and the embedding again as head. Names of shapes: B rows, T tokens, H heads, D width of a head, d hidden.
+LayerNorm, and the embedding again as head. Shapes: B rows, T tokens, H heads, D width of a head, d hidden.
 """
 
 import math
@@ -21,14 +21,14 @@ from trainer.model.shapes import Shape
 
 @dataclass
 class _Cache:
-    """Keys and values of what was read, a pair a layer, each (B, H, T, D); and how many leading tokens are padding."""
+    """Keys and values of the tokens read so far, a pair (B, H, T, D) per layer, and the leading padding of each row."""
 
     layers: list[tuple[Tensor, Tensor] | None]
     padding: Sequence[int] | None = None
 
 
 class Attention(nn.Module):
-    """Self-attention; query, key and value are one matrix whose rows are ordered (head, which, width)."""
+    """Self-attention; query, key and value are one matrix with rows ordered by (head, which of the three, width)."""
 
     slopes: Tensor
 
@@ -39,10 +39,10 @@ class Attention(nn.Module):
         self.dense = Linear(shape.hidden, shape.hidden)
         self.register_buffer("slopes", alibi_slopes(shape.heads), persistent=False)
         self.kernel = "key_bias"
-        self.part = (0, 1)  # this rank and all ranks that share the heads
+        self.part = (0, 1)  # this rank, and the number of ranks that share the heads
 
     def forward(self, x: Tensor, layout: Layout | None, cache: _Cache | None = None, layer: int = 0) -> Tensor:
-        """x (B, T, d) -> (B, T, d); with a cache, x are the tokens that follow it."""
+        """Map x (B, T, d) to (B, T, d); with a cache, x are the tokens after it."""
         rows, length, _ = x.shape
         mixed = self.query_key_value(x).view(rows, length, -1, 3, self.head_dim)
         q, k, v = (each.transpose(1, 2) for each in mixed.unbind(3))
@@ -61,7 +61,7 @@ class Attention(nn.Module):
 
 
 class _MLP(nn.Module):
-    """Two matrices with a tanh-GELU between."""
+    """Two matrices with a tanh-GELU between them."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class _MLP(nn.Module):
 
 
 class _Block(nn.Module):
-    """One layer."""
+    """One layer: attention and feed-forward, each with a LayerNorm before and a residual around it."""
 
     def __init__(self, shape: Shape, dropout: float = 0.0) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class _Block(nn.Module):
 
 
 class _Transformer(nn.Module):
-    """Embedding, blocks and last LayerNorm: all of the parameters."""
+    """Embedding, blocks and last LayerNorm: all parameters of the model."""
 
     def __init__(self, shape: Shape, dropout: float) -> None:
         super().__init__()
@@ -110,19 +110,19 @@ class _Transformer(nn.Module):
 class Sampling:
     """How the next token is drawn."""
 
-    temperature: float = 0.8  # 0 takes the likeliest
-    top_k: int = 50  # 0 is all
-    banned: tuple[int, ...] = field(default=())  # never drawn
+    temperature: float = 0.8  # 0 takes the likeliest token
+    top_k: int = 50  # draw from this many likeliest tokens; 0 is all
+    banned: tuple[int, ...] = field(default=())  # ids that are never drawn
 
 
 class AlibiLM(nn.Module):
-    """The language model. Called with targets it gives the summed loss, without them the logits."""
+    """The language model; a call with targets returns the summed loss, without them the logits."""
 
     def __init__(self, shape: Shape, kernel: str = "key_bias", recompute: bool = False, dropout: float = 0.0) -> None:
         super().__init__()
         self.shape = shape
         self.recompute = recompute
-        self.dropout = dropout  # of embeddings and of what a block adds, as BLOOM's hidden_dropout; in training only
+        self.dropout = dropout  # of embeddings and of what a block adds, in training; BLOOM's hidden_dropout
         self.transformer = _Transformer(shape, dropout)
         self.set_kernel(kernel)
 
@@ -133,7 +133,7 @@ class AlibiLM(nn.Module):
 
     @property
     def blocks(self) -> list[_Block]:
-        """The layers, from the input on."""
+        """The layers, from input to output."""
         return list(self.transformer.h)  # type: ignore[arg-type]
 
     @property
@@ -142,7 +142,7 @@ class AlibiLM(nn.Module):
         return self.transformer.word_embeddings.weight
 
     def hidden(self, tokens: Tensor, layout: Layout | None = None, cache: _Cache | None = None) -> Tensor:
-        """tokens (B, T) -> last hidden states (B, T, d)."""
+        """Return the last hidden states (B, T, d) of tokens (B, T)."""
         body = self.transformer
         x = body.word_embeddings_layernorm(body.word_embeddings(tokens))
         if self.dropout and self.training:
@@ -156,7 +156,7 @@ class AlibiLM(nn.Module):
         return out
 
     def forward(self, tokens: Tensor, targets: Tensor | None = None, layout: Layout | None = None) -> Tensor:
-        """tokens, targets (B, T). Logits (B, T, V), or the summed loss of all targets that are not -100."""
+        """Return logits (B, T, V) of tokens (B, T); with targets (B, T), the summed loss of those that are not -100."""
         x = self.hidden(tokens, layout)
         if targets is None:
             return F.linear(x, self.head)
@@ -164,9 +164,9 @@ class AlibiLM(nn.Module):
 
     @torch.no_grad()
     def init_weights(self, seed: int) -> None:
-        """First values: normal, std `init_std`; for the two matrices that write to the residual stream / sqrt(2 L).
+        """Set the first values: normal with std `init_std`, or init_std / sqrt(2 L) for writers to the residual stream.
 
-        Biases 0, LayerNorms 1 and 0. Equal seeds give equal values on any device.
+        Biases are 0, LayerNorms 1 and 0. Equal seeds give equal values on any device.
         """
         generator = torch.Generator().manual_seed(seed)
         narrow = self.shape.init_std / math.sqrt(2 * self.shape.layers)
@@ -182,11 +182,11 @@ class AlibiLM(nn.Module):
 
     @torch.no_grad()
     def step(self, tokens: Tensor, cache: _Cache) -> Tensor:
-        """Read more tokens (B, N) after what the cache holds; logits of the last one (B, V)."""
+        """Read tokens (B, N) after those in the cache; return the logits of the last one (B, V)."""
         return F.linear(self.hidden(tokens, cache=cache)[:, -1], self.head)
 
     def new_cache(self, padding: Sequence[int] | None = None) -> _Cache:
-        """An empty cache; `padding` is the number of leading pad tokens of each row."""
+        """Return an empty cache; `padding` is the number of leading pad tokens of each row."""
         return _Cache([None] * self.shape.layers, padding)
 
     @torch.no_grad()
@@ -198,7 +198,7 @@ class AlibiLM(nn.Module):
         seed: int = 0,
         stop: Callable[[Tensor], bool] | None = None,
     ) -> Tensor:
-        """Continue prompts (B, T) by `count` tokens (B, count); `stop` sees the newest tokens (B,) and may end it."""
+        """Continue prompts (B, T) by up to `count` tokens; `stop` sees the newest tokens (B,) and may end early."""
         generator = torch.Generator(device=prompt.device).manual_seed(seed)
         cache = self.new_cache()
         made: list[Tensor] = []
@@ -215,7 +215,7 @@ class AlibiLM(nn.Module):
 
 
 def _draw(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> Tensor:
-    """One token a row, (B, 1)."""
+    """Draw one token per row, (B, 1)."""
     if sampling.temperature == 0:
         return logits.argmax(-1, keepdim=True)
     if sampling.top_k:
@@ -231,7 +231,7 @@ def empty_model(
     recompute: bool = False,
     dropout: float = 0.0,
 ) -> AlibiLM:
-    """A model with room for its parameters and no values yet; nothing is computed twice."""
+    """Make a model with memory for its parameters but no values in it yet."""
     with torch.device("meta"):
         model = AlibiLM(shape, kernel, recompute, dropout)
     model.to_empty(device=device or torch.device("cpu"))

@@ -1,8 +1,8 @@
-"""Products of float32 matrices on a CPU, by the faster of torch's two libraries.
+"""Products of float32 matrices on a CPU by oneDNN.
 
-torch gives float32 products to MKL and bfloat16 ones to oneDNN. Measured on one AMD Zen 5 core, at the shapes of a
-training step: MKL 80 to 115 GFLOP/s, oneDNN 130 to 260, both within 1e-6 of float64. So float32 goes to oneDNN too,
-forward and backward, wherever torch has it and it is right; by no clock, so that a run resumes with the same bits.
+torch uses MKL for float32 and oneDNN for bfloat16. On AMD processors oneDNN is about twice as fast as MKL for float32,
+too. It is used wherever torch has it and a check of its results passes. The choice depends on no timing, so that a
+resumed run computes the same bits.
 """
 
 from functools import lru_cache
@@ -12,17 +12,17 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - everyone's name for it
 from torch import Tensor, nn
 
-_RIGHT = 1e-5  # relative error against float64, at most
+_RIGHT = 1e-5  # largest relative error against float64
 
 
 def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x @ weight.T + bias by oneDNN; both may be transposed views."""
+    """Return x @ weight.T + bias by oneDNN; x and weight may be transposed views."""
     return cast(Tensor, torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], ""))
 
 
 @lru_cache(maxsize=1)
 def _right() -> bool:
-    """Whether torch has oneDNN's product here, and it is right, for plain and for transposed matrices."""
+    """Whether torch has oneDNN's product on this machine and it is right, also for transposed matrices."""
     generator = torch.Generator().manual_seed(0)
     a, b = (torch.randn(48, 48, generator=generator) for _ in range(2))
     try:
@@ -36,14 +36,14 @@ def _right() -> bool:
 
 
 def onednn_is_right() -> bool:
-    """Whether oneDNN's products are to be had here, are right, and are not turned off."""
+    """Whether oneDNN's products exist on this machine, are right, and are not turned off."""
     return bool(torch.backends.mkldnn.enabled) and _right()
 
 
 def onednn_takes(*tensors: Tensor) -> bool:
-    """Whether oneDNN multiplies these: float32 matrices of a CPU, in one piece, outside autocast and torch.compile.
+    """Whether oneDNN multiplies these: whole float32 matrices on a CPU, outside autocast and torch.compile.
 
-    `torch.backends.mkldnn.enabled = False` turns it off, as everything of oneDNN.
+    `torch.backends.mkldnn.enabled = False` turns it off.
     """
     plain = all(
         type(x) in (Tensor, nn.Parameter) and x.device.type == "cpu" and x.dtype == torch.float32 and x.numel()
@@ -53,21 +53,21 @@ def onednn_takes(*tensors: Tensor) -> bool:
 
 
 def multiply(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x (N, d) times weight (V, d) transposed, plus bias (V,): (N, V). Makes no gradients."""
+    """Return x (N, d) times weight (V, d) transposed, plus bias (V,): (N, V), without gradients."""
     return _onednn(x, weight, bias) if onednn_takes(x, weight) else F.linear(x, weight, bias)
 
 
 def multiply_transposed(x: Tensor, y: Tensor) -> Tensor:
-    """x (N, V) transposed times y (N, d), a sum over N: (V, d). Makes no gradients."""
+    """Return x (N, V) transposed times y (N, d): (V, d), without gradients."""
     if not onednn_takes(x, y):
         return x.t() @ y
     if x.shape[1] <= y.shape[1]:
         return _onednn(x.t(), y.t())
-    return _onednn(y.t(), x.t()).t().contiguous()  # oneDNN copies a transposed first factor: let it be the narrow one
+    return _onednn(y.t(), x.t()).t().contiguous()  # oneDNN copies a transposed first factor: the narrow one
 
 
 class _Linear(torch.autograd.Function):
-    """x @ weight.T + bias, all three products by oneDNN."""
+    """x @ weight.T + bias; forward and both gradients by oneDNN."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -85,7 +85,7 @@ class _Linear(torch.autograd.Function):
 
 
 class Linear(nn.Linear):
-    """A linear layer with bias, on the faster products where they are to be had."""
+    """A linear layer with bias that uses oneDNN where possible."""
 
     def forward(self, x: Tensor) -> Tensor:
         """x (..., in) -> (..., out)."""

@@ -1,6 +1,7 @@
-"""The shapes of models: a demo, four working sizes, and BLOOM's six. Loads no torch.
+"""Sizes of models: a demo, four working sizes, and BLOOM's six. Does not import torch.
 
-BLOOM: Workshop 2022, table 3. Width of the feed-forward layer is 4 x hidden; input and output embedding are one.
+The feed-forward layer is 4 x hidden wide; input and output share one embedding. Source of BLOOM's: Workshop 2022,
+table 3.
 """
 
 from collections.abc import Mapping
@@ -13,20 +14,20 @@ from roots.settings import build
 
 @dataclass(frozen=True)
 class Shape:
-    """All that decides a model's parameters and their first values."""
+    """All that decides the parameters of a model and their first values."""
 
     layers: int
     hidden: int
     heads: int
     vocabulary: int = 32_768  # rows of the embedding, padding included
     epsilon: float = 1e-5  # of every LayerNorm
-    init_std: float = 0.02  # of every matrix; those that write to the residual stream: / sqrt(2 layers)
+    init_std: float = 0.02  # of every matrix; those that write to the residual stream have it / sqrt(2 layers)
 
     def __post_init__(self) -> None:
         if min(self.layers, self.hidden, self.heads, self.vocabulary) < 1:
             raise ValueError("layers, hidden, heads and vocabulary must be at least 1")
         if self.hidden % self.heads:
-            raise ValueError(f"hidden {self.hidden} is no multiple of heads {self.heads}")
+            raise ValueError(f"hidden {self.hidden} is not a multiple of heads {self.heads}")
 
     @property
     def head_dim(self) -> int:
@@ -35,25 +36,25 @@ class Shape:
 
     @property
     def parameters(self) -> int:
-        """Parameters in all: L (12 h^2 + 13 h) + V h + 4 h; the tied head counts once."""
+        """Number of parameters: L (12 h^2 + 13 h) + V h + 4 h; the tied head counts once."""
         h = self.hidden
         return self.layers * (12 * h * h + 13 * h) + self.vocabulary * h + 4 * h
 
     def flops_per_token(self, length: int, causal: bool = False) -> float:
-        """Floating point operations of one training token, forward and backward.
+        """Return the floating point operations of one training token, forward and backward.
 
-        6 a parameter of a matrix (the head counts, the lookup does not) and 12 L h T of attention (PaLM's way;
-        Chowdhery et al. 2022, appendix B), or half of the latter where only causal pairs are counted.
+        6 per matrix parameter (the head counts, the lookup does not) and 12 L h T for attention (PaLM; Chowdhery et al.
+        2022, appendix B), or 6 L h T if only causal pairs count.
         """
         matrices = self.layers * 12 * self.hidden**2 + self.vocabulary * self.hidden
         return 6.0 * matrices + (6.0 if causal else 12.0) * self.layers * self.hidden * length
 
 
-_BLOOM_STD = 0.0048  # sqrt(1 / (3 x 14336)), used for all of BLOOM's sizes
+_BLOOM_STD = 0.0048  # sqrt(1 / (3 x 14336)), for all of BLOOM's sizes
 BLOOM_ROWS = 250_880
 
 SHAPES: Mapping[str, Shape] = {
-    "demo": Shape(4, 192, 6, 4_096),  # learns in minutes on two cores
+    "demo": Shape(4, 192, 6, 4_096),  # trains in minutes on two cores
     "small": Shape(6, 384, 6),
     "125m": Shape(12, 768, 12, 65_536),
     "350m": Shape(24, 1024, 16, 65_536),
@@ -68,7 +69,7 @@ SHAPES: Mapping[str, Shape] = {
 
 
 def shape_of(preset: str, changes: Mapping[str, Any] | None = None) -> Shape:
-    """A preset, with some of its values changed. Raises SettingsError for an unknown name or key."""
+    """Return a preset (a key of SHAPES) with some values changed. Raises SettingsError for an unknown name or key."""
     if preset not in SHAPES:
         raise SettingsError(unknown_name("preset", preset, SHAPES))
     base = SHAPES[preset]

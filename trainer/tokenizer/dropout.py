@@ -1,8 +1,8 @@
-"""BPE with some merges left out at random: the same text in another cut every time it is read.
+"""BPE dropout: skip merges at random, so that the same text is cut in another way each time.
 
-A model that reads a small corpus many times learns its cuts by heart; other cuts of the same words keep it from that
-(Provilkov et al. 2020, BPE-Dropout, arXiv 1910.13267). The library has this too, but draws from a generator that cannot
-be seeded; here equal seeds give equal cuts.
+A model that reads a small corpus many times memorises how its words are cut; other cuts prevent that (Provilkov et al.
+2020, arXiv 1910.13267). The library has BPE dropout, but its generator cannot be seeded; here equal seeds give equal
+cuts.
 """
 
 import json
@@ -15,21 +15,21 @@ from roots.errors import InputError
 
 
 class DropoutEncoder:
-    """The merges of a byte-level BPE tokenizer. Raises InputError for another kind of tokenizer."""
+    """Encodes with the merges of a byte-level BPE tokenizer. Raises InputError for another kind of tokenizer."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         model = json.loads(tokenizer.to_str())["model"]
         if model["type"] != "BPE" or tokenizer.pre_tokenizer is None:
-            raise InputError(f"merges can be left out of a byte-level BPE tokenizer only, not of {model['type']}")
+            raise InputError(f"BPE dropout needs a byte-level BPE tokenizer, not {model['type']}")
         self._cutter = tokenizer.pre_tokenizer
         self._ids: dict[str, int] = model["vocab"]
         pairs = (tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in model["merges"])
         self._ranks = {pair: rank for rank, pair in enumerate(pairs)}
 
     def encode(self, text: str, dropout: float, rng: random.Random) -> list[int]:
-        """Token ids of a text, where each merge that could be made is passed over with that chance, at every step.
+        """Return the token ids of a text; at every step, each possible merge is skipped with probability `dropout`.
 
-        A dropout of 0 gives the tokenizer's own ids, 1 gives bytes.
+        A dropout of 0 gives the ids of the tokenizer, 1 gives bytes.
         """
         found: list[int] = []
         for piece, _ in self._cutter.pre_tokenize_str(text):
@@ -37,7 +37,7 @@ class DropoutEncoder:
         return found
 
     def _merged(self, symbols: list[str], dropout: float, rng: random.Random) -> list[str]:
-        """One piece, merged: always the earliest merge learned of those that are not passed over, leftmost first."""
+        """Merge one piece: at each step the earliest learned merge that is not skipped, leftmost first."""
         while len(symbols) > 1:
             open_ = [
                 (rank, at)

@@ -1,9 +1,10 @@
-"""How fair and how good a tokenizer is: tokens a word, bytes a token, cost of the same content in every language.
+"""How good and how fair a tokenizer is: tokens per word, bytes per token, cost of the same content in every language.
 
-The parallel text is a folder with one file a language and one sentence a line, all in the same order (FLORES, UDHR):
-`fra_Latn.dev`, `fr.txt`. Treebanks are CoNLL-U files (plain or gzip) whose names begin with the language.
-Measures: fertility is tokens a word (Rust et al. 2021); premium is tokens of a language over tokens of English for the
-same sentences (Petrov et al. 2023); the Gini coefficient is over the languages' token counts.
+Parallel text is a folder with one file per language, such as `fra_Latn.dev` or `fr.txt`, and one sentence per line,
+all in the same order (FLORES, UDHR). Treebanks are CoNLL-U files, plain or gzip, whose names begin with the language.
+
+Fertility is tokens per word (Rust et al. 2021). Premium is tokens of a language over tokens of English for the same
+sentences (Petrov et al. 2023). The Gini coefficient compares the token counts of all languages.
 """
 
 import gzip
@@ -23,7 +24,7 @@ from trainer import picture
 from trainer.tokenizer.feedback import count_tokens, gini
 from trainer.tokenizer.files import SPECIAL_TOKENS
 
-_THREE = {  # ISO 639-3 as FLORES names its files -> the two-letter code; a code without a row stands for itself
+_THREE = {  # ISO 639-3 code, as in the file names of FLORES -> two-letter code; other codes stay as they are
     "arb": "ar", "eus": "eu", "cat": "ca", "zho": "zh", "eng": "en", "fra": "fr", "hin": "hi", "ben": "bn",
     "urd": "ur", "tam": "ta", "tel": "te", "mal": "ml", "mar": "mr", "guj": "gu", "pan": "pa", "kan": "kn",
     "npi": "ne", "ory": "or", "asm": "as", "ind": "id", "por": "pt", "spa": "es", "vie": "vi", "swh": "sw",
@@ -35,9 +36,9 @@ _THREE = {  # ISO 639-3 as FLORES names its files -> the two-letter code; a code
 
 @dataclass(frozen=True)
 class _Fairness:
-    """Cost of the same content across languages, for one tokenizer."""
+    """Cost of the same content in every language, for one tokenizer."""
 
-    tokens: Mapping[str, int]  # a language -> tokens of the parallel text
+    tokens: Mapping[str, int]  # language -> tokens of the parallel text
     premium: Mapping[str, float]  # over English
     bytes_per_token: Mapping[str, float]
     gini: float
@@ -51,22 +52,23 @@ class WordCuts:
     """How one tokenizer cuts the words of one treebank."""
 
     words: int
-    fertility: float  # tokens a word
+    fertility: float  # tokens per word
     continued: float  # share of words cut into two tokens or more
-    bytes_alone: float  # share of tokens that are one byte of a longer character
+    bytes_alone: float  # share of tokens that are a single byte of a longer character
 
 
 def _language_of(path: Path) -> str:
-    """The language a name begins with: `fra_Latn.dev` -> fr, `zho_Hant.dev` -> zh-Hant, `fr_gsd-ud.conllu` -> fr."""
+    """Return the language of a file name: `fra_Latn.dev` -> fr, `zho_Hant.dev` -> zh-Hant, `fr_gsd-ud.conllu` -> fr."""
     code, _, rest = re.split(r"[.\-]", path.name)[0].partition("_")
     code = _THREE.get(code, code)
     return f"{code}-Hant" if rest == "Hant" else code
 
 
 def read_parallel(folder: Path, part: str = "all") -> dict[str, list[str]]:
-    """The sentences of each language; `part` takes the even or the odd lines only, to keep feedback from judgement.
+    """Read the sentences of each language: language -> lines.
 
-    Raises InputError for a missing folder or files of unequal length.
+    `part` is all, or even or odd lines only, so that feedback and evaluation can use different lines. Raises InputError
+    for a missing folder or files of different lengths.
     """
     if not folder.is_dir():
         raise InputError(f"no folder {folder} with parallel text")
@@ -80,14 +82,14 @@ def read_parallel(folder: Path, part: str = "all") -> dict[str, list[str]]:
         ]
     lengths = {len(lines) for lines in found.values()}
     if len(lengths) != 1:
-        raise InputError(f"{folder}: parallel files must have equally many lines, found {sorted(lengths)}")
+        raise InputError(f"{folder}: parallel files must have the same number of lines, found {sorted(lengths)}")
     return found
 
 
 def _fairness(tokenizer: Tokenizer, parallel: Mapping[str, Sequence[str]], base: str = "en") -> _Fairness:
-    """Measure a tokenizer on parallel text. Raises InputError where the base language is missing."""
+    """Measure a tokenizer on parallel text. Raises InputError if the base language is missing."""
     if base not in parallel:
-        raise InputError(f"the parallel text lacks {base!r}, over which premiums are counted")
+        raise InputError(f"the parallel text lacks {base!r}, the language that premiums compare with")
     tokens = {language: count_tokens(tokenizer, lines) for language, lines in parallel.items()}
     size = {language: sum(len(line.encode()) for line in lines) for language, lines in parallel.items()}
     premium = {language: count / tokens[base] for language, count in tokens.items()}
@@ -99,7 +101,7 @@ def _fairness(tokenizer: Tokenizer, parallel: Mapping[str, Sequence[str]], base:
 
 
 def read_treebank(path: Path) -> Iterator[list[tuple[str, bool]]]:
-    """Sentences of a CoNLL-U file as (surface word, space before it) pairs; multiword tokens are one word."""
+    """Yield the sentences of a CoNLL-U file as (surface word, space before it); a multiword token is one word."""
     opener = gzip.open if path.suffix == ".gz" else open
     words: list[tuple[str, bool]] = []
     space, last = False, 0
@@ -121,7 +123,7 @@ def read_treebank(path: Path) -> Iterator[list[tuple[str, bool]]]:
 
 
 def fertility(tokenizer: Tokenizer, sentences: Iterator[list[tuple[str, bool]]]) -> WordCuts:
-    """Tokens a word, each word with the space that stands before it in running text."""
+    """Measure how a tokenizer cuts words, each with the space before it in running text."""
     words = [(" " if space else "") + word for sentence in sentences for word, space in sentence]
     if not words:
         raise InputError("the treebank holds no words")
@@ -139,7 +141,7 @@ def fertility(tokenizer: Tokenizer, sentences: Iterator[list[tuple[str, bool]]])
 
 
 def random_texts(count: int, seed: int) -> list[str]:
-    """Texts of any Unicode characters at all, joined with special tokens and control characters."""
+    """Return texts of random Unicode characters with special tokens and control characters."""
     rng = random.Random(seed)
     planes = [(0, 0x80), (0x80, 0x800), (0x800, 0xD800), (0xE000, 0x10000), (0x10000, 0x110000)]
     texts = []
@@ -151,7 +153,7 @@ def random_texts(count: int, seed: int) -> list[str]:
 
 
 def round_trip_share(tokenizer: Tokenizer, texts: Sequence[str]) -> float:
-    """Share of texts that come back exactly."""
+    """Return the share of texts that decode to the same text."""
     back = [
         tokenizer.decode(tokenizer.encode(text, add_special_tokens=False).ids, skip_special_tokens=False)
         for text in texts
@@ -160,14 +162,14 @@ def round_trip_share(tokenizer: Tokenizer, texts: Sequence[str]) -> float:
 
 
 def unused_share(tokenizer: Tokenizer, texts: Sequence[str]) -> float:
-    """Share of the tokens (without special and reserved ones) that these texts never use."""
+    """Return the share of tokens, without special and reserved ones, that these texts never use."""
     used = {i for encoding in tokenizer.encode_batch(list(texts), add_special_tokens=False) for i in encoding.ids}
     known = set(tokenizer.get_vocab(with_added_tokens=False).values())
     return len(known - used) / len(known)
 
 
 def encoding_speed(tokenizer: Tokenizer, texts: Sequence[str]) -> float:
-    """Megabytes encoded a second, with the threads the library takes."""
+    """Return megabytes encoded per second, with the threads that the library uses."""
     start = time.perf_counter()
     count_tokens(tokenizer, texts)
     return sum(len(text.encode()) for text in texts) / 1e6 / max(1e-9, time.perf_counter() - start)
@@ -179,10 +181,10 @@ def compare_tokenizers(
     treebanks: Sequence[Path] = (),
     monolingual: Mapping[str, Tokenizer] | None = None,
 ) -> dict[str, Any]:
-    """Measure several tokenizers on the same text: plain values, for `render` and for a JSON file.
+    """Measure several tokenizers on the same text; return plain values, for `render_comparison` and for JSON.
 
-    `monolingual` (language -> tokenizer of one language, of the same size) gives the BLOOM paper's comparison: tokens
-    of the parallel text over tokens of the language's own tokenizer.
+    With `monolingual` (language -> a tokenizer of that language alone, of the same size) the tokens of the parallel
+    text are also compared with those of the language's own tokenizer, as in the BLOOM paper.
     """
     lines = [line for language in sorted(parallel) for line in parallel[language]]
     strange = random_texts(300, seed=1)
@@ -207,7 +209,7 @@ def compare_tokenizers(
 
 
 def render_comparison(found: Mapping[str, Any]) -> tuple[str, str]:
-    """The result of `evaluate` as Markdown tables and as a picture (SVG)."""
+    """Return the result of `compare_tokenizers` as Markdown tables and as a picture (SVG)."""
     names = list(found)
     summary = picture.markdown_table(
         ["measure", *names],

@@ -1,4 +1,4 @@
-"""A tokenizer on disk: its special tokens, reading and writing it, and the digest that names it."""
+"""Tokenizers on disk: their special tokens, reading and writing them, and the digest that identifies one."""
 
 import hashlib
 import json
@@ -20,21 +20,21 @@ UNKNOWN_ID, BEGIN_ID, END_ID, PAD_ID = range(4)
 
 @dataclass(frozen=True)
 class TrainedTokenizer:
-    """What a training made: the tokenizer and what is said of it."""
+    """A tokenizer and the report of its training."""
 
     tokenizer: Tokenizer
     report: Mapping[str, Any] = field(default_factory=dict)
 
 
 def padded_rows(tokens: int, multiple: int = 128) -> int:
-    """Rows of an embedding for so many tokens: the next multiple."""
+    """Return the rows of an embedding for this many tokens: the next multiple."""
     return math.ceil(tokens / multiple) * multiple
 
 
 def save_tokenizer(trained: TrainedTokenizer, folder: Path) -> None:
-    """Write tokenizer.json, the file transformers reads beside it, and the report.
+    """Write tokenizer.json, the two files that transformers reads beside it, and report.json.
 
-    The tokenizer's file depends on the texts and settings alone; times and memory stand in report.json.
+    tokenizer.json depends on the texts and settings alone; times and memory are in report.json.
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = dict(zip(("unk_token", "bos_token", "eos_token", "pad_token"), SPECIAL_TOKENS, strict=True))
@@ -52,9 +52,9 @@ def save_tokenizer(trained: TrainedTokenizer, folder: Path) -> None:
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
-    """A tokenizer from its file or folder; special tokens in a text are then plain text, as in any web page.
+    """Load a tokenizer from its file or folder; it reads special tokens in a text as plain text.
 
-    Raises InputError for what is missing or no tokenizer.
+    Raises InputError if the file is missing or is not a tokenizer.
     """
     file = path / "tokenizer.json" if path.is_dir() else path
     try:
@@ -62,11 +62,11 @@ def load_tokenizer(path: Path) -> Tokenizer:
     except OSError as error:
         raise InputError(f"no tokenizer {file} ({error.strerror}): make one with `roots tokenizer train`") from None
     except UnicodeDecodeError:
-        raise InputError(f"{file} is no tokenizer.json: it is not UTF-8") from None
+        raise InputError(f"{file} is not a tokenizer.json: it is not UTF-8") from None
     try:
-        kind = json.loads(raw)["model"]["type"]  # the library answers a wrong file with a bare Exception: look first
+        kind = json.loads(raw)["model"]["type"]  # checked here: the library raises a bare Exception for a wrong file
     except (ValueError, KeyError, TypeError):
-        raise InputError(f"{file} is no tokenizer.json") from None
+        raise InputError(f"{file} is not a tokenizer.json") from None
     if kind not in ("BPE", "Unigram", "WordPiece", "WordLevel"):
         raise InputError(f"{file} holds an unknown kind of tokenizer, {kind!r}")
     tokenizer = Tokenizer.from_str(raw)
@@ -75,7 +75,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
 
 
 def find_tokenizer(name: str) -> Tokenizer:
-    """A tokenizer by path, or as `package:file` inside an installed package. Raises InputError where there is none."""
+    """Load a tokenizer by path, or as `package:file` from an installed package. Raises InputError if there is none."""
     package, colon, file = name.partition(":")
     if Path(name).exists() or not colon:
         return load_tokenizer(Path(name))
@@ -83,9 +83,9 @@ def find_tokenizer(name: str) -> Tokenizer:
         with as_file(files(package).joinpath(file)) as path:
             return load_tokenizer(path)
     except ModuleNotFoundError:
-        raise InputError(f"no package {package!r} is installed, in which to look for {file}") from None
+        raise InputError(f"the package {package!r}, which should hold {file}, is not installed") from None
 
 
 def tokenizer_digest(tokenizer: Tokenizer) -> str:
-    """sha256 of what a tokenizer is: token files made with another one are refused."""
+    """Return the sha256 of a tokenizer's content; token shards made with another tokenizer are refused."""
     return hashlib.sha256(json.dumps(json.loads(tokenizer.to_str()), sort_keys=True).encode()).hexdigest()

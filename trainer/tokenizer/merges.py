@@ -1,14 +1,9 @@
-"""Byte-pair merges learned from counted pieces: what `tokenizers.trainers.BpeTrainer` learns, in half the CPU time.
+"""Learn byte-pair merges from counted pieces: the merges of `tokenizers.trainers.BpeTrainer`, in half its CPU time.
 
-The library takes texts alone, is slow to cut them, and counts pairs in 32 bits. Here a text is cut by one call of
-`regex`, a piece is counted once however often it stands, and merges are learned by compiled loops with 64-bit counts.
-The rules are the library's (its bpe/trainer.rs), so that the merges are the same: the pair seen most often comes first,
-of several the one with the smallest ids. tests/trainer/tokenizer/test_merges.py compares the two. Source:
-Sennrich et al. 2016, arXiv 1508.07909.
-
-Measured on 80 MB in 43 languages, 64k tokens, CPU seconds: the library 20 for counting and 7 for merging on one
-thread (33 in all on two); here 7 and 5. Of other trainers, rustbpe 0.1.0 needs 13.5 and bpeasy 0.1.6 needs 118; the
-first bounds neither the length of a token nor the frequency of a pair.
+The library cuts texts slowly and counts pairs in 32 bits. Here one call of `regex` cuts a text, each distinct piece is
+stored once with its count, and compiled loops learn the merges with 64-bit counts. The rules are those of the library
+(bpe/trainer.rs), and tests compare the results: the most frequent pair comes first, and of equally frequent pairs the
+one with the smallest ids. Source: Sennrich et al. 2016, arXiv 1508.07909.
 """
 
 import heapq
@@ -27,11 +22,14 @@ from numba.typed import Dict
 F = TypeVar("F", bound=Callable[..., object])
 _Array = np.ndarray[Any, Any]
 
-LONG_TEXT = 1_000_000  # characters: the pieces of a longer text are not held at once; they take ten times its room
+LONG_TEXT = 1_000_000  # characters; a longer text is counted piece by piece: a list takes ten times its size
 
 
 def _compiled(function: F) -> F:
-    """Compiled by Numba; kept beside the source, or for this process alone where nothing may be written."""
+    """Compile with Numba, cached beside the source, or for this process alone if nothing may be written there.
+
+    filters/text/compiled.py has these lines, too: trainer/ may not import filters/, and roots/ may not import Numba.
+    """
     try:
         return cast(F, numba.njit(cache=True)(function))
     except RuntimeError as error:
@@ -41,10 +39,10 @@ def _compiled(function: F) -> F:
 
 
 def count_pieces(texts: Iterable[str], pattern: str) -> Counter[str]:
-    r"""How often each piece stands in the texts, as the pattern cuts them.
+    r"""Count the pieces that the pattern cuts the texts into.
 
-    Patterns are in what Oniguruma, which the tokenizer uses, and `regex` have in common; "&&" in a class and \x{200C}
-    are put as `regex` wants them. Where the two know different versions of Unicode they differ in its newest letters.
+    Patterns use what Oniguruma (in the tokenizer) and `regex` have in common; "&&" in a class and \x{200C} are
+    rewritten for `regex`. The two may differ on the newest letters if they know different versions of Unicode.
     """
     cutter = regex.compile("(?V1)" + re.sub(r"\\x\{(\w{4})\}", r"\\u\1", pattern))
     pieces: Counter[str] = Counter()
@@ -55,7 +53,7 @@ def count_pieces(texts: Iterable[str], pattern: str) -> Counter[str]:
 
 
 class _Words(NamedTuple):
-    """Pieces as runs of ids, which grow shorter with every merge."""
+    """Pieces as runs of ids, which every merge shortens."""
 
     ids: _Array
     starts: _Array
@@ -64,35 +62,35 @@ class _Words(NamedTuple):
 
 
 class _Chains(NamedTuple):
-    """Linked lists of words, one for each pair in the heap: a list is the place of its last word."""
+    """Linked lists of words, one for each pair in the heap; a list is the index of its last word."""
 
     word: _Array
-    before: _Array  # the place of the word before; -1 is none
-    used: _Array  # one number: places taken
+    before: _Array  # index of the word before; -1 ends the list
+    used: _Array  # one number: how many entries are used
 
 
 class _Around(NamedTuple):
-    """What one merge does to pairs of its neighbours, by their id; row 0 is the left neighbour, row 1 the right one."""
+    """How one merge changes the counts of pairs with its neighbours, by id; row 0 is the left side, row 1 the right."""
 
-    lost: _Array  # how often the pair with a part of the merged one went
-    won: _Array  # how often the pair with the merged one came
-    chain: _Array  # the words where it came
-    touched: _Array  # ids with changes, in the order in which they were met
-    number: _Array  # of them
+    lost: _Array  # how often the pair with a part of the new token disappeared
+    won: _Array  # how often the pair with the new token appeared
+    chain: _Array  # the words where it appeared
+    touched: _Array  # ids with changes, in the order they were met
+    number: _Array  # how many of them
     lengths: _Array  # bytes of each token
-    room: _Array  # one number: a neighbour shorter than this may be merged again
+    room: _Array  # one number: a neighbour shorter than this may still be merged with the new token
 
 
 def learn_merges(
     pieces: Mapping[str, int], before: Sequence[str], size: int, min_frequency: int, max_bytes: int
 ) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Learn a vocabulary (token -> id) of at most `size` tokens shorter than `max_bytes`, and its merges in order.
+    """Learn a vocabulary (token -> id) of at most `size` tokens of at most `max_bytes`, and its merges in order.
 
-    `before` is what ids begin with: special tokens, then the byte-level alphabet, sorted. Pairs seen less often than
-    `min_frequency` are not merged. The result depends on the pieces and their counts alone, not on their order.
+    `before` holds the tokens of the first ids: special tokens, then the byte-level alphabet, sorted. Pairs seen less
+    often than `min_frequency` are not merged. The order of the pieces does not matter.
     """
     codes = [ord(name) for name in before[-256:]]
-    shown = [code for code in codes if code < 256]  # these bytes are written as themselves, the others from U+0100 on
+    shown = [code for code in codes if code < 256]  # bytes written as themselves; the others start at U+0100
     ids = np.empty(256, np.int32)
     ids[[*shown, *sorted({*range(256)} - {*shown})]] = np.arange(len(before) - 256, len(before))
     spelt = pa.array(list(pieces), pa.large_string())
@@ -101,7 +99,7 @@ def learn_merges(
     symbols = ids[np.frombuffer(letters, np.uint8)[: starts[-1]]] if letters else np.empty(0, np.int32)
     counts = np.fromiter(pieces.values(), np.int64, len(pieces))
     words = _Words(symbols, starts[:-1], starts[1:].copy(), counts)
-    # A letter starts one pair, and a merge, of which a word has fewer than letters, two. Untouched room costs nothing.
+    # A letter starts one pair and a merge starts two; a word has fewer merges than letters. Untouched memory is free.
     most = 3 * len(symbols)
     place = np.int32 if most < 2**31 else np.int64
     chains = _Chains(np.empty(most, np.int32), np.empty(most, place), np.zeros(1, np.int64))
@@ -115,14 +113,14 @@ def learn_merges(
 
 
 def _nothing(size: int) -> _Around:
-    """No changes yet, with room for so many ids."""
+    """Return no changes, with room for `size` ids."""
     lost, won, chain, touched = (np.full((2, size), value, np.int64) for value in (0, 0, -1, 0))
     return _Around(lost, won, chain, touched, *(np.zeros(length, np.int64) for length in (2, size, 1)))
 
 
 @_compiled
 def _chained(chains: _Chains, chain: int, word: int) -> int:
-    """The chain with this word at its end; words come in order, so that none stands twice."""
+    """Return the chain with this word at its end. Words come in order, so no chain holds one twice."""
     if chain >= 0 and chains.word[chain] == word:
         return chain
     place: int = chains.used[0]
@@ -134,7 +132,7 @@ def _chained(chains: _Chains, chain: int, word: int) -> int:
 
 @_compiled
 def _first_pairs(words: _Words, chains: _Chains, size: int) -> tuple[_Array, _Array]:
-    """How often each pair of `size` ids stands, and the words where."""
+    """Count each pair of `size` ids, and list the words that hold it."""
     seen = np.zeros((size, size), np.int64)
     chain = np.full((size, size), -1, np.int64)
     for word in range(len(words.counts)):
@@ -147,7 +145,7 @@ def _first_pairs(words: _Words, chains: _Chains, size: int) -> tuple[_Array, _Ar
 
 @_compiled
 def _note(side: int, neighbour: int, word: int, times: int, around: _Around, chains: _Chains) -> None:
-    """One pair was merged beside this neighbour, in a word that stands so many times."""
+    """Record that a pair beside this neighbour was merged, in a word that occurs this many times."""
     if not around.lost[side, neighbour]:
         around.touched[side, around.number[side]] = neighbour
         around.number[side] += 1
@@ -159,7 +157,7 @@ def _note(side: int, neighbour: int, word: int, times: int, around: _Around, cha
 
 @_compiled
 def _merge(words: _Words, word: int, merge: tuple[int, int, int], around: _Around, chains: _Chains) -> None:
-    """Put the new id for every such pair of one word, from the left, and note its neighbours."""
+    """Replace every occurrence of the pair in one word by the new id, from the left, and note its neighbours."""
     left, right, new = merge
     times, end = words.counts[word], words.ends[word]
     at = to = start = words.starts[word]
@@ -180,7 +178,7 @@ def _merge(words: _Words, word: int, merge: tuple[int, int, int], around: _Aroun
 
 @_compiled
 def _settle(merge: tuple[int, int, int], around: _Around, known: Any, heap: list[tuple[int, int, int]]) -> None:
-    """Bring the counts of pairs up to date after a merge, and put the new pairs in the heap."""
+    """Update the counts of pairs after a merge, and push the new pairs on the heap."""
     left, right, new = merge
     for side in range(2):
         for neighbour in around.touched[side, : around.number[side]]:
@@ -201,21 +199,21 @@ def _settle(merge: tuple[int, int, int], around: _Around, known: Any, heap: list
 
 @_compiled
 def _pair(left: int, right: int) -> int:
-    """Two ids as one number, which sorts as they do."""
+    """Pack two ids into one number that sorts as the pair does."""
     return left << 32 | right
 
 
 @_compiled
 def _learn(words: _Words, chains: _Chains, around: _Around, bounds: tuple[int, int, int, int]) -> list[tuple[int, int]]:
-    """Pairs in the order of their merging; each makes the next id, from `first` to below `size`.
+    """Return the pairs in the order they are merged; each makes the next id, from `first` to below `size`.
 
-    No id is made twice: two places where the same bytes came to be one token were merged alike inside. For no merge
-    crossed their ends, so each found the same ids there, and took them in pairs from the same end.
+    No token gets two ids: wherever its bytes become one token, no merge crossed their ends, so the same merges happened
+    inside in the same order.
     """
     first, size, min_frequency, max_bytes = bounds
     seen, chain = _first_pairs(words, chains, first)
-    known = Dict.empty(types.int64, types.int64)  # how often a pair stands, at present
-    heap = [(0, 0, 0) for _ in range(0)]  # typed by what it would hold
+    known = Dict.empty(types.int64, types.int64)  # current count of each pair
+    heap = [(0, 0, 0) for _ in range(0)]  # empty; Numba takes the type from the expression
     for left, right in zip(*np.nonzero(seen)):  # noqa: B905  Numba's zip knows no strict
         known[_pair(left, right)] = seen[left, right]
         heap.append((-seen[left, right], _pair(left, right), chain[left, right]))
@@ -223,7 +221,7 @@ def _learn(words: _Words, chains: _Chains, around: _Around, bounds: tuple[int, i
     merges = [(0, 0) for _ in range(0)]
     while len(merges) < size - first and len(heap):
         said, pair, place = heapq.heappop(heap)
-        if known[pair] != -said:  # some went since: it waits for its turn
+        if known[pair] != -said:  # the count fell since: put the pair back at its new position
             heapq.heappush(heap, (-known[pair], pair, place))
             continue
         if -said < min_frequency:

@@ -1,4 +1,4 @@
-"""How a text is cut into pieces before byte pairs are merged: BLOOM's pattern and ours."""
+"""How text is cut into pieces before byte pairs are merged: BLOOM's pattern and ours."""
 
 from dataclasses import dataclass
 
@@ -6,26 +6,26 @@ from tokenizers import Regex, pre_tokenizers
 
 _UNSPACED = r"\p{Han}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Hiragana}\p{Katakana}"
 _STOPS = r"\s()|.,!?…。，、।۔،"
-_WORD = r"\p{L}\p{M}\x{200C}\x{200D}"  # joiners are letters' business: Persian, Malayalam, Sinhala need them
+_WORD = r"\p{L}\p{M}\x{200C}\x{200D}"  # Persian, Malayalam and Sinhala write joiners inside words
 
 
 @dataclass(frozen=True)
 class _Pattern:
-    """How text is cut before merging: as the tokenizer does it, and as the trainer counts it (`bpe.count`).
+    """How text is cut before merging: by the released tokenizer, and while pieces are counted for training.
 
-    The trainer's pieces are bounded: 8 characters in scripts without spaces, 32 in others. Clause-long pieces are what
-    makes BPE training run out of memory (32 GB and more reported for 20 GB of text), and no merge could use them.
+    Counted pieces are bounded: 8 characters in scripts without spaces, 32 in others. Unbounded pieces can be whole
+    clauses, which fill the memory of other trainers and which no merge could use.
     """
 
     released: str
-    counted: str
+    counted: str  # by merges.count_pieces
 
 
 def _roots(word: str, marks: str) -> str:
     return "|".join(
         [
             word,
-            r" ?\p{N}{1,2}",  # two digits a piece: 0.965 bits a byte against 0.969 for one, 0.972 for three (nanochat)
+            r" ?\p{N}{1,2}",  # nanochat needs fewer bits with two digits a piece than with one or three
             marks,
             r"[\r\n]{1,16}",
             r"[^\S\r\n]{1,16}(?!\S)",  # leave one space for the word that follows
@@ -35,12 +35,12 @@ def _roots(word: str, marks: str) -> str:
 
 
 PATTERNS = {
-    # BLOOM's, written as one plain class: the released one nests a class, which only Oniguruma reads as meant.
+    # BLOOM's, written as one plain class: the released one nests a class, which only Oniguruma reads as intended.
     "bloom": _Pattern(
         rf" ?[^{_STOPS}]+",
         rf" ?(?:[{_UNSPACED}]{{1,8}}|[^{_STOPS}{_UNSPACED}]{{1,32}})|(?:(?! [^{_STOPS}])[{_STOPS}]){{1,32}}",
     ),
-    # Ours: combining marks and joiners stay inside words, digits in twos, punctuation and line breaks apart.
+    # Ours keeps combining marks and joiners in words, takes digits in twos, and cuts at punctuation and line breaks.
     "roots": _Pattern(
         _roots(rf" ?[{_WORD}]+(?:['’ʼ][{_WORD}]+)*", rf" ?[^\s\p{{N}}{_WORD}]+"),
         _roots(
@@ -52,7 +52,7 @@ PATTERNS = {
 
 
 def cut_by(pattern: str) -> pre_tokenizers.PreTokenizer:
-    """A pre-tokenizer that cuts by this pattern and spells each piece in byte-level letters."""
+    """Return a pre-tokenizer that cuts by this pattern and spells each piece in byte-level letters."""
     return pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(pattern), "isolated"),

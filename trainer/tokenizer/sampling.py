@@ -1,8 +1,8 @@
-"""How much of each language a tokenizer (or a model) sees, and which text of it.
+"""How much text of each language a tokenizer is trained on, and which.
 
-BLOOM's recipe (Workshop 2022, section 3.1.3, and the released ratio tables): fill up from the smallest language to a
-total, weigh each by its kept share to the power alpha, and give each its part of a budget. Lines that stand twice in a
-language count once: an early BLOOM vocabulary held whole URLs and boilerplate phrases as single tokens.
+BLOOM's recipe (Workshop 2022, section 3.1.3, and the released tables of ratios): fill up from the smallest language to
+a total, weigh each language by what was kept to the power alpha, and divide a budget by these weights. A line counts
+once in a language, because an early BLOOM vocabulary held whole URLs and boilerplate as single tokens.
 """
 
 import hashlib
@@ -11,14 +11,14 @@ from pathlib import Path
 
 from trainer import corpus
 
-_SPARE = 1.3  # documents are drawn for this many times the quota, since repeated lines fall away
-_CUT = 10_000  # characters; a line longer than this is cut, so that no single text can fill the memory
+_SPARE = 1.3  # documents are drawn for this many times the quota, because repeated lines are removed
+_CUT = 10_000  # characters; longer lines are cut, so that no single text fills the memory
 
 
 def water_fill(sizes: Mapping[str, int], total: float) -> dict[str, float]:
-    """Keep min(size, cap) of every key, with the one cap at which all kept parts sum to `total`.
+    """Return min(size, cap) for every key, with the cap at which the results sum to `total`.
 
-    Units are those of `sizes`. A total beyond the sum of sizes keeps everything.
+    Units are those of `sizes`. A total above the sum of sizes keeps everything.
     """
     kept: dict[str, float] = {}
     left = float(total)
@@ -30,10 +30,10 @@ def water_fill(sizes: Mapping[str, int], total: float) -> dict[str, float]:
 
 
 def language_weights(sizes: Mapping[str, int], fill: float, alpha: float) -> dict[str, float]:
-    """Share of each language, summing to 1: (kept by the water-fill) to the power alpha.
+    """Return the weight of each language, summing to 1: what the water-fill keeps, to the power alpha.
 
-    `fill` is the share of all bytes that the water-fill keeps (BLOOM: 800 GB of 1.6 TB, 0.5); alpha 1 is proportional,
-    0 equal shares (BLOOM: 0.3).
+    `fill` is the share of all bytes that the water-fill keeps (BLOOM: 0.5, 800 GB of 1.6 TB). Alpha 1 weighs by size,
+    alpha 0 weighs all languages equally (BLOOM: 0.3).
     """
     kept = water_fill(sizes, fill * sum(sizes.values()))
     raised = {key: kept[key] ** alpha if kept[key] > 0 else 0.0 for key in sorted(kept)}
@@ -42,9 +42,9 @@ def language_weights(sizes: Mapping[str, int], fill: float, alpha: float) -> dic
 
 
 def quotas(weights: Mapping[str, float], available: Mapping[str, float], budget: float) -> dict[str, float]:
-    """Divide `budget` by weight; what a language cannot give goes to the others by their weights.
+    """Divide `budget` by weight; what a language lacks goes to the others, by their weights.
 
-    `available` is the most each can give, in the budget's unit.
+    `available` is what each language has, in the unit of the budget.
     """
     given: dict[str, float] = {}
     open_keys = {key for key in weights if weights[key] > 0}
@@ -63,7 +63,7 @@ def quotas(weights: Mapping[str, float], available: Mapping[str, float], budget:
 
 
 def in_sample(identity: str, seed: int, share: float) -> bool:
-    """Whether a document belongs to a random sample of that share; depends on its id and the seed alone."""
+    """Whether a document is in a random sample of this share. Depends on its id and the seed alone."""
     if share >= 1:
         return True
     digest = hashlib.blake2b(identity.encode(), digest_size=8, key=seed.to_bytes(8, "little")).digest()
@@ -71,7 +71,7 @@ def in_sample(identity: str, seed: int, share: float) -> bool:
 
 
 def _fresh_lines(text: str, seen: set[bytes]) -> str:
-    """The text without the lines that `seen` holds; adds the others to it."""
+    """Return the text without lines in `seen`, and add the other lines to `seen`."""
     lines = []
     for line in text.split("\n"):
         stripped = line.strip()
@@ -85,17 +85,17 @@ def _fresh_lines(text: str, seen: set[bytes]) -> str:
 
 
 def sample_texts(paths: Sequence[Path], size: int, quota: float, seed: int) -> Iterator[str]:
-    """Texts of one language without repeated lines, up to `quota` bytes in all, drawn by id.
+    """Yield texts of one language without repeated lines, up to `quota` bytes in all, drawn by id.
 
-    A quota beyond what the language has, starts again from its first text: the words of a small language then count
-    more often. `size` is the bytes of all its texts.
+    `size` is the bytes of all its texts. A larger quota starts again from the first text, so that the words of a small
+    language count several times.
     """
     share = _SPARE * quota / size if size else 1.0
     left = quota
     while left > 0:
         seen: set[bytes] = set()
         before = left
-        for wanted in (True, False) if share < 1 else (True,):  # then the others, where too many lines were repeated
+        for wanted in (True, False) if share < 1 else (True,):  # the other documents, if too many lines were repeated
             for identity, text in corpus.documents(paths):
                 if in_sample(identity, seed, share) is wanted and (fresh := _fresh_lines(text, seen)):
                     yield fresh

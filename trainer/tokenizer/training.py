@@ -1,7 +1,8 @@
-"""Byte-level BPE as BLOOM has it, with a sample that is fair to small languages.
+"""Train a byte-level BPE tokenizer with BLOOM's layout on a sample that is fair to small languages.
 
-No normaliser: every text comes back byte for byte. Ids 0 to 3 are `<unk> <s> </s> <pad>`, then 256 bytes, then merges,
-then the reserved tokens, as in BLOOM (250,680 + 200 = 250,880 rows). Source: Workshop 2022, section 3.1.3.
+There is no normaliser, so every text decodes to the same bytes. Ids 0 to 3 are `<unk> <s> </s> <pad>`; then come the
+256 bytes, the merges and the reserved tokens (BLOOM: 250,680 + 200 = 250,880 rows). Source: Workshop 2022, section
+3.1.3.
 """
 
 import resource
@@ -25,30 +26,30 @@ from trainer.tokenizer.patterns import PATTERNS, cut_by
 
 @dataclass(frozen=True)
 class TokenizerSettings:
-    """What decides a tokenizer, besides the shards."""
+    """All settings that decide a tokenizer; the shards decide the rest."""
 
     vocabulary: int = 32_768  # rows of the embedding, reserved tokens and padding included
-    multiple: int = 128  # rows are padded to a multiple of this: 128 x tensor-parallel size
-    reserved: int = 200  # tokens kept free for later, as BLOOM does
+    multiple: int = 128  # the vocabulary is a multiple of this: 128 x tensor-parallel size
+    reserved: int = 200  # tokens kept free for later, as in BLOOM
     pattern: str = "roots"  # a key of PATTERNS
-    alpha: float = 0.3  # BLOOM: share of a language = (its kept bytes) ** alpha
-    fill: float = 0.5  # BLOOM: the water-fill keeps this share of all bytes
-    budget_mb: int = 200  # text sampled for training, in all languages together
-    shares: Mapping[str, float] = field(default_factory=dict)  # languages with a fixed share of the budget: {en = 0.15}
-    repeat: int = 4  # a small language's text counts at most this often
-    min_frequency: int = 2  # of a pair, to be merged
+    alpha: float = 0.3  # a language weighs (its kept bytes) ** alpha, as in BLOOM
+    fill: float = 0.5  # share of all bytes that the water-fill keeps, as in BLOOM
+    budget_mb: int = 200  # text sampled for training, all languages together
+    shares: Mapping[str, float] = field(default_factory=dict)  # fixed shares of the budget: {en = 0.15}
+    repeat: int = 4  # the text of a small language counts at most this many times
+    min_frequency: int = 2  # pairs seen less often are not merged
     max_token_bytes: int = 32
-    rounds: int = 0  # of fertility feedback; 0 is none
-    eta: float = 1.0  # weight of a language *= (its cost / mean cost) ** eta after a round
+    rounds: int = 0  # rounds of fertility feedback; 0 turns it off
+    eta: float = 1.0  # after a round, the weight of a language is multiplied by (its cost / mean cost) ** eta
     within: Mapping[str, float] = field(default_factory=dict)  # {hi = 1.1}: at most 1.1 x its own tokenizer's tokens
-    own_rows: int = 8192  # of that own tokenizer, trained on all text of the language that the budget allows
+    own_rows: int = 8192  # vocabulary of that own tokenizer, trained on as much of the language as the budget allows
     seed: int = 42
 
     def __post_init__(self) -> None:
         if self.pattern not in PATTERNS:
             raise ValueError(unknown_name("pattern", self.pattern, PATTERNS))
         if self.multiple < 1 or self.vocabulary % self.multiple:
-            raise ValueError(f"vocabulary {self.vocabulary} is no multiple of {self.multiple}")
+            raise ValueError(f"vocabulary {self.vocabulary} is not a multiple of {self.multiple}")
         if self.vocabulary - self.reserved < 256 + len(SPECIAL_TOKENS):
             raise ValueError(
                 f"vocabulary must hold 256 bytes, {len(SPECIAL_TOKENS)} special and {self.reserved} reserved tokens"
@@ -62,7 +63,7 @@ class TokenizerSettings:
         if any(times <= 0 for times in self.within.values()):
             raise ValueError("within: each must be above 0")
         if self.within and not self.rounds:
-            raise ValueError("within: it takes rounds of feedback to bring a language there; set rounds")
+            raise ValueError("within: only feedback can bring a language within a limit; set rounds")
         if self.own_rows < 256 + len(SPECIAL_TOKENS):
             raise ValueError(f"own_rows must hold 256 bytes and {len(SPECIAL_TOKENS)} special tokens")
         if not (0 < self.fill <= 1 and 0 <= self.alpha <= 1 and self.repeat >= 1 and self.rounds >= 0):
@@ -70,7 +71,7 @@ class TokenizerSettings:
 
 
 def empty_tokenizer(pattern: str) -> Tokenizer:
-    """A byte-level BPE with that pre-tokenizer and no merges."""
+    """Return a byte-level BPE tokenizer with this pattern (a key of PATTERNS) and no merges."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = cut_by(PATTERNS[pattern].released)
     tokenizer.decoder = decoders.ByteLevel()
@@ -79,9 +80,9 @@ def empty_tokenizer(pattern: str) -> Tokenizer:
 
 
 def train_on_texts(texts: Iterable[str], settings: TokenizerSettings) -> Tokenizer:
-    """Train on texts and give a whole tokenizer: special, byte, merged and reserved tokens.
+    """Train on texts and return the whole tokenizer: special, byte, merged and reserved tokens.
 
-    Equal texts give an equal file, in whatever order they come.
+    The order of the texts does not matter: the same texts give the same file.
     """
     pieces = merges.count_pieces(texts, PATTERNS[settings.pattern].counted)
     before = [*SPECIAL_TOKENS, *sorted(pre_tokenizers.ByteLevel.alphabet())]
@@ -102,10 +103,11 @@ def train_tokenizer(
 ) -> TrainedTokenizer:
     """Train on the shards of one or many languages (`sources`: language -> shards).
 
-    `parallel` (language -> the same sentences) is needed for feedback rounds: after each, the languages that are cut
-    into more tokens than the mean weigh more in the next sample, and so do those of `within` that are cut into more
-    than that. The round with the most even cost is given back, of those that keep `within`, or miss it least.
-    Raises SettingsError where feedback has no parallel text, InputError where there is no text.
+    Feedback rounds need `parallel` (language -> the same sentences). After each round, languages that need more tokens
+    than the mean, or more than `within` allows, weigh more in the next sample. Of the rounds that come nearest to
+    `within`, the one with the most even costs is returned.
+
+    Raises SettingsError if feedback has no parallel text, InputError if there is no text.
     """
     start, used = time.monotonic(), time.process_time()
     sizes = {language: corpus.text_bytes(sources[language]) for language in sorted(sources)}
@@ -140,7 +142,7 @@ def train_tokenizer(
 def _parallel(
     given: Mapping[str, Sequence[str]], sizes: Mapping[str, int], settings: TokenizerSettings
 ) -> dict[str, Sequence[str]]:
-    """The parallel text of our languages. Raises SettingsError where feedback needs more."""
+    """Return the parallel text of our languages. Raises SettingsError if feedback needs more of it."""
     found = {language: lines for language, lines in given.items() if language in sizes}
     if settings.rounds and len(found) < 2:
         raise SettingsError(
@@ -149,7 +151,7 @@ def _parallel(
     for language in settings.within:
         if language in sizes and language not in found:
             raise SettingsError(
-                f"tokenizer.within: there is no parallel text of {language!r} to hold it to (--parallel)"
+                f"tokenizer.within: there is no parallel text of {language!r} to measure it on (--parallel)"
             )
     return found
 
@@ -157,7 +159,7 @@ def _parallel(
 def _limits(
     sources: Mapping[str, Sequence[Path]], parallel: Mapping[str, Sequence[str]], settings: TokenizerSettings
 ) -> tuple[dict[str, float], float]:
-    """Tokens that each language of `within` is to have for its parallel text at most; bytes of text read to know it."""
+    """Return the most tokens that each language of `within` may need for its parallel text, and the bytes read."""
     limits, seen_bytes = dict[str, float](), 0.0
     bare = replace(_alone(settings), vocabulary=settings.own_rows, multiple=1, reserved=0, repeat=1)
     for language, times in settings.within.items():
@@ -169,13 +171,13 @@ def _limits(
 
 
 def _size(tokenizer: Tokenizer, settings: TokenizerSettings) -> dict[str, Any]:
-    """Settings, tokens, and rows of the embedding that they need."""
+    """Return the settings, the number of tokens, and the rows of the embedding."""
     tokens = tokenizer.get_vocab_size()
     return {"settings": as_values(settings), "tokens": tokens, "rows": padded_rows(tokens, settings.multiple)}
 
 
 def _costs(seconds: float, cpu_seconds: float, text_bytes: float) -> dict[str, Any]:
-    """What a training took, all rounds and reading included: by the clock, of one core, and of memory."""
+    """Return the time and memory that training took, all rounds and reading included."""
     return {
         "seconds": round(seconds, 2), "cpu_seconds": round(cpu_seconds, 2),
         "mb_per_second": round(text_bytes / 1e6 / seconds, 2),
@@ -185,11 +187,11 @@ def _costs(seconds: float, cpu_seconds: float, text_bytes: float) -> dict[str, A
 
 
 def _alone(settings: TokenizerSettings) -> TokenizerSettings:
-    """Settings for one language: without shares and feedback, which compare languages."""
+    """Return the settings for one language: shares and feedback compare languages, so they go."""
     return replace(settings, rounds=0, shares={}, within={})
 
 
 def train_monolingual(sources: Mapping[str, Sequence[Path]], settings: TokenizerSettings) -> dict[str, Tokenizer]:
-    """A tokenizer of each language alone, as large as the common one: what the BLOOM paper compares with."""
+    """Train a tokenizer for each language alone, with the vocabulary of the common one, as the BLOOM paper does."""
     bare = _alone(settings)
     return {language: train_tokenizer({language: paths}, bare).tokenizer for language, paths in sorted(sources.items())}

@@ -1,6 +1,6 @@
-"""The record of a run: log.jsonl (a line an update), loss.svg, and TensorBoard where it is wanted.
+"""The record of a run: log.jsonl (one line per update), loss.svg, and TensorBoard if it is turned on.
 
-Times stand under "speed" in each line; all other fields are the same in every run of the same recipe.
+Times are under "speed" in each line; all other fields are the same in every run of the same recipe.
 """
 
 import json
@@ -17,12 +17,12 @@ _LOG, PICTURE = "log.jsonl", "loss.svg"
 
 
 def read_log(run: Path) -> list[dict[str, Any]]:
-    """The lines of a run's log."""
+    """Read the lines of the log of a run."""
     return [json.loads(line) for line in (run / _LOG).read_text(encoding="utf-8").splitlines()]
 
 
 class Journal:
-    """Writes the record of one run; on ranks other than the first (`active` false) it does nothing."""
+    """Writes the record of one run; does nothing on ranks other than the first (`active` is false)."""
 
     def __init__(self, run: Path, active: bool, tensorboard: bool, say: Callable[[str], None]) -> None:
         self.run, self.active, self._say = run, active, say
@@ -30,7 +30,7 @@ class Journal:
         self._board: Any = _board(run) if tensorboard and active else None
 
     def open(self, step: int, decisive: Mapping[str, Any]) -> None:
-        """Begin, or go on after `step`: lines after it are dropped, since their updates are made again."""
+        """Open the log, and remove lines after `step`, whose updates are made again."""
         if not self.active:
             return
         self.run.mkdir(parents=True, exist_ok=True)
@@ -42,18 +42,18 @@ class Journal:
         self._file = path.open("a", encoding="utf-8")
 
     def say(self, text: str) -> None:
-        """Tell the user."""
+        """Show a line to the user."""
         if self.active:
             self._say(text)
 
     def event(self, line: Mapping[str, Any]) -> None:
-        """Write a line."""
+        """Append a line to the log."""
         if self._file is not None:
             self._file.write(json.dumps(line) + "\n")
             self._file.flush()
 
     def update(self, line: Mapping[str, Any], speed: Mapping[str, float]) -> None:
-        """Write the line of an update."""
+        """Append the line of an update, and send its numbers to TensorBoard."""
         self.event({**line, "speed": {key: float(f"{value:.4g}") for key, value in speed.items()}})
         if self._board is not None:
             for key in ("loss", "norm", "lr"):
@@ -61,7 +61,7 @@ class Journal:
                     self._board.add_scalar(key, line[key], line["tokens"])
 
     def picture(self) -> None:
-        """Draw the training loss, its running mean, and bits per byte of each language."""
+        """Draw the training loss, its running mean, and the bits per byte of each language."""
         if not self.active:
             return
         curves: dict[str, list[picture.Point]] = {"loss": [], "loss, running mean": []}
@@ -78,7 +78,7 @@ class Journal:
         write_text(self.run / PICTURE, svg)
 
     def close(self) -> None:
-        """End."""
+        """Close the log."""
         if self._file is not None:
             self._file.close()
         if self._board is not None:
@@ -86,7 +86,7 @@ class Journal:
 
 
 def _board(run: Path) -> Any:
-    """TensorBoard's writer. Raises SettingsError where it is not installed."""
+    """Return TensorBoard's writer. Raises SettingsError if it is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:

@@ -1,4 +1,4 @@
-"""The optimiser: AdamW or Muon, on float32 masters where the model computes in bfloat16."""
+"""The optimiser: AdamW or Muon, on float32 masters if the model computes in bfloat16."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from trainer.training.recipe import Recipe, learning_rate_share
 
 
 def _by_mesh(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
-    """Parameter groups of one weight decay; a group's parameters lie on one mesh, as fused updates need."""
+    """Group parameters of one weight decay by mesh, because a fused update needs all on one mesh."""
     found: dict[Any, list[nn.Parameter]] = {}
     for parameter in parameters:
         found.setdefault(parameter.device_mesh if isinstance(parameter, DTensor) else None, []).append(parameter)
@@ -20,10 +20,10 @@ def _by_mesh(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[di
 
 
 class Optimiser:
-    """One update rule for all parameters of a model, with its state by name.
+    """Updates all parameters of a model, and keeps the state of the update rule by parameter name.
 
-    With `masters`, the model holds bfloat16 copies of its matrices and vectors; gradients of every micro-batch are
-    added up in float32, the update is made there, and the copies are renewed once an update.
+    With `masters`, the model computes on bfloat16 copies. Gradients of all micro-batches are summed in float32, the
+    float32 masters are updated, and the copies are refreshed once per update.
     """
 
     def __init__(self, model: nn.Module, recipe: Recipe, masters: bool) -> None:
@@ -39,7 +39,7 @@ class Optimiser:
 
     @property
     def copied(self) -> bool:
-        """Whether the model computes on copies."""
+        """Whether the model computes on bfloat16 copies of the masters."""
         return self.masters is not self.compute
 
     def _make(self) -> Iterator[torch.optim.Optimizer]:
@@ -55,7 +55,7 @@ class Optimiser:
         yield torch.optim.AdamW(groups, lr=recipe.lr, betas=betas, eps=recipe.epsilon, fused=True)
 
     def collect(self) -> None:
-        """After a backward pass: add the gradients to the masters'."""
+        """After a backward pass: add the gradients of the copies to those of the masters."""
         if not self.copied:
             return
         for name, parameter in self.compute.items():
@@ -68,11 +68,11 @@ class Optimiser:
                 parameter.grad = None
 
     def clip(self) -> float:
-        """Clip the gradients; give their norm before."""
+        """Clip the gradients; return their norm before."""
         return clip_gradients(self.masters.values(), self.recipe.clip)
 
     def step(self, tokens: int) -> float:
-        """Update the parameters at the learning rate of `tokens`; give that rate."""
+        """Update the parameters at the learning rate of `tokens`; return that rate."""
         share = learning_rate_share(self.recipe, tokens)
         for rule, peaks in zip(self._rules, self._peaks, strict=True):
             for group, peak in zip(rule.param_groups, peaks, strict=True):
@@ -83,22 +83,22 @@ class Optimiser:
         return self.recipe.lr * share
 
     def renew(self) -> None:
-        """Bring the model's copies up to date with the masters."""
+        """Copy the masters to the bfloat16 copies of the model."""
         if self.copied:
             with torch.no_grad():
                 torch._foreach_copy_(list(self.compute.values()), list(self.masters.values()))
 
     def clear(self) -> None:
-        """Forget all gradients."""
+        """Clear all gradients."""
         for parameter in (*self.masters.values(), *self.compute.values()):
             parameter.grad = None
 
     def weights(self) -> dict[str, Tensor]:
-        """All parameters, whole, float32, on the CPU. All ranks must call it."""
+        """Return all parameters, whole, float32, on the CPU. All ranks must call it."""
         return {name: gathered(p.detach()).float().cpu().contiguous() for name, p in self.masters.items()}
 
     def state(self) -> dict[str, Tensor]:
-        """All state of the update rule, whole, on the CPU, as `parameter/quantity`. All ranks must call it."""
+        """Return the state of the update rule, whole, on the CPU, by `parameter/quantity`. All ranks must call it."""
         found = {}
         for name, parameter in self.masters.items():
             for rule in self._rules:
@@ -107,7 +107,7 @@ class Optimiser:
         return found
 
     def load(self, weights: dict[str, Tensor], state: dict[str, Tensor]) -> None:
-        """Take up parameters and state as `weights` and `state` gave them."""
+        """Load parameters and state as `weights` and `state` returned them."""
         for name, parameter in self.masters.items():
             fill_tensor(parameter, weights[name].to(parameter.device))
         self.renew()

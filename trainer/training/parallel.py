@@ -1,9 +1,9 @@
-"""One model on many processes: data, shards of parameters, and parts of matrices, all by torch's own DeviceMesh.
+"""One model on many processes: divide the data, the parameters, or single matrices, with torch's DeviceMesh.
 
-`torchrun --nproc-per-node N -m pipelines.cli train ...` sets the ranks. Without it there is one process, and nothing
-here is used.
-The mesh has three axes, (replicate, shard, tensor). Only replicas: DDP. Shards: FSDP2 (HSDP with replicas too). Tensor:
-column- and row-wise matrices; the fused query-key-value matrix is ordered by head, so cutting its rows cuts heads.
+`torchrun --nproc-per-node N -m pipelines.cli train ...` sets the ranks; in one process nothing here does anything. The
+mesh has three axes, (replicate, shard, tensor). Only replicas use DDP; shards use FSDP2 (HSDP with replicas). The tensor
+axis cuts matrices by columns or rows; the rows of the fused query-key-value matrix are ordered by head, so cutting rows
+cuts heads.
 """
 
 import contextlib
@@ -29,15 +29,15 @@ _AXES = ("replicate", "shard", "tensor")
 
 @dataclass(frozen=True)
 class World:
-    """Where this process stands among all."""
+    """The place of this process among all."""
 
     device: torch.device
     mesh: DeviceMesh | None = None
     rank: int = 0
     size: int = 1
-    data_rank: int = 0  # which part of every batch is ours
+    data_rank: int = 0  # which part of every batch this process computes
     data_size: int = 1
-    started: bool = False  # whether we opened the process group
+    started: bool = False  # whether this program opened the process group
 
     @property
     def first(self) -> bool:
@@ -45,7 +45,7 @@ class World:
         return self.rank == 0
 
     def total(self, values: list[float]) -> list[float]:
-        """Sums over all data ranks."""
+        """Return the sums over all data ranks."""
         if self.mesh is None or self.data_size == 1:
             return values
         tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
@@ -54,7 +54,7 @@ class World:
         return [float(value) for value in tensor]
 
     def agreed(self, value: int) -> int:
-        """The first process's value: where it looks at files that it may write, the others must not look too."""
+        """Return the value of the first process: only it may look at files that it also writes."""
         if self.size > 1:
             held = [value]
             dist.broadcast_object_list(held, src=0, device=self.device)
@@ -62,15 +62,15 @@ class World:
         return value
 
     def barrier(self) -> None:
-        """Wait for all."""
+        """Wait for all processes."""
         if self.size > 1:
             dist.barrier()
 
 
 def start(recipe: Recipe) -> World:
-    """Join the other processes, if torchrun started several.
+    """Join the other processes if torchrun started several.
 
-    Raises SettingsError where replicate x shard x tensor is not their number, or a batch cannot be divided.
+    Raises SettingsError if replicate x shard x tensor is not their number, or a batch cannot be divided among them.
     """
     cuda = torch.cuda.is_available()
     local = int(os.environ.get("LOCAL_RANK", "0"))
@@ -86,7 +86,7 @@ def start(recipe: Recipe) -> World:
         )
     ranks = replicate * recipe.shard
     ramp = (recipe.ramp_rows, recipe.ramp_by) if recipe.ramp_rows else ()
-    for rows in (recipe.rows, *ramp):  # rows that no rank reads would be lost unsaid
+    for rows in (recipe.rows, *ramp):  # a remainder would be read by no rank, without a word
         if rows % ranks:
             raise SettingsError(f"train: {rows} rows a batch (or of its ramp) cannot be divided by {ranks} ranks")
     if size == 1:
@@ -101,13 +101,13 @@ def start(recipe: Recipe) -> World:
 
 
 def stop(world: World) -> None:
-    """Leave the other processes."""
+    """Close the process group if this program opened it."""
     if world.started:
         dist.destroy_process_group()
 
 
 def spread(model: AlibiLM, world: World, recipe: Recipe, bf16: bool) -> nn.Module:
-    """Lay a model over the processes; what is given back is called in its stead. The model itself keeps its names."""
+    """Divide a model among the processes; call the returned module. The model keeps its parameter names."""
     mesh = world.mesh
     if mesh is not None and recipe.tensor > 1:
         _cut_matrices(model, mesh["tensor"])
@@ -145,7 +145,7 @@ def _cut_matrices(model: AlibiLM, mesh: DeviceMesh) -> None:
 
 @contextlib.contextmanager
 def gathering(wrapped: nn.Module, last: bool) -> Iterator[None]:
-    """Gradients are exchanged with the last micro-batch of an update only."""
+    """Exchange gradients only with the last micro-batch of an update."""
     if isinstance(wrapped, DistributedDataParallel) and not last:
         with wrapped.no_sync():
             yield
@@ -156,9 +156,9 @@ def gathering(wrapped: nn.Module, last: bool) -> Iterator[None]:
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], limit: float) -> float:
-    """Scale all gradients so that their common norm is at most `limit`; give the norm before.
+    """Scale all gradients so that their common norm is at most `limit`; return the norm before.
 
-    Parameters may lie on different meshes: the norms are summed mesh by mesh.
+    Parameters may be on different meshes: the norm is computed for each mesh, then for all.
     """
     groups: dict[object, list[Tensor]] = {}
     for parameter in parameters:
@@ -173,12 +173,12 @@ def clip_gradients(parameters: Iterable[nn.Parameter], limit: float) -> float:
 
 
 def gathered(tensor: Tensor) -> Tensor:
-    """A tensor that may lie in parts on many ranks, in one piece. All ranks must call it."""
+    """Return a tensor whole, even if it is divided among ranks. All ranks must call it."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def fill_tensor(target: Tensor, values: Tensor) -> None:
-    """Write whole values into a tensor that may lie in parts."""
+    """Write whole values into a tensor that may be divided among ranks."""
     with torch.no_grad():
         if isinstance(target, DTensor):
             values = distribute_tensor(values.to(target.device), target.device_mesh, target.placements)

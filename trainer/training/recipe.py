@@ -1,6 +1,6 @@
-"""How a model is trained: the settings, and the learning rate and batch size as functions of what was read.
+"""How a model is trained: the settings, and the learning rate and batch size as functions of the tokens read.
 
-Loads no torch. Everything here depends on tokens read alone, so a resumed run goes on exactly.
+Does not import torch. Everything here depends on the tokens read alone, so a resumed run continues exactly.
 """
 
 import math
@@ -19,47 +19,47 @@ _PRECISIONS = ("auto", "fp32", "bf16")
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides a training run, besides the tokens. What a preset is usually trained with stands in _RECIPES."""
+    """All settings of a training run; the tokens decide the rest. The values of each preset are in _RECIPES."""
 
-    preset: str = "demo"  # a key of trainer.model.shapes.SHAPES; its vocabulary is the tokenizer's
-    length: int = 256  # tokens a row
+    preset: str = "demo"  # a key of trainer.model.shapes.SHAPES; the vocabulary comes from the tokenizer
+    length: int = 256  # tokens per row
     tokens: int = 1_500_000  # to train on
-    batch_tokens: int = 4_096  # an update
-    micro_rows: int = 16  # rows computed at once, a rank
+    batch_tokens: int = 4_096  # per update
+    micro_rows: int = 16  # rows computed at once on a rank
     packing: str = "concat"  # a key of trainer.data.feed.PACKINGS
     mask_documents: bool = True  # a token sees its own document only (BLOOM: false)
-    weights: Mapping[str, float] = field(default_factory=dict)  # of languages: {fr = 0.7, sw = 0.3}; none: by size
-    optimiser: str = "adamw"  # or muon, for the matrices of the blocks
+    weights: Mapping[str, float] = field(default_factory=dict)  # of languages: {fr = 0.7, sw = 0.3}; empty: by size
+    optimiser: str = "adamw"  # or muon, which updates the matrices of the blocks
     lr: float = 2e-3
     muon_lr: float = 0.02
-    min_lr: float = 0.1  # of the peak, at the end
+    min_lr: float = 0.1  # share of the peak that is left at the end
     schedule: str = "cosine"
     warmup: float = 0.05  # share of all tokens
-    decay: float = 0.2  # share of all tokens; of wsd: the way down
+    decay: float = 0.2  # share of all tokens, for the decay of wsd
     beta1: float = 0.9
     beta2: float = 0.95
     epsilon: float = 1e-8
-    weight_decay: float = 0.1  # of matrices that are no embedding
-    dropout: float = 0.0  # of embeddings and of what a block adds: for text that is read many times (BLOOM: 0)
-    clip: float = 1.0  # of the gradient's norm
+    weight_decay: float = 0.1  # of matrices other than the embedding
+    dropout: float = 0.0  # of embeddings and of what a block adds; for text that is read many times (BLOOM: 0)
+    clip: float = 1.0  # largest norm of the gradient
     ramp_rows: int = 0  # rows of the first update, growing to the full batch (BLOOM: 192); 0 is no ramp
-    ramp_by: int = 16  # rows a rise (BLOOM: 16)
-    ramp_tokens: int = 0  # over which the batch grows (BLOOM: 20e9)
+    ramp_by: int = 16  # rows added at each step of the ramp (BLOOM: 16)
+    ramp_tokens: int = 0  # tokens over which the batch grows (BLOOM: 20e9)
     precision: str = "auto"  # bf16 with float32 masters on a GPU, fp32 on a CPU
     attention: str = "auto"  # a key of trainer.model.attention.KERNELS
-    recompute: bool = False  # activations in the backward pass: less memory, a third more work
-    compile: bool = False  # torch.compile, a block at a time (GPU)
+    recompute: bool = False  # compute activations again in the backward pass: less memory, a third more work
+    compile: bool = False  # torch.compile for each block (GPU)
     seed: int = 42
     save_every: int = 100  # updates
     keep: int = 2  # checkpoints
-    evaluate_every: int = 100  # updates; 0 is only at the end
-    evaluate_bytes: int = 200_000  # of held-out text, a language
-    spike: float = 6.0  # standard deviations of loss or gradient norm; twice in a row is a spike; 0 is no guard
+    evaluate_every: int = 100  # updates; 0 evaluates only at the end
+    evaluate_bytes: int = 200_000  # of held-out text per language
+    spike: float = 6.0  # standard deviations of loss or gradient norm; twice in a row is a spike; 0 turns this off
     threads: int = 0  # of the CPU; 0 is torch's choice
     tensorboard: bool = False
-    replicate: int = 0  # data-parallel copies; 0 is what the other two leave
-    shard: int = 1  # ranks that share parameters (FSDP2)
-    tensor: int = 1  # ranks that share heads and feed-forward width
+    replicate: int = 0  # data-parallel copies; 0 is all ranks / (shard x tensor)
+    shard: int = 1  # ranks that divide the parameters (FSDP2)
+    tensor: int = 1  # ranks that divide the heads and the feed-forward width
 
     def __post_init__(self) -> None:
         choices = (
@@ -72,13 +72,13 @@ class Recipe:
             if getattr(self, name) not in known:
                 raise ValueError(unknown_name(name, getattr(self, name), known))
         if self.batch_tokens % self.length:
-            raise ValueError(f"batch_tokens {self.batch_tokens} is no multiple of length {self.length}")
+            raise ValueError(f"batch_tokens {self.batch_tokens} is not a multiple of length {self.length}")
         if min(self.length, self.tokens, self.batch_tokens, self.micro_rows, self.keep, self.save_every) < 1:
             raise ValueError("length, tokens, batch_tokens, micro_rows, keep and save_every must be at least 1")
         if not (0 <= self.warmup < 1 and 0 < self.decay <= 1 and 0 <= self.min_lr <= 1):
             raise ValueError("warmup, decay and min_lr are shares between 0 and 1")
         if not 0 <= self.dropout < 1:
-            raise ValueError("dropout is a chance from 0 to below 1")
+            raise ValueError("dropout must be at least 0 and below 1")
         if self.optimiser == "muon" and self.shard * self.tensor > 1:
             raise ValueError("muon needs whole matrices: use shard=1 and tensor=1, or optimiser=adamw")
 
@@ -106,7 +106,7 @@ def _bloom(lr: float, rows: int, floor: float = 1e-5, **more: Any) -> dict[str, 
     return {**_BLOOM, "lr": lr, "batch_tokens": 2048 * rows, "min_lr": floor / lr, **more}
 
 
-# What each preset is trained with where the user says nothing else. BLOOM's: Workshop 2022, table 3 and section 3.4.
+# What each preset is trained with unless the user says otherwise. BLOOM's: Workshop 2022, table 3 and section 3.4.
 _RECIPES: Mapping[str, Mapping[str, Any]] = {
     "demo": {
         "tokens": 800_000,
@@ -131,18 +131,19 @@ _RECIPES: Mapping[str, Mapping[str, Any]] = {
 
 
 def recipe_for(values: Mapping[str, Any]) -> Recipe:
-    """The recipe of the preset that `values` names (or of the demo), changed by the other values.
+    """Return the recipe of the preset in `values` (by default the demo), changed by the other values.
 
-    Raises SettingsError for an unknown name or a value that cannot be used.
+    Raises SettingsError for an unknown name or an invalid value.
     """
     usual = _RECIPES.get(str(values.get("preset", "demo")), {})
     return build(Recipe, {**usual, **values}, "train")
 
 
 def learning_rate_share(recipe: Recipe, tokens: int) -> float:
-    """The learning rate after so many tokens, as a share of the peak.
+    """Return the learning rate after `tokens` tokens, as a share of the peak.
 
-    Linear warm-up; then cosine to `min_lr`, or constant and a linear way down (warm-up, stable, decay; Hu et al. 2024).
+    Linear warm-up; then cosine to `min_lr`, or constant with a linear decay at the end (wsd: warm-up, stable, decay; Hu
+    et al. 2024).
     """
     done = tokens / recipe.tokens
     if done < recipe.warmup:
@@ -156,7 +157,7 @@ def learning_rate_share(recipe: Recipe, tokens: int) -> float:
 
 
 def batch_rows(recipe: Recipe, tokens: int) -> int:
-    """Rows of the next update after so many tokens: BLOOM's ramp, from `ramp_rows` up in equal steps."""
+    """Return the rows of the next update after `tokens` tokens: BLOOM's ramp, in equal steps from `ramp_rows`."""
     if not recipe.ramp_rows or tokens >= recipe.ramp_tokens or recipe.ramp_rows >= recipe.rows:
         return recipe.rows
     rises = (recipe.rows - recipe.ramp_rows) // recipe.ramp_by
@@ -164,7 +165,7 @@ def batch_rows(recipe: Recipe, tokens: int) -> int:
 
 
 def rows_of_updates(recipe: Recipe, tokens: int = 0) -> Iterator[int]:
-    """Rows of every update that is left after so many tokens."""
+    """Yield the rows of every update that is left after `tokens` tokens."""
     while tokens < recipe.tokens:
         rows = batch_rows(recipe, tokens)
         yield rows

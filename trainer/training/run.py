@@ -1,4 +1,8 @@
-"""One run."""
+"""One training run: its model, optimiser and data, and one update of them.
+
+The learning rate, the batch size and the data depend on the tokens read alone, so a run resumes from its newest
+checkpoint bit for bit. An update whose loss is not finite changes nothing.
+"""
 
 import json
 import math
@@ -27,12 +31,12 @@ from trainer.training.parallel import World
 from trainer.training.recipe import Recipe
 from trainer.training.state import RunState
 
-_ROLLBACKS = 3  # in one run; then a spike is only written down
+_ROLLBACKS = 3  # most rollbacks in one run; after that, spikes are ignored
 
 
 @dataclass(frozen=True)
 class _Data:
-    """What a run reads: rows to train on, held-out text of each language, and the digests of what they are made of."""
+    """What a run reads: rows to train on, held-out text of each language, and the digests of tokenizer and rows."""
 
     feed: Feed
     held_out: Mapping[str, TokenShards]
@@ -87,12 +91,12 @@ class Run:
         self.progress = RunState()
 
     def autocast(self) -> Any:
-        """Where bfloat16 is neither copied nor FSDP's business: DDP."""
+        """Return torch's autocast if bfloat16 is needed and neither copies nor FSDP provide it; else do nothing."""
         plain = not self.optimiser.copied and not hasattr(self.called, "set_requires_gradient_sync")
         return torch.autocast(self.world.device.type, torch.bfloat16) if self.bf16 and plain else nullcontext()
 
     def decisive(self) -> dict[str, Any]:
-        """What must be equal for a run to go on: settings that change the numbers, data, tokenizer, shape."""
+        """Return what must be equal for a run to resume: settings that change the numbers, data, tokenizer, shape."""
         free = {"micro_rows", "keep", "save_every", "evaluate_every", "evaluate_bytes", "threads", "tensorboard",
                 "replicate", "shard", "tensor", "recompute", "compile", "attention", "precision"}  # fmt: skip
         settings = {key: value for key, value in as_values(self.recipe).items() if key not in free}
@@ -101,7 +105,7 @@ class Run:
         return {"recipe": settings, "shape": asdict(self.shape), "bf16": self.bf16, **self.data.identities}
 
     def save(self) -> None:
-        """Write a checkpoint; all ranks call it, the first one writes."""
+        """Write a checkpoint. All ranks must call it; the first one writes."""
         weights, state = self.optimiser.weights(), self.optimiser.state()
         if self.world.first:
             values = {
@@ -113,7 +117,7 @@ class Run:
         self.world.barrier()
 
     def resume(self) -> bool:
-        """Take up the newest checkpoint. Raises SettingsError where it belongs to another run."""
+        """Load the newest checkpoint; return whether there is one. Raises SettingsError if it is of another run."""
         folder = self.target / "checkpoints"
         step = self.world.agreed(max(checkpoint.checkpoint_steps(folder), default=-1))
         if step < 0:
@@ -128,13 +132,13 @@ class Run:
         self.optimiser.load(held.weights, held.optimiser)
         torch.set_rng_state(torch.tensor(held.state["rng"], dtype=torch.uint8))
         self.progress = RunState.of(held.state)
-        if self.recipe.attention == "auto":  # the kernel is part of the numbers: go on with the same one
+        if self.recipe.attention == "auto":  # kernels differ in rounding, so the run keeps its kernel
             self.kernel = held.state["attention"]
             self.model.set_kernel(self.kernel)
         return True
 
     def update(self, batch: RowBatch) -> dict[str, Any]:
-        """One update; what the log says of it. A loss that is no number changes nothing: loss and norm are None."""
+        """Make one update; return its line of the log. If the loss is not finite nothing changes, and it is None."""
         tokens = self.progress.tokens + batch.tokens.size
         line: dict[str, Any] = {"step": self.progress.step + 1, "tokens": tokens, "loss": None, "norm": None}
         loss = self.gradients(batch)
@@ -145,7 +149,7 @@ class Run:
         return {**line, "loss": loss, "norm": norm, "lr": self.optimiser.step(tokens)}
 
     def spiked(self, line: Mapping[str, Any], batch: RowBatch) -> bool:
-        """Whether this update is the second in a row far above what was usual, and may still be undone."""
+        """Whether this update is the second in a row far above normal, and may still be rolled back."""
         if line["loss"] is None:
             return False
         values = [line["loss"], line["norm"]]
@@ -153,9 +157,9 @@ class Run:
         return high and self.progress.rollbacks < _ROLLBACKS
 
     def gradients(self, batch: RowBatch) -> float:
-        """Forward and backward of one whole batch; the mean loss of its counted tokens, in nats.
+        """Run forward and backward on a whole batch; return the mean loss of its counted tokens, in nats.
 
-        The mean is over the batch's tokens on all ranks, so that micro-batches and ranks change nothing.
+        The mean is over all tokens of the batch on all ranks, so that the number of micro-batches and ranks is free.
         """
         world, recipe = self.world, self.recipe
         counted = max(1, int((batch.targets != IGNORE_INDEX).sum()))
@@ -169,7 +173,7 @@ class Run:
                 torch.from_numpy(x).to(world.device, non_blocking=True) for x in (part.tokens, part.targets, part.docs)
             )
             layout = layout_of(docs) if recipe.mask_documents else None
-            if recipe.dropout:  # a function of the rows, so that a resumed run drops what the undisturbed one does
+            if recipe.dropout:  # seeded by the rows, so that a resumed run drops the same
                 torch.manual_seed((recipe.seed << 40) ^ int(part.positions[0]))
             with parallel.gathering(self.called, last=start == starts[-1]), self.autocast():
                 loss = self.called(tokens, targets, layout)

@@ -1,4 +1,4 @@
-"""Tells a spike of the loss from noise."""
+"""How far a run is: step, tokens, position in the data, and the statistics that separate a loss spike from noise."""
 
 import math
 from collections.abc import Mapping
@@ -10,16 +10,16 @@ from trainer.data.feed import DataPosition
 
 @dataclass
 class SpikeGuard:
-    """Running mean and variance of the log loss and log gradient norm; tells a spike from noise."""
+    """Finds spikes by the running mean and variance of the log loss and the log gradient norm."""
 
     means: list[float] = field(default_factory=lambda: [0.0, 0.0])
     variances: list[float] = field(default_factory=lambda: [0.0, 0.0])
     seen: int = 0
     high: int = 0  # updates in a row above the limit
-    since: int = -1  # position in the data where that began
+    since: int = -1  # position in the data where they began
 
     def spiked(self, values: list[float], limit: float, position: int) -> bool:
-        """Take one update's loss and norm; whether this is the second in a row far above what was usual."""
+        """Add the loss and gradient norm of one update; return whether it is the second in a row far above normal."""
         logs = [math.log(max(value, 1e-12)) for value in values]
         z = [
             (x - m) / math.sqrt(max(v, 1e-4)) if self.seen >= 50 else 0.0
@@ -41,7 +41,7 @@ class SpikeGuard:
 
 @dataclass
 class RunState:
-    """How far a run is: all of its state besides weights and optimiser."""
+    """The state of a run, apart from weights and optimiser."""
 
     step: int = 0
     tokens: int = 0
@@ -50,7 +50,7 @@ class RunState:
     rollbacks: int = 0
 
     def as_values(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """Return plain values for a checkpoint."""
         return {
             "step": self.step, "tokens": self.tokens, "place": self.place.as_values(), "guard": asdict(self.guard),
             "rollbacks": self.rollbacks,
@@ -58,6 +58,6 @@ class RunState:
 
     @staticmethod
     def of(values: Mapping[str, Any]) -> "RunState":
-        """What `as_values` gave."""
+        """Read what `as_values` returned."""
         place = DataPosition(values["place"]["position"], tuple((a, b) for a, b in values["place"]["skipped"]))
         return RunState(values["step"], values["tokens"], place, SpikeGuard(**values["guard"]), values["rollbacks"])

@@ -1,9 +1,8 @@
-"""Training: rows in, a model out, and nothing lost when it is stopped.
+"""Train a decoder on token shards, and lose nothing when the run is stopped.
 
-A run folder holds run.json (what decides the run), log.jsonl (a line an update), checkpoints/, loss.svg, report.json.
-The same command goes on from the newest checkpoint, bit for bit: learning rate, batch size and data are functions of
-the tokens read. SIGTERM and SIGINT save first. A loss that is no number is never learned from. A spike rolls back to
-the checkpoint before it and passes over the rows since.
+A run folder holds run.json (what decides the run), log.jsonl (one line per update), checkpoints/ and loss.svg. The same
+command resumes from the newest checkpoint, bit for bit. SIGTERM and SIGINT save first. A spike of the loss rolls back
+to the checkpoint before it and skips the rows since.
 """
 
 import signal
@@ -25,7 +24,7 @@ from trainer.training.journal import Journal
 from trainer.training.recipe import Recipe, rows_of_updates
 from trainer.training.run import Run
 
-_PASSED_OVER = 20  # batches without a finite loss in a row: then the run ends with an error
+_PASSED_OVER = 20  # batches in a row without a finite loss, after which the run ends with an error
 _PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "B200": 2250e12}  # dense bfloat16 operations a second
 
 
@@ -35,7 +34,7 @@ class TrainingResult:
 
     step: int
     tokens: int
-    finished: bool  # false: it was asked to stop, and the same command goes on
+    finished: bool  # false if it was asked to stop; the same command resumes it
     bits_per_byte: Mapping[str, float]
     seconds: float  # by the clock
     cpu_seconds: float  # of this process, all threads
@@ -51,9 +50,10 @@ class TrainingResult:
 def train_decoder(
     recipe: Recipe, sources: Mapping[str, Path], tokenizer: Path, target: Path, say: Callable[[str], None] = print
 ) -> TrainingResult:
-    """Train on token shards (`sources`: language -> folder), or go on with what `target` holds.
+    """Train on token shards (`sources`: language -> folder), or resume the run in `target`.
 
-    Raises SettingsError for a foreign folder, InputError for missing tokens, TrainingFailed where no loss is finite.
+    Raises SettingsError if `target` holds another run, InputError if there are no tokens, TrainingFailed if no loss is
+    finite.
     """
     start, used = time.monotonic(), time.process_time()
     run = Run(recipe, sources, tokenizer, target)
@@ -81,7 +81,7 @@ def train_decoder(
 
 
 def _updates(run: Run, asked: Mapping[str, bool], journal: Journal) -> bool:
-    """All updates that are left; False when the run was asked to stop. Rolls back and starts over after a spike."""
+    """Make all updates that are left, with rollbacks after spikes. Return False if the run was asked to stop."""
     while run.progress.tokens < run.recipe.tokens:
         with closing(
             prefetch(run.data.feed, run.progress.place, rows_of_updates(run.recipe, run.progress.tokens))
@@ -95,7 +95,7 @@ def _updates(run: Run, asked: Mapping[str, bool], journal: Journal) -> bool:
 def _follow(
     run: Run, batches: Iterator[tuple[RowBatch, DataPosition]], asked: Mapping[str, bool], journal: Journal
 ) -> str:
-    """Update with batch after batch: until "finished", "stopped" or "rolled back"."""
+    """Make updates until the run is "finished", "stopped" or "rolled back"."""
     recipe = run.recipe
     passed = 0
     began = time.perf_counter()
@@ -125,7 +125,7 @@ def _follow(
 
 
 def _roll_back(run: Run, until: int, journal: Journal) -> None:
-    """Back to the last checkpoint, and pass over the rows from where the spike began to here."""
+    """Go back to the last checkpoint, and skip the rows since the spike began."""
     since, rollbacks = run.progress.guard.since, run.progress.rollbacks + 1
     run.resume()
     run.progress = replace(run.progress, place=run.progress.place.skipping(since, until), rollbacks=rollbacks)
@@ -133,7 +133,7 @@ def _roll_back(run: Run, until: int, journal: Journal) -> None:
 
 
 def _speed(run: Run, tokens_per_second: float) -> dict[str, float]:
-    """Tokens a second, and the share of the device's peak (model operations; PaLM's way and causal) if it is known."""
+    """Return tokens per second, and the shares of the device's peak (PaLM's count, and causal) if that is known."""
     found = {"tokens_per_second": tokens_per_second}
     if run.world.device.type == "cuda":
         name = torch.cuda.get_device_name(run.world.device)
@@ -146,10 +146,10 @@ def _speed(run: Run, tokens_per_second: float) -> dict[str, float]:
 
 
 def _held_out_bits(run: Run, budget: int) -> dict[str, float]:
-    """Bits per byte of each language, on the first rank's model; other ranks wait for it."""
+    """Return the bits per byte of each language, measured on the first rank while the others wait."""
     run.model.eval()
     model, world = run.model, run.world
-    if world.size > 1:  # parameters may lie in parts: the first rank judges a whole copy
+    if world.size > 1:  # parameters may be divided, so the first rank measures a whole copy
         weights = run.optimiser.weights()
         model = empty_model(run.shape, "additive", world.device)
         model.load_state_dict(weights)
@@ -167,7 +167,7 @@ def _held_out_bits(run: Run, budget: int) -> dict[str, float]:
 
 
 def _report(run: Run, journal: Journal, seconds: float) -> None:
-    """Judge the model on held-out text, and say how far the run is."""
+    """Measure the model on held-out text, and report progress."""
     bits = _held_out_bits(run, run.recipe.evaluate_bytes)
     progress, each = run.progress, run.recipe.batch_tokens / seconds
     journal.event({"step": progress.step, "tokens": progress.tokens, "bits_per_byte": bits})
@@ -184,7 +184,7 @@ def _report(run: Run, journal: Journal, seconds: float) -> None:
 
 @contextmanager
 def _signals() -> Iterator[dict[str, bool]]:
-    """Turn SIGTERM and SIGINT into a wish to stop after the update; the second one stops at once."""
+    """Turn SIGTERM and SIGINT into a request to stop after this update; a second signal stops at once."""
     asked = {"stop": False}
 
     def ask(number: int, frame: FrameType | None) -> None:

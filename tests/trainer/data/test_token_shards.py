@@ -126,7 +126,7 @@ def test_copies_of_the_training_text_are_cut_each_in_its_own_way(work, tmp_path)
     after = write_token_shards(sources, tokenizer, "hi", tmp_path / "a", replace(several, dropout=0.3))["files"]
     changed = {name.partition("/")[0] for name in before if before[name]["sha256"] != after[name]["sha256"]}
     assert changed == {"train"}
-    with pytest.raises(SettingsError, match="all be the same"):
+    with pytest.raises(SettingsError, match="all the same"):
         build(TokensSettings, {"copies": 2}, "tokens")
 
 

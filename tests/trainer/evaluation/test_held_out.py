@@ -249,6 +249,6 @@ def test_a_foreign_tokenizer_is_not_exported(world, run, tmp_path, write_shards)
         export.export_model(run, tmp_path / "other", tmp_path / "out", export.ExportSettings())
     with pytest.raises(InputError, match="licence_file"):
         export.licence_text(export.ExportSettings(licence="mit"))
-    with pytest.raises(InputError, match="no checkpoint"):
+    with pytest.raises(InputError, match="no checkpoint in"):
         checkpoint.find_checkpoint(tmp_path)
     assert replace(SETTINGS, seed=1) != SETTINGS
