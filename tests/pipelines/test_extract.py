@@ -137,7 +137,7 @@ def test_hostile_pages_take_nothing_but_themselves(tmp_path, extractor):
 
 
 def test_a_page_beyond_all_measure_is_refused_before_any_engine(tmp_path):
-    huge = page(FRENCH, "x" * (50 << 20))
+    huge = page(FRENCH, "x" * (17 << 20))
     rows = run(tmp_path, [(HTML, page(FRENCH)), (HTML, huge), (HTML, page(SWAHILI)), (HTML, page(FRENCH))])
     assert rows[0]["drop"] is None
     assert 1 not in rows or rows[1]["drop"] == "extract.too_large"

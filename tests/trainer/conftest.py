@@ -6,9 +6,9 @@ import pyarrow as pa
 import pytest
 
 from roots.schema import DOCUMENT
-from trainer.data.token_shards import TokensSettings, write_token_shards
-from trainer.tokenizer.files import load_tokenizer, save_tokenizer
-from trainer.tokenizer.training import TokenizerSettings, train_tokenizer
+
+# oneDNN keeps up to 1,024 compiled products; the tests use more shapes than any training, and these took 100 MB.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -48,6 +48,9 @@ def world(tmp_path_factory: pytest.TempPathFactory, write_shards: Callable[..., 
     import random
 
     from trainer import corpus
+    from trainer.data.token_shards import TokensSettings, write_token_shards
+    from trainer.tokenizer.files import load_tokenizer, save_tokenizer
+    from trainer.tokenizer.training import TokenizerSettings, train_tokenizer
 
     work = tmp_path_factory.mktemp("trained")
     rng = random.Random(0)

@@ -1,7 +1,7 @@
 """One model on many processes: divide the data, the parameters, or single matrices, with torch's DeviceMesh.
 
-`torchrun --nproc-per-node N -m pipelines.cli train ...` sets the ranks; in one process nothing here does anything. The
-mesh has three axes, (replicate, shard, tensor). Only replicas use DDP; shards use FSDP2 (HSDP with replicas). The tensor
+`torchrun --nproc-per-node N -m pipelines.cli train ...` sets the ranks; in one process nothing here is used. The mesh
+has three axes, (replicate, shard, tensor). Only replicas use DDP; shards use FSDP2 (HSDP with replicas). The tensor
 axis cuts matrices by columns or rows; the rows of the fused query-key-value matrix are ordered by head, so cutting rows
 cuts heads.
 """

@@ -22,6 +22,13 @@ SCHEME = near.Scheme()
 needs_data = pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/data: real texts are not at hand")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _tables_are_forgotten():
+    """The tests make tables for many lengths of shingles, 4 MB each."""
+    yield
+    shingle_tables.tables.cache_clear()
+
+
 # Units, shingles and sets once more, with Python strings.
 
 

@@ -148,7 +148,8 @@ def test_the_order_is_a_permutation(size):
         assert np.array_equal(np.sort(order), index)
     if size > 1000:
         other = permuted(index, size, 5)
-        assert abs(np.corrcoef(other, index)[0, 1]) < 0.1
+        correlation = np.mean((other - other.mean()) * (index - index.mean())) / (other.std() * index.std())
+        assert abs(correlation) < 0.1
         assert (other == permuted(index, size, 6)).mean() < 0.02
 
 
