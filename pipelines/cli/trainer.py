@@ -122,7 +122,7 @@ def _train(work: Path, codes: tuple[str, ...], preset: str | None, target: Path 
     \b
     Example:
       roots train work --lang fr --preset demo
-      torchrun --nproc-per-node 8 -m pipelines.cli train work --lang fr --set train.shard=8
+      torchrun --nproc-per-node 8 -m pipelines.cli train work --lang fr --preset 1b --set train.shard=8
     """
     from trainer.demo import preset_settings
     from trainer.training.recipe import recipe_for
