@@ -49,7 +49,7 @@ def _prepare_dedup() -> None:
         run_dedup({"x.parquet": chain}, Path(folder) / "dedup", settings, Serial())
 
 
-def compile_passes() -> None:
+def _compile_passes() -> None:
     """Compile all passes, in two processes."""
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
         for half in [pool.submit(_prepare_measures), pool.submit(_prepare_dedup)]:
@@ -57,4 +57,4 @@ def compile_passes() -> None:
 
 
 if __name__ == "__main__":
-    compile_passes()
+    _compile_passes()

@@ -18,7 +18,7 @@ class StageEntry(TypedDict):
     drops: dict[str, int]  # reason -> rows
 
 
-class ShardEntry(TypedDict):
+class _ShardEntry(TypedDict):
     """One final shard in the manifest of a dataset."""
 
     rows: int
@@ -33,7 +33,7 @@ class DatasetManifest(TypedDict):
     made_by: dict[str, str]  # library -> version
     inputs: dict[str, str]  # archive -> sha256
     stages: dict[str, StageEntry]
-    shards: dict[str, ShardEntry]
+    shards: dict[str, _ShardEntry]
 
 
 def read_dataset(work: Path, language: str) -> DatasetManifest:

@@ -21,7 +21,7 @@ from pipelines.archives.records import Record, read_records
 from pipelines.archives.spool import on_this_machine
 from pipelines.job.settings import IndexSettings
 from pipelines.models.files import load_model, sha256_of_model
-from pipelines.programs.index import index_tree
+from pipelines.programs.index import TREE_REASONS, index_tree
 from pipelines.programs.trees import is_source_tree
 from roots.schema import INDEX
 from roots.shards import BATCH_ROWS
@@ -50,6 +50,7 @@ INDEX_REASONS: dict[str, str] = {
     "index.not_html": "neither HTML nor plain text, by its declared type or its first bytes",
     "index.undecodable": "no text in any likely charset: undecodable, or full of control characters",
     "index.empty": "no letter of any script in the text",
+    **TREE_REASONS,
 }
 
 

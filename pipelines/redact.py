@@ -21,7 +21,7 @@ from roots.schema import REDACT
 from roots.shards import open_shard, read_kept
 from roots.stage import Stage
 
-BATCH_BYTES = 8 << 20  # of text in a batch, about 2 for each character
+_BATCH_BYTES = 8 << 20  # of text in a batch, about 2 for each character
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Redact(RedactSettings, Stage):
                 text = edited(row["text"], row.get("lines"))
                 rows.append({**self.redacted(row["id"], text, row["language"]), "url": self.address(row.get("url"))})
                 size += 2 * len(rows[-1]["text"] or "")
-                if size >= BATCH_BYTES:
+                if size >= _BATCH_BYTES:
                     yield pa.RecordBatch.from_pylist(rows, self.schema)
                     rows, size = [], 0
         if rows:

@@ -158,7 +158,9 @@ def _split(text: str | None, language: str) -> list[str]:
 
 
 def _explain(stage: str, row: _Row, known: _Known) -> Iterator[str]:
-    """What a stage stored beside kept or dropped, in lines."""
+    """What a drop reason means, and what a stage stored beside it, in lines."""
+    if row.get("drop") and STAGES[stage].reasons:
+        yield load(STAGES[stage].reasons).get(row["drop"], "")
     if STAGES[stage].explain:
         yield from load(STAGES[stage].explain)(row, known)
 

@@ -220,6 +220,8 @@ def test_why_tells_the_whole_path(work: Path) -> None:
     lost = roots("why", copies[0]["id"], "--work", str(work))
     assert copies[0]["duplicate_of"] in lost
     assert "Jaccard" in lost
+    other = next(row["id"] for row in rows(work, "fr", "extract") if row["drop"] == "extract.other_language")
+    assert "does not look like the wanted language" in roots("why", other, "--work", str(work), "--lang", "fr")
     assert "exactly as it was crawled" in roots("why", "https://nowhere.example/", "--work", str(work), code=2)
 
 

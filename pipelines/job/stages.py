@@ -34,6 +34,7 @@ class StageInfo:
     group: str = ""  # name of its settings in --set and --config; "": the stage's name
     command: str = ""  # that runs it; "": the stage's name
     explain: str = ""  # (row, what earlier stages know) -> lines for `roots why`; "": only kept or dropped
+    reasons: str = ""  # drop reason -> what it means; "": the reason says it all
     options: str = "--lang fr"  # after `roots COMMAND WORK` in the command's example
     program_settings: str = ""  # class of its settings for programming languages; "": the same
     final: bool = False  # whether its shards are the dataset, cut by size, in `shards/`
@@ -57,6 +58,7 @@ _ROWS = (
         make="pipelines.index:make_index",
         reads=Reads.ARCHIVE,
         explain="pipelines.why:explain_index",
+        reasons="pipelines.index:INDEX_REASONS",
         options="--input 'crawl/*.warc.gz'\n  roots index work --domains seeds.tsv --cc-index cc-index-table.paths.gz",
     ),
     StageInfo(
@@ -67,6 +69,7 @@ _ROWS = (
         make="pipelines.programs.stages:make_extract",
         reads=Reads.CHAIN_AND_ARCHIVE,
         explain="pipelines.why:explain_extract",
+        reasons="pipelines.extract:EXTRACT_REASONS",
     ),
     StageInfo(
         "measure",

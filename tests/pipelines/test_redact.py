@@ -60,7 +60,7 @@ def test_a_policy_may_drop_documents_with_many(chain):
 
 def test_batches_are_bounded_by_bytes_and_hold_the_same_rows(chain, monkeypatch):
     whole = make(Redact(), chain)
-    monkeypatch.setattr(module, "BATCH_BYTES", 10)
+    monkeypatch.setattr(module, "_BATCH_BYTES", 10)
     batches = list(Redact().make("a.parquet", chain))
     assert len(batches) > 2
     assert pa.Table.from_batches(batches).to_pylist() == whole

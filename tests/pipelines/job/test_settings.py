@@ -60,4 +60,5 @@ def test_every_name_in_the_table_is_code_that_exists() -> None:
         if name
     ]
     assert all(callable(load(name)) for name in names)
+    assert all(load(row.reasons) for row in STAGES.values() if row.reasons)
     assert list(settings_groups()) == ["index", "extract", "filter", "dedup", "redact", "shard"]

@@ -15,7 +15,6 @@ from pipelines.cli.main import main
 from pipelines.index import INDEX_REASONS
 from pipelines.job.languages import find_any_code, load_any_language, program_codes
 from pipelines.job.work import folder
-from pipelines.programs.index import TREE_REASONS
 from pipelines.programs.stages import PROGRAM_DOCUMENT
 from roots import shards
 from roots.errors import SettingsError
@@ -126,7 +125,7 @@ def test_every_file_has_its_fate_and_its_licence(work: Path) -> None:
 def test_every_reason_of_the_index_is_described(work: Path) -> None:
     reasons = {reason for reason, _ in fates(work, "python").values() if reason and reason.startswith("index.")}
     assert reasons == {"index.not_source", "index.empty", "index.undecodable"}
-    assert reasons <= {*INDEX_REASONS, *TREE_REASONS}
+    assert reasons <= set(INDEX_REASONS)
 
 
 def test_the_dataset_holds_the_unchanged_files_with_path_and_licence(work: Path) -> None:
