@@ -253,9 +253,9 @@ def test_pages_of_an_earlier_release_are_removed_and_why_shows_it(work: Path, tm
     assert [problem for problem in verify(work, "fr") if problem.startswith("dedup")] == []
     manifest = json.loads((work / "fr/dedup/manifest.json").read_text("utf-8"))
     assert manifest["kept"] <= 1
-    told = roots("why", next(iter(matched)), "--work", work)
-    assert "released in roots-1.0.0; Jaccard" in told
-    assert "only there: Une phrase que la version publiée a de plus." in told
+    shown = roots("why", next(iter(matched)), "--work", work)
+    assert "released in roots-1.0.0; Jaccard" in shown
+    assert "only there: Une phrase que la version publiée a de plus." in shown
     damaged = sorted((work / "fr/dedup/sign").glob("released--*.parquet"))
     assert damaged
     for path in damaged:

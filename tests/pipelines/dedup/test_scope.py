@@ -314,16 +314,16 @@ def test_why_shows_the_kept_document_the_jaccard_and_the_difference_right_to_lef
     jobs = plan_jobs(work, ["fr", "ca"], {"a.parquet": tmp_path / "a.warc.gz"}, {"dedup": SETTINGS})
     for job in jobs:
         pipeline.run_stages(job, ("dedup",), Serial())
-    told = list(explain(work, "https://ca.org/0", "ca"))
+    lines = list(explain(work, "https://ca.org/0", "ca"))
     shingles = [
         {tuple(each[at : at + 5]) for at in range(len(each) - 4)} for each in (["Menu", *text], ["Menu", *other])
     ]
     jaccard = len(shingles[0] & shingles[1]) / len(shingles[0] | shingles[1])
-    shown = "\n".join(told)
+    shown = "\n".join(lines)
     assert "DROPPED: dedup.near" in shown
     assert f"a copy of fr shared longer, which was kept; Jaccard {jaccard:.4f}" in shown
-    here = next(line.strip() for line in told if "only here" in line)
-    there = [line.strip() for line in told if "only there" in line]
+    here = next(line.strip() for line in lines if "only here" in line)
+    there = [line.strip() for line in lines if "only there" in line]
     assert here.startswith("only here: \u2068\u2026")
     assert here.endswith("\u2026\u2069")
     assert text[150] in here
