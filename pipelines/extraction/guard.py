@@ -44,7 +44,7 @@ _PIPE_BYTES = 1 << 20  # a large buffer, so that child and parent rarely wait fo
 _GATHER_SECONDS = 0.1  # wait before reading more rows: on a shared core, reading each one at once would evict the child
 SOME = 64  # rows that are read without waiting, so that short jobs end quickly
 _ROW_BYTES = 256 << 20  # a larger row is refused, because the parent would have to hold it
-_EXIT_MEMORY, EXIT_REFUSED = 77, 78
+_EXIT_MEMORY, _EXIT_REFUSED = 77, 78
 _ERROR_CHARS = 1000
 _PR_SET_PDEATHSIG = 1
 _HEADER = struct.Struct(">I")
@@ -250,7 +250,7 @@ class _Child:
 def _cause(status: int) -> str:
     """Return what a wait status means for the current item."""
     if not os.WIFSIGNALED(status):
-        return {0: "done", _EXIT_MEMORY: "memory", EXIT_REFUSED: "refused"}.get(os.WEXITSTATUS(status), "crash")
+        return {0: "done", _EXIT_MEMORY: "memory", _EXIT_REFUSED: "refused"}.get(os.WEXITSTATUS(status), "crash")
     number = os.WTERMSIG(status)
     if number in (signal.SIGPROF, signal.SIGXCPU):
         return "timeout"
@@ -304,7 +304,7 @@ def _be_child(link: socket.socket, server: int, job: bytes, pipe: int) -> NoRetu
     except MemoryError:
         code = _EXIT_MEMORY
     except RootsError:
-        code = EXIT_REFUSED
+        code = _EXIT_REFUSED
         raise
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)

@@ -97,7 +97,7 @@ class Pseudocrawl:
 
 
 @dataclass(frozen=True)
-class Fetch(Stage):
+class _Fetch(Stage):
     """Fetches the records of one archive of ours, several ranges at a time."""
 
     name: ClassVar[str] = "fetch"
@@ -232,7 +232,7 @@ def fetch_archives(
     count = -(-captures.rows // settings.records)
     names = [f"pseudocrawl-{number:05d}-of-{count:05d}.parquet" for number in range(count)]
     earlier = Earlier(home / "earlier")
-    fetch = Fetch(
+    fetch = _Fetch(
         settings.records, settings.unpacked_bytes, tuple(names), settings.data, home / "archives", earlier,
         settings.manners, settings.connections,
     )  # fmt: skip
@@ -248,7 +248,7 @@ def _archive_of(home: Path, name: str) -> Path:
     return home / "archives" / f"{name.removesuffix('.parquet')}.warc.gz"
 
 
-def _put_away(home: Path, earlier: Earlier, fetch: Fetch, parts: Plan) -> None:
+def _put_away(home: Path, earlier: Earlier, fetch: _Fetch, parts: Plan) -> None:
     """Move the parts of another selection to `earlier`, and remove those whose archive is gone or of another length."""
     for name in parts:
         shard = home / "fetch" / name

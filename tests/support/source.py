@@ -165,8 +165,27 @@ def defined(module: Module) -> Iterator[str]:
 
 
 def public(module: Module) -> set[str]:
-    """Names that a module defines for others."""
-    return {name for name in defined(module) if not name.startswith("_")}
+    """Names that a module defines for others; one capital is a type variable."""
+    return {name for name in defined(module) if not name.startswith("_") and not re.fullmatch("[A-Z]", name)}
+
+
+def signatures(module: Module) -> set[str]:
+    """Names in the annotations of what a module shows: a caller meets them without importing them."""
+    found: set[str] = set()
+    for node in ast.walk(module.tree):
+        shown = isinstance(node, ast.FunctionDef) and (not node.name.startswith("_") or node.name == "__init__")
+        if isinstance(node, ast.FunctionDef) and shown:
+            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            annotations = [argument.annotation for argument in arguments] + [node.returns]
+        elif isinstance(node, ast.AnnAssign):
+            annotations = [node.annotation]
+        elif isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            annotations = list(node.bases)
+        else:
+            continue
+        for annotation in filter(None, annotations):
+            found |= {name.id for name in ast.walk(annotation) if isinstance(name, ast.Name)}
+    return found
 
 
 @cache
@@ -206,10 +225,9 @@ def quoted() -> set[str]:
                 found |= set(re.findall(r"\w+", node.value))
     for module in modules().values():
         for node in ast.walk(module.tree):
-            if (
-                isinstance(node, ast.Constant)
-                and isinstance(node.value, str)
-                and re.fullmatch(r"[\w.]+:\w+", node.value)
-            ):
-                found.add(node.value.rpartition(":")[2])
+            match node:
+                case ast.Constant(value=str(text)) if re.fullmatch(r"[\w.]+:\w+", text):
+                    found.add(text.rpartition(":")[2])
+                case ast.Attribute(value=ast.Call(func=ast.Name(id="import_module")), attr=name):
+                    found.add(name)
     return found | set(re.findall(r"\w+", (ROOT / "pyproject.toml").read_text(encoding="utf-8")))
