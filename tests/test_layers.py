@@ -39,15 +39,50 @@ def test_imports_go_one_way(path: Path) -> None:
         assert not used & {"click", "numba", "trafilatura", "fastwarc", "resiliparse", "fasttext"}
 
 
+def broad_handlers(tree: ast.Module) -> list[int]:
+    """Lines of `except` clauses that catch everything: bare, by name, inside a tuple, or by the name of a tuple."""
+    tuples = {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ExceptHandler):
+            kind = tuples.get(node.type.id, node.type) if isinstance(node.type, ast.Name) else node.type
+            names = {name.id for name in ast.walk(kind) if isinstance(name, ast.Name)} if kind else {"Exception"}
+            if names & {"Exception", "BaseException"}:
+                found.append(node.lineno)
+    return found
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_only_executors_catch_everything(path: Path) -> None:
-    broad = [
+    broad = broad_handlers(ast.parse(path.read_text(encoding="utf-8")))
+    assert not broad or path == ROOT / "roots" / "executors" / "local.py", f"broad except in lines {broad}"
+
+
+@pytest.mark.parametrize("clause", ["except:", "except Exception:", "except (OSError, Exception):", "except ALL:"])
+def test_a_broad_clause_is_found(clause: str) -> None:
+    assert broad_handlers(ast.parse(f"ALL = (ValueError, BaseException)\ntry:\n    f()\n{clause}\n    g()")) == [4]
+
+
+EXECUTORS = {"Local", "Serial", "Threads", "Ray"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_stage_code_does_not_know_its_executor(path: Path) -> None:
+    asked = [
         node.lineno
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ExceptHandler)
-        and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id == "Exception"))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("isinstance", "issubclass")
+        and EXECUTORS & {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
     ]
-    assert not broad or path == ROOT / "roots" / "executors" / "local.py", f"broad except in lines {broad}"
+    assert not asked or path.parent == ROOT / "roots" / "executors", f"asks for its executor in lines {asked}"
 
 
 CONNECTIONS = {"socket", "ssl", "http", "urllib3", "requests", "fsspec", "s3fs", "gcsfs", "huggingface_hub", "upath"}

@@ -82,7 +82,7 @@ def compare_scores(first: Sequence[float], second: Sequence[float]) -> _Comparis
     return _Comparison(tuple(first), tuple(second), mean(gaps), mean(gaps) - half, mean(gaps) + half)
 
 
-def near_copy_windows(text: str) -> _Keys:
+def _near_copy_windows(text: str) -> _Keys:
     """Return a key of every _WINDOW bytes of a text without white space and capitals; a shorter text has one key."""
     squeezed = np.frombuffer("".join(text.lower().split()).encode(), dtype=np.uint8)
     return window_keys(squeezed, max(1, min(_WINDOW, len(squeezed))))
@@ -98,12 +98,12 @@ class HeldOutWindows:
     def of(texts: Sequence[str]) -> "HeldOutWindows":
         """Return the windows of all these texts."""
         return HeldOutWindows(
-            np.unique(np.concatenate([near_copy_windows(text) for text in texts]) if texts else near_copy_windows(""))
+            np.unique(np.concatenate([_near_copy_windows(text) for text in texts]) if texts else _near_copy_windows(""))
         )
 
     def holds(self, text: str) -> bool:
         """Whether a text is a copy or near-copy of held-out text, as a whole or in part."""
-        mine = near_copy_windows(text)
+        mine = _near_copy_windows(text)
         if not len(mine) or not len(self.keys):
             return False
         at = np.minimum(np.searchsorted(self.keys, mine), len(self.keys) - 1)
@@ -111,7 +111,7 @@ class HeldOutWindows:
 
     def with_text(self, text: str) -> "HeldOutWindows":
         """Return these windows and those of one more text."""
-        return HeldOutWindows(np.union1d(self.keys, near_copy_windows(text)))
+        return HeldOutWindows(np.union1d(self.keys, _near_copy_windows(text)))
 
 
 def held_out_texts(works: Sequence[Path], language: str, budget: int) -> list[str]:

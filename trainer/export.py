@@ -77,7 +77,7 @@ def export_model(
     ids = {"bos_token_id": BEGIN_ID, "eos_token_id": END_ID, "pad_token_id": PAD_ID}
     write_text(target / "generation_config.json", json.dumps(ids, indent=1) + "\n")
     write_text(target / "LICENSE", licence_text(settings))
-    write_text(target / "README.md", model_card(state, settings, report))
+    write_text(target / "README.md", _model_card(state, settings, report))
     temporary = temporary_name(target / "model.safetensors")
     save_file(load_file(path / "model.safetensors"), temporary, metadata={"format": "pt"})
     put_in_place(temporary, target / "model.safetensors")
@@ -99,7 +99,7 @@ def licence_text(settings: ExportSettings) -> str:
     return texts[0]
 
 
-def model_card(state: Mapping[str, Any], settings: ExportSettings, report: Mapping[str, Any] | None) -> str:
+def _model_card(state: Mapping[str, Any], settings: ExportSettings, report: Mapping[str, Any] | None) -> str:
     """Return the model card: what the model is, its training, its scores, and its limits."""
     shape, recipe = state["shape"], state["recipe"]
     languages = sorted(report["languages"]) if report else []

@@ -46,7 +46,7 @@ _NAMES = (
     }
     | {f"iso8859-{part}": f"iso-8859-{part}" for part in range(2, 17)}
 )
-LATIN = frozenset({"cp1252", "cp1254", "iso8859-15", "iso8859-3", "iso8859-10", "iso8859-14", "mac-roman"})
+_LATIN = frozenset({"cp1252", "cp1254", "iso8859-15", "iso8859-3", "iso8859-10", "iso8859-14", "mac-roman"})
 _MULTIBYTE = frozenset({"gb18030", "cp932", "cp949", "big5hkscs", "euc_jp", "iso2022_jp"})
 _HIGH = bytes(range(128, 256))
 _HIGH_RUN = re.compile(rb"[\x80-\xff]{2,}")
@@ -137,7 +137,7 @@ def _fits(text: str, body: bytes, codec: str, outside: int) -> bool:
     characters = outside / (2 if codec in _MULTIBYTE else 1)
     if text.count("�") > _TOLERANCE * characters + body.count(b"\xef\xbf\xbd"):
         return False
-    return codec not in LATIN or 2 * sum(map(len, _HIGH_RUN.findall(body))) <= outside
+    return codec not in _LATIN or 2 * sum(map(len, _HIGH_RUN.findall(body))) <= outside
 
 
 def _utf16_without_mark(body: bytes) -> str | None:

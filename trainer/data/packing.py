@@ -12,7 +12,7 @@ import numpy.typing as npt
 from trainer.data.token_shards import Ints, TokenShards
 from trainer.tokenizer.files import END_ID
 
-DOCUMENTS_PACKED = 65_536  # documents packed together
+_DOCUMENTS_PACKED = 65_536  # documents packed together
 
 
 class _Concatenated:
@@ -36,7 +36,7 @@ class _Concatenated:
 class BestFit:
     """Rows of whole documents, packed by best fit decreasing; only documents longer than a row are cut.
 
-    DOCUMENTS_PACKED documents are packed at a time.
+    _DOCUMENTS_PACKED documents are packed at a time.
     """
 
     def __init__(self, shards: TokenShards, length: int) -> None:
@@ -45,8 +45,8 @@ class BestFit:
         sizes: list[Ints] = []
         rows: list[Ints] = []
         count = 0
-        for begin in range(0, len(shards.starts) - 1, DOCUMENTS_PACKED):
-            block = shards.starts[begin : begin + DOCUMENTS_PACKED + 1]
+        for begin in range(0, len(shards.starts) - 1, _DOCUMENTS_PACKED):
+            block = shards.starts[begin : begin + _DOCUMENTS_PACKED + 1]
             start, size = _cut(block, length + 1)
             row = best_fit(size, length + 1)
             starts.append(start)

@@ -66,7 +66,7 @@ def judged_windows(document: Sequence[int], length: int) -> Iterator[_Window]:
         done = stop
 
 
-def documents_within(shards: TokenShards, budget: int) -> list[int]:
+def _documents_within(shards: TokenShards, budget: int) -> list[int]:
     """Return the first documents that together hold about `budget` bytes, at least one.
 
     Raises InputError if there is none.
@@ -81,7 +81,7 @@ def documents_within(shards: TokenShards, budget: int) -> list[int]:
 def bits_per_byte(model: AlibiLM, shards: TokenShards, length: int, budget: int, rows: int = 16) -> _Bits:
     """Measure a model on about `budget` bytes of held-out token shards of one language."""
     device = model.head.device
-    wanted = documents_within(shards, budget)
+    wanted = _documents_within(shards, budget)
     text = ends = 0.0
     text_tokens = 0
     pending: list[_Window] = []
@@ -133,7 +133,7 @@ def extrapolation(model: AlibiLM, shards: TokenShards, lengths: Sequence[int], b
     The same tokens count at every length. With ALiBi, windows longer than in training should help (Press et al. 2022,
     figure 1). Lengths beyond the text are left out.
     """
-    wanted = documents_within(shards, budget)
+    wanted = _documents_within(shards, budget)
     stop = int(shards.starts[wanted[-1] + 1])
     lengths = [length for length in lengths if length < stop]
     if not lengths:
@@ -154,7 +154,7 @@ def extrapolation(model: AlibiLM, shards: TokenShards, lengths: Sequence[int], b
     return found
 
 
-def continue_prompt(
+def _continue_prompt(
     model: AlibiLM, tokenizer: Tokenizer, prompt: str, count: int, sampling: Sampling, seed: int = 0
 ) -> str:
     """Return the prompt and its continuation, until the model ends the document or `count` tokens are drawn."""
@@ -196,7 +196,7 @@ def evaluate_model(
             **bits.__dict__,
             "extrapolation": {str(k): v for k, v in extrapolation(model, shards, lengths, settings.bytes).items()},
             "samples": [
-                continue_prompt(model, tokenizer, text, settings.sample_tokens, drawn, settings.seed + i)
+                _continue_prompt(model, tokenizer, text, settings.sample_tokens, drawn, settings.seed + i)
                 for i, text in enumerate(starts)
             ],
         }

@@ -85,7 +85,7 @@ def copies_of(stream: npt.NDArray[Any], size: int) -> tuple[Ints, Ints]:
 
 
 @torch.no_grad()
-def count_known(model: AlibiLM, windows: Ints, prefix: int, rows: int = 32) -> int:
+def _count_known(model: AlibiLM, windows: Ints, prefix: int, rows: int = 32) -> int:
     """Return how many of the windows (N, prefix + suffix) the model completes exactly."""
     found = 0
     for start in range(0, len(windows), rows):
@@ -129,7 +129,7 @@ def _ask(
     windows = (
         np.stack([stream[at : at + size] for at in drawn]).astype(np.int64) if count else np.zeros((0, size), np.int64)
     )
-    return CopyGroup(label, count, count_known(model, windows, settings.prefix))
+    return CopyGroup(label, count, _count_known(model, windows, settings.prefix))
 
 
 def render_memorization(results: Mapping[str, Sequence[CopyGroup]]) -> tuple[str, str]:

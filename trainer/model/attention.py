@@ -182,13 +182,13 @@ def _features(length: int, width: int, slopes: Tensor, device: torch.device) -> 
     return queries, keys
 
 
-def fold_cudnn(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None) -> Tensor:
+def _fold_cudnn(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None) -> Tensor:
     """Run `fold_alibi` on cuDNN's kernel, which takes a v narrower than q."""
     with sdpa_kernel([SDPBackend.CUDNN_ATTENTION]):
         return fold_alibi(q, k, v, slopes, layout, pad_value=False)
 
 
-def fold_flash(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None) -> Tensor:
+def _fold_flash(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None = None) -> Tensor:
     """Run `fold_alibi` on the Flash kernel, which needs a v as wide as q."""
     with sdpa_kernel([SDPBackend.FLASH_ATTENTION]):
         return fold_alibi(q, k, v, slopes, layout)
@@ -225,8 +225,8 @@ KERNELS: Mapping[str, _Attend] = {
     "key_bias": key_bias,
     "additive": additive,
     "fold": fold_alibi,
-    "fold_cudnn": fold_cudnn,
-    "fold_flash": fold_flash,
+    "fold_cudnn": _fold_cudnn,
+    "fold_flash": _fold_flash,
     "flex": flex,
 }
 CANDIDATES = {

@@ -13,7 +13,7 @@ from trainer.data.feed import IGNORE_INDEX
 from trainer.model.matmul import multiply, multiply_transposed
 
 _COLUMN = 4096  # bytes of logits per row of the vocabulary: a chunk is 1,024 tokens of float32 or 2,048 of bfloat16
-LOGITS_AT_ONCE = 1 << 19  # logits that a CPU handles at once: 2 MB stay in its cache between passes
+_LOGITS_AT_ONCE = 1 << 19  # logits that a CPU handles at once: 2 MB stay in its cache between passes
 
 
 def _to_slopes(logits: Tensor, targets: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         hidden_grad = torch.empty_like(hidden) if wants_hidden else None
         weight_grad: Tensor | None = None
         chunk = _COLUMN // hidden.element_size()
-        rows = max(1, LOGITS_AT_ONCE // len(weight)) if hidden.device.type == "cpu" else chunk
+        rows = max(1, _LOGITS_AT_ONCE // len(weight)) if hidden.device.type == "cpu" else chunk
         for start in range(0, len(hidden), chunk):
             part, wanted = hidden[start : start + chunk], targets[start : start + chunk]
             slope = multiply(part, weight)

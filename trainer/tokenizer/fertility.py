@@ -161,14 +161,14 @@ def round_trip_share(tokenizer: Tokenizer, texts: Sequence[str]) -> float:
     return sum(a == b for a, b in zip(texts, back, strict=True)) / len(texts)
 
 
-def unused_share(tokenizer: Tokenizer, texts: Sequence[str]) -> float:
+def _unused_share(tokenizer: Tokenizer, texts: Sequence[str]) -> float:
     """Return the share of tokens, without special and reserved ones, that these texts never use."""
     used = {i for encoding in tokenizer.encode_batch(list(texts), add_special_tokens=False) for i in encoding.ids}
     known = set(tokenizer.get_vocab(with_added_tokens=False).values())
     return len(known - used) / len(known)
 
 
-def encoding_speed(tokenizer: Tokenizer, texts: Sequence[str]) -> float:
+def _encoding_speed(tokenizer: Tokenizer, texts: Sequence[str]) -> float:
     """Return megabytes encoded per second, with the threads that the library uses."""
     start = time.perf_counter()
     count_tokens(tokenizer, texts)
@@ -196,8 +196,8 @@ def compare_tokenizers(
             **asdict(fair),
             "fertility": {p.name: asdict(fertility(tokenizer, read_treebank(p))) for p in treebanks},
             "round_trip": round_trip_share(tokenizer, strange),
-            "unused": unused_share(tokenizer, lines),
-            "mb_per_second": round(encoding_speed(tokenizer, lines), 2),
+            "unused": _unused_share(tokenizer, lines),
+            "mb_per_second": round(_encoding_speed(tokenizer, lines), 2),
         }
         if monolingual:
             found[name]["over_monolingual"] = {

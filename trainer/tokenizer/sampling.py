@@ -62,7 +62,7 @@ def quotas(weights: Mapping[str, float], available: Mapping[str, float], budget:
     return {key: given.get(key, 0.0) for key in sorted(weights)}
 
 
-def in_sample(identity: str, seed: int, share: float) -> bool:
+def _in_sample(identity: str, seed: int, share: float) -> bool:
     """Whether a document is in a random sample of this share. Depends on its id and the seed alone."""
     if share >= 1:
         return True
@@ -97,7 +97,7 @@ def sample_texts(paths: Sequence[Path], size: int, quota: float, seed: int) -> I
         before = left
         for wanted in (True, False) if share < 1 else (True,):  # the other documents, if too many lines were repeated
             for identity, text in corpus.documents(paths):
-                if in_sample(identity, seed, share) is wanted and (fresh := _fresh_lines(text, seen)):
+                if _in_sample(identity, seed, share) is wanted and (fresh := _fresh_lines(text, seen)):
                     yield fresh
                     left -= len(fresh.encode())
                     if left <= 0:

@@ -13,7 +13,7 @@ from roots.atomic import write_text
 from roots.errors import SettingsError
 from trainer import picture
 
-_LOG, PICTURE = "log.jsonl", "loss.svg"
+_LOG, _PICTURE = "log.jsonl", "loss.svg"
 
 
 def read_log(run: Path) -> list[dict[str, Any]]:
@@ -75,7 +75,7 @@ class Journal:
             for language, value in line.get("bits_per_byte", {}).items():
                 curves.setdefault(f"bits per byte, {language}", []).append((x, value))
         svg = picture.draw_curves("Training", "million tokens", "nats a token, bits a byte", curves)
-        write_text(self.run / PICTURE, svg)
+        write_text(self.run / _PICTURE, svg)
 
     def close(self) -> None:
         """Close the log."""

@@ -1,0 +1,121 @@
+"""What keeps the house readable: small rooms, names with one meaning, interfaces in sight, plain words."""
+
+import re
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pytest
+from vulture import Vulture
+
+from tests.support.paths import ROOT
+from tests.support.source import PACKAGES, modules, public, quoted, signatures, used
+
+ROOM_FILES = 15
+SHARED_NAMES = 30  # names that more than one file may define
+ROOMS = sorted({module.path.parent for module in modules().values()})
+READMES = [ROOT / "README.md", *sorted(path for package in PACKAGES for path in (ROOT / package).rglob("README.md"))]
+TEXTS = [
+    *READMES,
+    *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md")),
+    *sorted((ROOT / "tests").rglob("README.md")),
+    *(module.path for module in modules().values()),
+    *sorted((ROOT / "tests").rglob("*.py")),
+]
+# Words and turns of phrase that no colleague says today.
+STILTED = re.compile(
+    r"\b(anew|dear(er|est)?|befell|in vain|go(es)? for|so many|of late|lest|whereof|wherein|nought)\b",
+    re.IGNORECASE,
+)
+
+
+def place(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=place)
+def test_a_room_holds_few_files(room: Path) -> None:
+    held = sorted(path.name for path in room.glob("*.py"))
+    assert len(held) <= ROOM_FILES or room == ROOT / "trainer", f"{place(room)} holds {len(held)} files"
+
+
+def test_a_public_name_is_used_by_another_file() -> None:
+    others, texts = used(), quoted()
+    alone = [
+        f"{module.place}: {name}"
+        for module in modules().values()
+        for name in sorted(public(module))
+        if (module.name, name) not in others and name not in texts | signatures(module)
+    ]
+    assert not alone, "only their own file uses these: give them an underscore, or remove them\n" + "\n".join(alone)
+
+
+def test_a_public_name_is_defined_in_one_file() -> None:
+    places: dict[str, set[str]] = defaultdict(set)
+    for module in modules().values():
+        for name in public(module):
+            places[name].add(module.place)
+    shared = {name: sorted(held) for name, held in places.items() if len(held) > 1}
+    lines = [f"{name}: {', '.join(held)}" for name, held in sorted(shared.items())]
+    assert len(shared) < SHARED_NAMES, f"{len(shared)} names are defined in more than one file\n" + "\n".join(lines)
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=place)
+def test_a_readme_names_every_file_of_its_room(room: Path) -> None:
+    files = sorted(path.name for path in room.glob("*.py") if not path.name.startswith("__"))
+    readme = next(folder / "README.md" for folder in (room, *room.parents) if (folder / "README.md").exists())
+    text = readme.read_text(encoding="utf-8")
+    missing = [name for name in files if not re.search(rf"(?<!\w){re.escape(name)}", text)]
+    assert not missing, f"{place(readme)} does not name {', '.join(missing)}"
+
+
+@pytest.mark.parametrize("readme", [path for path in READMES[1:] if path.parent in ROOMS], ids=place)
+def test_a_readme_says_what_to_read_first(readme: Path) -> None:
+    text = readme.read_text(encoding="utf-8")
+    assert "read first" in text.lower()[:1500], f"{place(readme)}: begin with the files to read first"
+
+
+KEPT = {
+    "named in a table, or in the text of a program": ["make_*", "explain_*", "run_*_stage", "_serve"],
+    "called by torch, click, atexit": ["forward", "convert", "format_commands", "_close_idle"],
+    "methods of a file or a protocol": ["seekable", "writable", "readinto", "__call__"],
+    "attributes that a library reads": [
+        "case_sensitive", "never_capture", "max_mem", "log_errors", "longest_match", "tempdir", "decoder",
+        "post_processor", "encode_special_tokens",
+    ],
+    "fields that are written as a whole": [
+        "custodian", "homepage", "unicode", "decided_by", "content_languages", "seed_language", "rows_before",
+        "rows_after", "train_bytes", "nats_per_token", "bytes_per_token", "*_premium", "continued", "bytes_alone",
+    ],
+    "types": ["ReadableBuffer", "WriteableBuffer"],
+}  # fmt: skip
+
+
+def test_no_code_is_dead() -> None:
+    finder = Vulture(ignore_names=[name for names in KEPT.values() for name in names])
+    finder.scavenge([str(ROOT / package) for package in (*PACKAGES, "tests")])
+    tests = ROOT / "tests"
+    dead = [item.get_report() for item in finder.get_unused_code(60) if tests not in Path(item.filename).parents]
+    assert not dead, "\n".join(dead)
+
+
+def test_the_prose_is_plain() -> None:
+    found = [
+        f"{place(path)}:{number}: {match[0]}"
+        for path in TEXTS
+        if path != Path(__file__).resolve()
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        for match in STILTED.finditer(line)
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_the_words_are_counted_where_they_stand() -> None:
+    assert [match[0] for match in STILTED.finditer("Made anew, though dear; so many rows.")] == [
+        "anew",
+        "dear",
+        "so many",
+    ]
+    assert Counter(bool(STILTED.search(text)) for text in ("It goes fast.", "It goes for the newer one.")) == {
+        True: 1,
+        False: 1,
+    }
