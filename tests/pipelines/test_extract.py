@@ -46,7 +46,7 @@ def write_archive(path, pages):
 
 
 def run(tmp_path, pages, **settings):
-    """Index and extract an archive; gives the rows of the extract shard by the number of the page."""
+    """Index and extract an archive; give the rows of the extract shard by number of page."""
     archive = write_archive(tmp_path / "a.warc.gz", pages)
     index = Index()
     shards.write(tmp_path / "index.parquet", index.schema, index.make("a", [archive]), "index", 1, "f")
@@ -66,7 +66,7 @@ def run(tmp_path, pages, **settings):
 HTML = "text/html; charset=utf-8"
 
 
-def test_keeps_the_wanted_language_and_marks_the_rest(tmp_path):
+def test_other_languages_are_dropped_with_a_reason(tmp_path):
     rows = run(
         tmp_path,
         [
@@ -90,7 +90,7 @@ def test_keeps_the_wanted_language_and_marks_the_rest(tmp_path):
     assert (rows[3]["drop"], rows[3]["language"], rows[3]["text"]) == ("extract.language", "eng", None)
 
 
-def test_the_same_archive_serves_another_language(tmp_path):
+def test_one_archive_gives_texts_in_another_language(tmp_path):
     rows = run(tmp_path, [(HTML, page(FRENCH)), (HTML, page(SWAHILI))], language="swh", extractor="resiliparse")
     assert rows[0]["drop"] == "extract.other_language"
     assert [line for line in rows[1]["text"].split("\n") if line] == SWAHILI
@@ -122,7 +122,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("extractor", ["cascade", "resiliparse"])
-def test_hostile_pages_take_nothing_but_themselves(tmp_path, extractor):
+def test_a_hostile_page_costs_only_itself(tmp_path, extractor):
     pages = [(HTML, body) for bad in HOSTILE.values() for body in (bad, page(FRENCH))]
     limits = {"cpu_seconds": 1.0, "memory_bytes": 256 << 20}
     start = time.monotonic()
@@ -136,7 +136,7 @@ def test_hostile_pages_take_nothing_but_themselves(tmp_path, extractor):
     assert verdicts["nested tags"] == "extract.too_deep", verdicts
 
 
-def test_a_page_beyond_all_measure_is_refused_before_any_engine(tmp_path):
+def test_an_oversized_page_is_dropped_before_any_engine_reads_it(tmp_path):
     huge = page(FRENCH, "x" * (17 << 20))
     rows = run(tmp_path, [(HTML, page(FRENCH)), (HTML, huge), (HTML, page(SWAHILI)), (HTML, page(FRENCH))])
     assert rows[0]["drop"] is None
@@ -206,7 +206,7 @@ def record(**fields):
         ({"body": b"a < b", "kind": "wet", "content_type": "text/html"}, ("a < b", "plain", None)),
     ],
 )
-def test_what_becomes_of_a_record(fields, outcome):
+def test_each_kind_of_record_has_its_outcome(fields, outcome):
     assert extract_page(record(**fields), lambda html: html, "e", Bounds(html_chars=40_000, depth=20)) == outcome
 
 
@@ -229,7 +229,7 @@ def test_settings_are_checked_before_any_work():
         Extract(language="fra", model_sha256="0" * 64)
 
 
-def test_batches_are_bounded_and_of_the_schema(tmp_path, monkeypatch):
+def test_batches_are_bounded_and_have_the_schema(tmp_path, monkeypatch):
     monkeypatch.setattr(extract_module, "_BATCH_CHARS", 1000)
     archive = write_archive(
         tmp_path / "a.warc.gz", [(HTML, page([f"{n} {text}" for text in FRENCH])) for n in range(12)]

@@ -1,4 +1,4 @@
-"""The two stages of filter: every row is kept or has a reason, and a new bound reads no text."""
+"""measure and filter: every row is kept or has a reason, and a new bound reads no text."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -72,7 +72,7 @@ def test_every_document_is_kept_or_has_a_reason(extracted: Path, tmp_path: Path,
     assert set(MEASURES) < set(measured[0])
 
 
-def test_a_changed_bound_redoes_judging_only(extracted: Path, tmp_path: Path) -> None:
+def test_a_changed_bound_only_filters_again(extracted: Path, tmp_path: Path) -> None:
     filter_with(FRENCH, extracted, tmp_path)
     before = (tmp_path / "measure" / "a.parquet").stat().st_mtime_ns
     strict = replace(FRENCH, bounds={**FRENCH.bounds, "words": Bound(min=1000)})
@@ -81,14 +81,14 @@ def test_a_changed_bound_redoes_judging_only(extracted: Path, tmp_path: Path) ->
     assert all("words" in row["failed"] for row in verdicts)  # type: ignore[operator]
 
 
-def test_a_changed_word_list_redoes_measuring(extracted: Path) -> None:
+def test_a_changed_word_list_measures_again(extracted: Path) -> None:
     other = replace(FRENCH, reading=replace(FRENCH.reading, function_words=("le",)))
     assert settings_of(Measure.of(FRENCH)) != settings_of(Measure.of(other))
     assert "moulin" not in str(settings_of(Measure.of(FRENCH)))
     assert settings_of(Filter.of(FRENCH)) == settings_of(Filter.of(other))
 
 
-def test_a_text_not_sure_to_be_of_its_language_is_dropped_by_its_score(extracted: Path, tmp_path: Path) -> None:
+def test_a_text_with_a_low_language_score_is_dropped(extracted: Path, tmp_path: Path) -> None:
     sure = replace(FRENCH, bounds={"language_score": Bound(min=0.995)})
     assert {row["drop"] for row in filter_with(sure, extracted, tmp_path)} == {"filter.language_score"}
 

@@ -1,4 +1,4 @@
-"""The index stage: one row a record."""
+"""The index stage: one row for each record."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def rows_of(path: Path, stage: Index | None = None) -> list[dict[str, object]]:
     return [row for batch in batches for row in batch.to_pylist()]
 
 
-def test_a_row_says_where_a_page_lies_and_what_it_is(tmp_path: Path) -> None:
+def test_a_row_has_the_place_and_kind_of_a_page(tmp_path: Path) -> None:
     path = tmp_path / "crawl.warc.gz"
     path.write_bytes(packed(record(number=7)))
     (row,) = rows_of(path)
@@ -60,7 +60,7 @@ def test_wet_and_plain_text_are_text(tmp_path: Path) -> None:
     assert rows[2]["quick_chars"] == len(TEXT) + len("a < b and <p> is a tag. ")
 
 
-def test_robots_are_no_page(tmp_path: Path) -> None:
+def test_a_robots_txt_is_not_a_page(tmp_path: Path) -> None:
     path = tmp_path / "a.warc"
     path.write_bytes(record(b"User-agent: *\nDisallow: /", number=1).replace(b"page.test/1", b"page.test/robots.txt"))
     assert [row["drop"] for row in rows_of(path)] == ["index.robots"]

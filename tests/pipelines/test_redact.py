@@ -35,7 +35,7 @@ def make(stage: Redact, chain: list[Path]) -> list[dict]:
     return pa.Table.from_batches(list(stage.make("a.parquet", chain)), stage.schema).to_pylist()
 
 
-def test_one_row_for_every_kept_row_in_the_same_order(chain):
+def test_each_kept_row_has_one_row_in_the_same_order(chain):
     rows = make(Redact(), chain)
     assert [row["id"] for row in rows] == ["0", "1", "3", "4", "5"]
     assert [row["text"] for row in rows] == [
@@ -45,14 +45,14 @@ def test_one_row_for_every_kept_row_in_the_same_order(chain):
     assert all(row["drop"] is None for row in rows)
 
 
-def test_the_value_is_nowhere_in_the_shard(chain, tmp_path):
+def test_redacted_values_are_not_in_the_shard(chain, tmp_path):
     path = tmp_path / "redact.parquet"
     shards.write(path, Redact.schema, Redact().make("a.parquet", chain), "redact", 1, "f")
     assert SECRET not in str(pq.read_table(path).to_pylist())
     assert SECRET not in str(pq.read_metadata(path).metadata)
 
 
-def test_a_policy_may_drop_documents_with_many(chain):
+def test_documents_with_many_spans_can_be_dropped(chain):
     rows = make(Redact(drop_over=2), chain)
     assert [row["drop"] for row in rows] == [None, None, None, None, "redact.too_many"]
     assert rows[-1]["text"] is None
@@ -66,7 +66,7 @@ def test_batches_are_bounded_by_bytes_and_hold_the_same_rows(chain, monkeypatch)
     assert pa.Table.from_batches(batches).to_pylist() == whole
 
 
-def test_stand_ins_follow_the_secret_and_only_its_digest_is_kept(chain, tmp_path):
+def test_replacements_depend_on_the_secret_and_only_its_digest_is_recorded(chain, tmp_path):
     secret = tmp_path / "secret"
     secret.write_bytes(b"sixteen bytes...")
     stage = Redact(style="synthetic", secret_file=str(secret))
@@ -81,7 +81,7 @@ def test_stand_ins_follow_the_secret_and_only_its_digest_is_kept(chain, tmp_path
     assert make(other, chain)[0]["text"] != text
 
 
-def test_the_language_of_a_document_tells_its_countries(tmp_path):
+def test_the_language_of_a_document_gives_the_countries_of_its_phone_numbers(tmp_path):
     texts = []
     for language in ("fra", "zul"):
         path = tmp_path / "one.parquet"
@@ -91,7 +91,7 @@ def test_the_language_of_a_document_tells_its_countries(tmp_path):
     assert texts == ["et PI:PHONE là", "et 01 23 45 67 89 là"]
 
 
-def test_settings_say_by_value_which_kinds_and_style_a_preset_means():
+def test_recorded_settings_name_the_kinds_and_style_of_a_preset():
     assert settings_of(Redact(preset="fineweb"))["kinds"] == ["email", "ip_address"]
     assert settings_of(Redact(preset="bigcode"))["style"] == "starcoder"
     assert "license_plate" not in settings_of(Redact())["kinds"]

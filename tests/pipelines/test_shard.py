@@ -63,7 +63,7 @@ def texts_of(target: Path, split: str) -> list[str]:
     ]
 
 
-def test_every_kept_document_stands_in_one_shard(chains: dict[str, list[Path]], tmp_path: Path) -> None:
+def test_every_kept_document_is_in_exactly_one_shard(chains: dict[str, list[Path]], tmp_path: Path) -> None:
     manifest = run_shard(chains, tmp_path / "shards", ShardSettings(shard_bytes=5000), Serial())
     rows = [row for split in SPLITS for path in sorted((tmp_path / "shards" / split).glob("*.arrow"))
             for batch in shards.read_stream(path) for row in batch.to_pylist()]  # fmt: skip
@@ -82,7 +82,7 @@ def test_shards_are_balanced_by_bytes_and_checked(chains: dict[str, list[Path]],
         assert shards.check(tmp_path / "shards" / name) == receipt
 
 
-def test_the_split_follows_the_id_alone(chains: dict[str, list[Path]], tmp_path: Path) -> None:
+def test_the_split_depends_on_the_id_alone(chains: dict[str, list[Path]], tmp_path: Path) -> None:
     run_shard(chains, tmp_path / "one", ShardSettings(), Serial())
     chains.pop("a.parquet")
     run_shard(chains, tmp_path / "two", ShardSettings(), Serial())
@@ -92,7 +92,7 @@ def test_the_split_follows_the_id_alone(chains: dict[str, list[Path]], tmp_path:
     assert in_validation(ids, ShardSettings(validation_share=0.0)).sum() == 0
 
 
-def test_another_size_leaves_no_shard_of_the_old_cut(chains: dict[str, list[Path]], tmp_path: Path) -> None:
+def test_another_shard_size_removes_the_old_shards(chains: dict[str, list[Path]], tmp_path: Path) -> None:
     run_shard(chains, tmp_path / "shards", ShardSettings(shard_bytes=5000), Serial())
     run_shard(chains, tmp_path / "shards", ShardSettings(), Serial())
     assert [p.name for p in sorted((tmp_path / "shards").glob("*/*.arrow"))] == ["data-00000-of-00001.arrow"] * 2
@@ -109,7 +109,7 @@ def test_datasets_loads_them_both_ways(chains: dict[str, list[Path]], tmp_path: 
     assert from_disk["train"].num_rows + from_disk["validation"].num_rows == 900
 
 
-def test_a_shard_cut_short_is_found(chains: dict[str, list[Path]], tmp_path: Path) -> None:
+def test_a_truncated_shard_is_found(chains: dict[str, list[Path]], tmp_path: Path) -> None:
     run_shard(chains, tmp_path / "shards", ShardSettings(), Serial())
     path = tmp_path / "shards" / "train" / "data-00000-of-00001.arrow"
     path.write_bytes(path.read_bytes()[:-50])
@@ -118,7 +118,7 @@ def test_a_shard_cut_short_is_found(chains: dict[str, list[Path]], tmp_path: Pat
         shards.check(path)
 
 
-def test_nothing_kept_is_an_empty_dataset(chains: dict[str, list[Path]], tmp_path: Path) -> None:
+def test_without_kept_documents_the_dataset_is_empty(chains: dict[str, list[Path]], tmp_path: Path) -> None:
     for chain in chains.values():
         shards.write(
             chain[-2],
@@ -141,10 +141,10 @@ SIZES = (1, 2, 6, 150)  # of the cluster of document n: SIZES[n % 4]; that of 1 
     ("rehydrate", "wanted"),
     [((), {2: 1.0, 6: 1.0, 150: 1.0}), (((2, 3.0), (5, 2.5), (100, 1.0)), {2: 3.0, 6: 2.5, 150: 1.0})],
 )
-def test_documents_that_stand_for_many_are_there_as_often_as_asked(
+def test_documents_with_many_copies_are_repeated_as_set(
     rehydrate: tuple[tuple[int, float], ...], wanted: dict[int, float], chains: dict[str, list[Path]], tmp_path: Path
 ) -> None:
-    """FineWeb-2's rehydration: by the size of a document's cluster, the same whatever the cut into shards."""
+    """FineWeb-2's rehydration: by the size of a document's cluster, independent of the number of shards."""
     for chain in chains.values():
         (path,) = [path for path in chain if path.parent.name == "dedup"]
         rows = [row for batch in shards.read(path) for row in batch.to_pylist()]

@@ -21,7 +21,7 @@ def test_a_shard_is_named_after_its_archive(tmp_path: Path) -> None:
     assert found["a.parquet"] == tmp_path / "a.warc.gz"
 
 
-def test_equal_names_are_told_apart_by_folder_and_by_ending(tmp_path: Path) -> None:
+def test_archives_of_one_name_are_named_with_their_folder_or_ending(tmp_path: Path) -> None:
     touch(tmp_path / "x" / "a.warc.gz", tmp_path / "y" / "a.warc.gz", tmp_path / "b.warc", tmp_path / "b.warc.gz")
     found = find_archives([str(tmp_path / "**" / "*.warc*")])
     assert len(found) == 4
@@ -35,7 +35,7 @@ def test_names_do_not_depend_on_the_order_given(tmp_path: Path) -> None:
     assert list(find_archives(patterns).items()) == list(find_archives(patterns[::-1]).items())
 
 
-def test_what_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_missing_input_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no file matches"):
         find_archives([str(tmp_path / "*.warc.gz")])
     with pytest.raises(InputError, match="is a folder"):
@@ -53,6 +53,6 @@ def test_inputs_are_remembered(tmp_path: Path) -> None:
     assert known_inputs(tmp_path / "work") == archives
 
 
-def test_a_chain_goes_from_the_archive_on(tmp_path: Path) -> None:
+def test_a_chain_has_the_shards_of_all_earlier_stages(tmp_path: Path) -> None:
     assert [p.parent.name for p in chain(tmp_path, "fr", "a.parquet", "filter")] == ["index", "extract", "measure"]
     assert [p.parent.name for p in chain(tmp_path, "fr", "a.parquet", "shard")][-1] == "redact"

@@ -1,4 +1,4 @@
-"""What a person sees while a stage runs, and after."""
+"""Progress while a stage runs, and the table afterwards."""
 
 import io
 import re
@@ -22,11 +22,11 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize(
     ("seconds", "words"), [(0.04, "0.0 s"), (7.31, "7.3 s"), (65, "1 min 05 s"), (3600 * 3 + 1200, "3 h 20 min")]
 )
-def test_durations_read_as_people_say_them(seconds: float, words: str) -> None:
+def test_durations_are_written_in_words(seconds: float, words: str) -> None:
     assert clock(seconds) == words
 
 
-def test_a_log_gets_plain_lines_and_always_the_last() -> None:
+def test_a_log_has_plain_lines_and_always_the_last_one() -> None:
     log = io.StringIO()
     progress = StageProgress("fr ", log)
     progress("filter", 0, 3, None)
@@ -37,7 +37,7 @@ def test_a_log_gets_plain_lines_and_always_the_last() -> None:
     assert re.search(r"fr filter +3/3 shards  30 documents", log.getvalue())
 
 
-def test_a_terminal_gets_one_line_with_the_time_left() -> None:
+def test_a_terminal_shows_one_line_with_the_time_left() -> None:
     terminal = Terminal()
     progress = StageProgress("", terminal)
     progress("filter", 0, 2, None)
@@ -68,7 +68,7 @@ def test_a_sub_step_counts_rows_and_has_its_own_time_left() -> None:
     progress.close()
 
 
-def test_quiet_is_quiet() -> None:
+def test_quiet_progress_writes_nothing() -> None:
     terminal = Terminal()
     progress = StageProgress("", terminal, quiet=True)
     progress("filter", 1, 1, receipt(10))

@@ -1,4 +1,4 @@
-"""How far a run is, seen from its folder alone."""
+"""The status of a run, read from its folder alone."""
 
 import json
 import os
@@ -77,12 +77,12 @@ def test_a_pseudocrawl_is_watched_before_there_are_archives(tmp_path: Path) -> N
     assert found == [("lookup", 1, 1, True), ("select", 1, 1, True), ("fetch", 1, 3, False)]
 
 
-def test_shards_of_an_earlier_day_are_no_part_of_the_rate(work: Path) -> None:
+def test_old_shards_do_not_count_for_the_rate(work: Path) -> None:
     os.utime(folder(work, "fr", "extract") / NAMES[0], (5, 5))
     assert state(work, "extract").per_second == pytest.approx(40 / 20)
 
 
-def test_what_is_in_the_making_and_what_failed_is_seen_from_another_machine(work: Path) -> None:
+def test_unfinished_and_failed_shards_are_seen_from_another_machine(work: Path) -> None:
     place = folder(work, "fr", "extract")
     (place / f".{NAMES[3]}.node7.example-123.tmp").touch()
     failure_note(place / NAMES[3]).write_text("ShardError: \x1b[31mno space\nleft")
@@ -161,7 +161,7 @@ def test_prometheus_can_read_it(work: Path) -> None:
 
 @dataclass(frozen=True)
 class Broken(Stage):
-    """A stage that fails on one shard until it is mended."""
+    """A stage that fails on one shard until `broken` is false."""
 
     name: ClassVar[str] = "filter"
     version: ClassVar[int] = 1
@@ -174,7 +174,7 @@ class Broken(Stage):
         yield pa.RecordBatch.from_pylist([{"id": "1", "failed": [], "drop": None}], schema=VERDICT)
 
 
-def test_a_failure_is_noted_at_once_and_forgotten_when_mended(work: Path) -> None:
+def test_a_failure_is_noted_at_once_and_removed_when_the_shard_is_made(work: Path) -> None:
     place = folder(work, "fr", "filter")
     plan = {name: [work / "index" / name] for name in NAMES}
     seen: list[dict[str, str]] = []
@@ -206,7 +206,7 @@ def test_the_command_watches_and_logs(work: Path, tmp_path: Path) -> None:
     assert "no work folder" in result.output
 
 
-def test_a_run_logs_every_shard_as_it_comes(tmp_path: Path) -> None:
+def test_a_run_logs_every_shard_when_it_is_made(tmp_path: Path) -> None:
     crawl = ROOT / "tests/fixtures" / "crawl" / "*-0000[01].warc.gz"
     log = tmp_path / "run.jsonl"
     arguments = ["index", str(tmp_path / "work"), "--input", str(crawl), "--executor", "serial", "--quiet"]
