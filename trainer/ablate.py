@@ -25,12 +25,13 @@ from roots.intervals import student
 from roots.schema import DOCUMENT
 from roots.settings import as_values
 from trainer import corpus, picture
-from trainer.data.token_shards import TokenShards, TokensSettings, write_token_shards
+from trainer.data.token_shards import TokenShards, write_token_shards
 from trainer.evaluation import held_out
 from trainer.evaluation.memorization import window_keys
 from trainer.model import checkpoint
+from trainer.settings import AblateSettings, TokenizerSettings, TokensSettings
 from trainer.tokenizer.files import load_tokenizer, save_tokenizer
-from trainer.tokenizer.training import TokenizerSettings, train_tokenizer
+from trainer.tokenizer.training import train_tokenizer
 from trainer.training.recipe import Recipe
 from trainer.training.train import train_decoder
 
@@ -38,21 +39,6 @@ _WINDOW = 50  # bytes of a window, without white space and capitals
 _SHARED = 0.2  # a text that shares this part of its windows with held-out text is not trained on
 
 _Keys = npt.NDArray[np.uint64]
-
-
-@dataclass(frozen=True)
-class AblateSettings:
-    """How two corpora are compared."""
-
-    bytes: int = 0  # training text of each corpus per language; 0 is what the smaller corpus has
-    seeds: int = 3
-    held_out_bytes: int = 200_000  # per language, half of it from the validation text of each corpus
-    judge: str = ""  # a work folder whose validation text is used instead
-    vocabulary: int = 4_096
-
-    def __post_init__(self) -> None:
-        if self.seeds < 2:
-            raise ValueError("seeds must be at least 2: one run says nothing about chance")
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer import corpus
-
 
 @dataclass(frozen=True)
 class _Fit:
@@ -41,6 +39,8 @@ def demo_settings(work: Path, languages: Sequence[str]) -> Mapping[str, dict[str
 
     Raises InputError if a language has no shards.
     """
+    from trainer import corpus  # Arrow: only if there is text to measure
+
     fit = _fit_of(sum(corpus.text_bytes(corpus.shard_paths(work, language, "train")) for language in languages))
     return {
         "tokenizer": {"vocabulary": fit.vocabulary},

@@ -7,7 +7,6 @@ ALiBi in the dtype of the weights, which is wrong by 8 to 12 % in bfloat16 beyon
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,18 +17,10 @@ from roots.atomic import put_in_place, temporary_name, write_text
 from roots.errors import InputError
 from trainer import picture
 from trainer.model import checkpoint
+from trainer.settings import ExportSettings
 from trainer.tokenizer.files import BEGIN_ID, END_ID, PAD_ID, UNKNOWN_ID, load_tokenizer, tokenizer_digest
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
-
-
-@dataclass(frozen=True)
-class ExportSettings:
-    """The name of the model, and its licence."""
-
-    name: str = "roots-model"
-    licence: str = "apache-2.0"  # Hugging Face's name of it
-    licence_file: str = ""  # file with its text; by default the text of this project's licence, Apache-2.0
 
 
 def _configuration(shape: Mapping[str, Any], length: int) -> dict[str, Any]:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from roots.atomic import write_text
 from trainer import corpus
-from trainer.data.token_shards import TokensSettings, write_token_shards
+from trainer.data.token_shards import write_token_shards
+from trainer.settings import TokenizerSettings, TokensSettings
 from trainer.tokenizer.fertility import compare_tokenizers, read_parallel, render_comparison
 from trainer.tokenizer.files import find_tokenizer, load_tokenizer, padded_rows, save_tokenizer
-from trainer.tokenizer.training import TokenizerSettings, train_monolingual, train_tokenizer
+from trainer.tokenizer.training import train_monolingual, train_tokenizer
 
 if TYPE_CHECKING:
-    from trainer.evaluation.memorization import MemorizationSettings
-    from trainer.export import ExportSettings
+    from trainer.settings import ExportSettings, MemorizationSettings
     from trainer.training.recipe import Recipe
     from trainer.training.train import TrainingResult
 

@@ -1,4 +1,7 @@
-"""Commands from the corpus to a model: tokenizer, tokens, train, evaluate, export, ablate, memorization."""
+"""Commands from the corpus to a model: tokenizer, tokens, train, evaluate, export, ablate, memorization.
+
+Settings are built before slow modules are imported, so that a mistake is answered at once.
+"""
 
 from pathlib import Path
 
@@ -45,10 +48,11 @@ def _tokenizer_train(
       roots tokenizer train work --lang "fr sw" --set tokenizer.vocabulary=32768
     """
     from trainer.demo import preset_settings
-    from trainer.steps import make_tokenizer
-    from trainer.tokenizer.training import TokenizerSettings
+    from trainer.settings import TokenizerSettings
 
     settings = options.build(TokenizerSettings, "tokenizer", preset_settings(preset, work, codes, "tokenizer"))
+    from trainer.steps import make_tokenizer
+
     folder, made = make_tokenizer(work, codes, settings, parallel, target)
     click.echo(
         f"{folder}: {made['tokens']:,} tokens, {made['mb_per_second']} MB/s ({made['mb_per_cpu_second']} per core), "
@@ -98,11 +102,12 @@ def _tokens(
     Example:
       roots tokens work --lang fr
     """
-    from trainer.data.token_shards import TokensSettings
     from trainer.demo import preset_settings
-    from trainer.steps import make_tokens
+    from trainer.settings import TokensSettings
 
     settings = options.build(TokensSettings, "tokens", preset_settings(preset, work, codes, "tokens"))
+    from trainer.steps import make_tokens
+
     for folder, count in make_tokens(work, codes, settings, tokenizer):
         click.echo(f"{folder}: {count:,} tokens")
 
@@ -150,10 +155,11 @@ def _evaluate(work: Path, codes: tuple[str, ...], run: Path | None, options: Run
     Example:
       roots evaluate work --lang fr
     """
-    from trainer.evaluation.held_out import EvaluateSettings
-    from trainer.evaluation.report import evaluate_run
+    from trainer.settings import EvaluateSettings
 
     settings = options.build(EvaluateSettings, "evaluate")
+    from trainer.evaluation.report import evaluate_run
+
     click.echo(evaluate_run(run, work, codes, settings)["table"])
 
 
@@ -173,10 +179,12 @@ def _export(work: Path, codes: tuple[str, ...], run: Path | None, target: Path, 
     Example:
       roots export work --lang fr --to model
     """
-    from trainer.export import ExportSettings
+    from trainer.settings import ExportSettings
+
+    settings = options.build(ExportSettings, "export")
     from trainer.steps import export_run
 
-    click.echo(export_run(work, codes, target, options.build(ExportSettings, "export"), run))
+    click.echo(export_run(work, codes, target, settings, run))
 
 
 @click.command("ablate")
@@ -196,11 +204,13 @@ def _ablate(first: Path, second: Path, codes: tuple[str, ...], target: Path, opt
       roots ablate raw work --lang fr
     """
     from roots.settings import build
-    from trainer.ablate import AblateSettings, ablate_corpora
+    from trainer.settings import AblateSettings
     from trainer.training.recipe import recipe_for
 
     values = options.only("ablate", "train")
     settings, recipe = build(AblateSettings, values["ablate"], "ablate"), recipe_for(values["train"])
+    from trainer.ablate import ablate_corpora
+
     click.echo(ablate_corpora(first, second, codes, target, recipe, settings, click.echo)["table"])
 
 
@@ -218,10 +228,11 @@ def _memorization(work: Path, code: str, beside: Path | None, target: Path, opti
     Example:
       roots memorization work --lang fr --beside raw
     """
-    from trainer.evaluation.memorization import MemorizationSettings
-    from trainer.steps import measure_works
+    from trainer.settings import MemorizationSettings
 
     settings = options.build(MemorizationSettings, "memorization")
+    from trainer.steps import measure_works
+
     click.echo(measure_works([work, beside] if beside else [work], code, target, settings))
 
 

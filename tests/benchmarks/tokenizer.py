@@ -37,10 +37,11 @@ from tokenizers import Tokenizer
 from roots.schema import DOCUMENT
 from roots.settings import build, parse_pairs
 from trainer import corpus, picture
+from trainer.settings import TokenizerSettings
 from trainer.tokenizer import fertility
 from trainer.tokenizer.feedback import count_tokens
 from trainer.tokenizer.files import save_tokenizer
-from trainer.tokenizer.training import TokenizerSettings, TrainedTokenizer, train_monolingual, train_tokenizer
+from trainer.tokenizer.training import TrainedTokenizer, train_monolingual, train_tokenizer
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 SIZES = (8_192, 16_384, 32_768)  # rows of monolingual tokenizers; the common one's size comes to them

@@ -48,9 +48,10 @@ def world(tmp_path_factory: pytest.TempPathFactory, write_shards: Callable[..., 
     import random
 
     from trainer import corpus
-    from trainer.data.token_shards import TokensSettings, write_token_shards
+    from trainer.data.token_shards import write_token_shards
+    from trainer.settings import TokenizerSettings, TokensSettings
     from trainer.tokenizer.files import load_tokenizer, save_tokenizer
-    from trainer.tokenizer.training import TokenizerSettings, train_tokenizer
+    from trainer.tokenizer.training import train_tokenizer
 
     work = tmp_path_factory.mktemp("trained")
     rng = random.Random(0)

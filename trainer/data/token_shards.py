@@ -10,7 +10,6 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from roots.atomic import put_in_place, temporary_name, write_text
 from roots.errors import InputError, ShardError
 from roots.identity import sha256_of
 from trainer import corpus
+from trainer.settings import TokensSettings
 from trainer.tokenizer.dropout import DropoutEncoder
 from trainer.tokenizer.files import END_ID, padded_rows, tokenizer_digest
 
@@ -44,24 +44,6 @@ def token_schema(width: int) -> pa.Schema:
             pa.field("n_bytes", pa.uint32(), nullable=False),  # UTF-8 bytes of the text, for bits per byte
         ]
     )
-
-
-@dataclass(frozen=True)
-class TokensSettings:
-    """All settings that decide token shards; texts and tokenizer decide the rest."""
-
-    multiple: int = 128  # rows of the embedding are padded to a multiple of this
-    copies: int = 1  # of the training text, each cut in another way; for small corpora, which are read many times
-    dropout: float = 0.0  # probability that a merge is skipped in the copies; held-out text is always cut in full
-    seed: int = 42
-
-    def __post_init__(self) -> None:
-        if min(self.multiple, self.copies) < 1:
-            raise ValueError("multiple and copies must be at least 1")
-        if not 0 <= self.dropout < 1:
-            raise ValueError("dropout must be at least 0 and below 1")
-        if self.copies > 1 and not self.dropout:
-            raise ValueError("copies without dropout are all the same: set tokens.dropout, or train longer")
 
 
 def write_token_shards(

@@ -19,7 +19,8 @@ from trainer.data.feed import IGNORE_INDEX
 from trainer.data.token_shards import TokenShards
 from trainer.model.decoder import AlibiLM, Sampling
 from trainer.model.loss import token_losses
-from trainer.tokenizer.files import END_ID, PAD_ID, SPECIAL_TOKENS
+from trainer.settings import SPECIAL_TOKENS, EvaluateSettings
+from trainer.tokenizer.files import END_ID, PAD_ID
 
 _Window = tuple[list[int], list[int]]  # inputs and targets of one row
 
@@ -34,20 +35,6 @@ class _Bits:
     bytes: int
     tokens: int
     documents: int
-
-
-@dataclass(frozen=True)
-class EvaluateSettings:
-    """What is evaluated, and how."""
-
-    bytes: int = 1_000_000  # of held-out text per language
-    length: int = 0  # tokens per window; 0 is the length of training
-    curve: tuple[int, ...] = (1, 2, 4)  # multiples of that length, for the extrapolation curve
-    samples: int = 3  # continuations shown
-    sample_tokens: int = 80
-    temperature: float = 0.8
-    top_k: int = 50
-    seed: int = 0
 
 
 def judged_windows(document: Sequence[int], length: int) -> Iterator[_Window]:

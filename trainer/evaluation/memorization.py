@@ -16,23 +16,9 @@ import torch
 from trainer import picture
 from trainer.data.token_shards import Ints, TokenShards
 from trainer.model.decoder import AlibiLM, Sampling
+from trainer.settings import MemorizationSettings
 
 _EDGES = (1, 2, 4, 8, 16, 32, 64, 128)  # copies; a group reaches from one edge to below the next
-
-
-@dataclass(frozen=True)
-class MemorizationSettings:
-    """What the model is asked."""
-
-    prefix: int = 32  # tokens given
-    suffix: int = 16  # tokens it must continue with
-    windows: int = 200  # per group
-    tokens: int = 20_000_000  # of the training stream in which copies are counted
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if min(self.prefix, self.suffix, self.windows, self.tokens) < 1:
-            raise ValueError("prefix, suffix, windows and tokens must be at least 1")
 
 
 @dataclass(frozen=True)

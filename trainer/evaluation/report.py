@@ -17,9 +17,10 @@ from roots.settings import as_values
 from trainer import corpus, picture
 from trainer.data.token_shards import TokenShards
 from trainer.evaluation import baselines, memorization
-from trainer.evaluation.held_out import EvaluateSettings, evaluate_model
-from trainer.evaluation.memorization import CopyGroup, MemorizationSettings
+from trainer.evaluation.held_out import evaluate_model
+from trainer.evaluation.memorization import CopyGroup
 from trainer.model import checkpoint
+from trainer.settings import EvaluateSettings, MemorizationSettings
 from trainer.tokenizer.files import load_tokenizer
 
 

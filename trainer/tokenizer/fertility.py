@@ -21,8 +21,8 @@ from tokenizers import Tokenizer
 
 from roots.errors import InputError
 from trainer import picture
+from trainer.settings import SPECIAL_TOKENS
 from trainer.tokenizer.feedback import count_tokens, gini
-from trainer.tokenizer.files import SPECIAL_TOKENS
 
 _THREE = {  # ISO 639-3 code, as in the file names of FLORES -> two-letter code; other codes stay as they are
     "arb": "ar", "eus": "eu", "cat": "ca", "zho": "zh", "eng": "en", "fra": "fr", "hin": "hi", "ben": "bn",

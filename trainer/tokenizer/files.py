@@ -13,8 +13,8 @@ from tokenizers import Tokenizer
 
 from roots.atomic import write_text
 from roots.errors import InputError
+from trainer.settings import SPECIAL_TOKENS
 
-SPECIAL_TOKENS = ("<unk>", "<s>", "</s>", "<pad>")
 UNKNOWN_ID, BEGIN_ID, END_ID, PAD_ID = range(4)
 
 

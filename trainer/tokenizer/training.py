@@ -8,66 +8,21 @@ There is no normaliser, so every text decodes to the same bytes. Ids 0 to 3 are 
 import resource
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
-from roots.errors import InputError, SettingsError, unknown_name
+from roots.errors import InputError, SettingsError
 from roots.settings import as_values
 from trainer import corpus
+from trainer.settings import SPECIAL_TOKENS, TokenizerSettings
 from trainer.tokenizer import merges, sampling
 from trainer.tokenizer.feedback import count_tokens, gini, reweigh, with_fixed_shares
-from trainer.tokenizer.files import SPECIAL_TOKENS, TrainedTokenizer, padded_rows
+from trainer.tokenizer.files import TrainedTokenizer, padded_rows
 from trainer.tokenizer.patterns import PATTERNS, cut_by
-
-
-@dataclass(frozen=True)
-class TokenizerSettings:
-    """All settings that decide a tokenizer; the shards decide the rest."""
-
-    vocabulary: int = 32_768  # rows of the embedding, reserved tokens and padding included
-    multiple: int = 128  # the vocabulary is a multiple of this: 128 x tensor-parallel size
-    reserved: int = 200  # tokens kept free for later, as in BLOOM
-    pattern: str = "roots"  # a key of PATTERNS
-    alpha: float = 0.3  # a language weighs (its kept bytes) ** alpha, as in BLOOM
-    fill: float = 0.5  # share of all bytes that the water-fill keeps, as in BLOOM
-    budget_mb: int = 200  # text sampled for training, all languages together
-    shares: Mapping[str, float] = field(default_factory=dict)  # fixed shares of the budget: {en = 0.15}
-    repeat: int = 4  # the text of a small language counts at most this many times
-    min_frequency: int = 2  # pairs seen less often are not merged
-    max_token_bytes: int = 32
-    rounds: int = 0  # rounds of fertility feedback; 0 turns it off
-    eta: float = 1.0  # after a round, the weight of a language is multiplied by (its cost / mean cost) ** eta
-    within: Mapping[str, float] = field(default_factory=dict)  # {hi = 1.1}: at most 1.1 x its own tokenizer's tokens
-    own_rows: int = 8192  # vocabulary of that own tokenizer, trained on as much of the language as the budget allows
-    seed: int = 42
-
-    def __post_init__(self) -> None:
-        if self.pattern not in PATTERNS:
-            raise ValueError(unknown_name("pattern", self.pattern, PATTERNS))
-        if self.multiple < 1 or self.vocabulary % self.multiple:
-            raise ValueError(f"vocabulary {self.vocabulary} is not a multiple of {self.multiple}")
-        if self.vocabulary - self.reserved < 256 + len(SPECIAL_TOKENS):
-            raise ValueError(
-                f"vocabulary must hold 256 bytes, {len(SPECIAL_TOKENS)} special and {self.reserved} reserved tokens"
-            )
-        if self.budget_mb < 1:
-            raise ValueError("budget_mb must be at least 1")
-        if any(not 0 < share < 1 for share in self.shares.values()):
-            raise ValueError("shares: each must lie between 0 and 1")
-        if sum(self.shares.values()) > 1:
-            raise ValueError("shares: their sum is above 1")
-        if any(times <= 0 for times in self.within.values()):
-            raise ValueError("within: each must be above 0")
-        if self.within and not self.rounds:
-            raise ValueError("within: only feedback can bring a language within a limit; set rounds")
-        if self.own_rows < 256 + len(SPECIAL_TOKENS):
-            raise ValueError(f"own_rows must hold 256 bytes and {len(SPECIAL_TOKENS)} special tokens")
-        if not (0 < self.fill <= 1 and 0 <= self.alpha <= 1 and self.repeat >= 1 and self.rounds >= 0):
-            raise ValueError("fill must lie in (0, 1], alpha in [0, 1]; repeat >= 1; rounds >= 0")
 
 
 def empty_tokenizer(pattern: str) -> Tokenizer:

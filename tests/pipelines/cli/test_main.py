@@ -124,6 +124,9 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         ("takedown release --list x --set takedown.polcy=x", "Did you mean 'policy'"),
         ("report work --lang fr --set report.document=3", "Did you mean 'documents'"),
         ("lid train --text x --to y --set lid.dims=3", "Did you mean 'dim'"),
+        ("tokenizer train work --lang fr --set tokenizer.round=1", "Did you mean 'rounds'"),
+        ("train work --lang fr --set train.prest=1b", "Did you mean 'preset'"),
+        ("evaluate work --lang fr --set evaluate.curv=1", "Did you mean 'curve'"),
     ],
 )
 def test_a_mistake_is_answered_before_anything_heavy_is_imported(command: str, said: str) -> None:

@@ -19,17 +19,11 @@ from trainer import corpus
 from trainer.data.feed import IGNORE_INDEX, DataPosition, Feed, prefetch
 from trainer.data.order import permuted, turns
 from trainer.data.packing import PACKINGS, BestFit, best_fit
-from trainer.data.token_shards import (
-    SIDECAR,
-    TokenShards,
-    TokensSettings,
-    read_sidecar,
-    token_schema,
-    write_token_shards,
-)
+from trainer.data.token_shards import SIDECAR, TokenShards, read_sidecar, token_schema, write_token_shards
+from trainer.settings import TokenizerSettings, TokensSettings
 from trainer.tokenizer.dropout import DropoutEncoder
 from trainer.tokenizer.files import END_ID, load_tokenizer, save_tokenizer, tokenizer_digest
-from trainer.tokenizer.training import TokenizerSettings, train_tokenizer
+from trainer.tokenizer.training import train_tokenizer
 
 LANGUAGES = {
     "fr": "Le chien dort près de la rivière à côté du vieux pont. ",

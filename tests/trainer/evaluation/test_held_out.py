@@ -11,15 +11,15 @@ import torch
 
 from roots.errors import InputError
 from trainer import corpus, export
-from trainer.data.token_shards import TokenShards, TokensSettings, write_token_shards
+from trainer.data.token_shards import TokenShards, write_token_shards
 from trainer.evaluation import baselines, held_out
-from trainer.evaluation.held_out import EvaluateSettings
 from trainer.model import checkpoint
 from trainer.model.attention import additive
 from trainer.model.decoder import Sampling, empty_model
 from trainer.model.shapes import SHAPES, Shape
+from trainer.settings import EvaluateSettings, TokenizerSettings, TokensSettings
 from trainer.tokenizer.files import END_ID, load_tokenizer, save_tokenizer
-from trainer.tokenizer.training import TokenizerSettings, train_on_texts, train_tokenizer
+from trainer.tokenizer.training import train_on_texts, train_tokenizer
 from trainer.training.recipe import Recipe
 from trainer.training.train import train_decoder
 

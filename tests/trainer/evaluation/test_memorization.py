@@ -8,13 +8,13 @@ import torch
 from roots.errors import SettingsError
 from roots.settings import build
 from trainer import corpus
-from trainer.data.token_shards import TokenShards, TokensSettings, write_token_shards
+from trainer.data.token_shards import TokenShards, write_token_shards
 from trainer.evaluation import memorization
-from trainer.evaluation.memorization import MemorizationSettings
 from trainer.model import checkpoint
 from trainer.model.shapes import SHAPES, Shape
+from trainer.settings import MemorizationSettings, TokenizerSettings, TokensSettings
 from trainer.tokenizer.files import load_tokenizer, save_tokenizer
-from trainer.tokenizer.training import TokenizerSettings, train_tokenizer
+from trainer.tokenizer.training import train_tokenizer
 from trainer.training.recipe import Recipe
 from trainer.training.train import train_decoder
 

@@ -8,11 +8,9 @@ import torch
 
 from roots.errors import InputError
 from trainer import corpus, demo
-from trainer.data.token_shards import TokensSettings
 from trainer.evaluation import report
-from trainer.evaluation.held_out import EvaluateSettings
-from trainer.evaluation.memorization import MemorizationSettings
 from trainer.model.shapes import SHAPES, Shape
+from trainer.settings import EvaluateSettings, MemorizationSettings, TokensSettings
 from trainer.steps import make_model
 from trainer.training.recipe import recipe_for
 

@@ -13,8 +13,8 @@ pytest.importorskip("tokenizers", reason="tokenizers is not installed: pip insta
 import numba
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
+from trainer.settings import SPECIAL_TOKENS
 from trainer.tokenizer import fertility, merges
-from trainer.tokenizer.files import SPECIAL_TOKENS
 from trainer.tokenizer.patterns import PATTERNS, cut_by
 
 BEFORE = [*SPECIAL_TOKENS, *sorted(pre_tokenizers.ByteLevel.alphabet())]

@@ -14,18 +14,12 @@ from roots.settings import build
 pytest.importorskip("tokenizers", reason="tokenizers is not installed: pip install 'roots-corpus[train]'")
 
 from trainer import corpus, picture
+from trainer.settings import SPECIAL_TOKENS, TokenizerSettings
 from trainer.tokenizer import fertility, sampling
 from trainer.tokenizer.feedback import LIMIT_EXPONENT, count_tokens, gini, reweigh, with_fixed_shares
-from trainer.tokenizer.files import (
-    END_ID,
-    SPECIAL_TOKENS,
-    find_tokenizer,
-    load_tokenizer,
-    save_tokenizer,
-    tokenizer_digest,
-)
+from trainer.tokenizer.files import END_ID, find_tokenizer, load_tokenizer, save_tokenizer, tokenizer_digest
 from trainer.tokenizer.patterns import PATTERNS, cut_by
-from trainer.tokenizer.training import TokenizerSettings, empty_tokenizer, train_monolingual, train_tokenizer
+from trainer.tokenizer.training import empty_tokenizer, train_monolingual, train_tokenizer
 
 TEXTS = {
     "en": "The quick brown fox jumps over the lazy dog near the river bank, and 2024 was a year of 3,141 foxes.",

@@ -1,0 +1,129 @@
+"""The settings of the steps from a corpus to a model, one frozen dataclass a group; those of `train` are a Recipe.
+
+Nothing slow is imported here: a mistake in a setting is answered before Arrow or torch is loaded.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from roots.errors import unknown_name
+
+SPECIAL_TOKENS = ("<unk>", "<s>", "</s>", "<pad>")  # ids 0 to 3
+_PATTERNS = ("bloom", "roots")  # of trainer.tokenizer.patterns
+
+
+@dataclass(frozen=True)
+class TokenizerSettings:
+    """All settings that decide a tokenizer; the shards decide the rest."""
+
+    vocabulary: int = 32_768  # rows of the embedding, reserved tokens and padding included
+    multiple: int = 128  # the vocabulary is a multiple of this: 128 x tensor-parallel size
+    reserved: int = 200  # tokens kept free for later, as in BLOOM
+    pattern: str = "roots"  # how text is cut before merging: bloom or roots
+    alpha: float = 0.3  # a language weighs (its kept bytes) ** alpha, as in BLOOM
+    fill: float = 0.5  # share of all bytes that the water-fill keeps, as in BLOOM
+    budget_mb: int = 200  # text sampled for training, all languages together
+    shares: Mapping[str, float] = field(default_factory=dict)  # fixed shares of the budget: {en = 0.15}
+    repeat: int = 4  # the text of a small language counts at most this many times
+    min_frequency: int = 2  # pairs seen less often are not merged
+    max_token_bytes: int = 32
+    rounds: int = 0  # rounds of fertility feedback; 0 turns it off
+    eta: float = 1.0  # after a round, the weight of a language is multiplied by (its cost / mean cost) ** eta
+    within: Mapping[str, float] = field(default_factory=dict)  # {hi = 1.1}: at most 1.1 x its own tokenizer's tokens
+    own_rows: int = 8192  # vocabulary of that own tokenizer, trained on as much of the language as the budget allows
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        if self.pattern not in _PATTERNS:
+            raise ValueError(unknown_name("pattern", self.pattern, _PATTERNS))
+        if self.multiple < 1 or self.vocabulary % self.multiple:
+            raise ValueError(f"vocabulary {self.vocabulary} is not a multiple of {self.multiple}")
+        if self.vocabulary - self.reserved < 256 + len(SPECIAL_TOKENS):
+            raise ValueError(
+                f"vocabulary must hold 256 bytes, {len(SPECIAL_TOKENS)} special and {self.reserved} reserved tokens"
+            )
+        if self.budget_mb < 1:
+            raise ValueError("budget_mb must be at least 1")
+        if any(not 0 < share < 1 for share in self.shares.values()):
+            raise ValueError("shares: each must lie between 0 and 1")
+        if sum(self.shares.values()) > 1:
+            raise ValueError("shares: their sum is above 1")
+        if any(times <= 0 for times in self.within.values()):
+            raise ValueError("within: each must be above 0")
+        if self.within and not self.rounds:
+            raise ValueError("within: only feedback can bring a language within a limit; set rounds")
+        if self.own_rows < 256 + len(SPECIAL_TOKENS):
+            raise ValueError(f"own_rows must hold 256 bytes and {len(SPECIAL_TOKENS)} special tokens")
+        if not (0 < self.fill <= 1 and 0 <= self.alpha <= 1 and self.repeat >= 1 and self.rounds >= 0):
+            raise ValueError("fill must lie in (0, 1], alpha in [0, 1]; repeat >= 1; rounds >= 0")
+
+
+@dataclass(frozen=True)
+class TokensSettings:
+    """All settings that decide token shards; texts and tokenizer decide the rest."""
+
+    multiple: int = 128  # rows of the embedding are padded to a multiple of this
+    copies: int = 1  # of the training text, each cut in another way; for small corpora, which are read many times
+    dropout: float = 0.0  # probability that a merge is skipped in the copies; held-out text is always cut in full
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        if min(self.multiple, self.copies) < 1:
+            raise ValueError("multiple and copies must be at least 1")
+        if not 0 <= self.dropout < 1:
+            raise ValueError("dropout must be at least 0 and below 1")
+        if self.copies > 1 and not self.dropout:
+            raise ValueError("copies without dropout are all the same: set tokens.dropout, or train longer")
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """What is evaluated, and how."""
+
+    bytes: int = 1_000_000  # of held-out text per language
+    length: int = 0  # tokens per window; 0 is the length of training
+    curve: tuple[int, ...] = (1, 2, 4)  # multiples of that length, for the extrapolation curve
+    samples: int = 3  # continuations shown
+    sample_tokens: int = 80
+    temperature: float = 0.8
+    top_k: int = 50
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """The name of the model, and its licence."""
+
+    name: str = "roots-model"
+    licence: str = "apache-2.0"  # Hugging Face's name of it
+    licence_file: str = ""  # file with its text; by default the text of this project's licence, Apache-2.0
+
+
+@dataclass(frozen=True)
+class AblateSettings:
+    """How two corpora are compared."""
+
+    bytes: int = 0  # training text of each corpus per language; 0 is what the smaller corpus has
+    seeds: int = 3
+    held_out_bytes: int = 200_000  # per language, half of it from the validation text of each corpus
+    judge: str = ""  # a work folder whose validation text is used instead
+    vocabulary: int = 4_096
+
+    def __post_init__(self) -> None:
+        if self.seeds < 2:
+            raise ValueError("seeds must be at least 2: one run says nothing about chance")
+
+
+@dataclass(frozen=True)
+class MemorizationSettings:
+    """What the model is asked."""
+
+    prefix: int = 32  # tokens given
+    suffix: int = 16  # tokens it must continue with
+    windows: int = 200  # per group
+    tokens: int = 20_000_000  # of the training stream in which copies are counted
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.prefix, self.suffix, self.windows, self.tokens) < 1:
+            raise ValueError("prefix, suffix, windows and tokens must be at least 1")
