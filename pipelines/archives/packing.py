@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from fastwarc.stream_io import GzipReader, Lz4Reader, ZstdReader
-from fastwarc.warc import ArchiveIterator
 
+from pipelines.archives.heads import HEAD, loose_records, read_on
 from roots.errors import InputError
 
 STEP = 1 << 20  # bytes read at once
@@ -24,7 +24,6 @@ LOOK = 4096  # bytes of a member that show whether it holds a record
 _NIP = 4  # bytes read at once in a head, so that no byte of the next record is read
 _SIP = 512  # bytes read at once where damage is likely: a failing read loses all of its bytes
 _PEEK = 4 << 20  # a first record up to this size is read to see what follows it
-HEAD = 64 << 10  # most bytes of a WARC head
 _VERSION = re.compile(rb"(?:\A|(?<=\n))WARC/\d\.\d+[ \t\r]*\n")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _LENGTH = re.compile(rb"^content-length[ \t]*:[ \t]*(\d{1,18})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
@@ -116,6 +115,24 @@ class Archive:
             return bool(self.unpack(BytesIO(held[at : at + LOOK])).read(5) == b"WARC/")
         except OSError:
             return False
+
+    def resume(self, position: int) -> tuple[int | None, bool]:
+        """Return where reading goes on after members without bytes, or None at the end; and whether it can.
+
+        `position` is where a reader found an end. Only a gzip archive has such an end before the file's own.
+        """
+        size = self.path.stat().st_size
+        if position >= size:
+            return None, True
+        with self.path.open("rb") as file:
+            file.seek(position)
+            reader = self.unpack(file)
+            try:
+                if read_on(reader, 1, size):
+                    return int(reader.frame_start_position()), True
+            except OSError:
+                return position, False
+            return (None, True) if reader.inner_tell() >= size else (position, False)
 
     def end_of(self, offset: int) -> tuple[bool, int | None]:
         """Return whether the record at `offset` ends where its length says, and where the next one should begin.
@@ -228,10 +245,11 @@ def _dictionary(path: Path, head: bytes) -> bytes:
 def _peek(archive: Archive) -> tuple[bytes, bool]:
     """Return the first unpacked MiB, and whether it was read without damage."""
     inside = b""
+    size = archive.path.stat().st_size
     with archive.path.open("rb") as file:
         reader = archive.unpack(file)
         try:
-            while len(inside) < STEP and (part := reader.read(STEP - len(inside))):
+            while len(inside) < STEP and (part := read_on(reader, STEP - len(inside), size)):
                 inside += part
         except OSError:
             return inside, False  # reading the records will report it
@@ -250,9 +268,10 @@ def _ends(head: bytes) -> bool:
 
 def _is_solid(archive: Archive) -> bool:
     """Return whether the second record shares a member with the first."""
+    size = archive.path.stat().st_size
     with archive.path.open("rb") as file:
         reader = archive.unpack(file)
-        records = ArchiveIterator(reader, parse_http=False)
+        records = loose_records(reader, 0, size)
         try:
             first = next(records, None)
             start = reader.frame_start_position()
@@ -269,13 +288,14 @@ def _is_solid(archive: Archive) -> bool:
 def _unpack(archive: Archive, spool: IO[bytes], bound: int) -> None:
     """Unpack the undamaged part of a solid archive, at most `bound` bytes."""
     left = bound
+    size = archive.path.stat().st_size
     with archive.path.open("rb") as file:
         reader = archive.unpack(file)
         try:
-            while left > 0 and (part := reader.read(min(_SIP, left))):
+            while left > 0 and (part := read_on(reader, min(_SIP, left), size)):
                 spool.write(part)
                 left -= len(part)
-            broken = left <= 0 and bool(reader.read(1))
+            broken = left <= 0 and bool(read_on(reader, 1, size))
         except OSError:
             broken = True
     if broken:

@@ -9,13 +9,14 @@ Source: WARC 1.0 and 1.1 (ISO 28500).
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
+from pipelines.archives.heads import is_misread, loose_records
 from pipelines.archives.http import Response, parse_response, split_content_type
 from pipelines.archives.limits import Limits
 from pipelines.archives.packing import STEP, Archive, open_archive
@@ -100,7 +101,10 @@ def read_at(path: Path, offsets: Sequence[int], limits: Limits, dense: bool = Fa
 
 
 class _Run:
-    """Records from `position` on, until the archive ends or breaks. `broken` says which."""
+    """Records from `position` on, until the archive ends or breaks. `broken` says which.
+
+    `stopped` is where a packed archive has nothing more to read: at its end, or at a member without bytes.
+    """
 
     def __init__(self, archive: Archive, position: int, limits: Limits, buffer: int = 1 << 18) -> None:
         self._archive = archive
@@ -108,31 +112,58 @@ class _Run:
         self._position = position
         self._limits = limits
         self.broken = False
+        self.stopped: int | None = None
 
     def __iter__(self) -> Iterator[_Block]:
+        misread = yield from self._blocks(self._position, -1, loose=False)
+        if misread is not None:
+            yield from self._blocks(*misread, loose=True)
+
+    def _blocks(self, position: int, after: int, loose: bool) -> Generator[_Block, None, tuple[int, int] | None]:
+        """Read blocks from `position` on, without those at offsets up to `after`.
+
+        If the quick reader misreads a head, it stops and returns these two for the reader that does not. They are those
+        of the record before, because a head without an end runs on into the next member.
+        """
         with self._archive.path.open("rb") as file:
-            file.seek(self._position)
+            file.seek(position)
             reader = self._archive.unpack(file, self._buffer)
             packed = reader is not file
             member, shared = -1, 0
-            records = ArchiveIterator(reader, parse_http=False)
+            last = (position, -1)
+            records = self._open(reader, position, loose)
             try:
                 for record in records:
+                    if not loose and is_misread(record):
+                        return last
                     offset = record.stream_pos
                     if packed:
                         start = reader.frame_start_position()
                         shared = shared + 1 if start == member else 0
                         member, offset = start, start + shared
-                    kind = _TYPES.get(int(record.record_type), "unknown")
-                    http, data, problem = self._read(record, kind)
+                    if offset <= after:
+                        continue
+                    last = (member if packed else offset, offset)
+                    block = self._block(record, offset)
                     if packed and reader.frame_start_position() != member:
-                        problem = "bad_length"
-                    yield _Block(offset, kind, record.headers, http, data, problem)
-                    if problem is not None:
+                        block = block._replace(problem="bad_length")
+                    yield block
+                    if block.problem is not None:
                         self.broken = True
-                        return
+                        return None
+                self.stopped = reader.inner_tell() if packed else None
             except OSError:
                 self.broken = True
+        return None
+
+    def _open(self, reader: Any, position: int, loose: bool) -> Iterator[Any]:
+        if loose:
+            return loose_records(reader, position, self._archive.path.stat().st_size)
+        return iter(ArchiveIterator(reader, parse_http=False))
+
+    def _block(self, record: Any, offset: int) -> _Block:
+        kind = _TYPES.get(int(record.record_type), "unknown")
+        return _Block(offset, kind, record.headers, *self._read(record, kind))
 
     def _read(self, record: Any, kind: str) -> tuple[bytes, bytes, str | None]:
         """Read a record's HTTP head and its body, each up to its limit.
@@ -180,23 +211,33 @@ def _records(archive: Archive, limits: Limits) -> Iterator[Record]:
                 yield held
             last = block
             held = _record(archive, block, limits) if block.kind not in TEXTLESS or block.problem else None
+        if not run.broken:
+            if held is not None:
+                yield held
+            position, fine = archive.resume(run.stopped) if run.stopped is not None else (None, True)
+            if position is not None and not fine:
+                yield _broken(archive, position, limits)
+                position = archive.find(position + 1)
+            continue
         if last is None:
-            if run.broken:
-                yield _record(archive, _Block(position, "unknown", None, b"", b"", "broken"), limits)
-            position = archive.find(position + 1) if run.broken else None
+            yield _broken(archive, position, limits)
+            position = archive.find(position + 1)
             continue
         following = None
-        if run.broken and last.problem is None:
+        if last.problem is None:
             fine, following = archive.end_of(last.offset)
             held = held if fine else _record(archive, last._replace(problem="bad_length"), limits)
         if held is not None:
             yield held
-        if not run.broken:
-            return
         if following is not None and following <= last.offset:  # the rest of this member cannot be read
-            yield _record(archive, _Block(last.offset + 1, "unknown", None, b"", b"", "broken"), limits)
+            yield _broken(archive, last.offset + 1, limits)
             following = None
         position = archive.find(last.offset + 1) if following is None else following
+
+
+def _broken(archive: Archive, offset: int, limits: Limits) -> Record:
+    """A break: no record can be read at `offset`."""
+    return _record(archive, _Block(offset, "unknown", None, b"", b"", "broken"), limits)
 
 
 def _record(archive: Archive, block: _Block, limits: Limits) -> Record:
