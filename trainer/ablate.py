@@ -53,7 +53,7 @@ class _Comparison:
 
     @property
     def verdict(self) -> str:
-        """Which corpus is better, or that the runs do not tell."""
+        """Which corpus is better, or that the runs show no difference."""
         if self.high < 0:
             return "second"
         return "first" if self.low > 0 else "no difference shown"
@@ -157,7 +157,7 @@ def write_texts(path: Path, texts: Sequence[str]) -> None:
 def ablate_corpora(
     first: Path, second: Path, languages: Sequence[str], target: Path, recipe: Recipe, settings: AblateSettings,
     say: Callable[[str], None] = print,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, object]:  # fmt: skip
     """Compare two work folders; write table, picture and result.json to `target`, and return the result.
 
     Raises InputError if a language has no shards in one of them.

@@ -7,7 +7,6 @@ example crawl, not on its held-out text; `trainer/README.md` has the figures. Do
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ def _fit_of(size: int) -> _Fit:
     return next(fit for fit in FITS if size <= fit.limit)
 
 
-def demo_settings(work: Path, languages: Sequence[str]) -> Mapping[str, dict[str, Any]]:
+def demo_settings(work: Path, languages: Sequence[str]) -> Mapping[str, dict[str, object]]:
     """Return settings of the groups tokenizer, tokens and train that fit the training text of these languages.
 
     Raises InputError if a language has no shards.
@@ -49,10 +48,10 @@ def demo_settings(work: Path, languages: Sequence[str]) -> Mapping[str, dict[str
     }
 
 
-def preset_settings(preset: str | None, work: Path, languages: Sequence[str], group: str) -> dict[str, Any]:
-    """The settings of one group (tokenizer, tokens or train) that a preset gives; those of a user stand above them.
+def preset_settings(preset: str | None, work: Path, languages: Sequence[str], group: str) -> dict[str, object]:
+    """Return the settings of a preset for one group: tokenizer, tokens or train. Settings of the user come first.
 
-    "demo" fits the text there is; another preset names the size of a model. Raises InputError where a language has no
+    "demo" fits the amount of text; another preset names the size of a model. Raises InputError if a language has no
     shards.
     """
     if preset == "demo":

@@ -23,7 +23,7 @@ from trainer.tokenizer.files import BEGIN_ID, END_ID, PAD_ID, UNKNOWN_ID, load_t
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
 
-def _configuration(shape: Mapping[str, Any], length: int) -> dict[str, Any]:
+def _configuration(shape: Mapping[str, object], length: int) -> dict[str, object]:
     """Return config.json as transformers' BloomConfig reads it."""
     return {
         "architectures": ["BloomForCausalLM"],

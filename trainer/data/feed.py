@@ -11,7 +11,6 @@ import queue
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -128,7 +127,7 @@ class DataPosition:
         """Return this place with the positions from `start` to before `stop` skipped."""
         return DataPosition(self.position, tuple(sorted({*self.skipped, (start, stop)})))
 
-    def as_values(self) -> dict[str, Any]:
+    def as_values(self) -> dict[str, object]:
         """Return plain values for a checkpoint."""
         return {"position": self.position, "skipped": [list(pair) for pair in self.skipped]}
 

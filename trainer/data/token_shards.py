@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,7 @@ SIDECAR = "tokens.json"
 _CHUNK_BYTES = 4 << 20  # of text, encoded at once: bounds memory
 
 Ints = npt.NDArray[np.int64]
+TokenIds = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 _Cut = Callable[[list[str], list[str]], list[list[int]]]  # ids and texts of documents -> their tokens
 
 
@@ -87,7 +88,7 @@ def write_token_shards(
     return sidecar
 
 
-def _totals(files: Mapping[str, Mapping[str, Any]], split: str) -> dict[str, int]:
+def _totals(files: Mapping[str, Mapping[str, int]], split: str) -> dict[str, int]:
     mine = [made for name, made in files.items() if name.startswith(f"{split}/")]
     return {key: sum(made[key] for made in mine) for key in ("documents", "tokens", "bytes")}
 
@@ -193,7 +194,7 @@ class TokenShards:
         self.language: str = sidecar["language"]
         self.tokenizer: str = sidecar["tokenizer"]
         self.rows: int = sidecar["rows"]
-        self._pieces: list[npt.NDArray[Any]] = []
+        self._pieces: list[TokenIds] = []
         starts: list[Ints] = [np.zeros(1, dtype=np.int64)]
         sizes: list[Ints] = []
         end = 0
@@ -213,7 +214,7 @@ class TokenShards:
         self._ends: Ints = np.cumsum([len(piece) for piece in self._pieces]).astype(np.int64)
         self.fingerprint = [f"{name}:{sidecar['files'][name]['sha256']}" for name in names]
 
-    def read(self, start: int, length: int) -> npt.NDArray[Any]:
+    def read(self, start: int, length: int) -> TokenIds:
         """Return `length` tokens of the stream from `start`; a view if they lie in one batch."""
         at = int(np.searchsorted(self._ends, start, side="right"))
         first = start - (int(self._ends[at - 1]) if at else 0)
@@ -226,9 +227,9 @@ class TokenShards:
             at += 1
             parts.append(self._pieces[at][:left])
             left -= len(parts[-1])
-        return np.concatenate(parts)
+        return cast(TokenIds, np.concatenate(parts))
 
-    def document(self, index: int) -> npt.NDArray[Any]:
+    def document(self, index: int) -> TokenIds:
         """Return the tokens of one document with its leading `</s>`."""
         return self.read(int(self.starts[index]), int(self.starts[index + 1] - self.starts[index]))
 

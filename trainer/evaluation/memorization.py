@@ -7,14 +7,13 @@ the training tokens. Windows of held-out text, with no copy there, show what can
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from trainer import picture
-from trainer.data.token_shards import Ints, TokenShards
+from trainer.data.token_shards import Ints, TokenIds, TokenShards
 from trainer.model.decoder import AlibiLM, Sampling
 from trainer.settings import MemorizationSettings
 
@@ -35,7 +34,7 @@ class CopyGroup:
         return self.known / self.asked if self.asked else 0.0
 
 
-def window_keys(stream: npt.NDArray[Any], size: int) -> npt.NDArray[np.uint64]:
+def window_keys(stream: Ints | TokenIds | npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint64]:
     """Return a 64-bit key of the `size` tokens that begin at each position; equal windows have equal keys.
 
     Keys of 2 k tokens are made from those of k. Two different windows share a key with probability 2 ** -64.
@@ -64,7 +63,7 @@ def _scrambled(value: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     return value ^ (value >> np.uint64(31))
 
 
-def copies_of(stream: npt.NDArray[Any], size: int) -> tuple[Ints, Ints]:
+def copies_of(stream: Ints | TokenIds, size: int) -> tuple[Ints, Ints]:
     """Return (first position, copies) of every different window of a stream."""
     _, first, counts = np.unique(window_keys(stream, size), return_index=True, return_counts=True)
     return first.astype(np.int64), counts.astype(np.int64)
@@ -103,7 +102,7 @@ def measure_memorization(
 
 def _ask(
     model: AlibiLM,
-    stream: npt.NDArray[Any],
+    stream: TokenIds,
     starts: Ints,
     label: str,
     settings: MemorizationSettings,
@@ -135,6 +134,6 @@ def render_memorization(results: Mapping[str, Sequence[CopyGroup]]) -> tuple[str
     )
 
 
-def groups_as_values(groups: Sequence[CopyGroup]) -> list[dict[str, Any]]:
+def groups_as_values(groups: Sequence[CopyGroup]) -> list[dict[str, object]]:
     """Return groups as plain values."""
     return [{**asdict(group), "share": group.share} for group in groups]

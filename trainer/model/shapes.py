@@ -6,7 +6,6 @@ table 3.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from roots.errors import SettingsError, unknown_name
 from roots.settings import build
@@ -68,7 +67,7 @@ SHAPES: Mapping[str, Shape] = {
 }
 
 
-def shape_of(preset: str, changes: Mapping[str, Any] | None = None) -> Shape:
+def shape_of(preset: str, changes: Mapping[str, object] | None = None) -> Shape:
     """Return a preset (a key of SHAPES) with some values changed. Raises SettingsError for an unknown name or key."""
     if preset not in SHAPES:
         raise SettingsError(unknown_name("preset", preset, SHAPES))

@@ -48,7 +48,7 @@ class _Fairness:
 
 
 @dataclass(frozen=True)
-class WordCuts:
+class _WordCuts:
     """How one tokenizer cuts the words of one treebank."""
 
     words: int
@@ -122,7 +122,7 @@ def read_treebank(path: Path) -> Iterator[list[tuple[str, bool]]]:
         yield words
 
 
-def fertility(tokenizer: Tokenizer, sentences: Iterator[list[tuple[str, bool]]]) -> WordCuts:
+def fertility(tokenizer: Tokenizer, sentences: Iterator[list[tuple[str, bool]]]) -> _WordCuts:
     """Measure how a tokenizer cuts words, each with the space before it in running text."""
     words = [(" " if space else "") + word for sentence in sentences for word, space in sentence]
     if not words:
@@ -132,7 +132,7 @@ def fertility(tokenizer: Tokenizer, sentences: Iterator[list[tuple[str, bool]]])
     alone = {
         i for token, i in tokenizer.get_vocab(with_added_tokens=False).items() if len(token) == 1 and ord(token) > 0xA0
     }
-    return WordCuts(
+    return _WordCuts(
         len(words),
         tokens / len(words),
         sum(len(ids) > 1 for ids in pieces) / len(words),

@@ -125,13 +125,13 @@ def _limits(
     return limits, seen_bytes
 
 
-def _size(tokenizer: Tokenizer, settings: TokenizerSettings) -> dict[str, Any]:
+def _size(tokenizer: Tokenizer, settings: TokenizerSettings) -> dict[str, object]:
     """Return the settings, the number of tokens, and the rows of the embedding."""
     tokens = tokenizer.get_vocab_size()
     return {"settings": as_values(settings), "tokens": tokens, "rows": padded_rows(tokens, settings.multiple)}
 
 
-def _costs(seconds: float, cpu_seconds: float, text_bytes: float) -> dict[str, Any]:
+def _costs(seconds: float, cpu_seconds: float, text_bytes: float) -> dict[str, float]:
     """Return the time and memory that training took, all rounds and reading included."""
     return {
         "seconds": round(seconds, 2), "cpu_seconds": round(cpu_seconds, 2),

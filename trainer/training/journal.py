@@ -29,7 +29,7 @@ class Journal:
         self._file: IO[str] | None = None
         self._board: Any = _board(run) if tensorboard and active else None
 
-    def open(self, step: int, decisive: Mapping[str, Any]) -> None:
+    def open(self, step: int, decisive: Mapping[str, object]) -> None:
         """Open the log, and remove lines after `step`, whose updates are made again."""
         if not self.active:
             return
@@ -46,13 +46,13 @@ class Journal:
         if self.active:
             self._say(text)
 
-    def event(self, line: Mapping[str, Any]) -> None:
+    def event(self, line: Mapping[str, object]) -> None:
         """Append a line to the log."""
         if self._file is not None:
             self._file.write(json.dumps(line) + "\n")
             self._file.flush()
 
-    def update(self, line: Mapping[str, Any], speed: Mapping[str, float]) -> None:
+    def update(self, line: Mapping[str, object], speed: Mapping[str, float]) -> None:
         """Append the line of an update, and send its numbers to TensorBoard."""
         self.event({**line, "speed": {key: float(f"{value:.4g}") for key, value in speed.items()}})
         if self._board is not None:

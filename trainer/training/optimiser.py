@@ -11,7 +11,7 @@ from trainer.training.parallel import clip_gradients, fill_tensor, gathered
 from trainer.training.recipe import Recipe, learning_rate_share
 
 
-def _by_mesh(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+def _by_mesh(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[dict[str, object]]:
     """Group parameters of one weight decay by mesh, because a fused update needs all on one mesh."""
     found: dict[Any, list[nn.Parameter]] = {}
     for parameter in parameters:

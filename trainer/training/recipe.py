@@ -6,7 +6,6 @@ Does not import torch. Everything here depends on the tokens read alone, so a re
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from roots.errors import unknown_name
 from roots.settings import build
@@ -102,12 +101,12 @@ _WORKING = {
 }
 
 
-def _bloom(lr: float, rows: int, floor: float = 1e-5, **more: Any) -> dict[str, Any]:
+def _bloom(lr: float, rows: int, floor: float = 1e-5, **more: object) -> dict[str, object]:
     return {**_BLOOM, "lr": lr, "batch_tokens": 2048 * rows, "min_lr": floor / lr, **more}
 
 
 # What each preset is trained with unless the user says otherwise. BLOOM's: Workshop 2022, table 3 and section 3.4.
-_RECIPES: Mapping[str, Mapping[str, Any]] = {
+_RECIPES: Mapping[str, Mapping[str, object]] = {
     "demo": {
         "tokens": 800_000,
         "batch_tokens": 2_048,
@@ -130,7 +129,7 @@ _RECIPES: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def recipe_for(values: Mapping[str, Any]) -> Recipe:
+def recipe_for(values: Mapping[str, object]) -> Recipe:
     """Return the recipe of the preset in `values` (by default the demo), changed by the other values.
 
     Raises SettingsError for an unknown name or an invalid value.

@@ -7,7 +7,7 @@ checkpoint bit for bit. An update whose loss is not finite changes nothing.
 import json
 import math
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -90,12 +90,12 @@ class Run:
         self.optimiser = Optimiser(self.model, recipe, masters=self.bf16 and one_process)
         self.progress = RunState()
 
-    def autocast(self) -> Any:
+    def autocast(self) -> AbstractContextManager[object]:
         """Return torch's autocast if bfloat16 is needed and neither copies nor FSDP provide it; else do nothing."""
         plain = not self.optimiser.copied and not hasattr(self.called, "set_requires_gradient_sync")
         return torch.autocast(self.world.device.type, torch.bfloat16) if self.bf16 and plain else nullcontext()
 
-    def decisive(self) -> dict[str, Any]:
+    def decisive(self) -> dict[str, object]:
         """Return what must be equal for a run to resume: settings that change the numbers, data, tokenizer, shape."""
         free = {"micro_rows", "keep", "save_every", "evaluate_every", "evaluate_bytes", "threads", "tensorboard",
                 "replicate", "shard", "tensor", "recompute", "compile", "attention", "precision"}  # fmt: skip

@@ -49,7 +49,7 @@ class RunState:
     guard: SpikeGuard = field(default_factory=SpikeGuard)
     rollbacks: int = 0
 
-    def as_values(self) -> dict[str, Any]:
+    def as_values(self) -> dict[str, object]:
         """Return plain values for a checkpoint."""
         return {
             "step": self.step, "tokens": self.tokens, "place": self.place.as_values(), "guard": asdict(self.guard),
