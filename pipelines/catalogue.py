@@ -19,9 +19,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from filters.programs.use_signals import USE_SIGNALS
+from pipelines.addresses import normal_url
 from roots.errors import InputError, SettingsError, unknown_name
 from roots.settings import build, read_toml
 
@@ -99,11 +99,11 @@ class Catalogue:
 
     def _by_address(self, url: str) -> str | None:
         """The source with the longest matching path under the longest matching domain."""
-        host = host_of(url)
-        if not host:
+        site, *path = normal_url(url).partition("?")[0].split("/")
+        if not site:
             return None
-        labels = host.removeprefix("www.").split(".")
-        steps = [step for step in urlsplit(url).path.split("/") if step]
+        labels = site.split(".")
+        steps = [step for step in path if step]
         for first in range(len(labels)):
             domain = ".".join(labels[first:])
             for last in range(len(steps), -1, -1):
@@ -119,18 +119,9 @@ class Catalogue:
         return self._memory[file]
 
 
-def host_of(url: str) -> str:
-    """The host of a URL in lower case, without a dot at its end; "" where there is none."""
-    try:
-        return (urlsplit(url).hostname or "").rstrip(".")
-    except ValueError:
-        return ""
-
-
 def _address(address: str) -> str:
-    """An address in the form that is looked up: no scheme, `www.` or slashes at the end; the domain in lower case."""
-    host, _, path = address.split("://")[-1].removeprefix("www.").partition("/")
-    return "/".join([host.lower(), *(step for step in path.split("/") if step)])
+    """An address of the catalogue in the form that is looked up: its site, and the steps of its path."""
+    return "/".join(step for step in normal_url(f"//{address.split('://')[-1]}").split("/") if step)
 
 
 def load_catalogue(path: str) -> Catalogue:

@@ -112,7 +112,7 @@ def _signatures(release: Path, options: RunOptions) -> None:
 def _takedown(release: Path, listed: Path, options: RunOptions) -> None:
     """Remove documents from a release, and prove their absence.
 
-    Only the files that hold such documents are written again.
+    Only the files that hold such documents are written again. A request that matches no document is named.
 
     \b
     Example:
@@ -122,11 +122,11 @@ def _takedown(release: Path, listed: Path, options: RunOptions) -> None:
 
     settings = options.build(TakedownSettings, "takedown")
     from pipelines.publishing.takedown import describe_takedown, takedown
-    from pipelines.publishing.takedown_plan import read_requests
+    from pipelines.publishing.takedown_list import read_requests
 
     with options.progress() as progress:
-        diff = takedown(release, read_requests(listed), settings, options.make_executor(), progress)
-    click.echo("\n".join(describe_takedown(release, diff)))
+        result = takedown(release, read_requests(listed), settings, options.make_executor(), progress)
+    click.echo("\n".join(describe_takedown(release, result)))
 
 
 @click.command("pointers")

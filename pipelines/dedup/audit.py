@@ -293,7 +293,7 @@ class SourceLosses(Stage):
     """How many documents each source had, and how many dedup removed."""
 
     name: ClassVar[str] = "dedup.losses"
-    version: ClassVar[int] = 2  # 2: sources other than hosts
+    version: ClassVar[int] = 3  # 3: the source by the normal form of its address
     schema: ClassVar[pa.Schema] = pa.schema(
         [pa.field("source", pa.string()), pa.field("rows", pa.int64()), pa.field("lost", pa.int64())]
     )

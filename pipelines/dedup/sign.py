@@ -42,7 +42,7 @@ class SignedDocuments(Stage):
     """A row for each document that a chain keeps."""
 
     name: ClassVar[str] = "dedup.sign"
-    version: ClassVar[int] = 2  # 2: the source
+    version: ClassVar[int] = 3  # 3: the source by the normal form of its address
     scheme: Scheme
     keep: str | KeepBy
     url: str

@@ -18,7 +18,7 @@ from filters.near_duplicates.signatures import text_digests
 from pipelines.catalogue import UNLISTED, Catalogue, load_catalogue
 from roots.settings import as_values
 
-# For a whole column at once; unlike catalogue.host_of it keeps a dot at the end and cuts IPv6 at its first colon.
+# For a whole column at once; unlike addresses.host_of it keeps a dot at the end and cuts IPv6 at its first colon.
 _HOST = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?P<host>[^/?#:]*)"
 _READ = ("url", "file_path")  # columns that a source is found from
 CATALOGUE_COLUMNS = ("source", "license")  # added from a catalogue, unless an earlier stage has them

@@ -59,7 +59,7 @@ class PublishFiles(Stage):
     """Makes files of documents. Its shards are the accounts, with one row each."""
 
     name: ClassVar[str] = "publish"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # 2: the source by the normal form of its address
     schema: ClassVar[pa.Schema] = _ACCOUNT
 
     rights: Rights

@@ -26,7 +26,7 @@ from pipelines.job.work import find_archives
 from pipelines.publishing.card import write_release_card
 from pipelines.publishing.files import collect_files
 from pipelines.publishing.settings import RebuildSettings
-from pipelines.publishing.takedown_plan import digest
+from pipelines.publishing.takedown_list import digest
 from pipelines.redact import Redact, edited
 from roots import storage
 from roots.atomic import write_text

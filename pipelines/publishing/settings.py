@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -70,7 +71,7 @@ class TakedownSettings:
     """Settings of a takedown."""
 
     signed_off_by: str = ""  # who answers for it; required
-    date: str = ""  # ISO 8601
+    date: str = ""  # of the new version, ISO 8601; empty: today, in UTC
     policy: str = "cluster"
     work: str = ""  # the work folder of the release, which has the text of promoted copies
 
@@ -79,8 +80,18 @@ class TakedownSettings:
             raise ValueError(f"policy = {self.policy!r}: {' or '.join(_POLICIES)}")
         if not self.signed_off_by:
             raise ValueError("somebody must sign off a takedown: set takedown.signed_off_by=NAME")
+        if self.date and not _is_date(self.date):
+            raise ValueError(f"date = {self.date!r}: write it as 2026-11-30")
         if self.policy == "promote" and not self.work:
             raise ValueError("policy promote needs the work folder with the text of the copies: set takedown.work=PATH")
+
+
+def _is_date(text: str) -> bool:
+    """Whether a text is a day, or a day and a time, in ISO 8601."""
+    try:
+        return bool(datetime.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True)

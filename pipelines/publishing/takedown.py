@@ -1,6 +1,6 @@
 """Takedown: remove documents from a release. Only the files that hold them are rewritten.
 
-`pipelines.publishing.takedown_plan` reads the requests and says which documents they mean. A request also reaches
+`takedown_list` reads the requests, and `takedown_plan` says which documents they mean. A request also reaches
 copies that deduplication dropped: if a requested page was dropped as a copy of a released document, that document has
 its text. The policy decides about that document:
 
@@ -12,18 +12,22 @@ its text. The policy decides about that document:
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict
 
 import pyarrow as pa
 
+from filters.text.passages import for_terminal
 from pipelines import release
 from pipelines.dedup.released import signature_file
 from pipelines.publishing.card import write_release_card
 from pipelines.publishing.files import collect_files
 from pipelines.publishing.settings import TakedownSettings
-from pipelines.publishing.takedown_plan import Change, Requests, digest, plan_changes, promoted_rows
+from pipelines.publishing.takedown_list import Requests, digest
+from pipelines.publishing.takedown_plan import Change, plan_changes, promoted_rows
 from roots.atomic import write_text
 from roots.errors import TakedownError
 from roots.executors import Executor
@@ -41,7 +45,8 @@ class _FileDifference(TypedDict):
     rows_after: int
 
 
-# What a takedown changed; takedowns/<version>.json. `proof` has what was searched, and what was found: nothing.
+# What a takedown changed; takedowns/<version>.json. `proof` counts the requests, those that match no document, what was
+# searched, and what was found: nothing.
 Difference = TypedDict(
     "Difference",
     {
@@ -51,28 +56,39 @@ Difference = TypedDict(
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class TakedownResult:
+    """What a takedown did."""
+
+    difference: Difference | None  # None: the release holds nothing that is requested
+    unmatched: tuple[str, ...]  # requests that mean nothing in the release, as they were written
+
+
 def takedown(
     folder: Path, requests: Requests, settings: TakedownSettings, executor: Executor, progress: Progress | None = None
-) -> Difference | None:
-    """Remove what is requested from a release folder; returns what changed, None if the release holds none of it.
+) -> TakedownResult:
+    """Remove what is requested from a release folder; returns what changed, and which requests mean nothing in it.
 
     Only files with removed documents are rewritten; all others stay the same, byte for byte. Raises TakedownError if
     something requested is still there afterwards; the release is then as before.
     """
     _finish(folder)
     manifest = release.read_release_manifest(folder)
-    changes = plan_changes(folder, manifest, requests, settings.policy)
+    settings = settings if settings.date else replace(settings, date=datetime.now(UTC).date().isoformat())
+    plan = plan_changes(folder, manifest, requests, settings.policy)
+    changes = plan.changes
     if not changes:
-        return None
+        return TakedownResult(None, plan.unmatched)
     ended = executor.map(partial(_rewrite, folder, manifest, settings), changes)
     written = collect_files("takedown", ((change.name, result) for change, result in ended), len(changes), progress)
     after = _next_manifest(folder, manifest, changes, written, settings)
     proof = _prove_absence(folder, after, requests, changes, settings)
+    proof |= {"requests": len(requests.requests), "unmatched": len(plan.unmatched)}
     diff = _diff(manifest, after, changes, proof, settings)
     write_text(folder / _STAGING / "diff.json", json.dumps(diff))
     write_text(folder / _STAGING / "manifest.json", json.dumps(after))  # from here on it will finish
     _finish(folder)
-    return diff
+    return TakedownResult(diff, plan.unmatched)
 
 
 def _rewrite(
@@ -292,15 +308,19 @@ def _finish(folder: Path) -> None:
     shutil.rmtree(staging)
 
 
-def describe_takedown(folder: Path, diff: Difference | None) -> Iterator[str]:
+def describe_takedown(folder: Path, result: TakedownResult) -> Iterator[str]:
     """Describe what `takedown` changed in a release, for a person."""
+    diff = result.difference
     if diff is None:
         yield f"{folder}: it holds nothing that is requested; nothing was changed"
-        return
-    proof = diff["proof"]
-    yield (
-        f"{folder}: version {diff['to']}: {len(diff['removed'])} documents removed, {len(diff['replaced'])} replaced "
-        f"by a copy; {len(diff['files'])} files rewritten, all others as they were"
-    )
-    yield f"searched {proof['rows']} rows in {proof['files']} files for what was requested: found {proof['found']}"
-    yield f"what changed: {folder / 'takedowns' / (diff['to'] + '.json')}"
+    else:
+        proof = diff["proof"]
+        yield (
+            f"{folder}: version {diff['to']}: {len(diff['removed'])} documents removed, {len(diff['replaced'])} "
+            f"replaced by a copy; {len(diff['files'])} files rewritten, all others as they were"
+        )
+        yield f"searched {proof['rows']} rows in {proof['files']} files for what was requested: found {proof['found']}"
+        yield f"what changed: {folder / 'takedowns' / (diff['to'] + '.json')}"
+    if result.unmatched:
+        yield f"{len(result.unmatched)} requests match no document of this release:"
+        yield from (f"  {for_terminal(written)}" for written in result.unmatched)

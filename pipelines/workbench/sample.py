@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from filters.personal_data import as_shown, redact_url
 from filters.signals.rules import SIGNALS, Rule
-from pipelines.catalogue import host_of
+from pipelines.addresses import host_of
 from roots.errors import ShardError
 from roots.shards import open_shard, read, read_kept
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipelines import release
-from pipelines.catalogue import host_of
+from pipelines.addresses import host_of
 from pipelines.job.request import plan_jobs
 from pipelines.job.stages import STAGES
 from pipelines.job.work import find_archives
@@ -29,7 +29,7 @@ from pipelines.publishing.pointers import make_pointers, rebuild
 from pipelines.publishing.publish import Selection, publish_release
 from pipelines.publishing.settings import PublishSettings, RebuildSettings, TakedownSettings
 from pipelines.publishing.takedown import takedown
-from pipelines.publishing.takedown_plan import Requests
+from pipelines.publishing.takedown_list import parse_requests
 from pipelines.publishing.validate import validate
 from roots.executors import Executor, make_executor
 from roots.settings import parse_pairs
@@ -132,12 +132,16 @@ def take_down(folder: Path, executor: Executor, scratch: Path, archives: str) ->
         for batch in release.read_parquet(path, ["url"]):
             hosts.update(host_of(url or "") for url in batch["url"].to_pylist())
     domain = max(hosts, key=lambda host: (hosts[host] if host else 0, host))
-    requests, signed = Requests(domains=frozenset([domain])), TakedownSettings(signed_off_by="benchmark")
-    diff = timed("takedown of a domain", lambda: takedown(folder, requests, signed, executor))
+    requests, signed = parse_requests([f"domain:{domain}"]), TakedownSettings(signed_off_by="benchmark")
+    diff = timed("takedown of a domain", lambda: takedown(folder, requests, signed, executor).difference)
     if diff is None:
         return ["the takedown found nothing"]
     print(f"  {len(diff['removed'])} documents, {len(diff['files'])} files written again, {json.dumps(diff['proof'])}")
-    problems = [] if takedown(folder, requests, signed, executor) is None else ["a second takedown changed something"]
+    problems = (
+        []
+        if takedown(folder, requests, signed, executor).difference is None
+        else ["a second takedown changed something"]
+    )
     make_pointers(folder, scratch / "pointers-2", executor)
     rebuild(scratch / "pointers-2", scratch / "again-2", [archives], RebuildSettings(), executor)
     return problems + same(folder, scratch / "again-2")

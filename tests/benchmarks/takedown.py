@@ -22,7 +22,7 @@ from pipelines import release
 from pipelines.publishing.card import write_release_card
 from pipelines.publishing.settings import TakedownSettings
 from pipelines.publishing.takedown import takedown
-from pipelines.publishing.takedown_plan import Requests, _plain_url
+from pipelines.publishing.takedown_list import Requests, parse_requests
 from roots.executors import make_executor
 from roots.identity import sha256_of
 
@@ -89,7 +89,9 @@ def run(folder: Path, title: str, requests: Requests, workers: int) -> None:
     """One takedown, and what it did."""
     before = digests(folder)
     start = time.monotonic()
-    diff = takedown(folder, requests, TakedownSettings(signed_off_by="benchmark"), make_executor("local", workers))
+    diff = takedown(
+        folder, requests, TakedownSettings(signed_off_by="benchmark"), make_executor("local", workers)
+    ).difference
     seconds = time.monotonic() - start
     if diff is None:
         raise SystemExit("nothing was taken down")
@@ -98,7 +100,9 @@ def run(folder: Path, title: str, requests: Requests, workers: int) -> None:
     others = [name for name in before if name not in touched]
     if any(before[name] != after[name] for name in others):
         raise SystemExit("a file that was not touched has changed")
-    again = takedown(folder, requests, TakedownSettings(signed_off_by="benchmark"), make_executor("local", workers))
+    again = takedown(
+        folder, requests, TakedownSettings(signed_off_by="benchmark"), make_executor("local", workers)
+    ).difference
     then = "nothing to do" if again is None else "changed"
     print(
         f"{title}: {len(diff['removed'])} documents gone, {len(touched)} of {len(before)} files written again in "
@@ -130,10 +134,14 @@ def main() -> int:
             for batch in release.read_parquet(path, ["url"]):
                 urls += batch["url"].to_pylist()
         domains = frozenset(f"site{number}.example" for number in range(0, DOMAINS, 100))
-        run(folder, "1 % of the domains", Requests(domains=domains), options.workers)
+        run(
+            folder,
+            "1 % of the domains",
+            parse_requests([f"domain:{domain}" for domain in sorted(domains)]),
+            options.workers,
+        )
         kept = [url for url in urls if url.split("/")[2] not in domains]
-        some = frozenset(_plain_url(url) for url in kept[::100])
-        run(folder, "1 % of the addresses", Requests(urls=some), options.workers)
+        run(folder, "1 % of the addresses", parse_requests(kept[::100]), options.workers)
     return 0
 
 

@@ -16,7 +16,7 @@ from pipelines.publishing.pointers import make_pointers, rebuild
 from pipelines.publishing.publish import Selection, publish_release
 from pipelines.publishing.settings import PublishSettings, RebuildSettings, TakedownSettings
 from pipelines.publishing.takedown import takedown
-from pipelines.publishing.takedown_plan import Requests
+from pipelines.publishing.takedown_list import parse_requests
 from pipelines.verify import verify
 from roots.errors import InputError, StageFailed
 from roots.executors import Local, Serial
@@ -153,7 +153,7 @@ def test_a_rebuild_does_not_bring_back_what_was_taken_down(released, tmp_path):
     folder = tmp_path / "release"
     shutil.copytree(released[0], folder)
     row = pq.read_table(next(folder.glob("data/*/train*.parquet"))).to_pylist()[0]
-    takedown(folder, Requests(ids=frozenset([row["id"]])), TakedownSettings(signed_off_by="A"), Serial())
+    takedown(folder, parse_requests([f"id:{row['id']}"]), TakedownSettings(signed_off_by="A"), Serial())
     make_pointers(folder, tmp_path / "p", Serial())
     secret = str(released[1]) if released[1].name else ""
     rebuild(tmp_path / "p", tmp_path / "again", [CRAWL], RebuildSettings(secret), Serial())

@@ -312,6 +312,10 @@ def test_an_unknown_use_signal_is_refused():
         ("https://press.example/newsroom", "press"),
         ("http://[", "unlisted"),
         ("http://press.example./news/1", "news"),
+        ("http://press.example/x/../%6Eews/1", "news"),
+        ("http://xn--prsse-hra.example/%C3%A9t%c3%a9", "presse"),
+        ("http://PRÄSSE.example/été/1", "presse"),
+        ("http://prässe.example/ete", "unlisted"),
         (None, "unlisted"),
     ],
 )
@@ -319,6 +323,7 @@ def test_the_longest_matching_address_decides_the_source(url, source):
     sources = {
         "press": Source("Press", "x", addresses=("press.example",)),
         "news": Source("News", "y", addresses=("https://press.example/news/",)),
+        "presse": Source("Presse", "y", addresses=("www.prässe.example/été",)),
     }
     assert Catalogue(sources).source_of(url, "f") == source
 

@@ -12,7 +12,7 @@ from pipelines.publishing.card import write_release_card
 from pipelines.publishing.push import push
 from pipelines.publishing.settings import PushSettings, TakedownSettings
 from pipelines.publishing.takedown import takedown
-from pipelines.publishing.takedown_plan import Requests
+from pipelines.publishing.takedown_list import parse_requests
 from pipelines.release import RELEASED, write_parquet, write_release_manifest
 from roots.errors import InputError, PublishError, PushError, SettingsError
 from roots.executors import Serial
@@ -123,7 +123,7 @@ def test_a_broken_push_continues_where_it_stopped(hub, folder):
 def test_after_a_takedown_only_changed_files_are_sent_and_the_history_is_squashed(hub, folder):
     push(folder, settings(hub))
     before = len(hub.uploads)
-    takedown(folder, Requests(ids=frozenset(["1-2"])), TakedownSettings(signed_off_by="A"), Serial())
+    takedown(folder, parse_requests(["id:1-2"]), TakedownSettings(signed_off_by="A"), Serial())
     push(folder, settings(hub))
     assert len(hub.uploads) == before + 1
     assert hub.files("me/ours") == contents(folder)

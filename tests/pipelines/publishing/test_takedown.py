@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -15,8 +17,8 @@ from pipelines.pipeline import run_stages
 from pipelines.publishing import takedown as module
 from pipelines.publishing.publish import Selection, publish_release
 from pipelines.publishing.settings import PublishSettings, TakedownSettings
-from pipelines.publishing.takedown import takedown
-from pipelines.publishing.takedown_plan import Requests, _plain_url, digest, read_requests
+from pipelines.publishing.takedown import describe_takedown, takedown
+from pipelines.publishing.takedown_list import Requests, digest, parse_requests, read_requests
 from roots.errors import InputError, PublishError, SettingsError, StageFailed, TakedownError
 from roots.executors import Local, Serial
 from roots.settings import build
@@ -71,7 +73,7 @@ def test_requested_documents_are_removed_and_other_files_stay_the_same(folder, t
     row = single(folder)
     line = {"url": row["url"] + "#top", "id": f"id:{row['id']}", "sha256": f"sha256:{digest(row['text'])}"}[by]
     before, rows = state(folder), rows_of(folder)
-    diff = takedown(folder, ask(tmp_path, line), SIGNED, Serial())
+    diff = takedown(folder, ask(tmp_path, line), SIGNED, Serial()).difference
     assert rows_of(folder) == [each for each in rows if each["id"] != row["id"]]
     after = state(folder)
     changed = {name for name in before if before[name] != after[name]}
@@ -99,9 +101,9 @@ def test_a_takedown_makes_a_signed_version_that_the_card_shows(folder, tmp_path)
 
 def test_the_same_takedown_again_changes_nothing(folder, tmp_path):
     requests = ask(tmp_path, single(folder)["url"])
-    assert takedown(folder, requests, SIGNED, Serial())
+    assert takedown(folder, requests, SIGNED, Serial()).difference
     before = state(folder)
-    assert takedown(folder, requests, SIGNED, Serial()) is None
+    assert takedown(folder, requests, SIGNED, Serial()).difference is None
     assert state(folder) == before
 
 
@@ -175,7 +177,7 @@ def test_a_break_leaves_the_release_as_it_was_or_is_finished_by_the_next_run(fol
         patch.setattr(module.release, "write_release_manifest", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             takedown(folder, ask(tmp_path, row["url"]), SIGNED, Serial())
-    assert takedown(folder, ask(tmp_path, row["url"]), SIGNED, Serial()) is None
+    assert takedown(folder, ask(tmp_path, row["url"]), SIGNED, Serial()).difference is None
     assert release.read_release_manifest(folder)["version"] == "1.0.1"
     assert list(release.check_files(folder)) == []
     assert row["id"] not in {each["id"] for each in rows_of(folder)}
@@ -230,11 +232,98 @@ def test_publishing_over_a_takedown_is_refused(folder, work, tmp_path):
 
 @pytest.mark.parametrize(
     "line",
-    ["example.org", "ftp://example.org/x", "domain:", "sha256:12", "http://", "urls: x", "id:", "domain:[", "url:x"],
-)
+    [
+        "example.org", "ftp://example.org/x", "domain:", "sha256:12", "http://", "urls: x", "id:", "domain:[", "url:x",
+        "domain:https://example.org/news", "domain:example.org?a", "domain:example.org (Ms Roe)", "domain:example.org,",
+        "domain:mailto:a@example.org", "domain:example.org\tasked by phone", "domain:example.org [paid]",
+        "https://example.org/a (her page)", "https://example.org/a\tasked by phone", "https://a.example/ https://b.example/",
+        "https://example.org/my page", "https://example.org, /a", "id:<urn:x:1>(twice)", "id:<urn:x:1> see below",
+        "id:urn:x:1#note", "sha256:" + "a" * 64 + " old", "source:press, see letter", "source:press(letter)",
+    ],
+)  # fmt: skip
 def test_a_line_that_is_not_a_request_is_refused_with_its_number(line, tmp_path):
     with pytest.raises(InputError, match="line 3"):
         ask(tmp_path, line)
+
+
+@pytest.mark.parametrize("note", [" # asked on 3 May", "\t# asked on 3 May", "\u3000#asked", "  ", "\u200b"])
+@pytest.mark.parametrize(
+    "request_",
+    [
+        "https://a.example/1",
+        "domain:a.example",
+        "id:<urn:x:1>",
+        "source:press",
+        'source:"the press"',
+        f"sha256:{'e' * 64}",
+    ],
+)
+def test_a_note_behind_a_hash_does_not_change_the_request(request_, note):
+    (alone,), (noted,) = (parse_requests([line]).requests for line in (request_, request_ + note))
+    assert alone.keys == noted.keys
+
+
+@pytest.mark.parametrize(
+    ("line", "url", "requested"),
+    [
+        ("HTTPS://a.example/1", "http://a.example/1", True),
+        ("https://a.example/Stra%C3%9Fe?q=Käse", "https://a.example/Straße?q=K%c3%a4se", True),
+        ("https://a.example/x?y=%2F", "https://a.example/x?y=/", False),
+        ("domain:https://www.a.example/", "https://b.a.example/1", True),
+        ("domain:a.example:8080", "http://a.example/1", True),
+        ("domain:.a.example", "http://b.a.example/1", True),
+        ("domain:mañana.example", "https://w3.xn--maana-pta.example/", True),
+        ("domain:a.example", "https://la.example/", False),
+        ("domain:www.example", "https://a.example/", False),
+        ("https://a.example/?to=b%6Fb@mail.example", "https://a.example/?to=PI:EMAIL", True),
+    ],
+)
+def test_a_request_means_every_spelling_of_its_address(line, url, requested):
+    assert parse_requests([line]).match("<urn:x:1>", url) == requested
+
+
+@pytest.mark.parametrize(
+    ("line", "id_"),
+    [
+        ("id:urn:uuid:0b2c", "<urn:uuid:0b2c>"),
+        ("id:<urn:uuid:0B2C>", "<urn:uuid:0b2c>"),
+        ("id: 7-1", "7-1"),
+    ],
+)
+def test_an_id_is_compared_without_brackets(line, id_):
+    assert parse_requests([line]).match(id_, None)
+
+
+def test_requests_that_match_nothing_are_named_as_written_and_only_counted_in_the_release(folder, tmp_path):
+    nothing = ["https://none.example/Ä # a letter", "domain:none.example", f"sha256:{'0' * 64}", "id:<urn:uuid:none>"]
+    row = single(folder)
+    result = takedown(folder, ask(tmp_path, nothing[0], row["url"], *nothing[1:], "source:none"), SIGNED, Serial())
+    assert result.unmatched == (*nothing, "source:none")
+    said = list(describe_takedown(folder, result))
+    assert [line.strip() for line in said[-5:]] == [*nothing, "source:none"]
+    written = (folder / "takedowns/1.0.1.json").read_text()
+    assert "none" not in written
+    assert json.loads(written)["proof"]["requests"] == 6
+    assert json.loads(written)["proof"]["unmatched"] == 5
+
+
+def test_a_list_that_matches_nothing_is_named_and_changes_nothing(folder, tmp_path):
+    before = state(folder)
+    result = takedown(folder, ask(tmp_path, "domain:none.example"), SIGNED, Serial())
+    assert "domain:none.example" in list(describe_takedown(folder, result))[-1]
+    assert state(folder) == before
+
+
+def test_a_request_that_only_a_dropped_copy_matches_is_not_named(folder, tmp_path):
+    result = takedown(folder, ask(tmp_path, f"id:{copies_of(folder)[0]['id']}"), SIGNED, Serial())
+    assert result.unmatched == ()
+
+
+def test_a_takedown_without_a_date_has_the_day_on_which_it_was_made(folder, tmp_path):
+    first = datetime.now(UTC).date()
+    diff = takedown(folder, ask(tmp_path, single(folder)["url"]), replace(SIGNED, date=""), Serial()).difference
+    assert first <= date.fromisoformat(diff["date"]) <= datetime.now(UTC).date()
+    assert release.read_release_manifest(folder)["history"][-1]["date"] == diff["date"]
 
 
 def test_an_empty_or_missing_list_is_refused(tmp_path):
@@ -245,21 +334,13 @@ def test_an_empty_or_missing_list_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    "values",
     [
-        ("http://www.Example.org/a/", "https://example.org/a#x", True),
-        ("http://example.org/a?b=1", "https://example.org/a", False),
-        ("http://example.org/A", "http://example.org/a", False),
-        ("http://example.org", "http://example.org/", True),
-        ("http://example.org./a", "http://example.org/a", True),
+        {},
+        {"signed_off_by": "A", "policy": "keep"},
+        {"signed_off_by": "A", "policy": "promote"},
+        {"signed_off_by": "A", "date": "the third of May"},
     ],
-)
-def test_urls_are_compared_without_scheme_www_fragment_and_last_slash(one, other, same):
-    assert (_plain_url(one) == _plain_url(other)) == same
-
-
-@pytest.mark.parametrize(
-    "values", [{}, {"signed_off_by": "A", "policy": "keep"}, {"signed_off_by": "A", "policy": "promote"}]
 )
 def test_a_bad_setting_is_refused(values):
     with pytest.raises(SettingsError):
