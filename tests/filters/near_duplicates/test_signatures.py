@@ -19,14 +19,14 @@ from tests.support.paths import ROOT
 
 SHARED = ROOT.parent / "shared" / "data"
 SCHEME = near.Scheme()
-needs_data = pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/data: real texts are not at hand")
+needs_data = pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/data: real texts are not part of the repository")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _tables_are_forgotten():
     """The tests make tables for many lengths of shingles, 4 MB each."""
     yield
-    shingle_tables.tables.cache_clear()
+    shingle_tables.make_tables.cache_clear()
 
 
 # Units, shingles and sets once more, with Python strings.
