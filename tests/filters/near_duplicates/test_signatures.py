@@ -19,7 +19,7 @@ from tests.support.paths import ROOT
 
 SHARED = ROOT.parent / "shared" / "data"
 SCHEME = near.Scheme()
-needs_data = pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/data: real texts are not part of the repository")
+needs_data = pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/data: real texts are not in the repository")
 
 
 @pytest.fixture(scope="module", autouse=True)
