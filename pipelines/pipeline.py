@@ -29,7 +29,8 @@ from roots.atomic import write_text
 from roots.errors import SettingsError
 from roots.executors import Executor
 from roots.identity import sha256_of
-from roots.stage import ALONE, Manifest, Progress, Share, read_manifest, run, take_inventory
+from roots.manifest import read_manifest
+from roots.stage import ALONE, Manifest, Progress, Share, run, take_inventory
 
 
 def _no_progress(_: str) -> AbstractContextManager[None]:

@@ -20,8 +20,8 @@ from pipelines.job.work import ALL, chain, deduplicated_with, folder, languages
 from pipelines.shard import times_of
 from roots import shards, storage
 from roots.errors import InputError, RootsError
+from roots.manifest import read_manifest
 from roots.settings import build
-from roots.stage import read_manifest
 
 
 def verify_all(work: Path, language: str = "") -> Iterator[tuple[str, list[str]]]:

@@ -22,7 +22,7 @@ from pipelines.programs.index import SOURCE_KIND
 from pipelines.pseudocrawl.records import captures_of
 from roots import shards, storage
 from roots.errors import InputError
-from roots.stage import read_manifest
+from roots.manifest import read_manifest
 
 _Row = dict[str, Any]
 _Known = Mapping[str, Any]  # what earlier stages stored about the document, and the rules of the filter

@@ -23,7 +23,6 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from roots import storage
@@ -187,6 +186,8 @@ class _Tally:
         self.drops: dict[str, int] = {}
 
     def add(self, table: pa.Table) -> None:
+        import pyarrow.compute as pc  # here: who only reads receipts need not wait for it
+
         names = table.column_names
         self.rows += table.num_rows
         drops = table["drop"].drop_null() if "drop" in names else ()

@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from roots import shards, storage
 from roots.atomic import making, remove_stale, write_text
-from roots.errors import InputError, NotReady, SettingsError, ShardError, StageFailed
+from roots.errors import NotReady, SettingsError, ShardError, StageFailed
 from roots.executors import Executor, Needs, Threads
 from roots.identity import Identities
 from roots.settings import as_values
@@ -169,17 +169,6 @@ def fingerprint(stage: Stage, name: str, identities: Sequence[str]) -> str:
     values = [stage.name, stage.version, settings_of(stage), name, list(identities)]
     text = json.dumps(values, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def read_manifest(target: Path) -> dict[str, Any]:
-    """The manifest of a stage's folder. Raises InputError if the stage has not finished."""
-    try:
-        manifest: dict[str, Any] = json.loads(storage.read_text(target / "manifest.json"))
-    except FileNotFoundError:
-        raise InputError(f"{target} has no manifest: the stage that makes it has not finished") from None
-    except ValueError as error:
-        raise InputError(f"{target / 'manifest.json'} is damaged ({error}): run its stage again") from None
-    return manifest
 
 
 class _Inventory(NamedTuple):

@@ -18,6 +18,7 @@ from pipelines.job.stages import STAGES, chain_stages
 from roots import storage
 from roots.atomic import write_text
 from roots.errors import InputError
+from roots.manifest import read_manifest
 
 _ENDINGS = (".gz", ".zst", ".lz4", ".warc", ".wet", ".arc", ".open", ".zip", ".tar", ".tgz", ".bz2", ".xz")
 _PAGE_ARCHIVE = re.compile(
@@ -133,8 +134,6 @@ def deduplicated_with(work: Path, language: str) -> list[str]:
 
 def shards_of_dedup(work: Path, language: str) -> Iterator[Path]:
     """Yield the shards of dedup that may hold copies of a language's documents. Raises InputError if it has not run."""
-    from roots.stage import read_manifest
-
     for code in deduplicated_with(work, language):
         target = folder(work, code, "dedup")
         yield from (target / name for name in sorted(read_manifest(target)["shards"]))
@@ -148,8 +147,6 @@ def dedup_report(work: Path, language: str) -> Path:
 
 def _scope(dedup: Path) -> str:
     """The scope of a dedup that has finished."""
-    from roots.stage import read_manifest
-
     try:
         return str(read_manifest(dedup)["settings"]["settings"]["scope"])
     except (InputError, OSError, LookupError, TypeError):

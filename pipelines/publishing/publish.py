@@ -24,8 +24,9 @@ from pipelines.verify import verify
 from roots import shards
 from roots.errors import InputError, PublishError
 from roots.executors import Executor
+from roots.manifest import read_manifest
 from roots.settings import as_values
-from roots.stage import Plan, Progress, read_manifest
+from roots.stage import Plan, Progress
 
 
 @dataclass(frozen=True)

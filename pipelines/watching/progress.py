@@ -11,11 +11,13 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from roots.errors import InputError
-from roots.shards import Receipt
-from roots.stage import Manifest
+
+if TYPE_CHECKING:
+    from roots.shards import Receipt
+    from roots.stage import Manifest
 
 _LOG_SECONDS = 10.0  # between two lines; the last line is always written
 _DRAW_SECONDS = 0.5  # between two redraws on a terminal
@@ -64,7 +66,7 @@ class StageProgress:
         if self._terminal and not quiet:
             threading.Thread(target=self._redraw, daemon=True).start()
 
-    def __call__(self, stage: str, done: float, total: int, receipt: Receipt | None = None) -> None:
+    def __call__(self, stage: str, done: float, total: int, receipt: "Receipt | None" = None) -> None:
         """Show that `done` of `total` shards are done; `receipt` is that of the last one made, if any.
 
         `done` may be fractional: part of a shard counts for the time left.
@@ -84,7 +86,7 @@ class StageProgress:
             self._said = now
             self._write(end=last)
 
-    def _write_event(self, receipt: Receipt | None) -> None:
+    def _write_event(self, receipt: "Receipt | None") -> None:
         """Log the start of a stage, or a shard that was made; `failed` logs shards that failed."""
         if self._log is None:
             return
@@ -150,7 +152,7 @@ def clock(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def table(manifests: Sequence[Manifest]) -> str:
+def table(manifests: "Sequence[Manifest]") -> str:
     """A table with one row for each stage: rows in, kept, dropped, seconds, documents a second; then rows by reason."""
     lines = [f"{'stage':<10}{'rows in':>10}{'kept':>10}{'dropped':>10}{'seconds':>10}{'docs/s':>10}"]
     lines.append("-" * len(lines[0]))

@@ -19,8 +19,8 @@ from pipelines.watching.progress import append_line, clock
 from roots import shards
 from roots.atomic import write_text
 from roots.errors import InputError
+from roots.manifest import read_manifest
 from roots.shards import Receipt
-from roots.stage import read_manifest
 
 _RECENT_SECONDS = 900.0  # rates count the shards made in this time before the last one
 _FAILURES_SHOWN = 5  # of a stage

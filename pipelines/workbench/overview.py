@@ -13,7 +13,7 @@ from pipelines.job import work as folders
 from pipelines.job.stages import STAGES
 from roots import shards
 from roots.errors import InputError
-from roots.stage import read_manifest
+from roots.manifest import read_manifest
 
 
 class PlainWords(TypedDict):

@@ -35,7 +35,7 @@ from pipelines.workbench.sample import (
 from pipelines.workbench.settings import ReportSettings
 from roots.atomic import write_text
 from roots.errors import InputError, SettingsError
-from roots.stage import read_manifest
+from roots.manifest import read_manifest
 
 _STYLES = ("base.css", "bounds.css", "reader.css", "overview.css")
 _SCRIPTS = ("dom.js", "data.js", "bounds.js", "plot.js", "cards.js", "labels.js", "reader.js", "overview.js", "main.js")
