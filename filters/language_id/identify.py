@@ -11,7 +11,9 @@ from typing import TypedDict
 
 from filters.language_id.arbiter import Pair
 from filters.language_id.fasttext_model import FastTextModel
+from filters.language_id.han_texts import CHINESE, settle_han
 from filters.language_id.labels import split_label, standard_label
+from filters.language_id.relatives import settle_relatives
 from filters.language_id.scripts import HAN, han_form, script_counts, script_of
 from filters.text.quick_text import PIECES, page_glances, page_sample
 
@@ -20,7 +22,7 @@ _OWN_SCRIPT = 0.1  # share of letters in the model's script for a language from 
 _SCRIPT_PARTS = {"Jpan": ("Hira", "Kana", "Hani"), "Kore": ("Hang", "Hani"), "Hrkt": ("Hira", "Kana")}
 _SURE_GLANCE = 0.4  # least score of a short piece of a page that is surely in a language
 _GLANCED = 0.1  # score that a page gets for a language that only such a piece is in
-_CHINESE = ("zho", "yue", "wuu", "lzh", "hak", "nan")
+_SPARE = 3  # more labels than wanted that a model is asked for, since some are taken out
 # Languages whose texts are easily confused: the gate lets one pass for the other.
 _NEAR: dict[str, tuple[str, ...]] = {
     "arb": ("arz",),
@@ -91,7 +93,12 @@ def identify(text: str, model: LanguageModel, k: int = 3) -> list[_Label]:
     if not counts:
         return []
     letters = sum(counts.values())
-    return [(_in_script(label, counts, letters, part), score) for label, score in model.predict(part, k)]
+    scores: dict[str, float] = {}
+    found = settle_relatives(model.predict(part, k + _SPARE), part, model.labels)
+    for label, score in settle_han(found, part, counts):
+        written = _in_script(label, counts, letters, part)
+        scores[written] = scores.get(written, 0.0) + score  # two labels of a language may differ in script alone
+    return sorted(scores.items(), key=lambda found: (-found[1], found[0]))[:k]
 
 
 def identify_page(text: str, model: LanguageModel, k: int = 3) -> list[_Label]:
@@ -110,7 +117,7 @@ def identify_page(text: str, model: LanguageModel, k: int = 3) -> list[_Label]:
 
 def _in_script(label: str, counts: dict[str, int], letters: int, text: str) -> str:
     code, usual = split_label(label)
-    if usual in HAN and code in _CHINESE:
+    if usual in HAN and code in CHINESE:
         return f"{code}_{han_form(text)}"
     own = sum(counts.get(part, 0) for part in _SCRIPT_PARTS[usual]) if usual in _SCRIPT_PARTS else counts.get(usual, 0)
     return label if own >= _OWN_SCRIPT * letters else f"{code}_{script_of(text)}"

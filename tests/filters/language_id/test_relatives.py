@@ -1,0 +1,67 @@
+"""The words of a text tell a language from a near relative."""
+
+import pytest
+
+from filters.language_id.identify import identify
+from filters.language_id.relatives import settle_relatives
+from pipelines.models.files import load_model
+
+INDONESIAN = (
+    "Ibu kos memberi tahu bahwa mulai besok air hanya mengalir pada pagi hari. Karena itu semua penghuni menampung air"
+    " di ember, lalu mencuci piring bersama di halaman belakang sambil bercerita.",
+    "Paman membuka bengkel kecil di samping rumah. Kalau ada sepeda yang rusak, anak-anak datang ke sana, dan beliau"
+    " memperbaikinya tanpa minta uang. Kadang ia cuma minta ditemani minum kopi.",
+)
+MALAY = (
+    "Tuan rumah memberitahu bahawa mulai esok air hanya disalurkan pada waktu pagi. Oleh sebab itu semua penyewa"
+    " menyimpan air di dalam baldi, kemudian membasuh pinggan bersama-sama kerana tiada paip lain.",
+    "Pakcik membuka kedai membaiki basikal di sebelah rumah. Kanak-kanak selalu datang ke sana selepas waktu"
+    " persekolahan, dan beliau membaikinya tanpa meminta wang.",
+)
+KONKANI = (
+    "आमच्या घरा फाटल्यान एक व्हडलो आंबो आसा. पावसांत ताचेर सवणीं येतात आनी आमी भुरगीं तांकां पळयत बसतालीं. मागीर आवय"
+    " आमकां जेवपाक आपयताली."
+)
+MARATHI = (
+    "आमच्या घरामागे एक मोठे आंब्याचे झाड आहे. पावसाळ्यात त्यावर पक्षी येतात आणि आम्ही मुले त्यांना बघत बसत होतो. नंतर आई"
+    " आम्हाला जेवायला बोलवत असे."
+)
+LADINO = (
+    "Kada alhad mi tiyo vinia a muestra kaza kon un sesto de fruta. Mozotros moz asentavamos deredor de eya, i el mos"
+    " kontava komo bivian los djudios en Selanik kuando era chiko."
+)
+SPANISH = (
+    "Cada domingo mi tío venía a nuestra casa con un cesto de fruta. Nosotros nos sentábamos alrededor de él, y nos"
+    " contaba cómo vivían los vecinos de Salónica cuando era niño."
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        *((text, "ind_Latn") for text in INDONESIAN),
+        *((text, "zsm_Latn") for text in MALAY),
+        (KONKANI, "gom_Deva"),
+        (MARATHI, "mar_Deva"),
+        (LADINO, "lad_Latn"),
+        (SPANISH, "spa_Latn"),
+    ],
+)
+def test_a_text_is_in_the_relative_whose_words_it_has(text: str, label: str) -> None:
+    first, score = identify(text, load_model())[0]
+    assert (first, score >= 0.5) == (label, True)
+
+
+def test_words_of_both_relatives_leave_the_scores_alone() -> None:
+    found = [("zsm_Latn", 0.6), ("ind_Latn", 0.4)]
+    assert settle_relatives(found, "karena kerana bisa wang", {"ind_Latn", "zsm_Latn"}) == found
+
+
+def test_a_model_that_knows_one_of_two_relatives_is_left_alone() -> None:
+    found = [("ind_Latn", 0.9)]
+    assert settle_relatives(found, "bahawa kerana wang kedai", {"ind_Latn"}) == found
+
+
+def test_languages_without_a_relative_keep_their_scores() -> None:
+    found = [("fra_Latn", 0.9), ("spa_Latn", 0.01)]
+    assert settle_relatives(found, "ke kon komo kada", {"spa_Latn", "lad_Latn"}) == found
