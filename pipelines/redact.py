@@ -15,7 +15,16 @@ import pyarrow as pa
 
 from filters.language import Language
 from filters.near_duplicates.repeated_lines import remove_spans
-from filters.personal_data import DEFAULT_KINDS, REDACTION_PRESETS, find_spans, redact, redact_url, regions_of
+from filters.personal_data import (
+    CODE_KINDS,
+    DEFAULT_KINDS,
+    REDACTION_PRESETS,
+    find_spans,
+    redact,
+    redact_url,
+    regions_of,
+)
+from pipelines.job.languages import is_program
 from pipelines.job.settings import RedactSettings
 from roots.schema import REDACT
 from roots.shards import open_shard, read_kept
@@ -29,7 +38,7 @@ class Redact(RedactSettings, Stage):
     """The stage: its settings, with the kinds and the style that they leave to the preset."""
 
     name: ClassVar[str] = "redact"
-    version: ClassVar[int] = 2  # 2: addresses; lists of years are no identity numbers
+    version: ClassVar[int] = 3  # 3: source code; two numbers side by side; names stay and values go
     schema: ClassVar[pa.Schema] = REDACT
 
     secret_digest: str = field(default="", init=False)
@@ -73,7 +82,8 @@ class Redact(RedactSettings, Stage):
 
     def redacted(self, identity: str, text: str, language: str | None) -> dict[str, Any]:
         """The row of one document."""
-        spans = find_spans(text, self.kinds, regions_of(language), self.preset)
+        kinds = CODE_KINDS if self.kinds == DEFAULT_KINDS and language and is_program(language) else self.kinds
+        spans = find_spans(text, kinds, regions_of(language), self.preset)
         dropped = 0 < self.drop_over < len(spans)
         return {
             "id": identity,

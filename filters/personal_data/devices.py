@@ -1,68 +1,13 @@
-"""Handles, devices, wallets, places and vehicles."""
+"""Devices, wallets, places and vehicles."""
 
 import hashlib
 import re
 
 from stdnum import bitcoin
 
-from filters.personal_data.candidate import Candidate, Kind, is_unspaced, is_word
+from filters.personal_data.candidate import Candidate, Kind, is_word
 from filters.personal_data.cues import PLATE_CUES, plate_before
 from filters.personal_data.network import fold_digits
-
-# Words after an at sign in style sheets, Java, Python, PHP, JavaScript and LaTeX: these are no handles
-_CODE = """media import charset keyframes font-face supports namespace page layer include mixin extend override
-    deprecated param return returns throws author see since version suppresswarnings test before after beforeeach
-    aftereach autowired bean component service entity table column property staticmethod classmethod dataclass
-    abstractmethod todo link inheritdoc var type template interface implementation end class selector objc protocol
-    synthesize if else while for foreach switch case isset unless end yield setter getter deleter font-face font
-    viewport property host hostname command define"""
-_CODE_WORDS = frozenset(_CODE.split())
-
-
-_HANDLE = re.compile(r"(?:[^\W]|[.\u0300-\u036f\u0900-\u0dff\u064b-\u065f])*")
-
-
-def _check_user(candidate: Candidate) -> tuple[int, int] | None:
-    """A handle of at least three characters whose at sign follows no word; code and addresses are spared."""
-    before = candidate.before[-1:]
-    if is_word(before) or before in ("/", "@", "\\", ".", "-", "+", "=", "＠"):
-        return None
-    name = _HANDLE.match(candidate.text, 1)[0].rstrip(".")  # type: ignore[index]  # it matches the empty string
-    after = (candidate.text + candidate.after)[1 + len(name) :][:1]
-    code = name.lower().rpartition(".")[2] in _CODE_WORDS or name.lower() in _CODE_WORDS
-    if code or after in ("/", "(", "@", "{", "\\", "=") or not 3 <= len(name) <= 30:
-        return None
-    if any(is_unspaced(char) for char in name) or not any(char.isalpha() for char in name):
-        return None
-    return 0, 1 + len(name)
-
-
-USER = Kind(
-    name="user",
-    tag="USER",
-    words="a handle: an at sign that follows no letter, then 3 to 30 letters, digits, dots and underscores",
-    gate=r"[@＠]",
-    pattern=r"[@＠][^\x00-\x2d\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\x{bf}\x{2000}-\x{206f}\x{3000}-\x{303f}\x{ff00}-\x{ff0f}]{3,40}",
-    check=_check_user,
-    finds=(
-        "follow ⟪@ana_lopez92⟫ and (⟪@bo.lee⟫).",
-        "تابع ⟪@ahmad_1⟫",
-        "⟪@राम_कुमार⟫ ने",
-        "关注 ⟪@zhang_wei⟫ 吧",
-        "⟪@ana_lopez⟫: thanks",
-    ),
-    spares=(
-        "ana@example.org",
-        "@media (max-width: 600px)",
-        "@Override public",
-        "npm i @babel/core",
-        "@dataclass(frozen=True)",
-        "meet @ 5",
-        "@ab",
-        "a@b",
-        "@123456",
-    ),
-)
 
 
 def _check_mac(candidate: Candidate) -> tuple[int, int] | None:

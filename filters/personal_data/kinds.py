@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from filters.personal_data.candidate import Kind
-from filters.personal_data.devices import COORDINATES, MAC_ADDRESS, PLATE, USER, WALLET
+from filters.personal_data.devices import COORDINATES, MAC_ADDRESS, PLATE, WALLET
+from filters.personal_data.handles import USER
 from filters.personal_data.keys import ACCESS_KEY, PRIVATE_KEY
 from filters.personal_data.national_ids import NATIONAL_ID
 from filters.personal_data.network import EMAIL, IP_ADDRESS
@@ -19,6 +20,8 @@ _ROWS = (  # where two overlap, the earlier one wins
 )  # fmt: skip
 KINDS: dict[str, Kind] = {kind.name: kind for kind in _ROWS}
 DEFAULT_KINDS: tuple[str, ...] = tuple(kind.name for kind in KINDS.values() if kind.by_default)
+# In source code at signs and pairs of numbers are syntax and data: of the kinds on by default, only these are searched.
+CODE_KINDS: tuple[str, ...] = (EMAIL.name, PRIVATE_KEY.name, ACCESS_KEY.name, IP_ADDRESS.name)
 _LINE_CHARACTERS = 110
 
 

@@ -97,8 +97,9 @@ class FilterSettings:
 class RedactSettings:
     """Settings of redact: personal data of `kinds`, found by the rules of a `preset`, is replaced in a `style`.
 
-    Without kinds, those of the preset that are on by default; without a style, the preset's own. A document with more
-    than `drop_over` spans is dropped as `redact.too_many`; 0 drops none. The style "synthetic" needs `secret_file`,
+    Without kinds, those of the preset that are on by default (of these, in source code, only e-mail and IP addresses
+    and keys); without a style, the preset's own. A document with more than `drop_over` spans is dropped as
+    `redact.too_many`; 0 drops none. The style "synthetic" needs `secret_file`,
     whose bytes decide the replacements. Only its digest is recorded, so that another secret makes other shards.
     """
 

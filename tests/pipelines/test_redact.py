@@ -111,3 +111,11 @@ def test_recorded_settings_name_the_kinds_and_style_of_a_preset():
 def test_a_bad_setting_is_refused_before_any_work(values, word):
     with pytest.raises(SettingsError, match=word):
         build(Redact, values, "redact")
+
+
+def test_source_code_loses_addresses_and_keys_and_nothing_else():
+    text = "@traced\nPOINT = (48.858370, 2.294480)\nHOST = '93.184.215.14'\nmail('ana@example.org')\n# @ana_lopez\n"
+    clean = "@traced\nPOINT = (48.858370, 2.294480)\nHOST = 'PI:IP_ADDRESS'\nmail('PI:EMAIL')\n# @ana_lopez\n"
+    assert Redact().redacted("1", text, "python")["text"] == clean
+    assert "PI:USER" in Redact().redacted("1", text, "fra")["text"]
+    assert "PI:USER" in Redact(kinds=("user",)).redacted("1", text, "python")["text"]
