@@ -27,7 +27,7 @@ from pipelines.cli.options import (
 @settings_options
 @show_errors
 def _report(work: Path, code: str, target: Path | None, options: RunOptions) -> None:
-    """Write the threshold workbench of a language, one HTML file.
+    """Writes the threshold workbench of a language, one HTML file.
 
     It opens from disk and needs no server.
 
@@ -50,7 +50,7 @@ def _report(work: Path, code: str, target: Path | None, options: RunOptions) -> 
 @run_options
 @show_errors
 def _judge(work: Path, codes: tuple[str, ...], bounds: str, options: RunOptions) -> None:
-    """Filter again by other bounds, from the stored measures.
+    """Filters again by other bounds, from the stored measures.
 
     No text is read. The stages after it then redo what changed.
 
@@ -80,7 +80,7 @@ def _judge(work: Path, codes: tuple[str, ...], bounds: str, options: RunOptions)
 def _derive(
     code: str, references: tuple[Path, ...], labels: Path | None, work: Path, target: Path, options: RunOptions
 ) -> None:
-    """Derive bounds from trusted text or from a speaker's labels.
+    """Derives bounds from trusted text or from a speaker's labels.
 
     The source of each number is written beside it.
 

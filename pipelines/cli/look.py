@@ -36,7 +36,7 @@ def _split_counts(_: click.Context, __: click.Parameter, text: str) -> tuple[int
 @click.option("--prometheus", type=FILE, metavar="FILE", help="Write each look as a text file for the node exporter.")
 @show_errors
 def _status(work: Path, missing: bool, again: bool, every: float, log: Path | None, prometheus: Path | None) -> None:
-    """Print how far each language is, and which shards are missing.
+    """Prints how far each language is, and which shards are missing.
 
     It reads only receipts and names of files, so it can run while others work, on any machine that sees the folder.
 
@@ -60,7 +60,7 @@ def _status(work: Path, missing: bool, again: bool, every: float, log: Path | No
 @ONE_OF_ALL
 @show_errors
 def _why(document: str, work: Path, code: str) -> None:
-    """Print the path of one document, and why it was kept or dropped.
+    """Prints the path of one document, and why it was kept or dropped.
 
     \b
     Example:
@@ -77,7 +77,7 @@ def _why(document: str, work: Path, code: str) -> None:
 @ONE_OF_ALL
 @show_errors
 def _verify(work: Path, code: str) -> None:
-    """Check that every row is accounted for and every byte is as written.
+    """Checks that every row is accounted for and every byte is as written.
 
     \b
     Example:
@@ -114,7 +114,7 @@ def _plan(
     target: Path | None,
     options: RunOptions,
 ) -> None:
-    """Forecast the hours, memory and disk of a crawl.
+    """Forecasts the hours, memory and disk of a crawl.
 
     It runs the whole job on pieces of the archives named, on this machine. These may be a few archives of a larger
     crawl: give the number of its archives with --archives. By default there are twelve pieces of 2 MB; more pieces

@@ -19,7 +19,7 @@ _MODEL = click.option("--to", "target", type=FILE, required=True, help="Model to
 @settings_options
 @show_errors
 def _lid_train(folders: tuple[Path, ...], target: Path, options: RunOptions) -> None:
-    """Train a small model that knows all languages of ROOTS.
+    """Trains a small model that knows all languages of ROOTS.
 
     \b
     Example:
@@ -40,7 +40,7 @@ def _lid_train(folders: tuple[Path, ...], target: Path, options: RunOptions) -> 
 @click.option("--model", default="", help="A fastText model by path, or lid.176. [default: ours with lid.176]")
 @show_errors
 def _lid_eval(folder: Path, model: str) -> None:
-    """Measure a model on a folder of labelled text, a file per language such as fra_Latn.dev.
+    """Measures a model on a folder of labelled text, a file per language such as fra_Latn.dev.
 
     \b
     Example:
@@ -59,7 +59,7 @@ def _lid_eval(folder: Path, model: str) -> None:
 @settings_options
 @show_errors
 def _perplexity_train(references: tuple[Path, ...], pieces: str, target: Path, options: RunOptions) -> None:
-    """Train a KenLM model on trusted text; KenLM's lmplz must be on the PATH.
+    """Trains a KenLM model on trusted text; KenLM's lmplz must be on the PATH.
 
     \b
     Example:
@@ -82,7 +82,7 @@ def _perplexity_train(references: tuple[Path, ...], pieces: str, target: Path, o
 @settings_options
 @show_errors
 def _quality_train(good: tuple[Path, ...], bad: tuple[Path, ...], target: Path, options: RunOptions) -> None:
-    """Train a classifier of good and bad text; its card says how well it does.
+    """Trains a classifier of good and bad text; its card says how well it does.
 
     \b
     Example:
@@ -103,7 +103,7 @@ def _quality_train(good: tuple[Path, ...], bad: tuple[Path, ...], target: Path, 
 @ANY_LANGUAGES
 @show_errors
 def _pii_eval(labelled: Path, codes: tuple[str, ...]) -> None:
-    """Measure how well personal data is found in your labelled text: precision, recall and F1 by kind and language.
+    """Measures how well personal data is found in your labelled text: precision, recall and F1 by kind and language.
 
     A line of the file is {"text": ..., "lang": "fr", "spans": [{"start": 0, "end": 5, "type": "EMAIL"}]}.
 
@@ -119,7 +119,7 @@ def _pii_eval(labelled: Path, codes: tuple[str, ...]) -> None:
 @click.command("kinds")
 @show_errors
 def _pii_kinds() -> None:
-    """Print every kind of personal data: the rule, context words, texts that it finds and texts that it spares.
+    """Prints every kind of personal data: the rule, context words, texts that it finds and texts that it spares.
 
     \b
     Example:

@@ -32,7 +32,7 @@ _TARGET = click.option("--to", "target", type=FOLDER, required=True, help="Folde
 @settings_options
 @show_errors
 def _publish(work: Path, target: str, codes: tuple[str, ...], signatures: bool, options: RunOptions) -> None:
-    """Write a release in Hugging Face layout, check it, and push it if asked.
+    """Writes a release in Hugging Face layout, checks it, and pushes it if asked.
 
     A target of the form user/name is a repository of the Hub, unless a folder of that name exists; the folder of the
     release is then WORK/release. The release is loaded as a check before anything is sent.
@@ -58,7 +58,7 @@ def _publish(work: Path, target: str, codes: tuple[str, ...], signatures: bool, 
 @settings_options
 @show_errors
 def _push(release: Path, repo: str, options: RunOptions) -> None:
-    """Send a release to the Hub.
+    """Sends a release to the Hub.
 
     A repository that this makes is private unless push.private=false. A file that has arrived is not sent twice.
 
@@ -82,7 +82,7 @@ def _push(release: Path, repo: str, options: RunOptions) -> None:
 @settings_options
 @show_errors
 def _signatures(release: Path, options: RunOptions) -> None:
-    """Write what a later `roots dedup --against RELEASE` needs.
+    """Writes what a later `roots dedup --against RELEASE` needs.
 
     It takes a tenth of the bytes of the release's text, and fits one scheme of dedup: give the settings that the later
     run will have.
@@ -110,7 +110,7 @@ def _signatures(release: Path, options: RunOptions) -> None:
 @settings_options
 @show_errors
 def _takedown(release: Path, listed: Path, options: RunOptions) -> None:
-    """Remove documents from a release, and prove their absence.
+    """Removes documents from a release, and proves their absence.
 
     Only the files that hold such documents are written again. A request that matches no document is named.
 
@@ -135,7 +135,7 @@ def _takedown(release: Path, listed: Path, options: RunOptions) -> None:
 @run_options
 @show_errors
 def _pointers(release: Path, target: Path, options: RunOptions) -> None:
-    """Write a release without text, from which others rebuild it.
+    """Writes a release without text, from which others rebuild it.
 
     It holds ids, places in archives, and edits.
 
@@ -158,7 +158,7 @@ def _pointers(release: Path, target: Path, options: RunOptions) -> None:
 @settings_options
 @show_errors
 def _rebuild(release: Path, inputs: tuple[str, ...], target: Path, options: RunOptions) -> None:
-    """Make a corpus from its pointers and the archives, byte for byte.
+    """Makes a corpus from its pointers and the archives, byte for byte.
 
     \b
     Example:

@@ -41,7 +41,7 @@ def _tokenizer_train(
     preset: str | None,
     options: RunOptions,
 ) -> None:
-    """Train a byte-level BPE tokenizer on the shards of one or many languages.
+    """Trains a byte-level BPE tokenizer on the shards of one or many languages.
 
     \b
     Example:
@@ -72,7 +72,7 @@ def _tokenizer_train(
 def _tokenizer_eval(
     tokenizers: tuple[str, ...], parallel: Path, treebanks: tuple[Path, ...], monolingual: Path | None, target: Path
 ) -> None:
-    """Measure tokenizers on the same text: cost by language, fertility, round trip; a table and a picture.
+    """Measures tokenizers on the same text: cost by language, fertility, round trip; a table and a picture.
 
     A tokenizer is a folder, a file, or package:file inside an installed package. Monolingual tokenizers are trained
     here, as large as the first one named.
@@ -96,7 +96,7 @@ def _tokenizer_eval(
 def _tokens(
     work: Path, codes: tuple[str, ...], tokenizer: Path | None, preset: str | None, options: RunOptions
 ) -> None:
-    """Turn the shards into token shards.
+    """Turns the shards into token shards.
 
     \b
     Example:
@@ -120,7 +120,7 @@ def _tokens(
 @settings_options
 @show_errors
 def _train(work: Path, codes: tuple[str, ...], preset: str | None, target: Path | None, options: RunOptions) -> None:
-    """Train the decoder on the token shards.
+    """Trains the decoder on the token shards.
 
     It saves on SIGTERM, and the same command continues from there. On several processes, start it with torchrun.
 
@@ -147,7 +147,7 @@ def _train(work: Path, codes: tuple[str, ...], preset: str | None, target: Path 
 @settings_options
 @show_errors
 def _evaluate(work: Path, codes: tuple[str, ...], run: Path | None, options: RunOptions) -> None:
-    """Measure a model on held-out text: bits per byte, a curve, samples.
+    """Measures a model on held-out text: bits per byte, a curve, samples.
 
     Bits per byte stand beside what counting scores; the curve shows texts longer than those of training.
 
@@ -171,7 +171,7 @@ def _evaluate(work: Path, codes: tuple[str, ...], run: Path | None, options: Run
 @settings_options
 @show_errors
 def _export(work: Path, codes: tuple[str, ...], run: Path | None, target: Path, options: RunOptions) -> None:
-    """Write a folder that transformers loads as BloomForCausalLM.
+    """Writes a folder that transformers loads as BloomForCausalLM.
 
     It holds tokenizer, card and licence, too.
 
@@ -195,7 +195,7 @@ def _export(work: Path, codes: tuple[str, ...], run: Path | None, target: Path, 
 @settings_options
 @show_errors
 def _ablate(first: Path, second: Path, codes: tuple[str, ...], target: Path, options: RunOptions) -> None:
-    """Compare two corpora by the models they make.
+    """Compares two corpora by the models they make.
 
     Both sides have the same tokenizer and the same bytes; several seeds give a verdict.
 
@@ -222,7 +222,7 @@ def _ablate(first: Path, second: Path, codes: tuple[str, ...], target: Path, opt
 @settings_options
 @show_errors
 def _memorization(work: Path, code: str, beside: Path | None, target: Path, options: RunOptions) -> None:
-    """Measure how often a model completes what its corpus repeats.
+    """Measures how often a model completes what its corpus repeats.
 
     \b
     Example:
