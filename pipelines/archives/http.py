@@ -1,11 +1,14 @@
 """Read one HTTP response as a crawler stored it: its head, then the body without chunking and content codings.
 
 All sizes are bounded, and no length is trusted. Crawlers often store a body without the chunking or coding that its
-head claims; such a body is taken as it is. Source: RFC 9112 (messages), RFC 9110 section 8.4 (codings).
+head claims; such a body is taken as it is. A page that begins as gzip does is unpacked, whatever the head says.
+
+Source: RFC 9112 (messages), RFC 9110 section 8.4 (codings).
 """
 
 import io
 import re
+import zlib
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -21,7 +24,13 @@ _FIELD = re.compile(rf"^({_FIELDS})[ \t]*:[ \t]*([^\r\n]*)".encode(), re.IGNOREC
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([^\s\"';,]+)", re.IGNORECASE)
 _MIME = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+")
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a]")
-_CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
+_CHUNK_SIZE = re.compile(rb"[ \t]*(?:0[xX])?0*([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r?\n")
+_LAST_CHUNK = re.compile(rb"[ \t]*0*\s*\Z")  # a last chunk that is cut, or none
+_FOLDED = re.compile(rb"\r?\n[ \t]+")
+_GZIP = b"\x1f\x8b\x08"
+_NESTED = 4  # most times that a page is unpacked without a header that says so
+_PAGES = frozenset({"text/html", "application/xhtml+xml", "text/plain"})
+_RAW, _ZLIB, _GZIP_FORM = -zlib.MAX_WBITS, zlib.MAX_WBITS, zlib.MAX_WBITS | 16  # what zlib calls its three forms
 
 
 class Response(NamedTuple):
@@ -47,11 +56,19 @@ _CODINGS: dict[str, tuple[tuple[bytes, ...], Callable[[io.BytesIO], Any]]] = {
 }
 
 
+# coding -> the forms of zlib's streams that such a body may be
+_FORMS = {"gzip": (_GZIP_FORM,), "x-gzip": (_GZIP_FORM,), "deflate": (_ZLIB, _RAW)}
+
+
 def parse_response(head: bytes, body: bytes, body_bytes: int) -> Response:
     """Parse a stored response from its head, with the empty line, and its body.
 
-    A body over `body_bytes` is cut and its problem is "too_large".
+    A body over `body_bytes` is cut and its problem is "too_large". Empty lines before the status line are left out, and
+    folded lines are one (RFC 9112, sections 2.2 and 5.2).
     """
+    head = head.lstrip(b"\r\n")
+    if b"\n " in head or b"\n\t" in head:
+        head = _FOLDED.sub(b" ", head)
     status = _STATUS.match(head)
     if status is None or not head.endswith((b"\n\r\n", b"\n\n")):
         return Response(None, None, None, b"", "bad_http")
@@ -66,19 +83,26 @@ def parse_response(head: bytes, body: bytes, body_bytes: int) -> Response:
             case b"content-encoding":
                 encoding = f"{encoding},{text}"
             case b"transfer-encoding":
-                transfer = text.lower()
+                transfer = f"{transfer},{text}"
             case _:
                 rights.append((name.decode("latin-1").lower(), text))
     response = Response(int(status[1]), content_type, charset, body, None, tuple(rights))
-    if "chunked" in transfer:
+    codings = [*_codings_in(encoding), *_codings_in(transfer)]
+    if "chunked" in codings:
         response = _unchunk(response)
-    if encoding:
-        for coding in reversed(encoding.lower().replace(" ", "").split(",")):
-            if coding in _CODINGS and response.body:
-                response = _undo(response, coding, body_bytes)
+    for coding in reversed(codings):
+        if coding in _CODINGS and response.body:
+            response = _undo(response, coding, body_bytes)
+    if response.body.startswith(_GZIP) and content_type in _PAGES:
+        response = _unpack_page(response, body_bytes)
     if len(response.body) > body_bytes:
         return response._replace(body=response.body[:body_bytes], problem="too_large")
     return response
+
+
+def begins_as_http(block: bytes) -> bool:
+    """Whether a block begins with an HTTP status line, perhaps after empty lines."""
+    return _STATUS.match(block.lstrip(b"\r\n")) is not None
 
 
 @lru_cache(256)
@@ -89,8 +113,16 @@ def split_content_type(value: str) -> tuple[str | None, str | None]:
     return (mime[0] if mime else None), (charset[1] if charset else None)
 
 
+def _codings_in(value: str) -> list[str]:
+    """The codings that a header names, without parameters such as ";q=1"."""
+    return [part.partition(";")[0].strip() for part in value.lower().split(",")] if value else []
+
+
 def _unchunk(response: Response) -> Response:
-    """Undo chunking. A body that does not begin with a chunk was stored without chunking and stays as it is."""
+    """Undo chunking. A body that does not begin with a chunk was stored without chunking and stays as it is.
+
+    The last chunk, which holds nothing, may be missing.
+    """
     body = response.body
     parts: list[bytes] = []
     at = 0
@@ -99,7 +131,7 @@ def _unchunk(response: Response) -> Response:
         if size is None:
             if not parts:
                 return response
-            problem = "truncated" if at >= len(body) else "bad_http"
+            problem = None if _LAST_CHUNK.match(body, at) else "bad_http"
             return response._replace(body=b"".join(parts), problem=problem)
         length = int(size[1], 16)
         if length == 0:
@@ -116,18 +148,56 @@ def _undo(response: Response, coding: str, bound: int) -> Response:
     """Undo one content coding, up to `bound` + 1 bytes.
 
     A body without that coding stays as it is: crawlers that decode often keep the header. A gzip body that ends early
-    gives what there is, as in a browser; a damaged one is "truncated".
+    gives what there is, as in a browser; a damaged one is "truncated". Bytes behind a whole gzip or deflate stream are
+    left out.
     """
     magics, opener = _CODINGS[coding]
     if magics and not response.body.startswith(magics):
         return response
+    if response.body.startswith(_GZIP) and coding in ("br", "deflate"):
+        return _undo(response, "gzip", bound)
     body, whole = inflate(opener(io.BytesIO(response.body)), bound)
     if not body and not whole and coding == "deflate":  # some servers send raw deflate: add gzip's head
         body, _ = inflate(GzipReader(io.BytesIO(b"\x1f\x8b\x08" + bytes(6) + b"\xff" + response.body)), bound)
         whole = bool(body)  # there is no trailer to check
+    if not whole and coding in _FORMS:
+        alone = _first_streams(response.body, _FORMS[coding], bound)
+        body, whole = (alone, True) if alone is not None else (body, whole)
     if not body and not whole and not magics and not _BINARY.search(response.body, 0, 512):
         return response
     return response._replace(body=body, problem=response.problem if whole else "truncated")
+
+
+def _first_streams(body: bytes, forms: tuple[int, ...], bound: int) -> bytes | None:
+    """Return up to `bound` + 1 bytes of the whole streams that `body` begins with; None if there is none."""
+    for form in forms:
+        found, rest = b"", body
+        try:
+            while len(found) <= bound:
+                stream = zlib.decompressobj(form)
+                found += stream.decompress(rest, bound + 1 - len(found))
+                rest = stream.unused_data
+                if stream.eof and not rest.startswith(_GZIP):
+                    return found
+                if not stream.eof and len(found) <= bound:
+                    break
+            else:
+                return found
+        except zlib.error:
+            continue
+    return None
+
+
+def _unpack_page(response: Response, bound: int) -> Response:
+    """Unpack a page that begins as gzip does. One that cannot be unpacked stays as it is."""
+    for _ in range(_NESTED):
+        found = _undo(response, "gzip", bound)
+        if found.problem != response.problem or not found.body:
+            break
+        response = found
+        if not response.body.startswith(_GZIP):
+            break
+    return response
 
 
 def inflate(stream: Any, bound: int) -> tuple[bytes, bool]:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
 from pipelines.archives.heads import is_misread, loose_records
-from pipelines.archives.http import Response, parse_response, split_content_type
+from pipelines.archives.http import Response, begins_as_http, parse_response, split_content_type
 from pipelines.archives.limits import Limits
 from pipelines.archives.packing import STEP, Archive, open_archive
 
@@ -193,7 +193,7 @@ class _Run:
         while left > 0 and (line := record.reader.readline(left)):
             head += line
             left -= len(line)
-            if line in (b"\r\n", b"\n"):
+            if line in (b"\r\n", b"\n") and head.strip():  # empty lines may stand before a head
                 break
         return head
 
@@ -279,9 +279,14 @@ def _urn(archive: Archive, offset: int) -> str:
 
 
 def _response(block: _Block, declared: str, limits: Limits) -> Response:
-    """A response: an HTTP server's answer. Other protocols (dns, ftp) are "not_http"."""
+    """A response: an HTTP server's answer. Other protocols (dns, ftp) are "not_http".
+
+    Some crawlers leave the record's type out or give that of the page, so a status line and a web address also tell.
+    """
     if not declared.lower().startswith("application/http"):
-        return _foreign(block, declared, limits)
+        web = (block.head.get("WARC-Target-URI") or "").lstrip(" <").lower().startswith(("http:", "https:"))
+        if not web or not begins_as_http(block.http):
+            return _foreign(block, declared, limits)
     return parse_response(block.http, block.data, limits.body_bytes)
 
 
