@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 from pipelines.dedup.released import read_releases, write_against
@@ -17,6 +17,7 @@ from pipelines.dedup.run import run_together
 from pipelines.dedup.scratch import Steps
 from pipelines.dedup.settings import DedupSettings
 from pipelines.job import work as folders
+from pipelines.job.replaced import find_replaced
 from pipelines.job.request import Job, Request
 from pipelines.job.settings import ShardSettings
 from pipelines.job.stages import STAGES, Reads, chain_stages, load
@@ -45,10 +46,12 @@ class JobResult:
     job: Job
     stages: tuple[str, ...]
     manifests: tuple[Manifest, ...]
+    notes: tuple[str, ...] = ()  # what a person should know besides, such as archives that went out
 
     def lines(self) -> Iterator[str]:
         """Describe them for a person: rows, drops, and where the dataset is."""
         yield f"\n{self.job.title}\n{table(self.manifests)}"
+        yield from self.notes
         if any(STAGES[name].final for name in self.stages):
             yield f"\nThe dataset is in {self.job.dataset}"
             yield f"To see what became of a page: roots why URL --work {self.job.work}"
@@ -77,10 +80,24 @@ def run_request(
             fetched = request.sites.fetch(request.work, executor, progress)
         yield fetched
         jobs = request.plan(fetched.archives)
+    notes = _say_replaced(request, jobs, executor, share.notes)
     for job, stages in in_order(jobs, request.stages):
         with new_progress(job.code) as progress:
             manifests = run_stages(job, stages, executor, progress, share)
-        yield JobResult(job, tuple(stages), tuple(manifests))
+        yield JobResult(job, tuple(stages), tuple(manifests), tuple(notes.pop(job.code, ())))
+
+
+def _say_replaced(
+    request: Request, jobs: Sequence[Job], executor: Executor | None = None, notes: str = ALONE.notes
+) -> dict[str, list[str]]:
+    """Which archives go out of finished datasets, by job. Raises InputError if all do, unless that is asked for."""
+    if not any(STAGES[name].shared or STAGES[name].final for name in request.stages):
+        return {}
+    found = find_replaced(jobs, executor, notes)
+    if not request.replace:
+        for each in chain.from_iterable(found.values()):
+            each.check()
+    return {code: [line for each in datasets for line in each.lines()] for code, datasets in found.items()}
 
 
 def preview_request(request: Request) -> Iterator[str]:
@@ -88,6 +105,9 @@ def preview_request(request: Request) -> Iterator[str]:
     jobs = request.plan()
     if request.sites:
         yield from request.sites.lines()
+    else:
+        for lines in _say_replaced(request, jobs).values():
+            yield from lines
     yield from preview(jobs, request.stages)
 
 

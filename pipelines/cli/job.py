@@ -34,6 +34,9 @@ _AGAINST = click.option(
     "--against", multiple=True, metavar="RELEASE",
     help="A release whose documents new ones must not repeat; its signatures are used if it has them.",
 )  # fmt: skip
+_REPLACE = click.option(
+    "--replace", is_flag=True, help="Replace a finished dataset, even if none of its archives is an input any more."
+)
 _STRICT = click.option("--strict", is_flag=True, help="Fail if a source loses more than dedup.alarm of its documents.")
 
 
@@ -52,11 +55,12 @@ def _make_command(name: str, info: StageCommand) -> click.Command:
         extractor: str = "",
         against: tuple[str, ...] = (),
         strict: bool = False,
+        replace: bool = False,
     ) -> None:
         from pipelines.job.request import Request
 
         own: Settings = {"extract": {"extractor": extractor}, "dedup": {"against": list(against), "strict": strict}}
-        request = Request(work, info.stages, codes, inputs, options.settings(own), seeds, index)
+        request = Request(work, info.stages, codes, inputs, options.settings(own), seeds, index, replace)
         from pipelines.pipeline import preview_request, run_request
 
         if options.dry_run:
@@ -77,6 +81,8 @@ def _options_of(stages: tuple[str, ...]) -> list[Option]:
     options: list[Option] = [WORK]
     if any(STAGES[name].shared for name in stages):
         options += [INPUT, _DOMAINS, _CC_INDEX]
+    if any(STAGES[name].shared or STAGES[name].final for name in stages):
+        options.append(_REPLACE)
     if "extract" in stages:
         options.append(_EXTRACTOR)
     if "dedup" in stages:

@@ -156,6 +156,7 @@ class Request:
     settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # group -> setting -> plain value
     seeds: Path | None = None  # fetch the pages of these sites first: pipelines.pseudocrawl.seeds
     seeds_index: tuple[str, ...] = ()  # the index of the crawl that has them
+    replace: bool = False  # a finished dataset may be replaced by one of other archives
 
     def __post_init__(self) -> None:
         """Raise SettingsError for a mistake in a setting, InputError for a language that cannot be read."""

@@ -209,6 +209,7 @@ def test_a_stage_has_only_options_that_it_has_a_use_for() -> None:
     for name, info in stage_commands().items():
         options = {option for parameter in known[(name,)].params for option in parameter.opts}
         assert ("--input" in options) == any(STAGES[stage].shared for stage in info.stages)
+        assert ("--replace" in options) == any(STAGES[stage].shared or STAGES[stage].final for stage in info.stages)
         assert ("--lang" in options) == (name != "index")
         assert ("--against" in options) == ("dedup" in info.stages)
         assert ("--extractor" in options) == ("extract" in info.stages)
