@@ -7,57 +7,65 @@ from filters.personal_data.candidate import seen_in
 
 _Words = Mapping[str, tuple[str, ...]]  # ISO 639-1 -> words
 
-PHONE_CUES: _Words = {
-    "en": (
-        "tel",
-        "telephone",
-        "phone",
-        "ph",
-        "mobile",
-        "mob",
-        "cell",
-        "call",
-        "whatsapp",
-        "fax",
-        "contact no",
-        "hotline",
-        "desk",
-        "office",
-        "dial",
-        "sms",
-    ),
-    "fr": ("tél", "téléphone", "portable", "appelez le", "appeler le", "télécopie"),
-    "es": ("teléfono", "telefono", "tlf", "tfno", "móvil", "movil", "celular", "llame al", "llamar al"),
-    "pt": ("telefone", "telemóvel", "celular", "ligue", "fone"),
-    "ca": ("telèfon", "mòbil", "truqueu al"),
-    "eu": ("telefonoa", "telefono", "mugikorra", "deitu"),
-    "id": ("telp", "telepon", "telpon", "hp", "ponsel", "hubungi"),
-    "vi": ("điện thoại", "đt", "sđt", "di động", "gọi"),
-    "sw": ("simu", "nambari ya simu", "piga"),
-    "yo": ("fóònù", "foonu", "tẹlifóònù", "aago"),
-    "ig": ("ekwentị", "ekwenti"),
-    "zu": ("ucingo", "umakhalekhukhwini"),
-    "xh": ("umnxeba", "ifowuni"),
-    "st": ("mohala", "founu"),
-    "sn": ("runhare", "foni"),
-    "rw": ("telefone", "terefone"),
-    "lg": ("essimu", "esimu"),
-    "ar": ("هاتف", "الهاتف", "تلفون", "تليفون", "جوال", "الجوال", "موبايل", "محمول", "واتساب", "اتصل", "فاكس", "ت"),
-    "ur": ("فون", "موبائل", "ٹیلی فون", "رابطہ", "فیکس"),
-    "hi": ("फोन", "फ़ोन", "मोबाइल", "दूरभाष", "संपर्क", "टेलीफोन", "व्हाट्सएप"),
-    "mr": ("फोन", "मोबाईल", "दूरध्वनी"),
-    "ne": ("फोन", "मोबाइल", "सम्पर्क"),
-    "bn": ("ফোন", "মোবাইল", "টেলিফোন", "যোগাযোগ"),
-    "as": ("ফোন", "মোবাইল"),
-    "gu": ("ફોન", "મોબાઇલ", "મોબાઈલ", "સંપર્ક"),
-    "pa": ("ਫੋਨ", "ਫ਼ੋਨ", "ਮੋਬਾਈਲ", "ਸੰਪਰਕ"),
-    "or": ("ଫୋନ", "ମୋବାଇଲ"),
-    "ta": ("தொலைபேசி", "கைபேசி", "போன்", "மொபைல்", "தொடர்புக்கு"),
-    "te": ("ఫోన్", "మొబైల్", "ఫోను"),
-    "kn": ("ಫೋನ್", "ಮೊಬೈಲ್", "ದೂರವಾಣಿ"),
-    "ml": ("ഫോൺ", "മൊബൈൽ", "ഫോണ്‍"),
-    "zh": ("电话", "電話", "手机", "手機", "联系电话", "热线", "熱線", "传真", "傳真", "微信", "致电"),
-}
+# A language, then its words; a language may have several lines
+_PHONE_TABLE = """
+en: tels, tele, gsm, wa, whats app, telegram, viber, signal, text, txt, helpline, landline, toll free
+en: mobile no, cell phone, handphone, contact, imo, tel, telephone, phone, ph, mobile, mob, cell, call
+en: whatsapp, fax, contact no, hotline, desk, office, dial, sms
+fr: tel, tels, mob, gsm, fixe, joindre, contacter, contactez, sms au, tél, téléphone, portable, appelez le
+fr: appeler le, télécopie
+es: tel, tels, cel, telf, fijo, teléfonos, telefonos, celulares, móviles, contacto, contactar, comunícate al
+es: comunicarse al, wasap, wsp, teléfono, telefono, tlf, tfno, móvil, movil, celular, llame al, llamar al
+pt: cel, fones, telefones, celulares, zap, whats, contato, contacto, contatos, fixo, ligar, telefone, telemóvel
+pt: celular, ligue, fone
+ca: mòbils, telèfons, contacte, telèfon, mòbil, truqueu al
+eu: telefonoa, telefono, mugikorra, deitu
+id: wa, hub, kontak, nomor telepon, nomor hp, no hp, no wa, narahubung, telp, telepon, telpon, hp, ponsel
+id: hubungi
+vi: liên hệ, zalo, lh, đtdđ, số điện thoại, hotline, tel, điện thoại, đt, sđt, di động, gọi
+sw: wasiliana, wasiliana nasi, namba ya simu, whatsapp, mawasiliano, simu, nambari ya simu, piga
+yo: pè, ẹ pè, nọ́mbà, fóònù, foonu, tẹlifóònù, aago
+ig: ekwentị, ekwenti
+zu: ucingo, umakhalekhukhwini
+xh: umnxeba, ifowuni
+st: mohala, founu
+sn: runhare, foni
+rw: telefone, terefone
+lg: essimu, esimu
+ar: للتواصل, تواصل, واتس, واتس اب, واتس آب, واتسآب, الواتساب, الواتس, للاتصال, الاتصال, اتصلوا, للاستفسار
+ar: للحجز, هواتف, جوالي, الموبايل, نقال, التلفون, التليفون, الفاكس, هاتف, الهاتف, تلفون, تليفون, جوال, الجوال
+ar: موبايل, محمول, واتساب, اتصل, فاكس, ت
+ur: واٹس ایپ, واٹس اپ, واٹساپ, موبائل نمبر, فون نمبر, رابطہ نمبر, کال کریں, کال, فون, موبائل, ٹیلی فون, رابطہ
+ur: فیکس
+hi: मो, मोब, कॉल, कॉल करें, व्हाट्सऐप, व्हाट्सअप, व्हाट्सएप्प, वाट्सएप, वॉट्सऐप, संपर्क करें, सम्पर्क, मोबाइल नंबर
+hi: फोन नंबर, फोन, फ़ोन, मोबाइल, दूरभाष, संपर्क, टेलीफोन, व्हाट्सएप
+mr: मो, भ्रमणध्वनी, संपर्क, व्हॉट्सॲप, व्हॉट्सअॅप, कॉल, फोन, मोबाईल, दूरध्वनी
+ne: मो, फोन नं, व्हाट्सएप, भाइबर, फोन, मोबाइल, सम्पर्क
+bn: মোবা, মো, কল করুন, কল, হোয়াটসঅ্যাপ, হোয়াটসঅ্যাপ, ফোন নম্বর, ইমো, ফোন, মোবাইল, টেলিফোন, যোগাযোগ
+as: যোগাযোগ, ম'বাইল, ফোন, মোবাইল
+gu: મો, મોબા, કૉલ, કોલ, વોટ્સએપ, વૉટ્સઍપ, સંપર્ક કરો, ફોન, મોબાઇલ, મોબાઈલ, સંપર્ક
+pa: ਮੋ, ਕਾਲ, ਵਟਸਐਪ, ਫੋਨ, ਫ਼ੋਨ, ਮੋਬਾਈਲ, ਸੰਪਰਕ
+or: ମୋ, ଯୋଗାଯୋଗ, ହ୍ୱାଟସଆପ, ଫୋନ, ମୋବାଇଲ
+ta: செல், அலைபேசி, வாட்ஸ்அப், வாட்ஸ்ஆப், அழைக்க, தொடர்பு, தொலைபேசி, கைபேசி, போன், மொபைல், தொடர்புக்கு
+te: సెల్, వాట్సాప్, సంప్రదించండి, కాల్, మొ, ఫోన్, మొబైల్, ఫోను
+kn: ಮೊ, ಸೆಲ್, ವಾಟ್ಸಾಪ್, ವಾಟ್ಸ್ಆ್ಯಪ್, ಸಂಪರ್ಕಿಸಿ, ಕರೆ, ಫೋನ್, ಮೊಬೈಲ್, ದೂರವಾಣಿ
+ml: മൊ, സെൽ, വാട്സാപ്പ്, വാട്സ്ആപ്പ്, വിളിക്കുക, ബന്ധപ്പെടുക, ഫോൺ, മൊബൈൽ, ഫോണ്‍
+zh: 手机号, 手機號, 手机号码, 手機號碼, 电话号码, 電話號碼, 联系方式, 聯絡方式, 聯繫方式, 联系人, 聯絡人
+zh: 聯繫人, 短信至, 短信, 咨询, 諮詢, 拨打, 撥打, 微信号, 微信號, 加微, 致電, 来电, 來電, 客服, 固话, 座机
+zh: 行動電話, 洽, 热线电话, 电话, 電話, 手机, 手機, 联系电话, 热线, 熱線, 传真, 傳真, 微信, 致电
+"""
+
+
+def _by_language(table: str) -> dict[str, tuple[str, ...]]:
+    """The words of a table by language."""
+    words: dict[str, tuple[str, ...]] = {}
+    for line in table.strip().splitlines():
+        code, _, rest = line.partition(": ")
+        words[code] = words.get(code, ()) + tuple(rest.split(", "))
+    return words
+
+
+PHONE_CUES: _Words = _by_language(_PHONE_TABLE)
 ID_CUES: _Words = {
     "en": (
         "ssn",
@@ -160,18 +168,36 @@ def any_of(words: _Words, space: str = " ") -> str:
 
 
 _ALL_CUES = any_of(PHONE_CUES)
+# In a script that writes no spaces, a cue needs no sign before it.
+_UNSPACED_CUES = any_of({"zh": PHONE_CUES["zh"]})
 # Between a cue and the digits only signs and words such as "number" may stand.
 _FILLER = (
-    r"(?:[ \t]?(?:no|nr|nº|n°|num|number|numéro|número|नंबर|নম্বর|نمبر|رقم|號碼|号码|code|us|me|him|her|them|back|at|on|"
-    r":|：|\.|\(|\)|-|–|=|#|/)){0,4}"
+    r"(?:[ \t]?(?:no|nr|nº|n°|nos|num|number|numéro|número|nomor|số|namba|nambari|नंबर|नं|क्रमांक|নম্বর|নাম্বার|নং|નંબર|"
+    r"નં|ਨੰਬਰ|ନମ୍ବର|எண்|నంబర్|నెం|నెంబర్|ಸಂಖ್ಯೆ|ನಂ|നമ്പർ|نمبر|رقم|號碼|号码|号|號|至|到|code|us|me|him|her|them|back|at|on|"
+    r":|：|\.|\(|\)|（|）|-|–|=|#|/)){0,4}"
 )
-_EDGE = r"[^\pL_]"
-cue_before = seen_in(
-    rf"(?:^|{_EDGE})(?:{_ALL_CUES}){_FILLER}[\s\x{{a0}}:：.(+-]{{0,4}}$|(?:电话|電話|手机|手機|热线|熱線|传真){_FILLER}\s?$"
+_EDGE = r"[^\pL\pM_]"
+cue_before = seen_in(rf"(?:(?:^|{_EDGE})(?:{_ALL_CUES})|(?:{_UNSPACED_CUES})){_FILLER}[\s\x{{a0}}:：.(+-]{{0,4}}$")
+cue_near = seen_in(rf"(?:^|{_EDGE})(?:{_ALL_CUES})(?:{_EDGE}|$)|{_UNSPACED_CUES}")
+# Cues that are words of other meanings too: a short number needs a sign after them ("HP: 1234567").
+weak_cue_before = seen_in(rf"(?:^|{_EDGE})(?:hp|ph|wa|ت|desk|office|cell|text|signal|contact|hub|lh|洽)\s$")
+# A link that dials
+dialled_before = seen_in(
+    r"(?:\bwa\.me/|api\.whatsapp\.com/send/?\?phone=|whatsapp:(?://)?(?:send\?phone=)?|\btel:|\bcallto:|\bsms:|"
+    r"viber://\S{0,20}number=)\+?$"
 )
-cue_near = seen_in(rf"(?:^|{_EDGE})(?:{_ALL_CUES})(?:{_EDGE}|$)|电话|電話|手机|手機")
 # In an address block the cue follows: "781 1704 Office".
 cue_behind = seen_in(r"^[\s-]{1,3}(?:office|fax|mobile|desk|cell)(?:[^\pL]|$)")
+# A count, a sum or a measure follows: "1234567 times"
+counted_behind = seen_in(
+    r"^[ \x{a0}]?(?:(?:times|units?|pieces?|copies|people|persons|users|customers|visitors|views|votes|items|words|"
+    r"percent|per cent|million|billion|thousand|dollars?|euros?|pounds?|rupees?|naira|shillings?|usd|eur|gbp|inr|cfa|"
+    r"bytes|kb|mb|gb|km|kg|meters?|metres?|miles|tons?|tonnes|hours|days|years|"
+    r"fois|unités|exemplaires|personnes|francs?|millions?|milliards?|veces|unidades|personas|pesos|dólares|vezes|"
+    r"pessoas|reais|vegades|persones|kali|orang|rupiah|buah|lần|người|đồng|watu|mara|"
+    r"बार|रुपये|रुपए|लोग|लोगों|टन|টাকা|জন|বার|روپے|بار|افراد|دولار|ريال|جنيه|درهم|دينار|مرة|شخص|نسخة|ليرة|யூரோ|ரூபாய்|రూపాయలు|ರೂಪಾಯಿ|രൂപ)"
+    r"(?:[^\pL\pM]|$)|元|人|次|个|個|件|万|萬|亿|億|美元|块|塊|吨|噸|台|份|名|円|[%％$€£₹₦¥￥])"
+)
 card_before = seen_in(rf"(?:^|[^\pL])(?:{any_of(CARD_CUES)})[^\n;\pN]{{0,24}}$")
 id_before = seen_in(rf"(?:^|[^\pL])(?:{any_of(ID_CUES)})[^\n;]{{0,20}}$")
 plate_before = seen_in(rf"(?:{any_of(PLATE_CUES)})[^\n;]{{0,16}}$")

@@ -64,26 +64,25 @@ _WORDS = frozenset(" ".join([_STYLE_SHEETS, _COMMENTS, _ANNOTATIONS, _PROGRAMS, 
 
 _HANDLE = re.compile(r"(?:[^\W]|[.\u0300-\u036f\u0900-\u0dff\u064b-\u065f])*")
 _DECLARED = (
-    r"public|private|protected|static|final|abstract|class|interface|enum|record|void|def|async|func|fun|fn|function|var|val|let|"
-    r"const|struct|trait|impl|data|sealed|open|internal|override|suspend|lateinit|export|module|type|procedure|begin|"
-    r"int|long|float|double|boolean|bool|char|byte|short|String|Integer|List|Map|Set|Object|INT|BIGINT|VARCHAR|NVARCHAR|"
-    r"DATE|DATETIME|DECIMAL|TABLE|BIT"
+    r"public|private|protected|static|final|abstract|interface|class|void|def|async|func|fun|function|var|val|struct|"
+    r"trait|impl|sealed|override|suspend|lateinit|const|int|float|double|boolean|bool|String|Integer|INT|BIGINT|"
+    r"VARCHAR|NVARCHAR|DATE|DATETIME|DECIMAL|BIT"
 )
 _TARGET = r"[ \t]*(?:(?:[-+*/%.|&^<>?:]|\|\||&&|\*\*|//|<<|>>|\?\?){0,1}=[^=]|<<|\+\+|=>|->|::|\[)"
 # What follows a variable, an annotation or a decorator: an assignment, a declaration, or a line that begins with one.
 _code_behind = seen_in(
-    rf"^(?:{_TARGET}|[ \t]+(?-i:{_DECLARED})\b|[^\n]{{0,80}}\n[ \t]*"
+    rf"^(?:{_TARGET}|[ \t]+(?-i:{_DECLARED})\b[^\n]{{0,80}}[(){{;=]|[^\n]{{0,80}}\n[ \t]*"
     rf"(?:(?-i:{_DECLARED})\b[^\n]{{0,80}}[({{;:=]|@[A-Za-z.]+\s))"
 )
 # A statement ends the line: "push @array, 4;"
 _statement_behind = seen_in(r"^[^\n;{}]{0,80}[;{}][ \t]*(?:\n|$|\})")
-# A keyword of SQL or Perl, an operator, or a list that such a keyword opens
+# A keyword of SQL, an operator, or a list that such a keyword opens
 _code_before = seen_in(
-    r"(?:(?-i:\b(?:DECLARE|SET|EXEC|EXECUTE|INTO|FETCH|RETURN|LIKE|VALUES|PRINT|SELECT|my|our|local|scalar))[ \t(]+|"
+    r"(?:(?-i:\b(?:DECLARE|SET|EXEC|EXECUTE|INTO|FETCH|RETURN|LIKE|VALUES|PRINT|SELECT))[ \t(]+|"
     r"[\w\])] ?[=<>+*/%&^]{1,2} ?|#\{|"
     r"(?-i:\b(?:DECLARE|EXEC|VALUES|SELECT)\b)[^\n;.]{0,60}@[A-Za-z_]+[^\n;.]{0,20},\s?)$"
 )
-_recipe_before = seen_in(r"(?:^|\n)\t+$")
+_recipe_before = seen_in(r"(?:^|\n)[\w./%$()-]+ ?:[^\n=]{0,60}\n(?:\t[^\n]{0,80}\n){0,4}\t$")
 
 
 def _is_code(name: str, before: str, after: str) -> bool:
@@ -96,7 +95,7 @@ def _is_code(name: str, before: str, after: str) -> bool:
         return True  # a name in JSON: "@context":
     if not name.isascii():
         return False
-    if _code_behind(after[:160]) or _recipe_before(before[-4:]) or _code_before(before[-80:]):
+    if _code_behind(after[:160]) or _recipe_before(before) or _code_before(before[-80:]):
         return True
     return _statement_behind(after[:120]) and _statement_line(before)
 
@@ -139,6 +138,8 @@ USER = Kind(
         "Photo by ⟪@jo_doe42⟫; words by ⟪@mira_k⟫.",
         '{"twitter": "⟪@jo_doe42⟫"}',
         "* ⟪@jo_doe42⟫ sent the pictures",
+        "thanks to my ⟪@jo_doe42⟫, let me know",
+        "⟪@mira_k⟫ let me know (soon)",
     ),
     spares=(
         "ana@example.org",

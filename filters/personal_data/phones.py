@@ -3,11 +3,20 @@
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import phonenumbers
 
 from filters.personal_data.candidate import Candidate, Kind
-from filters.personal_data.cues import PHONE_CUES, cue_before, cue_behind, cue_near
+from filters.personal_data.cues import (
+    PHONE_CUES,
+    counted_behind,
+    cue_before,
+    cue_behind,
+    cue_near,
+    dialled_before,
+    weak_cue_before,
+)
 from filters.personal_data.network import fold_digits
 from filters.personal_data.numbers import (
     LONG_NUMBER,
@@ -34,27 +43,101 @@ _YEARS = re.compile(r"(?:19|20)\d{2}(?:[-/ –](?:19|20)?\d{2})+")
 def _check_phone(candidate: Candidate) -> tuple[int, int] | None:
     """A valid number with country code, or one valid in a likely country that is grouped or named as a number.
 
-    libphonenumber decides what is valid. After a context word ("Tel.") 7 digits are enough.
+    libphonenumber decides what is valid. After a context word ("Tel.") 7 digits are enough. Two numbers with a sign
+    between them are two numbers, and a context word before the first names both.
     """
-    before = candidate.before
-    text = fold_digits(candidate.text)
-    if goes_on_before(before) or (follows_group(before) and not text.startswith("+")):
+    before, dialled = _without_numbers(candidate), dialled_before(candidate.before[-60:])
+    whole = fold_digits(candidate.text)
+    joint = _joint(whole, candidate.after)
+    text, rest = whole[:joint], whole[joint:] + candidate.after
+    if not dialled and (goes_on_before(before) or (follows_group(before) and not text.startswith("+"))):
         return None
-    near, named = cue_near(before[-40:]), cue_before(before[-40:]) or cue_behind(candidate.after[:12])
+    near = dialled or cue_near(before[-40:])
+    named = dialled or cue_before(before[-40:]) or cue_behind(rest[:12])
     if not (near or named or candidate.regions or text.startswith(_ABROAD)):
         return None
     ends = [
         end
         for end in _phone_ends(text)
         if _grouped_like_a_number(text[:end])
-        and (_extension(candidate, end) or not goes_on_behind(text[end:] + candidate.after))
+        and (
+            _extension(candidate, end)
+            or end == joint < len(whole)
+            or _JOINED.match((text + rest)[end:])
+            or not goes_on_behind(text[end:] + rest)
+        )
     ]
-    end = next((end for end in ends if _is_number(text[:end], candidate.regions, near)), None)
-    if end is None and named:
-        end = next((end for end in ends if _could_be_called(text[:end])), None)
-    if end is None or other_number_before(before[-24:]) or in_url(before):
+    end = _number_end(
+        text, rest, ends, candidate.regions, _Evidence(near, named, dialled, weak_cue_before(before[-20:]))
+    )
+    if end is None or other_number_before(before[-24:]) or (in_url(before) and not dialled):
         return None
     return (1 if text[0] == "(" and ")" not in text[:end] else 0), end + _extension(candidate, end)
+
+
+class _Evidence(NamedTuple):
+    """What the text before a number says about it."""
+
+    near: bool  # a context word stands near
+    named: bool  # only "number" and signs are between a context word and the number
+    dialled: bool  # the number is part of a link that dials
+    weak: bool  # the context word has other meanings
+
+
+def _number_end(text: str, rest: str, ends: Sequence[int], regions: Sequence[str], evidence: _Evidence) -> int | None:
+    """The end of the number among these ends; None if it is none, or a count, a sum or a date."""
+    if not ends or counted_behind(text[ends[0] :] + rest[:24]) or _dated(text):
+        return None
+    if evidence.dialled and _valid("+" + digits_of(text), None):
+        return ends[0]
+    end = next((end for end in ends if _is_number(text[:end], regions, evidence.near)), None)
+    if end is None and evidence.named and not evidence.weak:
+        end = next((end for end in ends if _could_be_called(text[:end])), None)
+    return end
+
+
+# What may stand between two numbers; a comma and the like only between two of about the same length
+_SIGN = r"[ \xa0]?[/,;|、،؛&，；／][ \xa0]?|[ \xa0][-][ \xa0]|-"
+_NUMBER = r"\+?\(?\d(?:[ ().-]{0,2}\d){6,14}"
+_WORD_BETWEEN = (
+    " (?:and|or|y|e|o|u|et|ou|i|eta|edo|dan|atau|và|hoặc|na|au|tàbí|و|أو|او|اور|یا|और|या|तथा|व|এবং|ও|અને|மற்றும்|మరియు|"
+    "ಮತ್ತು) | ?[和或及与與] ?"
+)
+_JOINT = re.compile(r" ?/ ?| - |(?<=\d{7})-(?=\d{7})")
+_JOINED = re.compile(rf"(?:{_SIGN}){_NUMBER}")
+_NEXT = re.compile(_NUMBER)
+_NUMBER_BEFORE = re.compile(rf"(?<![\d.,])({_NUMBER})({_SIGN}|{_WORD_BETWEEN})$")
+
+
+def _joint(text: str, after: str) -> int:
+    """Where the sign between two numbers is in a folded candidate; its length if it holds one number."""
+    whole = text + fold_digits(after[:24])
+    for sign in _JOINT.finditer(whole):
+        if sign.start() >= len(text):
+            break
+        if len(digits_of(whole[: sign.start()])) >= 7 and _NEXT.match(whole, sign.end()):
+            return sign.start()
+    return len(text)
+
+
+def _without_numbers(candidate: Candidate) -> str:
+    """The text before a number, without the numbers that a sign or an "and" joins to it."""
+    before = candidate.before
+    count = len(digits_of(fold_digits(candidate.text)))
+    for _ in range(4):
+        found = _NUMBER_BEFORE.search(fold_digits(before[-48:])) if before[-1:] and not before[-1].isdigit() else None
+        if found is None:
+            break
+        digits = len(digits_of(found[1]))
+        if found[2].strip() != "/" and (digits < 9 or not digits - 1 <= count <= digits + 8):
+            break
+        before = before[: len(before) - len(found[0])]
+    return before
+
+
+def _dated(text: str) -> bool:
+    """Whether eight digits are a day: 20201231."""
+    return re.fullmatch(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])", text) is not None
 
 
 def _extension(candidate: Candidate, end: int) -> int:
@@ -170,6 +253,13 @@ PHONE = Kind(
         "Zürich: ⟪+41 (0)44 668 18 00⟫",
         "Fax: ⟪212-555-0123x769⟫, then",
         "⟪781 1704 332⟫ Office",
+        "Phone: ⟪9812345670⟫/⟪9812345671⟫ (day and night)",
+        "Tél. : ⟪01 44 55 66 77⟫/⟪06 11 22 33 44⟫",
+        "Mob: ⟪0912345611⟫-⟪0987654311⟫",
+        "有事请拨打⟪13912345670⟫即可",
+        "মো. ⟪০১৭১২৩৪৫৬৭০⟫",
+        "للحجز: ⟪0551234560⟫",
+        "https://wa.me/⟪2348031234560⟫?text=hello",
     ),
     spares=(
         "in 1990 1991 1992 1993",
@@ -189,5 +279,10 @@ PHONE = Kind(
         "version 10.15.7.1234567",
         "at 12:34:56.7890123",
         "office of 1995-12-31",
+        "call 7654321 times",
+        "Phone 20191130",
+        "my HP 7654321 scanner",
+        "Mobile: 7654321 pieces sold",
+        "电话费收入13912345670元",
     ),
 )
