@@ -53,8 +53,24 @@ class JobResult:
         yield f"\n{self.job.title}\n{table(self.manifests)}"
         yield from self.notes
         if any(STAGES[name].final for name in self.stages):
-            yield f"\nThe dataset is in {self.job.dataset}"
+            yield f"\n{self._outcome()}"
             yield f"To see what became of a page: roots why URL --work {self.job.work}"
+
+    def _outcome(self) -> str:
+        """Where the dataset is; if it has no document, the chief reason for that."""
+        if any(found.kept for name, found in zip(self.stages, self.manifests, strict=True) if STAGES[name].final):
+            return f"The dataset is in {self.job.dataset}"
+        none = f"No document of {self.job.language.name if self.job.language else 'any language'} was kept"
+        drops = {
+            (rows, reason, STAGES[name].reasons)
+            for name in chain_stages()
+            for reason, rows in read_manifest(self.job.folder(name))["drops"].items()
+        }
+        if not drops:
+            return f"{none}: the input has none"
+        rows, reason, reasons = max(drops)
+        meaning = load(reasons).get(reason, "") if reasons else ""
+        return f"{none}. Chief reason: {rows} dropped as {reason}" + (f" ({meaning})" if meaning else "")
 
 
 def run_request(

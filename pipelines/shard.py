@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.job.settings import ShardSettings
-from roots import shards
+from roots import shards, storage
 from roots.atomic import write_text
 from roots.errors import ShardError
 from roots.executors import Executor
@@ -160,6 +160,24 @@ def run_shard(
         _describe_split(target / split, split, receipts)
     write_text(target / "dataset_dict.json", json.dumps({"splits": list(SPLITS)}))
     return manifest
+
+
+def described_otherwise(target: Path, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield (file, problem) for each file that `datasets` reads that is missing, or lists others than these shards."""
+    wanted: dict[str, dict[str, object]] = {"dataset_dict.json": {"splits": list(SPLITS)}}
+    for split in SPLITS:
+        files = [{"filename": name.partition("/")[2]} for name in sorted(names) if name.startswith(split + "/")]
+        wanted |= {f"{split}/state.json": {"_data_files": files}, f"{split}/dataset_info.json": {}}
+    for name, values in wanted.items():
+        try:
+            found = json.loads(storage.read_text(target / name))
+        except FileNotFoundError:
+            yield name, "is missing"
+        except ValueError:
+            yield name, "is damaged"
+        else:
+            if not isinstance(found, dict) or any(found.get(key) != value for key, value in values.items()):
+                yield name, "does not list the shards that are there"
 
 
 def _describe_split(folder: Path, split: str, receipts: Mapping[str, Receipt]) -> None:

@@ -6,18 +6,20 @@ bytes = receipt            in every shard, final shards too
 copy of = kept             a removed copy names a kept document, or a document of a release it was compared with
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pyarrow.compute as pc
 
+from pipelines.dataset import read_dataset
 from pipelines.dedup.released import unknown_matches
 from pipelines.job.languages import find_any_code
 from pipelines.job.settings import ShardSettings
 from pipelines.job.stages import STAGES, chain_stages
 from pipelines.job.work import ALL, chain, deduplicated_with, folder, languages
-from pipelines.shard import times_of
+from pipelines.shard import described_otherwise, times_of
 from roots import shards, storage
 from roots.errors import InputError, RootsError
 from roots.manifest import read_manifest
@@ -39,20 +41,67 @@ def verify_all(work: Path, language: str = "") -> Iterator[tuple[str, list[str]]
 def verify(work: Path, language: str) -> Iterator[str]:
     """Yield one sentence for each problem in the results of one language; nothing if there is none."""
     stages = [stage for stage in STAGES if storage.is_file(folder(work, language, stage) / "manifest.json")]
-    if not stages:
+    has_dataset = storage.is_file(work / language / "manifest.json")
+    if not (stages or has_dataset):
         yield f"{work / language}: no stage has finished; run `roots status {work}`"
         return
-    names = sorted(read_manifest(folder(work, language, "extract"))["shards"]) if "extract" in stages else []
+    lost = _lost(stages, has_dataset)
+    for stage in lost:
+        yield (
+            f"{stage}: {folder(work, language, stage)} is gone or has no manifest.json, although a later stage was "
+            f"made from it: run `roots run {work} --lang {language}` again"
+        )
+    names = _names(work, language, stages)
     for stage in stages:
         yield from _check_stage(work, language, stage, names)
-    last = next((stage for stage in reversed(stages) if not STAGES[stage].final), stages[0])
-    for name in names:
+    last = next((stage for stage in reversed(stages) if not STAGES[stage].final), "")
+    for name in names if not lost else ():
         yield from _check_chain([*chain(work, language, name, last), folder(work, language, last) / name])
     if "dedup" in stages:
         others = [folder(work, code, "dedup") for code in deduplicated_with(work, language)[1:]]
         yield from _check_duplicates([folder(work, language, "dedup") / name for name in names], others)
     if "shard" in stages:
-        yield from _check_dataset(work, language, names)
+        if not lost:
+            yield from _check_dataset(work, language, names)
+        yield from _check_description(work, language)
+
+
+def passed(work: Path, language: str) -> str:
+    """What is true of a language without problems, for a person."""
+    made = storage.is_file(work / language / "manifest.json")
+    return "every row is accounted for, every checksum is right" + ("" if made else "; it has no dataset yet")
+
+
+def _lost(stages: list[str], has_dataset: bool) -> list[str]:
+    """The stages without results, though a stage after them has some. The dataset's manifest comes after all."""
+    after = len(STAGES) if has_dataset else list(STAGES).index(stages[-1])
+    return [stage for stage in list(STAGES)[:after] if stage not in stages]
+
+
+def _names(work: Path, language: str, stages: list[str]) -> list[str]:
+    """The names of the shards of all archives, by the first stage of the language that has results."""
+    first = next((stage for stage in stages if not (STAGES[stage].shared or STAGES[stage].final)), "")
+    return sorted(read_manifest(folder(work, language, first))["shards"]) if first else []
+
+
+def _counts(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[int, int]]:
+    """Rows and bytes of text of each final shard, from a manifest."""
+    return {name: (entry["rows"], entry["text_bytes"]) for name, entry in entries.items()}
+
+
+def _check_description(work: Path, language: str) -> Iterator[str]:
+    """The manifest of the dataset lists the final shards, and so do the files that `datasets` reads."""
+    target = folder(work, language, "shard")
+    again = f"run `roots shard {work} --lang {language}` again"
+    listed = read_manifest(target)["shards"]
+    try:
+        made = read_dataset(work, language)["shards"]
+        if _counts(made) != _counts(listed):
+            yield f"shard: {work / language / 'manifest.json'} lists other shards than {target}: {again}"
+    except RootsError as error:
+        yield f"shard: {error}"
+    for name, problem in described_otherwise(target, sorted(listed)):
+        yield f"shard: {target / name} {problem}: {again}"
 
 
 def _check_stage(work: Path, language: str, stage: str, names: list[str]) -> Iterator[str]:

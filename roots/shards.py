@@ -170,6 +170,8 @@ def _write_stream(file: _HashingFile, schema: pa.Schema, tables: Iterable[pa.Tab
         for table in tables:
             tally.add(table)
             writer.write_table(table, max_chunksize=BATCH_ROWS)
+        if not tally.rows:  # `datasets` cannot load a stream without a batch
+            writer.write_batch(pa.RecordBatch.from_pylist([], schema))
     receipt = tally.fill(blank, file)
     text = receipt.to_json().encode()
     file.begin_tail()

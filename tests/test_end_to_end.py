@@ -250,6 +250,70 @@ def test_verify_names_a_changed_shard(work: Path, tmp_path: Path, stage: str) ->
     assert path.name in roots("verify", str(copy), "--lang", "fr", code=1)
 
 
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("whole", [True, False])
+def test_verify_and_status_see_a_language_whose_stage_is_gone(
+    work: Path, tmp_path: Path, stage: str, whole: bool
+) -> None:
+    copy = tmp_path / "work"
+    shutil.copytree(work, copy)
+    place = folder(copy, "ar", stage)
+    if whole:
+        shutil.rmtree(place)
+    else:
+        (place / "manifest.json").unlink()
+    said = roots("verify", str(copy), code=1)
+    assert f"ar: {stage}: {place} is gone" in said
+    if stage != "index":
+        assert "fr: every row is accounted for, every checksum is right\n" in said
+    assert "\nar: " in roots("status", str(copy))
+
+
+@pytest.mark.parametrize("gone", ["manifest.json", "shards/dataset_dict.json", "shards/train/state.json"])
+def test_verify_names_a_missing_description_of_the_dataset(work: Path, tmp_path: Path, gone: str) -> None:
+    copy = tmp_path / "work"
+    shutil.copytree(work, copy)
+    (copy / "fr" / gone).unlink()
+    assert f"{copy / 'fr' / gone} is missing" in roots("verify", str(copy), "--lang", "fr", code=1)
+
+
+def test_verify_names_a_description_of_another_dataset(work: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "work"
+    shutil.copytree(work, copy)
+    shutil.copy(copy / "ar/manifest.json", copy / "fr/manifest.json")
+    (copy / "hi/shards/train/state.json").write_text('{"_data_files": []}')
+    (copy / "zh/shards/validation/state.json").write_text("no JSON")
+    said = roots("verify", str(copy), code=1)
+    assert "fr/manifest.json lists other shards" in said
+    assert "hi/shards/train/state.json does not list the shards that are there" in said
+    assert "zh/shards/validation/state.json is damaged" in said
+
+
+def test_verify_says_that_a_run_which_stopped_early_has_no_dataset(work: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "work"
+    shutil.copytree(work, copy)
+    shutil.rmtree(copy / "fr/shards")
+    (copy / "fr/manifest.json").unlink()
+    assert "it has no dataset yet" in roots("verify", str(copy), "--lang", "fr")
+    assert "fr: no dataset yet" in roots("status", str(copy))
+
+
+def test_a_language_without_documents_is_no_success_to_read(tmp_path: Path) -> None:
+    from datasets import load_from_disk
+
+    target = tmp_path / "work"
+    said = roots(*run_args(target, "--executor", "serial", languages="python"))
+    assert "No document of Python was kept. Chief reason: " in said
+    assert "extract.other_language" in said
+    assert "The dataset is in" not in said
+    assert "no document of python" in roots(
+        "publish", str(target), "--to", str(tmp_path / "release"), "--set", "publish.contact=a", "--quiet", code=1
+    )
+    assert not (tmp_path / "release").exists()
+    splits = load_from_disk(str(target / "python/shards"))
+    assert {name: split.num_rows for name, split in splits.items()} == {"train": 0, "validation": 0}
+
+
 def test_verify_names_lost_documents(work: Path, tmp_path: Path) -> None:
     copy = tmp_path / "work"
     shutil.copytree(work, copy)

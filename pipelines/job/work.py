@@ -122,8 +122,21 @@ def known_inputs(work: Path) -> dict[str, Path]:
 
 
 def languages(work: Path) -> list[str]:
-    """Codes of the languages with results in a work folder, sorted."""
-    return sorted(path.parent.name for path in work.glob("*/extract") if storage.is_folder(path))
+    """Codes of the languages with results in a work folder, sorted: those with a dataset or any stage's folder."""
+    stages = {row.folder for row in STAGES.values() if not row.shared}
+    return sorted(
+        folder.name
+        for folder in _folders_in(work)
+        if not (below := {path.name for path in folder.iterdir()}).isdisjoint(stages)
+        or ("manifest.json" in below and "README.md" not in below)  # a release has a card, too
+    )
+
+
+def _folders_in(work: Path) -> Iterator[Path]:
+    """The folders in a work folder that may belong to a language."""
+    shared = {ALL, "pseudocrawl", *(row.folder for row in STAGES.values() if row.shared)}
+    if storage.is_folder(work):
+        yield from (path for path in work.iterdir() if path.name not in shared and storage.is_folder(path))
 
 
 def deduplicated_with(work: Path, language: str) -> list[str]:

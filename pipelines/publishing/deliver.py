@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.dedup.released import remove_signatures, write_signatures
+from pipelines.job import work as folders
 from pipelines.publishing.publish import Selection, publish_release
 from pipelines.publishing.push import push
 from pipelines.publishing.settings import Delivery
@@ -20,6 +21,7 @@ class Delivered:
 
     delivery: Delivery
     manifest: Mapping[str, Any]
+    left_out: tuple[str, ...]  # languages without a document to publish, by their codes
     commits: tuple[str, ...] | None  # None: it was not sent
 
     def lines(self) -> Iterator[str]:
@@ -27,6 +29,8 @@ class Delivered:
         splits = [counts for each in self.manifest["languages"].values() for counts in each["splits"].values()]
         rows, files = sum(counts["rows"] for counts in splits), len(self.manifest["files"])
         yield f"{self.delivery.folder}: version {self.manifest['version']}, {rows} documents in {files} files"
+        if self.left_out:
+            yield f"left out, as no document of them can be published: {', '.join(self.left_out)}"
         yield "datasets loads it, whole and as a stream; its card is valid for the Hub"
         if self.commits is not None:
             yield f"{self.delivery.repository}: {len(self.commits)} commits"
@@ -47,4 +51,6 @@ def deliver(delivery: Delivery, executor: Executor, progress: Progress | None = 
     if problems := list(validate(folder)):
         raise PublishError(f"{folder} does not load as it should; nothing was sent:\n" + "\n".join(problems))
     commits = tuple(push(folder, delivery.pushing, progress)) if delivery.pushing and delivery.send else None
-    return Delivered(delivery, manifest, commits)
+    published = {language["code"] for language in manifest["languages"].values()}
+    asked = delivery.languages or folders.languages(delivery.work)
+    return Delivered(delivery, manifest, tuple(code for code in asked if code not in published), commits)

@@ -170,7 +170,7 @@ def _with_rights(batch: pa.RecordBatch, rights: Rights, catalogue: Catalogue, le
     left_out.update(reason for reason in reasons if reason)
     columns = [*batch.columns, pa.array(names, pa.string()), pa.array(licenses, pa.string())]
     whole = pa.RecordBatch.from_arrays(columns, schema=release.RELEASED)
-    return whole.filter(pa.array([reason is None for reason in reasons]))
+    return whole.filter(pa.array([reason is None for reason in reasons], pa.bool_()))
 
 
 def write_clusters(

@@ -38,13 +38,20 @@ class Selection:
     rights: Rights = field(default_factory=Rights)
 
     def datasets(self) -> dict[str, DatasetManifest]:
-        """The manifest of each dataset, by language code. Raises InputError if there is none."""
+        """The manifest of each dataset that has documents, by language code.
+
+        Raises InputError if there is no dataset, PublishError if none has documents.
+        """
         codes = self.codes or [
             code for code in folders.languages(self.work) if (self.work / code / "manifest.json").is_file()
         ]
         if not codes:
             raise InputError(f"{self.work} has no dataset yet: run `roots run` first")
-        return {code: read_dataset(self.work, code) for code in codes}
+        found = {code: read_dataset(self.work, code) for code in codes}
+        some = {code: made for code, made in found.items() if any(shard["rows"] for shard in made["shards"].values())}
+        if not some:
+            raise PublishError(f"{self.work} has no document of {', '.join(found)}: there is nothing to publish")
+        return some
 
 
 def publish_release(
@@ -52,8 +59,8 @@ def publish_release(
 ) -> release.ReleaseManifest:
     """Write a release to the folder `target`. Returns its manifest.
 
-    Raises PublishError if the text did not pass redact or the folder does not pass verify, StageFailed if some files
-    could not be made.
+    Raises PublishError if the text did not pass redact, the folder does not pass verify, or no document may be
+    released; StageFailed if some files could not be made.
     """
     work, rights = selection.work, selection.rights
     catalogue = load_catalogue(rights.catalogue)
@@ -75,6 +82,8 @@ def publish_release(
         files |= clusters | {name: result.written.as_values() for name, result in results.items()}
         if results:
             languages[tag] = _account(work, code, made, results)
+    if not languages:
+        raise PublishError(f"no document of {', '.join(datasets)} may be released: {_reasons(found)}")
     manifest: release.ReleaseManifest = {
         "format": 1,
         "name": settings.name,
@@ -90,6 +99,12 @@ def publish_release(
     release.write_release_manifest(target, manifest)
     write_release_card(target, manifest)
     return manifest
+
+
+def _reasons(found: Mapping[str, FileResult]) -> str:
+    """Why documents were left out, with their counts."""
+    left_out = sum((Counter(result.left_out) for result in found.values()), Counter[str]())
+    return ", ".join(f"{reason} {rows}" for reason, rows in left_out.most_common())
 
 
 def _check_target(target: Path) -> None:

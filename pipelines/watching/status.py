@@ -211,6 +211,9 @@ def screen(work: Path, states: Sequence[StageState], now: float, missing: bool =
         yield from (f"      missing: {for_terminal(name)}" for name in shown)
         if shown and len(shown) < len(names):
             yield f"      and {len(names) - len(shown)} more missing"
+    for state in (state for state in states if state.stage in STAGES and STAGES[state.stage].final):
+        made = f"{state.kept:,} documents in the dataset" if state.finished else "no dataset yet"
+        yield f"{state.language}: {made}"
 
 
 def _left(state: StageState, now: float) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.job.work import chain, find_archives, known_inputs, remember_inputs
+from pipelines.job.work import chain, find_archives, known_inputs, languages, remember_inputs
 from roots.errors import InputError
 
 
@@ -51,6 +51,23 @@ def test_inputs_are_remembered(tmp_path: Path) -> None:
     archives = {"a.parquet": tmp_path / "a.warc.gz"}
     remember_inputs(tmp_path / "work", archives)
     assert known_inputs(tmp_path / "work") == archives
+
+
+def test_a_language_is_a_folder_with_a_dataset_or_with_any_stage(tmp_path: Path) -> None:
+    touch(
+        tmp_path / "inputs.json",
+        tmp_path / "index/manifest.json",
+        tmp_path / "all/dedup/report.json",
+        tmp_path / "pseudocrawl/manifest.json",
+        tmp_path / "release/manifest.json",
+        tmp_path / "release/README.md",
+        tmp_path / "notes/read.me",
+        tmp_path / "sw/redact/a.parquet",
+        tmp_path / "fr/manifest.json",
+        tmp_path / "cpp/shards/train/a.arrow",
+    )
+    assert languages(tmp_path) == ["cpp", "fr", "sw"]
+    assert languages(tmp_path / "none") == []
 
 
 def test_a_chain_has_the_shards_of_all_earlier_stages(tmp_path: Path) -> None:

@@ -18,9 +18,10 @@ from pipelines.job.stages import STAGES
 from pipelines.job.work import chain, find_archives
 from pipelines.pipeline import run_stages
 from pipelines.publishing.card_head import Code, card_table, code, escape
+from pipelines.publishing.deliver import deliver
 from pipelines.publishing.files import ACCOUNTS
 from pipelines.publishing.publish import Selection, publish_release
-from pipelines.publishing.settings import PublishSettings
+from pipelines.publishing.settings import Delivery, PublishSettings
 from pipelines.publishing.validate import _check_card, validate
 from roots.errors import InputError, PublishError, SettingsError
 from roots.executors import Local, Serial
@@ -272,6 +273,25 @@ def test_documents_have_source_and_licence_and_a_release_can_leave_some_out(work
         Selection(work, ["fr"], Rights(catalogue=str(path), leave_out=("news",))), tmp_path / "w", SETTINGS, Serial()
     )
     assert without["languages"]["fra_Latn"]["left_out"] == {"publish.source": counts["news"]["rows"]}
+
+
+def test_a_release_without_documents_is_refused_with_the_reason(work, tmp_path):
+    path = tmp_path / "sources.toml"
+    path.write_text(CATALOGUE.format(host="none.example").replace("example-2024-0000[1-3].*", "none"))
+    rights = Rights(catalogue=str(path), unlisted="drop")
+    with pytest.raises(PublishError, match=r"may be released: publish.unlisted \d+"):
+        publish_release(Selection(work, ["fr"], rights), tmp_path / "none", build_settings(), Serial())
+    assert not (tmp_path / "none/README.md").exists()
+
+
+def test_a_language_without_documents_is_left_out_and_named(work, tmp_path):
+    copy = tmp_path / "work"
+    shutil.copytree(work, copy)
+    (copy / "sw/extract").mkdir(parents=True)
+    done = deliver(Delivery(copy, str(tmp_path / "release"), settings={"publish": {"contact": "me"}}), Serial())
+    assert done.left_out == ("sw",)
+    assert any("left out" in line and "sw" in line for line in done.lines())
+    assert {language["code"] for language in done.manifest["languages"].values()} == {"ar", "fr"}
 
 
 @pytest.mark.parametrize(
