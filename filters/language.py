@@ -81,6 +81,8 @@ class Language:
         return self.reading.script
 
 
+# Scripts that put no space between words, so that only a segmenter with a dictionary finds them.
+_UNSPACED = frozenset({"Thai", "Laoo", "Khmr", "Mymr", "Jpan", "Hani", "Hans", "Hant"})
 _FILES = "filters.languages"  # the package that holds the language files
 
 
@@ -138,8 +140,10 @@ def load_language(name: str, bounds: str | BoundTables = DEFAULT_SET, definition
     values: dict[str, Any] = {
         key: file[key] for key in ("script", "segmenter", "joiner", "character_ngram", "word_ngram") if key in file
     }
+    if file["script"] in _UNSPACED:
+        values.setdefault("segmenter", "icu")
     values |= {"longest_word": file.get("longest_word", 0), "definitions": definitions, **lists}
-    if definitions == "roots" and file.get("segmenter") != "icu":
+    if definitions == "roots" and values.get("segmenter") != "icu":
         values["segmenter"] = "roots"
     language = Language(
         code=code,

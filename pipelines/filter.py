@@ -33,7 +33,7 @@ class Measure(Stage):
     """Computes the signals of every document that extract kept; drops none. Made by `Measure.of(language)`."""
 
     name: ClassVar[str] = "measure"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3  # 3: Arabic words without vowel signs; scripts without spaces cut by a dictionary
     schema: ClassVar[pa.Schema] = _MEASURED
 
     reading: Reading = field(metadata=ASIDE)

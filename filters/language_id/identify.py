@@ -13,16 +13,17 @@ from filters.language_id.arbiter import Pair
 from filters.language_id.fasttext_model import FastTextModel
 from filters.language_id.han_texts import CHINESE, settle_han
 from filters.language_id.labels import split_label, standard_label
+from filters.language_id.letters import urdu_letters
+from filters.language_id.mixed import limit_scores
 from filters.language_id.relatives import settle_relatives
-from filters.language_id.scripts import HAN, han_form, script_counts, script_of
-from filters.text.quick_text import PIECES, page_glances, page_sample
+from filters.language_id.scripts import HAN, SCRIPT_PARTS, han_form, script_counts, script_of
+from filters.text.quick_text import PIECES, page_glances, page_sample, with_plain_spaces
 
 TEXT_SAMPLE = 1200  # characters of a text that are read: longer samples change next to no label
 _OWN_SCRIPT = 0.1  # share of letters in the model's script for a language from which its label keeps that script
-_SCRIPT_PARTS = {"Jpan": ("Hira", "Kana", "Hani"), "Kore": ("Hang", "Hani"), "Hrkt": ("Hira", "Kana")}
 _SURE_GLANCE = 0.4  # least score of a short piece of a page that is surely in a language
 _GLANCED = 0.1  # score that a page gets for a language that only such a piece is in
-_SPARE = 3  # more labels than wanted that a model is asked for, since some are taken out
+_ASKED = 6  # labels that a model is asked for: more than are wanted, since some are taken out
 # Languages whose texts are easily confused: the gate lets one pass for the other.
 _NEAR: dict[str, tuple[str, ...]] = {
     "arb": ("arz",),
@@ -64,7 +65,7 @@ class LanguageModel:
 
     def predict(self, text: str, k: int = 3) -> list[_Label]:
         """The k likeliest labels of a whole text, best first, with scores from 0 to 1; none for an empty text."""
-        line = text.replace("\n", " ")
+        line = urdu_letters(with_plain_spaces(text.replace("\n", " ")))
         if isinstance(self.raw, Pair):
             return self.raw.predict(line, k)
         return [(standard_label(raw), min(1.0, score)) for score, raw in self.raw.predict([line], k)[0]]
@@ -86,19 +87,11 @@ def identify(text: str, model: LanguageModel, k: int = 3) -> list[_Label]:
     """The k likeliest languages of a text, best first, in the script of the text; none for a text without letters.
 
     A sample of the text is read (`text_sample`). A label keeps the script its language has in the model where a tenth
-    of the letters are in it (a manual in Hindi is full of Latin names), else it gets the script of most letters.
+    of the letters are in it (a manual in Hindi is full of Latin names), else it gets the script of most letters. A
+    language that less than half of the text is in has no score above 0.9, one in a fifth of it none above 0.5.
     """
-    part = text_sample(text)
-    counts = script_counts(part)
-    if not counts:
-        return []
-    letters = sum(counts.values())
-    scores: dict[str, float] = {}
-    found = settle_relatives(model.predict(part, k + _SPARE), part, model.labels)
-    for label, score in settle_han(found, part, counts):
-        written = _in_script(label, counts, letters, part)
-        scores[written] = scores.get(written, 0.0) + score  # two labels of a language may differ in script alone
-    return sorted(scores.items(), key=lambda found: (-found[1], found[0]))[:k]
+    labels = _identify_sample(text_sample(text), model)
+    return limit_scores(labels, text, model.glances)[:k]
 
 
 def identify_page(text: str, model: LanguageModel, k: int = 3) -> list[_Label]:
@@ -106,7 +99,8 @@ def identify_page(text: str, model: LanguageModel, k: int = 3) -> list[_Label]:
 
     A piece gives its language a score of 0.1 at least, so that a second language of the page passes the gate.
     """
-    labels = identify(page_sample(text), model, k)
+    text = with_plain_spaces(text)
+    labels = _identify_sample(page_sample(text), model)[:k]
     if labels:
         found = dict(labels)
         for label in model.glances(page_glances(text), _SURE_GLANCE):
@@ -115,11 +109,25 @@ def identify_page(text: str, model: LanguageModel, k: int = 3) -> list[_Label]:
     return labels
 
 
+def _identify_sample(part: str, model: LanguageModel) -> list[_Label]:
+    """The likeliest languages of a short text, best first."""
+    counts = script_counts(part)
+    if not counts:
+        return []
+    letters = sum(counts.values())
+    found = settle_relatives(model.predict(part, _ASKED), part, model.labels)
+    scores: dict[str, float] = {}
+    for label, score in settle_han(found, part, counts):
+        written = _in_script(label, counts, letters, part)
+        scores[written] = scores.get(written, 0.0) + score  # two labels of a language may differ in script alone
+    return sorted(scores.items(), key=lambda found: (-found[1], found[0]))
+
+
 def _in_script(label: str, counts: dict[str, int], letters: int, text: str) -> str:
     code, usual = split_label(label)
     if usual in HAN and code in CHINESE:
         return f"{code}_{han_form(text)}"
-    own = sum(counts.get(part, 0) for part in _SCRIPT_PARTS[usual]) if usual in _SCRIPT_PARTS else counts.get(usual, 0)
+    own = sum(counts.get(part, 0) for part in SCRIPT_PARTS[usual]) if usual in SCRIPT_PARTS else counts.get(usual, 0)
     return label if own >= _OWN_SCRIPT * letters else f"{code}_{script_of(text)}"
 
 

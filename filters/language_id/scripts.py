@@ -9,6 +9,12 @@ from filters.language_id.labels import UNKNOWN_SCRIPT
 from filters.text import characters
 
 HAN = ("Hans", "Hant", "Hani")
+SCRIPT_PARTS = {  # scripts of a label that are several scripts of letters
+    "Jpan": ("Hira", "Kana", "Hani"),
+    "Kore": ("Hang", "Hani"),
+    "Hrkt": ("Hira", "Kana"),
+    **dict.fromkeys(HAN, ("Hani",)),
+}
 
 
 def script_of(text: str) -> str:

@@ -5,6 +5,7 @@ space, and every tag ends a line but those that stand inside lines. It builds no
 """
 
 import html
+import re
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,10 @@ _LINE_CHARS = 200  # characters of one line in the sample
 _LINES = 64  # longest lines that are looked at
 _GLANCES = 8  # short pieces that show a second language, which the sample hides where most of the page is in the first
 _GLANCE_CHARS = 80
+_SPACE_REFERENCE = re.compile(
+    "&(?:nbsp;?|NonBreakingSpace;|e[mn]sp;|thinsp;|#0*(?:160|819[45]|8201|8239);?|#[xX]0*(?:[aA]0|200[239]|202[fF]);?)"
+)
+_OTHER_SPACES = "\u00a0\u202f\u2002\u2003\u2009\u3000"
 
 
 def _key(name: str) -> int:
@@ -70,6 +75,20 @@ def page_glances(text: str) -> list[str]:
         return []
     step = len(text) // (_GLANCES + 1)
     return [_as_line(text[at : at + _GLANCE_CHARS]) for at in range(step, step * _GLANCES + 1, step)]
+
+
+def with_plain_spaces(text: str) -> str:
+    """The text with a plain space for each no-break, thin or wide space, written as a character or as a reference.
+
+    Models of languages know words between plain spaces. Some editors join all words of a page by `&nbsp;`.
+    """
+    if "&" in text:
+        text = _SPACE_REFERENCE.sub(" ", text)
+    if not text.isascii():
+        for space in _OTHER_SPACES:
+            if space in text:
+                text = text.replace(space, " ")
+    return text
 
 
 def _as_line(text: str) -> str:

@@ -5,6 +5,7 @@ import tomllib
 import pyarrow as pa
 import pytest
 
+from filters import language as languages
 from filters.language import Bound, Example, bound_sets, find_code, known_codes, load_language
 from filters.signals.measures import measure
 from filters.signals.rules import LANGUAGE_SCORE, judge, rules_of
@@ -125,3 +126,18 @@ def test_fidelity_mode_reads_as_roots_did() -> None:
     assert load_language("fr", "roots", "roots").reading.longest_word == 45
     with pytest.raises(SettingsError, match="neither"):
         load_language("fr", "roots", "other")
+
+
+@pytest.mark.parametrize(
+    ("script", "segmenter"), [("Thai", "icu"), ("Khmr", "icu"), ("Jpan", "icu"), ("Cyrl", "unicode")]
+)
+def test_a_short_file_gets_the_segmenter_that_its_script_needs(
+    script: str, segmenter: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = languages._file
+
+    def short(code: str) -> dict[str, object]:
+        return {"name": "New", "iso639_3": "fra", "script": script} if code == "fr" else whole(code)
+
+    monkeypatch.setattr(languages, "_file", short)
+    assert load_language("fr").reading.segmenter == segmenter

@@ -102,3 +102,10 @@ def test_the_gate_sees_a_second_language_in_a_part_of_a_page(before: int) -> Non
     rows = [[{"label": label, "score": score} for label, score in found] for found in (plain, looked)]
     assert looked[0][0] == "srp_Cyrl"
     assert gate(rows, "fra", 0.05, model.labels) == [False, True]
+
+
+def test_a_page_whose_words_are_joined_by_nbsp_is_in_its_language() -> None:
+    words = "Bibi alipanda mihogo na mahindi karibu na mto, kisha akatuonyesha jinsi ya kuyatunza hadi mavuno."
+    for page in (words.replace(" ", "&nbsp;"), words.replace(" ", "\u00a0")):
+        first, score = identify_page(page * 4, load_model())[0]
+        assert (first, score > 0.9) == ("swh_Latn", True)

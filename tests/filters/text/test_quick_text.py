@@ -2,7 +2,7 @@
 
 import pytest
 
-from filters.text.quick_text import page_sample, quick_text
+from filters.text.quick_text import page_sample, quick_text, with_plain_spaces
 
 # page -> its quick text
 QUICK = {
@@ -36,3 +36,8 @@ def test_the_quick_text_of_a_page_is_its_text_without_markup(page: bytes) -> Non
 
 def test_the_sample_of_a_page_has_character_references_decoded() -> None:
     assert page_sample("&eacute;t&eacute; &amp; hiver") == "été & hiver"
+
+
+@pytest.mark.parametrize("space", ["&nbsp;", "&#160;", "&#xA0;", "&nbsp", "\u00a0", "\u202f", "&thinsp;"])
+def test_words_joined_by_other_spaces_are_words(space: str) -> None:
+    assert with_plain_spaces(f"kila{space}siku &amp; usiku") == "kila siku &amp; usiku"

@@ -113,3 +113,16 @@ def test_words_are_equal_in_every_normal_form(word: str) -> None:
     assert len(hashes) == 1
     plain = "".join(c for c in forms["NFD"] if not unicodedata.combining(c))
     assert plain == forms["NFD"] or hash_words([plain])[0] not in hashes
+
+
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [("مِنْ", "من"), ("إِلَى", "إلى"), ("هـــذا", "هذا"), ("ٱلْكِتَابُ", "الكتاب"), ("كي", "کی"), ("ہے", "هے"), ("هٰذَا", "هذا")],
+)
+def test_arabic_words_are_equal_without_vowel_signs_and_stretching(written: str, plain: str) -> None:
+    assert hash_words([written]) == hash_words([plain])
+
+
+@pytest.mark.parametrize(("one", "other"), [("سأل", "سال"), ("آن", "ان"), ("على", "علي"), ("جن", "چن"), ("אב", "אָב")])
+def test_signs_that_are_parts_of_letters_tell_words_apart(one: str, other: str) -> None:
+    assert hash_words([one]) != hash_words([other])

@@ -1,0 +1,39 @@
+"""A language that little of a text is in gets no high score."""
+
+import pytest
+
+from filters.language_id.identify import identify
+from filters.language_id.mixed import limit_scores
+from pipelines.models.files import load_model
+
+ENGLISH = (
+    "The allotments behind the station were cleared last week, and the tenants have been given new plots by the river."
+    "\nMost of them are pleased, because the soil there is better, but the old men miss the noise of the trains.\nThe"
+    " railway will use the ground as a car park, which the neighbours had feared for years.\nA committee of gardeners"
+    " is collecting seeds, tools and memories for a small exhibition in the town hall this summer.\n"
+)
+BENGALI = "কাল রাতে ঝড়ে আমাদের বাড়ির পাশের পুরনো বটগাছটা ভেঙে পড়েছে।\nসকালে সবাই এসে ডাল কেটে রাস্তা পরিষ্কার করল।\n"
+FRENCH = (
+    "Les jardins ouvriers derrière la gare ont été rasés la semaine dernière, et chacun a reçu une nouvelle parcelle.\n"
+    "La plupart sont contents, car la terre y est meilleure, mais les anciens regrettent le bruit des trains.\n"
+)
+
+
+@pytest.mark.parametrize("text", [BENGALI + ENGLISH, ENGLISH + BENGALI])
+def test_a_language_of_a_fifth_of_the_letters_has_no_score_above_a_half(text: str) -> None:
+    assert dict(identify(text, load_model())).get("ben_Beng", 0.0) <= 0.5
+
+
+def test_a_language_of_a_quarter_of_a_text_in_one_script_has_no_high_score() -> None:
+    assert dict(identify(FRENCH + ENGLISH * 3, load_model())).get("fra_Latn", 0.0) <= 0.5
+
+
+def test_a_text_in_one_language_keeps_its_score() -> None:
+    first, score = identify(FRENCH * 3, load_model())[0]
+    assert (first, score > 0.95) == ("fra_Latn", True)
+
+
+def test_a_score_is_at_most_nine_tenths_where_most_letters_are_in_another_script() -> None:
+    text = "aaaaaa কখগঘ"
+    ((label, score),) = limit_scores([("ben_Beng", 0.99)], text, lambda pieces, least: [])
+    assert (label, 0.5 <= score < 0.9) == ("ben_Beng", True)
