@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from filters.language import Language
 from filters.language_id.identify import LanguageModel, identify_page
-from filters.programs.use_signals import use_signals_of
+from filters.programs.use_signals import SEARCHED_BYTES, use_signals_of
 from filters.text.charset import Decoded, decode_page
 from filters.text.quick_text import quick_text
 from pipelines.archives.limits import Limits
@@ -138,7 +138,7 @@ def _read_page(record: Record, model: LanguageModel) -> dict[str, Any]:
         return row | {"drop": "index.undecodable"}
     text = decoded.text if _is_plain(record) else _text_of(record, decoded, not undecodable)
     labels = identify_page(text, model, _TOP)
-    row["use_signals"] = use_signals_of(record.rights, b"" if _is_plain(record) else record.body)
+    row["use_signals"] = use_signals_of(record.rights, b"" if _is_plain(record) else _head_of(record, decoded))
     row |= {"quick_chars": len(text), "languages": [{"label": label, "score": score} for label, score in labels]}
     return row if labels else row | {"drop": "index.empty"}
 
@@ -152,6 +152,13 @@ def _is_noise(body: bytes) -> bool:
 def _is_plain(record: Record) -> bool:
     """Whether a record is plain text."""
     return record.kind == "wet" or record.content_type in _PLAIN
+
+
+def _head_of(record: Record, decoded: Decoded) -> bytes:
+    """The bytes in which meta elements are searched: those of UTF-16 are written again in UTF-8."""
+    if decoded.charset.startswith("utf-16"):
+        return decoded.text[:SEARCHED_BYTES].encode("utf-8", "replace")
+    return record.body
 
 
 def _text_of(record: Record, decoded: Decoded, clean: bool) -> str:

@@ -3,38 +3,46 @@
 Signals, each recorded as the page states it:
 
     noindex, nosnippet, noarchive      robots directives (Google's robots meta tag specification)
-    noai, noimageai                    no use for training (DeviantArt 2022, as robots directives)
+    noai, noimageai, noml              no use for training (DeviantArt 2022, noml.info; as robots directives)
     tdm-reservation                    rights to text and data mining reserved (W3C TDM Reservation Protocol, 2024)
-    no-train-ai                        Content-Usage: train-ai=n (IETF AI Preferences, draft-ietf-aipref-attach)
+    no-train-ai                        Content-Usage: train-ai=n (IETF AI Preferences, draft-ietf-aipref-attach),
+                                       Content-Signal: ai-train=no (contentsignals.org)
 
-A directive for one named crawler is not recorded: it does not concern others.
+A directive for one named crawler is not recorded: it does not concern others. Directives may be separated by commas,
+semicolons or spaces. A meta element counts only where a browser sees one.
 """
 
 import re
 from collections.abc import Iterable, Iterator
 
-HEADERS = ("x-robots-tag", "tdm-reservation", "content-usage")  # HTTP headers that carry signals
-_DIRECTIVES = frozenset({"noindex", "nosnippet", "noarchive", "noai", "noimageai"})
+from filters.text.metas import meta_elements
+
+HEADERS = ("x-robots-tag", "tdm-reservation", "content-usage", "content-signal")  # HTTP headers that carry signals
+_DIRECTIVES = frozenset({"noindex", "nosnippet", "noarchive", "noai", "noimageai", "noml"})
 _RESERVED = "tdm-reservation"
 _NO_TRAINING = "no-train-ai"
 USE_SIGNALS = _DIRECTIVES | {_RESERVED, _NO_TRAINING}
-_HEAD_BYTES = 64 << 10  # of a page, in which its meta elements are searched
-_HEADER_OF_META = {"robots": "x-robots-tag"} | {name: name for name in HEADERS if name != "x-robots-tag"}
+SEARCHED_BYTES = 64 << 10  # of a page, in which its meta elements are searched
+_HEADER_OF_META = {"robots": "x-robots-tag"} | {name: name for name in HEADERS}
 
+_AROUND = 4096  # bytes read behind an element, in which what it stands in may end
+
+# A quick look for signals; where it finds one, the page's meta elements are read as a browser reads them.
 _META = re.compile(rb"<meta\s([^<>]{1,600})>", re.IGNORECASE)
-_NAME = re.compile(rf"\bname\s*=\s*[\"']?\s*({'|'.join(_HEADER_OF_META)})\s*(?:[\"'\s/]|$)".encode(), re.IGNORECASE)
-_CONTENT = re.compile(rb"\bcontent\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))", re.IGNORECASE)
-_TRAIN_NO = re.compile(r"\btrain-ai\s*=\s*n\b", re.IGNORECASE)
-_NAMED = re.compile(r"^\s*[a-z][\w-]*\s*:", re.IGNORECASE)
-_WITH_VALUE = ("max-snippet", "max-image-preview", "max-video-preview", "unavailable_after")
+_NAME = re.compile(rf"=\s*[\"']?\s*(?:{'|'.join(_HEADER_OF_META)})".encode(), re.IGNORECASE)
+_SIGNAL = re.compile(rb"noindex|nosnippet|noarchive|noai|noimageai|noml|none|tdm-res|train", re.IGNORECASE)
+_TRAIN_NO = re.compile(r"\btrain-ai\s*=\s*\"?n(?:o)?\b|\bai-train\s*=\s*\"?n(?:o)?\b", re.IGNORECASE)
+_WITH_VALUE = r"max-snippet|max-image-preview|max-video-preview|unavailable_after"
+_NAMED = re.compile(rf"(?:^|[,;])\s*(?!(?:{_WITH_VALUE})\s*:)[a-z][\w.-]*\s*:", re.IGNORECASE)
+_SEPARATORS = re.compile(r"[\s,;]+")
 
 
 def use_signals_of(headers: Iterable[tuple[str, str]], body: bytes) -> list[str]:
-    """All signals of a page, sorted: from its HTTP headers (name, value) and from its first _HEAD_BYTES."""
+    """All signals of a page, sorted: from its HTTP headers (name, value) and from its first SEARCHED_BYTES."""
     found = set[str]()
     for name, value in headers:
         found.update(_read_signal(name, value))
-    for name, value in _metas(body[:_HEAD_BYTES]):
+    for name, value in _metas(body[:SEARCHED_BYTES]):
         found.update(_read_signal(_HEADER_OF_META[name], value))
     return sorted(found)
 
@@ -43,25 +51,23 @@ def _read_signal(name: str, value: str) -> Iterator[str]:
     """The signals in one header."""
     match name.lower():
         case "x-robots-tag":
-            named = _NAMED.match(value)
-            if named and not value.strip().lower().startswith(_WITH_VALUE):
-                return
-            words = {word.strip().lower() for word in value.split(",")}
+            named = _NAMED.search(value)  # what follows a name is for that crawler alone
+            words = set(_SEPARATORS.split((value[: named.start()] if named else value).lower()))
             yield from words & _DIRECTIVES
             if "none" in words:
                 yield "noindex"
         case "tdm-reservation":
             if value.strip() == "1":
                 yield _RESERVED
-        case "content-usage":
+        case "content-usage" | "content-signal":
             if _TRAIN_NO.search(value):
                 yield _NO_TRAINING
 
 
 def _metas(head: bytes) -> Iterator[tuple[str, str]]:
     """Name and content of the meta elements that carry signals."""
-    for meta in _META.finditer(head):
-        name = _NAME.search(meta[1])
-        if name and (content := _CONTENT.search(meta[1])):
-            value = next(group for group in content.groups() if group is not None)
-            yield name[1].decode("ascii").lower(), value.decode("latin-1")
+    hints = [found.end() for found in _META.finditer(head) if _NAME.search(found[1]) and _SIGNAL.search(found[1])]
+    for meta in meta_elements(head[: hints[-1] + _AROUND]) if hints else ():
+        name = meta.get("name", meta.get("http-equiv", b"")).decode("latin-1").lower()
+        if name in _HEADER_OF_META and "content" in meta:
+            yield name, meta["content"].decode("latin-1")

@@ -13,6 +13,8 @@ from typing import NamedTuple
 import cchardet
 from resiliparse.parse.encoding import map_encoding_to_html5
 
+from filters.text.metas import meta_elements
+
 _META_BYTES = 8192  # the standard says 1024; real pages put scripts before their meta element
 _DETECT_BYTES = 1 << 18  # that the detector reads
 _TOLERANCE = 0.01  # largest share of undecodable characters outside ASCII with which a label is believed
@@ -20,6 +22,9 @@ _SEQUENCES = 3  # least number of valid UTF-8 sequences for each bad byte of a U
 
 _BOMS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 _META = re.compile(rb"<meta\s[^>]{0,512}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})", re.IGNORECASE)
+_HIDING = re.compile(rb"<(?:!--|script|style|textarea|iframe|xmp|noembed|template)", re.IGNORECASE)
+_LABEL = re.compile(rb"([\w.:-]{2,40})")
+_CHARSET = re.compile(rb"charset\s*=\s*[\"']?\s*([\w.:-]{2,40})", re.IGNORECASE)
 _XML = re.compile(rb"\s*<\?xml[^>]{0,256}?encoding\s*=\s*[\"']([\w.:-]{2,40})", re.IGNORECASE)
 # Charset of a label -> the larger one that browsers decode with, and that such pages are written in.
 _WIDER = {
@@ -98,11 +103,24 @@ def codec_of(label: str | None) -> str | None:
 
 def _meta(body: bytes) -> str | None:
     """The label in a meta element or an XML declaration; "UTF-16" is wrong, since it was read as ASCII."""
-    found = _XML.match(body, 0, _META_BYTES) or _META.search(body, 0, _META_BYTES)
+    found = _XML.match(body, 0, _META_BYTES)
+    if found is None and (hint := _META.search(body, 0, _META_BYTES)):
+        # What stands before may hide the element: then all of it must be read.
+        in_tag = body.rfind(b"<", 0, hint.start()) > body.rfind(b">", 0, hint.start())
+        start = 0 if in_tag or _HIDING.search(body, 0, hint.start()) else hint.start()
+        found = next(filter(None, map(_label_in, meta_elements(body[start:_META_BYTES]))), None)
     if found is None:
         return None
     label = found[1].decode("ascii", "ignore")
     return "utf-8" if label.lower().startswith("utf-16") else label
+
+
+def _label_in(meta: dict[str, bytes]) -> re.Match[bytes] | None:
+    """The label in one meta element: its attribute `charset`, or the content of one that stands for the header."""
+    if "charset" in meta:
+        return _LABEL.match(meta["charset"])
+    stands = meta.get("http-equiv", b"").lower() == b"content-type"
+    return _CHARSET.search(meta.get("content", b"")) if stands else None
 
 
 def _by_evidence(body: bytes, header: str | None, meta: str | None) -> Decoded:

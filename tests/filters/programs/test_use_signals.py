@@ -3,7 +3,9 @@ import time
 import pytest
 
 from filters.programs.use_signals import USE_SIGNALS, use_signals_of
+from pipelines.catalogue import Rights
 from pipelines.index import Index
+from tests.support.hostile import record
 
 
 @pytest.mark.parametrize(
@@ -19,6 +21,14 @@ from pipelines.index import Index
         ([("Content-Usage", "search=y, train-ai=n")], ["no-train-ai"]),
         ([("content-usage", "train-ai=y")], []),
         ([("server", "noai")], []),
+        ([("x-robots-tag", "NoImageAI NoAI")], ["noai", "noimageai"]),
+        ([("x-robots-tag", "noarchive;noai ; noml")], ["noai", "noarchive", "noml"]),
+        ([("x-robots-tag", "max-snippet:-1, noai")], ["noai"]),
+        ([("x-robots-tag", "noindex, otherbot: noai, noml")], ["noindex"]),
+        ([("x-robots-tag", "otherbot: noai noml")], []),
+        ([("x-robots-tag", "noairport nonoai")], []),
+        ([("Content-Signal", "ai-input=no, ai-train = no")], ["no-train-ai"]),
+        ([("content-signal", "search=no,ai-train=yes,ai-input=no")], []),
         ([("x-robots-tag", "noai"), ("x-robots-tag", "noimageai")], ["noai", "noimageai"]),
         ([], []),
     ],
@@ -40,6 +50,15 @@ def test_signals_are_read_from_headers(headers, signals):
         (b'<meta name="description" content="robots noai">', []),
         (b"<p>robots noai</p>", []),
         (b'<meta name="robots">', []),
+        (b"<meta name=robots content=noml>", ["noml"]),
+        (b"<meta http-equiv='X-Robots-Tag' content='noai noimageai'>", ["noai", "noimageai"]),
+        (b"<meta name=content-signal content='ai-train=no'>", ["no-train-ai"]),
+        (b"<!-- <meta name=robots content=noai> -->", []),
+        (b"<!--><meta name=robots content=noai>", ["noai"]),
+        (b"<script>x = \"<meta name='robots' content='noai'>\"</script>", []),
+        (b"<style>/* <meta name=robots content=noai> */</style><meta name=robots content=noml>", ["noml"]),
+        (b"<title><meta name=robots content=noai></title>", []),
+        (b"<a title='<meta name=robots content=noai>'>", []),
         ('<meta name="robots" content="нет, noai">'.encode(), ["noai"]),
         (b" " * 70_000 + b'<meta name="robots" content="noai">', []),
     ],
@@ -53,6 +72,19 @@ def test_no_page_makes_the_search_slow(piece):
     start = time.process_time()
     use_signals_of([], piece * 20_000)
     assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_signals_are_read_in_utf16(codec, tmp_path):
+    page = "<html><head><meta name=robots content='noai'></head><body><p>Une phrase en clair.</p></body></html>"
+    path = tmp_path / "a.warc"
+    path.write_bytes(record(page.encode(codec), head="Content-Type: text/html\r\n"))
+    (batch,) = Index().make("a.parquet", [path])
+    assert batch["use_signals"].to_pylist() == [["noai"]]
+
+
+def test_a_release_refuses_noml_by_default():
+    assert "noml" in Rights().refuse_use_signals
 
 
 def test_signals_travel_from_the_archive_to_the_index(tmp_path):

@@ -120,6 +120,36 @@ def test_windows_1252_is_not_taken_where_the_detector_says_utf8(monkeypatch: pyt
     assert decode_page("<p>déjà</p>".encode() + b"\xe9\xe8") == ("<p>déjà</p>��", "utf-8", "utf-8")
 
 
+REAL = "<meta charset=iso-8859-2>"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        f"<!-- <meta charset=windows-1251> -->{REAL}",
+        f"<!-- a > b <META CHARSET='big5'>\n-->{REAL}",
+        f"<script>document.write('<meta charset=koi8-r>')</script>{REAL}",
+        f"<style>/* <meta charset=koi8-r> */</style>{REAL}",
+        f"<meta name=keywords content='charset=windows-1252, charset=gbk'>{REAL}",
+        f"<meta content='all about charset=big5' property='og:description'>{REAL}",
+        f"<meta name=a data-charset=big5>{REAL}",
+        f"<img alt='<meta charset=big5>'>{REAL}",
+        "<meta http-equiv=Content-Type content='text/html; charset=iso-8859-2'>",
+        "<meta content='text/html;charset=iso-8859-2' HTTP-EQUIV='content-type'/>",
+        "<title>It's new</title><meta charset = 'ISO-8859-2' />",
+    ],
+)
+def test_only_a_meta_element_is_a_label(head: str) -> None:
+    page = f"<html><head>{head}</head><body><p>{POLISH}</p></body></html>"
+    assert decode_page(page.encode("iso8859-2")) == (page, "iso-8859-2", "meta")
+
+
+@pytest.mark.parametrize("false", ["<!-- {} -->", "<script>var a = '{}';</script>", "<textarea>{}</textarea>"])
+def test_a_label_that_is_none_is_no_evidence(false: str) -> None:
+    page = f"<html><head>{false.format('<meta charset=gb2312>')}</head><p>{FRENCH}</p></html>"
+    assert decode_page(page.encode("cp1252")) == (page, "windows-1252", "detector")
+
+
 @pytest.mark.parametrize("body", [b"", b"\0", b"\xff", b"\xff\xfe", b"\xef\xbb\xbf", b"\xed\xa0\x80", bytes(5000)])
 def test_empty_and_binary_bodies_decode(body: bytes) -> None:
     text = decode_page(body, "utf-8").text
