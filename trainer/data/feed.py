@@ -15,11 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from roots.errors import InputError, SettingsError, unknown_name
-from trainer.data.order import PERIOD, permuted, turns
+from trainer.data.order import Turns, permuted
 from trainer.data.packing import PACKINGS
 from trainer.data.token_shards import Ints, TokenShards
 from trainer.tokenizer.files import END_ID
 
+_ORDER = "tree of turns"  # the name of the order of languages: a run never goes on in another order
 IGNORE_INDEX = -100  # target of a position that does not count, as in torch.nn.functional.cross_entropy
 
 
@@ -63,10 +64,9 @@ class Feed:
         ]
         if not sum(shares) or min(shares) < 0:
             raise SettingsError(f"weights: none above 0 for {', '.join(s.language for s in sources)}")
-        self._order = turns(shares)
-        hits = self._order[:, None] == np.arange(len(sources))
-        self._before = np.concatenate([np.zeros((1, len(sources)), np.int64), np.cumsum(hits, axis=0)])
-        parts = [packing, length, seed, shares, [s.fingerprint for s in sources]]
+        self._turns = Turns(shares)
+        self._shares = [share / sum(shares) for share in shares]
+        parts = [_ORDER, packing, length, seed, shares, [s.fingerprint for s in sources]]
         self.fingerprint = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     @property
@@ -74,10 +74,17 @@ class Feed:
         """Rows of all languages together: one epoch if languages are weighed by size."""
         return sum(packed.rows for packed in self.packed)
 
+    def plan(self, rows: int) -> str:
+        """Say what a run of `rows` rows reads of each language, a line a language."""
+        return "\n".join(
+            f"{source.shards.language}: {source.rows:,} rows, {100 * share:.3g} % of the run, read "
+            f"{share * rows / source.rows:.3g} times"
+            for source, share in zip(self.packed, self._shares, strict=True)
+        )
+
     def rows_at(self, positions: Ints) -> list[tuple[int, int]]:
         """Return the (language, row) at each position of the run."""
-        source = self._order[positions % PERIOD].astype(np.int64)
-        turn = (positions // PERIOD) * self._before[-1][source] + self._before[positions % PERIOD, source]
+        source, turn = self._turns.at(positions)
         found = np.zeros(len(positions), dtype=np.int64)
         for at in range(len(self.packed)):
             size = self.packed[at].rows

@@ -1,14 +1,18 @@
 """The order of rows: a keyed permutation of the rows of each language, and turns that give each language its share."""
 
 import hashlib
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from heapq import heapify, heappop, heappush
 
 import numpy as np
 import numpy.typing as npt
 
 from trainer.data.token_shards import Ints
 
-PERIOD = 4_096  # positions after which the turns of the languages repeat
+_LARGEST_SUM = 1 << 31  # of weights as whole numbers, so that products of two fit in 63 bits
 _Unsigned = npt.NDArray[np.uint64]
 
 
@@ -41,20 +45,64 @@ def _mixed(value: _Unsigned) -> _Unsigned:
     return value ^ (value >> np.uint64(31))
 
 
-def turns(weights: Sequence[float], period: int = PERIOD) -> npt.NDArray[np.int16]:
-    """Return the language of each position of a period; in every prefix, each share is right to within one row.
+@dataclass(frozen=True)
+class _Split:
+    """A node of the tree of languages: of `whole` turns, `first` go to the first part and the rest to the second."""
 
-    Source: Tijdeman 1980, the chairman assignment problem.
+    first: int
+    whole: int
+    parts: tuple["_Split | int", "_Split | int"]
+
+
+class Turns:
+    """Which language has the turn at each position, for ever: after n positions, n times its share within 2.
+
+    The languages are the leaves of a Huffman tree. A node gives turn t to its first part where round(t x share) rises,
+    so a part is never off by more than half a turn of its node. No inner node has more than 2/3 of the one above, so
+    the halves add up to less than 2. Sources: Huffman 1952; Bresenham 1965 for the rounded line.
     """
-    shares = np.asarray(weights, dtype=np.float64)
-    shares = shares / shares.sum()
-    counts = np.zeros(len(shares))
-    slack = 1 / (2 * len(shares) - 2) if len(shares) > 1 else 1.0
-    order = np.zeros(period, dtype=np.int16)
-    for position in range(1, period + 1):
-        owed = shares * position - counts
-        deadline = np.where((owed >= slack) & (shares > 0), (1 - slack - owed) / np.maximum(shares, 1e-300), np.inf)
-        chosen = int(np.argmin(deadline)) if np.isfinite(deadline).any() else int(np.argmax(owed))
-        order[position - 1] = chosen
-        counts[chosen] += 1
-    return order
+
+    def __init__(self, weights: Sequence[float]) -> None:
+        whole = _whole_numbers(weights)
+        nodes: list[tuple[int, int, _Split | int]] = [(w, at, at) for at, w in enumerate(whole) if w]
+        heapify(nodes)
+        while len(nodes) > 1:
+            a, _, left = heappop(nodes)
+            b, mark, right = heappop(nodes)
+            heappush(nodes, (a + b, mark + len(whole), _Split(a, a + b, (left, right))))
+        self._root = nodes[0][2]
+
+    def at(self, positions: Ints) -> tuple[Ints, Ints]:
+        """Return the language at each position, and how many turns it had before."""
+        source, turn = np.zeros(len(positions), np.int64), np.zeros(len(positions), np.int64)
+        todo: list[tuple[_Split | int, Ints, Ints]] = [(self._root, np.arange(len(positions)), positions)]
+        while todo:
+            node, where, here = todo.pop()
+            if isinstance(node, int):
+                source[where], turn[where] = node, here
+                continue
+            before = _line(here, node)
+            is_first = _line(here + 1, node) > before
+            for part, mine, counted in ((0, is_first, before), (1, ~is_first, here - before)):
+                if mine.any():
+                    todo.append((node.parts[part], where[mine], counted[mine]))
+        return source, turn
+
+
+def _line(turns: Ints, node: _Split) -> Ints:
+    """Return how many of the first `turns` turns of a node go to its first part: exact, and halves are rounded up."""
+    rounds, rest = np.divmod(turns, node.whole)
+    found: Ints = rounds * node.first + (rest * node.first + node.whole // 2) // node.whole
+    return found
+
+
+def _whole_numbers(weights: Sequence[float]) -> list[int]:
+    """Return whole numbers in the ratio of the weights; at least 1 for a weight above 0, and a sum below 2^31."""
+    exact = [Fraction(repr(float(weight))) for weight in weights]  # as the user wrote it: 0.1 is a tenth
+    common = math.lcm(*(weight.denominator for weight in exact))
+    found = [int(weight * common) for weight in exact]
+    divisor = math.gcd(*found)
+    found = [weight // divisor for weight in found]
+    if (total := sum(found)) >= _LARGEST_SUM:
+        found = [max(1, weight * (_LARGEST_SUM // 2) // total) if weight else 0 for weight in found]
+    return found

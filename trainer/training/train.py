@@ -65,6 +65,7 @@ def train_decoder(
             f"{run.shape.parameters:,} parameters, {recipe.tokens:,} tokens, attention {run.kernel}, "
             f"{'bf16' if run.bf16 else 'fp32'}, from step {run.progress.step}"
         )
+        journal.say(run.data.feed.plan(-(-recipe.tokens // recipe.length)))
         if not resumed:
             run.save()
         with closing(journal), _signals() as asked:

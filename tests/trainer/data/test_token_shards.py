@@ -1,5 +1,6 @@
 import hashlib
 import json
+import math
 import random
 import string
 from dataclasses import replace
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from trainer import corpus
 from trainer.data.feed import IGNORE_INDEX, DataPosition, Feed, prefetch
-from trainer.data.order import permuted, turns
+from trainer.data.order import Turns, permuted
 from trainer.data.packing import PACKINGS, BestFit, best_fit
 from trainer.data.token_shards import SIDECAR, TokenShards, read_sidecar, token_schema, write_token_shards
 from trainer.settings import TokenizerSettings, TokensSettings
@@ -147,13 +148,53 @@ def test_the_order_is_a_permutation(size):
         assert (other == permuted(index, size, 6)).mean() < 0.02
 
 
-@pytest.mark.parametrize("weights", [[1.0], [1, 1], [0.9, 0.1], [5, 3, 1, 0.01], list(range(1, 40)), [0, 1, 2]])
-def test_every_prefix_holds_the_shares_within_one_row(weights):
-    order = turns(weights, 4096)
+@pytest.mark.parametrize(
+    "weights",
+    [
+        [1.0],
+        [1, 1],
+        [0.9, 0.1],
+        [5, 3, 1, 0.01],
+        list(range(1, 40)),
+        [0, 1, 2],
+        [29_000, 1, 1, 3],
+        [0.99953, 0.00047],
+        [3.0**-k for k in range(9)],
+        [1e-12, 1.0, math.pi],
+    ],
+)
+def test_every_prefix_holds_the_shares_within_two_rows(weights):
+    source, turn = Turns(weights).at(np.arange(60_000))
+    hits = source[:, None] == np.arange(len(weights))
+    counts = np.cumsum(hits, axis=0)
     shares = np.array(weights) / sum(weights)
-    counts = np.cumsum(order[:, None] == np.arange(len(weights)), axis=0)
-    owed = np.arange(1, 4097)[:, None] * shares
-    assert np.abs(counts - owed).max() <= 1.0
+    owed = np.arange(1, 60_001)[:, None] * shares
+    assert np.abs(counts - owed).max() < 2
+    assert np.array_equal(turn, counts[np.arange(60_000), source] - 1)
+    assert not counts[-1][np.array(weights) == 0].any()
+
+
+def test_shares_hold_far_into_a_run_and_turns_have_no_gap():
+    start = 10**11
+    source, turn = Turns([0.9973, 0.0027]).at(np.arange(start, start + 50_000))
+    for language, share in ((0, 0.9973), (1, 0.0027)):
+        mine = turn[source == language]
+        assert np.array_equal(mine, np.arange(mine[0], mine[0] + len(mine)))
+        assert abs(mine[0] - share * start) < 2
+
+
+def test_a_language_of_one_row_in_ten_thousand_is_read(work):
+    rows = Feed(shards_of(work, "fr", "yo"), 32, weights={"fr": 0.9999, "yo": 0.0001})
+    assert sum(source for source, _ in rows.rows_at(np.arange(50_000))) == 5
+
+
+def test_the_plan_of_a_run_names_rows_share_and_epochs_of_each_language(work):
+    feed = Feed(shards_of(work, "fr", "yo"), 32, weights={"fr": 3, "yo": 1})
+    first, second = feed.packed[0].rows, feed.packed[1].rows
+    assert feed.plan(4 * second).splitlines() == [
+        f"fr: {first:,} rows, 75 % of the run, read {3 * second / first:.3g} times",
+        f"yo: {second:,} rows, 25 % of the run, read 1 times",
+    ]
 
 
 def shards_of(work, *languages):
@@ -221,7 +262,7 @@ def test_rows_depend_on_the_position_alone(work):
         for rank, part in enumerate(parts):
             assert np.array_equal(part.tokens, whole.tokens[rank::world])
     sources = np.array([source for source, _ in rows.rows_at(np.arange(300))])
-    assert (sources == 2).sum() == pytest.approx(120, abs=1)
+    assert (sources == 2).sum() == pytest.approx(120, abs=2)
 
 
 def test_a_place_passes_over_skipped_rows():
