@@ -16,10 +16,12 @@ from pipelines.dedup.released import read_releases, write_against
 from pipelines.dedup.run import run_together
 from pipelines.dedup.scratch import Steps
 from pipelines.dedup.settings import DedupSettings
+from pipelines.extraction.extractors import preload
+from pipelines.extraction.guard import check_imports
 from pipelines.job import work as folders
 from pipelines.job.replaced import find_replaced
 from pipelines.job.request import Job, Request
-from pipelines.job.settings import ShardSettings
+from pipelines.job.settings import ExtractSettings, ShardSettings
 from pipelines.job.stages import STAGES, Reads, chain_stages, load
 from pipelines.programs.stages import shard_of
 from pipelines.pseudocrawl.sites import FetchedSites
@@ -85,8 +87,9 @@ def run_request(
     work, labelled by its language. Raises StageFailed, NotReady and SettingsError as `run_stages` does.
     """
     jobs = request.plan()
-    for job in jobs:  # a model that cannot be used is reported before any work
+    for job in jobs:  # a model or a library that cannot be used is reported before any work
         job.check(request.stages)
+        _check_engine(job, request.stages)
     if request.sites:
         if share.of > 1:
             raise SettingsError(
@@ -101,6 +104,15 @@ def run_request(
         with new_progress(job.code) as progress:
             manifests = run_stages(job, stages, executor, progress, share)
         yield JobResult(job, tuple(stages), tuple(manifests), tuple(notes.pop(job.code, ())))
+
+
+def _check_engine(job: Job, stages: Sequence[str]) -> None:
+    """Raise GuardError if the engine of a language's pages cannot be imported. Asked once, before the first run."""
+    settings = job.settings["extract"]
+    if "extract" not in stages or not job.language or not isinstance(settings, ExtractSettings):
+        return
+    if not storage.is_file(job.folder("extract") / "manifest.json"):
+        check_imports(preload(settings.extractor))
 
 
 def _say_replaced(

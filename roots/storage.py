@@ -126,9 +126,15 @@ def _kind(path: Path) -> str:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and its parents; a URL needs none. Raises SettingsError for a URL that cannot be written to."""
+    """Make a folder and its parents; a URL needs none.
+
+    Raises InputError for a folder that cannot be made, SettingsError for a URL that cannot be written to.
+    """
     if not is_remote(path):
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot make the folder {path}: {error.strerror}") from None
     elif cast(Any, path).protocol in _READ_ONLY:
         raise SettingsError(f"{path}: nothing can be written there. Name a folder, or a URL of an object store")
 

@@ -44,7 +44,7 @@ _PIPE_BYTES = 1 << 20  # a large buffer, so that child and parent rarely wait fo
 _GATHER_SECONDS = 0.1  # wait before reading more rows: on a shared core, reading each one at once would evict the child
 SOME = 64  # rows that are read without waiting, so that short jobs end quickly
 _ROW_BYTES = 256 << 20  # a larger row is refused, because the parent would have to hold it
-_EXIT_MEMORY, _EXIT_REFUSED = 77, 78
+_EXIT_MEMORY, _EXIT_REFUSED, _EXIT_IMPORT = 77, 78, 79
 _ERROR_CHARS = 1000
 _PR_SET_PDEATHSIG = 1
 _HEADER = struct.Struct(">I")
@@ -108,6 +108,11 @@ def guarded(
             deaths += 1
             if deaths > _RETRIES:
                 raise GuardError("the process that reads pages was killed three times at one page: out of memory?")
+        elif reason == "import":
+            raise GuardError(
+                f"the process that reads pages cannot start: {child.error}. "
+                f"Install what is missing for {sys.executable}"
+            )
         elif reason in ("unprepared", "refused"):
             raise GuardError(f"{function} {reason}: {child.error or 'it crashed'}")
         elif done < len(items):
@@ -115,6 +120,16 @@ def guarded(
                 raise GuardError(f"{function} gave {done} rows for {len(items)} items")
             done += 1
             yield Failure(reason, child.error)
+
+
+def check_imports(preload: tuple[str, ...]) -> None:
+    """Start the server that imports `preload`, and keep it for later. Raises GuardError if an import fails."""
+    for _ in guarded(_no_work, {}, [None], Limits(), preload):
+        pass
+
+
+def _no_work() -> Callable[[Sequence[Any]], Iterator[Row]]:
+    return lambda items: ({} for _ in items)
 
 
 class _Server:
@@ -233,7 +248,7 @@ class _Child:
             del held[:start]
 
     def end(self) -> str:
-        """Wait for the child to end and return how: done, timeout, memory, crash, killed, refused or unprepared."""
+        """Wait for the child; how it ended: done, timeout, memory, crash, killed, import, refused or unprepared."""
         os.close(self.pipe)
         if self.pid > 0 and not self.ended:
             with suppress(ProcessLookupError):
@@ -244,13 +259,16 @@ class _Child:
             return self.verdict or "killed"
         _idle.append(self.server)
         cause = self.verdict or _cause(status)
+        if cause == "import":
+            return "crash" if self.ready else cause  # once prepared, only one page is at fault
         return cause if self.ready or cause == "killed" else "unprepared"
 
 
 def _cause(status: int) -> str:
     """Return what a wait status means for the current item."""
     if not os.WIFSIGNALED(status):
-        return {0: "done", _EXIT_MEMORY: "memory", _EXIT_REFUSED: "refused"}.get(os.WEXITSTATUS(status), "crash")
+        codes = {0: "done", _EXIT_MEMORY: "memory", _EXIT_REFUSED: "refused", _EXIT_IMPORT: "import"}
+        return codes.get(os.WEXITSTATUS(status), "crash")
     number = os.WTERMSIG(status)
     if number in (signal.SIGPROF, signal.SIGXCPU):
         return "timeout"
@@ -264,8 +282,12 @@ def _serve(control: int, preload: tuple[str, ...]) -> None:
     """Run the server: fork one child after another as the parent asks."""
     parent = os.getppid()
     _die_with_parent(parent)
-    for name in preload:
-        importlib.import_module(name)
+    missing: ImportError | None = None
+    try:
+        for name in preload:
+            importlib.import_module(name)
+    except ImportError as error:
+        missing = error  # each child says so: the parent listens to them
     process.begin(arrow=False)
     link = socket.socket(fileno=control)
     while True:
@@ -276,7 +298,7 @@ def _serve(control: int, preload: tuple[str, ...]) -> None:
         me = os.getpid()
         pid = os.fork()
         if pid == 0:
-            _be_child(link, me, job, files[0])
+            _be_child(link, me, job, files[0], missing)
         os.close(files[0])
         link.sendall(_NUMBER.pack(pid))
         _, status = os.waitpid(pid, 0)
@@ -290,8 +312,8 @@ def _die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def _be_child(link: socket.socket, server: int, job: bytes, pipe: int) -> NoReturn:
-    """Work on the items of a job. Never returns."""
+def _be_child(link: socket.socket, server: int, job: bytes, pipe: int, missing: ImportError | None) -> NoReturn:
+    """Work on the items of a job, or say which import failed. Never returns."""
     code = 1
     try:
         link.close()
@@ -299,12 +321,17 @@ def _be_child(link: socket.socket, server: int, job: bytes, pipe: int) -> NoRetu
         signal.signal(signal.SIGPROF, signal.SIG_DFL)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # the parent is gone or has stopped reading
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if missing:
+            raise missing
         _work(json.loads(job), pipe)
         code = 0
     except MemoryError:
         code = _EXIT_MEMORY
     except RootsError:
         code = _EXIT_REFUSED
+        raise
+    except ImportError:
+        code = _EXIT_IMPORT
         raise
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
@@ -317,7 +344,7 @@ def _be_child(link: socket.socket, server: int, job: bytes, pipe: int) -> NoRetu
 def _report(pipe: int, error: BaseException | None) -> None:
     """Send Python's error to the parent, as a frame that holds a string instead of a row."""
     if error is not None:
-        last = "".join(traceback.format_exception_only(error)).strip()
+        last = " ".join("".join(traceback.format_exception_only(error)).split())
         _send(pipe, json.dumps(last[:_ERROR_CHARS]).encode())
 
 

@@ -16,7 +16,8 @@ from pipelines.job import work as folders
 from pipelines.job.languages import find_any_code, is_program, load_any_language
 from pipelines.job.settings import FilterSettings, LanguageIdSettings
 from pipelines.job.stages import STAGES, Reads, load, settings_groups
-from roots.errors import SettingsError, unknown_name
+from roots import storage
+from roots.errors import InputError, SettingsError, unknown_name
 from roots.settings import build
 
 if TYPE_CHECKING:
@@ -185,9 +186,25 @@ class Request:
 
         return Sites(self.seeds, self.seeds_index, build(Pseudocrawl, self.settings.get(_SITES, {}), _SITES))
 
+    def _check_places(self) -> None:
+        """Raise InputError if there is a file where the work folder or a folder in it has to be."""
+        if storage.is_remote(self.work):
+            return
+        below = [
+            folders.ALL,
+            *(find_any_code(code) for code in self.languages),
+            *(row.folder for row in STAGES.values() if row.shared),
+        ]
+        for place in (*self.work.absolute().parents, self.work, *(self.work / name for name in below)):
+            if place.exists() and not place.is_dir():
+                raise InputError(f"{place} is a file where a folder has to be: move it, or name another work folder")
+
     def plan(self, fetched: Mapping[str, Path] | None = None) -> list[Job]:
         """Plan the jobs, one for each language; `fetched` are archives of `sites`."""
         archives = folders.find_archives(self.inputs) if self.inputs else {} if self.seeds else None
         if archives is not None:
             archives |= fetched or {}
+        elif any(STAGES[name].shared for name in self.stages) and not storage.is_file(self.work / "inputs.json"):
+            raise InputError(f"{self.work} has no inputs yet: name archives with --input 'crawl/*.warc.gz'")
+        self._check_places()
         return plan_jobs(self.work, self.languages, archives, self.job_settings)

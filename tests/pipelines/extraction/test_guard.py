@@ -1,17 +1,19 @@
 import importlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from pipelines.extraction.extractors import preload
-from pipelines.extraction.guard import SOME, Failure, Limits, guarded
+from pipelines.extraction.guard import SOME, Failure, Limits, check_imports, guarded
 from roots.errors import GuardError
 from roots.executors import Local
 from tests.support.paths import ROOT
@@ -261,3 +263,21 @@ def test_the_server_imports_what_an_engine_needs_and_no_more(tmp_path, monkeypat
     for extractor, needed in (("resiliparse", False), ("cascade", True), ("resiliparse", False)):
         rows = list(guarded("engines_loaded:engines", {}, [1, 2], Limits(), preload(extractor)))
         assert rows == 2 * [{"trafilatura": needed}], extractor
+
+
+def test_a_library_that_cannot_be_imported_is_named_at_once(tmp_path, monkeypatch):
+    """As after an installer that passes over a requirement: no run of three kills, and no word of memory."""
+    (tmp_path / "half_installed.py").write_text("import a_library_that_is_not_here\n")
+    (tmp_path / "moved_away.py").write_text("raise ImportError('its_other_half is\\na package of its own')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(GuardError, match=r"cannot start: .*'a_library_that_is_not_here'"):
+        check_imports(("half_installed",))
+    with pytest.raises(GuardError, match="cannot start: ImportError: its_other_half is a package of its own"):
+        check_imports(("moved_away",))
+    check_imports(preload("cascade"))
+
+
+def test_every_library_that_an_engine_imports_is_required_by_its_own_name():
+    """Installers of 2023 pass over an extra of a requirement whose name has an underscore."""
+    required = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    assert "lxml_html_clean" in {re.split(r"[<>=~!\[; ]", each)[0].replace("-", "_") for each in required}
