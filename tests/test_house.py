@@ -2,23 +2,24 @@
 
 import re
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from vulture import Vulture
 
 from tests.support.paths import ROOT
-from tests.support.source import PACKAGES, modules, public, quoted, signatures, used
+from tests.support.source import PACKAGES, files, forget, modules, public, quoted, signatures, used
 
 ROOM_FILES = 15
 SHARED_NAMES = 30  # names that more than one file may define
-ROOMS = sorted({module.path.parent for module in modules().values()})
+ROOMS = sorted({path.parent for path in files()})
 READMES = [ROOT / "README.md", *sorted(path for package in PACKAGES for path in (ROOT / package).rglob("README.md"))]
 TEXTS = [
     *READMES,
     *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md")),
     *sorted((ROOT / "tests").rglob("README.md")),
-    *(module.path for module in modules().values()),
+    *files(),
     *sorted((ROOT / "tests").rglob("*.py")),
 ]
 # Words and turns of phrase that no colleague says today.
@@ -26,6 +27,12 @@ STILTED = re.compile(
     r"\b(anew|dear(er|est)?|befell|in vain|go(es)? for|so many|of late|lest|whereof|wherein|nought)\b",
     re.IGNORECASE,
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _trees_are_forgotten() -> Iterator[None]:
+    yield
+    forget()
 
 
 def place(path: Path) -> str:
@@ -61,10 +68,10 @@ def test_a_public_name_is_defined_in_one_file() -> None:
 
 @pytest.mark.parametrize("room", ROOMS, ids=place)
 def test_a_readme_names_every_file_of_its_room(room: Path) -> None:
-    files = sorted(path.name for path in room.glob("*.py") if not path.name.startswith("__"))
+    names = sorted(path.name for path in room.glob("*.py") if not path.name.startswith("__"))
     readme = next(folder / "README.md" for folder in (room, *room.parents) if (folder / "README.md").exists())
     text = readme.read_text(encoding="utf-8")
-    missing = [name for name in files if not re.search(rf"(?<!\w){re.escape(name)}", text)]
+    missing = [name for name in names if not re.search(rf"(?<!\w){re.escape(name)}", text)]
     assert not missing, f"{place(readme)} does not name {', '.join(missing)}"
 
 

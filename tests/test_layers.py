@@ -1,12 +1,13 @@
 """Who may import whom, walked over every import of every file."""
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.paths import ROOT
-from tests.support.source import file_accesses, graph, loops, room_graph
+from tests.support.source import file_accesses, forget, graph, loops, room_graph
 
 OURS = {
     "roots": set[str](),
@@ -15,6 +16,12 @@ OURS = {
     "pipelines": {"roots", "filters", "trainer"},
 }
 FILES = sorted(path for package in OURS for path in (ROOT / package).rglob("*.py"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _trees_are_forgotten() -> Iterator[None]:
+    yield
+    forget()
 
 
 def imports(path: Path) -> set[str]:

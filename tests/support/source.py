@@ -27,11 +27,22 @@ class Module:
         return str(self.path.relative_to(ROOT))
 
 
+def files() -> list[Path]:
+    """All source files of the four packages."""
+    return sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+
+def forget() -> None:
+    """Drop the syntax trees: those of all files take more than 100 MB."""
+    modules.cache_clear()
+    _parse.cache_clear()
+
+
 @cache
 def modules() -> Mapping[str, Module]:
     """All modules of the four packages by dotted name."""
     found = {}
-    for path in sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+    for path in files():
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         found[name] = Module(name, path, _parse(path))
     return found

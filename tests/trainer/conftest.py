@@ -13,7 +13,7 @@ os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
 
 @pytest.fixture(scope="package", autouse=True)
 def _memory_goes_back() -> Iterator[None]:
-    """Training keeps all memory that it frees. Here a hundred models share one process, so it goes back."""
+    """Training keeps all memory that it frees; here one process trains a hundred models, so it must not."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("roots.process._mallopt", lambda parameter, value: None)
         yield

@@ -113,7 +113,7 @@ def test_a_cut_text_ends_with_a_whole_character():
     assert text == "नदी" * 2
 
 
-def test_the_interval_is_students():
+def test_the_interval_is_that_of_student():
     found = ablate.compare_scores([1.00, 1.02, 0.98], [0.90, 0.93, 0.87])
     assert found.difference == pytest.approx(-0.1)
     assert found.high - found.difference == pytest.approx(4.303 * 0.01 / 3**0.5, rel=1e-3)

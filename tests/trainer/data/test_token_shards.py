@@ -71,7 +71,7 @@ def test_documents_come_back_byte_for_byte(work, language):
     assert sidecar["width"] == 16
 
 
-def test_tokens_are_kept_when_nothing_changed_and_foreign_tokenizers_refused(work, tmp_path):
+def test_unchanged_tokens_are_kept_and_other_tokenizers_refused(work, tmp_path):
     folder = work / "tokens" / "fr"
     name = next(iter(read_sidecar(folder)["files"]))
     before = (folder / name).stat().st_mtime_ns
@@ -86,7 +86,7 @@ def test_tokens_are_kept_when_nothing_changed_and_foreign_tokenizers_refused(wor
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_merges_passed_over_give_other_cuts_of_the_same_text(work, language):
+def test_skipped_merges_cut_the_same_text_in_other_ways(work, language):
     tokenizer = load_tokenizer(work / "tokenizer")
     merges = DropoutEncoder(tokenizer)
     text = LANGUAGES[language] * 3 + "</s>\n\n 1987"
@@ -99,7 +99,7 @@ def test_merges_passed_over_give_other_cuts_of_the_same_text(work, language):
     assert tokenizer.decode(one, skip_special_tokens=False) == text
 
 
-def test_copies_of_the_training_text_are_cut_each_in_its_own_way(work, tmp_path):
+def test_each_copy_of_the_training_text_is_cut_in_its_own_way(work, tmp_path):
     sources = {split: corpus.shard_paths(work, "hi", split) for split in corpus.SPLITS}
     tokenizer = load_tokenizer(work / "tokenizer")
     several = TokensSettings(copies=3, dropout=0.2)
@@ -202,7 +202,7 @@ def shards_of(work, *languages):
 
 
 @pytest.mark.parametrize("packing", PACKINGS)
-def test_no_row_comes_twice_an_epoch_and_no_token_is_lost(work, packing):
+def test_each_epoch_has_every_row_once_and_loses_no_token(work, packing):
     one = shards_of(work, "fr")
     rows = Feed(one, 32, packing, seed=3)
     batch = rows.batch(np.arange(rows.rows))
@@ -214,7 +214,7 @@ def test_no_row_comes_twice_an_epoch_and_no_token_is_lost(work, packing):
         assert (batch.docs >= 0).sum() + rows.rows >= one[0].tokens  # T + 1 tokens a row, T of them inputs
 
 
-def test_seeds_and_languages_have_orders_of_their_own(work):
+def test_each_seed_and_language_has_its_own_order(work):
     index = np.arange(20)
     orders = {seed: Feed(shards_of(work, "fr"), 16, seed=seed).rows_at(index) for seed in (0, 1, 2)}
     assert orders[0] != orders[1] != orders[2] != orders[0]
@@ -265,7 +265,7 @@ def test_rows_depend_on_the_position_alone(work):
     assert (sources == 2).sum() == pytest.approx(120, abs=2)
 
 
-def test_a_place_passes_over_skipped_rows():
+def test_a_position_skips_the_rows_to_skip():
     place = DataPosition(0).skipping(3, 6).skipping(8, 9)
     positions, after = place.take(5)
     assert positions.tolist() == [0, 1, 2, 6, 7]
@@ -274,7 +274,7 @@ def test_a_place_passes_over_skipped_rows():
     assert after.position == 12
 
 
-def test_batches_prepared_ahead_are_those_made_in_place(work):
+def test_batches_made_in_advance_are_the_same(work):
     rows = Feed(shards_of(work, "zh"), 16)
     made = list(prefetch(rows, DataPosition(4), iter([2, 3, 4])))
     assert [len(batch.tokens) for batch, _ in made] == [2, 3, 4]

@@ -1,4 +1,4 @@
-"""lm-evaluation-harness on an export, offline, with tasks on local files, as trainer/README.md says."""
+"""lm-evaluation-harness on an export, offline, with tasks on local files, as trainer/evaluation/README.md says."""
 
 import json
 import math

@@ -31,7 +31,7 @@ SETTINGS = Recipe(
 
 
 def trained(world, target, **kernels):
-    """A run of both languages; `kernels` stand in the place of the model's own."""
+    """Train on both languages; `kernels` replace those of the model."""
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trainer.model.shapes.SHAPES", {**SHAPES, "demo": SIZE})
@@ -48,7 +48,7 @@ def run(world, tmp_path_factory):
 
 
 def blind(q, k, v, slopes, layout=None):
-    """Attention that knows no distance."""
+    """Attention without ALiBi."""
     return additive(q, k, v, torch.zeros_like(slopes), layout)
 
 
@@ -70,7 +70,7 @@ def test_every_token_is_judged_once_with_half_a_window_before_it(size, length):
 
 
 @pytest.mark.parametrize("language", ["fr", "sw"])
-def test_bytes_are_those_of_the_text_and_uniform_logits_cost_what_they_must(world, language):
+def test_bytes_are_those_of_the_text_and_uniform_logits_cost_log_of_the_vocabulary(world, language):
     model = empty_model(SIZE)
     model.init_weights(0)
     with torch.no_grad():
@@ -195,7 +195,7 @@ def test_ngrams_are_probabilities_and_learn(rule):
         baselines.ngram(noise, noise, 9, rule)
 
 
-def test_kneser_neys_chances_by_hand():
+def test_kneser_ney_probabilities_agree_with_a_calculation_by_hand():
     # "abab": the pairs are 0a (the padding before the text), ba, and ab twice: n1 = 2 stood once, n2 = 1 twice.
     # share = 2 / 4, so once gives up 1 - 2 x .5 x 1 / 2 = .5, twice 2 - 0 = 2, held to 1.95. As ends of pairs, a stood
     # after two kinds and b after one, so that n1 = n2 = 1: share = 1 / 3, D1 = 1 - 2 / 3 = 1 / 3, D2 = 2, held to 1.95.
@@ -240,7 +240,7 @@ def test_an_export_is_the_same_model_in_transformers(world, run, tmp_path):
     assert state["length"] == 64
 
 
-def test_a_foreign_tokenizer_is_not_exported(world, run, tmp_path, write_shards):
+def test_another_tokenizer_is_not_exported(world, run, tmp_path, write_shards):
     other = train_tokenizer(
         {"fr": corpus.shard_paths(world, "fr", "train")}, TokenizerSettings(vocabulary=512, budget_mb=1)
     )

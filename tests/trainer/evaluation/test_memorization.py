@@ -65,7 +65,7 @@ def learned(tmp_path_factory, write_shards):
     return work
 
 
-def test_what_stood_often_is_known_and_the_unseen_is_not(learned):
+def test_text_with_many_copies_is_memorised_and_unseen_text_is_not(learned):
     model, _ = checkpoint.load_decoder(learned / "model")
     shards = {split: TokenShards(learned / "tokens", split) for split in corpus.SPLITS}
     settings = MemorizationSettings(prefix=16, suffix=8, windows=40)

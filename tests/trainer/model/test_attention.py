@@ -34,7 +34,7 @@ def documents(rows, length, seed=0):
     return layout_of((torch.rand(rows, length, generator=generator) < 6 / length).long().cumsum(1))
 
 
-def test_slopes_are_the_papers():
+def test_slopes_are_those_of_the_paper():
     assert alibi_slopes(8).tolist() == [2.0**-k for k in range(1, 9)]
     of_12 = alibi_slopes(12).tolist()
     assert of_12[:8] == alibi_slopes(8).tolist()
@@ -57,7 +57,7 @@ def test_kernels_and_their_gradients_match_float64(heads, kernel, split, dtype, 
 
 
 @pytest.mark.filterwarnings("ignore:flex_attention called")
-def test_flex_matches_forward():
+def test_flex_attention_agrees_with_float64():
     q, k, v = qkv(4, 128)
     layout = documents(2, 128)
     for shape in (None, layout):
@@ -97,14 +97,14 @@ def test_other_documents_and_later_tokens_change_nothing_at_all(kernel, short, m
     assert torch.equal(before[:, :, :120], KERNELS[kernel](q, k, later, alibi_slopes(6), layout)[:, :, :120])
 
 
-def test_layouts_are_spans_between_changes():
+def test_documents_of_a_layout_begin_where_the_number_changes():
     layout = layout_of(torch.tensor([[0, 0, 1, 1, 1], [3, 3, 3, 3, 3], [0, 1, 2, -1, -1]]))
     assert layout.spans == (((0, 2), (2, 5)), ((0, 5),), ((0, 1), (1, 2), (2, 3), (3, 5)))
     assert not layout.whole
     assert layout_of(torch.zeros(2, 4)).whole
 
 
-def test_the_probe_chooses_what_is_right(monkeypatch):
+def test_the_probe_chooses_a_kernel_that_is_right(monkeypatch):
     found = attention.probe(CPU, torch.float32, 4, 16)
     assert found["blocks"][0] <= found["key_bias"][0] < 1e-3
     assert attention.choose_kernel("auto", CPU, torch.float32, 4, 16) == "blocks"

@@ -43,13 +43,13 @@ LIMITS = [(torch.float32, 3e-6), (torch.bfloat16, 5e-3)]
 @pytest.mark.parametrize(("dtype", "limit"), LIMITS)
 @pytest.mark.parametrize("length", [65, 200, 256], ids=["one more", "a part of a block", "whole blocks"])
 @pytest.mark.parametrize("split", [False, True])
-def test_output_and_gradients_are_float64s(small, dtype, limit, length, split):
+def test_output_and_gradients_agree_with_float64(small, dtype, limit, length, split):
     layout = documents(length, 3, 64, length - 1) if split else None
     assert error_of(attention.blockwise, *qkv(6, length, dtype=dtype), alibi_slopes(6), layout) < limit
 
 
 @pytest.mark.parametrize(("dtype", "limit"), LIMITS)
-def test_so_they_are_at_full_size_with_large_scores(dtype, limit):
+def test_large_scores_at_full_size_agree_with_float64(dtype, limit):
     q, k, v = qkv(2, 600, 64, 1)
     q, k, v = (x.to(dtype) for x in (3 * q, 3 * k, v + 5))  # scores of nine standard deviations, values all alike
     slopes = alibi_slopes(2)
@@ -61,7 +61,7 @@ def test_so_they_are_at_full_size_with_large_scores(dtype, limit):
 
 @here
 @pytest.mark.parametrize("kept", [0, 2048], ids=["made again", "kept"])
-def test_weights_may_be_made_again_for_the_backward_pass(small, kept, monkeypatch):
+def test_recomputed_weights_give_the_same_gradients(small, kept, monkeypatch):
     monkeypatch.setattr(block_attention, "KEPT_UP_TO", kept)
     saved = []
 
@@ -92,7 +92,7 @@ def test_other_documents_and_later_tokens_change_nothing_at_all(small, monkeypat
         assert torch.equal(before[:, :, :120], after[:, :, :120])
 
 
-def test_autocast_rounds_nothing(small):
+def test_autocast_changes_no_bit(small):
     found = []
     for enabled in (False, True):
         leaves = [x.clone().requires_grad_() for x in qkv(4, 130)]
@@ -103,7 +103,7 @@ def test_autocast_rounds_nothing(small):
 
 
 @here
-def test_short_rows_and_many_threads_are_left_to_torchs_kernel(small, monkeypatch):
+def test_short_rows_and_many_threads_use_the_kernel_of_torch(small, monkeypatch):
     used = []
     monkeypatch.setattr(block_attention, "attend_in_blocks", lambda q, *rest: used.append(q.shape[2]) or q)
     for threads in (1, 2, 3):

@@ -19,7 +19,7 @@ ODD = Shape(layers=2, hidden=96, heads=12, vocabulary=384)
 
 
 def random_model(shape=SMALL, seed=0, **kwargs):
-    """A model whose biases and LayerNorms are not at their first values."""
+    """A model with random biases and LayerNorms."""
     model = empty_model(shape, **kwargs)
     model.init_weights(seed)
     generator = torch.Generator().manual_seed(seed + 1)
@@ -48,7 +48,7 @@ def bloom(shape):
         ("bloom", 176_247_271_424),
     ],
 )
-def test_blooms_sizes_come_out_exactly(name, parameters):
+def test_the_sizes_of_bloom_are_exact(name, parameters):
     shape = SHAPES[name]
     with torch.device("meta"):
         model = AlibiLM(shape)
@@ -68,7 +68,7 @@ def test_presets_can_be_changed_and_unknown_ones_are_named():
 @pytest.mark.parametrize(
     ("shape", "heads", "length"), [(SMALL, 8, 512), (ODD, 12, 512), (SMALL, 1, 2048), (ODD, 3, 1024)]
 )  # long rows take few heads: transformers holds all scores at once
-def test_logits_are_transformers_blooms(shape, heads, length):
+def test_logits_are_those_of_transformers(shape, heads, length):
     shape = replace(shape, heads=heads)
     theirs = bloom(shape)
     ours = random_model(shape)
@@ -89,7 +89,7 @@ def test_logits_are_transformers_blooms(shape, heads, length):
 
 
 @pytest.mark.parametrize("kernel", ["blocks", "key_bias"])
-def test_the_hidden_states_of_every_layer_are_transformers_blooms(kernel, monkeypatch):
+def test_the_hidden_states_of_every_layer_are_those_of_transformers(kernel, monkeypatch):
     monkeypatch.setattr(block_attention, "BLOCK_QUERIES", 64)
     theirs, ours = bloom(ODD), random_model(ODD, kernel=kernel)
     theirs.load_state_dict(ours.state_dict(), strict=False)
@@ -155,7 +155,7 @@ def test_no_token_sees_a_later_one():
 
 
 @pytest.mark.parametrize("kernel", ["blocks", "key_bias", "additive", "fold"])
-def test_packed_documents_are_as_if_alone(kernel, monkeypatch):
+def test_packed_documents_do_not_see_each_other(kernel, monkeypatch):
     monkeypatch.setattr(block_attention, "BLOCK_QUERIES", 32)
     model = random_model(kernel=kernel)
     lengths = [30, 1, 50, 47]

@@ -24,7 +24,7 @@ def relative(a, b):
 
 @here
 @pytest.mark.parametrize(("wide", "narrow"), [(40, 24), (24, 40), (33, 1)])
-def test_a_layer_and_its_gradients_are_float64s(wide, narrow):
+def test_a_layer_and_its_gradients_agree_with_float64(wide, narrow):
     layer = Linear(narrow, wide)
     x = random(3, 7, narrow).requires_grad_()
     weight = random(3, 7, wide, seed=1)
@@ -38,7 +38,7 @@ def test_a_layer_and_its_gradients_are_float64s(wide, narrow):
 
 
 @here
-def test_products_of_views_are_right_and_their_results_lie_in_order():
+def test_products_of_views_are_right_and_contiguous():
     x, y = random(20, 50), random(20, 6, seed=1)
     assert relative(matmul.multiply(x.t(), y.t()), x.t().double() @ y.double()) < 1e-6
     assert relative(matmul.multiply_transposed(x, y), x.t().double() @ y.double()) < 1e-6
@@ -48,7 +48,7 @@ def test_products_of_views_are_right_and_their_results_lie_in_order():
 
 
 @here
-def test_it_can_be_turned_off_and_then_gives_torchs_own_bits(monkeypatch):
+def test_with_onednn_off_the_bits_are_those_of_torch(monkeypatch):
     layer, x = Linear(64, 48), random(100, 64)
     assert "_Linear" in type(layer(x).grad_fn).__name__
     monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
@@ -68,7 +68,7 @@ def test_what_is_not_float32_on_a_cpu_is_left_to_torch():
     assert matmul.multiply(x.double(), x.double()).dtype == torch.float64
 
 
-def test_a_wrong_product_is_found_and_not_used(monkeypatch):
+def test_wrong_products_are_noticed_and_not_used(monkeypatch):
     true = matmul._onednn
     monkeypatch.setattr(matmul, "_onednn", lambda x, weight, bias=None: true(x, weight, bias) * 1.001)
     matmul._right.cache_clear()
@@ -79,7 +79,7 @@ def test_a_wrong_product_is_found_and_not_used(monkeypatch):
 
 
 @pytest.mark.parametrize("scale", [1.0, 40.0], ids=["flat", "sure"])
-def test_the_loss_is_float64s_even_where_a_token_is_all_but_certain(scale):
+def test_the_loss_agrees_with_float64_even_for_an_almost_certain_token(scale):
     hidden, head = random(50, 16) * scale, random(300, 16, seed=1)
     targets = (hidden @ head.t()).argmax(1)
     targets[::3] = torch.arange(len(targets[::3]))

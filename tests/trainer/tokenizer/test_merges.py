@@ -1,4 +1,4 @@
-"""Our merges beside the library's, and our cuts beside the tokenizer's own."""
+"""Our merges compared with those of the library, and our cuts with those of the tokenizer."""
 
 import json
 import random
@@ -97,7 +97,7 @@ def test_pieces_are_those_that_the_tokenizer_would_cut(pattern):
         assert merges.count_pieces([text], counted) == Counter(piece for piece, _ in cutter.pre_tokenize_str(text))
 
 
-def test_pieces_of_a_long_text_are_not_held_at_once(monkeypatch):
+def test_pieces_of_a_long_text_are_never_all_in_memory(monkeypatch):
     text = " ".join(f"w{at % 500}" for at in range(50_000))
     counted = PATTERNS["roots"].counted
     wanted = merges.count_pieces([text], counted)
@@ -110,7 +110,7 @@ def test_pieces_of_a_long_text_are_not_held_at_once(monkeypatch):
     assert peak < 500_000  # 100,000 pieces held at once are 6 MB
 
 
-def test_where_nothing_may_be_written_it_compiles_all_the_same(monkeypatch):
+def test_loops_compile_even_if_no_cache_may_be_written(monkeypatch):
     def refuse(*functions, cache=False):
         if cache:
             raise RuntimeError("cannot cache function: no locator available for file")

@@ -54,7 +54,7 @@ def trained(request, sources):
     return train_tokenizer(sources, TokenizerSettings(vocabulary=1024, pattern=request.param, budget_mb=1))
 
 
-def test_ids_are_laid_out_as_blooms(trained):
+def test_ids_have_the_layout_of_bloom(trained):
     t = trained.tokenizer
     assert [t.token_to_id(s) for s in SPECIAL_TOKENS] == [0, 1, 2, 3]
     size = t.get_vocab_size()
@@ -143,7 +143,7 @@ def test_water_fill_and_quotas():
     assert given == pytest.approx({"a": 10, "b": 54, "c": 36})
 
 
-def test_blooms_shares_come_out_of_its_sizes():
+def test_the_shares_of_bloom_follow_from_its_sizes():
     # Shares of BLOOM's tokenizer text: five equal ones at the cap, then Arabic and smaller ones (Workshop 2022).
     sizes = {
         "en": 485,
@@ -172,7 +172,7 @@ def test_repeated_lines_count_once(tmp_path, write_shards):
     assert 15 <= sampled.count("the only line") <= 20
 
 
-def test_feedback_evens_the_cost(sources):
+def test_feedback_makes_costs_more_even(sources):
     parallel = {k: [TEXTS[k]] * 3 for k in ("en", "yo", "fr", "vi")}
     few = {k: sources[k] for k in parallel}
     settings = TokenizerSettings(vocabulary=512, reserved=16, budget_mb=1, repeat=200, rounds=2, eta=2.0)
@@ -187,12 +187,12 @@ def test_feedback_evens_the_cost(sources):
     assert moved[worst] / before[worst] > 1.05 * moved[cheapest] / before[cheapest]
 
 
-def test_reweigh_raises_what_is_cut_worst():
+def test_the_language_with_the_highest_cost_weighs_more():
     new = reweigh({"a": 0.5, "b": 0.5}, {"a": 300, "b": 100}, 1.0, {})
     assert new == pytest.approx({"a": 0.75, "b": 0.25})
 
 
-def test_reweigh_brings_a_language_to_its_limit_where_that_is_below_the_mean():
+def test_a_limit_below_the_mean_cost_raises_the_weight_of_its_language():
     costs = {"a": 100, "b": 100, "c": 100}
     new = reweigh({"a": 0.2, "b": 0.4, "c": 0.4}, costs, 1.0, {"a": 80, "b": 120})
     assert new["b"] == new["c"]
@@ -203,7 +203,7 @@ def test_reweigh_brings_a_language_to_its_limit_where_that_is_below_the_mean():
     )  # what it does not need, it gives back
 
 
-def test_a_language_is_brought_within_reach_of_its_own_tokenizer(sources):
+def test_feedback_brings_a_language_within_its_limit(sources):
     parallel = {k: [TEXTS[k], f"line {k} 59"] for k in ("en", "yo", "fr", "vi", "ar")}
     few = {k: sources[k] for k in parallel}
     settings = TokenizerSettings(vocabulary=512, reserved=16, budget_mb=1, repeat=200, rounds=3, own_rows=2048)
@@ -222,7 +222,7 @@ def test_a_language_is_brought_within_reach_of_its_own_tokenizer(sources):
         assert entry["missed"] == pytest.approx(max(0, entry["costs"]["ar"] / limit - 1))
 
 
-def test_gini():
+def test_the_gini_coefficient_is_right_for_worked_examples():
     assert gini([1, 1, 1]) == pytest.approx(0)
     assert gini([0, 0, 0, 1]) == pytest.approx(0.75)
 
@@ -269,7 +269,7 @@ def test_a_tokenizer_is_found_by_path_and_in_a_package(trained, tmp_path, monkey
         find_tokenizer(str(tmp_path / "absent"))
 
 
-def test_monolingual_tokenizers_cut_their_language_least(sources):
+def test_a_monolingual_tokenizer_needs_the_fewest_tokens(sources):
     settings = TokenizerSettings(vocabulary=512, reserved=16, budget_mb=1, shares={"en": 0.5})
     common = train_tokenizer(sources, settings).tokenizer
     own = train_monolingual({"yo": sources["yo"]}, settings)
@@ -309,7 +309,7 @@ def test_evaluation_counts_words_premiums_and_monolingual_cost(trained, tmp_path
     json.dumps(found)
 
 
-def test_pictures_escape_what_they_show():
+def test_pictures_escape_the_text_they_show():
     svg = picture.draw_bars("<b>", "x", {"<script>": {"a&b": 1.0}})
     assert "<script>" not in svg
     assert "&lt;script&gt;" in svg
@@ -319,7 +319,7 @@ def test_pictures_escape_what_they_show():
     )
 
 
-def test_importing_trainer_is_light():
+def test_importing_the_trainer_loads_no_torch():
     names = "trainer, trainer.corpus, trainer.tokenizer.sampling, trainer.training.recipe, sys"
     code = f"import {names}; print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

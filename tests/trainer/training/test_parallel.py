@@ -98,8 +98,8 @@ def exported(world, run, step):
     return (folder / "model.safetensors").read_bytes()
 
 
-def test_a_run_goes_on_with_another_number_of_processes(world, tmp_path, alone):
-    """Two sharded processes make four updates, then the run is cut back to them, and one process goes on alone."""
+def test_a_run_resumes_with_another_number_of_processes(world, tmp_path, alone):
+    """Two sharded processes make four updates; the run is cut back to them, and one process resumes it."""
     launch(world, tmp_path, 2, "{'shard': 2}")
     newest = checkpoint.latest_checkpoint(tmp_path / "checkpoints")
     assert newest.name == "step_00000006"

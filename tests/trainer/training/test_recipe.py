@@ -21,7 +21,7 @@ def test_the_rate_is_a_function_of_tokens():
     assert recipe.learning_rate_share(replace(cosine, schedule="constant"), 999) == 1
 
 
-def test_the_batch_grows_as_blooms():
+def test_the_batch_grows_as_that_of_bloom():
     bloom = Recipe(
         length=2048, batch_tokens=2048 * 2048, tokens=366 * 10**9, ramp_rows=192, ramp_by=16, ramp_tokens=20 * 10**9
     )
@@ -36,7 +36,7 @@ def test_the_batch_grows_as_blooms():
 
 
 @pytest.mark.parametrize("preset", SHAPES)
-def test_every_preset_has_a_recipe_and_blooms_are_its_own(preset):
+def test_every_preset_has_a_recipe_and_bloom_has_its_own(preset):
     found = recipe.recipe_for({"preset": preset, "seed": 7})
     assert (found.preset, found.seed) == (preset, 7)
     if preset == "bloom":

@@ -72,7 +72,7 @@ def lines(target):
         {"precision": "bf16", "attention": "blocks", "mask_documents": False},
     ],
 )
-def test_a_resumed_run_is_the_undisturbed_one_bit_for_bit(world, tmp_path, changes, monkeypatch):
+def test_a_resumed_run_ends_with_the_bits_of_an_undisturbed_one(world, tmp_path, changes, monkeypatch):
     monkeypatch.setattr("trainer.model.block_attention.BLOCK_QUERIES", 16)
     settings = replace(TINY, **changes)
     whole = fit(world, tmp_path / "whole", settings)
@@ -119,7 +119,7 @@ def test_micro_batches_change_nothing_but_rounding(world, tmp_path):
     assert max((a.weights[k] - b.weights[k]).abs().max() for k in a.weights) < 1e-4
 
 
-def test_gradients_are_those_of_the_batch_however_it_is_cut(world):
+def test_gradients_do_not_depend_on_how_a_batch_is_divided(world):
     settings = replace(TINY, packing="bestfit")
     run = Run(settings, {"fr": world / "tokens" / "fr"}, world / "tokenizer", Path("unused"))
     batch = run.data.feed.batch(np.arange(8))
@@ -141,7 +141,7 @@ def test_gradients_are_those_of_the_batch_however_it_is_cut(world):
             assert (gradients[name] - parameter.grad).abs().max() <= 1e-6, name
 
 
-def test_a_run_goes_on_with_another_micro_batch_over_the_same_rows(world, tmp_path, monkeypatch):
+def test_a_run_resumes_with_another_micro_batch_on_the_same_rows(world, tmp_path, monkeypatch):
     real, seen = Run.update, []
 
     def watched(self, batch):
@@ -162,7 +162,7 @@ def test_a_run_goes_on_with_another_micro_batch_over_the_same_rows(world, tmp_pa
     assert losses[0] == pytest.approx(losses[1], abs=2e-5)
 
 
-def test_sigterm_saves_and_the_same_command_goes_on(world, tmp_path):
+def test_sigterm_saves_a_checkpoint_of_the_last_update(world, tmp_path):
     script = (
         "import sys,pathlib,torch;torch.set_num_threads(1);"
         "from trainer.model import shapes;from trainer.training import recipe,train;"
@@ -187,7 +187,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(world, tmp_path):
     assert lines(tmp_path / "run")[-1]["step"] == state["step"]
 
 
-def test_kill_in_mid_save_leaves_the_checkpoint_before(world, tmp_path):
+def test_a_kill_during_a_save_leaves_the_checkpoint_before(world, tmp_path):
     fit(world, tmp_path, replace(TINY, tokens=10 * 256))
     script = (
         "import sys,os,pathlib,torch;from trainer.model import checkpoint as c;p=pathlib.Path(sys.argv[1]);"
@@ -246,7 +246,7 @@ def test_a_folder_of_another_run_is_refused(world, tmp_path):
         )
 
 
-def test_a_loss_that_is_no_number_is_passed_over(world, tmp_path, monkeypatch):
+def test_updates_without_a_finite_loss_are_skipped(world, tmp_path, monkeypatch):
     real = Run.gradients
 
     def poisoned(self, batch):
@@ -267,7 +267,7 @@ def test_a_loss_that_is_no_number_is_passed_over(world, tmp_path, monkeypatch):
         fit(world, tmp_path / "never", replace(TINY, tokens=100 * 256))
 
 
-def test_a_spike_rolls_back_and_passes_over_its_rows(world, tmp_path, monkeypatch):
+def test_a_spike_rolls_back_and_skips_its_rows(world, tmp_path, monkeypatch):
     real = Run.gradients
     bad = range(68 * 8, 70 * 8)
 
@@ -283,7 +283,7 @@ def test_a_spike_rolls_back_and_passes_over_its_rows(world, tmp_path, monkeypatc
     assert state["place"] == {"position": 82 * 8, "skipped": [[bad[0], bad[-1] + 1]]}
 
 
-def test_the_guard_needs_two_in_a_row():
+def test_a_spike_is_two_high_updates_in_a_row():
     guard = SpikeGuard()
     for _ in range(100):
         assert not guard.spiked([3.0, 1.0], 6.0, 0)
@@ -305,7 +305,7 @@ def test_a_model_overfits_a_few_rows(world):
     assert min(losses) < 0.05
 
 
-def test_the_log_is_drawn_and_holds_no_surprise(world, tmp_path):
+def test_the_log_has_falling_losses_and_is_drawn(world, tmp_path):
     said = []
     settings = replace(TINY, evaluate_every=5)
     sources = {"fr": world / "tokens" / "fr"}
@@ -319,7 +319,7 @@ def test_the_log_is_drawn_and_holds_no_surprise(world, tmp_path):
     assert json.loads((tmp_path / "run.json").read_text())["shape"]["hidden"] == 32
 
 
-def test_the_world_must_fit(world, tmp_path):
+def test_recipe_and_number_of_processes_must_agree(world, tmp_path):
     with pytest.raises(SettingsError, match="torchrun"):
         fit(world, tmp_path, replace(TINY, shard=2))
 
@@ -327,7 +327,7 @@ def test_the_world_must_fit(world, tmp_path):
 @pytest.mark.parametrize(
     ("ramp", "fits"), [({"ramp_rows": 3, "ramp_by": 2}, False), ({"ramp_rows": 2, "ramp_by": 2}, True)]
 )
-def test_a_ramp_whose_rows_no_rank_would_read_is_refused(ramp, fits, monkeypatch):
+def test_a_ramp_that_cannot_be_divided_among_ranks_is_refused(ramp, fits, monkeypatch):
     def opened(kind):
         raise ConnectionError(kind)
 
@@ -349,7 +349,7 @@ def test_a_run_whose_batch_grows_reads_every_row_once_and_resumes(world, tmp_pat
     assert same(held(tmp_path / "whole").weights, held(tmp_path / "parts").weights)
 
 
-def test_tensorboard_is_written_or_its_absence_said(world, tmp_path, monkeypatch):
+def test_tensorboard_is_written_or_its_absence_reported(world, tmp_path, monkeypatch):
     written = []
 
     class Writer:
