@@ -1,4 +1,4 @@
-"""What all tests share: repeatable property tests, and memory that is given back."""
+"""What all tests share: repeatable property tests, and memory that goes back to the system."""
 
 import ctypes
 from collections.abc import Iterator
@@ -11,12 +11,17 @@ from hypothesis import settings
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")
 
+# One process runs all tests, so freed memory must go back: large arrays at once, the rest after each file.
+_LIBC = ctypes.CDLL(None)
+_MMAP_THRESHOLD, _ARRAY_BYTES = -3, 5 << 20  # glibc's M_MMAP_THRESHOLD
+if hasattr(_LIBC, "mallopt"):
+    _LIBC.mallopt(_MMAP_THRESHOLD, _ARRAY_BYTES)
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _freed_memory_goes_back() -> Iterator[None]:
-    """One process runs all tests: after each file, what Arrow and the C library keep of freed memory goes back."""
+    """After each file, give back what Arrow and the C library keep of freed memory."""
     yield
     pa.default_memory_pool().release_unused()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
-    if trim is not None:
-        trim(0)
+    if hasattr(_LIBC, "malloc_trim"):
+        _LIBC.malloc_trim(0)

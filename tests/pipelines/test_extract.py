@@ -97,41 +97,44 @@ def test_one_archive_gives_texts_in_another_language(tmp_path):
     assert rows[1]["extractor"] == "resiliparse"
 
 
-HOSTILE = {
-    "nested tags": page(FRENCH, "<div>" * 100_000 + "x"),
-    "nested inline tags": page(FRENCH, "<b>" * 100_000 + "x"),
-    "paragraphs": page(FRENCH * 33_000),
-    "spans": page(FRENCH, "<span>un mot</span>" * 300_000),
-    "cells": page(FRENCH, "<table><tr>" + "<td>un</td>" * 200_000 + "</table>"),
-    "line breaks": page(FRENCH, "<br>" * 500_000),
-    "attributes": page(FRENCH, "<p " + " ".join(f"a{n}=1" for n in range(100_000)) + ">x</p>"),
-    "entities": page(FRENCH, "&amp;" * 300_000 + "&#" + "9" * 100_000 + ";" + "&lt" * 100_000),
-    "an entity bomb": '<?xml version="1.0"?><!DOCTYPE html [<!ENTITY a "aaaaaaaaaa">'
-    + "".join(f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefgh", "bcdefghi", strict=True))
-    + f"]><html><body><p>{' '.join(FRENCH)} &i;</p></body></html>",
-    "an open comment": page(FRENCH, "<!--" * 200_000),
-    "an open script": page(FRENCH, "<script>" + "</scrip" * 200_000),
-    "open tags": page(FRENCH, "<" * 500_000 + "<a " * 100_000),
-    "one long text": page(FRENCH, " ".join(FRENCH) * 6_000),
-    "links": page(FRENCH, '<p><a href="/">un lien</a></p>' * 50_000),
-    "lists in lists": page(FRENCH, "<ul><li>" * 30_000),
-    "forms": page(FRENCH, "<form><input>" * 50_000),
-    "NUL bytes": page(FRENCH, "\x00" * 100_000),
-    "surrogates": page(FRENCH, "\ud800\udc00 \udfff" * 1000),
-}
+def hostile():
+    """Pages of some MB each, made when they are needed."""
+    return {
+        "nested tags": page(FRENCH, "<div>" * 100_000 + "x"),
+        "nested inline tags": page(FRENCH, "<b>" * 100_000 + "x"),
+        "paragraphs": page(FRENCH * 33_000),
+        "spans": page(FRENCH, "<span>un mot</span>" * 300_000),
+        "cells": page(FRENCH, "<table><tr>" + "<td>un</td>" * 200_000 + "</table>"),
+        "line breaks": page(FRENCH, "<br>" * 500_000),
+        "attributes": page(FRENCH, "<p " + " ".join(f"a{n}=1" for n in range(100_000)) + ">x</p>"),
+        "entities": page(FRENCH, "&amp;" * 300_000 + "&#" + "9" * 100_000 + ";" + "&lt" * 100_000),
+        "an entity bomb": '<?xml version="1.0"?><!DOCTYPE html [<!ENTITY a "aaaaaaaaaa">'
+        + "".join(f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefgh", "bcdefghi", strict=True))
+        + f"]><html><body><p>{' '.join(FRENCH)} &i;</p></body></html>",
+        "an open comment": page(FRENCH, "<!--" * 200_000),
+        "an open script": page(FRENCH, "<script>" + "</scrip" * 200_000),
+        "open tags": page(FRENCH, "<" * 500_000 + "<a " * 100_000),
+        "one long text": page(FRENCH, " ".join(FRENCH) * 6_000),
+        "links": page(FRENCH, '<p><a href="/">un lien</a></p>' * 50_000),
+        "lists in lists": page(FRENCH, "<ul><li>" * 30_000),
+        "forms": page(FRENCH, "<form><input>" * 50_000),
+        "NUL bytes": page(FRENCH, "\x00" * 100_000),
+        "surrogates": page(FRENCH, "\ud800\udc00 \udfff" * 1000),
+    }
 
 
 @pytest.mark.parametrize("extractor", ["cascade", "resiliparse"])
 def test_a_hostile_page_costs_only_itself(tmp_path, extractor):
-    pages = [(HTML, body) for bad in HOSTILE.values() for body in (bad, page(FRENCH))]
+    bad = hostile()
+    pages = [(HTML, body) for one in bad.values() for body in (one, page(FRENCH))]
     limits = {"cpu_seconds": 1.0, "memory_bytes": 256 << 20}
     start = time.monotonic()
     rows = run(tmp_path, pages, extractor=extractor, gate_score=0.0, **limits)
     seconds = time.monotonic() - start
-    verdicts = {name: rows.get(2 * number, {"drop": "index"})["drop"] for number, name in enumerate(HOSTILE)}
-    neighbours = [rows[2 * number + 1]["text"] for number in range(len(HOSTILE))]
+    verdicts = {name: rows.get(2 * number, {"drop": "index"})["drop"] for number, name in enumerate(bad)}
+    neighbours = [rows[2 * number + 1]["text"] for number in range(len(bad))]
     assert all([line for line in text.split("\n") if line] == FRENCH for text in neighbours)
-    assert seconds < 4 * len(HOSTILE), verdicts
+    assert seconds < 4 * len(bad), verdicts
     assert verdicts["NUL bytes"] is None
     assert verdicts["nested tags"] == "extract.too_deep", verdicts
 

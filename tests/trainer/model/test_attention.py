@@ -66,11 +66,11 @@ def test_flex_attention_agrees_with_float64():
 
 
 def test_a_bfloat16_key_bias_is_wrong_and_ours_is_right():
-    q, k, v = qkv(8, 2048, 64, 1, torch.bfloat16)
+    q, k, v = qkv(8, 1024, 64, 1, torch.bfloat16)
     slopes = alibi_slopes(8)
-    heads = [(slice(None), slice(head, head + 1)) for head in range(8)]  # one by one: all scores take 800 MB
-    true = torch.cat([attention.reference(q[at], k[at], v[at], slopes[at[1]]) for at in heads], dim=1)
-    rough = (slopes[:, None] * torch.arange(2048.0))[None, :, None, :].bfloat16()
+    heads = [slice(head, head + 1) for head in range(8)]  # one by one: all scores take 200 MB
+    true = torch.cat([attention.reference(q[:, at], k[:, at], v[:, at], slopes[at]) for at in heads], dim=1)
+    rough = (slopes[:, None] * torch.arange(1024.0))[None, :, None, :].bfloat16()
     wrong = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=rough, is_causal=True)
     assert (wrong.double() - true).norm() / true.norm() > 0.1
     assert (attention.key_bias(q, k, v, slopes).double() - true).norm() / true.norm() < 5e-3
