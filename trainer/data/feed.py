@@ -7,6 +7,7 @@ one number is enough to resume a run exactly.
 
 import hashlib
 import json
+import math
 import queue
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -40,6 +41,22 @@ class RowBatch:
         )
 
 
+def _check_weights(weights: Mapping[str, float], languages: Sequence[str]) -> None:
+    """Raise SettingsError unless there is one weight for each language, at least 0 and finite, and one is above 0."""
+    for language, weight in weights.items():
+        if language not in languages:
+            raise SettingsError(f"train.weights: {unknown_name('language', language, languages)}")
+        if not (math.isfinite(weight) and weight >= 0):
+            raise SettingsError(f"train.weights: {language} = {weight:g} is no weight: use a number of at least 0")
+    missing = sorted(set(languages) - set(weights))
+    if missing:
+        raise SettingsError(
+            f"train.weights: no weight for {', '.join(missing)}; {missing[0]} = 0 leaves a language out of training"
+        )
+    if not any(weights.values()):
+        raise SettingsError(f"train.weights: all weights are 0, so no row of {', '.join(languages)} would be read")
+
+
 class Feed:
     """The endless, mixed, shuffled sequence of rows of one or more languages."""
 
@@ -58,12 +75,9 @@ class Feed:
         short = [s.language for s, p in zip(sources, self.packed, strict=True) if not p.rows]
         if short or not sources:
             raise InputError(f"{', '.join(short) or 'no language'}: fewer tokens than one row of {length + 1}")
-        shares = [
-            float((weights or {}).get(s.language, 0 if weights else p.rows))
-            for s, p in zip(sources, self.packed, strict=True)
-        ]
-        if not sum(shares) or min(shares) < 0:
-            raise SettingsError(f"weights: none above 0 for {', '.join(s.language for s in sources)}")
+        if weights:
+            _check_weights(weights, [s.language for s in sources])
+        shares = [float(weights[s.language] if weights else p.rows) for s, p in zip(sources, self.packed, strict=True)]
         self._turns = Turns(shares)
         self._shares = [share / sum(shares) for share in shares]
         parts = [_ORDER, packing, length, seed, shares, [s.fingerprint for s in sources]]

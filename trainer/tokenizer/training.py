@@ -15,7 +15,7 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
-from roots.errors import InputError, SettingsError
+from roots.errors import InputError, SettingsError, unknown_name
 from roots.settings import as_values
 from trainer import corpus
 from trainer.settings import SPECIAL_TOKENS, TokenizerSettings
@@ -62,21 +62,24 @@ def train_tokenizer(
     than the mean, or more than `within` allows, weigh more in the next sample. Of the rounds that come nearest to
     `within`, the one with the most even costs is returned.
 
-    Raises SettingsError if feedback has no parallel text, InputError if there is no text.
+    Raises SettingsError if feedback has no parallel text or a setting names an unknown language, InputError if there
+    is no text.
     """
     start, used = time.monotonic(), time.process_time()
+    for name, languages in (("shares", settings.shares), ("within", settings.within)):
+        for language in sorted(set(languages) - set(sources)):
+            raise SettingsError(f"tokenizer.{name}: {unknown_name('language', language, sources)}")
     sizes = {language: corpus.text_bytes(sources[language]) for language in sorted(sources)}
     if not sum(sizes.values()):
         raise InputError("the shards hold no text: nothing to train a tokenizer on")
     parallel = _parallel(parallel or {}, sizes, settings)
     limits, seen_bytes = _limits(sources, parallel, settings)
     weights = sampling.language_weights(sizes, settings.fill, settings.alpha)
-    fixed = {k: v for k, v in settings.shares.items() if k in weights}
     available = {language: float(size * settings.repeat) for language, size in sizes.items()}
     best: tuple[tuple[float, float], Tokenizer, dict[str, int]] | None = None
     history: list[dict[str, Any]] = []
     for round_ in range(settings.rounds + 1):
-        given = sampling.quotas(with_fixed_shares(weights, fixed), available, settings.budget_mb * 1e6)
+        given = sampling.quotas(with_fixed_shares(weights, settings.shares), available, settings.budget_mb * 1e6)
         texts = (sampling.sample_texts(sources[key], sizes[key], given[key], settings.seed) for key in sizes)
         tokenizer = train_on_texts(chain.from_iterable(texts), settings)
         seen_bytes += sum(given.values())
@@ -104,7 +107,7 @@ def _parallel(
             "tokenizer.rounds: feedback needs parallel text of at least two of the languages (--parallel)"
         )
     for language in settings.within:
-        if language in sizes and language not in found:
+        if language not in found:
             raise SettingsError(
                 f"tokenizer.within: there is no parallel text of {language!r} to measure it on (--parallel)"
             )
@@ -118,10 +121,9 @@ def _limits(
     limits, seen_bytes = dict[str, float](), 0.0
     bare = replace(_alone(settings), vocabulary=settings.own_rows, multiple=1, reserved=0, repeat=1)
     for language, times in settings.within.items():
-        if language in sources:
-            own = train_tokenizer({language: sources[language]}, bare)
-            seen_bytes += sum(own.report["sampled_bytes"].values())
-            limits[language] = times * count_tokens(own.tokenizer, parallel[language])
+        own = train_tokenizer({language: sources[language]}, bare)
+        seen_bytes += sum(own.report["sampled_bytes"].values())
+        limits[language] = times * count_tokens(own.tokenizer, parallel[language])
     return limits, seen_bytes
 
 

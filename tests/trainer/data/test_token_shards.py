@@ -291,8 +291,30 @@ def test_bad_feeds_are_refused(work):
         Feed(one, 16, "best")
     with pytest.raises(InputError, match="fewer tokens"):
         Feed(one, 10**6)
-    with pytest.raises(SettingsError, match="weights"):
-        Feed(one, 16, weights={"sw": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("weights", "named"),
+    [
+        ({"fr": 1.0, "jo": 1.0, "yo": 1.0}, "'jo'. Did you mean 'yo'"),
+        ({"YO": 1.0, "fr": 1.0}, "'YO'"),
+        ({"fr": 1.0, "yo": math.nan}, "yo = nan"),
+        ({"fr": math.inf, "yo": 2.0}, "fr = inf"),
+        ({"fr": 3.0, "yo": -0.5}, "yo = -0.5"),
+        ({"yo": 1.0}, "no weight for fr; fr = 0"),
+        ({"fr": 0.0, "yo": 0.0}, "all weights are 0"),
+    ],
+)
+def test_weights_that_mean_nothing_are_refused_by_name(work, weights, named):
+    with pytest.raises(SettingsError, match=named):
+        Feed(shards_of(work, "fr", "yo"), 16, weights=weights)
+
+
+def test_weights_need_no_sum_and_zero_leaves_a_language_out(work):
+    pair = shards_of(work, "fr", "yo")
+    assert {source for source, _ in Feed(pair, 16, weights={"fr": 0.0, "yo": 5.0}).rows_at(np.arange(99))} == {1}
+    seven = Feed(pair, 16, weights={"fr": 7.0, "yo": 3.0}).rows_at(np.arange(1000))
+    assert sum(source for source, _ in seven) == 300
 
 
 def test_wide_vocabularies_take_four_bytes():
