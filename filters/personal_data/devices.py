@@ -5,7 +5,7 @@ import re
 
 from stdnum import bitcoin
 
-from filters.personal_data.candidate import Candidate, Kind, is_word
+from filters.personal_data.candidate import Candidate, Kind, is_word, seen_in
 from filters.personal_data.cues import PLATE_CUES, plate_before
 from filters.personal_data.network import fold_digits
 
@@ -43,7 +43,22 @@ MAC_ADDRESS = Kind(
     ),
 )
 
+# Two numbers of four decimals are a place only beside a word, a link or a sign that says so.
+_PLACES = (
+    r"gps|lat|latitude|lng|lon|long|longitude|coords?|coordinates?|geo|geolocation|location|located|waypoint|map|maps|"
+    r"coordonnées|coordonnees|emplacement|localisation|latitud|longitud|coordenadas?|ubicación|ubicacion|localização|"
+    r"localizacao|coordenades|ubicació|koordenatuak|koordinat|lokasi|toạ độ|tọa độ|vị trí|kuratibu|viwianishi|mahali|"
+    r"إحداثيات|الإحداثيات|احداثيات|الموقع|موقع|خط العرض|محل وقوع|مقام|عرض بلد|"
+    r"निर्देशांक|अक्षांश|देशांतर|स्थान|जीपीएस|স্থানাঙ্ক|অক্ষাংশ|"
+    r"অবস্থান|જીપીએસ|અક્ષાંશ|ஆயத்தொலைவு|அட்சரேகை|இருப்பிடம்|అక్షాంశం|స్థానం|ಅಕ್ಷಾಂಶ|ಸ್ಥಳ|അക്ഷാംശം|സ്ഥാനം"
+)
+_place_before = seen_in(
+    rf"(?:(?:^|[^\pL\pM])(?:{_PLACES})(?:[^\pL\pM]|$)|坐标|座標|坐標|经纬度|經緯度|纬度|緯度|定位|位置)[^\n;]{{0,40}}$|"
+    r"(?:/maps?|maps?\.|openstreetmap|geo:)\S{0,80}$"
+)
+_place_behind = seen_in(rf"^[\s)\]]{{0,3}}\(?(?:{_PLACES}|坐标|座標)(?:[^\pL\pM]|$)")
 _IN_LIST = re.compile(r"\d\s{0,2}[,;]\s{0,2}$")
+_ZOOM = re.compile(r"^,\d{1,2}(?:\.\d{1,2})?z")  # in a map's address
 _SIGNED = re.compile(r"[-−+]?\d{1,3}[.,]\d+")
 
 
@@ -52,12 +67,16 @@ def _check_coordinates(candidate: Candidate) -> tuple[int, int] | None:
     before, after = candidate.before, candidate.after
     if is_word(before[-1:]) or is_word(after[:1]) or (before[-1:] in tuple(".,") and before[-2:-1].isdigit()):
         return None
+    after = _ZOOM.sub("", after)
     if (after[:1] in (".", ",") and after[1:2].isdigit()) or _IN_LIST.search(before[-4:]):
         return None
     text = fold_digits(candidate.text)
     numbers = [float(part.replace("−", "-").replace(",", ".")) for part in _SIGNED.findall(text)]
     if "°" in text and ("'" in text or "′" in text or "’" in text):
         return 0, len(text)
+    signed = "°" in text or re.search("[NSEWO]", text) is not None
+    if not (signed or _place_before(before[-120:]) or _place_behind(after[:24])):
+        return None
     fit = len(numbers) == 2 and abs(numbers[0]) <= 90 and abs(numbers[1]) <= 180
     return (0, len(text)) if fit and re.match(r"\s*[,;]\s*[-+−]?\d", after) is None else None
 
@@ -68,7 +87,7 @@ _ARC = rf"{_D}{{1,3}} ?° ?{_D}{{1,2}} ?['′’] ?{_D}{{1,2}}(?:[.,]{_D}{{1,6}}
 COORDINATES = Kind(
     name="coordinates",
     tag="COORDINATES",
-    words="latitude and longitude of a house or nearer: four decimals and more, or seconds of arc",
+    words="latitude and longitude: four decimals beside a word or sign of a place, or seconds of arc",
     gate=rf"{_D}\.{_D}{{4}}|°",
     pattern=(
         rf"{_DECIMAL} ?[,;/] ?{_DECIMAL}|{_DECIMAL} ?[NS][ ,;/]{{1,3}}{_DECIMAL} ?[EWO]|"
@@ -76,14 +95,21 @@ COORDINATES = Kind(
     ),
     check=_check_coordinates,
     finds=(
-        "at ⟪48.85837, 2.29448⟫.",
-        "(⟪-33.8567844,151.2152967⟫)",
+        "GPS: ⟪48.85837, 2.29448⟫.",
+        "location (⟪-33.8567844,151.2152967⟫)",
+        "https://www.example.org/maps/@⟪48.85837,2.29448⟫,17z",
+        "坐标为⟪39.90420, 116.40739⟫",
+        "⟪48.85837° N, 2.29448° E⟫",
         "⟪48°51'30.1\"N 2°17'40.2\"E⟫",
         "الموقع ⟪٢٤.٧١٣٥٥١, ٤٦.٦٧٥٢٩٦⟫",
     ),
     spares=(
         "between 14.99999 e 15.00001",
         "48.85, 2.29",
+        "at 48.85837, 2.29448.",
+        "a loss of 2.4026, 1.7945",
+        "CI (0.9234, 2.3567)",
+        "M 22.3456, 68.9012 L 23.1234, 69.5678",
         "98.9014, -56.1164",
         "3.14159 and 2.71828",
         "0.1234, 0.2345, 0.3456",

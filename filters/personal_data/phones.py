@@ -86,7 +86,12 @@ class _Evidence(NamedTuple):
 
 def _number_end(text: str, rest: str, ends: Sequence[int], regions: Sequence[str], evidence: _Evidence) -> int | None:
     """The end of the number among these ends; None if it is none, or a count, a sum or a date."""
-    if not ends or counted_behind(text[ends[0] :] + rest[:24]) or _dated(text):
+    if (
+        not ends
+        or _DECIMAL_PAIR.search(text[: ends[0]] + "|" + rest[:20])
+        or counted_behind(text[ends[0] :] + rest[:24])
+        or _dated(text)
+    ):
         return None
     if evidence.dialled and _valid("+" + digits_of(text), None):
         return ends[0]
@@ -106,7 +111,7 @@ _WORD_BETWEEN = (
 _JOINT = re.compile(r" ?/ ?| - |(?<=\d{7})-(?=\d{7})")
 _JOINED = re.compile(rf"(?:{_SIGN}){_NUMBER}")
 _NEXT = re.compile(_NUMBER)
-_NUMBER_BEFORE = re.compile(rf"(?<![\d.,])({_NUMBER})({_SIGN}|{_WORD_BETWEEN})$")
+_NUMBER_BEFORE = re.compile(rf"(?<![\d.,-])({_NUMBER})({_SIGN}|{_WORD_BETWEEN})$")
 
 
 def _joint(text: str, after: str) -> int:
@@ -133,6 +138,10 @@ def _without_numbers(candidate: Candidate) -> str:
             break
         before = before[: len(before) - len(found[0])]
     return before
+
+
+# "51.123456, -0.12345": two decimal numbers, not a telephone number
+_DECIMAL_PAIR = re.compile(r"(?:^|[ (])\d{1,3}\.\d{4,}\|[,;] ?[-+]?\d{1,3}\.\d{4}|^\d{1,3}\.\d{5,}\|")
 
 
 def _dated(text: str) -> bool:
