@@ -196,7 +196,7 @@ counted_behind = seen_in(
     r"fois|unités|exemplaires|personnes|francs?|millions?|milliards?|veces|unidades|personas|pesos|dólares|vezes|"
     r"pessoas|reais|vegades|persones|kali|orang|rupiah|buah|lần|người|đồng|watu|mara|"
     r"बार|रुपये|रुपए|लोग|लोगों|टन|টাকা|জন|বার|روپے|بار|افراد|دولار|ريال|جنيه|درهم|دينار|مرة|شخص|نسخة|ليرة|யூரோ|ரூபாய்|రూపాయలు|ರೂಪಾಯಿ|രൂപ)"
-    r"(?:[^\pL\pM]|$)|元|人|次|个|個|件|万|萬|亿|億|美元|块|塊|吨|噸|台|份|名|円|[%％$€£₹₦¥￥])"
+    r"(?:[^\pL\pM\pN]|$)|元|人|次|个|個|件|万|萬|亿|億|美元|块|塊|吨|噸|台|份|名|円|[%％$€£₹₦¥￥])"
 )
 card_before = seen_in(rf"(?:^|[^\pL])(?:{any_of(CARD_CUES)})[^\n;\pN]{{0,24}}$")
 id_before = seen_in(rf"(?:^|[^\pL])(?:{any_of(ID_CUES)})[^\n;]{{0,20}}$")

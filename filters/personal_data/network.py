@@ -135,13 +135,49 @@ _RESOLVERS = """8.8.8.8 8.8.4.4 1.1.1.1 1.0.0.1 9.9.9.9 149.112.112.112 208.67.2
     2001:4860:4860::8888 2001:4860:4860::8844 2606:4700:4700::1111 2606:4700:4700::1001 2620:fe::fe"""
 WELL_KNOWN = frozenset(_RESOLVERS.split()) | {"239.255.255.250"}  # and the address of device discovery
 _LOCAL_MULTICAST = ipaddress.IPv4Network("224.0.0.0/16")
-# Words before a version, a section or a figure, in the languages of ROOTS
-_version_before = seen_in(
-    r"(?:^|[^\pL])(?:v|ver\.?|version|versión|versão|versió|versioa|versi|phiên bản|release|build|firmware|kernel|"
-    r"section|sección|seção|secció|chapter|chapitre|capítulo|clause|article|artículo|artigo|fig\.|figure|table|oid|toleo|ẹ̀yà|"
-    r"版本|版|إصدار|الإصدار|संस्करण|সংস্করণ|பதிப்பு|సంస్కరణ|പതിപ്പ്|ಆವೃತ್ತಿ|ਸੰਸਕਰਣ|આવૃત્તિ|आवृत्ती|ورژن|§)"
-    r"[\s\x{a0}:.#=n°]{0,4}$"
+# Words before a version, a section, a tariff or a figure, in the languages of ROOTS
+_VERSION_WORDS = (
+    r"v|ver\.?|versions?|versión|versão|versió|versioa|versi|phiên bản|release|build|firmware|kernel|driver|player|"
+    r"plugin|"
+    r"patch|update|browser|flash|skype|java|jdk|jre|chrome|chromium|firefox|opera|edge|safari|acrobat|reader|photoshop|"
+    r"android|ios|windows|linux|office|directx|bios|sdk|api|app|"
+    r"(?:sub)?section|sección|seção|secció|chapter|chapitre|capítulo|(?:sub)?clause|article|artículo|artigo|(?:sub)?paragraph|"
+    r"paragraphe|párrafo|parágrafo|para\.?|rule|item|point|step|task|annex|annexe|anexo|appendix|alinéa|inciso|rubrique|"
+    r"fig\.|figure|table|oid|ncm|hs|hscode|tariff|tarif|heading|subheading|position tarifaire|código|toleo|"
+    r"ẹ̀yà|pasal|"
+    r"điều|mục|điểm|固件|驱动|軟體|软件|版本|版|条|條|款|章|节|節|إصدار|الإصدار|النسخة|المادة|الفقرة|संस्करण|वर्शन|धारा|अनुच्छेद|সংস্করণ|ধারা|"
+    r"பதிப்பு|సంస్కరణ|പതിപ്പ്|ಆವೃತ್ತಿ|ਸੰਸਕਰਣ|આવૃત્તિ|आवृत्ती|ورژن|§"
 )
+_version_before = seen_in(
+    rf"(?:(?:^|[^\pL\pM])(?:{_VERSION_WORDS})|版本|版|固件|驱动)"
+    r"(?:[\s\x{a0}:：.#=n°№-]|number|numbers|numéro|número|nº|no|code|codes|is|was|es|est|é|are|号|號|为|為|是|رقم|है){0,5}$"
+)
+# "updated from 41.2.9.101 to 41.2.9.114"
+_updated_before = seen_in(
+    r"(?:updat|upgrad|downgrad|actuali|mise? à jour|atuali|migra|更新|升级|升級|降级|"
+    r"تحديث|ترقية|अपडेट|अपग्रेड|perbarui|nâng cấp|cập nhật)"
+    r"[^\n;]{0,60}$"
+)
+_version_behind = seen_in(
+    r"^(?:[ \t]{0,2}\(?(?:versions?|release|build|beta|alpha|rc ?[0-9]|patch|firmware|hotfix|版本)(?:[^\pL]|$)|"
+    r",?[ \t](?:or|and|ou|o|et|y|e)[ \t](?:later|newer|above|higher|earlier|older|below|"
+    r"supérieure?|ultérieure?|superior|posterior))"
+)
+# A name in front, as of a program: "Reader 23.0.6.120"
+_NAME_BEFORE = re.compile(r"(?:^|[^\w.!?:])\s?[A-Z][\w+-]{2,}[ \xa0]$")
+
+
+def _is_version(octets: list[str], before: str, after: str) -> bool:
+    """Whether four numbers are a version, a section or a tariff, by the words and numbers around them."""
+    if _version_before(before[-40:]) or _version_behind(after[:24]):
+        return not _address_before(before[-30:])
+    if _network_before(before[-30:]):
+        return False
+    named = "0" in octets[1:3] and _NAME_BEFORE.search(before[-30:]) is not None
+    return named or _updated_before(before[-80:])
+
+
+_address_before = seen_in(r"\bip(?:v4)?(?: address)?[\s:=]{1,3}$")
 _network_before = seen_in(
     r"(?:\b(?:ip|dns|server|host|addr\w*|ping|serveur|servidor|adresse|dirección|endereço)\b|地址|عنوان)[^\n]{0,12}$"
 )
@@ -177,7 +213,7 @@ def _check_ipv4(candidate: Candidate) -> tuple[int, int] | None:
     if any((len(octet) > 1 and octet[0] == "0") or int(octet) > 255 for octet in octets) or text in WELL_KNOWN:
         return None
     address = ipaddress.IPv4Address(text)
-    if not address.is_global or address in _LOCAL_MULTICAST or _version_before(before[-24:]):
+    if not address.is_global or address in _LOCAL_MULTICAST or _is_version(octets, before, after):
         return None
     # 6.2.4.1 and 12.6.2.1 are sections far more often than hosts.
     if all(int(octet) < 32 for octet in octets) and not _network_before(before[-30:]):
@@ -189,14 +225,20 @@ _IPV6_PATTERN = r"[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:\.[0-9]{1,3}){0,3
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 
 
+def _named_by_colon(before: str) -> bool:
+    """Whether a word, not a part of an address, is before the colon: "IPv6:", "User:"."""
+    word = re.search(r"(\w+) ?:$", before[-24:])
+    return word is not None and re.fullmatch(r"[0-9A-Fa-f]{1,4}", word[1]) is None
+
+
 def _check_ipv6(candidate: Candidate) -> tuple[int, int] | None:
     """A public IPv6 address; a shortened one must be in 2000::/3, where all assigned ones are (RFC 4291)."""
     text, after = candidate.text, candidate.after
     if (
-        candidate.before[-1:] == ":"
+        (candidate.before[-1:] == ":" and not _named_by_colon(candidate.before))
         or is_word(candidate.before[-1:])
         or is_word(after[:1])
-        or (after[:1] == ":" and text[-1] != ":")
+        or (after[:1] == ":" and text[-1] != ":" and re.match(r":[\w:]", after))
     ):
         return None
     text = text[:-1] if text.endswith(":") and not text.endswith("::") else text  # a colon may follow an address
@@ -237,6 +279,11 @@ IP_ADDRESS = Kind(
         "⟪2a00:1450:4009:81f::200e⟫ answers",
         "[⟪2a00:1450:4009:81f::200e⟫]:443",
         "DNS ⟪7.7.6.5⟫",
+        "from [IPv6:⟪2a02:8108:8ac0:1c5a:b5a8:1f2:9d3e:77aa⟫] by",
+        "User:⟪2a02:8108:8ac0:1c5a:b5a8:1f2:9d3e:77aa⟫ wrote",
+        "ip6:⟪2a00:1450:4009::200e⟫ -all",
+        "⟪2a02:8108:8ac0:1c5a:b5a8:1f2:9d3e:77aa⟫: yes",
+        "the host is ⟪45.12.0.100⟫, then ⟪45.12.3.101⟫",
     ),
     spares=(
         "192.168.1.1, 10.0.0.1, 127.0.0.1, 172.16.3.4",
@@ -258,5 +305,13 @@ IP_ADDRESS = Kind(
         "192.0.2.7 is for manuals",
         "11.12.2024.10",
         "版本12.4.26.118",
+        "the firmware version is 41.0.15.36",
+        "Reader 23.0.6.120 was released",
+        "upgraded from 41.2.9.101 to 41.2.9.114",
+        "版本号为：45.12.3.100",
+        "subparagraph 45.2.3.1 of the law",
+        "tariff code 84.71.30.12",
+        "45.12.3.100 or later",
+        "map<a::b> x; c::d and beef::dead",
     ),
 )

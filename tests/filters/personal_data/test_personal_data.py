@@ -238,7 +238,6 @@ def test_an_unknown_kind_or_style_names_the_nearest():
 @pytest.mark.parametrize(
     ("text", "kind", "other"),
     [
-        ("Tel. 48.85837, 2.29448", "coordinates", "phone"),
         ("token: 1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2", "crypto_address", "key"),
     ],
 )
