@@ -41,14 +41,14 @@ class _Limit:
 LIMITS: dict[str, _Limit] = {
     "character_repetition": _Limit("max", 0.20, 0.40),
     "word_repetition": _Limit("max", 0.40, 0.60),
-    "special_characters": _Limit("max", 0.33, 0.45),
+    "special_characters": _Limit("max", 0.45, 0.55),
     "function_words": _Limit("min", 0.25, 0.01, of_median=0.2),
     "script": _Limit("min", 0.30, 0.20),
-    "digits": _Limit("max", 0.15, 0.30),
-    "signs": _Limit("max", 0.15, 0.30),
+    "digits": _Limit("max", 0.22, 0.33),
+    "signs": _Limit("max", 0.25, 0.33),
     "mean_word_length": _Limit("max", 10.0, 25.0),
     "repeated_lines": _Limit("max", 0.30, 0.50),
-    "top_2_gram": _Limit("max", 0.20, 0.40),
+    "top_2_gram": _Limit("max", 0.30, 0.40),
     "top_3_gram": _Limit("max", 0.18, 0.35),
     # Lines of picture books and of verse are all short, so good text alone gives no bound.
     "short_lines": _Limit("max", 0.67, 0.95, by_labels=True),

@@ -141,3 +141,47 @@ def test_a_short_file_gets_the_segmenter_that_its_script_needs(
 
     monkeypatch.setattr(languages, "_file", short)
     assert load_language("fr").reading.segmenter == segmenter
+
+
+ORDINARY = {
+    "recipe": (
+        "pt",
+        "Ingredientes:\n- 3 cenouras\n- 150 g de lentilhas\n- 1/2 cebola\n- 700 ml de água\n- 1 c. de "
+        "chá de cominho\nPreparo:\n1. Pique a cebola e as cenouras.\n2. Refogue tudo no azeite, 5 "
+        "min.\n3. Junte a água e as lentilhas.\n4. Cozinhe por 25 min.\n5. Tempere com o cominho e "
+        "sirva quente.",
+    ),
+    "law": (
+        "fr",
+        "Art. R. 44-2. - I. - Au second alinéa de l'article L. 18-3, les mots : « deux ans » sont "
+        "remplacés par les mots : « cinq ans » ;\n2° Après le mot : « maire », il est ajouté : « , ou "
+        "le conseil, ».\nII. - Le I est applicable à compter du 3 mars 2020.",
+    ),
+    "song": (
+        "fr",
+        "Le vent du soir ferme les portes,\nles feuilles dorment, presque mortes.\nReviens, mon frère, "
+        "reviens chez nous,\nreviens, mon frère, reviens chez nous.\nLa soupe attend, le chien "
+        "aussi,\nta chaise est vide depuis midi.\nReviens, mon frère, reviens chez nous,\nreviens, mon "
+        "frère, reviens chez nous.",
+    ),
+    "choice": (
+        "hi",
+        "प्रश्न 1. सूर्य किस दिशा में उगता है?\n(क) पूर्व (ख) पश्चिम (ग) उत्तर (घ) दक्षिण\nउत्तर: "
+        "(क)\nप्रश्न 2. मधुमक्खी हमें क्या देती है?\n(क) दूध (ख) शहद (ग) ऊन (घ) अंडा\nउत्तर: "
+        "(ख)\nप्रश्न 3. वर्ष में कितने महीने होते हैं?\n(क) दस (ख) ग्यारह (ग) बारह (घ) तेरह\nउत्तर: (ग)",
+    ),
+    "talk of Damascus": (
+        "ar",
+        "مبارح رحت عالسوق مع أختي واشترينا خضرة وفواكه كتير، بس نسينا الخبز. لما رجعنا عالبيت كان أبوي "
+        "قاعد عم يشرب قهوة مع الجيران، وضحكوا علينا كلهم.",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ORDINARY)
+def test_ordinary_texts_of_special_kinds_are_kept(kind: str) -> None:
+    code, text = ORDINARY[kind]
+    language = load_language(code)
+    bounds = {signal: bound for signal, bound in language.bounds.items() if signal != LANGUAGE_SCORE}
+    _, failed = judge(measure(pa.array([text]), language.reading), rules_of(bounds))
+    assert failed[0].as_py() == []
