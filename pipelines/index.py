@@ -16,6 +16,7 @@ from filters.language_id.identify import LanguageModel, identify_page
 from filters.programs.use_signals import SEARCHED_BYTES, use_signals_of
 from filters.text.charset import Decoded, decode_page
 from filters.text.quick_text import quick_text
+from filters.text.xhtml import is_xhtml
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import Record, read_records
 from pipelines.archives.spool import on_this_machine
@@ -166,4 +167,4 @@ def _text_of(record: Record, decoded: Decoded, clean: bool) -> str:
     # Valid UTF-8 is read from the body itself; a page in another charset is encoded first.
     as_stored = clean and decoded.charset == "utf-8" and decoded.charset_from != "bom"
     page = record.body if as_stored else decoded.text.encode("utf-8", "replace")
-    return quick_text(page).decode("utf-8", "replace")
+    return quick_text(page, is_xhtml(record.content_type, page)).decode("utf-8", "replace")

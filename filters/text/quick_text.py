@@ -45,11 +45,14 @@ _SILENT = np.array([_key(name) for name in _SILENT_TAGS], dtype=np.uint64)
 _INLINE = np.array([_key(name) for name in _INLINE_TAGS], dtype=np.uint64)
 
 
-def quick_text(page: bytes) -> bytes:
-    """The text of an HTML page, both in UTF-8: one line per block, character references as they are."""
+def quick_text(page: bytes, xhtml: bool = False) -> bytes:
+    """The text of an HTML page, both in UTF-8: one line per block, character references as they are.
+
+    In XHTML an element that closes itself (`<script src="a.js"/>`) holds nothing.
+    """
     source = np.frombuffer(page, dtype=np.uint8)
     target = np.empty(len(source) + 1, dtype=np.uint8)
-    return target[: _strip(source, target, _SILENT, _INLINE)].tobytes()
+    return target[: _strip(source, target, _SILENT, _INLINE, xhtml)].tobytes()
 
 
 def page_sample(text: str) -> str:
@@ -148,14 +151,14 @@ def _has(keys: _Keys, key: np.uint64) -> bool:
 
 
 @compiled
-def _after_markup(source: _Bytes, at: int, silent: _Keys, inline: _Keys) -> tuple[int, int]:
+def _after_markup(source: _Bytes, at: int, silent: _Keys, inline: _Keys, xhtml: bool) -> tuple[int, int]:
     """Where the mark-up at `at` ends, and what it leaves: _SPACE or _LINE; `at` where there is no mark-up."""
     following = source[at + 1]
     letter = following | 32
     if 97 <= letter <= 122:
         key = _name_at(source, at + 1)
         end = _after_tag(source, at + 1)
-        if _has(silent, key):
+        if _has(silent, key) and not (xhtml and source[min(end, len(source)) - 2] == 47):  # />
             return _after_element(source, end, key), _LINE
         return end, _SPACE if _has(inline, key) else _LINE
     if following == 47:  # /
@@ -169,7 +172,7 @@ def _after_markup(source: _Bytes, at: int, silent: _Keys, inline: _Keys) -> tupl
 
 
 @compiled
-def _strip(source: _Bytes, target: _Bytes, silent: _Keys, inline: _Keys) -> int:
+def _strip(source: _Bytes, target: _Bytes, silent: _Keys, inline: _Keys, xhtml: bool) -> int:
     """Write the text of `source` to `target`; returns its length."""
     size = len(source)
     at = 0
@@ -178,7 +181,7 @@ def _strip(source: _Bytes, target: _Bytes, silent: _Keys, inline: _Keys) -> int:
     while at < size:
         byte = source[at]
         if byte == 60 and at + 1 < size:  # <
-            end, left = _after_markup(source, at, silent, inline)
+            end, left = _after_markup(source, at, silent, inline, xhtml)
             if end > at:
                 gap = left if gap != _LINE else gap
                 at = end

@@ -11,19 +11,23 @@ import hashlib
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
+from filters.text.xhtml import has_xhtml_root
 from pipelines.archives.heads import is_misread, loose_records
 from pipelines.archives.http import Response, begins_as_http, parse_response, split_content_type
 from pipelines.archives.limits import Limits
 from pipelines.archives.packing import STEP, Archive, open_archive
 
-_DATE = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z?")
+_DATE = re.compile(r"\s*(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.\d+)?(?:([+-])(\d\d):?([0-5]\d))?", re.ASCII)
 _SNIFF_BYTES = 1445  # as browsers do: WHATWG MIME Sniffing Standard, section 5.2
 _BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
+_XML_TYPES = frozenset({"text/xml", "application/xml"})
+_UNKNOWN_TYPES = frozenset({"unknown/unknown", "application/unknown"})  # WHATWG MIME Sniffing Standard, section 7
 _WIDE = (b"\xff\xfe", b"\xfe\xff")
 _MARKUP = re.compile(rb"<(?:!doctype|html|head|body|title|meta|script|div|h1|p|a|table|br|!--)[\s>/-]", re.IGNORECASE)
 _TYPES = {
@@ -249,21 +253,46 @@ def _record(archive: Archive, block: _Block, limits: Limits) -> Record:
         )
     declared = head.get("Content-Type") or ""
     held = _SOURCES.get(block.kind, _foreign)(block, declared, limits)
-    date = _DATE.match(head.get("WARC-Date") or "")
     url = (head.get("WARC-Target-URI") or "").strip().removeprefix("<").removesuffix(">")
     return Record(
         id=(head.get("WARC-Record-ID") or "").strip() or _urn(archive, block.offset),
         url=url or None,
-        date=f"{date[1]}T{date[2]}Z" if date else None,
+        date=_date_of(head.get("WARC-Date") or ""),
         offset=block.offset,
         kind="wet" if block.kind == "conversion" else block.kind,
         status=held.status,
-        content_type=held.content_type or _sniff(held.body),
+        content_type=_type_of(held),
         header_charset=held.charset,
         body=held.body,
         problem=block.problem or held.problem,
         rights=held.rights,
     )
+
+
+def _date_of(stated: str) -> str | None:
+    """A date in UTC, to the second; None if there is no such time. Without an offset it is UTC."""
+    found = _DATE.match(stated)
+    if found is None:
+        return None
+    year, month, day, hour, minute, second = map(int, found.groups()[:6])
+    try:
+        date = datetime(year, month, day, hour, minute, 59 if second == 60 else second)  # a leap second
+        if found[7]:
+            offset = timedelta(hours=int(found[8]), minutes=int(found[9]))
+            if offset >= timedelta(days=1):
+                return None
+            date += -offset if found[7] == "+" else offset
+    except (ValueError, OverflowError):
+        return None
+    return f"{date.isoformat()}Z"
+
+
+def _type_of(held: Response) -> str | None:
+    """The declared type, or one by the first bytes where a browser looks at them, and for XHTML called XML."""
+    declared = held.content_type
+    if declared is None or declared in _UNKNOWN_TYPES:
+        return _sniff(held.body)
+    return "application/xhtml+xml" if declared in _XML_TYPES and has_xhtml_root(held.body) else declared
 
 
 def _sniff(body: bytes) -> str | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from filters.text.charset import decode_page
+from filters.text.xhtml import is_xhtml, with_end_tags
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import Record, read_at
 from pipelines.extraction.engines import Engine, resiliparse, tidy
@@ -34,6 +35,7 @@ _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)[^<>]*?(/?)>")
 _OPEN_ENDED = frozenset(
     {"area", "base", "br", "col", "dd", "dt", "embed", "hr", "img", "input", "li", "link", "meta", "p"}
 )
+_ROOT_CHARS = 4096  # of a page, in which the root of XHTML is searched
 _MANY_TAGS = 10_000  # with fewer, even a quadratic parser takes three seconds at most
 
 
@@ -77,6 +79,8 @@ def extract_page(record: Record, engine: Engine, name: str, bounds: Bounds) -> t
         return (plain, _IDENTITY, None) if plain.strip() else (None, _IDENTITY, "extract.empty")
     if len(html) > bounds.html_chars:
         return None, name, "extract.too_large"
+    if is_xhtml(record.content_type, html[:_ROOT_CHARS].encode()):
+        html = with_end_tags(html)
     if is_deeper(html, bounds.depth):
         return None, name, "extract.too_deep"
     try:

@@ -204,6 +204,8 @@ def record(**fields):
         ({"body": b"x" * 40_001}, (None, "e", "extract.too_large")),
         ({"body": b"<b>" * 10_000}, (None, "e", "extract.too_deep")),
         ({"body": b"<p>text"}, ("<p>text", "e", None)),
+        ({"body": b"<nav/><p>text"}, ("<nav/><p>text", "e", None)),
+        ({"body": b"<nav/><p>text", "content_type": "application/xhtml+xml"}, ("<nav></nav><p>text", "e", None)),
         ({"body": "é\r\n \x00".encode(), "content_type": "text/plain"}, ("é", "plain", None)),
         ({"body": b" \n", "content_type": "text/plain"}, (None, "plain", "extract.empty")),
         ({"body": b"a < b", "kind": "wet", "content_type": "text/html"}, ("a < b", "plain", None)),

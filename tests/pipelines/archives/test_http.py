@@ -143,3 +143,29 @@ def test_a_response_without_its_type_is_known_by_its_status_line(
     item = item.replace(b"http://page.test/1", url, 1)
     found = list(read_records(write(tmp_path, item), LIMITS))
     assert [(one.problem, one.body == PAGE) for one in found] == [(problem, problem is None)]
+
+
+XHTML = b"<?xml version='1.0'?><!DOCTYPE html><html xmlns='http://www.w3.org/1999/xhtml'><body/></html>"
+RSS = b"<?xml version='1.0'?><rss><item>&lt;html xmlns='http://www.w3.org/1999/xhtml'&gt;</item></rss>"
+
+
+@pytest.mark.parametrize(
+    ("declared", "body", "content_type"),
+    [
+        ("text/xml", XHTML, "application/xhtml+xml"),
+        ("Application/XML; charset=utf-8", XHTML, "application/xhtml+xml"),
+        ("text/xml", RSS, "text/xml"),
+        ("application/rss+xml", XHTML, "application/rss+xml"),
+        ("unknown/unknown", PAGE, "text/html"),
+        ("application/unknown", PAGE, "text/html"),
+        ("*/*", PAGE, "text/html"),
+        ("unknown/unknown", b"Une phrase.", "text/plain"),
+        ("unknown/unknown", NOISE, None),
+        ("application/octet-stream", PAGE, "application/octet-stream"),
+    ],
+)
+def test_the_bytes_tell_the_type_where_the_head_does_not(
+    declared: str, body: bytes, content_type: str | None, tmp_path: Path
+) -> None:
+    item = record(body, head=f"Content-Type: {declared}\r\n")
+    assert [one.content_type for one in read_records(write(tmp_path, item), LIMITS)] == [content_type]
