@@ -53,7 +53,8 @@ def export_model(
 ) -> Path:
     """Write the newest checkpoint of a run and its tokenizer as a Hugging Face model folder; return that folder.
 
-    `report` is the result of `evaluate_model`, for the card. Raises InputError for another tokenizer.
+    `report` is the result of `evaluate_model`, for the card. Raises InputError for another tokenizer,
+    ShardError for a damaged checkpoint.
     """
     path = checkpoint.find_checkpoint(run)
     state = checkpoint.read_state(path)

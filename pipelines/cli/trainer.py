@@ -3,6 +3,7 @@
 Settings are built before slow modules are imported, so that a mistake is answered at once.
 """
 
+import sys
 from pathlib import Path
 
 import click
@@ -17,6 +18,7 @@ from pipelines.cli.options import (
     show_errors,
 )
 
+_STOPPED = 75  # exit code of a run that was asked to stop: "try again", EX_TEMPFAIL of sysexits.h
 _ANY_PATH = click.Path(path_type=Path)
 _TREEBANK = click.Path(dir_okay=False, path_type=Path)
 _RUN = click.option("--run", type=FOLDER, default=None, help="Run folder. [default: the model folder in WORK]")
@@ -122,7 +124,8 @@ def _tokens(
 def _train(work: Path, codes: tuple[str, ...], preset: str | None, target: Path | None, options: RunOptions) -> None:
     """Trains the decoder on the token shards.
 
-    It saves on SIGTERM, and the same command continues from there. On several processes, start it with torchrun.
+    It saves on SIGTERM and ends with exit code 75; the same command continues from there. On several
+    processes, start it with torchrun.
 
     \b
     Example:
@@ -138,6 +141,8 @@ def _train(work: Path, codes: tuple[str, ...], preset: str | None, target: Path 
     run, result = make_model(work, codes, recipe, target, click.echo)
     if result.first:
         click.echo(f"{run}: {result.summary()}, picture loss.svg")
+    if not result.finished:
+        sys.exit(_STOPPED)
 
 
 @click.command("evaluate")

@@ -125,7 +125,7 @@ def test_the_interval_is_that_of_student():
 
 
 def test_a_run_that_was_stopped_is_not_compared(corpora, tmp_path, monkeypatch):
-    stopped = TrainingResult(3, 300, False, {}, 1.0, 1.0)
+    stopped = TrainingResult(3, 300, False, {}, 900, 1.0, 1.0)
     monkeypatch.setattr(ablate, "train_decoder", lambda *arguments: stopped)
     settings = ablate.AblateSettings(seeds=2, vocabulary=512, held_out_bytes=1500)
     with pytest.raises(TrainingFailed, match="resumes it"):

@@ -112,8 +112,8 @@ def read_state(path: Path) -> dict[str, Any]:
     return found
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint. Raises ShardError if a file differs from its digest."""
+def _verify(path: Path) -> None:
+    """Raise ShardError if a file of a checkpoint is missing or differs from its digest."""
     try:
         digests = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -121,21 +121,31 @@ def load_checkpoint(path: Path) -> Checkpoint:
     for name in CHECKPOINT_FILES:
         if not (path / name).is_file() or sha256_of(path / name) != digests.get(name):
             raise ShardError(f"{path / name} was changed or is damaged. Delete {path} to resume from the one before it")
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint. Raises ShardError if a file differs from its digest."""
+    _verify(path)
     return Checkpoint(load_file(path / CHECKPOINT_FILES[0]), load_file(path / CHECKPOINT_FILES[1]), read_state(path))
 
 
 def find_checkpoint(run: Path) -> Path:
-    """Return the newest checkpoint of a run folder, or `run` if it is one. Raises InputError if there is none."""
-    if (run / CHECKPOINT_FILES[0]).is_file():
-        return run
-    found = latest_checkpoint(run / "checkpoints")
+    """Return the newest checkpoint of a run folder, or `run` if it is one.
+
+    Raises InputError if there is none, ShardError if one of its files is missing or differs from its digest.
+    """
+    found = run if (run / CHECKPOINT_FILES[0]).is_file() else latest_checkpoint(run / "checkpoints")
     if found is None:
         raise InputError(f"no checkpoint in {run}: run `roots train` first")
+    _verify(found)
     return found
 
 
 def load_decoder(run: Path, device: torch.device | None = None) -> tuple[AlibiLM, dict[str, Any]]:
-    """Load the newest checkpoint of a run: its model in float32, ready to evaluate, and its state."""
+    """Load the newest checkpoint of a run: its model in float32, ready to evaluate, and its state.
+
+    Raises InputError if there is none, ShardError if a file differs from its digest.
+    """
     path = find_checkpoint(run)
     state = read_state(path)
     model = empty_model(Shape(**state["shape"]), device=device)

@@ -53,6 +53,14 @@ class World:
             dist.all_reduce(tensor, group=self.mesh.get_group(axis))
         return [float(value) for value in tensor]
 
+    def any(self, wish: bool) -> bool:
+        """Whether any process wishes it, on whatever axis it is. All ranks must call it."""
+        if self.size == 1:
+            return wish
+        tensor = torch.tensor(float(wish), device=self.device)
+        dist.all_reduce(tensor, dist.ReduceOp.MAX)
+        return bool(tensor)
+
     def agreed(self, value: int) -> int:
         """Return the value of the first process: only it may look at files that it also writes."""
         if self.size > 1:

@@ -76,6 +76,8 @@ class Recipe:
             raise ValueError("length, tokens, batch_tokens, micro_rows, keep and save_every must be at least 1")
         if not (0 <= self.warmup < 1 and 0 < self.decay <= 1 and 0 <= self.min_lr <= 1):
             raise ValueError("warmup, decay and min_lr are shares between 0 and 1")
+        if not 0 <= self.seed < 1 << 63:
+            raise ValueError(f"seed must lie between 0 and 2^63 - 1, not {self.seed}")
         if not 0 <= self.dropout < 1:
             raise ValueError("dropout must be at least 0 and below 1")
         if self.optimiser == "muon" and self.shard * self.tensor > 1:

@@ -4,6 +4,7 @@ The learning rate, the batch size and the data depend on the tokens read alone, 
 checkpoint bit for bit. An update whose loss is not finite changes nothing.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -72,6 +73,12 @@ def _first_model(recipe: Recipe, shape: Shape, device: torch.device, bf16: bool)
     model = empty_model(shape, kernel, device, recipe.recompute, recipe.dropout)
     model.init_weights(recipe.seed)
     return model, kernel
+
+
+def _seed_of(seed: int, position: int) -> int:
+    """Mix the seed of a run and a position of its data into a seed of torch, 0 to 2^63 - 1."""
+    digest = hashlib.blake2b(f"{seed} {position}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
 
 
 class Run:
@@ -174,7 +181,7 @@ class Run:
             )
             layout = layout_of(docs) if recipe.mask_documents else None
             if recipe.dropout:  # seeded by the rows, so that a resumed run drops the same
-                torch.manual_seed((recipe.seed << 40) ^ int(part.positions[0]))
+                torch.manual_seed(_seed_of(recipe.seed, int(part.positions[0])))
             with parallel.gathering(self.called, last=start == starts[-1]), self.autocast():
                 loss = self.called(tokens, targets, layout)
                 (loss * (world.data_size / counted)).backward()

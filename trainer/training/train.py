@@ -36,15 +36,20 @@ class TrainingResult:
     tokens: int
     finished: bool  # false if it was asked to stop; the same command resumes it
     bits_per_byte: Mapping[str, float]
+    wanted: int  # tokens of a whole run
     seconds: float  # by the clock
     cpu_seconds: float  # of this process, all threads
     first: bool = True  # of the run's processes: the one that prints
 
     def summary(self) -> str:
         """Describe it in one line."""
-        ended = "finished" if self.finished else "stopped"
         used = f"{self.seconds:.0f} s, {self.cpu_seconds:.0f} s of CPU"
-        return f"{ended} at step {self.step}, {self.tokens:,} tokens, {used}"
+        if self.finished:
+            return f"finished at step {self.step}, {self.tokens:,} tokens, {used}"
+        return (
+            f"stopped at step {self.step}, {self.tokens:,} of {self.wanted:,} tokens, {used}; "
+            "the same command goes on from there"
+        )
 
 
 def train_decoder(
@@ -76,7 +81,9 @@ def train_decoder(
                 journal.event({**last, "event": "finished"})
             journal.picture()
         took = time.monotonic() - start, time.process_time() - used
-        return TrainingResult(run.progress.step, run.progress.tokens, finished, bits, *took, run.world.first)
+        return TrainingResult(
+            run.progress.step, run.progress.tokens, finished, bits, recipe.tokens, *took, run.world.first
+        )
     finally:
         parallel.stop(run.world)
 
@@ -114,7 +121,7 @@ def _follow(
         seconds = time.perf_counter() - began
         journal.update(line, {"seconds": seconds, "waited": waited, **_speed(run, batch.tokens.size / seconds)})
         last = run.progress.tokens >= recipe.tokens
-        stop = bool(run.world.total([float(asked["stop"])])[0])
+        stop = run.world.any(asked["stop"])
         if last or stop or run.progress.step % recipe.save_every == 0:
             run.save()
         if stop and not last:

@@ -213,3 +213,16 @@ def test_a_stage_has_only_options_that_it_has_a_use_for() -> None:
         assert ("--lang" in options) == (name != "index")
         assert ("--against" in options) == ("dedup" in info.stages)
         assert ("--extractor" in options) == ("extract" in info.stages)
+
+
+def test_a_stopped_training_ends_with_a_code_that_a_script_sees(monkeypatch, tmp_path):
+    pytest.importorskip("torch", reason="torch is not installed: pip install 'roots-corpus[train]'")
+    from trainer.training.train import TrainingResult
+
+    ends = {step == 20: TrainingResult(step, step * 256, step == 20, {}, 5120, 1.0, 1.0) for step in (19, 20)}
+    for finished, code in ((True, 0), (False, 75)):
+        monkeypatch.setattr("trainer.steps.make_model", lambda *given, end=ends[finished]: (tmp_path, end))
+        result = CliRunner().invoke(main, ["train", str(tmp_path), "--lang", "fr"])
+        assert result.exit_code == code
+    assert "stopped at step 19, 4,864 of 5,120 tokens" in result.output
+    assert "same command goes on" in result.output

@@ -38,12 +38,12 @@ KINDS = {
 }
 
 
-def launch(world, target, processes, changes="{}", tokens=6 * 256):
+def launch(world, target, processes, changes="{}", tokens=6 * 256, script=SCRIPT):
     """Run the script as torchrun would start it."""
     target.mkdir(parents=True, exist_ok=True)
-    script = target / "run.py"
-    script.write_text(SCRIPT)
-    arguments = [str(script), str(world), str(target), str(tokens), changes]
+    file = target / "run.py"
+    file.write_text(script)
+    arguments = [str(file), str(world), str(target), str(tokens), changes]
     command = [sys.executable, *arguments]
     if processes > 1:
         start = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
@@ -63,6 +63,21 @@ def launch(world, target, processes, changes="{}", tokens=6 * 256):
 def alone(world, tmp_path_factory):
     target = tmp_path_factory.mktemp("alone")
     return launch(world, target, 1), target
+
+
+def test_a_signal_to_one_rank_of_a_tensor_axis_stops_all_after_the_same_update(world, tmp_path):
+    asks = """
+import os, signal
+from trainer.training.run import Run
+real = Run.update
+def update(self, batch):
+    if os.environ["RANK"] == "1" and self.progress.step == 2:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return real(self, batch)
+Run.update = update
+"""
+    held = launch(world, tmp_path, 2, "{'tensor': 2}", script=SCRIPT.replace("work, target", asks + "work, target", 1))
+    assert held.state["step"] == 3
 
 
 def losses(target):

@@ -100,6 +100,18 @@ def test_a_resumed_run_ends_with_the_bits_of_an_undisturbed_one(world, tmp_path,
     assert lines(tmp_path / "whole") == lines(tmp_path / "parts")
 
 
+def test_every_seed_up_to_63_bits_gives_a_run_of_its_own(world, tmp_path):
+    few = replace(TINY, dropout=0.1, tokens=2 * 256)
+    seeds = (0, 2**24, 2**63 - 1, 2**63 - 1 - 2**24)
+    for seed in seeds:
+        fit(world, tmp_path / str(seed), replace(few, seed=seed))
+    ends = {seed: held(tmp_path / str(seed)).weights for seed in seeds}
+    for one, two in pairwise(seeds):
+        assert not same(ends[one], ends[two])
+    with pytest.raises(ValueError, match="seed must lie"):
+        replace(few, seed=-1)
+
+
 def test_what_decides_a_run_holds_the_weights_of_languages_as_text(world):
     sources = {language: world / "tokens" / language for language in ("fr", "sw")}
     run = Run(replace(TINY, weights={"sw": 3.0, "fr": 1.5}), sources, world / "tokenizer", Path("unused"))
@@ -230,8 +242,20 @@ def test_a_damaged_checkpoint_is_refused(world, tmp_path):
     raw = bytearray(path.read_bytes())
     raw[-5] ^= 1
     path.write_bytes(raw)
-    with pytest.raises(ShardError, match=r"model\.safetensors was changed"):
-        held(tmp_path)
+    for reader in (held, checkpoint.load_decoder, checkpoint.find_checkpoint):
+        with pytest.raises(ShardError, match=r"model\.safetensors was changed"):
+            reader(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["state.json", "manifest.json", "model.safetensors"])
+@pytest.mark.parametrize("size", [0, 100])
+def test_no_reader_takes_a_checkpoint_with_a_short_file(world, tmp_path, name, size):
+    fit(world, tmp_path, replace(TINY, tokens=2 * 256))
+    path = checkpoint.latest_checkpoint(tmp_path / "checkpoints") / name
+    path.write_bytes(path.read_bytes()[:size])
+    for reader in (held, checkpoint.load_decoder, checkpoint.find_checkpoint):
+        with pytest.raises(ShardError, match="Delete"):
+            reader(tmp_path)
 
 
 def test_a_folder_of_another_run_is_refused(world, tmp_path):
