@@ -7,6 +7,7 @@ name (`default`, `roots`, ...); it lies over the set of that name in `default.to
 
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
@@ -16,6 +17,7 @@ from roots.errors import SettingsError, unknown_name
 from roots.settings import build
 
 DEFAULT_SET = "default"
+SEGMENTER_NAMES = ("unicode", "elision", "icu", "roots")  # of filters.text.words, which is slow to import
 BoundTables = Mapping[str, Mapping[str, Any]]  # signal -> what `Bound` takes
 
 
@@ -52,6 +54,8 @@ class Reading:
     def __post_init__(self) -> None:
         if self.definitions not in ("repaired", "roots"):
             raise ValueError(f"definitions {self.definitions!r} are neither 'repaired' nor 'roots'")
+        if self.segmenter not in SEGMENTER_NAMES:
+            raise ValueError(f"segmenter {self.segmenter!r} is none of {', '.join(SEGMENTER_NAMES)}")
 
 
 @dataclass(frozen=True)
@@ -83,12 +87,20 @@ class Language:
 
 # Scripts that put no space between words, so that only a segmenter with a dictionary finds them.
 _UNSPACED = frozenset({"Thai", "Laoo", "Khmr", "Mymr", "Jpan", "Hani", "Hans", "Hant"})
+_NEEDED = ("name", "iso639_3", "script")  # keys of a language file
 _FILES = "filters.languages"  # the package that holds the language files
 
 
 @cache
 def _file(code: str) -> dict[str, Any]:
-    return tomllib.loads(resources.files(_FILES).joinpath(f"{code}.toml").read_text(encoding="utf-8"))
+    try:
+        file = tomllib.loads(resources.files(_FILES).joinpath(f"{code}.toml").read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{code}.toml is not valid TOML: {error}") from None
+    for key in _NEEDED if code != DEFAULT_SET else ():
+        if not isinstance(file.get(key), str):
+            raise SettingsError(f"{code}.toml has no {key}: a language file needs {', '.join(_NEEDED)}, each a text")
+    return file
 
 
 @cache
@@ -103,21 +115,39 @@ def _names() -> dict[str, str]:
     """All names of languages, in lower case -> code."""
     names: dict[str, str] = {}
     for code in reversed(known_codes()):
-        file = _file(code)
+        try:
+            file = _file(code)
+        except SettingsError:  # raised when that language is asked for; the others are not touched by it
+            names[code] = code
+            continue
         tag = f"{file['iso639_3']}_{file['script']}"
         for name in (*file.get("aliases", ()), file["iso639_3"], tag, file["name"], code):
             names[name.lower().replace("-", "_")] = code
     return names
 
 
-def find_code(name: str) -> str:
+@cache
+def full_names() -> dict[str, str]:
+    """Code of every language -> its name in English; its code, if its file cannot be read."""
+    titles: dict[str, str] = {}
+    for code in known_codes():
+        with suppress(SettingsError):
+            titles[code] = _file(code)["name"]
+    return {code: titles.get(code, code) for code in known_codes()}
+
+
+def find_code(name: str, others: Mapping[str, str] | None = None) -> str:
     """The code of the language called `name`: "fr", "fra", "fra_Latn" or "French" give "fr".
 
-    Raises SettingsError naming the nearest known name.
+    Raises SettingsError that names the nearest name, also of `others` (code -> name), or says how to add a language.
     """
     found = _names().get(name.strip().lower().replace("-", "_"))
     if found is None:
-        raise SettingsError(unknown_name("language", name, known_codes()))
+        from filters.language_names import describe_unknown
+
+        more = others or {}
+        also = {spelling.lower(): code for code, title in more.items() for spelling in (code, title)}
+        raise SettingsError(describe_unknown(name, also | _names(), {**more, **full_names()}))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Commands for people who speak a language: report, judge, derive.
+"""Commands for people who speak a language: report, judge, derive, languages.
 
 Settings are built before slow modules are imported, so that a mistake is answered at once.
 """
@@ -106,4 +106,24 @@ def _derive(
     click.echo(f"{target}: use it with --set filter.bounds={target}, or roots judge {work} --bounds {target}")
 
 
-COMMANDS: dict[str, click.Command] = {"report": _report, "judge": _judge, "derive": _derive}
+@click.command("languages")
+@show_errors
+def _languages() -> None:
+    """Prints every language that can be made, with its code.
+
+    \b
+    Example:
+      roots languages
+    """
+    from pipelines.job.languages import all_languages
+
+    for code, name in all_languages().items():
+        click.echo(f"{code:<10} {name}")
+
+
+COMMANDS: dict[str, click.Command] = {
+    "report": _report,
+    "judge": _judge,
+    "derive": _derive,
+    "languages": _languages,
+}

@@ -42,6 +42,7 @@ _SECTIONS = (
             "report": "Writes the threshold workbench of a language, one HTML file.",
             "judge": "Filters again by other bounds, from the stored measures.",
             "derive": "Derives bounds from trusted text or from a speaker's labels.",
+            "languages": "Prints every language that can be made, with its code.",
         },
     ),
     _Section(

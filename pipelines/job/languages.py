@@ -6,7 +6,7 @@ from pathlib import Path
 from filters import language as natural
 from filters.language import BoundTables, Language, Reading
 from filters.programs.languages import code_bounds, code_languages
-from roots.errors import SettingsError, unknown_name
+from roots.errors import SettingsError
 from roots.settings import read_toml
 
 
@@ -14,6 +14,11 @@ from roots.settings import read_toml
 def program_codes() -> dict[str, str]:
     """Code of every programming language -> its name: "cpp" -> "C++"."""
     return {known.code: known.name for known in code_languages()}
+
+
+def all_languages() -> dict[str, str]:
+    """Code of every language -> its name: natural languages, then programming languages."""
+    return natural.full_names() | program_codes()
 
 
 def is_program(code: str) -> bool:
@@ -30,11 +35,7 @@ def find_any_code(name: str) -> str:
     found = [code for code, full in program_codes().items() if wanted in (code, full.lower())]
     if found:
         return found[0]
-    try:
-        return natural.find_code(name)
-    except SettingsError:
-        known = [*natural.known_codes(), *program_codes()]
-        raise SettingsError(unknown_name("language", name, known)) from None
+    return natural.find_code(name, program_codes())
 
 
 def load_any_language(name: str, bounds: str | Path = natural.DEFAULT_SET, definitions: str = "repaired") -> Language:

@@ -1,12 +1,15 @@
 """Every language file is whole, names its sources, and judges its own examples as it says."""
 
+import shutil
 import tomllib
+from collections.abc import Iterator
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from filters import language as languages
-from filters.language import Bound, Example, bound_sets, find_code, known_codes, load_language
+from filters.language import SEGMENTER_NAMES, Bound, Example, bound_sets, find_code, known_codes, load_language
 from filters.signals.measures import measure
 from filters.signals.rules import LANGUAGE_SCORE, judge, rules_of
 from filters.text.characters import SCRIPTS
@@ -185,3 +188,70 @@ def test_ordinary_texts_of_special_kinds_are_kept(kind: str) -> None:
     bounds = {signal: bound for signal, bound in language.bounds.items() if signal != LANGUAGE_SCORE}
     _, failed = judge(measure(pa.array([text]), language.reading), rules_of(bounds))
     assert failed[0].as_py() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "line"),
+    [
+        ("el", "Greek", 'iso639_3 = "ell" and script = "Grek"'),
+        ("km", "Khmer", 'iso639_3 = "khm" and script = "Khmr"'),
+        ("nld", "Dutch", 'iso639_3 = "nld" and script = "Latn"'),
+        ("Georgian", "Georgian", 'iso639_3 = "kat" and script = "Geor"'),
+        ("ka-GE", "Georgian", "ka.toml"),
+    ],
+)
+def test_a_language_without_a_file_is_named_with_the_file_it_needs(name: str, title: str, line: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        find_code(name)
+    said = str(caught.value)
+    assert f"{title} is not one of ours" in said
+    assert line in said
+    assert "Did you mean" not in said
+
+
+def test_a_code_is_never_guessed_and_a_name_is_by_its_spelling() -> None:
+    for name, hint in (("qq", ""), ("zzx", ""), ("swahilli", "'Swahili' (sw)"), ("es-MX", "'es' (Spanish)")):
+        with pytest.raises(SettingsError) as caught:
+            find_code(name)
+        assert str(caught.value).partition(" Did you mean ")[2].partition("?")[0] == hint
+    with pytest.raises(SettingsError, match=r"'zh'.* or 'zht'"):
+        find_code("zh-SG")
+
+
+@pytest.fixture
+def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of language files of this test's own."""
+    folder = tmp_path / "languages"
+    shutil.copytree(ROOT / "filters" / "languages", folder)
+    monkeypatch.setattr("filters.language.resources.files", lambda _: folder)
+    _forget()
+    yield folder
+    monkeypatch.undo()
+    _forget()
+
+
+def _forget() -> None:
+    for each in (languages._file, languages.known_codes, languages._names, languages.full_names):
+        each.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("text", "facts"),
+    [
+        ('name = "Greek"\n', ("el.toml", "iso639_3")),
+        ('name = "Greek"\niso639_3 = "ell"\nscript = 3\n', ("el.toml", "script")),
+        ("name = Greek\n", ("el.toml", "TOML")),
+        ('name = "G"\niso639_3 = "ell"\nscript = "Grek"\nsegmenter = "words"\n', ("el.toml", "words", "unicode")),
+    ],
+)
+def test_a_faulty_file_is_named_and_harms_no_other_language(own_files: Path, text: str, facts: tuple[str, ...]) -> None:
+    (own_files / "el.toml").write_text(text)
+    assert find_code("French") == "fr"
+    with pytest.raises(SettingsError) as caught:
+        load_language("el")
+    for fact in facts:
+        assert fact in str(caught.value)
+
+
+def test_the_names_of_segmenters_are_those_that_cut_words() -> None:
+    assert set(SEGMENTER_NAMES) == set(SEGMENTERS)

@@ -118,7 +118,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         ("run work --lang fr --set dedup.jaccard=7", "not in (0, 1]"),
         ("run work --lang fr --set dedup.keep=longst", "Did you mean 'longest'"),
         ("run work --lang fr --set extrct.depth=3", "Did you mean 'extract'"),
-        ("run work --lang frr", "Did you mean"),
+        ("run work --lang frensh", "Did you mean 'French' (fr)"),
         ("plan --input x --lang fr --set plan.pieces=1", "at least"),
         ("publish work --to release --set publish.licens=x", "Did you mean 'license'"),
         ("takedown release --list x --set takedown.polcy=x", "Did you mean 'policy'"),
