@@ -38,14 +38,31 @@ ISSUED = (
 _SIGNED = ("AKIA", "ASIA", "ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat_", "hf_", "npm_", "glpat-", "AIza")
 
 # A name that announces a secret, then the secret
+_SECRET_NAMES = (
+    any_of(KEY_CUES, "[ _-]?") + "|[a-z_-]{0,20}(?:secret|token|apikey|api[_-]key|passwd|password|passphrase|pwd|"
+    "access[_-]?key|account[_-]?key|private[_-]?key|credential|signature)[a-z_-]{0,20}|senha|contraseña|密码|密碼"
+)
 _NAMED = (
-    rf"(?i:{any_of(KEY_CUES, '[ _-]?')})"
-    r"[\"']?\s{0,3}(?:=>|:=|[:=：]|\s|is|es|est|é|是)\s{0,3}[\"']?[A-Za-z0-9+/_.=-]{16,256}"
+    rf"(?i:{_SECRET_NAMES})"
+    r"[\"'`\]]{0,2}\s{0,3}(?:=>|:=|[:=：]|\s|is|es|est|é|是)\s{0,3}[\"'`]?[A-Za-z0-9+/_.=-]{16,256}"
+    r"|(?i:authorization)[\"']?\s?[:=]\s?[\"']?(?i:basic|bearer|token) [A-Za-z0-9+/_.=-]{16,256}"
+    r"|hooks\.slack\.com/(?:services|workflows)/[A-Za-z0-9/]{20,120}"
+    r"|discord(?:app)?\.com/api/webhooks/[0-9]{10,24}/[A-Za-z0-9_-]{20,100}"
+    r"|[?&](?:sig|X-Amz-Signature|X-Goog-Signature)=[A-Za-z0-9+/_.=-]{16,256}"
 )
 _BARE = r"[A-Za-z0-9][A-Za-z0-9_+/=-]{31,255}"
 
 ISSUED_KEY = re.compile("|".join(f"(?:{pattern})" for pattern in ISSUED))
-_VALUE = re.compile(r"[A-Za-z0-9+/_.=-]{16,256}$")
+# The name, the sign and the quote before a secret; and the secret
+_ASSIGNED = re.compile(
+    r"(?P<name>[\w .?&-]{1,80}?)[\"'`\]]{0,2}\s{0,3}(?:=>|:=|[:=：]|\s(?:is|es|est|é)\s|是|\s)\s{0,3}[\"'`]?"
+    r"(?:(?i:basic|bearer|token) )?(?P<value>[A-Za-z0-9+/_.-][A-Za-z0-9+/_.=-]{15,255})$"
+)
+_HOOK = re.compile(r"(?:hooks\.slack|discord)[^\s]*/(?P<value>[A-Za-z0-9_-]{16,100})$")
+_ANNOUNCES = re.compile(
+    rf"(?:{_SECRET_NAMES}|authorization|[?&](?:sig|x-amz-signature|x-goog-signature)$)", re.IGNORECASE
+)
+_MORE = re.compile(r"(?:[A-Za-z0-9+/_.~-]|%[0-9A-Fa-f]{2})*")
 _URL = re.compile(r"(?:[a-z][a-z0-9+.-]{1,12}://|www\.|/|\?|&|\.[a-z]{2,4}/)[^\s]*$", re.IGNORECASE)
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _HEX = re.compile(r"(?:0x)?[0-9a-fA-F]+")
@@ -60,23 +77,59 @@ def entropy(text: str) -> float:
 
 def _check_key(candidate: Candidate) -> tuple[int, int] | None:
     """A secret of a known issuer, one after a name that announces it, or a random string of letters and digits."""
-    text = candidate.text
-    if (is_word(candidate.before[-1:]) and candidate.before[-1:].isascii()) or is_word(candidate.after[:1]):
+    text, before = candidate.text, candidate.before
+    joined = is_word(before[-1:]) and before[-1:].isascii()
+    if is_word(candidate.after[:1]):
         return None
-    issued = ISSUED_KEY.match(text)
+    issued = None if joined else ISSUED_KEY.match(text)
     if issued:
         fit = entropy(issued.group()) > 2.5 and (
             issued.group().startswith(_SIGNED) or any(map(str.isdigit, issued.group()))
         )
         return (0, issued.end()) if fit else None
-    value = _VALUE.search(text)
-    if value and value.start() > 0:
-        secret = value.group().rstrip(".=")
-        fit = len(secret) >= 16 and secret[0] not in "/." and _random(secret, named=True)
-        return (value.start(), value.start() + len(secret)) if fit else None
-    if _URL.search(candidate.before[-120:]) or candidate.before[-1:] == "$" or candidate.after[:1] in ("/", "@"):
+    found = _HOOK.search(text) or _ASSIGNED.match(text)
+    if found and (found.re is _HOOK or _ANNOUNCES.search(found["name"])):
+        return _named_secret(found, candidate)
+    if joined or _URL.search(before[-120:]) or before[-1:] in ("$", "+", "=") or candidate.after[:1] in ("/", "@", "+"):
         return None
-    return (0, len(text)) if _random(text, named=False) else None
+    return (0, len(text)) if _random(text, named=False) and not _is_digest(candidate) else None
+
+
+def _named_secret(found: re.Match[str], candidate: Candidate) -> tuple[int, int] | None:
+    """The secret after its name, as far as it goes on in percent signs; None if it looks written."""
+    start = found.start("value")
+    secret = found["value"].rstrip(".=")
+    if len(secret) < 16 or secret[0] in "/." or _SLUG.fullmatch(secret) or not _random(secret, named=True):
+        return None
+    if candidate.after[:1] == "%":
+        more = _MORE.match(candidate.text + candidate.after, start)
+        return start, more.end() if more else start + len(secret)
+    return start, start + len(secret)
+
+
+# Words and numbers with signs between them: "2022-01-01-some-long-name-2"
+_SLUG = re.compile(r"(?:[A-Za-z]+|[0-9]{1,6})(?:[-_.](?:[A-Za-z]+|[0-9]{1,6})){2,}")
+_DIGEST = re.compile(r"(?:sha-?(?:1|224|256|384|512)|md5|blake\w*|h1)[-:=]$", re.IGNORECASE)
+_DIGEST_TEXT = re.compile(r"(?:sha(?:1|224|256|384|512)|md5)[-:=]|Qm[1-9A-HJ-NP-Za-km-z]{44}$")
+_DIGEST_NAME = re.compile(
+    r"(?:integrity|checksum|digest|hash|fingerprint|etag|base64,?)[\"']?\s{0,3}[:=]?\s{0,3}[\"']?$", re.IGNORECASE
+)
+_DATA_BEHIND = re.compile(r"\r?\n[A-Za-z0-9+/=]{20,}(?:\s|$)")
+_DATA_LINE = re.compile(r"(?:^|\n)[A-Za-z0-9+/]{60,}={0,2}\r?\n$")
+
+
+def _is_digest(candidate: Candidate) -> bool:
+    """Whether a random string is a checksum, an address of content, or a part of encoded data."""
+    text, before, after = candidate.text, candidate.before, candidate.after
+    if _DIGEST_TEXT.match(text) or _DIGEST.search(before[-12:]) or _DIGEST_NAME.search(before[-40:]):
+        return True
+    if len(text) > 200 or re.search(r"[A-Za-z0-9]/$", before[-2:]):
+        return True
+    line = before[-1:] in ("", "\n") and after[:1] in ("", "\n", "\r")
+    block = _DATA_LINE.search(before[-120:]) or (
+        len(text) >= 60 and re.match(r"\r?\n[A-Za-z0-9+/=]{20,}(?:\s|$)", after)
+    )
+    return bool(line and block)
 
 
 def _check_private_key(candidate: Candidate) -> tuple[int, int]:
@@ -124,6 +177,14 @@ ACCESS_KEY = Kind(
         "Authorization: Bearer ⟪mF_9.B5f-4.1JqMkR7s2TzQwX⟫",
         "key ⟪x7Gk29LmQp4RtZ8vBn3WcYdS6fHj1EaU⟫ end",
         "密钥：⟪x7Gk29LmQp4RtZ8vBn3W⟫。",
+        "api_key=⟪4c86d081884c7d659a2feaa0c55ad015⟫&page=1",
+        'CHOIR_API_KEY: "⟪4c86d081884c7d659a2feaa0c55ad015⟫"',
+        '"choir_secret": "⟪4c86d081884c7d659a2feaa0c55ad015⟫"',
+        "MAIL_PASSWORD=⟪w7Gk29LmQp4RtZ8v⟫",
+        'choirApiKey = "⟪4c86d081884c7d659a2feaa0c55ad015⟫"',
+        "Authorization: Basic ⟪q7Rk2LmVx9TzBw4HsNc8YpJd⟫==",
+        "https://hooks.slack.com/services/T01AB23CD/B04EF56GH/⟪q7Rk2LmVx9TzBw4HsNc8YpJd⟫",
+        "?se=2030&sig=⟪q7Rk2LmVx9TzBw4HsNc8YpJd3GfUe6Aoabc%3D⟫",
         "⟪eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N⟫",
     ),
     spares=(
@@ -134,6 +195,11 @@ ACCESS_KEY = Kind(
         "sha256 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         "123e4567-e89b-12d3-a456-426614174000",
         "HTML5 CSS3 MP3, 16-bit-x-y-z",
+        "integrity: sha512-q7Rk2LmVx9TzBw4HsNc8YpJd3GfUe6AoZi5KtMbXq7Rk2LmVx9TzBw4HsNc8YpJd3GfU==",
+        "tool v1.2.3 h1:q7Rk2LmVx9TzBw4HsNc8YpJd3GfUe6AoZi5KtMbXabc=",
+        "data:image/png;base64,q7Rk2LmVx9TzBw4HsNc8YpJd3GfUe6AoZi5KtMbX==",
+        "the token is 2021-03-01-some-long-name-7",
+        "secret=None, token=required, password = input('your password')",
         "thisIsAVeryLongCamelCaseIdentifierName2024Version3",
         "https://example.org/d/1A2b3C4d5E6f7G8h9I0jK1lM2nO3pQ4rS5t/view",
         "the token: internationalisation",
