@@ -17,6 +17,7 @@ from filters.language_id.letters import urdu_letters
 from filters.language_id.mixed import limit_scores
 from filters.language_id.relatives import settle_relatives
 from filters.language_id.scripts import HAN, SCRIPT_PARTS, han_form, script_counts, script_of
+from filters.text.mojibake import mend
 from filters.text.quick_text import PIECES, page_glances, page_sample, with_plain_spaces
 
 TEXT_SAMPLE = 1200  # characters of a text that are read: longer samples change next to no label
@@ -100,7 +101,7 @@ def identify_page(text: str, model: LanguageModel, k: int = 3) -> list[_Label]:
     A piece gives its language a score of 0.1 at least, so that a second language of the page passes the gate.
     """
     text = with_plain_spaces(text)
-    labels = _identify_sample(page_sample(text), model)[:k]
+    labels = _identify_sample(mend(page_sample(text)), model)[:k]
     if labels:
         found = dict(labels)
         for label in model.glances(page_glances(text), _SURE_GLANCE):

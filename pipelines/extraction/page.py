@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from filters.text.charset import decode_page
+from filters.text.mojibake import mend
 from filters.text.xhtml import is_xhtml, with_end_tags
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import Record, read_at
@@ -75,7 +76,7 @@ def extract_page(record: Record, engine: Engine, name: str, bounds: Bounds) -> t
         return None, name, "extract.unreadable" if record.problem else "extract.empty"
     html = decode_page(record.body, record.header_charset).text  # without NUL and lone surrogates, as engines need it
     if record.kind == "wet" or record.content_type in _PLAIN:
-        plain = tidy(html)
+        plain = mend(tidy(html))
         return (plain, _IDENTITY, None) if plain.strip() else (None, _IDENTITY, "extract.empty")
     if len(html) > bounds.html_chars:
         return None, name, "extract.too_large"
@@ -84,7 +85,7 @@ def extract_page(record: Record, engine: Engine, name: str, bounds: Bounds) -> t
     if is_deeper(html, bounds.depth):
         return None, name, "extract.too_deep"
     try:
-        text = tidy(engine(html) or "")
+        text = mend(tidy(engine(html) or ""))
     except _ENGINE_ERRORS:
         return None, name, "extract.crash"
     return (text, name, None) if text else (None, name, "extract.empty")
