@@ -135,7 +135,7 @@ def _read_page(record: Record, model: LanguageModel) -> dict[str, Any]:
     decoded = decode_page(record.body, record.header_charset)
     row: dict[str, Any] = {"charset": decoded.charset, "charset_from": decoded.charset_from}
     undecodable = decoded.text.count("�") if "�" in decoded.text else 0  # `in` is faster than `count`
-    if undecodable > _UNDECODABLE * len(decoded.text) or _is_noise(record.body):
+    if undecodable > _UNDECODABLE * len(decoded.text) or _is_noise(_head_of(record, decoded)):
         return row | {"drop": "index.undecodable"}
     text = decoded.text if _is_plain(record) else _text_of(record, decoded, not undecodable)
     labels = identify_page(text, model, _TOP)

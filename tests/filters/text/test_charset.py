@@ -120,6 +120,42 @@ def test_windows_1252_is_not_taken_where_the_detector_says_utf8(monkeypatch: pyt
     assert decode_page("<p>déjà</p>".encode() + b"\xe9\xe8") == ("<p>déjà</p>��", "utf-8", "utf-8")
 
 
+SHORT = ["打开电源，等待系统启动。", "第三章 使用说明", "如果没有声音，请检查连接线。", "按下开关后再次确认设置。"]
+SHORT_TAIWAN = [
+    "打開電源，等待系統啟動。",
+    "第三章 使用說明",
+    "如果沒有聲音，請檢查連接線。",
+    "按下開關後再次確認設定。",
+]
+
+
+@pytest.mark.parametrize("form", ["<pre>{}</pre>", "<p>{}", "<ul><li>{}</ul>", "{}"])
+def test_short_lines_of_chinese_in_gb2312(form: str) -> None:
+    page = form.format("\n".join(SHORT))
+    assert decode_page(page.encode("gb2312")) == (page, "gb18030", "detector")
+
+
+@pytest.mark.parametrize(
+    ("text", "codec", "charset"),
+    [("\n".join(SHORT_TAIWAN), "big5", "big5"), (KOREAN, "euc-kr", "euc-kr"), (JAPANESE, "euc-jp", "euc-jp"),
+     (RUSSIAN, "koi8-r", "koi8-r"), (ARABIC, "cp1256", "windows-1256"), (FRENCH, "cp1252", "windows-1252")],
+)  # fmt: skip
+def test_other_charsets_are_not_taken_for_gb2312(text: str, codec: str, charset: str) -> None:
+    assert decode_page(f"<pre>{text}</pre>".encode(codec)).charset == charset
+
+
+@pytest.mark.parametrize("label", ["utf-16le", "utf-16be", "UTF-16"])
+@pytest.mark.parametrize("text", [CHINESE, JAPANESE, KOREAN, RUSSIAN])
+def test_utf16_that_a_header_names(label: str, text: str) -> None:
+    codec = "utf-16-be" if label == "utf-16be" else "utf-16-le"
+    assert decode_page(text.encode(codec), label) == (text, codec.replace("-le", "le").replace("-be", "be"), "http")
+
+
+@pytest.mark.parametrize(("text", "codec"), [(FRENCH, "utf-8"), (FRENCH, "cp1252"), (CHINESE, "utf-8")])
+def test_a_page_that_is_not_utf16_is_not_read_so(text: str, codec: str) -> None:
+    assert decode_page(f"<p>{text}</p>".encode(codec), "utf-16le").text == f"<p>{text}</p>"
+
+
 REAL = "<meta charset=iso-8859-2>"
 
 

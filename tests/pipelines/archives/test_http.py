@@ -10,6 +10,7 @@ import pytest
 from pipelines.archives.http import Response, parse_response
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import read_at, read_records
+from pipelines.index import Index
 from tests.pipelines.archives.test_records import write
 from tests.support.hostile import HTML, PAGE, record
 
@@ -169,3 +170,12 @@ def test_the_bytes_tell_the_type_where_the_head_does_not(
 ) -> None:
     item = record(body, head=f"Content-Type: {declared}\r\n")
     assert [one.content_type for one in read_records(write(tmp_path, item), LIMITS)] == [content_type]
+
+
+def test_utf16_without_zero_bytes_is_no_noise(tmp_path: Path) -> None:
+    text = "猫はテーブルの上で眠り、子どもたちは庭で遊んでいます。" * 9
+    item = record(text.encode("utf-16-le"), head="Content-Type: text/plain; charset=utf-16le\r\n")
+    (batch,) = Index().make("a.parquet", [write(tmp_path, item)])
+    assert batch.select(["charset", "drop", "quick_chars"]).to_pylist() == [
+        {"charset": "utf-16le", "drop": None, "quick_chars": len(text)}
+    ]
