@@ -225,12 +225,19 @@ def preview(jobs: Sequence[Job], stages: Sequence[str]) -> Iterator[str]:
             if waiting:
                 yield f"  {name:<8} after {waiting}"
             elif STAGES[name].reads is Reads.EVERYTHING:
-                done = storage.is_file(job.folder(name) / "manifest.json")
+                done = _is_whole(job, name)
                 yield f"  {name:<8} {'done before; what changed is made again' if done else 'to make'}"
+                waiting = "" if done else name
             else:
                 missing, made, _ = take_inventory(job.stage(name), job.plan(name), job.folder(name))
                 yield f"  {name:<8} {len(made)} of {len(job.archives)} shards done, {len(missing)} to make"
                 waiting = name if missing else ""
+
+
+def _is_whole(job: Job, name: str) -> bool:
+    """Whether a stage that reads everything has finished, and the shards are there that later stages read."""
+    made = [] if STAGES[name].final else list(job.archives)
+    return all(storage.is_file(job.folder(name) / file) for file in ("manifest.json", *made))
 
 
 def _write_manifest(job: Job) -> None:

@@ -59,11 +59,13 @@ def find_archives(patterns: Sequence[str]) -> dict[str, Path]:
                 raise InputError(f"no file matches {pattern!r}: name archives such as 's3://bucket/crawl/*.warc.gz'")
             found.update(urls)
             continue
-        matches = glob.glob(pattern, recursive=True)  # noqa: PTH207 - a pattern may be absolute
-        paths = [Path(match) for match in matches] or [Path(pattern)]
-        if not paths[0].exists():
-            raise InputError(f"no file matches {pattern!r}: name archives such as 'crawl/*.warc.gz'")
-        for path in paths:
+        matches = glob.glob(_with_own_brackets(pattern), recursive=True)  # noqa: PTH207 - a pattern may be absolute
+        if not matches:
+            hint = "; a bracket that is part of a name is written [[]" if "[" in pattern else ""
+            raise InputError(f"no file matches {pattern!r}: name archives such as 'crawl/*.warc.gz'{hint}")
+        for path in map(Path, sorted(matches)):
+            if not path.exists():
+                raise InputError(f"{path} is a link to {path.readlink()}, which is not there: mend it, or leave it out")
             if path.is_dir() and not holds_source(path):
                 raise InputError(f"{path} is a folder: write '{path}/*.warc.gz' to mean the archives in it")
             found.add(path.resolve())
@@ -77,6 +79,18 @@ def find_archives(patterns: Sequence[str]) -> dict[str, Path]:
             place += 1
         archives[names[path][place] + ".parquet"] = path
     return dict(sorted(archives.items()))
+
+
+def _with_own_brackets(pattern: str) -> str:
+    """The pattern with [ escaped in every part that names a file or folder as it stands: a folder `br[1]` is meant."""
+    parts = Path(pattern).parts
+    for number, part in enumerate(parts):
+        if not glob.has_magic(part):
+            continue
+        if "*" in part or "?" in part or not Path(*parts[: number + 1]).exists():
+            break  # what lies below is not known
+        pattern = str(Path(*map(glob.escape, parts[: number + 1]), *parts[number + 1 :]))
+    return pattern
 
 
 def holds_source(folder: Path) -> bool:

@@ -72,3 +72,13 @@ def test_more_archives_go_beside_the_others(work: Path) -> None:
 def test_an_unfinished_folder_is_not_refused(work: Path) -> None:
     (work / "sw" / "manifest.json").unlink()
     assert "former" not in roots("index", work, THIRD, more=())
+
+
+@pytest.mark.parametrize("lost", ["sw/dedup", "sw/dedup/example-2024-00000.parquet", "sw/dedup/manifest.json"])
+def test_a_dry_run_says_what_comes_after_a_stage_that_is_to_make(work: Path, lost: str) -> None:
+    place = work / lost
+    shutil.rmtree(place) if place.is_dir() else place.unlink()
+    said = roots("run", work, FIRST, SECOND, more=("--lang", "sw", "--dry-run"))
+    assert "dedup    to make" in said
+    assert "redact   after dedup" in said
+    assert "shard    after dedup" in said

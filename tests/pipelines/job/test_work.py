@@ -73,3 +73,27 @@ def test_a_language_is_a_folder_with_a_dataset_or_with_any_stage(tmp_path: Path)
 def test_a_chain_has_the_shards_of_all_earlier_stages(tmp_path: Path) -> None:
     assert [p.parent.name for p in chain(tmp_path, "fr", "a.parquet", "filter")] == ["index", "extract", "measure"]
     assert [p.parent.name for p in chain(tmp_path, "fr", "a.parquet", "shard")][-1] == "redact"
+
+
+def test_a_bracket_in_the_name_of_a_folder_or_file_is_meant(tmp_path: Path) -> None:
+    touch(
+        tmp_path / "part[2]" / "a.warc.gz", tmp_path / "part[2]" / "b[0].warc.gz", tmp_path / "part[2]" / "b0.warc.gz"
+    )
+    assert len(find_archives([str(tmp_path / "part[2]" / "*.warc.gz")])) == 3
+    assert len(find_archives([str(tmp_path / "part[2]" / "b[0-9].warc.gz")])) == 1
+    assert list(find_archives([str(tmp_path / "part[2]" / "b[0].warc.gz")])) == ["b[0].parquet"]
+    with pytest.raises(InputError, match=r"\[\[\]"):
+        find_archives([str(tmp_path / "p*" / "c[0].warc.gz")])
+
+
+def test_brackets_that_name_nothing_are_a_pattern(tmp_path: Path) -> None:
+    touch(tmp_path / "part1" / "a.warc.gz", tmp_path / "part2" / "b.warc.gz", tmp_path / "part3" / "c.warc.gz")
+    assert len(find_archives([str(tmp_path / "part[12]" / "*.warc.gz")])) == 2
+
+
+@pytest.mark.parametrize("name", ["*.warc.gz", "gone.warc.gz", "[g]one.warc.gz"])
+def test_a_link_to_nothing_is_named(name: str, tmp_path: Path) -> None:
+    touch(tmp_path / "a.warc.gz", tmp_path / "z.warc.gz")
+    (tmp_path / "gone.warc.gz").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match=r"/gone\.warc\.gz is a link to .*/elsewhere"):
+        find_archives([str(tmp_path / name)])
