@@ -1,12 +1,12 @@
-"""Do filters and dedup make a better corpus? Asked of a model, on real pages, from the archives to the verdict.
+"""Do filters and dedup make a better corpus? Compare models trained on real pages, from archives to verdict.
 
     python -m tests.benchmarks.ablation [--lang en] [--seeds 3] [--tokens 400000] [--to build/ablation] [--judge WORK]
 
-Reads the shared archives (real web pages, manual pages) and, as one more archive, the shared near-duplicates (a manual
-that stands once an architecture): `roots run` makes the corpus as it should be; what was extracted, neither filtered
-nor deduplicated, is the raw one. Then the commands a user would type: `roots ablate raw clean`, and `roots
-memorization` of one model of each. Both corpora are split by the same rule, both models get equally many bytes, and
-neither is trained on near-copies of held-out text, half of which is of each corpus.
+Reads the shared archives (web pages and manual pages) and, as one more archive, the shared near-duplicates (a manual
+for several architectures). `roots run` makes the clean corpus; the raw one is what was extracted, without filters and
+dedup. Then it runs the commands of a user: `roots ablate raw clean`, and `roots memorization` for one model of each.
+Both corpora are split by the same rule, and both models read the same number of bytes. Neither is trained on
+near-copies of held-out text, half of which comes from each corpus.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def write_archive(path: Path) -> None:
 
 
 def write_raw(clean: Path, raw: Path, language: str) -> None:
-    """All that was extracted in the language, neither filtered nor deduplicated, as a work folder of its own."""
+    """Write all that was extracted in the language, without filters and dedup, as a work folder."""
     settings = ShardSettings()
     texts: dict[str, list[str]] = {"train": [], "validation": []}
     for path in sorted(folders.folder(clean, language, "extract").glob("*.parquet")):
@@ -62,13 +62,13 @@ def write_raw(clean: Path, raw: Path, language: str) -> None:
 
 
 def roots(*arguments: object) -> None:
-    """Run a command of ours as a user would; what it says is shown."""
+    """Run one of our commands as a user would, and show its output."""
     print(f"$ roots {' '.join(map(str, arguments))}", flush=True)
     subprocess.run([sys.executable, "-m", "pipelines.cli", *map(str, arguments)], check=True)
 
 
 def main() -> None:
-    """Make both corpora, compare them, and ask both models what they know by heart."""
+    """Make both corpora, compare them, and measure what both models have memorised."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lang", default="en")
     parser.add_argument("--seeds", type=int, default=3)

@@ -2,22 +2,22 @@
 
     python -m tests.benchmarks.tokenizer [--beside ca,zu] [vocabulary=65536 rounds=3 'shares={en = 0.25, zh = 0.3}' ...]
 
-English holds a quarter of the sample, for its 4.2 bytes a token; the other languages that BLOOM compared are brought
-near tokenizers of their own (`within`), judged by the even lines.
+English has about a quarter of the sample, for 4.2 bytes per token. The other languages that BLOOM compared are brought
+near tokenizers of their own (`within`), measured on the even lines.
 
-Reads ../shared/data/text_open and text_restricted (training) and FLORES dev (feedback on its even lines, judgement on
-its odd lines), prints tables and writes a picture beside the tokenizer it made, to the folder named by OUT.
+Reads ../shared/data/text_open and text_restricted (training) and FLORES dev (feedback on its even lines, results on its
+odd lines), prints tables, and writes them with a picture and the tokenizer to the folder named by OUT.
 
-Monolingual tokenizers are trained on all the text that the common one may draw on in that language, and both are judged
-on the same held-out lines, and on words of Universal Dependencies as BLOOM's authors did (Workshop 2022, table 2). They
-stand there in several sizes: 64k rows over 43 languages cannot hold what 64k rows of one language hold, so the table
-answers how large a tokenizer of its own each language would need to be cut as well.
+Monolingual tokenizers are trained on all the text that the common one may use in that language. Both are measured on
+the same held-out lines, and on words of Universal Dependencies, as by BLOOM's authors (Workshop 2022, table 2).
+Monolingual ones have several sizes: 64k rows for 43 languages cannot hold what 64k rows of one language hold, so the
+table shows how large a tokenizer of its own each language would need.
 
-Two verdicts a language, each within 10 % of its own tokenizer: of as many rows as the common one, and of an eighth of
-them, as BLOOM's authors compared (250,680 rows in common, 30,000 to 50,000 in the tokenizers of one language). The rule
-for "where text suffices": the language's text holds as many merges seen twice or more as its own tokenizer has rows
-(the tokens there are, in brackets). Where it does not, the verdict says so and nothing is held. Compared are the six
-languages that BLOOM's authors compared, and those of --beside.
+Each language has two verdicts, each within 10 % of its own tokenizer: of the size of the common one, and of an eighth,
+as BLOOM's authors compared (250,680 rows in common, 30,000 to 50,000 in tokenizers of one language). A language has
+enough text if it holds a merge, seen twice or more, for each row of its own tokenizer (the tokens it has are in
+brackets). If it has not, the verdict says so and no aim is set. The languages are the six that BLOOM's authors
+compared, and those of --beside.
 """
 
 import argparse
@@ -44,18 +44,18 @@ from trainer.tokenizer.files import save_tokenizer
 from trainer.tokenizer.training import TrainedTokenizer, train_monolingual, train_tokenizer
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
-SIZES = (8_192, 16_384, 32_768)  # rows of monolingual tokenizers; the common one's size comes to them
+SIZES = (8_192, 16_384, 32_768)  # rows of monolingual tokenizers, besides the size of the common one
 OTHERS = {"fr", "en", "es", "zh", "hi", "ar"}  # the languages the BLOOM paper compares with monolingual tokenizers
-NEAR = {"ar": 1.075, "es": 1.075, "fr": 1.08, "hi": 1.07}  # on even lines, for 1.1 on odd ones
-# Chinese, whose text suffices for as many rows as the common tokenizer has, gets nearly all that text may count, four
-# times. These numbers were chosen with results on the odd lines in view: seven settings were tried.
+NEAR = {"ar": 1.075, "es": 1.075, "fr": 1.08, "hi": 1.07}  # on even lines, to reach 1.1 on odd ones
+# Chinese, which has text for as many rows as the common tokenizer, gets nearly all that its text may count, four times.
+# These numbers were chosen with results on the odd lines in view: seven settings were tried.
 SHARES = {"en": 0.264, "zh": 0.35}
-WITHIN = 1.1  # times the tokens of a language's own tokenizer, where its text suffices for one
-EIGHTH = 8  # BLOOM's rows over those of the tokenizers it was compared with: 5 to 8
+WITHIN = 1.1  # aim: times the tokens of a language's own tokenizer, if it has enough text
+EIGHTH = 8  # BLOOM has 5 to 8 times the rows of the tokenizers it was compared with
 
 
 def shards(work: Path) -> dict[str, list[Path]]:
-    """The shared texts as Arrow shards, one folder a language."""
+    """Write the shared texts as Arrow shards, one folder per language."""
     made: dict[str, list[Path]] = {}
     for source in sorted([*(DATA / "text_open").glob("*.jsonl.gz"), *(DATA / "text_restricted").glob("*.jsonl.gz")]):
         language = source.name.split(".")[0]
@@ -73,7 +73,7 @@ def shards(work: Path) -> dict[str, list[Path]]:
 
 @dataclass(frozen=True)
 class Beside:
-    """The common tokenizer beside one of a language alone, of `rows` rows."""
+    """The common tokenizer compared with one of a language alone, of `rows` rows."""
 
     rows: int
     tokens: int  # that the own tokenizer holds
@@ -88,7 +88,7 @@ class Beside:
 def alone(
     common: Tokenizer, sources: dict[str, list[Path]], judged: dict[str, list[str]], settings: TokenizerSettings
 ) -> tuple[str, dict[str, list[Beside]]]:
-    """The common tokenizer beside monolingual ones of several sizes: tokens over theirs, and fertility on PUD.
+    """Compare the common tokenizer with monolingual ones of several sizes: tokens over theirs, and fertility on PUD.
 
     Of the languages of `sources`; fertility where they have a PUD treebank.
     """
@@ -117,7 +117,7 @@ def alone(
 
 
 def report_on_alone(found: Mapping[str, list[Beside]], vocabulary: int) -> bool:
-    """Print for each language whether the common tokenizer is within 10 % of its own ones; whether all are."""
+    """Print for each language whether the common tokenizer is within 10 % of its own ones; return whether all are."""
     fine = True
     for size in (vocabulary, vocabulary // EIGHTH):
         for language, several in sorted(found.items()):
@@ -133,7 +133,7 @@ def report_on_alone(found: Mapping[str, list[Beside]], vocabulary: int) -> bool:
 
 
 def report_on(trained: TrainedTokenizer, fair: Mapping[str, Any]) -> bool:
-    """Print what was promised and what was met; whether all was."""
+    """Print the aims and the results; return whether all aims were met."""
     said = trained.report
     held = [
         ("mean premium", fair["mean_premium"], 1.6, False), ("maximum premium", fair["max_premium"], 2.5, False),

@@ -1,19 +1,17 @@
-"""Tokens a second of a whole training step, side by side in one run; on a GPU also the table of attention kernels.
+"""Tokens per second of a whole training step, beside two peers; on a GPU also the table of attention kernels.
 
     python -m tests.benchmarks.train [--threads 1] [--rounds 5] [--lengths 512 2048] [--gpu-only]
 
-CPU: this project against a decoder written as nanoGPT's README configures it (learned positions, no biases, full
-logits, autocast for bfloat16) and transformers' BloomForCausalLM; 6 layers, width 384, 6 heads, 32,768 rows. A step is
-forward, backward, clipping and a fused AdamW update, of the same rows in the same dtype, ALiBi and cross-entropy
-included; transformers' model attends as it does by itself (written out: it has no other way for ALiBi). Rounds are
-interleaved; medians are printed. With one thread the clock is the process's CPU time, so that neighbours on the machine
-do not count; with more it is the wall's. What was promised is printed with what was met; the exit code is 1 where
-something was missed. Without a GPU its part says so.
+The peers on a CPU are a decoder as nanoGPT's README configures it (learned positions, no biases, full logits, autocast
+for bfloat16) and transformers' BloomForCausalLM. All have 6 layers, width 384, 6 heads and 32,768 rows. A step is
+forward, backward, clipping and a fused AdamW update of the same rows in the same dtype. transformers' model computes
+attention with ALiBi in full, its only way. Rounds are interleaved, and medians are printed. With one thread, time is
+the CPU time of the process, so that other processes do not count; with more, it is the time by the clock. Aims are
+printed with the results; the exit code is 1 if one is missed. Without a GPU, that part says so.
 
-Our float32 products are oneDNN's (trainer/model/matmul.py). Where MKL is slow that is most of our lead:
-so ours stands there a second time, on the products that torch takes and the others have ("ours, MKL's products").
-bfloat16 is held against our own float32 on the faster ones; what it gains over MKL's stands beside it. Freed memory
-stays in the process (roots/process.py), so the others have the good of that too.
+Our float32 products are by oneDNN (trainer/model/matmul.py). Where MKL is slow, that is most of our lead, so our model
+is also measured on the products that torch uses ("ours, MKL's products"). bfloat16 is compared with our float32 on the
+faster products, and with MKL's. Freed memory stays in the process (roots/process.py), for the peers, too.
 """
 
 import argparse
@@ -46,14 +44,12 @@ from trainer.training.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPE = SHAPES["small"]
-NANOGPT = 0.98  # times its tokens a second, at every length
-BLOOM = {512: 1.1, 2048: 1.7}  # times transformers', in float32
-BF16 = 1.6  # times our own in float32
-FEED = 0.01  # of a step's time
-GPU_TOKENS = {"125m": 360_000, "350m": 148_000, "1b": 65_000}  # a second, on one H100
-H100_MATRICES = (
-    800e12  # operations a second that an H100 was measured to do: the aims as a share of that hold elsewhere
-)
+NANOGPT = 0.98  # aim: times its tokens per second, at every length
+BLOOM = {512: 1.1, 2048: 1.7}  # aim: times transformers' tokens per second in float32, by length
+BF16 = 1.6  # aim: times our float32
+FEED = 0.01  # aim: share of the time of a step
+GPU_TOKENS = {"125m": 360_000, "350m": 148_000, "1b": 65_000}  # aim: tokens per second on one H100
+H100_MATRICES = 800e12  # operations per second of an H100; on other GPUs the aims are a share of their own
 Step = Callable[[Tensor, Tensor], None]
 
 
@@ -165,7 +161,7 @@ def candidates(length: int, bf16: bool) -> dict[str, Step]:
 
 
 def measured(length: int, bf16: bool, rounds: int) -> dict[str, float]:
-    """Tokens a second of every contender, medians of interleaved rounds; the first round is not counted."""
+    """Return the tokens per second of every contender: medians of interleaved rounds, without the first."""
     clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     steps = candidates(length, bf16)
     rows = torch.randint(0, SHAPE.vocabulary, (max(1, 1024 // length), length))
@@ -180,7 +176,7 @@ def measured(length: int, bf16: bool, rounds: int) -> dict[str, float]:
 
 
 def cpu(lengths: list[int], rounds: int) -> list[tuple[str, float, float]]:
-    """Print the table of CPU speeds; give what was promised: (what, measured, at least)."""
+    """Print the table of CPU speeds; return the aims as (what, measured, at least)."""
     kinds = [("fp32", False), *([("bf16", True)] if torch.cpu._is_avx512_bf16_supported() else [])]
     rows, held, notes, own, likes = [], [], [], {}, {}
     for length in lengths:
@@ -209,7 +205,7 @@ def cpu(lengths: list[int], rounds: int) -> list[tuple[str, float, float]]:
 
 
 def feed_speed(length: int, documents: int = 4_000) -> float:
-    """Tokens a second that the feed makes ready for the model, from token shards on disk, by CPU time."""
+    """Return the tokens per CPU second that the feed reads from token shards on disk."""
     rng = np.random.default_rng(0)
     sizes = np.maximum(2, rng.lognormal(5.6, 1.0, documents)).astype(np.int64)
     ids = rng.integers(4, SHAPE.vocabulary, int(sizes.sum()), dtype=np.uint16)
@@ -235,7 +231,7 @@ def feed_speed(length: int, documents: int = 4_000) -> float:
 
 
 def peak_memory() -> None:
-    """Peak memory of one step of each, in a process of its own."""
+    """Measure the peak memory of one step of each contender, each in its own process."""
     for name in ("ours", "transformers Bloom"):
         code = f"import tests.benchmarks.train as b;b.torch.set_num_threads(1);b.one_step({name!r})"
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -259,7 +255,7 @@ def one_step(name: str) -> None:
 
 
 def matmul_rate(device: torch.device, dtype: torch.dtype, size: int | None = None) -> float:
-    """Operations a second of a large matrix product: what this machine can do at best."""
+    """Return the operations per second of a large matrix product, the most that this machine can do."""
     side = size or (8192 if device.type == "cuda" else 1024)
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     best = math.inf
@@ -312,7 +308,7 @@ def gpu() -> list[tuple[str, float, float]]:
 
 
 def kernels(device: torch.device) -> None:
-    """Every candidate kernel at several widths and lengths: useful TFLOP/s forward and backward, and its error."""
+    """Measure every candidate kernel at several widths and lengths: useful TFLOP/s, and its error."""
     rows = []
     for width in (64, 72, 96, 120, 128):
         for length in (2048, 8192):
@@ -332,7 +328,7 @@ def kernels(device: torch.device) -> None:
 
 
 def main() -> None:
-    """Run what was asked for."""
+    """Run the parts that the arguments name."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
