@@ -24,6 +24,7 @@ from pipelines.job.request import Job, Request
 from pipelines.job.settings import ExtractSettings, ShardSettings
 from pipelines.job.stages import STAGES, Reads, chain_stages, load
 from pipelines.programs.stages import shard_of
+from pipelines.programs.trees import refuse_trees
 from pipelines.pseudocrawl.sites import FetchedSites
 from pipelines.shard import run_shard
 from pipelines.watching.progress import table
@@ -86,7 +87,7 @@ def run_request(
     `share` is this process's share of the work, by default all of it. `new_progress` gives progress for one part of the
     work, labelled by its language. Raises StageFailed, NotReady and SettingsError as `run_stages` does.
     """
-    jobs = request.plan()
+    jobs = _plan(request)
     for job in jobs:  # a model or a library that cannot be used is reported before any work
         job.check(request.stages)
         _check_engine(job, request.stages)
@@ -104,6 +105,14 @@ def run_request(
         with new_progress(job.code) as progress:
             manifests = run_stages(job, stages, executor, progress, share)
         yield JobResult(job, tuple(stages), tuple(manifests), tuple(notes.pop(job.code, ())))
+
+
+def _plan(request: Request) -> list[Job]:
+    """The jobs of a request. Raises InputError for an input that has nothing in their languages."""
+    jobs = request.plan()
+    if request.inputs:
+        refuse_trees(jobs[0].archives.values(), request.languages)
+    return jobs
 
 
 def _check_engine(job: Job, stages: Sequence[str]) -> None:
@@ -130,7 +139,7 @@ def _say_replaced(
 
 def preview_request(request: Request) -> Iterator[str]:
     """Describe what is done already and what would be done, for a person; do nothing."""
-    jobs = request.plan()
+    jobs = _plan(request)
     if request.sites:
         yield from request.sites.lines()
     else:

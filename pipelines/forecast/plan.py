@@ -20,6 +20,7 @@ from pipelines.forecast.sample import SampleRun, StageSample, hash_seconds
 from pipelines.forecast.scale import Interval, Scale, StageForecast, sum_of
 from pipelines.forecast.settings import ForecastRequest, PlanSettings
 from pipelines.job.work import find_archives
+from pipelines.programs.trees import refuse_trees
 from roots.atomic import write_text
 
 _ENOUGH = 1000  # documents in dedup's sample; with fewer its cost is a guess
@@ -68,7 +69,9 @@ def forecast_request(request: ForecastRequest) -> Forecast:
     """Forecast the job on archives, in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="roots-plan-") as scratch:
         job = SampleRun(request.languages, request.job_settings)
-        return forecast(find_archives(request.inputs), job, request.plan, Path(scratch))
+        archives = find_archives(request.inputs)
+        refuse_trees(archives.values(), request.languages)
+        return forecast(archives, job, request.plan, Path(scratch))
 
 
 def forecast(archives: Mapping[str, Path], job: SampleRun, settings: PlanSettings, scratch: Path) -> Forecast:
