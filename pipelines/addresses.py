@@ -82,7 +82,7 @@ def _normal_escape(found: re.Match[str]) -> str:
 
 def _without_dot_segments(path: str) -> str:
     """A path without `.` and `..` (RFC 3986, section 5.2.4)."""
-    if "/." not in path:
+    if "/." not in path or not path.startswith("/"):
         return path
     kept: list[str] = []
     for segment in path.split("/")[1:]:

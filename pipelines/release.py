@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from filters.programs.languages import code_languages
 from pipelines.dataset import StageEntry
 from roots.atomic import put_in_place, temporary_name, write_text
 from roots.errors import InputError, ShardError
@@ -31,6 +32,8 @@ from roots.schema import DOCUMENT, ID
 RELEASE_GROUP_BYTES = 64 << 20  # of text in a row group; a reader that streams holds one row group
 _GROUP_ROWS = 10_000
 RELEASED = pa.schema([*DOCUMENT, pa.field("source", pa.string()), pa.field("license", pa.string())])
+# Programs also have the path of their file; `license` is that file's own.
+_RELEASED_PROGRAMS = pa.schema([*DOCUMENT, pa.field("path", pa.string()), *list(RELEASED)[-2:]])
 CLUSTERS = pa.schema(
     [
         ID,
@@ -41,6 +44,12 @@ CLUSTERS = pa.schema(
         pa.field("offset", pa.int64()),
     ]
 )
+
+
+def schema_of(name: str) -> pa.Schema:
+    """The columns of a file of documents, by its name: "data/fra_Latn/train-00000-of-00012.parquet"."""
+    programs = {language.code for language in code_languages()}
+    return _RELEASED_PROGRAMS if name.split("/")[1] in programs else RELEASED
 
 
 class FileEntry(TypedDict):

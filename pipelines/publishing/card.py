@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pipelines.dataset import StageEntry
+from pipelines.job.languages import is_program
 from pipelines.job.stages import STAGES
 from pipelines.publishing.card_head import LICENSE_FILE, Code, card_table, code, escape, make_head
 from pipelines.release import LanguageEntry, ReleaseManifest
@@ -50,7 +51,7 @@ def _what_it_is(manifest: ReleaseManifest) -> Iterator[str]:
     yield ""
     rows = (
         (
-            Code(tag), each["name"], _total(each, "rows"), each["words"], _total(each, "characters"),
+            Code(tag), each["name"], _total(each, "rows"), each["words"] or "-", _total(each, "characters"),
             _total(each, "text_bytes"), _dropped(each),
         )
         for tag, each in _languages(manifest)
@@ -94,6 +95,8 @@ def _how_to_load(manifest: ReleaseManifest) -> Iterator[str]:
     yield "were cut out because the source repeats them), `pii` (kind, start and end of each replaced span, in"
     yield "characters of the text before), `use_signals` (what the page says about its use by machines), `source`"
     yield "and `license`."
+    if any(is_program(tag) for tag in manifest["languages"]):
+        yield "Programs also have the `path` of their file."
 
 
 def _plain(text: str) -> str:
@@ -283,6 +286,8 @@ def _sources(manifest: ReleaseManifest) -> Iterator[str]:
     yield "## Sources and licences"
     yield ""
     yield f"The collection has the licence `{_plain(settings['license'])}`; every text keeps the licence of its source."
+    if any(is_program(tag) for tag in manifest["languages"]):
+        yield "A program has the licence of its own file, in `license`."
     yield ""
     known = manifest["sources"]
     rows = (

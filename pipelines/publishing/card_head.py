@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import pyarrow as pa
 
-from pipelines.release import RELEASED, LanguageEntry, ReleaseManifest
+from pipelines.job.languages import is_program
+from pipelines.release import LanguageEntry, ReleaseManifest, schema_of
 
 _SIZES = (
     (10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"),
@@ -30,7 +31,7 @@ def _metadata(manifest: ReleaseManifest) -> dict[str, object]:
     known: dict[str, object] = {
         "pretty_name": manifest["name"],
         "license": settings["license"],
-        "language": sorted({each["code"] for each in languages.values()}),
+        "language": sorted({each["code"] for tag, each in languages.items() if not is_program(tag)}),
         "multilinguality": ["multilingual" if len(languages) > 1 else "monolingual"],
         "task_categories": ["text-generation"],
         "size_categories": [next((name for bound, name in _SIZES if rows < bound), "n>1T")],
@@ -53,7 +54,7 @@ def _dataset_info(tag: str, language: LanguageEntry) -> dict[str, object]:
     splits = language["splits"]
     return {
         "config_name": tag,
-        "features": [_feature(field) for field in RELEASED],
+        "features": [_feature(field) for field in schema_of(f"data/{tag}")],
         "splits": [
             {"name": split, "num_bytes": counts["text_bytes"], "num_examples": counts["rows"]}
             for split, counts in splits.items()

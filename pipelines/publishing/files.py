@@ -59,7 +59,7 @@ class PublishFiles(Stage):
     """Makes files of documents. Its shards are the accounts, with one row each."""
 
     name: ClassVar[str] = "publish"
-    version: ClassVar[int] = 2  # 2: the source by the normal form of its address
+    version: ClassVar[int] = 2  # 2: the source by the normal form of its address; programs with path and own licence
     schema: ClassVar[pa.Schema] = _ACCOUNT
 
     rights: Rights
@@ -72,16 +72,17 @@ class PublishFiles(Stage):
         catalogue = Catalogue(self.sources)
         tally = release.Tally()
         left_out: Counter[str] = Counter()
+        schema = release.schema_of(name)
 
         def batches() -> Iterator[pa.RecordBatch]:
             for path in sources:
                 for batch in shards.read_stream(path):
-                    kept = _with_rights(batch, self.rights, catalogue, left_out)
+                    kept = _with_rights(batch, self.rights, catalogue, left_out).select(schema.names)
                     if kept.num_rows:
                         tally.add(kept)
                         yield kept
 
-        written = release.write_parquet(self.target / name, release.RELEASED, batches())
+        written = release.write_parquet(self.target / name, schema, batches())
         counts = {
             "source_rows": {source: each["rows"] for source, each in tally.sources.items()},
             "source_text_bytes": {source: each["text_bytes"] for source, each in tally.sources.items()},
@@ -164,12 +165,14 @@ def _with_rights(batch: pa.RecordBatch, rights: Rights, catalogue: Catalogue, le
     """The rows that may be released, with source and licence; counts the others in `left_out`."""
     pairs = zip(batch["url"].to_pylist(), batch["file_path"].to_pylist(), strict=True)
     names = [catalogue.source_of(url, file) for url, file in pairs]
-    licenses = [catalogue.license_of(name) for name in names]
+    own = batch["license"].to_pylist() if "license" in batch.schema.names else None  # of programs
+    licenses = own or [catalogue.license_of(name) for name in names]
     judged = zip(names, licenses, batch["use_signals"].to_pylist(), strict=True)
     reasons = [refusal(rights, name, license_, use_signals) for name, license_, use_signals in judged]
     left_out.update(reason for reason in reasons if reason)
-    columns = [*batch.columns, pa.array(names, pa.string()), pa.array(licenses, pa.string())]
-    whole = pa.RecordBatch.from_arrays(columns, schema=release.RELEASED)
+    whole = batch.append_column("source", pa.array(names, pa.string()))
+    if own is None:
+        whole = whole.append_column("license", pa.array(licenses, pa.string()))
     return whole.filter(pa.array([reason is None for reason in reasons], pa.bool_()))
 
 

@@ -22,6 +22,7 @@ from pipelines.dataset import StageEntry
 from pipelines.extract import Extract
 from pipelines.extraction.extractors import PAGES, Bounds
 from pipelines.extraction.guard import Failure, Limits, guarded
+from pipelines.job.languages import is_program
 from pipelines.job.work import find_archives
 from pipelines.publishing.card import write_release_card
 from pipelines.publishing.files import collect_files
@@ -46,11 +47,13 @@ def make_pointers(
 ) -> release.ReleaseManifest:
     """Write the pointer release of a release folder. Returns its manifest.
 
-    Raises InputError if the release is not complete.
+    Raises InputError if the release is not complete, or holds programs.
     """
     manifest = release.read_release_manifest(folder)
     for problem in release.check_files(folder):
         raise InputError(f"{folder}: {problem}")
+    if programs := [tag for tag in manifest["languages"] if is_program(tag)]:
+        raise InputError(f"{folder} holds programs ({', '.join(programs)}), which no archive of pages can give again")
     data = sorted(name for name in manifest["files"] if name.startswith("data/"))
     ended = executor.map(partial(_point, folder, target), data)
     written = collect_files("pointers", ended, len(data), progress)

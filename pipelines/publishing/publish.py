@@ -17,6 +17,7 @@ from pipelines import release
 from pipelines.catalogue import Rights, check_rights, load_catalogue
 from pipelines.dataset import DatasetManifest, read_dataset
 from pipelines.job import work as folders
+from pipelines.job.languages import is_program
 from pipelines.publishing.card import write_release_card
 from pipelines.publishing.files import FileResult, PublishFiles, make_files, plan_files, write_clusters
 from pipelines.publishing.settings import PublishSettings
@@ -175,7 +176,9 @@ def _dedup(work: Path, code: str) -> dict[str, Any]:
 
 
 def _words(work: Path, code: str) -> int:
-    """Words of all documents that passed every stage, as `measure` counted them."""
+    """Words of all documents that passed every stage, as `measure` counted them; 0 for programs, which have none."""
+    if is_program(code):
+        return 0
     total = 0
     for name in sorted(read_manifest(folders.folder(work, code, "redact"))["shards"]):
         for batch in shards.read_kept(folders.chain(work, code, name, "shard"), ["words"]):

@@ -102,7 +102,7 @@ def _rewrite(
     if change.replacements:
         language = manifest["languages"][change.name.split("/")[1]]
         promoted = promoted_rows(Path(settings.work), language, manifest, frozenset(change.replacements.values()))
-    return release.write_parquet(new, release.RELEASED, _changed(old, change, promoted))
+    return release.write_parquet(new, release.schema_of(change.name), _changed(old, change, promoted))
 
 
 def _changed_copies(batches: Iterable[pa.RecordBatch], change: Change) -> Iterator[pa.RecordBatch]:
@@ -118,6 +118,7 @@ def _changed_copies(batches: Iterable[pa.RecordBatch], change: Change) -> Iterat
 def _changed(
     batches: Iterable[pa.RecordBatch], change: Change, promoted: Mapping[str, dict[str, Any]]
 ) -> Iterator[pa.RecordBatch]:
+    schema = release.schema_of(change.name)
     for batch in batches:
         ids = batch["id"].to_pylist()
         if any(id_ in change.replacements for id_ in ids):
@@ -126,9 +127,9 @@ def _changed(
                 for row in batch.to_pylist()
                 if row["id"] not in change.removed or row["id"] in change.replacements
             ]
-            yield pa.RecordBatch.from_pylist(rows, release.RELEASED)
+            yield pa.RecordBatch.from_pylist(rows, schema)
         else:
-            yield batch.filter(pa.array([id_ not in change.removed for id_ in ids])).cast(release.RELEASED)
+            yield batch.filter(pa.array([id_ not in change.removed for id_ in ids])).cast(schema)
 
 
 def _next_manifest(

@@ -12,9 +12,9 @@ from pipelines import release
 from pipelines.catalogue import Catalogue
 from pipelines.dataset import read_dataset
 from pipelines.job import work as folders
+from pipelines.job.languages import is_program
 from pipelines.publishing.takedown_list import Requests
 from pipelines.redact import Redact, edited
-from pipelines.release import RELEASED
 from roots import shards
 from roots.errors import InputError
 from roots.settings import build
@@ -144,8 +144,8 @@ def promoted_rows(
     settings = {key: value for key, value in language["stages"]["redact"]["settings"].items() if key != "secret_digest"}
     stage: Redact = build(Redact, settings, "redact")
     catalogue = Catalogue.of_values(manifest["sources"])
-    later = ("minhash_cluster_size", "lines", "pii", "source", "license")
-    columns = [name for name in RELEASED.names if name not in later]
+    later = ("minhash_cluster_size", "lines", "pii", "source", *([] if is_program(code) else ["license"]))
+    columns = [name for name in release.schema_of(f"data/{code}").names if name not in later]
     rows: dict[str, dict[str, Any]] = {}
     for shard in folders.shards_of_dedup(work, code):
         lines = _lines(shard, ids)
@@ -163,7 +163,7 @@ def promoted_rows(
                         "pii": redacted["pii"],
                         "minhash_cluster_size": None,
                         "source": source,
-                        "license": catalogue.license_of(source),
+                        "license": row["license"] if is_program(code) else catalogue.license_of(source),
                     }
     missing = sorted(ids - set(rows))
     if missing:
