@@ -13,15 +13,18 @@ _STOP = (
 )
 _EMAIL_PATTERN = (
     rf"[^{_STOP}]{{1,64}}[@＠](?:[^{_STOP}./／。．]{{1,63}}[.．。]){{1,8}}[^{_STOP}./／。．]{{2,63}}"
-    r"|[A-Za-z0-9][A-Za-z0-9._%+-]{0,63} ?[\[({] ?(?:at|AT|arroba|chez|@) ?[\])}] ?"
-    r"(?:[A-Za-z0-9-]{1,63} ?(?:\.|[\[({] ?(?:dot|DOT|punto|ponto|point|punt|titik|\.) ?[\])}]) ?){1,6}[A-Za-z]{2,24}"
+    r"|[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}(?: ?[\[({<（【] ?(?i:at|arroba|arobase|chez|@) ?[\])}>）】] ?| ?-(?i:at)- ?"
+    r"| ARROBA | AROBASE )"
+    r"(?:[A-Za-z0-9-]{1,63}?(?: ?[\[({<（【] ?(?i:dot|punto|ponto|point|punt|titik|\.) ?[\])}>）】] ?|"
+    r" ?-(?i:dot)- ?|\. ?)){1,6}"
+    r"[A-Za-z]{2,24}"
 )
 # Endings that are no domains: images for dense screens (`name@2x.png`), code (`user@host.local`, `@scope/name@1.js`)
 _ENDINGS = """png jpg jpeg gif svg webp avif ico bmp css scss js mjs ts jsx tsx json html htm php asp aspx jsp xml pdf
     mp3 mp4 webm woff woff2 ttf map zip gz local localhost internal lan"""
 _FILE_ENDINGS = frozenset(_ENDINGS.split())
 _SERVICE_NAMES = frozenset(["git", "hg", "svn"])  # git@github.com is the address of a machine
-_OBFUSCATED = re.compile(r"[\[({]")
+_OBFUSCATED = re.compile(r"[\[({<（【]")
 _TOP_LEVEL = re.compile(r"(?:xn--[a-z0-9-]+|[a-z]{2,24})(?=[^a-z0-9-]|-|$)", re.ASCII | re.IGNORECASE)
 
 
@@ -38,7 +41,12 @@ def _check_email(candidate: Candidate) -> tuple[int, int] | None:
     local, top = text[start:at].lower(), re.split(r"[.．。]", text[at + 1 : end])[-1].lower()
     if top in _FILE_ENDINGS or local in _SERVICE_NAMES or len(text[at + 1 : end]) > 255:
         return None
+    if text[end : end + 1] == "_":  # emphasis: "_ana@example.org_"
+        start += len(text[start:at]) - len(text[start:at].lstrip("_"))
     return start, end
+
+
+_LIKE_LATIN = ("LATIN", "FULLWIDTH", "CYRILLIC", "GREEK")  # letters of these replace each other in one word
 
 
 def _local_start(local: str) -> int | None:
@@ -47,7 +55,7 @@ def _local_start(local: str) -> int | None:
     if foreign >= 0:
         char = local[foreign]
         tail = local[foreign + 1 :]
-        if any(map(str.isalpha, tail)) and (is_unspaced(char) or _script(char) not in ("LATIN", "FULLWIDTH")):
+        if any(map(str.isalpha, tail)) and (is_unspaced(char) or _script(char) not in _LIKE_LATIN):
             start = next(place for place, letter in enumerate(tail) if letter.isalnum() or letter == "_")
             return foreign + 1 + start if tail[-1] != "." else None
     start = 0
@@ -68,9 +76,12 @@ def _domain_end(text: str, start: int) -> int | None:
         folded = unicodedata.normalize("NFKC", label)
         if folded[:1].isascii():
             found = _TOP_LEVEL.match(folded)
-            if found and not is_word(folded[found.end() : found.end() + 1]):
-                return _trim(text, start, dot + 1 + found.end())
-            if found and folded[:1].isalpha():
+            rest = folded[found.end() :].lstrip("_") if found else ""
+            if found and not is_word(rest[:1]):
+                fit = _trim(text, start, dot + 1 + found.end())
+                if fit is not None:
+                    return fit
+            elif found and folded[:1].isalpha():
                 return None
         elif sum(char.isalpha() for char in label) >= 2 and not text[start:dot].isascii():
             return _trim(text, start, dot + 1 + _letters(label))
@@ -89,7 +100,10 @@ def _letters(label: str) -> int:
 def _trim(text: str, start: int, end: int) -> int | None:
     """The end, if every label before it is valid: not empty, no hyphen at either end."""
     labels = re.split(r"[.．。]", text[start:end])
-    fit = all(label and label[0] != "-" and label[-1] != "-" and _letters(label) == len(label) for label in labels)
+    fit = all(
+        label and label[0] != "-" and label[-1] != "-" and _letters(label.replace("_", "-")) == len(label)
+        for label in labels
+    )
     return end if fit and len(labels) > 1 else None
 
 
@@ -101,7 +115,7 @@ EMAIL = Kind(
     name="email",
     tag="EMAIL",
     words="local part, at sign, domain name; letters of any script; also `ana [at] example [dot] org`",
-    gate=r"[@＠]|[\[({] ?(?:at|AT|arroba|chez) ?[\])}]",
+    gate=r"[@＠]|[\[({<（【-] ?(?i:at|arroba|arobase|chez) ?[\])}>）】-]| ARROBA | AROBASE ",
     pattern=_EMAIL_PATTERN,
     check=_check_email,
     finds=(
@@ -114,6 +128,14 @@ EMAIL = Kind(
         "தொடர்பு⟪kumar@example.in⟫",
         "⟪ａｎａ＠ｅｘａｍｐｌｅ．ｃｏｍ⟫ (full width)",
         "mail ⟪ana [at] example [dot] org⟫ please",
+        "mail ⟪ana (At) example (Dot) org⟫ or ⟪bo<at>example<dot>org⟫",
+        "mail ⟪ana -at- example -dot- org⟫",
+        "à ⟪ana (arobase) exemple.fr⟫, a ⟪ana ARROBA ejemplo.es⟫",
+        "邮箱：⟪ana（at）example.com⟫",
+        "_⟪ana@example.org⟫_ and **⟪bo@example.org⟫**",
+        "to ⟪аna@example.org⟫ (its first letter is Cyrillic)",
+        "post('⟪ana@example.org⟫'.strip())",
+        "⟪ana@host_one.example.org⟫",
         "ติดต่อ⟪somchai@example.co.th⟫ได้",
     ),
     spares=(
