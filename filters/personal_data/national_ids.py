@@ -63,18 +63,32 @@ def _is_nik(text: str) -> bool:
     return nik.is_valid(text) and int(text[6:8]) <= 71
 
 
+def _is_ssn(text: str) -> bool:
+    """A social security number without hyphens."""
+    digits = digits_of(text)
+    return bool(ssn.is_valid(f"{digits[:3]}-{digits[3:5]}-{digits[5:]}"))
+
+
+def _is_cnic(text: str) -> bool:
+    """A Pakistani identity number without hyphens."""
+    return bool(cnic.is_valid(f"{text[:5]}-{text[5:12]}-{text[12:]}"))
+
+
 _ROWS = (
     ("Aadhaar", "IN", r"[2-9]\d{3}([ -])\d{4}\1\d{4}", aadhaar.is_valid, _REGION),
     ("Aadhaar, solid", "IN", r"[2-9]\d{11}", aadhaar.is_valid, _REGION),
-    ("PAN", "IN", r"[A-Z]{3}[ABCFGHJLPT][A-Z]\d{4}[A-Z]", pan.is_valid, _REGION),
+    ("PAN", "IN", r"[A-Z]{3}[ABCFGHJLPT][A-Z](?!19|20)\d{4}[A-Z]", pan.is_valid, _REGION),  # HELPS2024A is a coupon
+    ("PAN", "IN", r"[A-Z]{3}[ABCFGHJLPT][A-Z]\d{4}[A-Z]", pan.is_valid, _CUE),
     ("RIC", "CN", r"\d{17}[\dXx]", _is_ric, _NOTHING),
     ("CPF", "BR", r"\d{3}\.\d{3}\.\d{3}-\d{2}", cpf.is_valid, _NOTHING),
     ("CPF, solid", "BR", r"\d{11}", cpf.is_valid, _CUE),
+    ("CPF, two groups", "BR", r"\d{9}-\d{2}", cpf.is_valid, _CUE),
     ("DNI", "ES", r"\d{8}[- ]?[A-HJ-NP-TV-Z]", dni.is_valid, _NOTHING),
     ("NIE", "ES", r"[XYZ][- ]?\d{7}[- ]?[A-HJ-NP-TV-Z]", nie.is_valid, _NOTHING),
     ("NIR", "FR", r"[12] ?\d{2} ?\d{2} ?\d[\dAB] ?\d{3} ?\d{3} ?\d{2}", nir.is_valid, _NOTHING),
     ("CC", "PT", r"\d{8}[ -]?\d[ -]?[A-Z0-9]{2}\d", cc.is_valid, _REGION),
     ("SSN", "US", r"\d{3}-\d{2}-\d{4}", ssn.is_valid, _NOTHING),
+    ("SSN, solid", "US", r"\d{9}|\d{3} \d{2} \d{4}", _is_ssn, _CUE),
     ("SIN", "CA", r"\d{3}([ -])\d{3}\1\d{3}", sin.is_valid, _CUE),
     ("NHS number", "GB", r"\d{3}([ -])\d{3}\1\d{4}", nhs.is_valid, _CUE),
     ("CURP", "MX", r"[A-Z]{4}\d{6}[HMX][A-Z]{5}[A-Z0-9]\d", curp.is_valid, _NOTHING),
@@ -85,6 +99,7 @@ _ROWS = (
     ("DNI", "PE", r"\d{8}-\d", cui.is_valid, _CUE),
     ("identity number", "ZA", r"\d{6} ?\d{4} ?\d{3}", idnr.is_valid, _REGION),
     ("CNIC", "PK", r"\d{5}-\d{7}-\d", cnic.is_valid, _NOTHING),
+    ("CNIC, solid", "PK", r"\d{13}", _is_cnic, _CUE),
     ("NIK", "ID", r"\d{16}", _is_nik, _REGION),
     ("NRIC", "MY", r"\d{6}-\d{2}-\d{4}", nric.is_valid, _NOTHING),
     ("national identity", "SA", r"[12]\d{9}", luhn.is_valid, _REGION),
@@ -139,7 +154,10 @@ _FORMS = (
     rf"{_D}{{6}}-{_D}{{2}}-{_D}{{4}}",
     rf"{_D}{{6}} {_D}{{4}} {_D}{{3}}",
     rf"{_D}{{8}}-{_D}",
-    rf"{_D}{{10,18}}",
+    rf"{_D}{{9,18}}",
+    rf"{_D}{{9}}-{_D}{{2}}",
+    rf"{_D}{{13}} {_D}{{2}}",
+    rf"{_D}{{3}} {_D}{{2}} {_D}{{4}}",
 )
 NATIONAL_ID = Kind(
     name="national_id",
@@ -156,10 +174,14 @@ NATIONAL_ID = Kind(
         "DNI ⟪33126803H⟫ y",
         "(⟪190084308474470⟫)",
         "SSN ⟪442-84-3168⟫",
+        "SSN ⟪442 84 3168⟫ and social security ⟪442843168⟫",
+        "CPF ⟪554699657-91⟫",
         "आधार ⟪२२८७ २४०० ६४९८⟫",
     ),
     spares=(
         "2287 2400 6499",
+        "442843168",
+        "CODE: HELPS2025A",
         "554.699.657-92",
         "110101195806068102",
         "33126803J",
