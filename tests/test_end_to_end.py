@@ -183,7 +183,9 @@ def test_a_mistake_in_a_setting_is_said_before_any_work(tmp_path: Path) -> None:
         ("filter.bounds=rootz", "roots"),
     ]:
         assert hint in roots(*run_args(tmp_path / "work", "--set", pair), code=2)
-    assert "unknown language 'frr'. Did you mean 'fr'?" in roots(*run_args(tmp_path / "work", languages="frr"), code=2)
+    assert "unknown language 'frr': Northern Frisian is not one of ours" in roots(
+        *run_args(tmp_path / "work", languages="frr"), code=2
+    )
     assert not (tmp_path / "work").exists()
 
 
