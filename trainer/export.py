@@ -18,9 +18,7 @@ from roots.errors import InputError
 from trainer import picture
 from trainer.model import checkpoint
 from trainer.settings import ExportSettings
-from trainer.tokenizer.files import BEGIN_ID, END_ID, PAD_ID, UNKNOWN_ID, load_tokenizer, tokenizer_digest
-
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+from trainer.tokenizer.files import END_ID, PAD_ID, UNKNOWN_ID, load_tokenizer, tokenizer_digest, write_configuration
 
 
 def _configuration(shape: Mapping[str, object], length: int) -> dict[str, object]:
@@ -39,7 +37,7 @@ def _configuration(shape: Mapping[str, object], length: int) -> dict[str, object
         "attention_dropout": 0.0,
         "seq_length": length,
         "unk_token_id": UNKNOWN_ID,
-        "bos_token_id": BEGIN_ID,
+        "bos_token_id": END_ID,
         "eos_token_id": END_ID,
         "pad_token_id": PAD_ID,
         "tie_word_embeddings": True,
@@ -61,12 +59,12 @@ def export_model(
     if tokenizer_digest(load_tokenizer(tokenizer)) != state["tokenizer"]:
         raise InputError(f"{tokenizer} is not the tokenizer of {run}")
     target.mkdir(parents=True, exist_ok=True)
-    for name in _TOKENIZER_FILES:
-        temporary = temporary_name(target / name)
-        shutil.copyfile(tokenizer / name, temporary)
-        put_in_place(temporary, target / name)
+    temporary = temporary_name(target / "tokenizer.json")
+    shutil.copyfile(tokenizer / "tokenizer.json" if tokenizer.is_dir() else tokenizer, temporary)
+    put_in_place(temporary, target / "tokenizer.json")
+    write_configuration(target)
     write_text(target / "config.json", json.dumps(_configuration(state["shape"], state["length"]), indent=1) + "\n")
-    ids = {"bos_token_id": BEGIN_ID, "eos_token_id": END_ID, "pad_token_id": PAD_ID}
+    ids = {"bos_token_id": END_ID, "eos_token_id": END_ID, "pad_token_id": PAD_ID}
     write_text(target / "generation_config.json", json.dumps(ids, indent=1) + "\n")
     write_text(target / "LICENSE", licence_text(settings))
     write_text(target / "README.md", _model_card(state, settings, report))
@@ -94,7 +92,9 @@ def licence_text(settings: ExportSettings) -> str:
 def _model_card(state: Mapping[str, Any], settings: ExportSettings, report: Mapping[str, Any] | None) -> str:
     """Return the model card: what the model is, its training, its scores, and its limits."""
     shape, recipe = state["shape"], state["recipe"]
-    languages = sorted(report["languages"]) if report else []
+    if report and report.get("step", state["step"]) != state["step"]:
+        report = None  # its numbers are those of another checkpoint
+    languages = state.get("languages") or (sorted(report["languages"]) if report else [])
     tags = "".join(f"- {language}\n" for language in languages)
     head = f"---\nlicense: {settings.licence}\nlibrary_name: transformers\npipeline_tag: text-generation\n"
     parts = [
@@ -107,6 +107,8 @@ def _model_card(state: Mapping[str, Any], settings: ExportSettings, report: Mapp
         'model = AutoModelForCausalLM.from_pretrained(FOLDER, dtype="float32")  # bfloat16 makes its ALiBi wrong\n'
         "tokenizer = AutoTokenizer.from_pretrained(FOLDER)\n```\n",
     ]
+    if unfinished := checkpoint.unfinished(state):
+        parts.append(f"This run is {unfinished}.\n")
     if report:
         rows = [
             [language, entry["bits_per_byte"], entry["bytes"], entry["documents"]]

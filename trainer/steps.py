@@ -103,15 +103,26 @@ def make_model(
 
 
 def export_run(
-    work: Path, languages: Sequence[str], target: Path, settings: "ExportSettings", run: Path | None = None
+    work: Path,
+    languages: Sequence[str],
+    target: Path,
+    settings: "ExportSettings",
+    run: Path | None = None,
+    say: Callable[[str], None] = print,
 ) -> Path:
     """Export a run of a work folder, with its evaluation in the card if there is one; return `target`."""
     from trainer.export import export_model
+    from trainer.model.checkpoint import find_checkpoint, read_state, unfinished
 
     folders = corpus.run_folders(work, languages)
     run = run or folders.model
     report = run / "evaluation.json"
     values = json.loads(report.read_text(encoding="utf-8")) if report.is_file() else None
+    state = read_state(find_checkpoint(run))
+    if text := unfinished(state):
+        say(f"{run} is {text}")
+    if values and values.get("step", state["step"]) != state["step"]:
+        say(f"{report} is of step {values.get('step')}, the model of step {state['step']}: its numbers are left out")
     return export_model(run, folders.tokenizer, target, settings, values)
 
 

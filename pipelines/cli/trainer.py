@@ -189,7 +189,7 @@ def _export(work: Path, codes: tuple[str, ...], run: Path | None, target: Path, 
     settings = options.build(ExportSettings, "export")
     from trainer.steps import export_run
 
-    click.echo(export_run(work, codes, target, settings, run))
+    click.echo(export_run(work, codes, target, settings, run, click.echo))
 
 
 @click.command("ablate")

@@ -25,7 +25,7 @@ from roots.identity import sha256_of
 from trainer import corpus
 from trainer.settings import TokensSettings
 from trainer.tokenizer.dropout import DropoutEncoder
-from trainer.tokenizer.files import END_ID, padded_rows, tokenizer_digest
+from trainer.tokenizer.files import END_ID, check_end, padded_rows, tokenizer_digest
 
 SIDECAR = "tokens.json"
 _CHUNK_BYTES = 4 << 20  # of text, encoded at once: bounds memory
@@ -52,8 +52,10 @@ def write_token_shards(
 ) -> dict[str, Any]:
     """Write the shards of one language (`sources`: split -> shards) as token shards to `target`; return tokens.json.
 
-    A file made from the same bytes with the same tokenizer is kept. Equal input gives equal files.
+    A file made from the same bytes with the same tokenizer is kept. Equal input gives equal files. Raises InputError
+    for a tokenizer without a token that ends documents.
     """
+    check_end(tokenizer)
     rows = padded_rows(tokenizer.get_vocab_size(), settings.multiple)
     width = 16 if rows <= 1 << 16 else 32
     known = _old_files(target, tokenizer_digest(tokenizer))

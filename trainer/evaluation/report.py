@@ -35,9 +35,12 @@ def evaluate_run(
     run = run or places.model
     model, state = checkpoint.load_decoder(run, _device())
     held_out = {k: TokenShards(places.tokens / k, "validation", state["tokenizer"]) for k in languages}
+    silent = [k for k in languages if not len(held_out[k].n_bytes)]
+    if len(silent) < len(held_out):  # else evaluate_model says what to do
+        held_out = {k: shards for k, shards in held_out.items() if k not in silent}
     loaded = load_tokenizer(tokenizer or places.tokenizer)
     found = evaluate_model(model, loaded, held_out, state["length"], settings)
-    for language in languages:
+    for language in held_out:
         train, validation = (corpus.shard_paths(work, language, split) for split in corpus.SPLITS)
         counted = baselines.measure_baselines(train, validation, held_limit=settings.bytes)
         found["languages"][language] |= {
@@ -47,6 +50,9 @@ def evaluate_run(
     found |= {"settings": as_values(settings), "step": state["step"], "tokens": state["tokens"]}
     write_text(run / "evaluation.json", json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
     table, curve = _render(found)
+    notes = [f"{language}: no held-out text, so it is not measured\n" for language in silent]
+    notes += [f"The run is {text}\n" for text in [checkpoint.unfinished(state)] if text]
+    table = "\n".join([table, *notes])
     write_text(run / "evaluation.md", table)
     write_text(run / "extrapolation.svg", curve)
     return {**found, "table": table}

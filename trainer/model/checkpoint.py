@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,14 @@ def find_checkpoint(run: Path) -> Path:
         raise InputError(f"no checkpoint in {run}: run `roots train` first")
     _verify(found)
     return found
+
+
+def unfinished(state: Mapping[str, Any]) -> str:
+    """Say how far the run of a checkpoint is, or return an empty text if it is finished."""
+    wanted = state["recipe"]["tokens"]
+    if state["tokens"] >= wanted:
+        return ""
+    return f"unfinished: step {state['step']}, {state['tokens']:,} of {wanted:,} tokens"
 
 
 def load_decoder(run: Path, device: torch.device | None = None) -> tuple[AlibiLM, dict[str, Any]]:

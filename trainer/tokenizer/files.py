@@ -15,7 +15,7 @@ from roots.atomic import write_text
 from roots.errors import InputError
 from trainer.settings import SPECIAL_TOKENS
 
-UNKNOWN_ID, BEGIN_ID, END_ID, PAD_ID = range(4)
+UNKNOWN_ID, _, END_ID, PAD_ID = range(len(SPECIAL_TOKENS))
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,40 @@ def save_tokenizer(trained: TrainedTokenizer, folder: Path) -> None:
     tokenizer.json depends on the texts and settings alone; times and memory are in report.json.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    names = dict(zip(("unk_token", "bos_token", "eos_token", "pad_token"), SPECIAL_TOKENS, strict=True))
+    write_configuration(folder)
+    write_text(folder / "report.json", json.dumps(trained.report, indent=1, sort_keys=True) + "\n")
+    write_text(folder / "tokenizer.json", trained.tokenizer.to_str(pretty=True))
+
+
+def write_configuration(folder: Path) -> None:
+    """Write the two files that transformers reads beside tokenizer.json.
+
+    Special tokens typed in a text are plain text, as in training. A text begins with `</s>`, as each document did.
+    """
+    unknown, _, end, pad = SPECIAL_TOKENS
+    names = {"unk_token": unknown, "bos_token": end, "eos_token": end, "pad_token": pad}
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "add_prefix_space": False,
         "clean_up_tokenization_spaces": False,
         "padding_side": "left",
+        "split_special_tokens": True,
         **names,
     }
     write_text(folder / "tokenizer_config.json", json.dumps(config, indent=1) + "\n")
     write_text(folder / "special_tokens_map.json", json.dumps(names, indent=1) + "\n")
-    write_text(folder / "report.json", json.dumps(trained.report, indent=1, sort_keys=True) + "\n")
-    write_text(folder / "tokenizer.json", trained.tokenizer.to_str(pretty=True))
+
+
+def check_end(tokenizer: Tokenizer) -> None:
+    """Raise InputError unless `</s>` is a special token with id 2 that no text is cut into: documents end with it."""
+    end = SPECIAL_TOKENS[END_ID]
+    token = tokenizer.get_added_tokens_decoder().get(END_ID)
+    if token is None or token.content != end or not token.special:
+        raise InputError(
+            f"the tokenizer has no special token {end} with id {END_ID}, which ends documents: use one that has"
+        )
+    if tokenizer.encode_special_tokens and END_ID in tokenizer.encode(end, add_special_tokens=False).ids:
+        raise InputError(f"the tokenizer cuts a typed {end} into the token that ends documents: use another tokenizer")
 
 
 def load_tokenizer(path: Path) -> Tokenizer:

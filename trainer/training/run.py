@@ -117,7 +117,8 @@ class Run:
         if self.world.first:
             values = {
                 **self.progress.as_values(), **self.decisive(), "attention": self.kernel,
-                "length": self.recipe.length, "torch": torch.__version__, "rng": torch.get_rng_state().tolist(),
+                "languages": sorted(self.data.held_out), "length": self.recipe.length,
+                "torch": torch.__version__, "rng": torch.get_rng_state().tolist(),
             }  # fmt: skip
             held = Checkpoint(weights, state, values)
             checkpoint.save_checkpoint(self.target / "checkpoints", self.progress.step, held, self.recipe.keep)

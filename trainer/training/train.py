@@ -70,6 +70,9 @@ def train_decoder(
             f"{run.shape.parameters:,} parameters, {recipe.tokens:,} tokens, attention {run.kernel}, "
             f"{'bf16' if run.bf16 else 'fp32'}, from step {run.progress.step}"
         )
+        for language, shards in run.data.held_out.items():
+            if not len(shards.n_bytes):
+                journal.say(f"{language}: no held-out text, so it is not measured")
         journal.say(run.data.feed.plan(-(-recipe.tokens // recipe.length)))
         if not resumed:
             run.save()

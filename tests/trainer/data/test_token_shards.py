@@ -15,6 +15,7 @@ pytest.importorskip("tokenizers", reason="tokenizers is not installed: pip insta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from trainer import corpus
 from trainer.data.feed import IGNORE_INDEX, DataPosition, Feed, prefetch
@@ -123,6 +124,36 @@ def test_each_copy_of_the_training_text_is_cut_in_its_own_way(work, tmp_path):
     assert changed == {"train"}
     with pytest.raises(SettingsError, match="all the same"):
         build(TokensSettings, {"copies": 2}, "tokens")
+
+
+def bare_tokenizer(names):
+    """A byte-level BPE whose special tokens are `names`, in the order of their ids."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, special_tokens=names, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+    )
+    tokenizer.train_from_iterator(["a b c"], trainer)
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+@pytest.mark.parametrize(
+    "names", [[], ["</s>", "<unk>", "<pad>"], ["<pad>", "<unk>", "<s>", "</s>"], ["<|end|>"], ["<s>", "<pad>", "<eos>"]]
+)
+def test_a_tokenizer_whose_id_2_ends_no_document_is_refused_before_any_work(work, tmp_path, names):
+    sources = {"train": corpus.shard_paths(work, "fr", "train")}
+    with pytest.raises(InputError, match=r"no special token </s> with id 2"):
+        write_token_shards(sources, bare_tokenizer(names), "fr", tmp_path / "tokens", TokensSettings())
+    assert not (tmp_path / "tokens").exists()
+
+
+def test_another_tokenizer_with_that_end_is_taken(work, tmp_path):
+    sources = {"train": corpus.shard_paths(work, "fr", "train")}
+    tokenizer = bare_tokenizer(["<pad>", "<mask>", "</s>"])
+    write_token_shards(sources, tokenizer, "fr", tmp_path, TokensSettings())
+    shards = TokenShards(tmp_path, "train")
+    assert (shards.read(0, shards.tokens) == END_ID).sum() == len(shards.n_bytes)
 
 
 def test_a_damaged_token_shard_is_named(work, tmp_path):

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 
@@ -9,9 +10,11 @@ import torch
 from roots.errors import InputError
 from trainer import corpus, demo
 from trainer.evaluation import report
+from trainer.export import export_model
 from trainer.model.shapes import SHAPES, Shape
-from trainer.settings import EvaluateSettings, MemorizationSettings, TokensSettings
-from trainer.steps import make_model
+from trainer.settings import EvaluateSettings, ExportSettings, MemorizationSettings, TokensSettings
+from trainer.steps import export_run, make_model, make_tokens
+from trainer.tokenizer.files import END_ID, PAD_ID, load_tokenizer
 from trainer.training.recipe import recipe_for
 
 SETTINGS = {
@@ -46,6 +49,67 @@ def test_a_run_is_judged_beside_counting(world, run):
             assert f"{abs(apart):.3f} {'fewer' if apart > 0 else 'MORE'} than {name}" in line
     assert (run / "extrapolation.svg").read_text().startswith("<svg")
     assert json.loads((run / "evaluation.json").read_text())["step"] == 20
+
+
+def test_a_language_without_held_out_text_is_named_and_the_others_are_measured(run, world, tmp_path, write_shards):
+    for name in ("fr", "sw", "tokens", "tokenizer"):
+        shutil.copytree(world / name, tmp_path / name)
+    write_shards(tmp_path / "fr", [], "validation")
+    settings = EvaluateSettings(bytes=500, samples=0)
+    list(make_tokens(tmp_path, ["fr", "sw"], TokensSettings()))
+    found = report.evaluate_run(run, tmp_path, ["fr", "sw"], settings)
+    assert list(found["languages"]) == ["sw"]
+    assert found["mean_bits_per_byte"] == found["languages"]["sw"]["bits_per_byte"]
+    assert "fr: no held-out text" in found["table"]
+    assert "unfinished" not in found["table"]
+    write_shards(tmp_path / "sw", [], "validation")
+    list(make_tokens(tmp_path, ["fr", "sw"], TokensSettings()))
+    with pytest.raises(InputError, match="no held-out text of 'fr'"):
+        report.evaluate_run(run, tmp_path, ["fr", "sw"], settings)
+
+
+def test_a_run_that_is_not_over_is_called_unfinished_everywhere(run, world, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    for path in sorted((tmp_path / "run" / "checkpoints").iterdir())[1:]:
+        shutil.rmtree(path)
+    found = report.evaluate_run(tmp_path / "run", world, ["fr", "sw"], EvaluateSettings(bytes=500, samples=0))
+    said = []
+    folder = export_run(world, ["fr", "sw"], tmp_path / "out", ExportSettings(), tmp_path / "run", said.append)
+    for text in (found["table"], said[0], (folder / "README.md").read_text()):
+        assert "unfinished: step 0, 0 of 10,240 tokens" in text
+
+
+def test_the_card_names_the_languages_and_no_number_of_another_step(run, world, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / "evaluation.json").unlink(missing_ok=True)
+    pair = world, ["fr", "sw"]
+    export_run(*pair, tmp_path / "plain", ExportSettings(), tmp_path / "run")
+    assert "language:\n- fr\n- sw\n" in (tmp_path / "plain" / "README.md").read_text()
+    report.evaluate_run(tmp_path / "run", *pair, EvaluateSettings(bytes=500, samples=0))
+    export_run(*pair, tmp_path / "right", ExportSettings(), tmp_path / "run")
+    assert "Held-out text" in (tmp_path / "right" / "README.md").read_text()
+    path = tmp_path / "run" / "evaluation.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"step": 7}))
+    said = []
+    export_run(*pair, tmp_path / "old", ExportSettings(), tmp_path / "run", said.append)
+    assert "step 7" in said[0]
+    assert "Held-out text" not in (tmp_path / "old" / "README.md").read_text()
+
+
+def test_an_export_cuts_typed_special_tokens_as_training_did(run, world, tmp_path):
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    bare = tmp_path / "tokenizer"
+    bare.mkdir()
+    shutil.copy(world / "tokenizer" / "tokenizer.json", bare)
+    folder = export_model(run, bare, tmp_path / "out", ExportSettings())
+    mine, theirs = load_tokenizer(bare), transformers.AutoTokenizer.from_pretrained(folder)
+    theirs.save_pretrained(tmp_path / "again")
+    for found in (theirs, transformers.AutoTokenizer.from_pretrained(tmp_path / "again")):
+        for text in ("le </s> chat", "<s>", "x<pad>y", "<|reserved_1|> la", "le chat dort"):
+            assert found(text)["input_ids"] == mine.encode(text, add_special_tokens=False).ids
+        assert (found.bos_token_id, found.eos_token_id, found.pad_token_id) == (END_ID, END_ID, PAD_ID)
+    for name in ("config.json", "generation_config.json"):
+        assert json.loads((folder / name).read_text())["bos_token_id"] == END_ID
 
 
 def test_held_out_documents_that_were_trained_on_are_counted(tmp_path, write_shards):
