@@ -19,6 +19,42 @@ def _by_mesh(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[di
     return [{"params": some, "weight_decay": weight_decay} for some in found.values()]
 
 
+def _has_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware; it is emulated otherwise, several times slower than float32."""
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def _orthogonal(update: Tensor, coefficients: tuple[float, float, float], steps: int, epsilon: float) -> Tensor:
+    """Bring all singular values of a matrix near 1, by Newton-Schulz iteration in float32 (Jordan et al. 2024)."""
+    a, b, c = coefficients
+    wide = update if update.shape[0] <= update.shape[1] else update.T
+    wide = wide / wide.norm().clamp(min=epsilon)
+    for _ in range(steps):
+        gram = wide @ wide.T
+        wide = torch.addmm(wide, torch.addmm(gram, gram, gram, beta=b, alpha=c), wide, beta=a)
+    return wide if update.shape[0] <= update.shape[1] else wide.T
+
+
+class _Float32Muon(torch.optim.Muon):
+    """torch's Muon for CPUs without bfloat16: the same update, with its iteration in float32."""
+
+    @torch.no_grad()
+    def step(self) -> None:  # type: ignore[override]
+        """Update all parameters that have a gradient."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                state = self.state[parameter]
+                mean = state.setdefault("momentum_buffer", torch.zeros_like(parameter))
+                mean.lerp_(parameter.grad, 1 - group["momentum"])
+                ahead = parameter.grad.lerp(mean, group["momentum"])
+                change = _orthogonal(ahead, group["ns_coefficients"], group["ns_steps"], group["eps"])
+                parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                rows, columns = parameter.shape
+                parameter.add_(change, alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
+
+
 class Optimiser:
     """Updates all parameters of a model, and keeps the state of the update rule by parameter name.
 
@@ -48,7 +84,9 @@ class Optimiser:
         others = [p for name, p in self.masters.items() if p.dim() != 2 or "embeddings" in name]
         groups = _by_mesh(others, 0.0)
         if recipe.optimiser == "muon":
-            yield torch.optim.Muon(matrices, lr=recipe.muon_lr, weight_decay=recipe.weight_decay)
+            emulated = matrices[0].device.type == "cpu" and not _has_bfloat16()
+            rule = _Float32Muon if emulated else torch.optim.Muon
+            yield rule(matrices, lr=recipe.muon_lr, weight_decay=recipe.weight_decay)
         else:
             groups += _by_mesh(matrices, recipe.weight_decay)
         betas = (recipe.beta1, recipe.beta2)

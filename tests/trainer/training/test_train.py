@@ -16,13 +16,14 @@ pytest.importorskip("torch", reason="torch is not installed: pip install 'roots-
 
 import numpy as np
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from roots.errors import InputError, SettingsError, ShardError, TrainingFailed
 from trainer.data.feed import IGNORE_INDEX
 from trainer.model import checkpoint
 from trainer.model.attention import layout_of
 from trainer.model.shapes import SHAPES, Shape
-from trainer.training import parallel, recipe
+from trainer.training import optimiser, parallel, recipe
 from trainer.training.journal import read_log
 from trainer.training.recipe import Recipe
 from trainer.training.run import Run
@@ -110,6 +111,40 @@ def test_every_seed_up_to_63_bits_gives_a_run_of_its_own(world, tmp_path):
         assert not same(ends[one], ends[two])
     with pytest.raises(ValueError, match="seed must lie"):
         replace(few, seed=-1)
+
+
+class SeenTypes(TorchDispatchMode):
+    """Keeps the types of all results of torch's operations."""
+
+    def __init__(self):
+        super().__init__()
+        self.types = set()
+
+    def __torch_dispatch__(self, function, types, arguments=(), named=None):
+        found = function(*arguments, **(named or {}))
+        self.types |= {found.dtype} if isinstance(found, torch.Tensor) else set()
+        return found
+
+
+@pytest.mark.parametrize("hardware", [True, False])
+def test_muon_computes_in_float32_where_a_cpu_has_no_bfloat16(monkeypatch, hardware):
+    monkeypatch.setattr(optimiser, "_has_bfloat16", lambda: hardware)
+    torch.manual_seed(1)
+    layers = [torch.nn.Linear(*shape) for shape in ((48, 16), (16, 48), (32, 32))]
+    model, before = torch.nn.Sequential(*layers), [layer.weight.detach().clone() for layer in layers]
+    ours = optimiser.Optimiser(model, replace(TINY, optimiser="muon", schedule="constant", warmup=0.0), masters=False)
+    theirs = [torch.nn.Parameter(weight) for weight in before]
+    reference = torch.optim.Muon(theirs, lr=TINY.muon_lr, weight_decay=TINY.weight_decay)
+    for _ in range(3):
+        for layer, parameter in zip(layers, theirs, strict=True):
+            parameter.grad = torch.randn_like(parameter)
+            layer.weight.grad = parameter.grad.clone()
+        with SeenTypes() as seen:
+            ours.step(256)
+        reference.step()
+        assert (torch.bfloat16 in seen.types) is hardware
+    for layer, parameter in zip(layers, theirs, strict=True):
+        assert (layer.weight - parameter).abs().max() < (1e-9 if hardware else 2e-3)
 
 
 def test_what_decides_a_run_holds_the_weights_of_languages_as_text(world):
