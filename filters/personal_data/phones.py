@@ -46,8 +46,9 @@ def _check_phone(candidate: Candidate) -> tuple[int, int] | None:
     libphonenumber decides what is valid. After a context word ("Tel.") 7 digits are enough. Two numbers with a sign
     between them are two numbers, and a context word before the first names both.
     """
-    before, dialled = _without_numbers(candidate), dialled_before(candidate.before[-60:])
     whole = fold_digits(candidate.text)
+    before = _without_numbers(candidate.before, whole)
+    dialled = before[-1:] in tuple("/=:+") and dialled_before(before[-60:])
     joint = _joint(whole, candidate.after)
     text, rest = whole[:joint], whole[joint:] + candidate.after
     if not dialled and (goes_on_before(before) or (follows_group(before) and not text.startswith("+"))):
@@ -61,15 +62,15 @@ def _check_phone(candidate: Candidate) -> tuple[int, int] | None:
         for end in _phone_ends(text)
         if _grouped_like_a_number(text[:end])
         and (
-            _extension(candidate, end)
+            not goes_on_behind(text[end:] + rest)
+            or _extension(candidate, end)
             or end == joint < len(whole)
             or _JOINED.match((text + rest)[end:])
-            or not goes_on_behind(text[end:] + rest)
         )
     ]
-    end = _number_end(
-        text, rest, ends, candidate.regions, _Evidence(near, named, dialled, weak_cue_before(before[-20:]))
-    )
+    if not ends:
+        return None
+    end = _number_end(text, rest, ends, candidate.regions, _Evidence(near, named, dialled, before[-20:]))
     if end is None or other_number_before(before[-24:]) or (in_url(before) and not dialled):
         return None
     return (1 if text[0] == "(" and ")" not in text[:end] else 0), end + _extension(candidate, end)
@@ -81,24 +82,19 @@ class _Evidence(NamedTuple):
     near: bool  # a context word stands near
     named: bool  # only "number" and signs are between a context word and the number
     dialled: bool  # the number is part of a link that dials
-    weak: bool  # the context word has other meanings
+    before: str  # the end of that text
 
 
 def _number_end(text: str, rest: str, ends: Sequence[int], regions: Sequence[str], evidence: _Evidence) -> int | None:
     """The end of the number among these ends; None if it is none, or a count, a sum or a date."""
-    if (
-        not ends
-        or _DECIMAL_PAIR.search(text[: ends[0]] + "|" + rest[:20])
-        or counted_behind(text[ends[0] :] + rest[:24])
-        or _dated(text)
-    ):
-        return None
     if evidence.dialled and _valid("+" + digits_of(text), None):
         return ends[0]
     end = next((end for end in ends if _is_number(text[:end], regions, evidence.near)), None)
-    if end is None and evidence.named and not evidence.weak:
+    if end is None and evidence.named and not weak_cue_before(evidence.before):
         end = next((end for end in ends if _could_be_called(text[:end])), None)
-    return end
+    if end is None or _DECIMAL_PAIR.search(text[: ends[0]] + "|" + rest[:20]) or _dated(text):
+        return None
+    return None if counted_behind(text[end:] + rest[:24]) else end
 
 
 # What may stand between two numbers; a comma and the like only between two of about the same length
@@ -109,6 +105,7 @@ _WORD_BETWEEN = (
     "ಮತ್ತು) | ?[和或及与與] ?"
 )
 _JOINT = re.compile(r" ?/ ?| - |(?<=\d{7})-(?=\d{7})")
+_JOINING = tuple("/-‐‑‒–−－／")
 _JOINED = re.compile(rf"(?:{_SIGN}){_NUMBER}")
 _NEXT = re.compile(_NUMBER)
 _NUMBER_BEFORE = re.compile(rf"(?<![\d.,-])({_NUMBER})({_SIGN}|{_WORD_BETWEEN})$")
@@ -116,6 +113,8 @@ _NUMBER_BEFORE = re.compile(rf"(?<![\d.,-])({_NUMBER})({_SIGN}|{_WORD_BETWEEN})$
 
 def _joint(text: str, after: str) -> int:
     """Where the sign between two numbers is in a folded candidate; its length if it holds one number."""
+    if "/" not in text and "-" not in text and after[:1] not in _JOINING and after[1:2] not in _JOINING:
+        return len(text)
     whole = text + fold_digits(after[:24])
     for sign in _JOINT.finditer(whole):
         if sign.start() >= len(text):
@@ -125,10 +124,11 @@ def _joint(text: str, after: str) -> int:
     return len(text)
 
 
-def _without_numbers(candidate: Candidate) -> str:
+def _without_numbers(before: str, text: str) -> str:
     """The text before a number, without the numbers that a sign or an "and" joins to it."""
-    before = candidate.before
-    count = len(digits_of(fold_digits(candidate.text)))
+    if not any(map(str.isdigit, before[-12:])):
+        return before
+    count = len(digits_of(text))
     for _ in range(4):
         found = _NUMBER_BEFORE.search(fold_digits(before[-48:])) if before[-1:] and not before[-1].isdigit() else None
         if found is None:
