@@ -52,14 +52,17 @@ train: language $(VENV)/.dev ## a small model on the dataset of `make pipeline`:
 language:
 	@test -n "$(CODES)" || { echo "Say which language: make $(firstword $(MAKECMDGOALS)) LANG=fr  (several: LANG=\"fr sw yo\")" >&2; exit 2; }
 
+# Two processes, so that neither needs more than 1.5 GB: one loads every compiled pass, the other trains models.
 test: $(VENV)/.dev ## all tests
-	$(BIN)/pytest
+	$(BIN)/pytest --ignore=tests/trainer
+	$(BIN)/pytest tests/trainer
 
 check: $(VENV)/.dev ## what a change must pass: lint, format, types, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest --ignore=tests/trainer
+	$(BIN)/pytest tests/trainer
 
 bench: $(VENV)/.dev ## side by side with the peers (about an hour)
 	$(BIN)/python -m tests.benchmarks.pipeline --make-peer
