@@ -104,22 +104,26 @@ def guarded(
             finally:
                 reason = child.end()
         deaths = 0 if done > before else deaths
+        _raise_if_unusable(reason, child.error, function)
         if reason == "killed":
             deaths += 1
             if deaths > _RETRIES:
                 raise GuardError("the process that reads pages was killed three times at one page: out of memory?")
-        elif reason == "import":
-            raise GuardError(
-                f"the process that reads pages cannot start: {child.error}. "
-                f"Install what is missing for {sys.executable}"
-            )
-        elif reason in ("unprepared", "refused"):
-            raise GuardError(f"{function} {reason}: {child.error or 'it crashed'}")
         elif done < len(items):
             if reason == "done":
                 raise GuardError(f"{function} gave {done} rows for {len(items)} items")
             done += 1
             yield Failure(reason, child.error)
+
+
+def _raise_if_unusable(reason: str, error: str, function: str) -> None:
+    """Raise GuardError if a child ended because no page can be read, not because of one page."""
+    if reason == "import":
+        raise GuardError(
+            f"the process that reads pages cannot start: {error}. Install what is missing for {sys.executable}"
+        )
+    if reason in ("unprepared", "refused"):
+        raise GuardError(f"{function} {reason}: {error or 'it crashed'}")
 
 
 def check_imports(preload: tuple[str, ...]) -> None:

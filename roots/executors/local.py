@@ -64,8 +64,8 @@ class Executor(Protocol):
 
 
 @dataclass(frozen=True)
-class Serial(Executor):
-    """Runs one task after another in this process: for tests, debugging and small jobs."""
+class _InProcess(Executor):
+    """An executor whose tasks all run in this process, and share its memory."""
 
     workers: int = 1
 
@@ -78,6 +78,13 @@ class Serial(Executor):
     def tasks_sharing_memory(self) -> int:
         """All workers do."""
         return self.workers
+
+
+@dataclass(frozen=True)
+class Serial(_InProcess):
+    """Runs one task after another in this process: for tests, debugging and small jobs."""
+
+    workers: int = 1
 
     def map(
         self, work: Callable[[T], R], tasks: Sequence[T], needs: Needs | None = None
@@ -154,23 +161,13 @@ class Local(Executor):
 
 
 @dataclass(frozen=True)
-class Threads(Executor):
+class Threads(_InProcess):
     """Runs threads of this process: for compiled work that releases the interpreter, such as dedup's.
 
     One process holds Python, Arrow and Numba once, in half the memory of two workers, and none has to start.
     """
 
     workers: int = os.cpu_count() or 1
-
-    @property
-    def in_process(self) -> bool:
-        """True."""
-        return True
-
-    @property
-    def tasks_sharing_memory(self) -> int:
-        """All workers do."""
-        return self.workers
 
     def map(
         self, work: Callable[[T], R], tasks: Sequence[T], needs: Needs | None = None
