@@ -9,10 +9,14 @@ import re
 import unicodedata
 from urllib.parse import quote, unquote, urlsplit
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _PLAIN = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=]*")  # nothing in it is percent-encoded or should be
 _CODED = re.compile(r"%[0-9A-Fa-f]{2}|[^A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=]")
 _IGNORED = re.compile("[\u00ad\u200b\u2060\ufe00-\ufe0f\ufeff]")  # characters that UTS 46 takes out of a host
+_ODD_HOST = r"^[^/]*//[^/?#]*(%|[^\x00-\x7f])"  # of a URL whose host may be spelled in another way
 _FULL_STOPS = re.compile("[.\u3002]")  # the others become one of these in NFKC
 
 
@@ -25,6 +29,23 @@ def normal_url(url: str) -> str:
     query = f"?{_normal_escapes(parts.query)}" if parts.query else ""
     path = _without_dot_segments(_normal_escapes(parts.path)).rstrip("/")
     return site_of(url) + path + query
+
+
+def same_address(urls: pa.Array, url: str) -> pa.Array:
+    """Which of some URLs have the normal form of `url`, which may be without its scheme: a mask."""
+    wanted = normal_url(url if "://" in url else f"https://{url}")
+    host = wanted.partition("/")[0].partition("?")[0]
+    likely = pc.or_(
+        pc.match_substring(urls, host, ignore_case=True),  # much faster than the normal form of each URL
+        pc.match_substring_regex(urls, _ODD_HOST),
+    )
+    return pa.array(
+        [
+            bool(may) and normal_url(each) == wanted
+            for may, each in zip(likely.to_pylist(), urls.to_pylist(), strict=True)
+        ],
+        pa.bool_(),
+    )
 
 
 def site_of(url: str) -> str:

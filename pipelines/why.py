@@ -5,7 +5,7 @@ It reads what each stage stored about the document; there is no other log.
 
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ import pyarrow.compute as pc
 
 from filters.personal_data import as_shown
 from filters.text.passages import beginning, differing, for_terminal
+from pipelines.addresses import same_address
 from pipelines.dedup.released import read_released_text
 from pipelines.job.languages import find_any_code
 from pipelines.job.stages import STAGES, chain_stages, load
-from pipelines.job.work import deduplicated_with, folder, languages
+from pipelines.job.work import deduplicated_with, folder, known_inputs, languages
 from pipelines.programs.index import SOURCE_KIND
 from pipelines.pseudocrawl.records import captures_of
 from roots import shards, storage
@@ -29,23 +30,39 @@ _Known = Mapping[str, Any]  # what earlier stages stored about the document, and
 _PASSAGES = 6  # most that are shown
 
 
-def _find(work: Path, wanted: str) -> Iterator[tuple[str, _Row]]:
-    """Yield (shard name, row) of each index record whose id or URL is `wanted`. Raises InputError if there is none."""
+def _find(work: Path, wanted: str) -> list[tuple[str, _Row]]:
+    """(shard name, row) of each index record of the work folder's archives whose id or URL is `wanted`.
+
+    If none is exactly that, those whose URL has the same normal form. Raises InputError if there is none.
+    """
+    folder = work / "index"
+    if not storage.is_folder(folder):
+        raise InputError(f"{work} has no index: run `roots index {work} --input 'crawl/*.warc.gz'` first")
+    archives = known_inputs(work)
+    indexed = {path.name: path for path in storage.files_in(folder, "*.parquet")}
+    if found := _search((indexed[name] for name in archives if name in indexed), wanted):
+        return found
+    if former := _search((path for name, path in indexed.items() if name not in archives), wanted):
+        names = ", ".join(sorted({row["file_path"] for _, row in former}))
+        raise InputError(f"{wanted!r} is in {names}, which {work} does not use any more: it is none of its inputs")
+    waiting = sum(name not in indexed for name in archives)
+    more = f"; {waiting} of {len(archives)} archives are not indexed yet" if waiting else ""
+    raise InputError(f"no record in {folder} has the URL or id {wanted!r}{more}")
+
+
+def _search(paths: Iterable[Path], wanted: str) -> list[tuple[str, _Row]]:
+    """(shard name, row) of the records that are exactly `wanted`; if there is none, of those with its normal form."""
     key = wanted.strip().strip("<>")
     names = pa.array(sorted({wanted, key, f"<{key}>"}))
-    found = False
-    if not storage.is_folder(work / "index"):
-        raise InputError(f"{work} has no index: run `roots index {work} --input 'crawl/*.warc.gz'` first")
-    for path in sorted((work / "index").glob("*.parquet")):
+    exact: list[tuple[str, _Row]] = []
+    near: list[tuple[str, _Row]] = []
+    for path in paths:
         for batch in shards.read(path):
             hits = pc.or_kleene(pc.is_in(batch["id"], names), pc.is_in(batch["url"], names))
-            for row in batch.filter(hits).to_pylist():
-                found = True
-                yield path.name, row
-    if not found:
-        raise InputError(
-            f"no record in {work / 'index'} has the URL or id {wanted!r}: give it exactly as it was crawled"
-        )
+            exact += ((path.name, row) for row in batch.filter(hits).to_pylist())
+            if not exact:
+                near += ((path.name, row) for row in batch.filter(same_address(batch["url"], key)).to_pylist())
+    return exact or near
 
 
 def _path_of(work: Path, language: str, name: str, index_row: _Row) -> Iterator[tuple[str, _Row | None]]:

@@ -224,7 +224,7 @@ def test_why_tells_the_whole_path(work: Path) -> None:
     assert "Jaccard" in lost
     other = next(row["id"] for row in rows(work, "fr", "extract") if row["drop"] == "extract.other_language")
     assert "does not look like the wanted language" in roots("why", other, "--work", str(work), "--lang", "fr")
-    assert "exactly as it was crawled" in roots("why", "https://nowhere.example/", "--work", str(work), code=2)
+    assert "no record" in roots("why", "https://nowhere.example/", "--work", str(work), code=2)
 
 
 def test_why_never_says_the_secret(work: Path) -> None:

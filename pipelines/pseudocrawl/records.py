@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.addresses import same_address
 from roots import shards, storage
 from roots.errors import ShardError
 from roots.shards import BATCH_ROWS
@@ -81,12 +82,19 @@ def read_record(place: tuple[Path, int, int]) -> bytes:
 def captures_of(work: Path, url: str) -> Iterator[tuple[str, bool]]:
     """What the steps of the pseudocrawl say about a URL: a line for each capture and step, and whether it was fetched.
 
-    For `roots why`.
+    If no capture is of exactly this URL, those of its other spellings count. For `roots why`.
     """
+    exact: list[tuple[str, bool]] = []
+    near: list[tuple[str, bool]] = []
     for step in _STEPS:
         for path in sorted((work / "pseudocrawl" / step).glob("*.parquet")):
             for batch in shards.read(path, ["id", "url", "drop", "seed"]):
-                for row in batch.filter(pc.equal(batch["url"], pa.scalar(url))).to_pylist():
+                for row in batch.filter(same_address(batch["url"], url)).to_pylist():
                     verdict = f"DROPPED: {row['drop']}" if row["drop"] else "kept"
                     line = f"  {step:<8} {verdict}   {row['id']}   seed {row['seed']}"
-                    yield line, step == "fetch" and not row["drop"]
+                    fetched = step == "fetch" and not row["drop"]
+                    if row["url"] == url:
+                        exact.append((line, fetched))
+                    else:
+                        near.append((f"{line}   {row['url']}", fetched))
+    yield from exact or near

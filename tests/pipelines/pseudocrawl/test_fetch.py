@@ -383,6 +383,10 @@ def test_the_rest_of_the_job_runs_unchanged_on_what_was_fetched(
     page = next(row["url"] for row in rows if row["fetch_status"] == 404)
     said = CliRunner().invoke(main, ["why", page, "--work", str(work)], catch_exceptions=False).output
     assert "lookup   DROPPED: lookup.status" in said
+    other = page.replace("https://", "http://www.") + "#part"
+    spelled = CliRunner().invoke(main, ["why", other, "--work", str(work)], catch_exceptions=False).output
+    assert [line.removesuffix(f"   {page}") for line in spelled.splitlines()] == said.splitlines()
+    assert page in spelled
     said = CliRunner().invoke(main, ["why", texts[0]["id"], "--work", str(work)], catch_exceptions=False).output
     assert "index    kept" in said
     said = CliRunner().invoke(main, ["why", index[0]["url"], "--work", str(work)], catch_exceptions=False).output
