@@ -37,17 +37,26 @@ _PACKAGES = {"filters", "roots"}  # packages that a pass may use besides its own
 
 
 @cache
-def _scan(file: Path) -> tuple[str, frozenset[str]]:
-    """Digest of a source, and the dotted names it imports: a, a.b and a.b.c for `from a.b import c`."""
+def _scan(file: Path, package: str = "") -> tuple[str, frozenset[str]]:
+    """Digest of a source of a package, and the dotted names it imports: a, a.b and a.b.c for `from a.b import c`."""
     source = file.read_bytes()
     names: set[str] = set()
     for statement in _IMPORT.findall(source.decode("utf-8")):
         word, *modules = re.findall(r"[\w.]+", statement)
         if word == "from":
+            modules[0] = _absolute(modules[0], package)
             modules = [*modules[:1], *(f"{modules[0]}.{name}" for name in modules[1:])]
         for module in modules:
             names.update(accumulate(module.split("."), "{}.{}".format))
     return hashlib.sha256(source).hexdigest(), frozenset(names)
+
+
+def _absolute(module: str, package: str) -> str:
+    """The full name of a module that a source of `package` imports: of `..text`, in the package a.b, it is a.text."""
+    name = module.lstrip(".")
+    up = len(module) - len(name)
+    above = package.split(".")[: len(package.split(".")) - up + 1] if up else []
+    return ".".join([*above, name] if name else above)
 
 
 @cache
@@ -70,7 +79,7 @@ def digest_of(file: Path) -> str:
         key = path.relative_to(root).as_posix()
         if key in digests:
             continue
-        digests[key], names = _scan(path)
+        digests[key], names = _scan(path, ".".join(path.relative_to(root).parts[:-1]))
         modules = (_module(root, name) for name in names if name.partition(".")[0] in packages)
         todo += [module for module in modules if module]
     return hashlib.sha256(repr(sorted(digests.items())).encode()).hexdigest()

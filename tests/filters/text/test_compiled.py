@@ -82,6 +82,9 @@ def test_where_nothing_may_be_written_it_compiles_all_the_same(tmp_path: Path) -
         "if True: import work.tables.lower",
         "from work.text.middle import LOWER",
         "from roots.lower import LOWER",
+        "from ..tables.lower import LOWER",
+        "from ..tables import (\n    lower,\n)",
+        "from .. import tables as t\nfrom .middle import LOWER",
     ],
 )
 def test_the_digest_follows_an_import_into_any_folder(tmp_path: Path, statement: str) -> None:
