@@ -18,7 +18,7 @@ from filters.text import characters
 from filters.text.words import cut_texts
 from roots.errors import InputError, SettingsError, unknown_name
 
-_LEAST_DOCUMENTS = 50  # of a sample: a quantile of fewer means little
+LEAST_DOCUMENTS = 50  # of a sample: a quantile of fewer means little
 _WARN_SHARE = 0.4  # share of a sample: a person should look at bounds that drop more
 
 
@@ -123,8 +123,8 @@ def derive_bounds(signals: Mapping[str, pa.Array], source: str, quantile: float 
     if not 0 < quantile < 0.5:
         raise SettingsError(f"quantile {quantile}: give a number between 0 and 0.5, such as 0.01")
     documents = len(next(iter(signals.values()), []))
-    if documents < _LEAST_DOCUMENTS:
-        raise InputError(f"{documents} documents are too few to derive bounds from: at least {_LEAST_DOCUMENTS}")
+    if documents < LEAST_DOCUMENTS:
+        raise InputError(f"{documents} documents are too few to derive bounds from: at least {LEAST_DOCUMENTS}")
     bounds: dict[str, Bound] = {}
     failed = np.zeros(documents, np.bool_)
     for signal, limit in LIMITS.items():

@@ -69,7 +69,8 @@ def _judge(work: Path, codes: tuple[str, ...], bounds: str, options: RunOptions)
 
 @click.command("derive")
 @LANGUAGE
-@click.option("--reference", "-r", "references", multiple=True, type=FILE, help="Trusted text: .txt, .jsonl, .parquet.")
+@click.option("--reference", "-r", "references", multiple=True, type=FILE,
+              help="Trusted text: .jsonl, .parquet, or .txt with a blank line between documents.")  # fmt: skip
 @click.option("--labels", type=FILE, help="A speaker's labels, as the report saves them.")
 @click.option(
     "--work", "-w", type=FOLDER, default=Path("work"), show_default=True, help="Work folder of the labelled documents."

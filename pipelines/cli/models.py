@@ -53,7 +53,7 @@ def _lid_eval(folder: Path, model: str) -> None:
 
 @click.command("train")
 @click.option("--reference", "-r", "references", multiple=True, type=FILE, required=True,
-              help="Trusted text: .txt, .jsonl, .parquet.")  # fmt: skip
+              help="Trusted text: .jsonl, .parquet, or .txt with a blank line between documents.")  # fmt: skip
 @click.option("--pieces", default="", help="SentencePiece model whose pieces are counted. [default: words]")
 @click.option("--to", "target", type=FILE, required=True, help="Model to write.")
 @settings_options
@@ -76,7 +76,8 @@ def _perplexity_train(references: tuple[Path, ...], pieces: str, target: Path, o
 
 
 @click.command("train")
-@click.option("--good", multiple=True, type=FILE, required=True, help="Good text: .txt, .jsonl, .parquet.")
+@click.option("--good", multiple=True, type=FILE, required=True,
+              help="Good text: .jsonl, .parquet, or .txt with a blank line between documents.")  # fmt: skip
 @click.option("--bad", multiple=True, type=FILE, required=True, help="Bad text, as many documents as good ones.")
 @_MODEL
 @settings_options

@@ -6,7 +6,9 @@ with a column `text`. The TOML file that is written names the files, the sample,
 
 import gzip
 import json
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import pyarrow.parquet as pq
 
 from filters.language import Language
 from filters.signals.derive import (
+    LEAST_DOCUMENTS,
     Derived,
     choose_texts,
     derive_bounds,
@@ -29,6 +32,8 @@ from roots.atomic import write_text
 from roots.errors import InputError
 from roots.shards import read_kept
 
+BETWEEN_DOCUMENTS = "In a .txt file, blank lines separate documents"
+_BLANK_LINES = re.compile(r"\n(?:[^\S\n]*\n)+")  # a line of spaces alone is blank
 _LABELS = {"fine": True, "good": True, "junk": False, "bad": False}
 
 
@@ -44,7 +49,7 @@ def read_reference(path: Path) -> Iterator[str]:
             if name.endswith((".jsonl", ".json", ".ndjson")):
                 yield from (json.loads(line)["text"] for line in file if line.strip())
             else:
-                yield from (part.strip() for part in file.read().split("\n\n") if part.strip())
+                yield from (part.strip() for part in _BLANK_LINES.split(file.read()) if part.strip())
     except FileNotFoundError:
         raise InputError(f"no file {path}") from None
     except IsADirectoryError:
@@ -58,14 +63,22 @@ def derive_from_text(
 ) -> Derived:
     """Derive bounds from trusted text and write them to `target`, a TOML file for `--bounds`."""
     how = how or DeriveSettings()
-    texts = [text for path in sorted(references) for text in read_reference(path) if len(text) >= how.least_characters]
-    chosen = choose_texts(texts, how.sample, how.seed)
     names = ", ".join(path.name for path in sorted(references))
+    every = [text for path in sorted(references) for text in read_reference(path)]
+    texts = [text for text in every if len(text) >= how.least_characters]
+    short = f"{len(every) - len(texts)} of {len(every)} documents have fewer than {how.least_characters} characters"
+    if len(texts) < LEAST_DOCUMENTS:
+        raise InputError(
+            f"{names}: {len(texts)} documents are too few to derive bounds from: at least {LEAST_DOCUMENTS}. {short}. "
+            + BETWEEN_DOCUMENTS
+        )
+    chosen = choose_texts(texts, how.sample, how.seed)
     derived = derive_bounds(
         measure_texts(chosen, language.reading), f"derived from {names}, seed {how.seed}", how.quantile
     )
     write_text(target, to_toml(f"{language.code}, from {names}", derived))
-    return derived
+    left_out = (f"{short} and were left out",) if len(texts) < len(every) else ()
+    return replace(derived, warnings=(*derived.warnings, *left_out))
 
 
 def _read_labels(path: Path) -> dict[str, bool]:

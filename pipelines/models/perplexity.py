@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from filters.signals.perplexity import normalise, perplexities
-from pipelines.models.bounds import read_reference
+from pipelines.models.bounds import BETWEEN_DOCUMENTS, read_reference
 from pipelines.models.files import perplexity_model, piece_cutter
 from pipelines.models.settings import PerplexityTraining
 from roots.errors import InputError, SettingsError
@@ -72,7 +72,7 @@ def _write_lines(texts: Iterator[str], file: IO[str], kept: list[str], how: Perp
         file.write((cut(line) if cut else line) + "\n")
         count += 1
     if not count:
-        raise InputError("no text to train a language model on: name more than one document")
+        raise InputError(f"no text to train a language model on: name more than one document. {BETWEEN_DOCUMENTS}")
 
 
 def _run(command: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from random import Random
 from typing import TypedDict
 
 from filters.signals.quality import BAD, GOOD, qualities, quality_line
-from pipelines.models.bounds import read_reference
+from pipelines.models.bounds import BETWEEN_DOCUMENTS, read_reference
 from pipelines.models.fasttext import train_fasttext
 from pipelines.models.files import quality_model
 from pipelines.models.settings import QualityTraining
@@ -47,7 +47,10 @@ def train_quality(
     kinds = {GOOD: _documents(good, how), BAD: _documents(bad, how)}
     least = min(len(texts) for texts in kinds.values())
     if least < _LEAST:
-        raise InputError(f"{least} documents are too few to learn from: at least {_LEAST} good and {_LEAST} bad ones")
+        raise InputError(
+            f"{least} documents are too few to learn from: at least {_LEAST} good and {_LEAST} bad ones. "
+            + BETWEEN_DOCUMENTS
+        )
     learnt: list[str] = []
     kept: dict[str, list[str]] = {}
     for label, texts in kinds.items():

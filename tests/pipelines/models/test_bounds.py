@@ -47,3 +47,23 @@ def test_broken_references_and_labels_say_what_is_wrong(tmp_path: Path) -> None:
         _read_labels(tmp_path / "labels.json")
     (tmp_path / "labels.json").write_text('{"labels": {"x": "fine", "y": "junk"}}', encoding="utf-8")
     assert _read_labels(tmp_path / "labels.json") == {"x": True, "y": False}
+
+
+@pytest.mark.parametrize("gap", ["\n\n", "\r\n\r\n", "\n \t\n", "\n\n\n\n", "\n\u3000\n"])
+def test_any_blank_line_separates_documents(tmp_path: Path, gap: str) -> None:
+    (tmp_path / "a.txt").write_bytes(gap.join(["Jambo, dunia.\nHabari?", "Mstari wa pili."]).encode())
+    assert list(read_reference(tmp_path / "a.txt")) == ["Jambo, dunia.\nHabari?", "Mstari wa pili."]
+
+
+def test_text_without_blank_lines_says_that_these_separate_documents(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("\n".join(story.replace("\n", " ") for story in STORIES), encoding="utf-8")
+    with pytest.raises(InputError, match=r"1 documents are too few.*blank lines separate documents"):
+        derive_from_text(ENGLISH, [tmp_path / "a.txt"], tmp_path / "en.toml")
+    assert not (tmp_path / "en.toml").exists()
+
+
+def test_documents_too_short_to_count_are_said(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("\n\n".join([*STORIES, "Short.", "Shorter."]), encoding="utf-8")
+    short = sum(len(text) < DeriveSettings().least_characters for text in STORIES) + 2
+    derived = derive_from_text(ENGLISH, [tmp_path / "a.txt"], tmp_path / "en.toml")
+    assert any(warning.startswith(f"{short} of {len(STORIES) + 2} documents") for warning in derived.warnings)
