@@ -17,6 +17,7 @@ from roots.errors import InputError, SettingsError, unknown_name
 
 T = TypeVar("T")
 _Values = Mapping[str, Any]
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 ASIDE = {"decides_rows": False}  # metadata of a field that decides no row, such as a path whose digest is a field
 
 
@@ -98,7 +99,7 @@ def _fit(value: object, hint: object, where: str) -> object:
     if not isinstance(hint, type):
         return value
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise SettingsError(f"{where} = {value!r} is not {hint.__name__}")
+        raise SettingsError(f"{where} = {value!r} is not {_KINDS.get(hint, hint.__name__)}")
     return value
 
 
