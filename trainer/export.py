@@ -109,6 +109,8 @@ def _model_card(state: Mapping[str, Any], settings: ExportSettings, report: Mapp
     ]
     if unfinished := checkpoint.unfinished(state):
         parts.append(f"This run is {unfinished}.\n")
+    for step, before, after in state.get("lengths", []):
+        parts.append(f"At step {step} its length was changed from {before:,} to {after:,} tokens.\n")
     if report:
         rows = [
             [language, entry["bits_per_byte"], entry["bytes"], entry["documents"]]

@@ -56,6 +56,8 @@ class TokenizerSettings:
             raise ValueError(f"own_rows must hold 256 bytes and {len(SPECIAL_TOKENS)} special tokens")
         if not (0 < self.fill <= 1 and 0 <= self.alpha <= 1 and self.repeat >= 1 and self.rounds >= 0):
             raise ValueError("fill must lie in (0, 1], alpha in [0, 1]; repeat >= 1; rounds >= 0")
+        if not 0 <= self.seed < 1 << 63:
+            raise ValueError(f"seed must lie between 0 and 2^63 - 1, not {self.seed}")
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,18 @@ class EvaluateSettings:
     samples: int = 3  # continuations shown
     sample_tokens: int = 80
     temperature: float = 0.8
-    top_k: int = 50
+    top_k: int = 50  # draw from this many likeliest tokens; 0 is all
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.bytes, self.sample_tokens, *self.curve, 1) < 1:
+            raise ValueError("bytes, sample_tokens and each of curve must be at least 1")
+        if min(self.length, self.samples, self.top_k, self.seed) < 0:
+            raise ValueError("length, samples, top_k and seed must be at least 0")
+        if self.seed + self.samples > 1 << 63:
+            raise ValueError("seed must lie between 0 and 2^63 - 1")
+        if not 0 <= self.temperature < float("inf"):
+            raise ValueError(f"temperature must be at least 0 and finite, not {self.temperature:g}")
 
 
 @dataclass(frozen=True)
@@ -112,6 +124,9 @@ class AblateSettings:
     def __post_init__(self) -> None:
         if self.seeds < 2:
             raise ValueError("seeds must be at least 2: one run says nothing about chance")
+        if self.bytes < 0 or self.held_out_bytes < 1:
+            raise ValueError("bytes must be at least 0, held_out_bytes at least 1")
+        TokenizerSettings(vocabulary=self.vocabulary)  # refuses what no tokenizer can have
 
 
 @dataclass(frozen=True)
@@ -127,3 +142,5 @@ class MemorizationSettings:
     def __post_init__(self) -> None:
         if min(self.prefix, self.suffix, self.windows, self.tokens) < 1:
             raise ValueError("prefix, suffix, windows and tokens must be at least 1")
+        if self.seed < 0:
+            raise ValueError("seed must be at least 0")

@@ -5,7 +5,7 @@ Times are under "speed" in each line; all other fields are the same in every run
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,11 +14,30 @@ from roots.errors import SettingsError
 from trainer import picture
 
 _LOG, _PICTURE = "log.jsonl", "loss.svg"
+_AFTER_LOADING = ("rolled back", "lengthened", "shortened")  # events of a step that its checkpoint does not know
 
 
 def read_log(run: Path) -> list[dict[str, Any]]:
-    """Read the lines of the log of a run."""
-    return [json.loads(line) for line in (run / _LOG).read_text(encoding="utf-8").splitlines()]
+    """Read the lines of the log of a run, without those that were cut when a disk was full or a machine stopped."""
+    if not (run / _LOG).is_file():
+        return []
+    lines = (run / _LOG).read_text(encoding="utf-8", errors="replace").splitlines()
+    return [found for found in map(_read_line, lines) if found is not None]
+
+
+def _read_line(text: str) -> dict[str, Any] | None:
+    """Return the values of one line of a log, or None if it is not whole."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("step"), int) else None
+
+
+def finished_bits(run: Path, step: int) -> dict[str, float] | None:
+    """Return the bits per byte of each language if the log says that the run finished at this step, or None."""
+    ends = [line for line in read_log(run) if line.get("event") == "finished" and line["step"] == step]
+    return dict(ends[-1].get("bits_per_byte", {})) if ends else None
 
 
 class Journal:
@@ -27,18 +46,30 @@ class Journal:
     def __init__(self, run: Path, active: bool, tensorboard: bool, say: Callable[[str], None]) -> None:
         self.run, self.active, self._say = run, active, say
         self._file: IO[str] | None = None
-        self._board: Any = _board(run) if tensorboard and active else None
+        self._tensorboard = tensorboard
+        self._board: Any = None
 
     def open(self, step: int, decisive: Mapping[str, object]) -> None:
-        """Open the log, and remove lines after `step`, whose updates are made again."""
+        """Open the log, and remove what came after the checkpoint of `step`: its updates are made again."""
         if not self.active:
             return
         self.run.mkdir(parents=True, exist_ok=True)
+        self._board = _board(self.run) if self._tensorboard else None
         write_text(self.run / "run.json", json.dumps(decisive, indent=1, sort_keys=True) + "\n")
+        lines = read_log(self.run)
+        self._write([x for x in lines if x["step"] < step or x.get("event") not in _AFTER_LOADING], step)
+
+    def rewind(self, step: int) -> None:
+        """Remove the lines after `step`, whose updates are made again; the rollbacks before stay."""
+        if self.active:
+            self._write(read_log(self.run), step)
+
+    def _write(self, lines: Iterable[Mapping[str, Any]], step: int) -> None:
+        """Write the log again with those of the lines that are not after `step`, and append to it from now on."""
+        if self._file is not None:
+            self._file.close()
         path = self.run / _LOG
-        if path.is_file():
-            whole = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-            write_text(path, "".join(f"{line}\n" for line in whole if json.loads(line)["step"] <= step))
+        write_text(path, "".join(json.dumps(line) + "\n" for line in lines if line["step"] <= step))
         self._file = path.open("a", encoding="utf-8")
 
     def say(self, text: str) -> None:

@@ -80,8 +80,25 @@ class Recipe:
             raise ValueError(f"seed must lie between 0 and 2^63 - 1, not {self.seed}")
         if not 0 <= self.dropout < 1:
             raise ValueError("dropout must be at least 0 and below 1")
+        self._check_optimiser()
+        counts = ("evaluate_every", "threads", "replicate", "ramp_rows", "ramp_tokens")
+        if wrong := [name for name in counts if getattr(self, name) < 0]:
+            raise ValueError(f"{wrong[0]} must be at least 0, not {getattr(self, wrong[0])}")
+        if wrong := [name for name in ("evaluate_bytes", "shard", "tensor", "ramp_by") if getattr(self, name) < 1]:
+            raise ValueError(f"{wrong[0]} must be at least 1, not {getattr(self, wrong[0])}")
         if self.optimiser == "muon" and self.shard * self.tensor > 1:
             raise ValueError("muon needs whole matrices: use shard=1 and tensor=1, or optimiser=adamw")
+
+    def _check_optimiser(self) -> None:
+        """Raise ValueError for a number that no update can use, such as nan."""
+        for name in ("lr", "muon_lr", "epsilon", "clip"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be above 0 and finite, not {getattr(self, name):g}")
+        for name in ("weight_decay", "spike"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be at least 0 and finite, not {getattr(self, name):g}")
+        if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
+            raise ValueError("beta1 and beta2 must be at least 0 and below 1")
 
     @property
     def rows(self) -> int:

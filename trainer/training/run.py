@@ -4,14 +4,15 @@ The learning rate, the batch size and the data depend on the tokens read alone, 
 checkpoint bit for bit. An update whose loss is not finite changes nothing.
 """
 
+import fcntl
 import hashlib
 import json
 import math
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
@@ -81,6 +82,36 @@ def _seed_of(seed: int, position: int) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
+def _try_lock(file: IO[str]) -> bool:
+    """Lock a file until it is closed; return whether no other process holds it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
+def _differences(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Name every setting of a run that differs from a checkpoint's, with both values; the tokens are free."""
+    found = []
+    for group, values in sorted(wanted.items()):
+        old = held.get(group)
+        if isinstance(values, dict) and isinstance(old, dict):
+            name = "train" if group == "recipe" else group
+            keys = sorted({*old, *values} - ({"tokens"} if group == "recipe" else set()))
+            found += [
+                f"{name}.{key} is {old.get(key)} there and {values.get(key)} here"
+                for key in keys
+                if old.get(key) != values.get(key)
+            ]
+        elif old != values:
+            digest = isinstance(values, str)
+            found.append(f"another {group}" if digest else f"{group} is {old} there and {values} here")
+    return found
+
+
 class Run:
     """One training run: model, optimiser, data and folder."""
 
@@ -111,6 +142,21 @@ class Run:
         settings["weights"] = [f"{language}={weight}" for language, weight in self.recipe.weights.items()]
         return {"recipe": settings, "shape": asdict(self.shape), "bf16": self.bf16, **self.data.identities}
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run folder, so that no other command trains in it. Raises SettingsError if one does.
+
+        The system frees the lock when the process ends, however it ends.
+        """
+        with ExitStack() as held:
+            free = True
+            if self.world.first:
+                self.target.mkdir(parents=True, exist_ok=True)
+                free = _try_lock(held.enter_context((self.target / ".lock").open("a")))
+            if not self.world.agreed(int(free)):
+                raise SettingsError(f"another command trains in {self.target}: wait, or name another folder (--to)")
+            yield
+
     def save(self) -> None:
         """Write a checkpoint. All ranks must call it; the first one writes."""
         weights, state = self.optimiser.weights(), self.optimiser.state()
@@ -125,21 +171,31 @@ class Run:
         self.world.barrier()
 
     def resume(self) -> bool:
-        """Load the newest checkpoint; return whether there is one. Raises SettingsError if it is of another run."""
+        """Load the newest checkpoint; return whether there is one.
+
+        The tokens to train on may have changed. Raises SettingsError if the checkpoint is of another run, or has read
+        as many already.
+        """
         folder = self.target / "checkpoints"
         step = self.world.agreed(max(checkpoint.checkpoint_steps(folder), default=-1))
         if step < 0:
             return False
         held = checkpoint.load_checkpoint(checkpoint.checkpoint_path(folder, step))
         wanted = json.loads(json.dumps(self.decisive()))
-        different = sorted(key for key, value in wanted.items() if held.state.get(key) != value)
-        if different:
+        if different := _differences(held.state, wanted):
+            raise SettingsError(f"{self.target} holds another run: {', '.join(different)}. Name another folder (--to)")
+        before, after = held.state["recipe"]["tokens"], self.recipe.tokens
+        if after != before and after <= held.state["tokens"]:
             raise SettingsError(
-                f"{self.target} holds a run with another {', '.join(different)}: name another folder or remove this"
+                f"train.tokens = {after}: {self.target} has read {held.state['tokens']} already. Name more, or another "
+                "folder (--to)"
             )
         self.optimiser.load(held.weights, held.optimiser)
         torch.set_rng_state(torch.tensor(held.state["rng"], dtype=torch.uint8))
         self.progress = RunState.of(held.state)
+        if after != before:
+            change = (self.progress.step, before, after)
+            self.progress = replace(self.progress, lengths=(*self.progress.lengths, change))
         if self.recipe.attention == "auto":  # kernels differ in rounding, so the run keeps its kernel
             self.kernel = held.state["attention"]
             self.model.set_kernel(self.kernel)

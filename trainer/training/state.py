@@ -48,16 +48,20 @@ class RunState:
     place: DataPosition = field(default_factory=DataPosition)
     guard: SpikeGuard = field(default_factory=SpikeGuard)
     rollbacks: int = 0
+    lengths: tuple[tuple[int, int, int], ...] = ()  # changes of train.tokens: step, before, after
 
     def as_values(self) -> dict[str, object]:
         """Return plain values for a checkpoint."""
         return {
             "step": self.step, "tokens": self.tokens, "place": self.place.as_values(), "guard": asdict(self.guard),
-            "rollbacks": self.rollbacks,
+            "rollbacks": self.rollbacks, "lengths": [list(change) for change in self.lengths],
         }  # fmt: skip
 
     @staticmethod
     def of(values: Mapping[str, Any]) -> "RunState":
         """Read what `as_values` returned."""
         place = DataPosition(values["place"]["position"], tuple((a, b) for a, b in values["place"]["skipped"]))
-        return RunState(values["step"], values["tokens"], place, SpikeGuard(**values["guard"]), values["rollbacks"])
+        lengths = tuple((at, before, after) for at, before, after in values.get("lengths", []))
+        return RunState(
+            values["step"], values["tokens"], place, SpikeGuard(**values["guard"]), values["rollbacks"], lengths
+        )

@@ -20,7 +20,7 @@ from trainer.data.feed import DataPosition, RowBatch, prefetch
 from trainer.evaluation import held_out
 from trainer.model.decoder import empty_model
 from trainer.training import parallel
-from trainer.training.journal import Journal
+from trainer.training.journal import Journal, finished_bits
 from trainer.training.recipe import Recipe, rows_of_updates
 from trainer.training.run import Run
 
@@ -63,32 +63,56 @@ def train_decoder(
     start, used = time.monotonic(), time.process_time()
     run = Run(recipe, sources, tokenizer, target)
     try:
-        resumed = run.resume()
-        journal = Journal(target, run.world.first, recipe.tensorboard, say)
-        journal.open(run.progress.step, {**run.decisive(), "attention": run.kernel})
-        journal.say(
-            f"{run.shape.parameters:,} parameters, {recipe.tokens:,} tokens, attention {run.kernel}, "
-            f"{'bf16' if run.bf16 else 'fp32'}, from step {run.progress.step}"
-        )
-        for language, shards in run.data.held_out.items():
-            if not len(shards.n_bytes):
-                journal.say(f"{language}: no held-out text, so it is not measured")
-        journal.say(run.data.feed.plan(-(-recipe.tokens // recipe.length)))
-        if not resumed:
-            run.save()
-        with closing(journal), _signals() as asked:
-            finished = _updates(run, asked, journal)
-            bits = _held_out_bits(run, recipe.evaluate_bytes) if finished else {}
-            if finished:
-                last = {"step": run.progress.step, "tokens": run.progress.tokens, "bits_per_byte": bits}
-                journal.event({**last, "event": "finished"})
-            journal.picture()
+        with run.locked():
+            finished, bits = _train(run, Journal(target, run.world.first, recipe.tensorboard, say))
         took = time.monotonic() - start, time.process_time() - used
         return TrainingResult(
             run.progress.step, run.progress.tokens, finished, bits, recipe.tokens, *took, run.world.first
         )
     finally:
         parallel.stop(run.world)
+
+
+def _train(run: Run, journal: Journal) -> tuple[bool, dict[str, float]]:
+    """Make the updates of a run that are left; return whether it finished, and its bits per byte then."""
+    resumed, progress = run.resume(), run.progress
+    bits = finished_bits(run.target, progress.step) if run.world.first and resumed else None
+    if run.world.agreed(int(bits is not None and progress.tokens >= run.recipe.tokens)):
+        journal.say(f"{run.target} is finished, so nothing is done; a larger train.tokens makes it longer")
+        return True, bits or {}
+    with closing(journal), _signals() as asked:
+        _open_journal(run, journal)
+        if not resumed:
+            run.save()
+        finished = _updates(run, asked, journal)
+        bits = _held_out_bits(run, run.recipe.evaluate_bytes) if finished else {}
+        if finished:
+            last = {"step": run.progress.step, "tokens": run.progress.tokens, "bits_per_byte": bits}
+            journal.event({**last, "event": "finished"})
+        journal.picture()
+    return finished, bits
+
+
+def _open_journal(run: Run, journal: Journal) -> None:
+    """Open the journal, and say what will be trained, from where, and on how much of each language."""
+    recipe, step = run.recipe, run.progress.step
+    journal.open(step, {**run.decisive(), "attention": run.kernel})
+    journal.say(
+        f"{run.shape.parameters:,} parameters, {recipe.tokens:,} tokens, attention {run.kernel}, "
+        f"{'bf16' if run.bf16 else 'fp32'}, from step {step}"
+    )
+    for at, before, after in run.progress.lengths:
+        if at == step:
+            event = "lengthened" if after > before else "shortened"
+            journal.event({"step": step, "event": event, "from": before, "to": after})
+            journal.say(
+                f"the run is {event} at step {step} from {before:,} to {after:,} tokens: "
+                "the learning rate follows the new schedule from here"
+            )
+    for language, shards in run.data.held_out.items():
+        if not len(shards.n_bytes):
+            journal.say(f"{language}: no held-out text, so it is not measured")
+    journal.say(run.data.feed.plan(-(-recipe.tokens // recipe.length)))
 
 
 def _updates(run: Run, asked: Mapping[str, bool], journal: Journal) -> bool:
@@ -137,9 +161,12 @@ def _follow(
 
 def _roll_back(run: Run, until: int, journal: Journal) -> None:
     """Go back to the last checkpoint, and skip the rows since the spike began."""
-    since, rollbacks = run.progress.guard.since, run.progress.rollbacks + 1
+    before = run.progress
+    since = before.guard.since
     run.resume()
-    run.progress = replace(run.progress, place=run.progress.place.skipping(since, until), rollbacks=rollbacks)
+    place = replace(run.progress.place, skipped=before.place.skipped).skipping(since, until)
+    run.progress = replace(run.progress, place=place, rollbacks=before.rollbacks + 1)
+    journal.rewind(run.progress.step)
     journal.event({"step": run.progress.step, "event": "rolled back", "skipped": [since, until]})
 
 

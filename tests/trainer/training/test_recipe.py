@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from itertools import pairwise
 
@@ -6,6 +7,7 @@ import pytest
 from roots.errors import SettingsError
 from roots.settings import build
 from trainer.model.shapes import SHAPES
+from trainer.settings import AblateSettings, EvaluateSettings, MemorizationSettings, TokenizerSettings
 from trainer.training import recipe
 from trainer.training.recipe import Recipe
 
@@ -68,8 +70,46 @@ def test_what_the_user_says_comes_before_the_preset():
         ({"warmup": 2.0}, "shares between"),
         ({"learning_rate": 1}, "unknown setting"),
         ({"tokens": 0}, "at least 1"),
+        ({"lr": math.nan}, "lr must be above 0"),
+        ({"clip": 0.0}, "clip must be above 0"),
+        ({"weight_decay": -0.1}, "weight_decay must be at least 0"),
+        ({"beta2": 1.0}, "beta1 and beta2"),
+        ({"evaluate_every": -1}, "evaluate_every must be at least 0"),
+        ({"ramp_rows": 8, "ramp_by": 0}, "ramp_by must be at least 1"),
     ],
 )
 def test_bad_settings_are_refused(values, message):
     with pytest.raises(SettingsError, match=message):
         build(Recipe, values, "train")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("length", (-5,)), ("bytes", (0, -1)), ("samples", (-1,)), ("sample_tokens", (0,)), ("top_k", (-1,)),
+        ("seed", (-1, 1 << 63)), ("curve", ((0,), (1, -2))), ("temperature", (-1.0, math.nan, math.inf)),
+    ],
+)  # fmt: skip
+def test_each_number_of_an_evaluation_has_bounds(name, values):
+    for value in values:
+        with pytest.raises(SettingsError, match=f"evaluate: .*{name}"):
+            build(EvaluateSettings, {name: value}, "evaluate")
+
+
+def test_an_evaluation_may_be_greedy_and_without_samples_or_curve():
+    build(EvaluateSettings, {"temperature": 0, "top_k": 0, "samples": 0, "curve": (), "length": 0}, "evaluate")
+
+
+@pytest.mark.parametrize(
+    ("settings", "values"),
+    [
+        (TokenizerSettings, {"seed": -1}),
+        (AblateSettings, {"held_out_bytes": 0}),
+        (AblateSettings, {"bytes": -1}),
+        (AblateSettings, {"vocabulary": 100}),
+        (MemorizationSettings, {"seed": -1}),
+    ],
+)
+def test_numbers_that_no_step_can_use_are_refused(settings, values):
+    with pytest.raises(SettingsError):
+        build(settings, values, "group")

@@ -295,8 +295,11 @@ def test_no_reader_takes_a_checkpoint_with_a_short_file(world, tmp_path, name, s
 
 def test_a_folder_of_another_run_is_refused(world, tmp_path):
     fit(world, tmp_path, replace(TINY, tokens=2 * 256))
-    with pytest.raises(SettingsError, match="another recipe"):
-        fit(world, tmp_path, replace(TINY, tokens=2 * 256, lr=1e-4))
+    other = replace(TINY, tokens=2 * 256, lr=1e-4, weights={"fr": 1.0, "sw": 2.0})
+    with pytest.raises(
+        SettingsError, match=r"another data, train\.lr is 0\.003 there and 0\.0001 here, train\.weights"
+    ):
+        fit(world, tmp_path, other)
     with pytest.raises(SettingsError, match="another data"):
         fit(world, tmp_path, replace(TINY, tokens=2 * 256), ("fr",))
     with pytest.raises(InputError, match="roots tokens"):
@@ -338,8 +341,99 @@ def test_a_spike_rolls_back_and_skips_its_rows(world, tmp_path, monkeypatch):
     assert fit(world, tmp_path, replace(TINY, tokens=80 * 256)).finished
     events = [line for line in lines(tmp_path) if line.get("event") == "rolled back"]
     assert events == [{"step": 60, "event": "rolled back", "skipped": [bad[0], bad[-1] + 1]}]
+    assert [line["step"] for line in lines(tmp_path) if "loss" in line] == list(range(1, 81))
     state = held(tmp_path).state
     assert state["place"] == {"position": 82 * 8, "skipped": [[bad[0], bad[-1] + 1]]}
+
+
+def test_two_spikes_after_one_checkpoint_are_both_skipped(world, tmp_path, monkeypatch):
+    real = Run.gradients
+    bad = {*range(62 * 8, 64 * 8), *range(66 * 8, 68 * 8)}
+
+    def spiky(self, batch):
+        loss = real(self, batch)
+        return loss * 50 if int(batch.positions[0]) in bad else loss
+
+    monkeypatch.setattr(Run, "gradients", spiky)
+    assert fit(world, tmp_path, replace(TINY, tokens=72 * 256)).finished
+    assert held(tmp_path).state["place"]["skipped"] == [[62 * 8, 64 * 8], [66 * 8, 68 * 8]]
+    assert [line["step"] for line in lines(tmp_path) if line.get("event") == "rolled back"] == [60, 60]
+    assert [line["step"] for line in lines(tmp_path) if "loss" in line] == list(range(1, 73))
+
+
+def test_two_commands_never_train_in_one_folder(world, tmp_path, monkeypatch):
+    few, real, refused = replace(TINY, tokens=2 * 256), Run.update, []
+
+    def meanwhile(self, batch):
+        with pytest.raises(SettingsError, match="another command trains in") as error:
+            fit(world, tmp_path / "run", few)
+        refused.append(str(error.value))
+        return real(self, batch)
+
+    monkeypatch.setattr(Run, "update", meanwhile)
+    assert fit(world, tmp_path / "run", few).finished
+    assert len(refused) == 2
+    assert all(str(tmp_path / "run") in text for text in refused)
+    assert [line["step"] for line in lines(tmp_path / "run") if "loss" in line] == [1, 2]
+
+
+def test_a_run_may_be_made_longer(world, tmp_path):
+    flat = replace(TINY, schedule="constant", warmup=0.0, tokens=3 * 256)
+    fit(world, tmp_path / "parts", flat)
+    fit(world, tmp_path / "parts", replace(flat, tokens=6 * 256))
+    fit(world, tmp_path / "whole", replace(flat, tokens=6 * 256))
+    a, b = held(tmp_path / "parts"), held(tmp_path / "whole")
+    assert same(a.weights, b.weights)
+    assert same(a.optimiser, b.optimiser)
+    assert (a.state["lengths"], b.state["lengths"]) == ([[3, 3 * 256, 6 * 256]], [])
+
+
+def test_a_run_of_another_length_says_so_and_follows_the_new_schedule(world, tmp_path):
+    said, sources = [], {"fr": world / "tokens" / "fr"}
+    short, long = replace(TINY, tokens=4 * 256), replace(TINY, tokens=8 * 256, save_every=2)
+    for settings in (short, long):
+        train_decoder(settings, sources, world / "tokenizer", tmp_path, said.append)
+    (line,) = [text for text in said if "lengthened" in text]
+    assert "at step 4 from 1,024 to 2,048 tokens" in line
+    events = [line for line in lines(tmp_path) if line.get("event") == "lengthened"]
+    assert events == [{"step": 4, "event": "lengthened", "from": 1024, "to": 2048}]
+    rates = {line["step"]: line["lr"] for line in lines(tmp_path) if "loss" in line}
+    assert rates[5] == pytest.approx(TINY.lr * recipe.learning_rate_share(long, 5 * 256))
+    with pytest.raises(SettingsError, match=r"tokens = 1024: .* has read 2048"):
+        train_decoder(short, sources, world / "tokenizer", tmp_path, quiet)
+
+
+def test_a_longer_run_that_is_killed_is_lengthened_once(world, tmp_path):
+    short, long = replace(TINY, tokens=4 * 256), replace(TINY, tokens=8 * 256)
+    fit(world, tmp_path, short)
+    fit(world, tmp_path, long)
+    shutil.rmtree(checkpoint.latest_checkpoint(tmp_path / "checkpoints"))
+    fit(world, tmp_path, replace(long, tokens=6 * 256))
+    events = [line for line in lines(tmp_path) if line.get("event") == "lengthened"]
+    assert events == [{"step": 4, "event": "lengthened", "from": 1024, "to": 1536}]
+    assert held(tmp_path).state["lengths"] == [[4, 1024, 1536]]
+
+
+def test_a_finished_run_is_left_as_it_is(world, tmp_path):
+    few, said = replace(TINY, tokens=2 * 256), []
+    first = fit(world, tmp_path, few)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    sources = {language: world / "tokens" / language for language in ("fr", "sw")}
+    again = train_decoder(few, sources, world / "tokenizer", tmp_path, said.append)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert (again.finished, again.step, again.bits_per_byte) == (True, 2, first.bits_per_byte)
+    assert "is finished" in said[0]
+
+
+@pytest.mark.parametrize("end", ['{"step": 3, "speed": {"seconds": 0.1}', '{"step": 3, "los', "\0" * 40, "7"])
+def test_a_line_of_the_log_that_was_cut_is_dropped(world, tmp_path, end):
+    few = replace(TINY, tokens=4 * 256, save_every=2)
+    fit(world, tmp_path, few)
+    shutil.rmtree(checkpoint.latest_checkpoint(tmp_path / "checkpoints"))
+    log = tmp_path / "log.jsonl"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:2]) + end)
+    assert fit(world, tmp_path, few).finished
+    assert [line["step"] for line in lines(tmp_path) if "loss" in line] == [1, 2, 3, 4]
 
 
 def test_a_spike_is_two_high_updates_in_a_row():
