@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TypeVar
 
 from roots.errors import InputError, ShardError
@@ -22,7 +23,6 @@ _FAILURES = (
     ("botocore.exceptions", "BotoCoreError"),
     ("gcsfs.retry", "HttpError"),
     ("google.auth.exceptions", "GoogleAuthError"),
-    ("httpx", "HTTPError"),
 )
 _NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError")
 
@@ -98,7 +98,8 @@ def patiently(name: str, call: Callable[[], T], patience: Patience | None = None
 
 def _check_hope(name: str, error: BaseException) -> None:
     """Raise InputError where access is refused, and ShardError where the request itself is wrong."""
-    status = getattr(error, "status", getattr(error, "code", None))
+    answer = getattr(error, "response", None)  # of the Hub's errors
+    status = getattr(error, "status", getattr(error, "code", getattr(answer, "status_code", None)))
     forbidden = isinstance(error, PermissionError) or str(error).startswith("Forbidden: ")  # the words of gcsfs
     if forbidden or status in (401, 403) or type(error).__name__ in _NO_CREDENTIALS:
         raise InputError(
@@ -115,7 +116,20 @@ def _failures() -> tuple[type[BaseException], ...]:
     for module, name in _FAILURES:
         if module in sys.modules:
             kinds.append(getattr(sys.modules[module], name))
+    if "huggingface_hub" in sys.modules:
+        kinds.append(hub_error())
     return tuple(kinds)
+
+
+def hub_error() -> type[Exception]:
+    """The base of what huggingface_hub raises when a request fails, whichever HTTP library it uses.
+
+    The Hub's own errors derive from that library's; a connection that breaks raises the library's alone.
+    """
+    errors = import_module("huggingface_hub.errors").HfHubHTTPError.__mro__
+    others = (cls for cls in reversed(errors) if cls.__module__.split(".")[0] not in ("builtins", "huggingface_hub"))
+    found: type[Exception] = next(others)
+    return found
 
 
 def _one_line(error: BaseException) -> str:

@@ -6,7 +6,6 @@ are missing. Files that the repository already has, by sha256, are not sent agai
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from pipelines import release
 from pipelines.publishing.card_head import LICENSE_FILE
 from pipelines.publishing.settings import PushSettings
 from roots.errors import InputError, PublishError, PushError, SettingsError
+from roots.retry import hub_error
 from roots.stage import Progress
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def push(folder: Path, settings: PushSettings, progress: Progress | None = None)
             api.super_squash_history(
                 settings.repo, repo_type="dataset", commit_message=f"Version {manifest['version']}"
             )
-    except _http_error() as error:
+    except hub_error() as error:
         raise PushError(
             f"the Hub refused or cannot be reached: {error}. Push again: what arrived is not sent twice"
         ) from error
@@ -62,14 +62,6 @@ def _client() -> ModuleType:
     except ImportError:
         raise SettingsError("pushing needs huggingface_hub: pip install 'roots-corpus[datasets]'") from None
     return huggingface_hub
-
-
-def _http_error() -> type[Exception]:
-    """The base class of all errors of the client's HTTP library, whichever that is; the Hub's own errors inherit it."""
-    errors = import_module("huggingface_hub.errors").HfHubHTTPError.__mro__
-    others = (cls for cls in reversed(errors) if cls.__module__.split(".")[0] not in ("builtins", "huggingface_hub"))
-    found: type[Exception] = next(others)
-    return found
 
 
 @dataclass(frozen=True)

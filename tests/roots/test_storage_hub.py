@@ -17,7 +17,7 @@ pytest.importorskip("upath", reason="URLs are an extra: pip install -e '.[cloud]
 import fsspec.config
 
 from roots import retry, shards, storage
-from roots.errors import InputError
+from roots.errors import InputError, ShardError
 from tests.support.killing import CRAWL
 from tests.test_end_to_end import roots
 
@@ -30,6 +30,19 @@ class Hub(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     ranges: list[str]
+    broken = 0  # connections that break before an answer; counted down
+    refused = 0  # answer to all requests, if it is not 0
+
+    def parse_request(self) -> bool:
+        fine = super().parse_request()
+        if self.broken:
+            type(self).broken -= 1
+            self.close_connection = True
+            return False
+        if fine and self.refused:
+            self.say(self.refused, b"no")
+            return False
+        return fine
 
     def say(self, status: int, data: bytes, **headers: str) -> None:
         self.send_response(status)
@@ -77,6 +90,7 @@ class Hub(BaseHTTPRequestHandler):
 def ranges(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The server; gives what was asked of its files."""
     Hub.ranges = []
+    Hub.broken = Hub.refused = 0
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -111,3 +125,24 @@ def test_archives_of_the_hub_are_indexed_as_those_of_a_folder(ranges: list[str],
     assert there[0] == there[1]
     assert there[0]
     assert ranges
+
+
+def test_a_connection_that_breaks_is_asked_for_again(ranges: list[str], tmp_path: Path) -> None:
+    Hub.broken = 1
+    assert len(storage.find_files(f"{REPO}-a/*.warc.gz")) == len(FILES)
+    assert Hub.broken == 0
+    Hub.broken = 100
+    with pytest.raises(ShardError, match=r"asked 2 times"):
+        storage.find_files(f"{REPO}-b/*.warc.gz")
+    said = roots("index", str(tmp_path / "work"), "--input", f"{REPO}-c/*.warc.gz", code=1)
+    assert f"{REPO}-c" in said
+
+
+@pytest.mark.parametrize(("status", "error"), [(403, InputError), (400, ShardError)])
+def test_what_the_hub_refuses_is_not_asked_again(
+    status: int, error: type[Exception], ranges: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry.time, "sleep", lambda _: pytest.fail("asked again"))
+    Hub.refused = status
+    with pytest.raises(error):
+        storage.find_files(f"{REPO}-{status}/*.warc.gz")
