@@ -14,6 +14,7 @@ since URLs are written to logs and manifests.
 import hashlib
 import io
 import os
+import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -88,17 +89,24 @@ def is_remote(path: Path) -> bool:
 
 
 def find_files(pattern: str) -> list[Path]:
-    """The files that a URL, with or without wildcards, names; unordered, and empty if there are none."""
+    """The files that a URL, with or without wildcards, names; unordered, and empty if there are none.
+
+    Wildcards mean what they mean on disk: ** stands for folders only if it stands alone between slashes. Folders do not
+    count, nor the empty objects that stand for one. A file is found by a name with brackets as it stands.
+    """
     path: Any = path_of(pattern)
     scheme = pattern.partition("://")[0]
-    if scheme not in _READ_ONLY and any(mark in pattern for mark in "*?["):
-        found = patiently(pattern, lambda: path.fs.glob(path.path))
-        return [path_of(f"{scheme}://{name}") for name in found]
-    try:
-        patiently(pattern, lambda: path.fs.info(path.path))
-    except FileNotFoundError:
-        return []
-    return [path]
+    wild = scheme not in _READ_ONLY and any(mark in pattern for mark in "*?[")
+    if not wild or not ("*" in pattern or "?" in pattern):
+        if _kind(path) == "file":
+            return [path]
+        if not wild:
+            return []
+    parts = (part if part == "**" else re.sub(r"\*\*+", "*", part) for part in path.path.split("/"))
+    wanted = "/".join(parts)
+    found = patiently(pattern, lambda: path.fs.glob(wanted, detail=True))
+    files = (name for name, info in found.items() if info["type"] == "file" and not name.endswith("/"))
+    return [path_of(f"{scheme}://{name}") for name in files]
 
 
 def files_in(folder: Path, pattern: str) -> list[Path]:

@@ -91,6 +91,29 @@ def test_the_main_job_on_an_object_store_makes_the_same_documents(
     assert "an-access-key" not in written
 
 
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("a/*.warc.gz", ["a/1.warc.gz", "a/[2].warc.gz"]),
+        ("a/**.warc.gz", ["a/1.warc.gz", "a/[2].warc.gz"]),
+        ("**/*.warc.gz", ["a/1.warc.gz", "a/[2].warc.gz", "a/b/3.warc.gz", "a/dir.warc.gz/4.warc.gz"]),
+        ("a/**", ["a/1.warc.gz", "a/[2].warc.gz", "a/b/3.warc.gz", "a/dir.warc.gz/4.warc.gz", "a/none"]),
+        ("a/[2].warc.gz", ["a/[2].warc.gz"]),
+        ("a/[1-2].warc.gz", ["a/1.warc.gz"]),
+        ("a/[[]2].warc.gz", ["a/[2].warc.gz"]),
+        ("a/dir.warc.gz", []),
+        ("a/mark.warc.gz/", []),
+        ("a/b", []),
+    ],
+)
+def test_a_pattern_at_a_url_means_files_as_on_disk(server: tuple[str, Faults], pattern: str, found: list[str]) -> None:
+    root = "store/patterns"
+    for name in ("1.warc.gz", "[2].warc.gz", "b/3.warc.gz", "dir.warc.gz/4.warc.gz", "mark.warc.gz/", "none"):
+        retry.patiently(name, partial(_fs().pipe_file, f"{root}/a/{name}", b""))
+    names = sorted(str(path).removeprefix(f"s3://{root}/") for path in storage.find_files(f"s3://{root}/{pattern}"))
+    assert names == found
+
+
 def test_a_second_run_makes_nothing(server: tuple[str, Faults]) -> None:
     again = roots("extract", "s3://store/work", "--lang", "fr", "--quiet", "--executor", "serial")
     assert "before" in again
