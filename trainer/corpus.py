@@ -30,7 +30,15 @@ def run_folders(work: Path, languages: Sequence[str]) -> _RunFolders:
     """Return the folders of a run: below the language for one language, below `work` for several."""
     if not languages:
         raise InputError("no language named")
-    home = work / languages[0] if len(set(languages)) == 1 else work
+    return _folders_in(work / languages[0] if len(set(languages)) == 1 else work)
+
+
+def possible_folders(work: Path, languages: Sequence[str]) -> list[_RunFolders]:
+    """Return the folders of every run that may hold these languages: of just these first, of each alone, of several."""
+    return [run_folders(work, languages), *(_folders_in(work / language) for language in languages), _folders_in(work)]
+
+
+def _folders_in(home: Path) -> _RunFolders:
     return _RunFolders(home / "tokenizer", home / "tokens", home / "model")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from roots.atomic import write_text
 from trainer import corpus
-from trainer.data.token_shards import write_token_shards
+from trainer.data.token_shards import named_tokenizer, tokenizer_of, write_token_shards
 from trainer.settings import TokenizerSettings, TokensSettings
 from trainer.tokenizer.fertility import compare_tokenizers, read_parallel, render_comparison
 from trainer.tokenizer.files import find_tokenizer, load_tokenizer, padded_rows, save_tokenizer
@@ -72,14 +72,14 @@ def make_tokens(
 ) -> Iterator[tuple[Path, int]]:
     """Write the token shards of each language; yield its folder and how many tokens it holds.
 
-    `tokenizer` is by default the one of the work folder.
+    `tokenizer` is by default the one of the work folder. Another one is named in tokens.json for the later steps.
     """
     folders = corpus.run_folders(work, languages)
     loaded = load_tokenizer(tokenizer or folders.tokenizer)
     for language in languages:
         sources = {split: corpus.shard_paths(work, language, split) for split in corpus.SPLITS}
         folder = folders.tokens / language
-        sidecar = write_token_shards(sources, loaded, language, folder, settings)
+        sidecar = write_token_shards(sources, loaded, language, folder, settings, tokenizer)
         yield folder, sum(file["tokens"] for file in sidecar["files"].values())
 
 
@@ -99,7 +99,8 @@ def make_model(
     folders = corpus.run_folders(work, languages)
     run = target or folders.model
     sources = {language: folders.tokens / language for language in languages}
-    return run, train_decoder(recipe, sources, folders.tokenizer, run, say)
+    tokenizer = named_tokenizer(sources[languages[0]]) or folders.tokenizer
+    return run, train_decoder(recipe, sources, tokenizer, run, say)
 
 
 def export_run(
@@ -114,8 +115,7 @@ def export_run(
     from trainer.export import export_model
     from trainer.model.checkpoint import find_checkpoint, read_state, unfinished
 
-    folders = corpus.run_folders(work, languages)
-    run = run or folders.model
+    run = run or corpus.run_folders(work, languages).model
     report = run / "evaluation.json"
     values = json.loads(report.read_text(encoding="utf-8")) if report.is_file() else None
     state = read_state(find_checkpoint(run))
@@ -123,7 +123,8 @@ def export_run(
         say(f"{run} is {text}")
     if values and values.get("step", state["step"]) != state["step"]:
         say(f"{report} is of step {values.get('step')}, the model of step {state['step']}: its numbers are left out")
-    return export_model(run, folders.tokenizer, target, settings, values)
+    tokenizer = tokenizer_of(work, languages, state["tokenizer"])
+    return export_model(run, tokenizer, target, settings, values)
 
 
 def measure_works(works: Sequence[Path], language: str, target: Path, settings: "MemorizationSettings") -> str:

@@ -25,7 +25,7 @@ from roots.identity import sha256_of
 from trainer import corpus
 from trainer.settings import TokensSettings
 from trainer.tokenizer.dropout import DropoutEncoder
-from trainer.tokenizer.files import END_ID, check_end, padded_rows, tokenizer_digest
+from trainer.tokenizer.files import END_ID, check_end, load_tokenizer, padded_rows, tokenizer_digest
 
 SIDECAR = "tokens.json"
 _CHUNK_BYTES = 4 << 20  # of text, encoded at once: bounds memory
@@ -48,12 +48,18 @@ def token_schema(width: int) -> pa.Schema:
 
 
 def write_token_shards(
-    sources: Mapping[str, Sequence[Path]], tokenizer: Tokenizer, language: str, target: Path, settings: TokensSettings
+    sources: Mapping[str, Sequence[Path]],
+    tokenizer: Tokenizer,
+    language: str,
+    target: Path,
+    settings: TokensSettings,
+    place: Path | None = None,
 ) -> dict[str, Any]:
     """Write the shards of one language (`sources`: split -> shards) as token shards to `target`; return tokens.json.
 
-    A file made from the same bytes with the same tokenizer is kept. Equal input gives equal files. Raises InputError
-    for a tokenizer without a token that ends documents.
+    A file made from the same bytes with the same tokenizer is kept. Equal input gives equal files. `place` is where the
+    tokenizer lies if it is not that of the work folder. Raises InputError for a tokenizer without a token that ends
+    documents.
     """
     check_end(tokenizer)
     rows = padded_rows(tokenizer.get_vocab_size(), settings.multiple)
@@ -85,6 +91,7 @@ def write_token_shards(
         "width": width,
         "totals": {split: _totals(files, split) for split in sorted(sources)},
         "files": files,
+        **({"tokenizer_path": str(place.resolve())} if place else {}),
     }
     write_text(target / SIDECAR, json.dumps(sidecar, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
     return sidecar
@@ -178,6 +185,47 @@ def read_sidecar(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {error}") from None
     return found
+
+
+def named_tokenizer(folder: Path) -> Path | None:
+    """Return where the tokenizer of token shards lies, or None if it is that of the work folder.
+
+    Raises InputError if it is gone.
+    """
+    name = read_sidecar(folder).get("tokenizer_path")
+    if name and not Path(name).exists():
+        raise InputError(f"{folder} was made with the tokenizer {name}, which is gone: run `roots tokens` again")
+    return Path(name) if name else None
+
+
+def tokens_of(work: Path, languages: Sequence[str], digest: str) -> dict[str, Path]:
+    """Return the token folder of each language that the tokenizer with this digest made, in whichever run of `work`.
+
+    Without one, it is the folder of a run of these languages.
+    """
+
+    def made(place: Path) -> bool:
+        return (place / SIDECAR).is_file() and read_sidecar(place)["tokenizer"] == digest
+
+    found = {}
+    for language in languages:
+        places = [run.tokens / language for run in corpus.possible_folders(work, languages)]
+        found[language] = next(filter(made, places), places[0])
+    return found
+
+
+def tokenizer_of(work: Path, languages: Sequence[str], digest: str) -> Path:
+    """Return the tokenizer with this digest: the one that token shards name, or of whichever run of `work`.
+
+    Raises InputError if there is none.
+    """
+    shards = [folder for folder in tokens_of(work, languages, digest).values() if (folder / SIDECAR).is_file()]
+    named = [path for path in map(named_tokenizer, shards) if path]
+    places = dict.fromkeys([*named, *(run.tokenizer for run in corpus.possible_folders(work, languages))])
+    for place in places:
+        if place.exists() and tokenizer_digest(load_tokenizer(place)) == digest:
+            return place
+    raise InputError(f"the tokenizer of this run is not in {', nor in '.join(map(str, places))}")
 
 
 class TokenShards:

@@ -15,7 +15,7 @@ import torch
 from roots.atomic import write_text
 from roots.settings import as_values
 from trainer import corpus, picture
-from trainer.data.token_shards import TokenShards
+from trainer.data.token_shards import TokenShards, tokenizer_of, tokens_of
 from trainer.evaluation import baselines, memorization
 from trainer.evaluation.held_out import evaluate_model
 from trainer.evaluation.memorization import CopyGroup
@@ -24,21 +24,20 @@ from trainer.settings import EvaluateSettings, MemorizationSettings
 from trainer.tokenizer.files import load_tokenizer
 
 
-def evaluate_run(
-    run: Path | None, work: Path, languages: Sequence[str], settings: EvaluateSettings, tokenizer: Path | None = None
-) -> dict[str, Any]:
+def evaluate_run(run: Path | None, work: Path, languages: Sequence[str], settings: EvaluateSettings) -> dict[str, Any]:
     """Measure the newest checkpoint of a run (None: that of `work`) on held-out text of `work`; write and return it.
 
     Raises InputError for another tokenizer or missing tokens.
     """
-    places = corpus.run_folders(work, languages)
-    run = run or places.model
+    run = run or corpus.run_folders(work, languages).model
     model, state = checkpoint.load_decoder(run, _device())
-    held_out = {k: TokenShards(places.tokens / k, "validation", state["tokenizer"]) for k in languages}
+    digest = state["tokenizer"]
+    places = tokens_of(work, languages, digest)
+    held_out = {k: TokenShards(place, "validation", digest) for k, place in places.items()}
     silent = [k for k in languages if not len(held_out[k].n_bytes)]
     if len(silent) < len(held_out):  # else evaluate_model says what to do
         held_out = {k: shards for k, shards in held_out.items() if k not in silent}
-    loaded = load_tokenizer(tokenizer or places.tokenizer)
+    loaded = load_tokenizer(tokenizer_of(work, languages, digest))
     found = evaluate_model(model, loaded, held_out, state["length"], settings)
     for language in held_out:
         train, validation = (corpus.shard_paths(work, language, split) for split in corpus.SPLITS)

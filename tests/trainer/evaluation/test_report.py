@@ -68,6 +68,44 @@ def test_a_language_without_held_out_text_is_named_and_the_others_are_measured(r
         report.evaluate_run(run, tmp_path, ["fr", "sw"], settings)
 
 
+def test_one_language_of_a_run_of_several_is_evaluated_and_exported_alone(run, world, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    found = report.evaluate_run(tmp_path / "run", world, ["sw"], EvaluateSettings(bytes=500, samples=0))
+    assert list(found["languages"]) == ["sw"]
+    folder = export_run(world, ["sw"], tmp_path / "out", ExportSettings(), tmp_path / "run")
+    assert (folder / "tokenizer.json").read_bytes() == (world / "tokenizer" / "tokenizer.json").read_bytes()
+
+
+def test_steps_after_tokens_go_on_with_the_tokenizer_that_was_named(world, tmp_path, write_shards, monkeypatch):
+    monkeypatch.setattr("trainer.model.shapes.SHAPES", {**SHAPES, "demo": Shape(1, 32, 4, 384)})
+    work, elsewhere = tmp_path / "work", tmp_path / "elsewhere"
+    shutil.copytree(world / "tokenizer", elsewhere)
+    for split in corpus.SPLITS:
+        write_shards(work / "fr", ["le chat dort sous la table. " * 9] * 5, split)
+    list(make_tokens(work, ["fr"], TokensSettings(), elsewhere))
+    make_model(work, ["fr"], recipe_for({**SETTINGS, "tokens": 512}), say=lambda text: None)
+    assert report.evaluate_run(None, work, ["fr"], EvaluateSettings(bytes=500, samples=1, sample_tokens=2))["languages"]
+    folder = export_run(work, ["fr"], tmp_path / "out", ExportSettings())
+    assert (folder / "tokenizer.json").read_bytes() == (elsewhere / "tokenizer.json").read_bytes()
+    elsewhere.rename(tmp_path / "moved")
+    with pytest.raises(InputError, match="elsewhere, which is gone"):
+        make_model(work, ["fr"], recipe_for({**SETTINGS, "tokens": 512}), say=lambda text: None)
+
+
+def test_a_tokenizer_of_another_run_is_not_taken(run, world, tmp_path):
+    for name in ("fr", "sw", "tokens"):
+        shutil.copytree(world / name, tmp_path / name)
+    (tmp_path / "tokenizer").mkdir()
+    text = (world / "tokenizer" / "tokenizer.json").read_text()
+    (tmp_path / "tokenizer" / "tokenizer.json").write_text(text.replace("reserved_1|", "spare_1|"))
+    for step in (
+        lambda: report.evaluate_run(run, tmp_path, ["fr"], EvaluateSettings(bytes=500, samples=0)),
+        lambda: export_run(tmp_path, ["fr"], tmp_path / "out", ExportSettings(), run),
+    ):
+        with pytest.raises(InputError, match="tokenizer of this run is not in"):
+            step()
+
+
 def test_a_run_that_is_not_over_is_called_unfinished_everywhere(run, world, tmp_path):
     shutil.copytree(run, tmp_path / "run")
     for path in sorted((tmp_path / "run" / "checkpoints").iterdir())[1:]:
