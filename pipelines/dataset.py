@@ -1,11 +1,13 @@
 """The manifest of a language's dataset: what it was made of, stage by stage (work/<language>/manifest.json)."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any, TypedDict
 
 from roots import storage
-from roots.errors import InputError
+from roots.errors import InputError, ShardError
+from roots.shards import Receipt
 
 
 class StageEntry(TypedDict):
@@ -48,3 +50,17 @@ def read_dataset(work: Path, language: str) -> DatasetManifest:
     if not manifest.get("language"):
         raise InputError(f"{path} names no language: run `roots shard {work} --lang {language}` again")
     return manifest
+
+
+def sha256_of_shard(path: Path, receipt: Receipt) -> str:
+    """sha256 of a final shard, in hexadecimal. Raises ShardError if its rows are not the bytes that were written."""
+    digest = hashlib.sha256()
+    left = receipt.body_bytes
+    with storage.open_binary(path) as file:
+        while left > 0 and (block := file.read(min(left, 1 << 20))):
+            digest.update(block)
+            left -= len(block)
+        if left or digest.hexdigest() != receipt.digest:
+            raise ShardError(f"{path} was changed after it was written: delete it and run the same command again")
+        digest.update(file.read())
+    return digest.hexdigest()

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from itertools import chain, pairwise
 from pathlib import Path
 
+from pipelines.dataset import sha256_of_shard
 from pipelines.dedup.released import read_releases, write_against
 from pipelines.dedup.run import run_together
 from pipelines.dedup.scratch import Steps
@@ -32,7 +33,6 @@ from roots import storage
 from roots.atomic import write_text
 from roots.errors import SettingsError
 from roots.executors import Executor
-from roots.identity import sha256_of
 from roots.manifest import read_manifest
 from roots.stage import ALONE, Manifest, Progress, Share, run, take_inventory
 
@@ -173,8 +173,9 @@ def run_stages(
     if any(STAGES[name].shared for name in stages):
         folders.remember_inputs(job.work, dict(job.archives))
     manifests = [_run_stage(job, name, executor, progress, share) for name in stages]
-    if any(STAGES[name].final for name in stages):
-        _write_manifest(job)
+    for name, manifest in zip(stages, manifests, strict=True):
+        if STAGES[name].final:
+            _write_manifest(job, manifest)
     return manifests
 
 
@@ -249,8 +250,11 @@ def _is_whole(job: Job, name: str) -> bool:
     return all(storage.is_file(job.folder(name) / file) for file in ("manifest.json", *made))
 
 
-def _write_manifest(job: Job) -> None:
-    """Write the manifest of a language's dataset: inputs, settings by value, counts and digests."""
+def _write_manifest(job: Job, final: Manifest) -> None:
+    """Write the manifest of a language's dataset: inputs, settings by value, counts and digests.
+
+    Raises ShardError for a final shard that was changed after it was made, in this run or before.
+    """
     stages = {name: read_manifest(job.folder(name)) for name in STAGES}
     inputs: dict[str, str] = stages["index"]["sources"]
     values = {
@@ -263,11 +267,11 @@ def _write_manifest(job: Job) -> None:
         },
         "shards": {
             name: {
-                "rows": receipt["rows"],
-                "text_bytes": receipt["text_bytes"],
-                "sha256": sha256_of(job.dataset / name),
+                "rows": receipt.rows,
+                "text_bytes": receipt.text_bytes,
+                "sha256": sha256_of_shard(job.dataset / name, receipt),
             }
-            for name, receipt in stages["shard"]["shards"].items()
+            for name, receipt in final.shards.items()
         },
     }
     text = json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False)

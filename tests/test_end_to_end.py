@@ -178,7 +178,7 @@ def test_a_mistake_in_a_setting_is_said_before_any_work(tmp_path: Path) -> None:
     for pair, hint in [
         ("dedup.jacard=0.9", "Did you mean 'jaccard'"),
         ("extrct.cpu_seconds=3", "Did you mean 'extract'"),
-        ("dedup.jaccard=high", "is not float"),
+        ("dedup.jaccard=high", "is not a number"),
         ("extract.extractor=trafilatur", "trafilatura"),
         ("filter.bounds=rootz", "roots"),
     ]:
@@ -250,6 +250,22 @@ def test_verify_names_a_changed_shard(work: Path, tmp_path: Path, stage: str) ->
     data[len(data) // 3] ^= 1
     path.write_bytes(data)
     assert path.name in roots("verify", str(copy), "--lang", "fr", code=1)
+
+
+def test_a_run_that_finds_all_done_refuses_a_damaged_dataset(work: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "work"
+    shutil.copytree(work, copy)
+    before = digests(copy)
+    path = max(copy.glob("fr/shards/*/*.arrow"), key=lambda path: path.stat().st_size)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 1
+    path.write_bytes(data)
+    said = roots(*run_args(copy, "--executor", "serial", languages="fr"), code=1)
+    assert str(path) in said
+    assert "The dataset is in" not in said
+    path.unlink()
+    roots(*run_args(copy, "--executor", "serial", languages="fr"))
+    assert digests(copy) == before
 
 
 @pytest.mark.parametrize("stage", STAGES)
