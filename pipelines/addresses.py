@@ -7,10 +7,11 @@ that is not ASCII is in Punycode (UTS 46, not transitional). Scheme, port, fragm
 
 import re
 import unicodedata
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
-import pyarrow as pa
-import pyarrow.compute as pc
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _PLAIN = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=]*")  # nothing in it is percent-encoded or should be
@@ -31,8 +32,11 @@ def normal_url(url: str) -> str:
     return site_of(url) + path + query
 
 
-def same_address(urls: pa.Array, url: str) -> pa.Array:
+def same_address(urls: "pa.Array", url: str) -> "pa.Array":
     """Which of some URLs have the normal form of `url`, which may be without its scheme: a mask."""
+    import pyarrow as pa  # slow to import, and settings need only the normal form
+    import pyarrow.compute as pc
+
     wanted = normal_url(url if "://" in url else f"https://{url}")
     host = wanted.partition("/")[0].partition("?")[0]
     likely = pc.or_(

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -171,6 +172,19 @@ def test_a_changed_bound_redoes_judging_and_what_follows(work: Path, tmp_path: P
     assert {"shards", "manifest.json"} <= changed
     assert not changed & {"extract", "measure"}
     assert all(after[name] == before[name] for name in before if name.startswith(("index", "ar", "zh", "hi")))
+    assert list(verify(copy, "fr")) == []
+
+
+def test_the_command_that_judge_ends_with_makes_the_dataset_follow(work: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "a work folder"
+    shutil.copytree(work, copy)
+    bounds = tmp_path / "my.toml"
+    bounds.write_text("[bounds.words]\nmin = 400\n", encoding="utf-8")
+    said = roots("judge", str(copy), "--lang", "fr", "--bounds", str(bounds), "--executor", "serial")
+    command = shlex.split(said.strip().splitlines()[-1].partition(": ")[2])
+    assert command[:2] == ["roots", "run"]
+    assert any("fr/dedup" in problem for problem in verify(copy, "fr"))
+    roots(*command[1:], "--executor", "serial")
     assert list(verify(copy, "fr")) == []
 
 

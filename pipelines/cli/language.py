@@ -3,6 +3,7 @@
 Settings are built before slow modules are imported, so that a mistake is answered at once.
 """
 
+import shlex
 from pathlib import Path
 
 import click
@@ -52,7 +53,7 @@ def _report(work: Path, code: str, target: Path | None, options: RunOptions) -> 
 def _judge(work: Path, codes: tuple[str, ...], bounds: str, options: RunOptions) -> None:
     """Filters again by other bounds, from the stored measures.
 
-    No text is read. The stages after it then redo what changed.
+    No text is read. The dataset changes when `roots run` with these bounds has made the stages after it again.
 
     \b
     Example:
@@ -65,6 +66,8 @@ def _judge(work: Path, codes: tuple[str, ...], bounds: str, options: RunOptions)
 
     for result in run_request(request, options.make_executor(), new_progress=options.progress):
         click.echo("\n".join(result.lines()))
+    again = ["roots", "run", str(work), "--lang", " ".join(codes), "--set", f"filter.bounds={bounds}"]
+    click.echo(f"\nNo dataset has changed yet. To make it by these bounds: {shlex.join(again)}")
 
 
 @click.command("derive")

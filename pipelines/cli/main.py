@@ -8,6 +8,7 @@ from importlib import import_module
 
 import click
 
+from pipelines.cli.options import CommandGroup
 from pipelines.job.stages import stage_commands
 
 _JOB = {name: command.summary for name, command in stage_commands().items()}
@@ -83,7 +84,7 @@ _SECTIONS = (
 )
 
 
-class _Roots(click.Group):
+class _Roots(CommandGroup):
     """The commands of `_SECTIONS`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

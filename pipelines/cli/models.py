@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pipelines.cli.options import ANY_LANGUAGES, FILE, FOLDER, RunOptions, settings_options, show_errors
+from pipelines.cli.options import ANY_LANGUAGES, FILE, FOLDER, CommandGroup, RunOptions, settings_options, show_errors
 
 _MODEL = click.option("--to", "target", type=FILE, required=True, help="Model to write; a card is written beside it.")
 
@@ -132,10 +132,10 @@ def _pii_kinds() -> None:
 
 
 COMMANDS: dict[str, click.Command] = {
-    "lid": click.Group("lid", [_lid_train, _lid_eval], help="Language identification: train a model, measure any."),
-    "perplexity": click.Group("perplexity", [_perplexity_train], help="The signal perplexity: train its model."),
-    "quality": click.Group("quality", [_quality_train], help="The signal quality: train its classifier."),
-    "pii": click.Group(
+    "lid": CommandGroup("lid", [_lid_train, _lid_eval], help="Language identification: train a model, measure any."),
+    "perplexity": CommandGroup("perplexity", [_perplexity_train], help="The signal perplexity: train its model."),
+    "quality": CommandGroup("quality", [_quality_train], help="The signal quality: train its classifier."),
+    "pii": CommandGroup(
         "pii", [_pii_kinds, _pii_eval], help="Personal data: what is looked for, and how well it is found."
     ),
 }

@@ -47,6 +47,19 @@ class Place(click.ParamType[Path]):
         return path
 
 
+class CommandGroup(click.Group):
+    """Commands, of which an unknown one is answered with the nearest known one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the first word names. Raises click's error for an unknown one."""
+        name = args[0]
+        if not (name.startswith("-") or name in self.list_commands(ctx)):
+            ctx.fail(unknown_name("command", name, self.list_commands(ctx)))
+        return super().resolve_command(ctx, args)
+
+
 def _split_codes(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
     """Language codes, given one by one or several in one text; each once, in order."""
     return tuple(dict.fromkeys(code for text in texts for code in text.replace(",", " ").split()))

@@ -13,6 +13,7 @@ from pipelines.cli.options import (
     LANGUAGE,
     LANGUAGES,
     WORK,
+    CommandGroup,
     RunOptions,
     settings_options,
     show_errors,
@@ -242,7 +243,7 @@ def _memorization(work: Path, code: str, beside: Path | None, target: Path, opti
 
 
 COMMANDS: dict[str, click.Command] = {
-    "tokenizer": click.Group(
+    "tokenizer": CommandGroup(
         "tokenizer",
         [_tokenizer_train, _tokenizer_eval],
         help="Byte-level BPE: train a tokenizer on the shards, measure any.",

@@ -52,6 +52,7 @@ def keep_columns(keep: str | KeepBy) -> tuple[str, ...]:
 class DedupSettings:
     """Settings of dedup. Defaults of the scheme are FineWeb-2's: 112 hashes, 14 bands of 8, shingles of 5 words."""
 
+    preset: str = ""  # a name of PRESETS, whose values stand below those that are named beside it
     words: int = 5
     bands: int = 14
     rows: int = 8
@@ -113,10 +114,9 @@ class DedupSettings:
         return tuple(LINE_RULES[rule] if isinstance(rule, str) else rule for rule in self.lines)
 
     def as_values(self) -> dict[str, object]:
-        """The settings that decide rows and report, as plain values: no memory and no paths."""
-        return {
-            name: value for name, value in as_values(self).items() if name not in ("memory", "catalogue", "against")
-        }
+        """The settings that decide rows and report, as plain values: no memory, no paths, a preset by its values."""
+        aside = ("preset", "memory", "catalogue", "against")
+        return {name: value for name, value in as_values(self).items() if name not in aside}
 
 
 # Schemes that others published, as our settings; README.md says how each differs. All are verified here; of these
@@ -141,11 +141,10 @@ PRESETS: dict[str, dict[str, object]] = {
 
 def with_preset(values: Mapping[str, object]) -> dict[str, object]:
     """Settings as a user wrote them, and below them those of `preset`. Raises SettingsError for an unknown preset."""
-    named = dict(values)
-    preset = named.pop("preset", None)
-    if preset is not None and preset not in PRESETS:
-        raise SettingsError("dedup: " + unknown_name("preset", str(preset), PRESETS))
-    return {**PRESETS.get(str(preset), {}), **named}
+    preset = str(values.get("preset", ""))
+    if preset and preset not in PRESETS:
+        raise SettingsError("dedup: " + unknown_name("preset", preset, PRESETS))
+    return {**PRESETS.get(preset, {}), **values}
 
 
 def build_dedup(values: Mapping[str, object]) -> DedupSettings:

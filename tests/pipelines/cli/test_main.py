@@ -67,10 +67,14 @@ def test_help_lists_every_command_in_a_group_with_its_own_first_sentence() -> No
     assert set(stage_commands()) <= set(listed)
 
 
-def test_an_unknown_command_is_an_error() -> None:
-    result = CliRunner().invoke(main, ["rum"])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [("rum", "'run'"), ("stats", "'status'"), ("tokenizer evl", "'eval'"), ("lid tran", "'train'")],
+)
+def test_an_unknown_command_is_answered_with_the_nearest(words: str, said: str) -> None:
+    result = CliRunner().invoke(main, words.split())
     assert result.exit_code == 2
-    assert "rum" in result.output
+    assert said in result.output
 
 
 @pytest.mark.parametrize("words", [pytest.param(words, id=" ".join(words)) for words, _ in commands()])
@@ -117,6 +121,8 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         ("run work --lang fr --set extract.cpu_second=3", "Did you mean 'cpu_seconds'"),
         ("run work --lang fr --set dedup.jaccard=7", "not in (0, 1]"),
         ("run work --lang fr --set dedup.keep=longst", "Did you mean 'longest'"),
+        ("run work --lang fr --set dedup.presett=roots", "Did you mean 'preset'"),
+        ("run work --lang fr --set dedup.preset=[1]", "unknown preset"),
         ("run work --lang fr --set extrct.depth=3", "Did you mean 'extract'"),
         ("run work --lang frensh", "Did you mean 'French' (fr)"),
         ("plan --input x --lang fr --set plan.pieces=1", "at least"),
