@@ -13,6 +13,7 @@ from trainer import corpus
 
 _SPARE = 1.3  # documents are drawn for this many times the quota, because repeated lines are removed
 _CUT = 10_000  # characters; longer lines are cut, so that no single text fills the memory
+_BLANK = 16  # blank lines kept in a row
 
 
 def water_fill(sizes: Mapping[str, int], total: float) -> dict[str, float]:
@@ -71,16 +72,24 @@ def _in_sample(identity: str, seed: int, share: float) -> bool:
 
 
 def _fresh_lines(text: str, seen: set[bytes]) -> str:
-    """Return the text without lines in `seen`, and add the other lines to `seen`."""
-    lines = []
+    """Return the text without lines in `seen`, and add the other lines to `seen`.
+
+    Blank lines stay between lines that stay: a break between paragraphs is worth a token.
+    """
+    lines: list[str] = []
+    blank: list[str] = []
     for line in text.split("\n"):
         stripped = line.strip()
         if not stripped:
+            if lines and len(blank) < _BLANK:
+                blank.append(line[:_CUT])
             continue
         digest = hashlib.blake2b(stripped.encode(), digest_size=8).digest()
         if digest not in seen:
             seen.add(digest)
+            lines += blank
             lines += [line[start : start + _CUT] for start in range(0, len(line), _CUT)]
+        blank = []
     return "\n".join(lines)
 
 

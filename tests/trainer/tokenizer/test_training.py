@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 import json
+import random
 import subprocess
 import sys
 from dataclasses import replace
@@ -162,6 +163,34 @@ def test_the_shares_of_bloom_follow_from_its_sizes():
     assert weights["en"] == pytest.approx(weights["es"])
     assert weights["ar"] / weights["en"] == pytest.approx(0.9, abs=0.06)  # 5.6 of 6.2
     assert weights["ta"] / weights["en"] == pytest.approx(0.46, abs=0.06)  # 3.2 of 6.2 with BLOOM's own, smaller cap
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("\n\na\n\nb\n\n\nc\n\n", "a\n\nb\n\n\nc"),
+        ("a\n  \nb\r\n\r\nc", "a\n  \nb\r\n\r\nc"),
+        ("a\n\nmenu\n\nb\nmenu\nc", "a\n\nb\nc"),
+        ("a" + "\n" * 5000 + "b", "a" + "\n" * 17 + "b"),
+    ],
+)
+def test_blank_lines_stay_between_lines_that_stay(text, kept, tmp_path, write_shards):
+    paths = write_shards(tmp_path / "xx", ["menu", text])
+    size = corpus.text_bytes(paths)
+    assert list(sampling.sample_texts(paths, size, size, seed=1))[1] == kept
+
+
+@pytest.mark.parametrize("pattern", ["roots", "bloom"])
+def test_breaks_between_paragraphs_and_functions_are_one_token(tmp_path, write_shards, pattern):
+    rng = random.Random(3)
+    words = ["".join(rng.choices("abcdefgh", k=5)) for _ in range(400)]
+    prose = ["\n\n".join(" ".join(rng.sample(words, 6)) for _ in range(5)) for _ in range(40)]
+    code = ["\n\n\n".join(f"def {word}():\n\treturn {word}s" for word in rng.sample(words, 6)) for _ in range(30)]
+    paths = write_shards(tmp_path / "fr", prose + code)
+    small = TokenizerSettings(vocabulary=640, reserved=8, budget_mb=1, pattern=pattern)
+    made = train_tokenizer({"fr": paths}, small).tokenizer
+    for gap in ("\n\n", "\n\n\n"):
+        assert len(made.encode(gap, add_special_tokens=False).ids) == 1
 
 
 def test_repeated_lines_count_once(tmp_path, write_shards):
