@@ -16,9 +16,12 @@ from safetensors.torch import load_file, save_file
 from roots.atomic import put_in_place, temporary_name, write_text
 from roots.errors import InputError
 from trainer import picture
+from trainer.gguf import read_bloom_tokenizer, write_gguf
 from trainer.model import checkpoint
 from trainer.settings import ExportSettings
 from trainer.tokenizer.files import END_ID, PAD_ID, UNKNOWN_ID, load_tokenizer, tokenizer_digest, write_configuration
+
+_GGUF = "model-f32.gguf"
 
 
 def _configuration(shape: Mapping[str, object], length: int) -> dict[str, object]:
@@ -51,16 +54,19 @@ def export_model(
 ) -> Path:
     """Write the newest checkpoint of a run and its tokenizer as a Hugging Face model folder; return that folder.
 
-    `report` is the result of `evaluate_model`, for the card. Raises InputError for another tokenizer,
-    ShardError for a damaged checkpoint.
+    `report` is the result of `evaluate_model`, for the card. Raises InputError for another tokenizer, or one that
+    llama.cpp cannot read where a GGUF file is wanted; ShardError for a damaged checkpoint.
     """
     path = checkpoint.find_checkpoint(run)
     state = checkpoint.read_state(path)
     if tokenizer_digest(load_tokenizer(tokenizer)) != state["tokenizer"]:
         raise InputError(f"{tokenizer} is not the tokenizer of {run}")
+    file = tokenizer / "tokenizer.json" if tokenizer.is_dir() else tokenizer
+    vocabulary = read_bloom_tokenizer(file) if settings.gguf else None
     target.mkdir(parents=True, exist_ok=True)
+    (target / _GGUF).unlink(missing_ok=True)  # an earlier export's would stay beside new weights
     temporary = temporary_name(target / "tokenizer.json")
-    shutil.copyfile(tokenizer / "tokenizer.json" if tokenizer.is_dir() else tokenizer, temporary)
+    shutil.copyfile(file, temporary)
     put_in_place(temporary, target / "tokenizer.json")
     write_configuration(target)
     write_text(target / "config.json", json.dumps(_configuration(state["shape"], state["length"]), indent=1) + "\n")
@@ -68,9 +74,12 @@ def export_model(
     write_text(target / "generation_config.json", json.dumps(ids, indent=1) + "\n")
     write_text(target / "LICENSE", licence_text(settings))
     write_text(target / "README.md", _model_card(state, settings, report))
+    weights = load_file(path / "model.safetensors")
     temporary = temporary_name(target / "model.safetensors")
-    save_file(load_file(path / "model.safetensors"), temporary, metadata={"format": "pt"})
+    save_file(weights, temporary, metadata={"format": "pt"})
     put_in_place(temporary, target / "model.safetensors")
+    if vocabulary is not None:
+        write_gguf(target / _GGUF, weights, vocabulary, state, settings.name)
     return target
 
 
@@ -107,6 +116,8 @@ def _model_card(state: Mapping[str, Any], settings: ExportSettings, report: Mapp
         'model = AutoModelForCausalLM.from_pretrained(FOLDER, dtype="float32")  # bfloat16 makes its ALiBi wrong\n'
         "tokenizer = AutoTokenizer.from_pretrained(FOLDER)\n```\n",
     ]
+    if settings.gguf:
+        parts.append(f"`{_GGUF}` is the same model for llama.cpp.\n")
     if unfinished := checkpoint.unfinished(state):
         parts.append(f"This run is {unfinished}.\n")
     for step, before, after in state.get("lengths", []):

@@ -104,11 +104,12 @@ class EvaluateSettings:
 
 @dataclass(frozen=True)
 class ExportSettings:
-    """The name of the model, and its licence."""
+    """The name of the model, its licence, and its formats."""
 
     name: str = "roots-model"
     licence: str = "apache-2.0"  # Hugging Face's name of it
     licence_file: str = ""  # file with its text; by default the text of this project's licence, Apache-2.0
+    gguf: bool = False  # a file for llama.cpp, too; only of tokenizers with tokenizer.pattern=bloom
 
 
 @dataclass(frozen=True)

@@ -174,9 +174,12 @@ def _evaluate(work: Path, codes: tuple[str, ...], run: Path | None, options: Run
 @LANGUAGES
 @_RUN
 @click.option("--to", "target", type=FOLDER, required=True, help="Folder to write.")
+@click.option("--gguf", is_flag=True, help="A GGUF file for llama.cpp, too; needs tokenizer.pattern=bloom.")
 @settings_options
 @show_errors
-def _export(work: Path, codes: tuple[str, ...], run: Path | None, target: Path, options: RunOptions) -> None:
+def _export(
+    work: Path, codes: tuple[str, ...], run: Path | None, target: Path, gguf: bool, options: RunOptions
+) -> None:
     """Writes a folder that transformers loads as BloomForCausalLM.
 
     It holds tokenizer, card and licence, too.
@@ -187,7 +190,7 @@ def _export(work: Path, codes: tuple[str, ...], run: Path | None, target: Path, 
     """
     from trainer.settings import ExportSettings
 
-    settings = options.build(ExportSettings, "export")
+    settings = options.build(ExportSettings, "export", gguf=gguf)
     from trainer.steps import export_run
 
     click.echo(export_run(work, codes, target, settings, run, click.echo))

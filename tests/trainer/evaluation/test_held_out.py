@@ -247,6 +247,9 @@ def test_another_tokenizer_is_not_exported(world, run, tmp_path, write_shards):
     save_tokenizer(other, tmp_path / "other")
     with pytest.raises(InputError, match="not the tokenizer"):
         export.export_model(run, tmp_path / "other", tmp_path / "out", export.ExportSettings())
+    with pytest.raises(InputError, match=r"tokenizer\.pattern=bloom"):
+        export.export_model(run, world / "tokenizer", tmp_path / "out", export.ExportSettings(gguf=True))
+    assert not (tmp_path / "out").exists()
     with pytest.raises(InputError, match="licence_file"):
         export.licence_text(export.ExportSettings(licence="mit"))
     with pytest.raises(InputError, match="no checkpoint in"):
