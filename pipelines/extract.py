@@ -12,8 +12,9 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from filters.language import Language
 from filters.language_id.identify import gate, identify
-from filters.language_id.labels import split_label
+from filters.language_id.scripts import split_label
 from pipelines.archives.spool import on_this_machine
 from pipelines.extraction.extractors import PAGES, Bounds, preload
 from pipelines.extraction.guard import Failure, Limits, guarded
@@ -64,6 +65,11 @@ class Extract(ExtractSettings, Stage):
                 f"the language model {self.model or 'of the package'} does not know {self.language!r}: "
                 "name one that does (GlotLID, OpenLID) with --set language_id.model=PATH"
             )
+
+    @classmethod
+    def of(cls, settings: ExtractSettings, language: Language) -> "Extract":
+        """The stage for one natural language. Raises SettingsError if the model does not know it."""
+        return cls(**vars(settings), language=language.iso639_3)
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Make the rows of one archive from its index shard and the archive itself."""

@@ -16,6 +16,7 @@ import pyarrow as pa
 from filters.language import Language, Reading
 from filters.signals.measures import MEASURES, measure
 from filters.signals.rules import Rule, judge, rules_of
+from pipelines.job.settings import FilterSettings
 from pipelines.models.files import signal_models
 from roots import schema
 from roots.identity import sha256_of
@@ -30,7 +31,7 @@ _MEASURED = pa.schema(
 
 @dataclass(frozen=True)
 class Measure(Stage):
-    """Computes the signals of every document that extract kept; drops none. Made by `Measure.of(language)`."""
+    """Computes the signals of every document that extract kept; drops none. Made by `Measure.of`."""
 
     name: ClassVar[str] = "measure"
     version: ClassVar[int] = 3  # 3: Arabic words without vowel signs; scripts without spaces cut by a dictionary
@@ -42,7 +43,7 @@ class Measure(Stage):
     unicode: str = unicodedata.unidata_version
 
     @classmethod
-    def of(cls, language: Language) -> "Measure":
+    def of(cls, settings: FilterSettings, language: Language) -> "Measure":
         """The stage for one language, with its settings by value. Raises InputError for a missing model."""
         values = as_values(language.reading)
         for key in ("function_words", "flagged_words"):
@@ -65,7 +66,7 @@ class Measure(Stage):
 
 @dataclass(frozen=True)
 class Filter(Stage):
-    """Compares stored signals with the bounds of a language. Made by `Filter.of(language)`."""
+    """Compares stored signals with the bounds of a language. Made by `Filter.of`."""
 
     name: ClassVar[str] = "filter"
     version: ClassVar[int] = 1
@@ -74,7 +75,7 @@ class Filter(Stage):
     rules: tuple[Rule, ...] = ()
 
     @classmethod
-    def of(cls, language: Language) -> "Filter":
+    def of(cls, settings: FilterSettings, language: Language) -> "Filter":
         """The stage for one language, with its bounds by value. Raises SettingsError for an unknown signal."""
         return cls(rules_of(language.bounds))
 

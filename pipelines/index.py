@@ -14,9 +14,8 @@ import pyarrow as pa
 from filters.language import Language
 from filters.language_id.identify import LanguageModel, identify_page
 from filters.programs.use_signals import SEARCHED_BYTES, use_signals_of
-from filters.text.charset import Decoded, decode_page
+from filters.text.charset import Decoded, decode_page, is_xhtml
 from filters.text.quick_text import quick_text
-from filters.text.xhtml import is_xhtml
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import Record, read_records
 from pipelines.archives.spool import on_this_machine

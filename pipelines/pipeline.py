@@ -20,20 +20,19 @@ from pipelines.dedup.settings import DedupSettings
 from pipelines.extraction.extractors import preload
 from pipelines.extraction.guard import check_imports
 from pipelines.job import work as folders
+from pipelines.job.languages import is_program
 from pipelines.job.replaced import find_replaced
 from pipelines.job.request import Job, Request
 from pipelines.job.settings import ExtractSettings, ShardSettings
 from pipelines.job.stages import STAGES, Reads, chain_stages, load
-from pipelines.programs.stages import shard_of
 from pipelines.programs.trees import refuse_trees
 from pipelines.pseudocrawl.sites import FetchedSites
-from pipelines.shard import run_shard
+from pipelines.shard import ProgramShard, Shard, run_shard
 from pipelines.watching.progress import table
 from roots import storage
-from roots.atomic import write_text
+from roots.atomic import read_manifest, write_text
 from roots.errors import SettingsError
 from roots.executors import Executor
-from roots.manifest import read_manifest
 from roots.stage import ALONE, Manifest, Progress, Share, run, take_inventory
 
 
@@ -222,8 +221,8 @@ def _against(jobs: Sequence[Job], settings: DedupSettings) -> dict[str, Sequence
 
 def run_shard_stage(job: Job, executor: Executor, progress: Progress | None, share: Share) -> Manifest:
     """Write the dataset of a job."""
-    settings = job.of(ShardSettings)
-    return run_shard(job.chains("shard"), job.dataset, settings, executor, progress, share, shard_of(job.code))
+    settings, made_by = job.of(ShardSettings), ProgramShard if is_program(job.code) else Shard
+    return run_shard(job.chains("shard"), job.dataset, settings, executor, progress, share, made_by)
 
 
 def preview(jobs: Sequence[Job], stages: Sequence[str]) -> Iterator[str]:

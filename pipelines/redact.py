@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from filters.language import Language
-from filters.near_duplicates.repeated_lines import remove_spans
 from filters.personal_data import (
     CODE_KINDS,
     DEFAULT_KINDS,
@@ -24,6 +23,7 @@ from filters.personal_data import (
     redact_url,
     regions_of,
 )
+from filters.text.words import remove_spans
 from pipelines.job.languages import is_program
 from pipelines.job.settings import RedactSettings
 from roots.schema import REDACT

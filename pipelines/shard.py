@@ -30,6 +30,7 @@ from roots.shards import Receipt
 from roots.stage import ALONE, Manifest, Progress, Share, Stage, run
 
 SPLITS = ("train", "validation")
+PROGRAM_DOCUMENT = pa.schema([*DOCUMENT, pa.field("path", pa.string()), pa.field("license", pa.string())])
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,13 @@ class Shard(Stage):
         split, _, file = name.partition("/")
         number, count = (int(part) for part in file.removeprefix("data-").removesuffix(".arrow").split("-of-"))
         return split, _cut(self.total, number, count), _cut(self.total, number + 1, count)
+
+
+@dataclass(frozen=True)
+class ProgramShard(Shard):
+    """The dataset of a programming language, with the path and licence of each file."""
+
+    schema: ClassVar[pa.Schema] = PROGRAM_DOCUMENT
 
 
 def _in_pieces(rows: pa.RecordBatch, times: npt.NDArray[np.int64]) -> Iterator[pa.RecordBatch]:

@@ -21,8 +21,8 @@ from pipelines.job.stages import STAGES, chain_stages
 from pipelines.job.work import ALL, chain, deduplicated_with, folder, languages
 from pipelines.shard import described_otherwise, times_of
 from roots import shards, storage
+from roots.atomic import read_manifest
 from roots.errors import InputError, RootsError
-from roots.manifest import read_manifest
 from roots.settings import build
 
 

@@ -22,8 +22,8 @@ from pipelines.job.work import deduplicated_with, folder, known_inputs, language
 from pipelines.programs.index import SOURCE_KIND
 from pipelines.pseudocrawl.records import captures_of
 from roots import shards, storage
+from roots.atomic import read_manifest
 from roots.errors import InputError
-from roots.manifest import read_manifest
 
 _Row = dict[str, Any]
 _Known = Mapping[str, Any]  # what earlier stages stored about the document, and the rules of the filter

@@ -1,15 +1,20 @@
-"""Files that appear whole or not at all: made under a temporary name, and renamed when they are finished."""
+"""Files that appear whole or not at all: made under a temporary name, and renamed when they are finished.
+
+The manifest of a stage is one of them. It is read here, without Arrow.
+"""
 
 import errno
+import json
 import os
 import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from roots import storage
-from roots.errors import ShardError
+from roots.errors import InputError, ShardError
 
 
 def temporary_name(path: Path) -> Path:
@@ -68,3 +73,14 @@ def write_text(path: Path, text: str) -> None:
     """Write a small text file whole or not at all. Raises ShardError if it cannot be written."""
     with making(path) as place:
         place.write_text(text, encoding="utf-8")
+
+
+def read_manifest(target: Path) -> dict[str, Any]:
+    """The manifest of a stage's folder. Raises InputError if the stage has not finished."""
+    try:
+        manifest: dict[str, Any] = json.loads(storage.read_text(target / "manifest.json"))
+    except FileNotFoundError:
+        raise InputError(f"{target} has no manifest: the stage that makes it has not finished") from None
+    except ValueError as error:
+        raise InputError(f"{target / 'manifest.json'} is damaged ({error}): run its stage again") from None
+    return manifest

@@ -152,18 +152,3 @@ def _spans(
         starts[line] -= offsets[text[line]]
         ends[line] -= offsets[text[line]]
     return starts, ends
-
-
-def remove_spans(text: str, spans: Sequence[tuple[int, int]]) -> str:
-    """Remove spans, (start, end) in characters and in order, from a text.
-
-    Raises ValueError if spans overlap or are not inside the text.
-    """
-    parts: list[str] = []
-    at = 0
-    for start, end in spans:
-        if not at <= start <= end <= len(text):
-            raise ValueError(f"a line from {start} to {end} is not in a text of {len(text)} characters")
-        parts.append(text[at:start])
-        at = end
-    return "".join([*parts, text[at:]])

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from filters.near_duplicates.shingle_tables import (
     BARE,
@@ -242,21 +241,6 @@ def hash_shingles(workspace: _Workspace, count: int, tables: ShingleTables) -> i
             shingles[found] = mix(sums[last] - sums[index] * powers[kind])
             found += 1
     return found
-
-
-def text_buffers(texts: pa.Array | pa.ChunkedArray) -> Buffers:
-    """Offsets and bytes of an array of strings; a null is an empty text. Only the offsets are copied."""
-    if isinstance(texts, pa.ChunkedArray):
-        texts = texts.combine_chunks() if texts.num_chunks != 1 else texts.chunk(0)
-    if texts.null_count:
-        texts = texts.fill_null("")
-    wide = pa.types.is_large_string(texts.type) or pa.types.is_large_binary(texts.type)
-    _, offsets, data = texts.buffers()
-    if offsets is None or not len(texts):
-        return Buffers(np.zeros(1, dtype=np.int64), np.frombuffer(b"\0", np.uint8))
-    starts = np.frombuffer(offsets, dtype=np.int64 if wide else np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    content = np.frombuffer(data, dtype=np.uint8) if data is not None and data.size else np.frombuffer(b"\0", np.uint8)
-    return Buffers(starts.astype(np.int64), content)
 
 
 def to_nfc(buffers: Buffers, rows: npt.NDArray[np.int64]) -> Buffers:

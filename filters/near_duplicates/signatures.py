@@ -21,7 +21,6 @@ from filters.near_duplicates.shingles import (
     cut_units,
     hash_shingles,
     mix,
-    text_buffers,
     to_nfc,
     workspace_for,
 )
@@ -125,7 +124,7 @@ def _sign(
 
 def sign_texts(texts: pa.Array, scheme: Scheme) -> TextSignatures:
     """Digests and signatures of an array of strings; a null counts as an empty text."""
-    buffers = text_buffers(texts)
+    buffers = _text_buffers(texts)
     count = buffers.offsets.size - 1
     signs = TextSignatures(
         np.zeros((count, 2), np.uint64),
@@ -153,7 +152,7 @@ def _text_digests(offsets: Array, data: Array, seed: int, digests: Array) -> Non
 
 def text_digests(texts: pa.Array, seed: int = 0) -> Uint64s:
     """A 64-bit digest of each string, such as an id; uint64 (texts,). Two seeds give 128 bits."""
-    buffers = text_buffers(texts)
+    buffers = _text_buffers(texts)
     digests = np.zeros(buffers.offsets.size - 1, dtype=np.uint64)
     _text_digests(buffers.offsets, buffers.data, seed, digests)
     return digests
@@ -259,7 +258,7 @@ def _sets_of(buffers: Buffers, tables: ShingleTables, trusted: bool) -> tuple[In
 
 def shingle_sets(texts: pa.Array, scheme: Scheme) -> Sets:
     """The set of shingle hashes (64 bits) of each text."""
-    buffers = text_buffers(texts)
+    buffers = _text_buffers(texts)
     tables = make_tables(scheme.words)
     sizes, values = _sets_of(buffers, tables, trusted=False)
     suspects = np.flatnonzero(sizes < 0)
@@ -369,3 +368,18 @@ def decide_removals(
         if known[pair] >= threshold:
             evidence[document] = pair
     return verified
+
+
+def _text_buffers(texts: pa.Array | pa.ChunkedArray) -> Buffers:
+    """Offsets and bytes of an array of strings; a null is an empty text. Only the offsets are copied."""
+    if isinstance(texts, pa.ChunkedArray):
+        texts = texts.combine_chunks() if texts.num_chunks != 1 else texts.chunk(0)
+    if texts.null_count:
+        texts = texts.fill_null("")
+    wide = pa.types.is_large_string(texts.type) or pa.types.is_large_binary(texts.type)
+    _, offsets, data = texts.buffers()
+    if offsets is None or not len(texts):
+        return Buffers(np.zeros(1, dtype=np.int64), np.frombuffer(b"\0", np.uint8))
+    starts = np.frombuffer(offsets, dtype=np.int64 if wide else np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    content = np.frombuffer(data, dtype=np.uint8) if data is not None and data.size else np.frombuffer(b"\0", np.uint8)
+    return Buffers(starts.astype(np.int64), content)

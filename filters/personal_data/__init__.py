@@ -2,9 +2,7 @@
 
 from filters.personal_data.candidate import Kind, Span
 from filters.personal_data.kinds import CODE_KINDS, DEFAULT_KINDS, KINDS, REDACTION_PRESETS, describe_kinds
-from filters.personal_data.regions import regions_of
-from filters.personal_data.search import SpanFinder, as_shown, find_spans, redact, redact_url
-from filters.personal_data.styles import STYLES
+from filters.personal_data.search import STYLES, SpanFinder, as_shown, find_spans, redact, redact_url, regions_of
 
 __all__ = [
     "CODE_KINDS",

@@ -1,6 +1,6 @@
 """Compiled passes over lines: how they begin and end, how long they are, what they contain.
 
-One pass counts for the rules of Gopher, FineWeb, C4 and MADLAD-400; `gopher` and `line_rules` give the columns meaning.
+One pass counts for the rules of Gopher, FineWeb, C4 and MADLAD-400; `measures` gives the columns meaning.
 """
 
 from typing import NamedTuple

@@ -11,6 +11,7 @@ Two sets of definitions, chosen by `Reading.definitions`:
     roots      ROOTS's own, on the text as its filters saw it (`filters.signals.roots_view`)
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -18,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.language import Reading
-from filters.signals import counting, gopher, line_rules
+from filters.signals import counting, lines, repetition
 from filters.signals.batch import NO_MODELS, Numbers, Signal, SignalModels, TextBatch, share
 from filters.signals.perplexity import perplexities
 from filters.signals.quality import qualities
@@ -109,6 +110,185 @@ def _signs(batch: TextBatch) -> Numbers:
     return share(counts[:, counting.SIGNS], counts[:, counting.ALL_CHARACTERS] - counts[:, counting.SPACES])
 
 
+_SOURCE = "Gopher: Rae et al. 2021, arXiv 2112.11446, table A1"
+
+
+def _mean_word_length(batch: TextBatch) -> Numbers:
+    """Characters of a word on average, words of punctuation alone left out."""
+    shapes = batch.word_shapes
+    return share(shapes[:, counting.CHARACTERS_OF_NOT_SIGNS], shapes[:, counting.NOT_SIGNS])
+
+
+def _alphabetic_words(batch: TextBatch) -> Numbers:
+    """Share of the words that hold a letter."""
+    return share(batch.word_shapes[:, counting.WITH_LETTER], batch.word_counts)
+
+
+def _hash_signs(batch: TextBatch) -> Numbers:
+    """Number signs (#) per word: many in tags and programs."""
+    return share(batch.lines[:, lines.HASHES], batch.word_counts)
+
+
+def _ellipses(batch: TextBatch) -> Numbers:
+    """Ellipses ("..." or "…") per word: many in teasers that are cut short."""
+    return share(batch.lines[:, lines.ELLIPSES], batch.word_counts)
+
+
+def _bullet_lines(batch: TextBatch) -> Numbers:
+    """Share of the lines that begin with a bullet or a hyphen."""
+    return share(batch.lines[:, lines.BULLETS], batch.lines[:, lines.ALL_LINES])
+
+
+def _ellipsis_lines(batch: TextBatch) -> Numbers:
+    """Share of the lines that end in an ellipsis."""
+    return share(batch.lines[:, lines.ELLIPSES_AT_END], batch.lines[:, lines.ALL_LINES])
+
+
+def _different_function_words(batch: TextBatch) -> Numbers | None:
+    """How many different function words the document has."""
+    return None if batch.function_words is None else batch.function_words[:, 1]
+
+
+def _repeated_lines(batch: TextBatch) -> Numbers:
+    """Share of the lines that occurred before in the document."""
+    counts = batch.repeated_lines
+    return share(counts[:, repetition.REPEATED_LINES], counts[:, repetition.SPLIT_LINES])
+
+
+def _repeated_paragraphs(batch: TextBatch) -> Numbers:
+    """Share of the paragraphs, separated by empty lines, that occurred before in the document."""
+    counts = batch.repeated_lines
+    return share(counts[:, repetition.REPEATED_PARAGRAPHS], counts[:, repetition.PARAGRAPHS])
+
+
+def _repeated_line_characters(batch: TextBatch) -> Numbers:
+    """Share of the characters that are in lines that occurred before."""
+    return share(
+        batch.repeated_lines[:, repetition.REPEATED_LINE_CHARACTERS], batch.characters[:, counting.ALL_CHARACTERS]
+    )
+
+
+def _repeated_paragraph_characters(batch: TextBatch) -> Numbers:
+    """Share of the characters that are in paragraphs that occurred before."""
+    return share(
+        batch.repeated_lines[:, repetition.REPEATED_PARAGRAPH_CHARACTERS], batch.characters[:, counting.ALL_CHARACTERS]
+    )
+
+
+def _gram_share(column: int, meaning: str) -> Callable[[TextBatch], Numbers]:
+    def gram_share(batch: TextBatch) -> Numbers:
+        return share(batch.repeated_words[:, column], batch.characters[:, counting.ALL_CHARACTERS])
+
+    gram_share.__doc__ = meaning
+    return gram_share
+
+
+_TOP_GRAMS = {
+    f"top_{n}_gram": Signal(
+        _gram_share(n - 2, f"The most frequent {n}-gram of words: its length times its count, per character."),
+        "characters / characters", 0, None, _SOURCE,
+    )
+    for n in repetition.TOP_SIZES
+}  # fmt: skip
+_REPEATED_GRAMS = {
+    f"repeated_{n}_grams": Signal(
+        _gram_share(n - 2, f"Share of the characters that are in {n}-grams of words that occurred before."),
+        "characters / characters", 0, 1, _SOURCE,
+    )
+    for n in repetition.REPEATED_SIZES
+}  # fmt: skip
+
+_GOPHER_SIGNALS = {
+    "mean_word_length": Signal(_mean_word_length, "characters / words", 0, None, _SOURCE),
+    "alphabetic_words": Signal(_alphabetic_words, "words / words", 0, 1, _SOURCE),
+    "hash_signs": Signal(_hash_signs, "signs / words", 0, None, _SOURCE),
+    "ellipses": Signal(_ellipses, "ellipses / words", 0, None, _SOURCE),
+    "bullet_lines": Signal(_bullet_lines, "lines / lines", 0, 1, _SOURCE),
+    "ellipsis_lines": Signal(_ellipsis_lines, "lines / lines", 0, 1, _SOURCE),
+    "different_function_words": Signal(_different_function_words, "words", 0, None, _SOURCE + " (stop words)"),
+    "repeated_lines": Signal(_repeated_lines, "lines / lines", 0, 1, _SOURCE),
+    "repeated_paragraphs": Signal(_repeated_paragraphs, "paragraphs / paragraphs", 0, 1, _SOURCE),
+    "repeated_line_characters": Signal(_repeated_line_characters, "characters / characters", 0, 1, _SOURCE),
+    "repeated_paragraph_characters": Signal(_repeated_paragraph_characters, "characters / characters", 0, 1, _SOURCE),
+    **_TOP_GRAMS,
+    **_REPEATED_GRAMS,
+}
+
+
+_FINEWEB = "FineWeb: Penedo et al. 2024, arXiv 2406.17557, section 3.6"
+C4 = "C4: Raffel et al. 2020, arXiv 1910.10683, section 2.2"
+_MADLAD = "MADLAD-400: Kudugunta et al. 2023, arXiv 2309.04662, section 2.2"
+
+
+def _punctuated_lines(batch: TextBatch) -> Numbers:
+    """Share of the lines with text that end in a sentence mark of any script."""
+    return share(batch.lines[:, lines.PUNCTUATED], batch.lines[:, lines.FILLED_LINES])
+
+
+def _short_lines(batch: TextBatch) -> Numbers:
+    """Share of the lines with text that have at most 30 characters."""
+    return share(batch.lines[:, lines.SHORT_LINES], batch.lines[:, lines.FILLED_LINES])
+
+
+def _repeated_text(batch: TextBatch) -> Numbers:
+    """Share of the characters, line feeds left out, that are in lines that occurred before."""
+    counts = batch.lines
+    return share(
+        counts[:, lines.REPEATED_CHARACTERS], batch.characters[:, counting.ALL_CHARACTERS] - counts[:, lines.LINE_FEEDS]
+    )
+
+
+def _line_feeds(batch: TextBatch) -> Numbers:
+    """Line feeds per word: many in a list."""
+    return share(batch.lines[:, lines.LINE_FEEDS], batch.word_counts)
+
+
+def _c4_lines(batch: TextBatch) -> Numbers:
+    """Share of the lines that C4 keeps.
+
+    It keeps lines of three words or more that end in . ! ? or a quotation mark, and mention neither JavaScript nor
+    cookies and terms of use.
+    """
+    return share(batch.lines[:, lines.C4_LINES], batch.lines[:, lines.ALL_LINES])
+
+
+def _c4_sentences(batch: TextBatch) -> Numbers:
+    """Sentences in the lines that C4 keeps."""
+    return batch.lines[:, lines.C4_SENTENCES]
+
+
+def _lorem_ipsum(batch: TextBatch) -> Numbers:
+    """Lines with the words "lorem ipsum" among those that C4 would keep."""
+    return batch.lines[:, lines.C4_LOREM]
+
+
+def _curly_brackets(batch: TextBatch) -> Numbers:
+    """Lines with an opening curly bracket among those that C4 would keep: programs."""
+    return batch.lines[:, lines.C4_BRACKETS]
+
+
+def _questionable_lines(batch: TextBatch) -> Numbers:
+    """Share of the lines with text that are questionable.
+
+    Such a line is shorter than 20 characters or longer than 500, or more than a fifth of it are digits and technical
+    signs, or it has twelve words or more and most begin with a capital letter. MADLAD-400 judges sentences so.
+    """
+    return share(batch.lines[:, lines.QUESTIONABLE], batch.lines[:, lines.FILLED_LINES])
+
+
+_LINE_SIGNALS = {
+    "punctuated_lines": Signal(_punctuated_lines, "lines / lines", 0, 1, _FINEWEB),
+    "short_lines": Signal(_short_lines, "lines / lines", 0, 1, _FINEWEB),
+    "repeated_text": Signal(_repeated_text, "characters / characters", 0, 1, _FINEWEB),
+    "line_feeds": Signal(_line_feeds, "line feeds / words", 0, None, _FINEWEB),
+    "c4_lines": Signal(_c4_lines, "lines / lines", 0, 1, C4),
+    "c4_sentences": Signal(_c4_sentences, "sentences", 0, None, C4),
+    "lorem_ipsum": Signal(_lorem_ipsum, "lines", 0, None, C4),
+    "curly_brackets": Signal(_curly_brackets, "lines", 0, None, C4),
+    "questionable_lines": Signal(_questionable_lines, "lines / lines", 0, 1, _MADLAD),
+}
+
+
 MEASURES: dict[str, Signal] = {
     "words": Signal(_words, "words", 0, None, ROOTS),
     "character_repetition": Signal(_character_repetition, "n-grams / n-grams", 0, 1, ROOTS),
@@ -121,8 +301,8 @@ MEASURES: dict[str, Signal] = {
     "script": Signal(_script, "letters / letters", 0, 1, "Kargaran et al. 2024, GlotCC, arXiv 2410.23825"),
     "digits": Signal(_digits, "characters / characters", 0, 1, "ours: ROOTS counts them as special"),
     "signs": Signal(_signs, "characters / characters", 0, 1, "ours: special characters without digits and spaces"),
-    **gopher.GOPHER_SIGNALS,
-    **line_rules.LINE_SIGNALS,
+    **_GOPHER_SIGNALS,
+    **_LINE_SIGNALS,
 }
 
 _PIECE_CHARACTERS = 1 << 20  # measured at once, which takes some 50 MB of memory

@@ -217,3 +217,100 @@ def _utf16_without_mark(body: bytes) -> str | None:
 def _decoded(body: bytes, codec: str, evidence: str) -> Decoded:
     text = codecs.decode(body, codec, "replace").replace("\0", "")
     return Decoded(text, _NAMES.get(codec, codec), evidence)
+
+
+# In XHTML any element may close itself, so `<script src='a.js'/>` holds nothing; in HTML the slash means nothing.
+# Source: XHTML 1.0; HTML Standard, 13.1.2 (void elements).
+_XHTML_TYPE = "application/xhtml+xml"
+_XHTML_HEAD = 4096  # bytes in which the root is searched
+_XHTML_NAMESPACE = b"http://www.w3.org/1999/xhtml"
+_XHTML_ROOT = re.compile(
+    rb"(?:\xef\xbb\xbf)?(?:\s|<\?[^>]*>|<!--(?:(?!-->).)*-->|<![a-z][^>\[]*(?:\[[^\]]*\]\s*)?>)*"
+    rb"<html\s[^>]*\bxmlns\s*=\s*[\"']\s*http://www\.w3\.org/1999/xhtml\s*[\"']",
+    re.IGNORECASE | re.DOTALL,
+)
+# Comments and elements without mark-up inside stay as they are; others that close themselves are matched by name.
+_SELF_CLOSED = re.compile(
+    r"<!--.*?(?:-->|\Z)"
+    r"|<(script|style|textarea|title)\b(?:[^<>\"'/]|/(?!>)|\"[^\"<]*\"|'[^'<]*')*>.*?(?:</\1|\Z)"
+    r"|<(?!(?:area|base|br|col|embed|hr|img|input|link|meta|param|source|track|wbr)\b)([a-z][\w:-]*)"
+    r"((?:\s(?:[^<>\"'/]|/(?!>)|\"[^\"<]*\"|'[^'<]*')*)?)/>",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def has_xhtml_root(page: bytes) -> bool:
+    """Whether the root of a page is `html` in XHTML's namespace."""
+    head = page[:_XHTML_HEAD]
+    return _XHTML_NAMESPACE in head and _XHTML_ROOT.match(head) is not None
+
+
+def is_xhtml(content_type: str | None, page: bytes) -> bool:
+    """Whether a page is XHTML, by its type or by its root; its first bytes are enough."""
+    return content_type == _XHTML_TYPE or has_xhtml_root(page)
+
+
+def with_end_tags(page: str) -> str:
+    """XHTML as a parser of HTML must have it: elements that close themselves get an end tag."""
+    return _SELF_CLOSED.sub(_with_end_tag, page) if "/>" in page else page
+
+
+def _with_end_tag(found: re.Match[str]) -> str:
+    return f"<{found[2]}{found[3]}></{found[2]}>" if found[2] else found[0]
+
+
+# Mojibake: UTF-8 that was read as windows-1252 before it was stored, "Ã©" for "é".
+_LEAST_SEQUENCES = 3  # such sequences from which a text may be broken throughout
+_BROKEN_SHARE = 0.9  # of the characters outside ASCII that belong to such sequences in a broken text
+# Bytes 0x80 to 0x9F in windows-1252; the five it lacks are control characters, as browsers read them.
+_WINDOWS_BYTES = {
+    bytes([byte]).decode("cp1252") if byte not in (0x81, 0x8D, 0x8F, 0x90, 0x9D) else chr(byte): byte
+    for byte in range(0x80, 0x100)
+}
+_LATER_BYTE = "[" + "".join(map(re.escape, (sign for sign, byte in _WINDOWS_BYTES.items() if byte < 0xC0))) + "]"
+_BROKEN = re.compile(f"[Â-ß]{_LATER_BYTE}|[à-ï]{_LATER_BYTE}{{2}}|[ð-ô]{_LATER_BYTE}{{3}}")
+_BROKEN_SIGNS = (
+    "Ã",
+    "Â",
+    "â€",
+    "Ø",
+    "Ù",
+    "Ð",
+    "Ñ",
+    "à¤",
+    "à¦",
+    "á»",
+    "Ä",
+    "Å",
+    "ã",
+    "æ",
+    "å",
+    "è",
+    "à®",
+    "Î",
+    "Ï",
+    "×",
+)
+
+
+def mend(text: str) -> str:
+    """The text with each sequence as the character it was; as it is unless nearly all of it outside ASCII is broken.
+
+    A text about encodings, which shows a few such sequences among proper letters, stays as it is.
+    """
+    if text.isascii() or not any(first in text for first in _BROKEN_SIGNS):
+        return text
+    found = _BROKEN.findall(text)
+    if len(found) < _LEAST_SEQUENCES:
+        return text
+    outside = sum(1 for sign in text if sign > "\x7f")
+    if sum(map(len, found)) < _BROKEN_SHARE * outside:
+        return text
+    return _BROKEN.sub(_mended, text)
+
+
+def _mended(found: re.Match[str]) -> str:
+    try:
+        return bytes(_WINDOWS_BYTES[sign] for sign in found[0]).decode("utf-8")
+    except UnicodeDecodeError:
+        return found[0]

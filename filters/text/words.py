@@ -314,3 +314,18 @@ def cut_words(codes: Codes, offsets: Offsets, segmenter: str, folding: Folding |
 def cut_texts(texts: pa.Array, segmenter: str = "unicode") -> CutTexts:
     """Decode an Arrow string array and cut it into words."""
     return cut_words(*code_points(texts), segmenter)
+
+
+def remove_spans(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    """Remove spans, (start, end) in characters and in order, from a text.
+
+    Raises ValueError if spans overlap or are not inside the text.
+    """
+    parts: list[str] = []
+    at = 0
+    for start, end in spans:
+        if not at <= start <= end <= len(text):
+            raise ValueError(f"a line from {start} to {end} is not in a text of {len(text)} characters")
+        parts.append(text[at:start])
+        at = end
+    return "".join([*parts, text[at:]])

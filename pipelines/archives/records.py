@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
-from filters.text.xhtml import has_xhtml_root
+from filters.text.charset import has_xhtml_root
 from pipelines.archives.heads import is_misread, loose_records
 from pipelines.archives.http import Response, begins_as_http, parse_response, split_content_type
 from pipelines.archives.limits import Limits

@@ -33,8 +33,7 @@ from pipelines.dedup.scratch import (
     read_batches,
     read_pieces,
 )
-from pipelines.dedup.sign import band_columns
-from pipelines.dedup.sources import SourceRule
+from pipelines.dedup.sign import SourceRule, band_columns
 from roots import shards
 from roots.intervals import wilson
 from roots.settings import ASIDE

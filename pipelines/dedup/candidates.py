@@ -18,6 +18,7 @@ from filters.near_duplicates.shingle_tables import Uint64s
 from filters.near_duplicates.signatures import ALL_PAIRS, Int64s, bucket_pairs
 from pipelines.dedup.scratch import (
     DOCUMENT_NUMBER,
+    MemoryPlan,
     Steps,
     StepShards,
     concat,
@@ -30,7 +31,6 @@ from pipelines.dedup.scratch import (
 )
 from pipelines.dedup.settings import DedupSettings
 from pipelines.dedup.sign import band_columns
-from pipelines.dedup.space import MemoryPlan
 from roots.stage import Stage
 
 

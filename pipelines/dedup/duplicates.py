@@ -21,6 +21,7 @@ from pipelines.dedup.scratch import (
     DOCUMENT_NUMBER,
     U64,
     Chains,
+    MemoryPlan,
     Steps,
     StepShards,
     concat,
@@ -33,7 +34,6 @@ from pipelines.dedup.scratch import (
     read_pieces,
 )
 from pipelines.dedup.settings import DedupSettings
-from pipelines.dedup.space import MemoryPlan
 from roots import shards
 from roots.settings import ASIDE
 from roots.stage import Stage

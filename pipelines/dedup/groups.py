@@ -30,16 +30,17 @@ from filters.near_duplicates.signatures import Int64s, join_components
 from pipelines.dedup.candidates import Candidates, unique_pairs
 from pipelines.dedup.scratch import (
     DOCUMENT_NUMBER,
+    MemoryPlan,
     Steps,
     StepShards,
     find_sorted,
+    group_parts,
     no_progress,
     numbered_parts,
     read_between,
     run_starts,
     to_batches,
 )
-from pipelines.dedup.space import MemoryPlan, group_parts
 from roots import shards
 from roots.settings import ASIDE
 from roots.stage import Stage

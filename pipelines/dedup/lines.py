@@ -28,20 +28,22 @@ from filters.near_duplicates.repeated_lines import (
     find_lines,
     first_rule,
     removal_spans,
-    remove_spans,
 )
 from filters.near_duplicates.rules import LineRule
 from filters.near_duplicates.shingle_tables import Uint64s
 from filters.near_duplicates.signatures import Int64s
+from filters.text.words import remove_spans
 from pipelines.dedup.released import RELEASED_PREFIX, release_ranges
 from pipelines.dedup.scratch import (
     U64,
+    MemoryPlan,
     Outputs,
     StepManifests,
     Steps,
     StepShards,
     concat,
     find_sorted,
+    line_parts,
     numbered_parts,
     order_by,
     read_batches,
@@ -52,12 +54,12 @@ from pipelines.dedup.scratch import (
     to_batches,
 )
 from pipelines.dedup.settings import DedupSettings
-from pipelines.dedup.space import MemoryPlan, line_parts
 from roots.schema import LINES
 from roots.settings import ASIDE
 from roots.stage import Stage
 
 BLOCK_LINES = 1 << 17  # lines in memory at once; the scratch shards depend on it, so it is no setting
+LINE_STEPS = ("lines", "sizes", "repeats", "edits")  # the sub-steps of this file
 _KEYS = 1 << 63  # all keys are smaller
 _Ranges = tuple[tuple[int, int], ...]  # of document numbers: the first, and the number after the last
 
@@ -82,12 +84,6 @@ def remove_lines(
     editing = LineEdits(tuple(rule.label for rule in rules), least, settings.every_copy, marked, sign)
     edits = steps.run(editing, {name: [repeats, settled, *paths] for name, paths in inputs.items()}, "edits")
     return found._replace(repeats=repeats, edits=edits)
-
-
-def clear_lines(steps: Steps) -> None:
-    """Remove the scratch shards of an earlier run that removed lines."""
-    for folder in ("lines", "sizes", "repeats", "edits"):
-        steps.clear(folder)
 
 
 def _kept_for_each(settled: StepShards, start: int, rows: int, marked: _Ranges) -> Int64s:

@@ -31,7 +31,7 @@ from pipelines.dedup.scratch import (
     read_pieces,
 )
 from pipelines.dedup.settings import DedupSettings
-from pipelines.dedup.sources import SourceRule
+from pipelines.dedup.sign import SourceRule
 from roots.atomic import write_text
 from roots.errors import LossError
 from roots.stage import Manifest

@@ -307,3 +307,33 @@ def run_starts(*columns: _Column) -> npt.NDArray[np.bool_]:
     if starts.size:
         starts[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
     return starts
+
+
+# Bytes of memory
+_COST_BYTES = 64  # of a document in a part of weigh
+_END_BYTES = 64  # of one end of an edge while a part of stars sorts it
+_LINE_BYTES = 130  # of a line while a part of repeats sorts it
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """How the work is divided so that it stays within the memory. It never changes which documents are kept."""
+
+    exact_parts: int
+    pair_parts: int
+    nodes: int  # documents that one task can group
+    group_bytes: int  # what the work on one group may take
+    set_bytes: int  # sets of shingles in memory at once
+    block_bytes: int  # sets of shingles that are ordered by group before they are written
+
+
+def group_parts(documents: int, edges: int, plan: MemoryPlan) -> int:
+    """How many tasks group the documents, which `edges` connect: one, where it can hold all of them."""
+    if documents <= plan.nodes:
+        return 1
+    return max(2, -(-(documents * _COST_BYTES + 2 * edges * _END_BYTES) // (2 * plan.set_bytes)))
+
+
+def line_parts(lines: int, plan: MemoryPlan) -> int:
+    """Into how many parts the lines are divided."""
+    return max(1, -(-lines * _LINE_BYTES // (2 * plan.set_bytes)))  # no sets are in memory then

@@ -7,9 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from filters.text.charset import decode_page
-from filters.text.mojibake import mend
-from filters.text.xhtml import is_xhtml, with_end_tags
+from filters.text.charset import decode_page, is_xhtml, mend, with_end_tags
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import Record, read_at
 from pipelines.extraction.engines import Engine, resiliparse, tidy

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from pipelines.dedup.space import GROUPING_BYTES
+from pipelines.dedup.run import GROUPING_BYTES
 from pipelines.forecast.plan import Forecast
 from pipelines.forecast.scale import Interval, StageForecast
 from pipelines.watching.progress import clock

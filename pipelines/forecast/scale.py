@@ -11,8 +11,8 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from pipelines.dedup.run import GROUPING_BYTES
 from pipelines.dedup.settings import parse_bytes
-from pipelines.dedup.space import GROUPING_BYTES
 from pipelines.forecast.sample import LEAST_DRIVER_SECONDS, WHOLE, StageSample
 from pipelines.forecast.settings import LEAST_PIECES
 from roots.intervals import student

@@ -78,7 +78,8 @@ class Job:
             raise SettingsError(f"{name}: say which language with --lang")
         if name not in self._made:
             settings = self.settings[row.group or name]
-            self._made[name] = load(row.make)(settings, self.language) if row.make else settings
+            make = row.program_make or row.make if is_program(self.code) else row.make
+            self._made[name] = load(make)(settings, self.language) if make else settings
         return self._made[name]
 
     def check(self, stages: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ the report follow. Rows name code as "module:name" and import nothing, so that h
 from dataclasses import dataclass
 from enum import Enum
 from importlib import import_module
+from operator import attrgetter
 from typing import Any
 
 
@@ -29,6 +30,7 @@ class StageInfo:
     summary: str  # one sentence: for --help, the card of a release and the report
     settings: str  # class of its settings: a frozen dataclass in a module that imports no heavy library
     make: str = ""  # (settings, language) -> roots.stage.Stage; "": the settings are the stage
+    program_make: str = ""  # the same for programming languages; "": no other
     run: str = ""  # (job, executor, progress, share) -> Manifest, for a stage that reads everything
     reads: Reads = Reads.CHAIN
     group: str = ""  # name of its settings in --set and --config; "": the stage's name
@@ -66,7 +68,8 @@ _ROWS = (
         "Takes the main text of the pages that can be in the language, and checks the language of that text.",
         settings="pipelines.job.settings:ExtractSettings",
         program_settings="pipelines.job.settings:ProgramSettings",
-        make="pipelines.programs.stages:make_extract",
+        make="pipelines.extract:Extract.of",
+        program_make="pipelines.programs.stages:make_program_extract",
         reads=Reads.CHAIN_AND_ARCHIVE,
         explain="pipelines.why:explain_extract",
         reasons="pipelines.extract:EXTRACT_REASONS",
@@ -75,7 +78,8 @@ _ROWS = (
         "measure",
         "Computes every signal of each document.",
         settings="pipelines.job.settings:FilterSettings",
-        make="pipelines.programs.stages:make_measure",
+        make="pipelines.filter:Measure.of",
+        program_make="pipelines.programs.stages:make_program_measure",
         group="filter",
         command="filter",
         explain="pipelines.why:explain_measure",
@@ -84,7 +88,8 @@ _ROWS = (
         "filter",
         "Compares the signals with the bounds of the language.",
         settings="pipelines.job.settings:FilterSettings",
-        make="pipelines.programs.stages:make_filter",
+        make="pipelines.filter:Filter.of",
+        program_make="pipelines.programs.stages:make_program_filter",
         explain="pipelines.why:explain_filter",
     ),
     StageInfo(
@@ -159,6 +164,6 @@ def stage_commands() -> dict[str, StageCommand]:
 
 
 def load(code: str) -> Any:
-    """What "module:name" names; its module is imported now."""
+    """What "module:name" or "module:Class.method" names; its module is imported now."""
     module, _, name = code.partition(":")
-    return getattr(import_module(module), name)
+    return attrgetter(name)(import_module(module))

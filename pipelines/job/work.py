@@ -16,9 +16,8 @@ from pathlib import Path
 
 from pipelines.job.stages import STAGES, chain_stages
 from roots import storage
-from roots.atomic import write_text
+from roots.atomic import read_manifest, write_text
 from roots.errors import InputError
-from roots.manifest import read_manifest
 
 _ENDINGS = (".gz", ".zst", ".lz4", ".warc", ".wet", ".arc", ".open", ".zip", ".tar", ".tgz", ".bz2", ".xz")
 _PAGE_ARCHIVE = re.compile(

@@ -18,7 +18,7 @@ from filters.language_id.arbiter import Arbiter, Pair
 from filters.language_id.fasttext_file import read_model
 from filters.language_id.fasttext_model import FastTextModel
 from filters.language_id.identify import LanguageModel
-from filters.language_id.labels import standard_label, wide_names
+from filters.language_id.scripts import standard_label, wide_names
 from filters.signals.batch import SignalModels
 from filters.signals.perplexity import PerplexityModel
 from filters.signals.quality import GOOD

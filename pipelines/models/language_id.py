@@ -16,8 +16,8 @@ from random import Random
 from typing import TypedDict
 
 from filters.language_id.arbiter import Arbiter, ArbiterExample, Pair, learn_arbiter, model_line, with_doubt
-from filters.language_id.labels import split_label, wide_names
 from filters.language_id.samples import TextSource, samples
+from filters.language_id.scripts import split_label, wide_names
 from pipelines.models.fasttext import train_fasttext
 from pipelines.models.files import WIDE, load_model, open_fasttext, wide_path
 from pipelines.models.language_id_text import TextsByLabel, wanted_labels

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filters.language_id.identify import LanguageModel, identify
-from filters.language_id.labels import split_label
+from filters.language_id.scripts import split_label
 from pipelines.models.files import load_model
 from pipelines.models.language_id_text import TextsByLabel, read_folder, wanted_labels
 

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TextIO, cast
 
 from filters.language import known_codes, load_language
-from filters.language_id.labels import UNKNOWN_SCRIPT, split_label, standard_label
 from filters.language_id.samples import TextSource
-from filters.language_id.scripts import script_of
+from filters.language_id.scripts import UNKNOWN_SCRIPT, script_of, split_label, standard_label
 from roots.errors import InputError
 
 TextsByLabel = dict[str, list[TextSource]]  # "fra_Latn" -> its sources

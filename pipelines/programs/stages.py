@@ -17,15 +17,12 @@ import pyarrow as pa
 from filters.language import Language
 from filters.programs.code import CODE_MEASURES, code_rules, measure_code
 from pipelines.archives.limits import Limits
-from pipelines.extract import Extract
-from pipelines.filter import Filter, Measure
-from pipelines.job.languages import is_program
-from pipelines.job.settings import ExtractSettings, FilterSettings, ProgramSettings
+from pipelines.filter import Filter
+from pipelines.job.settings import FilterSettings, ProgramSettings
 from pipelines.programs.index import source_text
 from pipelines.programs.trees import SourceFile, is_source_tree, read_tree
-from pipelines.shard import Shard
 from roots import schema
-from roots.schema import DOCUMENT, EXTRACT
+from roots.schema import EXTRACT
 from roots.shards import BATCH_ROWS, read_kept
 from roots.stage import Stage
 
@@ -33,7 +30,6 @@ _ENGINE = "source"  # in the column `extractor`
 _BATCH_CHARS = 8 << 20  # of text in a batch
 
 _MEASURED = pa.schema([schema.ID, *(pa.field(name, kind.type) for name, kind in CODE_MEASURES.items()), schema.DROP])
-PROGRAM_DOCUMENT = pa.schema([*DOCUMENT, pa.field("path", pa.string()), pa.field("license", pa.string())])
 
 
 @dataclass(frozen=True)
@@ -102,30 +98,16 @@ class _MeasurePrograms(Stage):
             yield pa.RecordBatch.from_arrays([batch["id"], *signals.values(), drop], schema=_MEASURED)
 
 
-@dataclass(frozen=True)
-class _ShardPrograms(Shard):
-    """The dataset of a programming language, with the path and licence of each file."""
-
-    schema: ClassVar[pa.Schema] = PROGRAM_DOCUMENT
+def make_program_extract(settings: ProgramSettings, language: Language) -> _ExtractPrograms:
+    """The extract stage of a programming language."""
+    return _ExtractPrograms(**vars(settings), language=language.code)
 
 
-def make_extract(settings: ExtractSettings | ProgramSettings, language: Language) -> Extract | _ExtractPrograms:
-    """The extract stage of a language."""
-    if isinstance(settings, ProgramSettings):
-        return _ExtractPrograms(**vars(settings), language=language.code)
-    return Extract(**vars(settings), language=language.iso639_3)
+def make_program_measure(settings: FilterSettings, language: Language) -> _MeasurePrograms:
+    """The measure stage of every programming language."""
+    return _MeasurePrograms()
 
 
-def make_measure(settings: FilterSettings, language: Language) -> Measure | _MeasurePrograms:
-    """The measure stage of a language."""
-    return _MeasurePrograms() if is_program(language.code) else Measure.of(language)
-
-
-def make_filter(settings: FilterSettings, language: Language) -> Filter:
-    """The judge of a language's bounds."""
-    return Filter(code_rules(language.bounds)) if is_program(language.code) else Filter.of(language)
-
-
-def shard_of(code: str) -> type[Shard]:
-    """The stage that writes the dataset of a language."""
-    return _ShardPrograms if is_program(code) else Shard
+def make_program_filter(settings: FilterSettings, language: Language) -> Filter:
+    """The judge of a programming language's bounds."""
+    return Filter(code_rules(language.bounds))

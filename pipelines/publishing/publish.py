@@ -23,9 +23,9 @@ from pipelines.publishing.files import FileResult, PublishFiles, make_files, pla
 from pipelines.publishing.settings import PublishSettings
 from pipelines.verify import verify
 from roots import shards
+from roots.atomic import read_manifest
 from roots.errors import InputError, PublishError
 from roots.executors import Executor
-from roots.manifest import read_manifest
 from roots.settings import as_values
 from roots.stage import Plan, Progress
 

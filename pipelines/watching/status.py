@@ -17,9 +17,8 @@ from pipelines.job import work as folders
 from pipelines.job.stages import STAGES, Reads, StageInfo
 from pipelines.watching.progress import append_line, clock
 from roots import shards
-from roots.atomic import write_text
+from roots.atomic import read_manifest, write_text
 from roots.errors import InputError
-from roots.manifest import read_manifest
 from roots.shards import Receipt
 
 _RECENT_SECONDS = 900.0  # rates count the shards made in this time before the last one

@@ -12,8 +12,8 @@ from pipelines.dataset import StageEntry
 from pipelines.job import work as folders
 from pipelines.job.stages import STAGES
 from roots import shards
+from roots.atomic import read_manifest
 from roots.errors import InputError
-from roots.manifest import read_manifest
 
 
 class PlainWords(TypedDict):

@@ -33,9 +33,8 @@ from pipelines.workbench.sample import (
     read_shown_texts,
 )
 from pipelines.workbench.settings import ReportSettings
-from roots.atomic import write_text
+from roots.atomic import read_manifest, write_text
 from roots.errors import InputError, SettingsError
-from roots.manifest import read_manifest
 
 _STYLES = ("base.css", "bounds.css", "reader.css", "overview.css")
 _SCRIPTS = ("dom.js", "data.js", "bounds.js", "plot.js", "cards.js", "labels.js", "reader.js", "overview.js", "main.js")

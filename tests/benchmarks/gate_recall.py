@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from filters.language_id.identify import gate, identify
-from filters.language_id.labels import split_label
+from filters.language_id.scripts import split_label
 from pipelines.extract import Extract
 from pipelines.extraction.extractors import EXTRACTORS, PAGES, Bounds
 from pipelines.extraction.guard import Failure, Limits, guarded

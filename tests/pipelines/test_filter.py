@@ -12,6 +12,7 @@ from filters.language import Bound, Language, load_language
 from filters.signals.measures import MEASURES
 from pipelines.filter import Filter, Measure
 from pipelines.job.languages import read_bounds
+from pipelines.job.settings import FilterSettings
 from roots import schema
 from roots.errors import InputError, SettingsError
 from roots.executors import EXECUTORS
@@ -51,9 +52,9 @@ def rows(path: Path) -> list[dict[str, object]]:
 
 def filter_with(language: Language, extracted: Path, work: Path, executor: str = "serial") -> list[dict[str, object]]:
     runner = EXECUTORS[executor](workers=1)
-    run(Measure.of(language), {"a.parquet": [extracted]}, work / "measure", runner)
+    run(Measure.of(FilterSettings(), language), {"a.parquet": [extracted]}, work / "measure", runner)
     measured = work / "measure" / "a.parquet"
-    run(Filter.of(language), {"a.parquet": [extracted, measured]}, work / "filter", runner)
+    run(Filter.of(FilterSettings(), language), {"a.parquet": [extracted, measured]}, work / "filter", runner)
     check(work / "filter" / "a.parquet")
     return rows(work / "filter" / "a.parquet")
 
@@ -83,9 +84,9 @@ def test_a_changed_bound_only_filters_again(extracted: Path, tmp_path: Path) -> 
 
 def test_a_changed_word_list_measures_again(extracted: Path) -> None:
     other = replace(FRENCH, reading=replace(FRENCH.reading, function_words=("le",)))
-    assert settings_of(Measure.of(FRENCH)) != settings_of(Measure.of(other))
-    assert "moulin" not in str(settings_of(Measure.of(FRENCH)))
-    assert settings_of(Filter.of(FRENCH)) == settings_of(Filter.of(other))
+    assert settings_of(Measure.of(FilterSettings(), FRENCH)) != settings_of(Measure.of(FilterSettings(), other))
+    assert "moulin" not in str(settings_of(Measure.of(FilterSettings(), FRENCH)))
+    assert settings_of(Filter.of(FilterSettings(), FRENCH)) == settings_of(Filter.of(FilterSettings(), other))
 
 
 def test_a_text_with_a_low_language_score_is_dropped(extracted: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from filters.language import Language, load_language
 from pipelines.filter import Filter, Measure
+from pipelines.job.settings import FilterSettings
 from roots import schema
 from roots.executors import EXECUTORS
 from roots.shards import read
@@ -77,7 +78,12 @@ def make_work(work: Path, code: str, documents: Sequence[Document], judged: bool
         for name, rows in parts.items():
             run(stage(rows), {name: []}, folder, serial)
         _one_manifest(folder, documents, stage is Extract)
-    run(Measure.of(language), {name: _chain(work, code, name)[:2] for name in parts}, work / code / "measure", serial)
+    run(
+        Measure.of(FilterSettings(), language),
+        {name: _chain(work, code, name)[:2] for name in parts},
+        work / code / "measure",
+        serial,
+    )
     if judged:
         judge_again(work, code, language)
     return work
@@ -101,7 +107,7 @@ def judge_again(work: Path, code: str, language: Language) -> dict[str, list[str
     """Run the filter stage with a language's bounds; returns id -> the signals it failed."""
     names = ("a.parquet", "b.parquet")
     plan = {name: _chain(work, code, name) for name in names}
-    run(Filter.of(language), plan, work / code / "filter", EXECUTORS["serial"]())
+    run(Filter.of(FilterSettings(), language), plan, work / code / "filter", EXECUTORS["serial"]())
     batches = [batch for name in names for batch in read(work / code / "filter" / name)]
     return {row["id"]: row["failed"] for batch in batches for row in batch.to_pylist()}
 

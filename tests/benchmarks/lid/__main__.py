@@ -23,8 +23,8 @@ from typing import TypeVar
 import fasttext
 
 from filters.language_id.identify import gate, identify
-from filters.language_id.labels import standard_label
 from filters.language_id.samples import TextSource
+from filters.language_id.scripts import standard_label
 from pipelines.extract import Extract
 from pipelines.models.files import OWN, WIDE, load_model, open_fasttext, wide_path
 from pipelines.models.language_id_eval import IdentificationReport, language_of, measure_identification

@@ -16,9 +16,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filters.language_id.labels import split_label, standard_label
 from filters.language_id.samples import TextSource
-from filters.language_id.scripts import HAN, script_of
+from filters.language_id.scripts import HAN, script_of, split_label, standard_label
 from pipelines.models.language_id import LanguageCard, train_language_id, write_card
 from pipelines.models.language_id_text import (
     CHINESE,

@@ -2,10 +2,8 @@
 
 import pytest
 
-from filters.language_id.han_texts import CHINESE, settle_han
 from filters.language_id.identify import identify
-from filters.language_id.labels import split_label
-from filters.language_id.scripts import script_counts
+from filters.language_id.scripts import CHINESE, script_counts, settle_han, split_label
 from pipelines.models.files import load_model
 
 

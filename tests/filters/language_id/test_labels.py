@@ -1,7 +1,7 @@
 """Labels of any model become ISO 639-3 and ISO 15924."""
 
 from filters.language import known_codes, load_language
-from filters.language_id.labels import WIKIPEDIAS, split_label, standard_label
+from filters.language_id.scripts import WIKIPEDIAS, split_label, standard_label
 from pipelines.models.files import WIDE, load_model
 
 

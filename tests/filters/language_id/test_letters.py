@@ -3,7 +3,7 @@
 import pytest
 
 from filters.language_id.identify import identify
-from filters.language_id.letters import urdu_letters
+from filters.language_id.scripts import urdu_letters
 from pipelines.models.files import load_model
 
 URDU = "ہمارے گاؤں کے باہر ایک پرانا کنواں ہے جس کا پانی گرمیوں میں بھی ٹھنڈا رہتا ہے۔"

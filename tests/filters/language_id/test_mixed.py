@@ -2,8 +2,7 @@
 
 import pytest
 
-from filters.language_id.identify import identify
-from filters.language_id.mixed import limit_scores
+from filters.language_id.identify import identify, limit_scores
 from pipelines.models.files import load_model
 
 ENGLISH = (

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from filters.near_duplicates.repeated_lines import NO_RULE, find_lines, first_rule, removal_spans, remove_spans
+from filters.near_duplicates.repeated_lines import NO_RULE, find_lines, first_rule, removal_spans
 from filters.near_duplicates.rules import LINE_RULES, LineRule
+from filters.text.words import remove_spans
 
 SOURCE = np.ones(1, np.uint64)
 TEXTS = [

@@ -20,7 +20,7 @@ from filters.personal_data import (
 )
 from filters.personal_data.candidate import Candidate
 from filters.personal_data.cues import PHONE_CUES
-from filters.personal_data.regions import REGIONS
+from filters.personal_data.search import REGIONS
 from roots.errors import SettingsError
 
 FINDS = [(kind.name, row) for kind in KINDS.values() for row in kind.finds]

@@ -10,6 +10,7 @@ from filters.language import Reading, load_language
 from filters.signals.measures import measure
 from filters.signals.perplexity import normalise, perplexities
 from pipelines.filter import Measure
+from pipelines.job.settings import FilterSettings
 from pipelines.models.files import perplexity_model, signal_models
 from roots.errors import InputError
 from roots.stage import settings_of
@@ -73,19 +74,19 @@ def test_without_a_model_it_is_null_and_with_one_its_digest_decides(model: str, 
     assert french.bounds["perplexity"].max == 1770
     assert measure(pa.array(["the cat"]), french.reading)["perplexity"].null_count == 1
     with_model = replace(french, reading=replace(french.reading, perplexity_model=model))
-    settings = settings_of(Measure.of(with_model))
-    assert settings != settings_of(Measure.of(french))
+    settings = settings_of(Measure.of(FilterSettings(), with_model))
+    assert settings != settings_of(Measure.of(FilterSettings(), french))
     assert model not in str(settings)
     copy = tmp_path / "copy.arpa"
     copy.write_text(ARPA, encoding="utf-8")
     same = replace(french, reading=replace(french.reading, perplexity_model=str(copy)))
-    assert settings_of(Measure.of(same)) == settings
+    assert settings_of(Measure.of(FilterSettings(), same)) == settings
 
 
 def test_a_missing_model_is_refused_before_any_work(tmp_path: Path) -> None:
     absent = replace(load_language("fr"), reading=Reading("Latn", perplexity_model=str(tmp_path / "absent")))
     with pytest.raises(InputError, match="no file"):
-        Measure.of(absent)
+        Measure.of(FilterSettings(), absent)
 
 
 def test_pieces_are_cut_by_a_sentencepiece_model(model: str, tmp_path: Path) -> None:

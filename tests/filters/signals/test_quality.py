@@ -81,8 +81,8 @@ def test_without_a_model_it_is_null_and_with_one_its_digest_decides(trained: Pat
     (tmp_path / "fr.bin").write_bytes(trained.read_bytes())
     named = FilterSettings(quality_model=str(tmp_path / "{code}.bin")).models(french)
     assert named.reading.quality_model == str(tmp_path / "fr.bin")
-    settings = settings_of(Measure.of(named))
-    assert settings != settings_of(Measure.of(french))
+    settings = settings_of(Measure.of(FilterSettings(), named))
+    assert settings != settings_of(Measure.of(FilterSettings(), french))
     assert str(tmp_path) not in str(settings)
 
 

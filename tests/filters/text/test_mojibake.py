@@ -2,7 +2,7 @@
 
 import pytest
 
-from filters.text.mojibake import mend
+from filters.text.charset import mend
 
 BROKEN = {
     "fr": "L'élève a répété sa leçon à la fenêtre, où l'été était déjà arrivé.",

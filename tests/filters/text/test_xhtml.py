@@ -4,8 +4,8 @@ import time
 
 import pytest
 
+from filters.text.charset import has_xhtml_root, is_xhtml, with_end_tags
 from filters.text.quick_text import quick_text
-from filters.text.xhtml import has_xhtml_root, is_xhtml, with_end_tags
 
 SPACE = "http://www.w3.org/1999/xhtml"
 XHTML = "application/xhtml+xml"

@@ -21,8 +21,8 @@ from pipelines.dedup.groups import (
     StarRound,
     group_by_many_tasks,
 )
-from pipelines.dedup.scratch import Steps, StepShards, read_batches
-from pipelines.dedup.space import group_parts, plan_memory
+from pipelines.dedup.run import plan_memory
+from pipelines.dedup.scratch import Steps, StepShards, group_parts, read_batches
 from roots import shards
 from roots.executors import Executor, Serial, Threads
 from roots.stage import run

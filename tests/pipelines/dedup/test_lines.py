@@ -14,7 +14,8 @@ import pytest
 
 from filters.near_duplicates.rules import LINE_RULES, LineRule
 from pipelines.dedup import lines as dedup_lines
-from pipelines.dedup import space as dedup_space
+from pipelines.dedup import run as dedup_run
+from pipelines.dedup import scratch
 from pipelines.dedup.run import run_dedup
 from pipelines.dedup.settings import DedupSettings
 from pipelines.redact import Redact, edited
@@ -189,8 +190,8 @@ def test_any_division_of_the_work_gives_the_same_bytes(
 ) -> None:
     rows, chains, target, marks = reference
     monkeypatch.setattr(dedup_lines, "BLOCK_LINES", 20)
-    monkeypatch.setattr(dedup_space, "_LINE_BYTES", 1 << 24)
-    monkeypatch.setattr(dedup_space, "_EXACT_BYTES", 1 << 25)
+    monkeypatch.setattr(scratch, "_LINE_BYTES", 1 << 24)
+    monkeypatch.setattr(dedup_run, "_EXACT_BYTES", 1 << 25)
     many = tmp_path / "many"
     run_dedup(dict(reversed(chains.items())), many, DedupSettings(lines=RULES), Threads(2))
     assert len(list((many / "repeats").glob("*.parquet"))) > 5
@@ -295,8 +296,8 @@ def test_the_estimate_of_scratch_space_includes_lines(reference: Run) -> None:
         receipt.body_bytes for step in SUB_STEPS for path in (target / step).glob("*.parquet")
         if (receipt := shards.read_receipt(path))
     )  # fmt: skip
-    with_lines = dedup_space.estimate_scratch(chains, DedupSettings(lines=("newspaper",)))
-    assert with_lines - dedup_space.estimate_scratch(chains, DedupSettings()) > 10_000
+    with_lines = dedup_run.estimate_scratch(chains, DedupSettings(lines=("newspaper",)))
+    assert with_lines - dedup_run.estimate_scratch(chains, DedupSettings()) > 10_000
     assert 0 < bytes_of_rows < with_lines + 40_000
 
 

@@ -15,9 +15,8 @@ from filters.near_duplicates import signatures as near
 from pipelines import release
 from pipelines.cli.main import main
 from pipelines.dedup.released import read_release, read_releases, signature_file, write_signatures
-from pipelines.dedup.run import run_dedup
+from pipelines.dedup.run import estimate_scratch, released_size, run_dedup
 from pipelines.dedup.settings import DedupSettings
-from pipelines.dedup.space import estimate_scratch, released_size
 from pipelines.verify import verify
 from roots import shards
 from roots.errors import InputError, SettingsError, StageFailed

@@ -18,12 +18,10 @@ from pipelines.dedup.audit import differing_passages
 from pipelines.dedup.candidates import CandidatePairs, ExactCopies, UrlCopies
 from pipelines.dedup.duplicates import Duplicates, ShingleSets
 from pipelines.dedup.groups import DocumentGroups
-from pipelines.dedup.outcomes import Outcomes
-from pipelines.dedup.run import run_dedup
-from pipelines.dedup.scratch import StepShards
+from pipelines.dedup.run import Outcomes, estimate_scratch, plan_memory, run_dedup
+from pipelines.dedup.scratch import MemoryPlan, StepShards
 from pipelines.dedup.settings import PRESETS, DedupSettings, KeepBy, parse_bytes, with_preset
 from pipelines.dedup.sign import SignedDocuments, keep_ranks, url_keys
-from pipelines.dedup.space import MemoryPlan, estimate_scratch, plan_memory
 from roots import shards
 from roots.errors import LossError, SettingsError, ShardError, StageFailed
 from roots.executors import Local, Serial
@@ -506,7 +504,7 @@ def test_too_little_memory_or_disk_is_refused_before_any_work(
     chains = reference[1]
     with pytest.raises(SettingsError, match="at least"):
         run_dedup(chains, tmp_path / "dedup", DedupSettings(memory="100M"), Serial())
-    monkeypatch.setattr("pipelines.dedup.space.estimate_scratch", lambda *_: 1 << 60)
+    monkeypatch.setattr("pipelines.dedup.run.estimate_scratch", lambda *_: 1 << 60)
     with pytest.raises(SettingsError, match="scratch space"):
         run_dedup(chains, tmp_path / "dedup", DedupSettings(), Serial())
     assert not (tmp_path / "dedup").exists()

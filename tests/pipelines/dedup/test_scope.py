@@ -15,7 +15,7 @@ from pipelines import pipeline
 from pipelines.cli.main import main
 from pipelines.dedup.run import run_dedup
 from pipelines.dedup.settings import DedupSettings, KeepBy
-from pipelines.dedup.sources import SourceRule
+from pipelines.dedup.sign import SourceRule
 from pipelines.job import work as folders
 from pipelines.job.request import plan_jobs
 from pipelines.pipeline import in_order

@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from filters.personal_data import KINDS, Span, describe_kinds
-from filters.personal_data.regions import REGIONS
+from filters.personal_data.search import REGIONS
 from pipelines.cli.main import main
 from pipelines.models.personal_data_eval import (
     DetectionCounts,

@@ -15,7 +15,7 @@ from pipelines.cli.main import main
 from pipelines.index import INDEX_REASONS
 from pipelines.job.languages import find_any_code, load_any_language, program_codes
 from pipelines.job.work import folder
-from pipelines.programs.stages import PROGRAM_DOCUMENT
+from pipelines.shard import PROGRAM_DOCUMENT
 from roots import shards
 from roots.errors import SettingsError
 
