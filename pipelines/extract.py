@@ -15,7 +15,7 @@ import pyarrow as pa
 from filters.language import Language
 from filters.language_id.identify import gate, identify
 from filters.language_id.scripts import split_label
-from pipelines.archives.spool import on_this_machine
+from pipelines.archives.packing import on_this_machine
 from pipelines.extraction.extractors import PAGES, Bounds, preload
 from pipelines.extraction.guard import Failure, Limits, guarded
 from pipelines.job.settings import ExtractSettings

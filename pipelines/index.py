@@ -17,8 +17,8 @@ from filters.programs.use_signals import SEARCHED_BYTES, use_signals_of
 from filters.text.charset import Decoded, decode_page, is_xhtml
 from filters.text.quick_text import quick_text
 from pipelines.archives.limits import Limits
+from pipelines.archives.packing import on_this_machine
 from pipelines.archives.records import Record, read_records
-from pipelines.archives.spool import on_this_machine
 from pipelines.job.settings import IndexSettings
 from pipelines.models.files import load_model, sha256_of_model
 from pipelines.programs.index import TREE_REASONS, index_tree

@@ -7,16 +7,19 @@ One packed as a single stream ("solid") is first unpacked to a temporary file.
 import re
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any
 
+import numpy as np
 from fastwarc.stream_io import GzipReader, Lz4Reader, ZstdReader
 
 from pipelines.archives.heads import HEAD, loose_records, read_on
+from roots import shards, storage
 from roots.errors import InputError
 
 STEP = 1 << 20  # bytes read at once
@@ -301,3 +304,61 @@ def _unpack(archive: Archive, spool: IO[bytes], bound: int) -> None:
     if broken:
         spool.write(b"\r\n\r\nthe archive is damaged or too large from here on")  # reading reports this as a break
     spool.flush()
+
+
+# The guarded process that reads pages has no network and no credentials, so archives at URLs are fetched for it. The
+# local file is as long as the archive, with holes where nothing is read: a language is a small part of a crawl.
+GAP_BYTES = 256 << 10  # a smaller hole is fetched too, because another request would cost more
+_WHOLE_SHARE = 0.6  # of an archive; if more is wanted, all of it is fetched
+
+
+@contextmanager
+def on_this_machine(archive: Path, wanted: Sequence[int] | None = None, index: Path | None = None) -> Iterator[Path]:
+    """Yield a local file with the archive's name; the archive itself if it is already local.
+
+    `wanted` are the offsets (ascending) of the records that will be read. `index` is the shard that says where all
+    records begin. Raises InputError if the archive does not exist, ShardError if a server does not answer.
+    """
+    if not storage.is_remote(archive):
+        yield archive
+        return
+    with TemporaryDirectory(prefix="roots-") as folder:
+        local = Path(folder) / archive.name
+        if wanted is None or index is None or not _fetch_records(archive, local, wanted, index):
+            storage.fetch(archive, local)
+        yield local
+
+
+def _fetch_records(archive: Path, local: Path, wanted: Sequence[int], index: Path) -> bool:
+    """Fetch the wanted records. Returns False if their ranges are unknown or are most of the archive."""
+    size = storage.size_of(archive)
+    offsets = [offset for batch in shards.read(index, ["offset"]) for offset in batch["offset"].to_pylist()]
+    ranges = ranges_of(wanted, offsets, size)
+    if sum(high - low for low, high in ranges) > _WHOLE_SHARE * size:
+        return False
+    storage.fetch(archive, local, [(0, STEP)])
+    try:
+        found = recognise(local)
+    except InputError:  # not a web archive: its offsets are not positions in the file
+        return False
+    if is_one_stream(found):
+        return False
+    storage.fetch(archive, local, ranges)
+    return all(found.begins_at(offset) for offset in wanted)
+
+
+def ranges_of(wanted: Sequence[int], offsets: Sequence[int], size: int) -> list[tuple[int, int]]:
+    """Return byte ranges (from, up to) of the wanted records, each with the beginning of the next record.
+
+    `offsets` are those of all known records, in any order. `size` is the length of the archive in bytes.
+    """
+    known = np.unique(np.asarray(offsets, dtype=np.int64))
+    ends = np.append(known, size)[np.searchsorted(known, np.asarray(wanted, dtype=np.int64), side="right")]
+    ranges: list[tuple[int, int]] = []
+    for low, end in zip(wanted, ends.tolist(), strict=True):
+        high = min(size, end + LOOK)  # readers check what follows a record
+        if ranges and low <= ranges[-1][1] + GAP_BYTES:
+            ranges[-1] = (ranges[-1][0], max(high, ranges[-1][1]))
+        else:
+            ranges.append((low, high))
+    return ranges

@@ -13,7 +13,7 @@ pytest.importorskip("upath", reason="URLs are an extra: pip install -e '.[cloud]
 pytest.importorskip("s3fs", reason="URLs are an extra: pip install -e '.[cloud]'")
 pytest.importorskip("moto.server", reason="the S3 server of these tests: pip install -e '.[dev]'")
 
-from pipelines.archives import spool
+from pipelines.archives import packing
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import read_at
 from pipelines.watching.status import Watcher
@@ -149,10 +149,10 @@ def test_only_the_bytes_of_wanted_records_are_fetched(server: tuple[str, Faults]
     offsets = sorted(offset for batch in shards.read(index, ["offset"]) for offset in batch["offset"].to_pylist())
     whole = (CRAWL / NAMES[0]).read_bytes()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spool, "GAP_BYTES", 0)
-        patch.setattr(spool, "STEP", 1000)
+        patch.setattr(packing, "GAP_BYTES", 0)
+        patch.setattr(packing, "STEP", 1000)
         before = server[1].sent
-        with spool.on_this_machine(archive, offsets[-2:], index) as place:
+        with packing.on_this_machine(archive, offsets[-2:], index) as place:
             got = place.read_bytes()
             found = [record.url for record in read_at(place, offsets[-2:], Limits())]
         assert server[1].sent - before < len(whole) / 2

@@ -2,8 +2,7 @@
 
 import pytest
 
-from pipelines.archives.packing import LOOK
-from pipelines.archives.spool import GAP_BYTES, ranges_of
+from pipelines.archives.packing import GAP_BYTES, LOOK, ranges_of
 
 FAR = GAP_BYTES * 4
 
