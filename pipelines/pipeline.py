@@ -129,7 +129,7 @@ def _say_replaced(
     """Which archives go out of finished datasets, by job. Raises InputError if all do, unless that is asked for."""
     if not any(STAGES[name].shared or STAGES[name].final for name in request.stages):
         return {}
-    found = find_replaced(jobs, executor, notes)
+    found = _find_replaced(jobs, executor, notes)
     if not request.replace:
         for each in chain.from_iterable(found.values()):
             each.check()
@@ -309,7 +309,7 @@ class Replaced:
             )
 
 
-def find_replaced(
+def _find_replaced(
     jobs: Sequence[Job], executor: Executor | None = None, notes: str = ALONE.notes
 ) -> dict[str, list[Replaced]]:
     """For each job, by its code, what goes out of the finished datasets that it would change.

@@ -186,8 +186,8 @@ def open_archive(path: Path, unpacked_bytes: int) -> Iterator[Archive]:
 
     Raises InputError for a file that is missing or empty, for a folder, and for anything but a web archive.
     """
-    archive = recognise(path)
-    if is_one_stream(archive):
+    archive = _recognise(path)
+    if _is_one_stream(archive):
         with tempfile.NamedTemporaryFile(prefix="roots-", suffix=".warc") as spool:
             _unpack(archive, spool, unpacked_bytes)
             yield Archive(Path(spool.name), archive.name, "plain")
@@ -195,12 +195,12 @@ def open_archive(path: Path, unpacked_bytes: int) -> Iterator[Archive]:
         yield archive
 
 
-def is_one_stream(archive: Archive) -> bool:
+def _is_one_stream(archive: Archive) -> bool:
     """Return whether an archive must be unpacked as a whole. Its offsets then count unpacked bytes."""
     return archive.form == "lz4" or (archive.form != "plain" and _is_solid(archive))
 
 
-def recognise(path: Path) -> Archive:
+def _recognise(path: Path) -> Archive:
     """Recognise the form of an archive by its first bytes. Raises InputError."""
     try:
         with path.open("rb") as file:
@@ -338,10 +338,10 @@ def _fetch_records(archive: Path, local: Path, wanted: Sequence[int], index: Pat
         return False
     storage.fetch(archive, local, [(0, STEP)])
     try:
-        found = recognise(local)
+        found = _recognise(local)
     except InputError:  # not a web archive: its offsets are not positions in the file
         return False
-    if is_one_stream(found):
+    if _is_one_stream(found):
         return False
     storage.fetch(archive, local, ranges)
     return all(found.begins_at(offset) for offset in wanted)
