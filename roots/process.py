@@ -53,7 +53,7 @@ def _mallopt(parameter: int, value: int) -> None:
 def _hide_pandas() -> None:
     """Let Arrow find no pandas in this process, unless it is imported already: importing it costs time and memory.
 
-    Arrow looks for pandas once, when it is first given a Python object, to _recognise pandas' own; our shards hold
+    Arrow looks for pandas once, when it is first given a Python object, to recognise pandas' own; our shards hold
     none. `to_pandas` looks again, and works as ever.
     """
     import pyarrow as pa
