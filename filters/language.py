@@ -8,7 +8,7 @@ name (`default`, `roots`, ...); it lies over the set of that name in `default.to
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -91,16 +91,43 @@ _NEEDED = ("name", "iso639_3", "script")  # keys of a language file
 _FILES = "filters.languages"  # the package that holds the language files
 
 
+@dataclass(frozen=True)
+class _LanguageFile:
+    """What a language file may hold; the fields of `Language` and `Reading` say what it means."""
+
+    name: str
+    iso639_3: str
+    script: str
+    tag: str = ""
+    aliases: tuple[str, ...] = ()
+    segmenter: str = ""  # empty: the one that the script needs
+    function_words: tuple[str, ...] = ()
+    flagged_words: tuple[str, ...] = ()
+    joiner: str | None = None
+    character_ngram: int = Reading.character_ngram
+    word_ngram: int = Reading.word_ngram
+    longest_word: int = Reading.longest_word
+    roots_function_words: str = ""  # code of the list of stopwordsiso that ROOTS used
+    bounds: Mapping[str, Mapping[str, Mapping[str, object]]] = field(default_factory=dict)  # set -> signal -> bound
+    kept: tuple[Example, ...] = ()
+    dropped: tuple[Example, ...] = ()
+
+
 @cache
 def _file(code: str) -> dict[str, Any]:
     try:
         file = tomllib.loads(resources.files(_FILES).joinpath(f"{code}.toml").read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{code}.toml is not valid TOML: {error}") from None
-    for key in _NEEDED if code != DEFAULT_SET else ():
+    if code != DEFAULT_SET:
+        _check_needed(file, code)
+    return file
+
+
+def _check_needed(file: Mapping[str, object], code: str) -> None:
+    for key in _NEEDED:
         if not isinstance(file.get(key), str):
             raise SettingsError(f"{code}.toml has no {key}: a language file needs {', '.join(_NEEDED)}, each a text")
-    return file
 
 
 @cache
@@ -151,67 +178,80 @@ def find_code(name: str, others: Mapping[str, str] | None = None) -> str:
     return found
 
 
-def bound_sets(name: str) -> tuple[str, ...]:
-    """Names of the bound sets that the language can be judged by, sorted."""
-    code = find_code(name)
-    return tuple(sorted({*_file(code).get("bounds", {}), *_file(DEFAULT_SET)["bounds"]}))
+def bound_sets(name: str, own: Mapping[str, object] | None = None) -> tuple[str, ...]:
+    """Names of the bound sets that the language can be judged by, sorted; `own` as in `load_language`."""
+    return _set_names(_read(name, own)[1])
 
 
-def load_language(name: str, bounds: str | BoundTables = DEFAULT_SET, definitions: str = "repaired") -> Language:
+def load_language(
+    name: str,
+    bounds: str | BoundTables = DEFAULT_SET,
+    definitions: str = "repaired",
+    own: Mapping[str, object] | None = None,
+) -> Language:
     """Load a language by any of its names, with a bound set by name or with bounds of your own.
 
     Your own bounds are tables such as {"special_characters": {"min": ..., "max": ..., "source": ...}}. They lie over
-    the default set, so they need only hold what differs; `max = "none"` lifts a limit. A TOML file of them is
-    read by pipelines.job.languages. Raises SettingsError for an unknown language, set or bound.
+    the default set, so they need only hold what differs; `max = "none"` lifts a limit. `own` is the contents of a
+    language file of yours; `name` is then its code. TOML files of both are read by pipelines.job. Raises SettingsError
+    for an unknown language, set or bound, and for a file that is not one of a language.
     """
-    code = find_code(name)
-    file = _file(code)
-    lists = _word_lists(file, definitions)
-    values: dict[str, Any] = {
-        key: file[key] for key in ("script", "segmenter", "joiner", "character_ngram", "word_ngram") if key in file
-    }
-    if file["script"] in _UNSPACED:
-        values.setdefault("segmenter", "icu")
-    values |= {"longest_word": file.get("longest_word", 0), "definitions": definitions, **lists}
-    if definitions == "roots" and values.get("segmenter") != "icu":
-        values["segmenter"] = "roots"
-    language = Language(
+    code, file = _read(name, own)
+    values = {key: getattr(file, key) for key in ("script", "joiner", "character_ngram", "word_ngram", "longest_word")}
+    values |= {"segmenter": _segmenter_of(file, definitions), "definitions": definitions}
+    return Language(
         code=code,
-        iso639_3=file["iso639_3"],
-        name=file["name"],
-        reading=build(Reading, values, f"{code}.toml"),
-        tag=file.get("tag", f"{file['iso639_3']}_{file['script']}"),
-        kept=tuple(Example(item["text"]) for item in file.get("kept", ())),
-        dropped=tuple(Example(item["text"], item["reason"]) for item in file.get("dropped", ())),
+        iso639_3=file.iso639_3,
+        name=file.name,
+        reading=build(Reading, values | _word_lists(file, definitions), f"{code}.toml"),
+        tag=file.tag or f"{file.iso639_3}_{file.script}",
+        bounds=_bounds_of(code, file, bounds),
+        kept=file.kept,
+        dropped=file.dropped,
     )
-    return _with_bounds(language, bounds)
 
 
-def _with_bounds(language: Language, bounds: str | BoundTables) -> Language:
-    """The same language judged by another bound set."""
-    sets = _file(language.code).get("bounds", {})
+def _read(name: str, own: Mapping[str, object] | None) -> tuple[str, _LanguageFile]:
+    """The code of a language, and its file."""
+    code = find_code(name) if own is None else name
+    tables = _file(code) if own is None else own
+    _check_needed(tables, code)
+    return code, build(_LanguageFile, tables, f"{code}.toml")
+
+
+def _segmenter_of(file: _LanguageFile, definitions: str) -> str:
+    wanted = file.segmenter or ("icu" if file.script in _UNSPACED else Reading.segmenter)
+    return "roots" if definitions == "roots" and wanted != "icu" else wanted
+
+
+def _set_names(file: _LanguageFile) -> tuple[str, ...]:
+    return tuple(sorted({*file.bounds, *_file(DEFAULT_SET)["bounds"]}))
+
+
+def _bounds_of(code: str, file: _LanguageFile, bounds: str | BoundTables) -> dict[str, Bound]:
+    """The bounds of a set by name, or of your own."""
     general = _file(DEFAULT_SET)["bounds"]
     if not isinstance(bounds, str):
-        tables = [general[DEFAULT_SET], sets.get(DEFAULT_SET, {}), bounds]
-    elif bounds in bound_sets(language.code):
-        tables = [general.get(bounds, {}), sets.get(bounds, {})]
+        tables = [general[DEFAULT_SET], file.bounds.get(DEFAULT_SET, {}), bounds]
+    elif bounds in _set_names(file):
+        tables = [general.get(bounds, {}), file.bounds.get(bounds, {})]
     else:
-        raise SettingsError(unknown_name(f"bound set of {language.code}", bounds, bound_sets(language.code)))
+        raise SettingsError(unknown_name(f"bound set of {code}", bounds, _set_names(file)))
     merged: dict[str, Any] = {}
     for table in tables:
         for signal, values in table.items():
             merged[signal] = {**merged.get(signal, {}), **values}
     found = {signal: build(Bound, values, f"bounds.{signal}") for signal, values in merged.items()}
-    return replace(language, bounds=dict(sorted(found.items())))
+    return dict(sorted(found.items()))
 
 
-def _word_lists(file: Mapping[str, Any], definitions: str) -> dict[str, tuple[str, ...]]:
+def _word_lists(file: _LanguageFile, definitions: str) -> dict[str, tuple[str, ...]]:
     """The function words and flagged words of a language, sorted, each once."""
-    words: set[str] = set(file.get("function_words", ()))
-    if definitions == "roots" and "roots_function_words" in file:
+    words = set(file.function_words)
+    if definitions == "roots" and file.roots_function_words:
         # ROOTS's bounds are for lists of this length: its own came from the same collection.
-        words = _stopwords_iso(file["roots_function_words"])
-    flagged = {*_file(DEFAULT_SET)["flagged_words"], *file.get("flagged_words", ())}
+        words = _stopwords_iso(file.roots_function_words)
+    flagged = {*_file(DEFAULT_SET)["flagged_words"], *file.flagged_words}
     return {"function_words": tuple(sorted(words)), "flagged_words": tuple(sorted(flagged))}
 
 

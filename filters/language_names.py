@@ -67,5 +67,6 @@ def _how_to_add(name: str, code: str) -> str:
     return (
         f"unknown language {name!r}: {_names()[code]} is not one of ours. Write {folder.joinpath(code)}.toml with "
         f'three lines, name = "{_names()[code]}", iso639_3 = "{min(long, default=code)}" and script = "{script}" '
-        "(check them), and run again. `roots languages` prints all that have a file."
+        f"(check them), and run again; or write {code}.toml anywhere, and run with --lang ./{code}.toml. "
+        "`roots languages` prints all that have a file."
     )

@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 
 from pipelines.dataset import read_dataset
 from pipelines.dedup.released import unknown_matches
-from pipelines.job.languages import find_any_code
+from pipelines.job.request import languages_in
 from pipelines.job.settings import ShardSettings
 from pipelines.job.stages import STAGES, chain_stages
-from pipelines.job.work import ALL, chain, deduplicated_with, folder, languages
+from pipelines.job.work import ALL, chain, deduplicated_with, folder
 from pipelines.shard import described_otherwise, times_of
 from roots import shards, storage
 from roots.atomic import read_manifest
@@ -31,7 +31,7 @@ def verify_all(work: Path, language: str = "") -> Iterator[tuple[str, list[str]]
 
     Raises InputError where there is no result, SettingsError for an unknown language.
     """
-    codes = [find_any_code(language)] if language else languages(work)
+    codes = languages_in(work, language)
     if not codes:
         raise InputError(f"{work} holds no results: run `roots run {work} --input 'crawl/*.warc.gz' --lang fr`")
     for code in codes:

@@ -16,9 +16,9 @@ from filters.personal_data import as_shown
 from filters.text.passages import beginning, differing, for_terminal
 from pipelines.addresses import same_address
 from pipelines.dedup.released import read_released_text
-from pipelines.job.languages import find_any_code
+from pipelines.job.request import languages_in
 from pipelines.job.stages import STAGES, chain_stages, load
-from pipelines.job.work import deduplicated_with, folder, known_inputs, languages
+from pipelines.job.work import deduplicated_with, folder, known_inputs
 from pipelines.programs.index import SOURCE_KIND
 from pipelines.pseudocrawl.records import captures_of
 from roots import shards, storage
@@ -105,7 +105,7 @@ def explain(work: Path, wanted: str, language: str = "") -> Iterator[str]:
 
     Raises InputError for an unknown document, SettingsError for an unknown language.
     """
-    codes = [find_any_code(language)] if language else languages(work)
+    codes = languages_in(work, language)
     captures = list(captures_of(work, wanted.strip()))
     yield from (line for line, _ in captures)
     if captures and not any(fetched for _, fetched in captures):

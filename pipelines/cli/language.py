@@ -92,12 +92,12 @@ def _derive(
     Example:
       roots derive --lang sw --reference good.txt --to my.toml
     """
-    from filters.language import load_language
+    from pipelines.job.languages import load_text_language
     from pipelines.models.settings import DeriveSettings
 
     if not (references or labels):
         raise click.UsageError("name trusted text with --reference, or labels with --labels")
-    language, settings = load_language(code), options.build(DeriveSettings, "derive")
+    language, settings = load_text_language(code), options.build(DeriveSettings, "derive")
     from pipelines.job.work import all_chains
     from pipelines.models.bounds import derive_from_text, derive_labelled
 

@@ -61,8 +61,9 @@ class CommandGroup(click.Group):
 
 
 def _split_codes(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
-    """Language codes, given one by one or several in one text; each once, in order."""
-    return tuple(dict.fromkeys(code for text in texts for code in text.replace(",", " ").split()))
+    """Language codes, given one by one or several in one text; each once, in order. The path of a file stays whole."""
+    split = ([text] if Path(text).is_file() else text.replace(",", " ").split() for text in texts)
+    return tuple(dict.fromkeys(code for codes in split for code in codes))
 
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -72,13 +73,15 @@ INPUT = click.option(
     "--input", "-i", "inputs", multiple=True, metavar="PATTERN",
     help="Archives to read: a path or a quoted pattern such as 'crawl/*.warc.gz'. Repeat it to name more.",
 )  # fmt: skip
-LANGUAGE = click.option("--lang", "-l", "code", required=True, metavar="CODE", help="Language, such as fr.")
+LANGUAGE = click.option(
+    "--lang", "-l", "code", required=True, metavar="CODE", help="Language, such as fr, or a language file."
+)
 ONE_OF_ALL = click.option(
     "--lang", "-l", "code", default="", metavar="CODE", help="Only this language. [default: all that were run]"
 )
 LANGUAGES = click.option(
     "--lang", "-l", "codes", multiple=True, required=True, metavar="CODE", callback=_split_codes,
-    help="Language to make, such as fr; several: --lang 'fr sw yo'.",
+    help="Language to make, such as fr; several: --lang 'fr sw yo'; a language file of your own: --lang ./uk.toml.",
 )  # fmt: skip
 ANY_LANGUAGES = click.option(
     "--lang", "-l", "codes", multiple=True, metavar="CODE", callback=_split_codes,

@@ -98,6 +98,17 @@ class Job:
         return chains
 
 
+def languages_in(work: Path, name: str = "") -> list[str]:
+    """Codes of the languages with results in a work folder, or the code of the one that the user named.
+
+    A language file of the user's own is known there by its code. Raises SettingsError for an unknown language.
+    """
+    found = folders.languages(work)
+    if not name:
+        return found
+    return [name if name in found else find_any_code(name)]
+
+
 def plan_jobs(work: Path, codes: Sequence[str], archives: Mapping[str, Path] | None, values: _Values) -> list[Job]:
     """Turn what the user said into jobs, one a language. A mistake in a setting is raised here, before any work.
 

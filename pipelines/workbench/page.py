@@ -12,15 +12,16 @@ import re
 import tomllib
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import cast
 
-from filters.language import DEFAULT_SET, Bound, Language, bound_sets, load_language
+from filters.language import DEFAULT_SET, Bound, Language, bound_sets
 from filters.signals.measures import MEASURES
 from filters.signals.rules import SIGNALS, Rule, rules_of
 from pipelines.job import work as folders
-from pipelines.job.languages import find_any_code, is_program, read_bounds
+from pipelines.job.languages import load_any_language, load_text_language, own_file
 from pipelines.workbench.overview import PlainWords, correlation, languages_of, stages_of
 from pipelines.workbench.sample import (
     Sample,
@@ -34,7 +35,7 @@ from pipelines.workbench.sample import (
 )
 from pipelines.workbench.settings import ReportSettings
 from roots.atomic import read_manifest, write_text
-from roots.errors import InputError, SettingsError
+from roots.errors import InputError
 
 _STYLES = ("base.css", "bounds.css", "reader.css", "overview.css")
 _SCRIPTS = ("dom.js", "data.js", "bounds.js", "plot.js", "cards.js", "labels.js", "reader.js", "overview.js", "main.js")
@@ -51,23 +52,24 @@ def write_report(
     programming language.
     """
     settings = settings or ReportSettings()
-    code = find_any_code(language_code)
-    if is_program(code):
-        raise SettingsError(f"{code}: the workbench is for text; set bounds of code in a TOML file for `roots judge`")
-    language = load_language(code)
-    target = target or work / code / "report.html"
+    language = load_text_language(language_code)
+    target = target or work / language.code / "report.html"
     read_manifest(folders.folder(work, language.code, "measure"))  # raises if it is missing
     names = sorted(folders.known_inputs(work))
     chains = [folders.chain(work, language.code, name, "filter") for name in names]
     sample = read_sample(chains, settings.numbers, [folders.folder(work, language.code, "filter") / n for n in names])
     if not sample.total:
         raise InputError(f"{work} has no document in {language.name}: there is nothing to report")
-    begin = _begin(work, language, settings.bounds)
+    begin = _begin(work, language_code, settings.bounds)
     readable = min(settings.documents, len(sample.ids))
     whole = choose_whole(sample, rules_of(begin[1].bounds), readable, settings.whole)
     shown = Shown(settings.excerpt, settings.longest, settings.redact)
     texts = read_shown_texts(chains, sample, readable, whole, shown)
-    values = _values(work, begin, sample, settings) | {"readable": readable, "lengths": texts.lengths, "whole": whole}
+    values = _values(work, language_code, begin, sample, settings) | {
+        "readable": readable,
+        "lengths": texts.lengths,
+        "whole": whole,
+    }
     packed = {"numbers": _pack(sample.packed())}
     packed["excerpts"] = _pack_excerpts(texts, settings.file_bytes // 2)
     room = settings.file_bytes - sum(map(len, packed.values())) - len(_page(language, values, {}).encode())
@@ -79,33 +81,37 @@ def write_report(
     return target
 
 
-def _begin(work: Path, language: Language, bounds: str) -> tuple[str, Language]:
+def _begin(work: Path, language_code: str, bounds: str) -> tuple[str, Language]:
     """The bounds that the page starts from, and their name."""
     if bounds:
-        return bounds, load_language(language.code, read_bounds(bounds))
+        return bounds, load_any_language(language_code, bounds)
+    language = load_any_language(language_code)
     try:
         settings = read_manifest(folders.folder(work, language.code, "filter"))["settings"]
     except InputError:  # it is measured, but not judged yet
         return DEFAULT_SET, language
     rules = tuple(Rule(**rule) for rule in settings["rules"])
-    for name in (DEFAULT_SET, *bound_sets(language.code)):
-        known = load_language(language.code, name)
+    for name in (DEFAULT_SET, *bound_sets(language.code, own_file(language_code))):
+        known = load_any_language(language_code, name)
         if rules_of(known.bounds) == rules:
             return name, known
     note = "as the corpus was filtered"
     own = {rule.signal: Bound(rule.min, rule.max, note) for rule in rules}
-    return "as filtered", Language(language.code, language.iso639_3, language.name, language.reading, bounds=own)
+    return "as filtered", replace(language, bounds=own)
 
 
-def _values(work: Path, begin: tuple[str, Language], sample: Sample, settings: ReportSettings) -> dict[str, object]:
+def _values(
+    work: Path, language_code: str, begin: tuple[str, Language], sample: Sample, settings: ReportSettings
+) -> dict[str, object]:
     """The values for the page's program, without numbers and texts."""
     name, language = begin
     words = _plain_words()
-    sets = {each: _bounds(load_language(language.code, each)) for each in bound_sets(language.code)}
+    names = bound_sets(language.code, own_file(language_code))
+    sets = {each: _bounds(load_any_language(language_code, each)) for each in names}
     sets[name] = _bounds(language)
     numbers = sample.numbers
     return {
-        "language": {"code": language.code, "name": language.name, "tag": load_language(language.code).tag},
+        "language": {"code": language.code, "name": language.name, "tag": language.tag},
         "total": sample.total,
         "counted": len(sample.ids),
         "redacted": settings.redact,

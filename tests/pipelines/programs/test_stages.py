@@ -181,7 +181,7 @@ def test_why_shows_path_licence_and_bounds(work: Path) -> None:
 
 
 def test_the_workbench_refuses_programs(work: Path) -> None:
-    assert "the workbench is for text" in roots("report", str(work), "--lang", "python", code=2)
+    assert "this is for text" in roots("report", str(work), "--lang", "python", code=2)
 
 
 def test_languages_are_found_by_any_of_their_names() -> None:
