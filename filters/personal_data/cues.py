@@ -54,6 +54,64 @@ zh: 手机号, 手機號, 手机号码, 手機號碼, 电话号码, 電話號碼
 zh: 聯繫人, 短信至, 短信, 咨询, 諮詢, 拨打, 撥打, 微信号, 微信號, 加微, 致電, 来电, 來電, 客服, 固话, 座机
 zh: 行動電話, 洽, 热线电话, 电话, 電話, 手机, 手機, 联系电话, 热线, 熱線, 传真, 傳真, 微信, 致电
 """
+# Names of a person's number. After these alone, any number of such a form counts ...
+_ID_TABLE = """
+en: passport, passports no, national id, national identity, national identification, identity card, id card, nin, bvn
+en: ssn, social security, social insurance, national insurance, nino, nhs number, nhs no, pan card, pan no, voter id
+en: epic no, driving licence, driving license, driver's licence, driver's license, drivers license, ghana card
+en: aadhaar, aadhar, hkid, nric, identity document, citizenship no
+fr: passeport, sécurité sociale, carte d'identité, carte d’identité, carte nationale d'identité
+fr: carte nationale d’identité, numéro d'identité, numéro d’identité, cni, pièce d'identité, pièce d’identité
+fr: permis de conduire
+es: pasaporte, dni, d.n.i, curp, rut, cédula, cedula, c.c, cuit, cuil, documento de identidad, carné de identidad
+es: carnet de identidad, cédula de identidad, cédula de ciudadanía, licencia de conducir
+pt: passaporte, cpf, c.p.f, rg, r.g, bilhete de identidade, cartão de cidadão, cartão do cidadão, carteira de identidade
+pt: documento de identidade, cnh
+ca: passaport, document d'identitat, dni, permís de conduir
+eu: pasaportea, pasaporte, nortasun agiria
+id: paspor, nik, ktp, no ktp, nomor ktp, nomor induk kependudukan
+vi: hộ chiếu, cmnd, cccd, cmt, căn cước, căn cước công dân, chứng minh nhân dân, chứng minh thư, số định danh
+sw: kitambulisho, kitambulisho cha taifa, nida, pasipoti, pasi, hati ya kusafiria, leseni ya udereva
+rw: indangamuntu, irangamuntu, pasiporo
+rn: karangamuntu
+lg: endagamuntu, paasipooti
+zu: umazisi, inombolo kamazisi, iphasipoti
+xh: isazisi, ipasipoti
+st: lengolo la boitsebiso
+tn: karata ya boitshupo
+sn: chitupa
+ny: chiphaso
+yo: ìwé ìrìnnà, nọ́mbà ìdánimọ̀
+zh: 身份证, 身分证, 身分證, 身份證, 护照, 護照, 通行证, 驾驶证, 駕駛證, 统一编号
+ar: هوية, الهوية, بطاقة الهوية, البطاقة الوطنية, الرقم القومي, الرقم الوطني, بطاقة التعريف الوطنية, جواز
+ar: جواز السفر, جواز سفر, الجواز, رقم الهوية
+ur: شناختی کارڈ, شناختی, cnic, پاسپورٹ, قومی شناختی کارڈ
+hi: आधार कार्ड, आधार नंबर, आधार संख्या, आधार क्रमांक, पासपोर्ट, मतदाता पहचान पत्र, पहचान पत्र, पैन कार्ड
+mr: आधार कार्ड, आधार क्रमांक, आधार नंबर, पासपोर्ट, पारपत्र, ओळखपत्र
+ne: नागरिकता, राहदानी, पासपोर्ट, नागरिकता प्रमाणपत्र, राष्ट्रिय परिचयपत्र
+bn: জাতীয় পরিচয়পত্র, জাতীয় পরিচয়, পরিচয়পত্র, এনআইডি, পাসপোর্ট, আধার কার্ড, আধার নম্বর, nid no
+as: পাছপৰ্ট, আধাৰ কাৰ্ড, আধাৰ নম্বৰ
+ta: ஆதார், பாஸ்போர்ட், கடவுச்சீட்டு, அடையாள அட்டை
+te: ఆధార్, పాస్‌పోర్ట్, పాస్పోర్ట్
+kn: ಆಧಾರ್, ಪಾಸ್‌ಪೋರ್ಟ್, ಪಾಸ್ಪೋರ್ಟ್
+ml: ആധാർ, പാസ്‌പോർട്ട്, പാസ്പോർട്ട്
+pa: ਆਧਾਰ ਕਾਰਡ, ਆਧਾਰ ਨੰਬਰ, ਪਾਸਪੋਰਟ
+gu: આધાર કાર્ડ, આધાર નંબર, પાસપોર્ટ
+or: ଆଧାର କାର୍ଡ, ଆଧାର ନମ୍ବର, ପାସପୋର୍ଟ
+"""
+# ... after these only one with right check digits.
+_WEAK_ID_TABLE = """
+en: identity, id no, id number, sin, nhs
+fr: nir
+es: nie, rfc, identidad
+pt: identidade
+ca: identitat
+hi: आधार
+mr: आधार
+bn: পরিচয়
+pa: ਆਧਾਰ
+gu: આધાર
+"""
 
 
 def _by_language(table: str) -> dict[str, tuple[str, ...]]:
@@ -66,43 +124,9 @@ def _by_language(table: str) -> dict[str, tuple[str, ...]]:
 
 
 PHONE_CUES: _Words = _by_language(_PHONE_TABLE)
-ID_CUES: _Words = {
-    "en": (
-        "ssn",
-        "social security",
-        "passport",
-        "national id",
-        "identity",
-        "id card",
-        "id no",
-        "id number",
-        "nin",
-        "sin",
-        "nhs",
-        "pan card",
-        "pan no",
-    ),
-    "fr": ("sécurité sociale", "nir", "carte d'identité", "carte d’identité", "numéro d'identité", "numéro d’identité"),
-    "es": ("dni", "nie", "curp", "rfc", "rut", "cédula", "cedula", "cuit", "identidad"),
-    "pt": ("cpf", "identidade", "cartão de cidadão"),
-    "ca": ("identitat",),
-    "id": ("nik", "ktp"),
-    "vi": ("cmnd", "cccd"),
-    "sw": ("kitambulisho",),
-    "zh": ("身份证", "身分證"),
-    "ar": ("هوية", "الهوية"),
-    "ur": ("شناختی", "cnic"),
-    "hi": ("आधार", "aadhaar", "aadhar"),
-    "mr": ("आधार",),
-    "ne": ("नागरिकता",),
-    "bn": ("পরিচয়",),
-    "ta": ("ஆதார்",),
-    "te": ("ఆధార్",),
-    "kn": ("ಆಧಾರ್",),
-    "ml": ("ആധാർ",),
-    "pa": ("ਆਧਾਰ",),
-    "gu": ("આધાર",),
-}
+_ID_NAMES = _by_language(_ID_TABLE)
+_WEAK_ID_NAMES = _by_language(_WEAK_ID_TABLE)
+ID_CUES: _Words = {code: words + _WEAK_ID_NAMES.get(code, ()) for code, words in _ID_NAMES.items()}
 CARD_CUES: _Words = {
     "en": ("card", "cc", "visa", "mastercard"),
     "fr": ("carte",),
@@ -202,4 +226,20 @@ counted_behind = seen_in(
 )
 card_before = seen_in(rf"(?:^|[^\pL])(?:{any_of(CARD_CUES)})[^\n;\pN]{{0,24}}$")
 id_before = seen_in(rf"(?:^|[^\pL])(?:{any_of(ID_CUES)})[^\n;]{{0,20}}$")
+# Between the name of a person's number and the number only words such as "number" may stand.
+_ID_FILLER = (
+    r"(?:[ \t\x{a0}]?(?:numbers?|nos?|num|nr|nº|n°|n\.º|№|numéro|número|núm|numero|zenbakia|nomor|nomer|số|namba|"
+    r"nambari|ya|cha|taifa|nimero|nomoro|nọ́mbà|inombolo|id|card|code|is|est|es|é|are|sob|o|de|da|del|/mf|/nie|/nif|字号|字號|号码|"
+    r"號碼|号|號|是|为|為|رقم|رقمها|رقمه|نمبر|नंबर|नं|संख्या|क्रमांक|है|নম্বর|নাম্বার|নং|নম্বৰ|નંબર|નં|ਨੰਬਰ|ନମ୍ବର|எண்|నంబర్|నెంబర్|సంఖ్య|"
+    r"ಸಂಖ್ಯೆ|നമ്പർ|:|：|\.|\(|\)|（|）|-|–|=|#|/|\"|'|\*)){0,6}"
+)
+_UNSPACED_ID_NAMES = any_of({"zh": _ID_NAMES["zh"]})
+id_named_before = seen_in(
+    rf"(?:(?:^|{_EDGE})(?:{any_of(_ID_NAMES)})|(?:{_UNSPACED_ID_NAMES})){_ID_FILLER}[\s\x{{a0}}:：.#-]{{0,4}}$"
+)
+# A coupon has the form of some numbers: "CODE: HELPS2024A".
+coupon_before = seen_in(
+    r"(?:code|codes|coupons?|promo|vouchers?|cupón|cupom|código|kode|kupon|mã|kuponi|优惠码|優惠碼|折扣码|كود|كوبون|کوڈ|कूपन|कोड|কুপন|কোড|"
+    r"கூப்பன்|కోడ్|ಕೋಡ್|കോഡ്|કોડ|ਕੋਡ)[^\n;]{0,16}$"
+)
 plate_before = seen_in(rf"(?:{any_of(PLATE_CUES)})[^\n;]{{0,16}}$")

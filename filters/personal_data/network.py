@@ -5,6 +5,7 @@ import re
 import unicodedata
 
 from filters.personal_data.candidate import Candidate, Kind, is_unspaced, is_word, seen_in
+from filters.personal_data.spelled_mail import SPELLED_GATE, SPELLED_PATTERN, check_spelled
 
 # Characters that an unquoted address cannot contain (RFC 5322, atext), with the punctuation of other scripts
 _STOP = (
@@ -13,26 +14,22 @@ _STOP = (
 )
 _EMAIL_PATTERN = (
     rf"[^{_STOP}]{{1,64}}[@＠](?:[^{_STOP}./／。．]{{1,63}}[.．。]){{1,8}}[^{_STOP}./／。．]{{2,63}}"
-    r"|[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}(?: ?[\[({<（【] ?(?i:at|arroba|arobase|chez|@) ?[\])}>）】] ?| ?-(?i:at)- ?"
-    r"| ARROBA | AROBASE )"
-    r"(?:[A-Za-z0-9-]{1,63}?(?: ?[\[({<（【] ?(?i:dot|punto|ponto|point|punt|titik|\.) ?[\])}>）】] ?|"
-    r" ?-(?i:dot)- ?|\. ?)){1,6}"
-    r"[A-Za-z]{2,24}"
+    rf"|{SPELLED_PATTERN}"
 )
 # Endings that are no domains: images for dense screens (`name@2x.png`), code (`user@host.local`, `@scope/name@1.js`)
 _ENDINGS = """png jpg jpeg gif svg webp avif ico bmp css scss js mjs ts jsx tsx json html htm php asp aspx jsp xml pdf
     mp3 mp4 webm woff woff2 ttf map zip gz local localhost internal lan"""
 _FILE_ENDINGS = frozenset(_ENDINGS.split())
 _SERVICE_NAMES = frozenset(["git", "hg", "svn"])  # git@github.com is the address of a machine
-_OBFUSCATED = re.compile(r"[\[({<（【]")
+_PLAIN_MAIL = re.compile(r"[^\s@＠\[({<（【「〔]+[@＠][^\s@＠\[({<（【「〔]+")
 _TOP_LEVEL = re.compile(r"(?:xn--[a-z0-9-]+|[a-z]{2,24})(?=[^a-z0-9-]|-|$)", re.ASCII | re.IGNORECASE)
 
 
 def _check_email(candidate: Candidate) -> tuple[int, int] | None:
     """Trim an address to its own characters; spare file names, machines and bare host names."""
     text = candidate.text
-    if "@" not in text.replace("＠", "@") or _OBFUSCATED.search(text):
-        return (0, len(text)) if not is_word(candidate.before[-1:]) and not is_word(candidate.after[:1]) else None
+    if not _PLAIN_MAIL.fullmatch(text):
+        return check_spelled(candidate)
     at = max(text.rfind("@"), text.rfind("＠"))
     start = _local_start(text[:at])
     end = _domain_end(text, at + 1)
@@ -115,7 +112,7 @@ EMAIL = Kind(
     name="email",
     tag="EMAIL",
     words="local part, at sign, domain name; letters of any script; also `ana [at] example [dot] org`",
-    gate=r"[@＠]|[\[({<（【-] ?(?i:at|arroba|arobase|chez) ?[\])}>）】-]| ARROBA | AROBASE ",
+    gate=rf"[@＠]|{SPELLED_GATE}",
     pattern=_EMAIL_PATTERN,
     check=_check_email,
     finds=(
@@ -137,6 +134,13 @@ EMAIL = Kind(
         "post('⟪ana@example.org⟫'.strip())",
         "⟪ana@host_one.example.org⟫",
         "ติดต่อ⟪somchai@example.co.th⟫ได้",
+        "⟪ana at example dot org⟫, ⟪ana dot bo at mail dot example dot org⟫",
+        "⟪ana.bo AT example.org⟫, ⟪ana_bo(a)example.org⟫ and ⟪ana.bo @ example.org⟫",
+        "mail: ⟪ana @ example.org⟫ or ⟪bo@ example.org⟫",
+        "⟪ana arroba ejemplo punto es⟫, ⟪ana arobase exemple point fr⟫, ⟪nam a còng vidu chấm vn⟫",
+        "⟪{ana,bo}@cs.example.edu⟫",
+        "邮箱⟪zhang#example.cn⟫（#换成@），把★换成@：⟪li★example.cn⟫",
+        "⟪ana&#64;example.org⟫ and ⟪ana@example[dot]org⟫",
     ),
     spares=(
         "icon@2x.png and logo@3x.jpg",
@@ -148,6 +152,13 @@ EMAIL = Kind(
         "user@localhost",
         "12@34.56",
         "x@-bad-.com",
+        "Read more at example.com, or find us at example dot com",
+        "see you @ example.com, order @ www.example.org",
+        "She looked at the dot in the picture, and at polka dot skirts",
+        "Section 5(a)applies.It is so",
+        "a stay-at-home.mom, LOOK AT EXAMPLE.COM",
+        "una arroba de vino. La otra",
+        "C#example.com and foo*bar.com",
     ),
 )
 

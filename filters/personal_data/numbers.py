@@ -11,6 +11,7 @@ from filters.personal_data.network import fold_digits
 
 _DASH = r"[-‐‑‒–−－]"
 _SPACE = r"[ \x{a0}\x{2009}\x{202f}]"
+_GAPS = (f"{_SPACE}{{1,2}}", _DASH, r"\.")
 _D = r"\p{Nd}"
 # Six digits with signs between them: the gate of every kind of long number
 LONG_NUMBER = rf"{_D}(?:[ \x{{a0}}\x{{2009}}\x{{202f}}./()‐‑‒–−－-]{{0,3}}{_D}){{5}}"
@@ -103,8 +104,8 @@ PAYMENT_CARD = Kind(
     gate=LONG_NUMBER,
     pattern="|".join(
         [
-            *(f"{_D}{{4}}{sep}{_D}{{4}}{sep}{_D}{{4}}{sep}{_D}{{1,4}}(?:{sep}{_D}{{3}})?" for sep in (_SPACE, _DASH)),
-            *(f"{_D}{{4}}{sep}{_D}{{6}}{sep}{_D}{{4,5}}" for sep in (_SPACE, _DASH)),
+            *(f"{_D}{{4}}{sep}{_D}{{4}}{sep}{_D}{{4}}{sep}{_D}{{1,4}}(?:{sep}{_D}{{3}})?" for sep in _GAPS),
+            *(f"{_D}{{4}}{sep}{_D}{{6}}{sep}{_D}{{4,5}}" for sep in _GAPS),
             f"{_D}{{12,19}}",
         ]
     ),
@@ -120,6 +121,7 @@ PAYMENT_CARD = Kind(
         "कार्ड ⟪४१११११११११११११११⟫ है",
         "⟪3782 822463 10005⟫",
         "my card ⟪180000000000002⟫ is lost",
+        "⟪4111.1111.1111.1111⟫ or ⟪4111  1111  1111  1111⟫",
     ),
     spares=(
         "4111 1111 1111 1112",
@@ -134,6 +136,7 @@ PAYMENT_CARD = Kind(
         "lost 180000000000002",
         "card 0000 0000 0000 0000",
         "card 41 11 11 11 14",
+        "4111.1111.1111.1112",
     ),
 )
 
@@ -159,12 +162,13 @@ def _mod_97(number: str) -> int:
     return int("".join(str(int(char, 36)) for char in compact[4:] + compact[:4])) % 97
 
 
-_IBAN_FORM = rf"[A-Z]{{2}}{_D}{{2}}(?:{_SPACE}?[A-Z0-9{_D}]{{4}}){{2,7}}(?:{_SPACE}?[A-Z0-9{_D}]{{1,4}})?"
+_IBAN_GAP = rf"(?:{_SPACE}{{0,2}}|{_DASH}|\.)"
+_IBAN_FORM = rf"[A-Z]{{2}}{_D}{{2}}(?:{_IBAN_GAP}[A-Z0-9{_D}]{{4}}){{2,7}}(?:{_IBAN_GAP}[A-Z0-9{_D}]{{1,4}})?"
 IBAN = Kind(
     name="iban",
     tag="IBAN",
     words="an international bank account number, solid or in groups of four, in its country's form, mod 97 = 1",
-    gate=rf"[A-Za-z]{{2}}{_D}{{2}}{_SPACE}?[A-Za-z0-9{_D}]{{4}}",
+    gate=rf"[A-Za-z]{{2}}{_D}{{2}}{_IBAN_GAP}[A-Za-z0-9{_D}]{{4}}",
     pattern=rf"{_IBAN_FORM}|{_IBAN_FORM.replace('A-Z', 'a-z')}",
     check=_check_iban,
     finds=(
@@ -176,6 +180,7 @@ IBAN = Kind(
         "账号⟪DE89370400440532013000⟫。",
         "⟪DE89 3704 0044 0532 0130 00⟫ BANK",
         "my iban is ⟪gb82west12345698765432⟫",
+        "⟪DE89-3704-0044-0532-0130-00⟫, ⟪FR14.2004.1010.0505.0001.3M02.606⟫",
     ),
     spares=(
         "DE89370400440532013001",

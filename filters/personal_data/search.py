@@ -11,14 +11,20 @@ import hmac
 import re
 import string
 import unicodedata
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import accumulate
 
 import re2
 
 from filters.personal_data.candidate import CONTEXT_BYTES, MEMORY, Candidate, Kind, Span
 from filters.personal_data.kinds import DEFAULT_KINDS, KINDS, REDACTION_PRESETS
 from roots.errors import SettingsError, unknown_name
+
+# Characters without a width: between letters and digits of an address they are no part of it.
+_INVISIBLE = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff"
+_BROKEN = re.compile(rf"[{_INVISIBLE}](?<=[!-~\d].)[{_INVISIBLE}]*(?=[!-~\d])")
 
 
 class SpanFinder:
@@ -35,6 +41,7 @@ class SpanFinder:
         for kind in self._kinds:
             self._set.Add(kind.gate)
         if self._kinds:
+            self._set.Add(f"[{_INVISIBLE}]")
             self._set.Compile()
 
     def find(self, text: str, regions: Sequence[str] = ()) -> list[Span]:
@@ -46,6 +53,10 @@ class SpanFinder:
         present = self._set.Match(data) if self._kinds else None
         if not present:
             return []
+        if len(self._kinds) in present:
+            present.remove(len(self._kinds))
+            if cuts := [found.span() for found in _BROKEN.finditer(text)]:
+                return _without_cuts(self.find(_BROKEN.sub("", text), regions), cuts)
         claimed = bytearray(len(data))
         found: list[tuple[int, int, str]] = []
         for position in sorted(present):
@@ -56,6 +67,16 @@ class SpanFinder:
                     found.append((start, end, kind.name))
         found.sort()
         return _in_characters(found, data, text)
+
+
+def _without_cuts(spans: Sequence[Span], cuts: Sequence[tuple[int, int]]) -> list[Span]:
+    """Spans of a text from which `cuts` were taken, in characters of the whole text."""
+    before = list(accumulate((end - start for start, end in cuts), initial=0))
+    places = [start - gone for (start, _), gone in zip(cuts, before, strict=False)]
+    return [
+        Span(kind, start + before[bisect_right(places, start)], end + before[bisect_left(places, end)])
+        for kind, start, end in spans
+    ]
 
 
 def _accepted(kind: Kind, pattern: "re2._Regexp", data: bytes, regions: Sequence[str]) -> Iterator[tuple[int, int]]:

@@ -89,6 +89,20 @@ def test_every_row_carries_its_proof(kind):
     assert kind.tag == kind.tag.upper()
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        "mail ⟪a\u200bna@exam\xadple.org⟫, then ⟪bo\u2060@\u200bexample.org⟫ x\u200by",
+        "อีเมล\u200b⟪somchai\u200b@example.co.th⟫\u200bได้",
+        "call \u202a⟪+1 415-\u200b555-2671⟫\u202c",
+        "from ⟪93.184.\ufeff215.14⟫ on",
+    ],
+)
+def test_characters_without_a_width_hide_nothing(row):
+    text, spans = parse(row)
+    assert [(span.start, span.end) for span in find_spans(text, DEFAULT_KINDS)] == spans
+
+
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize(("kind", "row"), FINDS)
 def test_only_the_value_is_replaced(kind, row, style):
