@@ -5,9 +5,10 @@ import re
 from dataclasses import dataclass
 from html import unescape
 
-from lxml.etree import ElementDefaultClassLookup
+from lxml.etree import ElementDefaultClassLookup, XPath
 from lxml.html import HtmlComment, HtmlElement
 from trafilatura import extract as trafilatura_extract
+from trafilatura import xpaths
 from trafilatura.settings import Extractor as TrafilaturaOptions
 from trafilatura.utils import HTML_PARSER, load_html
 
@@ -20,6 +21,32 @@ for _name in ("trafilatura", "readability", "justext"):
 
 # One class for every element, found in C: lxml's own look-up by tag is slow Python.
 HTML_PARSER.set_element_class_lookup(ElementDefaultClassLookup(element=HtmlElement, comment=HtmlComment))
+
+# "any element that is a div or a list and ...", and a test of an attribute by a regular expression, in XPath
+_ANY = re.compile(r"\.//\*\[(self::\w+(?: or self::\w+)*)\]\s*((?:\[(?:[^\[\]'\"]|'[^']*'|\"[^\"]*\")*\])+)(?!\s*\[)")
+_TEST = re.compile(r"re:test\((@\w+(?:\|@\w+)*), '([^']*)'(?:, 'i')?\)")
+
+
+def _quicker(path: str) -> str:
+    """Write one of trafilatura's XPaths so that it finds the same elements sooner.
+
+    Elements are found by their names, and a regular expression, which Python runs, is asked only of attributes that are
+    there.
+    """
+    path = _TEST.sub(lambda test: test[0] if re.search(test[2], "") else f"({test[1]} and {test[0]})", path)
+    return _ANY.sub(_by_name, path)
+
+
+def _by_name(found: re.Match[str]) -> str:
+    if re.search(r"\[\s*\d+\s*\]", found[2]):  # the place among the children of one parent
+        return found[0]
+    names = [name.removeprefix("self::") for name in found[1].split(" or ")]
+    return "(" + "|".join(f"descendant::{name}{found[2]}" for name in names) + ")"
+
+
+for _found in vars(xpaths).values():
+    if isinstance(_found, list) and all(isinstance(_each, XPath) for _each in _found):
+        _found[:] = [XPath(_quicker(_each.path), namespaces={"re": xpaths.REGEXP_NS}) for _each in _found]
 
 JOINERS = "\u200b\u200c\u200d"  # zero width: space (ends a word in Khmer, Thai), non-joiner (Persian, Bengali), joiner
 _JOINER_ENTITY = re.compile(r"&(?:zwnj|zwj|#0*820[345]|#[xX]0*200[bBcCdD]);?", re.ASCII)

@@ -1,6 +1,10 @@
+import importlib.util
 import random
+import re
 
+import lxml.html
 import pytest
+from trafilatura import xpaths
 
 from pipelines.archives.records import Record
 from pipelines.extraction.engines import tidy
@@ -133,3 +137,32 @@ def test_indented_code_stays():
     code = "<pre>def f():\n    return 1\n</pre>"
     html = page([f"{SENTENCES['fr']} {number}" for number in range(8)]).replace("</article>", f"{code}</article>")
     assert "\n    return 1" in main_text(html, "trafilatura")
+
+
+def test_the_quicker_xpaths_find_the_same_elements_in_the_same_order():
+    spec = importlib.util.find_spec("trafilatura.xpaths")
+    original = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(original)
+    lists = {name: found for name, found in vars(original).items() if name.endswith(("_XPATH", "_ELEMENTS"))}
+    words = sorted({word for found in lists.values() for each in found for word in re.findall(r"[\w-]{4,}", each.path)})
+    trees = [lxml.html.fromstring(random_page(words, random.Random(seed))) for seed in range(20)]
+    found_by = rewritten = 0
+    for name, paths in lists.items():
+        for before, now in zip(paths, getattr(xpaths, name), strict=True):
+            rewritten += before.path != now.path
+            for tree in trees:
+                assert now(tree) == before(tree), before.path
+                found_by += bool(now(tree))
+    assert rewritten > 10
+    assert found_by > 100
+
+
+def random_page(words, random):
+    parts = []
+    for _ in range(300):
+        names = ("id", "class", "style", "role")
+        values = (f'{name}="{"" if random.random() < 0.1 else " ".join(random.sample(words, 2))}"' for name in names)
+        attributes = " ".join(value for value in values if random.random() < 0.3)
+        tag = random.choice(("div", "section", "list", "p", "span", "ul", "article", "aside", "item", "main"))
+        parts.append(f"</{tag}>" if random.random() < 0.4 else f"<{tag} {attributes}>x")
+    return f"<html><body>{''.join(parts)}</body></html>"
