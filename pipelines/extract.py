@@ -6,6 +6,7 @@ process (pipelines.extraction.guard).
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +16,7 @@ import pyarrow as pa
 from filters.language import Language
 from filters.language_id.identify import gate, identify
 from filters.language_id.scripts import split_label
-from pipelines.archives.packing import on_this_machine
+from pipelines.archives.packing import numbers_of, on_this_machine
 from pipelines.extraction.extractors import PAGES, Bounds, preload
 from pipelines.extraction.guard import Failure, Limits, guarded
 from pipelines.job.settings import ExtractSettings
@@ -72,21 +73,22 @@ class Extract(ExtractSettings, Stage):
         return cls(**vars(settings), language=language.iso639_3)
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Make the rows of one archive from its index shard and the archive itself."""
-        index, archive = sources
+        """Make the rows of one archive, or of several small ones, from their index shard and the archives."""
+        index, *archives = sources
         known = load_model(self.model).labels
         ids: list[str] = []
-        offsets: list[int] = []
+        places: list[tuple[int, int]] = []
         passed: list[bool] = []
-        for batch in read_kept([index], ["id", "offset", "languages"]):
+        for batch in read_kept([index], ["id", "file_path", "offset", "languages"]):
             ids += batch["id"].to_pylist()
-            offsets += batch["offset"].to_pylist()
+            numbers = numbers_of(archives, batch["file_path"].to_pylist())
+            places += zip(numbers, batch["offset"].to_pylist(), strict=True)
             passed += gate(batch["languages"].to_pylist(), self.language, self.gate_score, known)
-        wanted = [offset for offset, yes in zip(offsets, passed, strict=True) if yes]
+        wanted = [place for place, yes in zip(places, passed, strict=True) if yes]
         rows: list[dict[str, Any]] = []
         chars = 0
-        with on_this_machine(archive, wanted, index) as place:
-            texts = self._texts(place, wanted, dense=len(wanted) > _DENSE * open_shard(index).metadata.num_rows)
+        with _on_this_machine(archives, wanted, index) as here:
+            texts = self._texts(here, wanted, dense=len(wanted) > _DENSE * open_shard(index).metadata.num_rows)
             for key, yes in zip(ids, passed, strict=True):
                 row = {"id": key} | (next(texts) if yes else {"drop": "extract.other_language"})
                 rows.append(row)
@@ -97,12 +99,15 @@ class Extract(ExtractSettings, Stage):
         if rows:
             yield pa.RecordBatch.from_pylist(rows, schema=EXTRACT)
 
-    def _texts(self, archive: Path, offsets: Sequence[int], dense: bool) -> Iterator[dict[str, Any]]:
-        """For each offset, the columns of its row without the id."""
+    def _texts(
+        self, archives: Sequence[Path], places: Sequence[tuple[int, int]], dense: bool
+    ) -> Iterator[dict[str, Any]]:
+        """For each place (number of the archive, offset), the columns of its row without the id."""
         bounds = asdict(Bounds(self.body_bytes, self.html_chars, self.depth))
-        arguments = {"archive": str(archive), "extractor": self.extractor, "bounds": bounds, "dense": dense}
+        names = [str(archive) for archive in archives]
+        arguments = {"archives": names, "extractor": self.extractor, "bounds": bounds, "dense": dense}
         limits = Limits(self.cpu_seconds, self.memory_bytes)
-        for found in guarded(PAGES, arguments, offsets, limits, preload(self.extractor)):
+        for found in guarded(PAGES, arguments, places, limits, preload(self.extractor)):
             if isinstance(found, Failure):
                 yield {"drop": f"extract.{found.reason}", "extractor": self.extractor}
             else:
@@ -125,3 +130,13 @@ class Extract(ExtractSettings, Stage):
             "top_langs": [{"label": label, "score": score} for label, score in labels],
             "drop": None if kept else "extract.language",
         }
+
+
+@contextmanager
+def _on_this_machine(archives: Sequence[Path], places: Sequence[tuple[int, int]], index: Path) -> Iterator[list[Path]]:
+    """The archives as local files; of an archive at a URL only the records at its places."""
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(on_this_machine(archive, [offset for n, offset in places if n == number], index))
+            for number, archive in enumerate(archives)
+        ]

@@ -23,6 +23,7 @@ from pipelines.job.settings import IndexSettings
 from pipelines.models.files import load_model, sha256_of_model
 from pipelines.programs.index import TREE_REASONS, index_tree
 from pipelines.programs.trees import is_source_tree
+from roots.errors import InputError
 from roots.schema import INDEX
 from roots.shards import BATCH_ROWS
 from roots.stage import Stage
@@ -69,16 +70,14 @@ class Index(IndexSettings, Stage):
         object.__setattr__(self, "model_sha256", sha256_of_model(self.model, self.model_sha256))
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Make the rows of one archive."""
+        """Make the rows of one archive, or of several small ones."""
         limits = Limits(self.body_bytes, self.head_bytes, self.unpacked_bytes)
-        model = load_model(self.model)
         rows: list[dict[str, Any]] = []
-        with on_this_machine(sources[0]) as source:
-            for row in _rows_of(source, limits, model):
-                rows.append(row)
-                if len(rows) == BATCH_ROWS:
-                    yield pa.RecordBatch.from_pylist(rows, schema=INDEX)
-                    rows = []
+        for row in _rows_of_all(sources, limits, load_model(self.model)):
+            rows.append(row)
+            if len(rows) == BATCH_ROWS:
+                yield pa.RecordBatch.from_pylist(rows, schema=INDEX)
+                rows = []
         if rows:
             yield pa.RecordBatch.from_pylist(rows, schema=INDEX)
 
@@ -86,6 +85,19 @@ class Index(IndexSettings, Stage):
 def make_index(settings: IndexSettings, language: Language | None) -> Index:
     """Make the stage, which all languages share."""
     return Index(**vars(settings))
+
+
+def _rows_of_all(archives: Sequence[Path], limits: Limits, model: LanguageModel) -> Iterator[dict[str, Any]]:
+    """The rows of some archives, in order. Raises InputError, at the end, that names all that cannot be read."""
+    faults: list[str] = []
+    for archive in archives:
+        try:
+            with on_this_machine(archive) as source:
+                yield from _rows_of(source, limits, model)
+        except InputError as error:
+            faults.append(str(error))
+    if faults:
+        raise InputError("; ".join(faults))
 
 
 def _rows_of(source: Path, limits: Limits, model: LanguageModel) -> Iterator[dict[str, Any]]:

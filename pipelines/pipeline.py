@@ -170,7 +170,7 @@ def run_stages(
     """
     job.check(stages)
     if any(STAGES[name].shared for name in stages):
-        folders.remember_inputs(job.work, dict(job.archives))
+        folders.remember_inputs(job.work, job.archives, job.shards)
     manifests = [_run_stage(job, name, executor, progress, share) for name in stages]
     for name, manifest in zip(stages, manifests, strict=True):
         if STAGES[name].final:
@@ -239,13 +239,13 @@ def preview(jobs: Sequence[Job], stages: Sequence[str]) -> Iterator[str]:
                 waiting = "" if done else name
             else:
                 missing, made, _ = take_inventory(job.stage(name), job.plan(name), job.folder(name))
-                yield f"  {name:<8} {len(made)} of {len(job.archives)} shards done, {len(missing)} to make"
+                yield f"  {name:<8} {len(made)} of {len(job.shards)} shards done, {len(missing)} to make"
                 waiting = name if missing else ""
 
 
 def _is_whole(job: Job, name: str) -> bool:
     """Whether a stage that reads everything has finished, and the shards are there that later stages read."""
-    made = [] if STAGES[name].final else list(job.archives)
+    made = [] if STAGES[name].final else list(job.shards)
     return all(storage.is_file(job.folder(name) / file) for file in ("manifest.json", *made))
 
 

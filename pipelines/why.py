@@ -18,7 +18,7 @@ from pipelines.addresses import same_address
 from pipelines.dedup.released import read_released_text
 from pipelines.job.request import languages_in
 from pipelines.job.stages import STAGES, chain_stages, load
-from pipelines.job.work import deduplicated_with, folder, known_inputs
+from pipelines.job.work import deduplicated_with, folder, known_inputs, known_shards
 from pipelines.programs.index import SOURCE_KIND
 from pipelines.pseudocrawl.records import captures_of
 from roots import shards, storage
@@ -38,14 +38,15 @@ def _find(work: Path, wanted: str) -> list[tuple[str, _Row]]:
     folder = work / "index"
     if not storage.is_folder(folder):
         raise InputError(f"{work} has no index: run `roots index {work} --input 'crawl/*.warc.gz'` first")
-    archives = known_inputs(work)
+    archives, known = known_inputs(work), known_shards(work)
     indexed = {path.name: path for path in storage.files_in(folder, "*.parquet")}
-    if found := _search((indexed[name] for name in archives if name in indexed), wanted):
+    if found := _search((indexed[name] for name in known if name in indexed), wanted):
         return found
-    if former := _search((path for name, path in indexed.items() if name not in archives), wanted):
-        names = ", ".join(sorted({row["file_path"] for _, row in former}))
+    former = {row["file_path"] for _, row in _search((indexed[name] for name in indexed if name not in known), wanted)}
+    if gone := former - {path.name for path in archives.values()}:
+        names = ", ".join(sorted(gone))
         raise InputError(f"{wanted!r} is in {names}, which {work} does not use any more: it is none of its inputs")
-    waiting = sum(name not in indexed for name in archives)
+    waiting = sum(len(names) for shard, names in known.items() if shard not in indexed)
     more = f"; {waiting} of {len(archives)} archives are not indexed yet" if waiting else ""
     raise InputError(f"no record in {folder} has the URL or id {wanted!r}{more}")
 

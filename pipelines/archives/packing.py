@@ -312,6 +312,14 @@ GAP_BYTES = 256 << 10  # a smaller hole is fetched too, because another request 
 _WHOLE_SHARE = 0.6  # of an archive; if more is wanted, all of it is fetched
 
 
+def numbers_of(archives: Sequence[Path], files: Sequence[str]) -> list[int]:
+    """Which of a shard's archives each of its rows is from, by the column `file_path`."""
+    if len(archives) == 1:
+        return [0] * len(files)  # an archive keeps its shard under another name
+    numbers = {archive.name: number for number, archive in enumerate(archives)}
+    return [numbers[file] for file in files]
+
+
 @contextmanager
 def on_this_machine(archive: Path, wanted: Sequence[int] | None = None, index: Path | None = None) -> Iterator[Path]:
     """Yield a local file with the archive's name; the archive itself if it is already local.

@@ -5,6 +5,8 @@ The guard's server imports this module before it forks, so it imports nothing sl
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from filters.text.charset import decode_page, is_xhtml, mend, with_end_tags
@@ -49,19 +51,22 @@ def find_engine(name: str) -> Engine:
 
 
 def pages(
-    archive: str, extractor: str, bounds: Mapping[str, int], dense: bool = False
-) -> Callable[[Sequence[int]], Iterator[Row]]:
-    """Return the work of a guarded child: a function from offsets in `archive` to one row a record.
+    archives: Sequence[str], extractor: str, bounds: Mapping[str, int], dense: bool = False
+) -> Callable[[Sequence[tuple[int, int]]], Iterator[Row]]:
+    """Return the work of a guarded child: a function from places to one row a record.
 
-    A row has `text`, `engine` and `drop`: None, or the reason why there is no text. `dense`: see `records.read_at`.
+    A place is the number of an archive and an offset in it; both ascend. A row has `text`, `engine` and `drop`: None,
+    or the reason why there is no text. `dense`: see `records.read_at`.
     """
     engine = find_engine(extractor)
     limits = Bounds(**bounds)
 
-    def rows(offsets: Sequence[int]) -> Iterator[Row]:
-        for record in read_at(Path(archive), offsets, Limits(body_bytes=limits.body_bytes), dense):
-            text, name, drop = extract_page(record, engine, extractor, limits)
-            yield {"text": text, "engine": name, "drop": drop}
+    def rows(places: Sequence[tuple[int, int]]) -> Iterator[Row]:
+        for number, group in groupby(places, key=itemgetter(0)):
+            offsets = [offset for _, offset in group]
+            for record in read_at(Path(archives[number]), offsets, Limits(body_bytes=limits.body_bytes), dense):
+                text, name, drop = extract_page(record, engine, extractor, limits)
+                yield {"text": text, "engine": name, "drop": drop}
 
     return rows
 

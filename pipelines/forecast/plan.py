@@ -19,7 +19,7 @@ from pipelines.forecast.pieces import draw_pieces
 from pipelines.forecast.sample import SampleRun, StageSample, hash_seconds
 from pipelines.forecast.scale import Interval, Scale, StageForecast, sum_of
 from pipelines.forecast.settings import ForecastRequest, PlanSettings
-from pipelines.job.work import find_archives
+from pipelines.job.work import find_archives, group_archives
 from pipelines.programs.trees import refuse_trees
 from roots.atomic import write_text
 
@@ -87,7 +87,8 @@ def forecast(archives: Mapping[str, Path], job: SampleRun, settings: PlanSetting
     count = settings.archives or len(paths)
     size = settings.archive_bytes or sum(path.stat().st_size for path in paths) / len(paths)
     sizes = tuple(piece.size for piece in pieces)
-    scale = Scale(count, size, sizes, hash_seconds(pieces), job.values)
+    shards = max(1, round(count * len(group_archives(archives)) / len(paths)))  # small archives share one
+    scale = Scale(shards, count * size / shards, sizes, hash_seconds(pieces), job.values)
     return Forecast(
         count,
         size,

@@ -101,7 +101,7 @@ class StageForecast:
 class Scale:
     """From the pieces to the crawl."""
 
-    archives: int
+    archives: int  # or groups of small archives, which share a shard
     archive_bytes: float
     sizes: tuple[float, ...]  # bytes of the pieces
     hash_seconds: float  # CPU seconds to digest a byte

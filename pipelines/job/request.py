@@ -34,9 +34,10 @@ class Job:
     """One language's work, or the index alone where `language` is None."""
 
     work: Path
-    archives: Mapping[str, Path]  # shard name -> archive
+    archives: Mapping[str, Path]  # name -> archive
     language: Language | None
     settings: Mapping[str, Any]  # group -> its frozen dataclass
+    shards: Mapping[str, Sequence[str]]  # shard name -> names of its archives
     together: tuple[Language, ...] = ()  # all languages of the request: dedup's scope "global" compares them
     _made: "dict[str, Stage]" = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -65,11 +66,11 @@ class Job:
         return folders.folder(self.work, self.code, stage)
 
     def chains(self, before: str) -> dict[str, list[Path]]:
-        """For every archive, the shards of all stages before `before`."""
-        return {name: folders.chain(self.work, self.code, name, before) for name in self.archives}
+        """For every shard name, the shards of all stages before `before`."""
+        return {name: folders.chain(self.work, self.code, name, before) for name in self.shards}
 
     def stage(self, name: str) -> "Stage":
-        """Make a stage that has one shard for each archive, with the job's settings.
+        """Make a stage that has one shard for each archive or group of small ones, with the job's settings.
 
         Raises SettingsError or InputError if a setting names a model or a signal that cannot be used.
         """
@@ -90,11 +91,12 @@ class Job:
 
     def plan(self, name: str) -> "Plan":
         """The shards of such a stage, with the files that each is made from."""
+        archives = {shard: [self.archives[each] for each in names] for shard, names in self.shards.items()}
         if STAGES[name].reads is Reads.ARCHIVE:
-            return {shard: [archive] for shard, archive in self.archives.items()}
+            return archives
         chains = self.chains(name)
         if STAGES[name].reads is Reads.CHAIN_AND_ARCHIVE:
-            return {shard: [*chains[shard], archive] for shard, archive in self.archives.items()}
+            return {shard: [*chains[shard], *archives[shard]] for shard in chains}
         return chains
 
 
@@ -109,21 +111,29 @@ def languages_in(work: Path, name: str = "") -> list[str]:
     return [name if name in found else find_any_code(name)]
 
 
-def plan_jobs(work: Path, codes: Sequence[str], archives: Mapping[str, Path] | None, values: _Values) -> list[Job]:
+def plan_jobs(
+    work: Path,
+    codes: Sequence[str],
+    archives: Mapping[str, Path] | None,
+    values: _Values,
+    shards: Mapping[str, Sequence[str]] | None = None,
+) -> list[Job]:
     """Turn what the user said into jobs, one a language. A mistake in a setting is raised here, before any work.
 
-    `archives` is None for the stages that go on from what was indexed.
+    `archives` is None for the stages that go on from what was indexed. `shards` says which archives share a shard;
+    without it, each has its own.
     """
     settings = build_settings(values)
     judging = settings["filter"]
     assert isinstance(judging, FilterSettings)
     languages = [judging.models(load_any_language(code, judging.bounds, judging.definitions)) for code in codes]
     if archives is None:
-        archives = folders.known_inputs(work)
+        archives, shards = folders.known_inputs(work), folders.known_shards(work)
+    shards = shards or {name: [name] for name in archives}
     if not languages:
-        return [Job(work, archives, None, settings)]
+        return [Job(work, archives, None, settings, shards)]
     each = [build_settings(values, program=True) if is_program(one.code) else settings for one in languages]
-    return [Job(work, archives, *pair, tuple(languages)) for pair in zip(languages, each, strict=True)]
+    return [Job(work, archives, *pair, shards, tuple(languages)) for pair in zip(languages, each, strict=True)]
 
 
 def build_settings(values: _Values, program: bool = False) -> dict[str, Any]:
@@ -219,4 +229,5 @@ class Request:
         elif any(STAGES[name].shared for name in self.stages) and not storage.is_file(self.work / "inputs.json"):
             raise InputError(f"{self.work} has no inputs yet: name archives with --input 'crawl/*.warc.gz'")
         self._check_places()
-        return plan_jobs(self.work, self.languages, archives, self.job_settings)
+        shards = None if archives is None else folders.group_archives(archives)
+        return plan_jobs(self.work, self.languages, archives, self.job_settings, shards)

@@ -1,6 +1,6 @@
 """The layout of a work folder, and the archives that it is about.
 
-work/inputs.json                         the archives of the run: shard name -> path
+work/inputs.json                         the archives of the run: shard name -> path, or name -> path of small ones
 work/index/<archive>.parquet             all languages, once
 work/fr/<stage>/<archive>.parquet        one language; the same name through all stages
 work/fr/shards/{train,validation}/       the dataset
@@ -9,9 +9,12 @@ work/all/dedup/                          scratch files and report of a dedup ove
 """
 
 import glob
+import hashlib
 import json
+import os
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pipelines.job.stages import STAGES, chain_stages
@@ -24,6 +27,10 @@ _PAGE_ARCHIVE = re.compile(
     r"\.(warc|wet|wat|arc)(\.open)?(\.(gz|zst|lz4))?$", re.IGNORECASE
 )  # file names of archives of pages
 
+_GROUP_BYTES = 512 << 10  # most that the archives of a shard may have if several share it: a few seconds of work
+_SMALL_BYTES = _GROUP_BYTES // 8  # of an archive that can share a shard
+_LEAST_BYTES = _GROUP_BYTES // 64  # what the smallest archive counts, since opening one takes time too
+_FEW = 8  # up to this number, small archives have a shard each, so that several workers have work
 
 ALL = "all"  # the folder that several languages share; no language has this code
 
@@ -41,7 +48,7 @@ def chain(work: Path, language: str, name: str, before: str) -> list[Path]:
 
 def all_chains(work: Path, language: str, before: str) -> list[list[Path]]:
     """The chains of all archives of a work folder. Raises InputError where no index was made."""
-    return [chain(work, language, name, before) for name in known_inputs(work)]
+    return [chain(work, language, name, before) for name in known_shards(work)]
 
 
 def find_archives(patterns: Sequence[str]) -> dict[str, Path]:
@@ -70,13 +77,14 @@ def find_archives(patterns: Sequence[str]) -> dict[str, Path]:
             found.add(path.resolve())
     if not found:
         raise InputError("no input: name archives with --input 'crawl/*.warc.gz'")
-    names = {path: _names(path) for path in found}
+    names = {path: _names(path) for path in sorted(found, key=str)}
     archives: dict[str, Path] = {}
-    for path in sorted(found, key=str):
-        place = 0
-        while any(names[other][place : place + 1] == [names[path][place]] for other in found if other != path):
-            place += 1
-        archives[names[path][place] + ".parquet"] = path
+    waiting, place = list(names), 0
+    while waiting:
+        taken = Counter(each[place] for each in names.values() if place < len(each))
+        archives |= {names[path][place] + ".parquet": path for path in waiting if taken[names[path][place]] == 1}
+        waiting = [path for path in waiting if taken[names[path][place]] > 1]
+        place += 1
     return dict(sorted(archives.items()))
 
 
@@ -115,22 +123,85 @@ def _stem(name: str) -> str:
     return name or "archive"
 
 
-def remember_inputs(work: Path, archives: dict[str, Path]) -> None:
-    """Write down the archives of a work folder, for later stages."""
+def group_archives(archives: Mapping[str, Path]) -> dict[str, list[str]]:
+    """Decide which archives share a shard: {shard name: names of its archives}, in the order of names.
+
+    A shard costs as much as some pages do. So small archives share one with their neighbours by name. A digest of its
+    name decides whether an archive begins a group, the larger the likelier. So an archive that comes in or goes out
+    changes its own group and rarely the next ones. A group has the name of its first archive, then how many more, and a
+    digest of the names that its rows hold.
+    """
+    sizes = {name: max(path.stat().st_size, _LEAST_BYTES) for name, path in archives.items() if _can_share(path)}
+    if len(sizes) <= _FEW:
+        return {name: [name] for name in archives}
+    groups: list[list[str]] = []
+    files: set[str] = set()  # names of a group's archives: a row names its archive by it
+    room = 0
+    for name in sorted(archives):
+        size, file = sizes.get(name, _GROUP_BYTES + 1), archives[name].name
+        if size > room or file in files or _digest(name) % (_GROUP_BYTES // 2) < size:
+            groups.append([])
+            files, room = set(), _GROUP_BYTES
+        groups[-1].append(name)
+        files.add(file)
+        room -= size
+    return {_name_group([archives[name].name for name in names], names[0]): names for names in groups}
+
+
+def _can_share(path: Path) -> bool:
+    """Whether an archive may share a shard: a small file of pages on this machine."""
+    if storage.is_remote(path) or not _PAGE_ARCHIVE.search(path.name):
+        return False
+    return path.is_file() and path.stat().st_size <= _SMALL_BYTES
+
+
+def _name_group(files: Sequence[str], first: str) -> str:
+    return first if len(files) == 1 else f"{first}+{len(files) - 1}-{_digest('/'.join(files)):08x}.parquet"
+
+
+def _digest(text: str) -> int:
+    """A number of 32 bits from a text."""
+    return int.from_bytes(hashlib.sha256(os.fsencode(text)).digest()[:4], "big")
+
+
+def remember_inputs(
+    work: Path, archives: Mapping[str, Path], shards: Mapping[str, Sequence[str]] | None = None
+) -> None:
+    """Write down the archives of a work folder, for later stages; `shards` says which archives share a shard."""
     storage.make_folder(work)
-    write_text(work / "inputs.json", json.dumps({name: str(path) for name, path in archives.items()}, indent=1))
+    values: dict[str, object] = {name: str(path) for name, path in archives.items()}
+    for shard, names in (shards or {}).items():
+        if len(names) > 1:
+            values[shard] = {name: values.pop(name) for name in names}
+    write_text(work / "inputs.json", json.dumps(dict(sorted(values.items())), indent=1))
 
 
 def known_inputs(work: Path) -> dict[str, Path]:
-    """The archives of a work folder. Raises InputError where no index was made."""
+    """The archives of a work folder: {name: path}. Raises InputError where no index was made."""
+    return {name: path for archives in _read_inputs(work).values() for name, path in archives.items()}
+
+
+def known_shards(work: Path) -> dict[str, list[str]]:
+    """The shards that a stage makes of a work folder's archives: {shard name: names of its archives}.
+
+    Raises InputError where no index was made.
+    """
+    return {shard: list(archives) for shard, archives in _read_inputs(work).items()}
+
+
+def _read_inputs(work: Path) -> dict[str, dict[str, Path]]:
     path = work / "inputs.json"
     try:
-        return {name: storage.path_of(archive) for name, archive in json.loads(storage.read_text(path)).items()}
+        found: dict[str, dict[str, Path]] = {}
+        for shard, held in json.loads(storage.read_text(path)).items():
+            archives = held if isinstance(held, dict) else {shard: held}
+            found[shard] = {name: storage.path_of(archive) for name, archive in archives.items()}
+        return found
     except FileNotFoundError:
         raise InputError(
             f"{work} is no work folder yet: run `roots index {work} --input 'crawl/*.warc.gz'` first"
         ) from None
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, TypeError) as error:
         raise InputError(f"{path} is damaged ({error}): run `roots index` again") from None
 
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 from filters.language import Language
 from filters.programs.code import CODE_MEASURES, code_rules, measure_code
 from pipelines.archives.limits import Limits
+from pipelines.archives.packing import numbers_of
 from pipelines.filter import Filter
 from pipelines.job.settings import FilterSettings, ProgramSettings
 from pipelines.programs.index import source_text
@@ -43,15 +44,18 @@ class _ExtractPrograms(ProgramSettings, Stage):
     language: str = field(kw_only=True)  # a code of `program_codes`
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-        """Make the rows of one source tree from its index shard and the tree itself."""
-        index, tree = sources
-        texts = self._texts(tree)
+        """Make the rows of one source tree from its index shard and the tree itself; small archives share a shard."""
+        index, *trees = sources
+        texts = [self._texts(tree) for tree in trees]
         rows: list[dict[str, Any]] = []
         chars = 0
-        for batch in read_kept([index], ["id", "offset", "languages"]):
-            for key, place, languages in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                wanted = any(item["label"] == self.language for item in languages or ())
-                rows.append({"id": key} | (self._row(place, texts) if wanted else {"drop": "extract.other_language"}))
+        for batch in read_kept([index], ["id", "file_path", "offset", "languages"]):
+            ids, places, languages = (batch[name].to_pylist() for name in ("id", "offset", "languages"))
+            numbers = numbers_of(trees, batch["file_path"].to_pylist())
+            for key, place, labels, number in zip(ids, places, languages, numbers, strict=True):
+                wanted = any(item["label"] == self.language for item in labels or ())
+                row = self._row(place, texts[number]) if wanted else {"drop": "extract.other_language"}
+                rows.append({"id": key} | row)
                 chars += len(rows[-1].get("text") or "")
                 if len(rows) == BATCH_ROWS or chars >= _BATCH_CHARS:
                     yield pa.RecordBatch.from_pylist(rows, schema=EXTRACT)

@@ -179,10 +179,10 @@ class _Extraction:
 
     def texts(self, archive: Path, offsets: Sequence[int]) -> list[str | None]:
         """The text of the record at each offset of an archive; None if it cannot be extracted."""
-        arguments = {"archive": str(archive), "extractor": self.extractor, "bounds": asdict(self.bounds)}
+        arguments = {"archives": [str(archive)], "extractor": self.extractor, "bounds": asdict(self.bounds)}
         order = sorted(range(len(offsets)), key=lambda place: offsets[place])
         texts: list[str | None] = [None] * len(offsets)
-        found = guarded(PAGES, arguments, [offsets[place] for place in order], self.limits)
+        found = guarded(PAGES, arguments, [(0, offsets[place]) for place in order], self.limits)
         for place, page in zip(order, found, strict=True):
             texts[place] = None if isinstance(page, Failure) else page["text"]
         return texts

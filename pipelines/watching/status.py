@@ -66,7 +66,7 @@ class Watcher:
         """All stages of all languages, in order. Raises InputError where there is no work folder."""
         home = self._work / "pseudocrawl"
         try:
-            archives: Collection[str] | None = folders.known_inputs(self._work)
+            archives: Collection[str] | None = folders.known_shards(self._work)
         except InputError:
             if not home.is_dir():
                 raise

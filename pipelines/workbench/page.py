@@ -55,7 +55,7 @@ def write_report(
     language = load_text_language(language_code)
     target = target or work / language.code / "report.html"
     read_manifest(folders.folder(work, language.code, "measure"))  # raises if it is missing
-    names = sorted(folders.known_inputs(work))
+    names = sorted(folders.known_shards(work))
     chains = [folders.chain(work, language.code, name, "filter") for name in names]
     sample = read_sample(chains, settings.numbers, [folders.folder(work, language.code, "filter") / n for n in names])
     if not sample.total:

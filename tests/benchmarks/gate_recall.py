@@ -65,8 +65,8 @@ def read_pages(archive: Path, made: bool, engine: str) -> Iterator[Page]:
         rows = [
             r for batch in shards.read_kept([shard], ["id", "url", "offset", "languages"]) for r in batch.to_pylist()
         ]
-    arguments = {"archive": str(archive), "extractor": engine, "bounds": asdict(Bounds())}
-    for row, found in zip(rows, guarded(PAGES, arguments, [row["offset"] for row in rows], Limits()), strict=True):
+    arguments = {"archives": [str(archive)], "extractor": engine, "bounds": asdict(Bounds())}
+    for row, found in zip(rows, guarded(PAGES, arguments, [(0, row["offset"]) for row in rows], Limits()), strict=True):
         text = None if isinstance(found, Failure) else found["text"]
         labels = identify(text, model, 3) if text else []
         label, score = labels[0] if labels else ("", 0.0)

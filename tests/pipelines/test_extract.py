@@ -168,9 +168,9 @@ def engine(html):
     return engines.resiliparse(html)
 
 
-def pages(archive, extractor, bounds, dense):
+def pages(archives, extractor, bounds, dense):
     page.find_engine = lambda name: engine
-    return page.pages(archive, extractor, bounds)
+    return page.pages(archives, extractor, bounds)
 """
 
 

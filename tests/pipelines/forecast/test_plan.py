@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,13 @@ from pipelines.archives.limits import Limits
 from pipelines.archives.records import read_records
 from pipelines.cli.main import main
 from pipelines.forecast.costs import Metered, _memory_peak, cpu_seconds
-from pipelines.forecast.pieces import draw_pieces
+from pipelines.forecast.pieces import Piece, draw_pieces
+from pipelines.forecast.plan import forecast
 from pipelines.forecast.report import _grouping_line, number, size
-from pipelines.forecast.sample import StageSample, _subtract_fixed
+from pipelines.forecast.sample import SampleRun, StageSample, _subtract_fixed
 from pipelines.forecast.scale import Interval, Scale, _elapsed, _total_of
 from pipelines.forecast.settings import PlanSettings
+from pipelines.job.work import group_archives
 from roots.errors import InputError
 from roots.executors import Needs
 from tests.support.paths import ROOT
@@ -115,6 +118,25 @@ def test_grouping_becomes_many_tasks_if_one_cannot_hold_it() -> None:
     assert few.hours(1000) < one.hours(1000)
     assert "many tasks of 2" in _grouping_line(few)
     assert "in one task of 20.5 TB" in _grouping_line(one)
+
+
+def test_small_archives_that_share_a_shard_cost_one_shard(tmp_path: Path) -> None:
+    class Sampled(SampleRun):
+        def run(self, pieces: Sequence[Piece], tiny: Sequence[Piece], scratch: Path) -> list[StageSample]:
+            each = (1.0,) * len(pieces)
+            return [StageSample("fr", "filter", each, 0.0, (9,) * len(pieces), (9,) * len(pieces), each, 1, 0.5, 1.0)]
+
+    archives = {}
+    for each in range(40):
+        path = tmp_path / f"a{each:02}.warc.gz"
+        path.write_bytes(ARCHIVES[0].read_bytes()[:9000])
+        archives[f"a{each:02}.parquet"] = path
+    found = forecast(archives, Sampled(["fr"], {}), PlanSettings(pieces=4, piece_bytes=9000), tmp_path)
+    (stage,) = found.stages
+    assert found.archives == 40
+    assert stage.tasks == len(group_archives(archives)) < 10
+    assert stage.core_seconds.middle == pytest.approx(stage.tasks * 1.0)
+    assert stage.driver_seconds == pytest.approx(stage.tasks * 0.5)
 
 
 # Metering
