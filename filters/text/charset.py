@@ -269,28 +269,18 @@ _WINDOWS_BYTES = {
 }
 _LATER_BYTE = "[" + "".join(map(re.escape, (sign for sign, byte in _WINDOWS_BYTES.items() if byte < 0xC0))) + "]"
 _BROKEN = re.compile(f"[Â-ß]{_LATER_BYTE}|[à-ï]{_LATER_BYTE}{{2}}|[ð-ô]{_LATER_BYTE}{{3}}")
-_BROKEN_SIGNS = (
-    "Ã",
-    "Â",
-    "â€",
-    "Ø",
-    "Ù",
-    "Ð",
-    "Ñ",
-    "à¤",
-    "à¦",
-    "á»",
-    "Ä",
-    "Å",
-    "ã",
-    "æ",
-    "å",
-    "è",
-    "à®",
-    "Î",
-    "Ï",
-    "×",
-)
+# A no-break space ends "à" and stands alone as "Â\xa0"; extractors write it as a plain one.
+_CUT_OFF = re.compile("[ÃÂ](?=[ \\n])")
+_BROKEN_SIGNS = "Ã Â â€ Ø Ù Ð Ñ à¤ à¦ á» Ä Å ã æ å è à® Î Ï ×".split()
+
+
+def may_be_broken(text: str) -> bool:
+    """Whether a text has as many such sequences as a broken one."""
+    return (
+        not text.isascii()
+        and any(first in text for first in _BROKEN_SIGNS)
+        and len(_BROKEN.findall(text)) >= _LEAST_SEQUENCES
+    )
 
 
 def mend(text: str) -> str:
@@ -298,15 +288,13 @@ def mend(text: str) -> str:
 
     A text about encodings, which shows a few such sequences among proper letters, stays as it is.
     """
-    if text.isascii() or not any(first in text for first in _BROKEN_SIGNS):
-        return text
-    found = _BROKEN.findall(text)
-    if len(found) < _LEAST_SEQUENCES:
+    if not may_be_broken(text):
         return text
     outside = sum(1 for sign in text if sign > "\x7f")
-    if sum(map(len, found)) < _BROKEN_SHARE * outside:
+    if sum(map(len, _BROKEN.findall(text))) + len(_CUT_OFF.findall(text)) < _BROKEN_SHARE * outside:
         return text
-    return _BROKEN.sub(_mended, text)
+    text = _BROKEN.sub(_mended, text.replace("Ã&nbsp;", "Ã\u00a0").replace("Â&nbsp;", "Â\u00a0"))
+    return text.replace("Ã  ", "Ã ").replace("Ã ", "à ").replace("Ã\n", "à\n").replace("Â ", " ").replace("Â\n", "\n")
 
 
 def _mended(found: re.Match[str]) -> str:

@@ -26,6 +26,14 @@ def test_text_read_with_the_wrong_charset_is_mended(code: str) -> None:
     assert mend(as_windows_1252(BROKEN[code])) == BROKEN[code]
 
 
+def test_broken_text_whose_spaces_were_made_plain_is_mended() -> None:
+    broken = as_windows_1252("Le musée, fermé à midi, rouvre à l'été.\u00a0Là-bas, on dîne à l'hôtel et on écoute.")
+    assert (
+        mend(broken.replace("\u00a0", " "))
+        == "Le musée, fermé à midi, rouvre à l'été. Là -bas, on dîne à l'hôtel et on écoute."
+    )
+
+
 @pytest.mark.parametrize(
     "text",
     [
