@@ -43,6 +43,8 @@ def _key(name: str) -> int:
 
 _SILENT = np.array([_key(name) for name in _SILENT_TAGS], dtype=np.uint64)
 _INLINE = np.array([_key(name) for name in _INLINE_TAGS], dtype=np.uint64)
+_READINGS = np.array([_key(name) for name in ("rt", "rp", "rtc")], dtype=np.uint64)
+_RUBY = np.array([_key(name) for name in ("ruby", "rb", "rt", "rp", "rtc")], dtype=np.uint64)
 
 
 def quick_text(page: bytes, xhtml: bool = False) -> bytes:
@@ -125,6 +127,14 @@ def _after_element(source: _Bytes, at: int, key: np.uint64) -> int:
 
 
 @compiled
+def _after_reading(source: _Bytes, at: int) -> int:
+    """Where the text of a reading ends: at the next tag, for its end tag may be left out."""
+    while at < len(source) and source[at] != 60:
+        at += 1
+    return at
+
+
+@compiled
 def _after_comment(source: _Bytes, at: int) -> int:
     size = len(source)
     while at + 2 < size:
@@ -152,17 +162,27 @@ def _has(keys: _Keys, key: np.uint64) -> bool:
 
 @compiled
 def _after_markup(source: _Bytes, at: int, silent: _Keys, inline: _Keys, xhtml: bool) -> tuple[int, int]:
-    """Where the mark-up at `at` ends, and what it leaves: _SPACE or _LINE; `at` where there is no mark-up."""
+    """Where the mark-up at `at` ends, and what it leaves: _SPACE, _LINE or 0; `at` where there is no mark-up.
+
+    Readings of characters (ruby) are left out, and the characters stay together.
+    """
     following = source[at + 1]
     letter = following | 32
     if 97 <= letter <= 122:
         key = _name_at(source, at + 1)
         end = _after_tag(source, at + 1)
+        if _has(_READINGS, key):
+            return _after_reading(source, end), 0
+        if _has(_RUBY, key):
+            return end, 0
         if _has(silent, key) and not (xhtml and source[min(end, len(source)) - 2] == 47):  # />
             return _after_element(source, end, key), _LINE
         return end, _SPACE if _has(inline, key) else _LINE
     if following == 47:  # /
-        return _after_tag(source, at + 1), _SPACE if _has(inline, _name_at(source, at + 2)) else _LINE
+        key = _name_at(source, at + 2)
+        if _has(_RUBY, key):
+            return _after_tag(source, at + 1), 0
+        return _after_tag(source, at + 1), _SPACE if _has(inline, key) else _LINE
     if following == 63:  # ?
         return _after_tag(source, at + 1), _LINE
     if following == 33:  # !
@@ -183,7 +203,7 @@ def _strip(source: _Bytes, target: _Bytes, silent: _Keys, inline: _Keys, xhtml: 
         if byte == 60 and at + 1 < size:  # <
             end, left = _after_markup(source, at, silent, inline, xhtml)
             if end > at:
-                gap = left if gap != _LINE else gap
+                gap = left if left and gap != _LINE else gap
                 at = end
                 continue
         if byte <= 32:

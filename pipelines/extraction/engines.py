@@ -14,6 +14,13 @@ Engine = Callable[[str], str | None]
 
 _UNWANTED = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufeff]")
 _BLANK_LINES = re.compile(r"\n{3,}")
+_UNSHOWN = re.compile("[\u00ad\ue000-\uf8ff\U000f0000-\U0010ffff]")  # soft hyphens, signs of a site's own font
+_OTHER_SPACES = "\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
+_WIDE_INDENT = re.compile(f"^[ \t{_OTHER_SPACES}]*\u3000[ \t{_OTHER_SPACES}]*", re.MULTILINE)
+_SPACES = re.compile(f"[ \t]*[{_OTHER_SPACES}][ \t{_OTHER_SPACES}]*")
+_INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
+_BULLET = re.compile(r"^ *\u2022(?: +|$)", re.MULTILINE)
+_ROW = re.compile(r"^([^\t\n]*(?:\t\t[^\t\n]*)+)$", re.MULTILINE)
 
 
 def tidy(text: str) -> str:
@@ -26,10 +33,29 @@ def tidy(text: str) -> str:
     return (_BLANK_LINES.sub("\n\n", text) if "\n\n\n" in text else text).strip("\n")
 
 
+def without_layout(text: str, preformatted: bool) -> str:
+    """Return a page's text without soft hyphens, wide spaces and indents, so that all pages of a site are alike.
+
+    Indents mean something only on pages with `preformatted` text.
+    """
+    if not text.isascii():
+        text = _WIDE_INDENT.sub("", _UNSHOWN.sub("", text))
+        text = text.replace("\u00a0", " ") if preformatted else _SPACES.sub(" ", text)
+    return text if preformatted else _INDENT.sub("", text)
+
+
 def resiliparse(html: str) -> str | None:
     """Return resiliparse's main content, without image descriptions and lines of authors and dates.
 
-    Both lower precision. Comments stay, because forums consist of them.
+    Both lower precision. Comments stay, because forums consist of them. Lists and rows are written as the other engines
+    write them.
     """
     text: str = extract_plain_text(html, main_content=True, alt_texts=False, post_meta=False)
-    return text
+    if "\u2022" in text:
+        text = _BULLET.sub("- ", text)
+    return _ROW.sub(_row, text) if "\t\t" in text else text
+
+
+def _row(found: re.Match[str]) -> str:
+    cells = [cell.strip() for cell in found[1].split("\t\t")]
+    return f"| {' | '.join(cells)} |" if any(cells) else ""

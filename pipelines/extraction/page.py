@@ -9,12 +9,13 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
-from filters.text.charset import decode_page, is_xhtml, mend, with_end_tags
+from filters.text.charset import decode_page, is_xhtml, may_be_broken, mend, with_end_tags
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import Record, read_at
-from pipelines.extraction.engines import Engine, resiliparse, tidy
+from pipelines.extraction.engines import Engine, resiliparse, tidy, without_layout
 from pipelines.extraction.extractors import QUICK, Bounds, check_extractor
 from pipelines.extraction.guard import Row
+from pipelines.extraction.markup import readable
 
 _IDENTITY = "plain"  # stands for the engine where plain text and WET are taken as they are
 _PLAIN = frozenset({"text/plain", "text/markdown", "text/x-rst"})
@@ -36,6 +37,7 @@ _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)[^<>]*?(/?)>")
 _OPEN_ENDED = frozenset(
     {"area", "base", "br", "col", "dd", "dt", "embed", "hr", "img", "input", "li", "link", "meta", "p"}
 )
+_PREFORMATTED = ("<pre", "<PRE", "<code", "<CODE")
 _ROOT_CHARS = 4096  # of a page, in which the root of XHTML is searched
 _MANY_TAGS = 10_000  # with fewer, even a quadratic parser takes three seconds at most
 
@@ -79,19 +81,28 @@ def extract_page(record: Record, engine: Engine, name: str, bounds: Bounds) -> t
         return None, name, "extract.unreadable" if record.problem else "extract.empty"
     html = decode_page(record.body, record.header_charset).text  # without NUL and lone surrogates, as engines need it
     if record.kind == "wet" or record.content_type in _PLAIN:
-        plain = mend(tidy(html))
+        plain = tidy(mend(html))
         return (plain, _IDENTITY, None) if plain.strip() else (None, _IDENTITY, "extract.empty")
     if len(html) > bounds.html_chars:
         return None, name, "extract.too_large"
     if is_xhtml(record.content_type, html[:_ROOT_CHARS].encode()):
         html = with_end_tags(html)
+    html = readable(html)
     if is_deeper(html, bounds.depth):
         return None, name, "extract.too_deep"
     try:
-        text = mend(tidy(engine(html) or ""))
+        text = _main_text(html, engine)
+        if may_be_broken(text):  # its source is looked at: engines drop characters that broken letters are made of
+            mended = mend(html)
+            text = mend(text) if mended == html else _main_text(mended, engine)
     except _ENGINE_ERRORS:
         return None, name, "extract.crash"
     return (text, name, None) if text else (None, name, "extract.empty")
+
+
+def _main_text(html: str, engine: Engine) -> str:
+    preformatted = any(tag in html for tag in _PREFORMATTED)
+    return tidy(without_layout(engine(html) or "", preformatted))
 
 
 def is_deeper(html: str, depth: int) -> bool:

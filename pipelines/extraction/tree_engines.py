@@ -7,8 +7,8 @@ from html import unescape
 
 from lxml.etree import ElementDefaultClassLookup, XPath
 from lxml.html import HtmlComment, HtmlElement
-from trafilatura import extract as trafilatura_extract
-from trafilatura import xpaths
+from trafilatura import bare_extraction, xpaths
+from trafilatura.settings import Document
 from trafilatura.settings import Extractor as TrafilaturaOptions
 from trafilatura.utils import HTML_PARSER, load_html
 
@@ -48,43 +48,46 @@ for _found in vars(xpaths).values():
     if isinstance(_found, list) and all(isinstance(_each, XPath) for _each in _found):
         _found[:] = [XPath(_quicker(_each.path), namespaces={"re": xpaths.REGEXP_NS}) for _each in _found]
 
-JOINERS = "\u200b\u200c\u200d"  # zero width: space (ends a word in Khmer, Thai), non-joiner (Persian, Bengali), joiner
-_JOINER_ENTITY = re.compile(r"&(?:zwnj|zwj|#0*820[345]|#[xX]0*200[bBcCdD]);?", re.ASCII)
+JOINERS = (
+    "\u200b\u200c\u200d"  # zero width: space (ends a word in Khmer, Thai), non-joiner (Persian, Bengali), joiner
+    "\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # direction of text
+    "\u2060\u06dd"  # word joiner; end of a verse of the Quran
+)
+_JOINER_ENTITY = re.compile(
+    r"&(?:zwnj|zwj|lrm|rlm|ZeroWidthSpace|NoBreak|#0*(?:820[3-7]|823[4-8]|8288|829[4-7]|1564)"
+    r"|#[xX]0*(?:200[b-fB-F]|202[a-eA-E]|206[06-9]|61[cC]));?",
+    re.ASCII,
+)
+_ENTITY_STARTS = ("&zw", "&lrm", "&rlm", "&Zero", "&NoB", "&#82", "&#1564", "&#x20", "&#X20", "&#x61", "&#X61")
+_ENCODED_TWICE = re.compile(r"&amp;(?=#?\w+;)")
 _STAND_INS = range(0x13000, 0x13430)  # Egyptian hieroglyphs: letters to every library, and on no page as a whole
 
 _LONE_CELL = re.compile(r"^\| ([^|\n]*?) *\|$", re.MULTILINE)
 _EMPTY_ROW = re.compile(r"^\|[ |-]*\|\n?", re.MULTILINE)
-_INDENT = re.compile(r"^[ \t\u00a0]+", re.MULTILINE)
 
 
 def _shield(html: str) -> tuple[str, dict[str, str]]:
-    """Replace joiners by letters, and return how to put them back.
+    """Replace joiners and marks of direction by letters, and return how to put them back.
 
     trafilatura removes every character that Python calls unprintable. Persian, Urdu, Hindi, Bengali and Malayalam spell
-    words with some of them.
+    words with some of them. The same is done for the first sign of `&amp;lt;`, which trafilatura would decode twice.
     """
-    if "&zw" in html or "&#82" in html or "&#x20" in html or "&#X20" in html:
+    if any(start in html for start in _ENTITY_STARTS):
         html = _JOINER_ENTITY.sub(lambda found: unescape(found.group()), html)
     present = [joiner for joiner in JOINERS if joiner in html]
-    if not present:
+    twice = "&amp;" in html and _ENCODED_TWICE.search(html) is not None
+    if not present and not twice:
         return html, {}
     free = (chr(code) for code in _STAND_INS if chr(code) not in html)
-    stand_ins = dict(zip(free, present, strict=False))
+    stand_ins = dict(zip(free, ["&", *present], strict=False))
     for stand_in, joiner in stand_ins.items():
-        html = html.replace(joiner, stand_in)
+        html = _ENCODED_TWICE.sub(stand_in, html) if joiner == "&" else html.replace(joiner, stand_in)
     return html, stand_ins
 
 
-def _unframe(text: str, html: str) -> str:
-    """Remove layout that trafilatura lets through: table rows of one cell or none, indented source.
-
-    Leading white space means something only on pages with preformatted text.
-    """
-    if "|" in text:
-        text = _LONE_CELL.sub(r"\1", _EMPTY_ROW.sub("", text))
-    if "<pre" in html or "<PRE" in html or "<code" in html:
-        return text
-    return _INDENT.sub("", text)
+def _unframe(text: str) -> str:
+    """Remove table rows of one cell or none, which trafilatura lets through."""
+    return _LONE_CELL.sub(r"\1", _EMPTY_ROW.sub("", text)) if "|" in text else text
 
 
 _LAYOUT = ("table", "div", "section", "article", "ul", "ol", "h1", "h2", "h3", "blockquote", "center", "form", "hr")
@@ -114,12 +117,15 @@ def _parse(html: str) -> _Parsed | None:
 
 
 def _ask(page: _Parsed, options: TrafilaturaOptions) -> str:
-    text: str | None = trafilatura_extract(page.tree, options=options)  # works on a copy of the tree
-    if not text:
+    found: Document | None = bare_extraction(page.tree, options=options)  # works on a copy of the tree
+    if found is None:
         return ""
+    text = found.text or ""
+    comments = [line for line in (found.comments or "").split("\n") if line.strip(" -") not in text]  # each post once
+    text = "\n".join([text, *comments])
     for stand_in, joiner in page.stand_ins.items():
         text = text.replace(stand_in, joiner)
-    return _unframe(text, page.html)
+    return _unframe(text)
 
 
 def _trafilatura(options: TrafilaturaOptions) -> Engine:
@@ -172,10 +178,10 @@ _MANY_LONG_LINES = 20
 _FEW_COMMENTS = 20  # times the word may occur in a page's source, where scripts and styles use it
 _ENOUGH = 0.4  # of resiliparse's characters: the precise setting's text is taken
 _LITTLE = 0.1  # of resiliparse's characters: below this, resiliparse's text is taken
-_PRECISE = TrafilaturaOptions(precision=True, fast=True, comments=False)
-_RECALL = TrafilaturaOptions(recall=True)
+_PRECISE = TrafilaturaOptions(output_format="python", precision=True, fast=True, comments=False)
+_RECALL = TrafilaturaOptions(output_format="python", recall=True)
 
 ENGINES: dict[str, Engine] = {
     "cascade": _cascade,
-    "trafilatura": _trafilatura(TrafilaturaOptions()),
+    "trafilatura": _trafilatura(TrafilaturaOptions(output_format="python")),
 }

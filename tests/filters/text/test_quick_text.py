@@ -25,6 +25,7 @@ QUICK = {
     b"</": b"",
     b"<scripted>a</scripted>": b"a",
     b"<svg><text>x</text></svg>a": b"a",
+    "<ruby>漢<rp>(</rp><rt>kan</rt><rp>)</rp>字<rt>ji</ruby> <RB>文</RB>".encode(): "漢字 文".encode(),
     "<p>été\u3000日本</p>".encode(): "été\u3000日本".encode(),
 }
 

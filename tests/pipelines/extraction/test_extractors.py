@@ -112,6 +112,16 @@ def test_tidy_changes_only_lines_and_controls():
     assert tidy(tidy("x \n\n \n\n y")) == tidy("x \n\n \n\n y")
 
 
+@pytest.mark.parametrize("name", EXTRACTORS)
+@pytest.mark.parametrize("language", ["fr", "vi", "yo", "hi", "ar"])
+def test_a_page_that_was_encoded_twice_is_mended(name, language):
+    sentences = [f"{SENTENCES[language]} à {number}" for number in range(8)]
+    twice = page(sentences).encode().decode("latin-1")
+    for code in range(0x80, 0xA0):
+        twice = twice.replace(chr(code), bytes([code]).decode("cp1252", "replace").replace("\ufffd", chr(code)))
+    assert main_text(twice, name) == main_text(page(sentences), name)
+
+
 def test_an_unknown_engine_names_the_known_ones():
     with pytest.raises(SettingsError, match="Did you mean 'resiliparse'"):
         find_engine("resiliparce")
