@@ -270,16 +270,14 @@ _WINDOWS_BYTES = {
 _LATER_BYTE = "[" + "".join(map(re.escape, (sign for sign, byte in _WINDOWS_BYTES.items() if byte < 0xC0))) + "]"
 _BROKEN = re.compile(f"[Â-ß]{_LATER_BYTE}|[à-ï]{_LATER_BYTE}{{2}}|[ð-ô]{_LATER_BYTE}{{3}}")
 # A no-break space ends "à" and stands alone as "Â\xa0"; extractors write it as a plain one.
-_CUT_OFF = re.compile("[ÃÂ](?=[ \\n])")
-_BROKEN_SIGNS = "Ã Â â€ Ø Ù Ð Ñ à¤ à¦ á» Ä Å ã æ å è à® Î Ï ×".split()
+_CUT_OFF = re.compile("[ÃÂ](?=[ \n])")
+_BROKEN_SIGNS = re.compile("[ÃÂØÙÐÑÄÅãæåèÎÏ×]|â€|à[¤¦®]|á»")
 
 
 def may_be_broken(text: str) -> bool:
     """Whether a text has as many such sequences as a broken one."""
     return (
-        not text.isascii()
-        and any(first in text for first in _BROKEN_SIGNS)
-        and len(_BROKEN.findall(text)) >= _LEAST_SEQUENCES
+        not text.isascii() and _BROKEN_SIGNS.search(text) is not None and len(_BROKEN.findall(text)) >= _LEAST_SEQUENCES
     )
 
 
