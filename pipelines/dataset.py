@@ -1,7 +1,8 @@
-"""The manifest of a language's dataset: what it was made of, stage by stage (work/<language>/manifest.json)."""
+"""A language's dataset: its manifest (work/<language>/manifest.json), and which archives each final shard spans."""
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -64,3 +65,23 @@ def sha256_of_shard(path: Path, receipt: Receipt) -> str:
             raise ShardError(f"{path} was changed after it was written: delete it and run the same command again")
         digest.update(file.read())
     return digest.hexdigest()
+
+
+def place_of(shard: str) -> tuple[str, int, int]:
+    """The split of a final shard, its number, and how many there are: of "train/data-00003-of-00012.arrow"."""
+    split, _, file = shard.partition("/")
+    number, count = (int(part) for part in file.removeprefix("data-").removesuffix(".arrow").split("-of-"))
+    return split, number, count
+
+
+def cut(total: int, number: int, count: int) -> int:
+    """The byte of all text at which shard `number` of `count` begins; past the end for `number` = `count`."""
+    return total * number // count if number < count else total + 1
+
+
+def spanned(shard: str, starts: Sequence[tuple[str, int]], total: int) -> list[str]:
+    """The archives that a final shard may have documents of; `starts` are their places in all `total` bytes."""
+    _, number, count = place_of(shard)
+    low, high = cut(total, number, count), cut(total, number + 1, count)
+    ends = [start for _, start in starts[1:]] + [total]
+    return [name for (name, start), end in zip(starts, ends, strict=True) if start < high and end > low]

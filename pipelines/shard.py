@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.dataset import cut, place_of, spanned
 from pipelines.job.settings import ShardSettings
 from roots import shards, storage
 from roots.atomic import write_text
@@ -64,9 +65,8 @@ class Shard(Stage):
 
     def _part(self, name: str) -> tuple[str, int, int]:
         """The split of a shard, and its range of all bytes of text: from `low` up to but not including `high`."""
-        split, _, file = name.partition("/")
-        number, count = (int(part) for part in file.removeprefix("data-").removesuffix(".arrow").split("-of-"))
-        return split, _cut(self.total, number, count), _cut(self.total, number + 1, count)
+        split, number, count = place_of(name)
+        return split, cut(self.total, number, count), cut(self.total, number + 1, count)
 
 
 @dataclass(frozen=True)
@@ -118,11 +118,6 @@ def _draws(ids: pa.Array, salt: str) -> npt.NDArray[np.float64]:
     return np.fromiter(((key >> 11) / 2**53 for key in _keys(ids, salt)), dtype=np.float64, count=len(ids))
 
 
-def _cut(total: int, number: int, count: int) -> int:
-    """The byte at which shard `number` of `count` begins; past the end for `number` = `count`."""
-    return total * number // count if number < count else total + 1
-
-
 def _plan_shards(
     chains: Mapping[str, Sequence[Path]], settings: ShardSettings, made_by: type[Shard] = Shard
 ) -> tuple[Shard, dict[str, list[Path]]]:
@@ -138,13 +133,11 @@ def _plan_shards(
     stage = made_by(settings, tuple(starts), total)
     shares = {"train": 1 - settings.validation_share, "validation": settings.validation_share}
     plan: dict[str, list[Path]] = {}
-    ends = [start for _, start in starts[1:]] + [total]
     for split in SPLITS:
         count = max(1, math.ceil(total * shares[split] / settings.shard_bytes))
         for number in range(count):
-            low, high = _cut(total, number, count), _cut(total, number + 1, count)
-            spanned = [name for (name, start), end in zip(starts, ends, strict=True) if start < high and end > low]
-            plan[f"{split}/data-{number:05d}-of-{count:05d}.arrow"] = [p for name in spanned for p in chains[name]]
+            shard = f"{split}/data-{number:05d}-of-{count:05d}.arrow"
+            plan[shard] = [path for name in spanned(shard, starts, total) for path in chains[name]]
     return stage, plan
 
 

@@ -3,6 +3,7 @@
 rows = kept + dropped      in every shard
 kept(n) = rows(n + 1)      from stage to stage, with the same ids in the same order
 bytes = receipt            in every shard, final shards too
+sources = as they are now  no stage before was made again since, by other settings or from other inputs
 copy of = kept             a removed copy names a kept document, or a document of a release it was compared with
 """
 
@@ -20,6 +21,7 @@ from pipelines.job.settings import ShardSettings
 from pipelines.job.stages import STAGES, chain_stages
 from pipelines.job.work import ALL, chain, deduplicated_with, folder
 from pipelines.shard import described_otherwise, times_of
+from pipelines.watching.outdated import Freshness
 from roots import shards, storage
 from roots.atomic import read_manifest
 from roots.errors import InputError, RootsError
@@ -51,6 +53,9 @@ def verify(work: Path, language: str) -> Iterator[str]:
             f"{stage}: {folder(work, language, stage)} is gone or has no manifest.json, although a later stage was "
             f"made from it: run `roots run {work} --lang {language}` again"
         )
+    if storage.is_file(work / "inputs.json"):
+        for stage, why in Freshness(work).outdated(language).items():
+            yield f"{stage} is out of date: {why}. Run `roots run {work} --lang {language}` with the settings you want"
     names = _names(work, language, stages)
     for stage in stages:
         yield from _check_stage(work, language, stage, names)

@@ -166,8 +166,12 @@ def settings_of(stage: Stage) -> dict[str, Any]:
 
 def fingerprint(stage: Stage, name: str, identities: Sequence[str]) -> str:
     """Digest of everything that decides a shard: the stage by value, the shard's name, its sources' digests."""
-    values = [stage.name, stage.version, settings_of(stage), name, list(identities)]
-    text = json.dumps(values, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return fingerprint_of([stage.name, stage.version, settings_of(stage)], name, identities)
+
+
+def fingerprint_of(stage: Sequence[object], name: str, identities: Sequence[str]) -> str:
+    """The same by plain values: `stage` is its name, version and settings, as its manifest has them."""
+    text = json.dumps([*stage, name, list(identities)], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -183,9 +183,51 @@ def test_the_command_that_judge_ends_with_makes_the_dataset_follow(work: Path, t
     said = roots("judge", str(copy), "--lang", "fr", "--bounds", str(bounds), "--executor", "serial")
     command = shlex.split(said.strip().splitlines()[-1].partition(": ")[2])
     assert command[:2] == ["roots", "run"]
-    assert any("fr/dedup" in problem for problem in verify(copy, "fr"))
+    assert sorted(re.findall(r"^ *(.*) is out of date", roots("status", str(copy)), re.MULTILINE)) == LATE
+    assert sorted(problem.split()[0] for problem in verify(copy, "fr") if "out of date" in problem) == LATE
     roots(*command[1:], "--executor", "serial")
     assert list(verify(copy, "fr")) == []
+    assert "out of date" not in roots("status", str(copy))
+
+
+def test_a_stage_made_again_leaves_those_after_it_out_of_date_though_the_documents_are_the_same(
+    work: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "work"
+    shutil.copytree(work, copy)
+    assert "out of date" not in roots("status", str(copy))
+    roots("redact", str(copy), "--lang", "fr", "--executor", "serial", "--set", "redact.style=fineweb")
+    assert re.findall(r"^ *(.*) is out of date", roots("status", str(copy)), re.MULTILINE) == ["shard"]
+    assert any("shard is out of date" in line for line in roots("verify", str(copy), code=1).splitlines())
+
+
+def test_a_stage_that_was_stopped_half_way_is_out_of_date(work: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "work"
+    shutil.copytree(work, copy)
+    command = ("filter", str(copy), "--lang", "fr", "--executor", "serial")
+    roots(*command, "--set", "filter.bounds=roots", "--rank", "0", "--of", "2")
+    assert "filter is out of date: 2 of 4 shards" in roots("status", str(copy))
+    assert "filter is out of date" in roots("verify", str(copy), "--lang", "fr", code=1)
+
+
+def test_an_archive_that_came_in_leaves_the_dataset_out_of_date(work: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "work"
+    shutil.copytree(work, copy)
+    inputs = json.loads((copy / "inputs.json").read_text())
+    new = tmp_path / "new.warc.gz"
+    shutil.copy(next(path for path in inputs.values() if path.endswith("00000.warc.gz")), new)
+    patterns = [part for path in [*inputs.values(), str(new)] for part in ("--input", path)]
+    for stage in ("index", "extract", "filter"):
+        more = ["--lang", "fr"] if stage != "index" else patterns
+        roots(stage, str(copy), "--executor", "serial", *more)
+    assert "shard is out of date: 1 archives" in roots("status", str(copy))
+
+
+def test_a_run_that_was_stopped_before_its_end_has_no_finished_dataset(work: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "work"
+    shutil.copytree(work, copy)
+    (copy / "fr" / "manifest.json").unlink()
+    assert "shard is out of date: the run that made it did not come to its end" in roots("status", str(copy))
 
 
 def test_a_mistake_in_a_setting_is_said_before_any_work(tmp_path: Path) -> None:
@@ -251,6 +293,9 @@ def test_why_never_says_the_secret(work: Path) -> None:
     for span in spans:
         assert f"{span['kind']} at characters {span['start']} to {span['end']}" in said
         assert text[span["start"] : span["end"]] not in said
+
+
+LATE = ["dedup", "redact", "shard"]  # after other bounds
 
 
 @pytest.mark.parametrize("stage", STAGES)

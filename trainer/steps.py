@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roots.atomic import write_text
-from roots.errors import InputError
-from roots.storage import make_folder
 from trainer import corpus
 from trainer.data.token_shards import named_tokenizer, tokenizer_of, write_token_shards
 from trainer.settings import TokenizerSettings, TokensSettings
@@ -62,7 +60,7 @@ def compare_tokenizer_files(
         alone = train_monolingual(sources, TokenizerSettings(vocabulary=size))
     found = compare_tokenizers(loaded, lines, treebanks, alone)
     table, picture = render_comparison(found)
-    make_folder(target)
+    target.mkdir(parents=True, exist_ok=True)
     write_text(target / "tokenizer.md", table)
     write_text(target / "tokenizer.svg", picture)
     write_text(target / "tokenizer.json", json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
@@ -119,10 +117,7 @@ def export_run(
 
     run = run or corpus.run_folders(work, languages).model
     report = run / "evaluation.json"
-    try:
-        values = json.loads(report.read_text(encoding="utf-8")) if report.is_file() else None
-    except ValueError as error:
-        raise InputError(f"{report} cannot be read ({error}): delete it or run `roots evaluate` again") from None
+    values = json.loads(report.read_text(encoding="utf-8")) if report.is_file() else None
     state = read_state(find_checkpoint(run))
     if text := unfinished(state):
         say(f"{run} is {text}")

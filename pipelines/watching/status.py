@@ -8,13 +8,14 @@ import json
 import re
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from filters.text.passages import for_terminal
 from pipelines.job import work as folders
 from pipelines.job.stages import STAGES, Reads, StageInfo
+from pipelines.watching.outdated import Freshness
 from pipelines.watching.progress import append_line, clock
 from roots import shards
 from roots.atomic import read_manifest, write_text
@@ -44,6 +45,7 @@ class StageState:
     missing: tuple[str, ...] = ()  # shards that are not made, where their names are known
     drops: Mapping[str, int] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)  # shard -> reason
+    outdated: str = ""  # why its shards are out of date, if they are
     making: Mapping[str, int] = field(default_factory=dict)  # machine -> shards it is making
     newest: float | None = None  # when the last shard was made, in seconds since 1970
     per_second: float | None = None  # documents, by recent shards
@@ -61,6 +63,7 @@ class Watcher:
     def __init__(self, work: Path) -> None:
         self._work = work
         self._known: dict[Path, tuple[tuple[int, int], Receipt | None]] = {}
+        self._freshness = Freshness(work, self._receipt)
 
     def look(self) -> list[StageState]:
         """All stages of all languages, in order. Raises InputError where there is no work folder."""
@@ -73,6 +76,7 @@ class Watcher:
             archives = None
         states = [self._state("", stage, home / stage, None) for stage in _PSEUDOCRAWL if (home / stage).is_dir()]
         for code in ["", *folders.languages(self._work)]:
+            outdated = self._freshness.outdated(code) if code and archives is not None else {}
             for name, row in STAGES.items():
                 if row.shared == bool(code) or (row.shared and archives is None):
                     continue
@@ -80,7 +84,9 @@ class Watcher:
                 state = self._state(code, name, place, None if row.final else archives)
                 if row.reads is Reads.EVERYTHING and not state.finished:
                     states += [self._state(code, f"{name}.{step.name}", step, None) for step in _steps(place, row)]
-                states.append(state)
+                stopped = row.final and state.finished and not (self._work / code / "manifest.json").is_file()
+                why = "the run that made it did not come to its end" if stopped else ""
+                states.append(replace(state, outdated=outdated.get(name, why)))
         return states
 
     def _state(self, language: str, stage: str, place: Path, names: Collection[str] | None) -> StageState:
@@ -116,16 +122,20 @@ class Watcher:
     def _shards(self, place: Path, pattern: str) -> Iterator[tuple[float, Path, Receipt]]:
         """When each shard came, and its receipt."""
         for path in place.glob(pattern):
-            try:
-                stat = path.stat()
-            except OSError:
-                continue  # gone since it was listed
-            mark = (stat.st_mtime_ns, stat.st_size)
-            if self._known.get(path, (None, None))[0] != mark:
-                self._known[path] = (mark, shards.read_receipt(path))
-            receipt = self._known[path][1]
+            receipt = self._receipt(path)
             if receipt is not None and not path.name.startswith("."):
-                yield stat.st_mtime, path, receipt
+                yield self._known[path][0][0] / 1e9, path, receipt
+
+    def _receipt(self, path: Path) -> Receipt | None:
+        """The receipt of a shard; None if there is none."""
+        try:
+            stat = path.stat()
+        except OSError:
+            return None  # gone since it was listed
+        mark = (stat.st_mtime_ns, stat.st_size)
+        if self._known.get(path, (None, None))[0] != mark:
+            self._known[path] = (mark, shards.read_receipt(path))
+        return self._known[path][1]
 
 
 def _steps(place: Path, row: StageInfo) -> list[Path]:
@@ -184,8 +194,8 @@ def _making(place: Path) -> dict[str, int]:
 
 
 def is_finished(states: Sequence[StageState]) -> bool:
-    """Whether every stage that has begun is finished, without a failure."""
-    return bool(states) and all(state.finished and not state.failures for state in states)
+    """Whether every stage that has begun is finished, without a failure, and up to date."""
+    return bool(states) and all(state.finished and not (state.failures or state.outdated) for state in states)
 
 
 def screen(work: Path, states: Sequence[StageState], now: float, missing: bool = False) -> Iterator[str]:
@@ -210,15 +220,18 @@ def screen(work: Path, states: Sequence[StageState], now: float, missing: bool =
         yield from (f"      missing: {for_terminal(name)}" for name in shown)
         if shown and len(shown) < len(names):
             yield f"      and {len(names) - len(shown)} more missing"
-    for state in (state for state in states if state.stage in STAGES and STAGES[state.stage].final):
-        made = f"{state.kept:,} documents in the dataset" if state.finished else "no dataset yet"
-        yield f"{state.language}: {made}"
+    for final in (state for state in states if state.stage in STAGES and STAGES[state.stage].final):
+        made = f"{final.kept:,} documents in the dataset" if final.finished else "no dataset yet"
+        late = [state for state in states if state.language == final.language and state.outdated]
+        again = f", out of date: run `roots run {work} --lang {final.language}` with the settings that you want"
+        yield f"{final.language}: {made}" + (again if late else "")
+        yield from (f"      {state.stage} is out of date: {state.outdated}" for state in late)
 
 
 def _left(state: StageState, now: float) -> str:
     """How long a stage will still take, and which machines work on it."""
     if state.finished:
-        return "done"
+        return "out of date" if state.outdated else "done"
     parts = [clock(state.seconds_left)] if state.seconds_left is not None else []
     if state.making:
         parts.append(

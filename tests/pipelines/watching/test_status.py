@@ -133,6 +133,7 @@ def test_the_watch_ends_when_all_is_done(work: Path) -> None:
             target = folder(work, "fr", "shard") / split / "data-00000-of-00001.arrow"
             target.parent.mkdir(parents=True)
             shards.write(target, VERDICT, [], "shard", 1, "f")
+        (work / "fr" / "manifest.json").write_text("{}")
 
     looks = []
     for states, _ in watching.watch(work, 0.02, work / "log.jsonl", work / "roots.prom"):
