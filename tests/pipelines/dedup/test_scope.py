@@ -192,6 +192,7 @@ def fake_work(work: Path, copies: Mapping[str, str] | None = None) -> Path:
         receipt = shards.write(path, schema, [pa.RecordBatch.from_pylist(rows, schema)], name, 1, "f")
         values = {"shards": {path.name: vars(receipt)}, "settings": {"rules": []}}
         write_text(path.with_name("manifest.json"), json.dumps(values))
+    folders.remember_inputs(work, {"a.parquet": work.parent / "a.warc.gz"})
     return work
 
 
