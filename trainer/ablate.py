@@ -20,10 +20,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from roots.atomic import put_in_place, temporary_name, write_text
-from roots.errors import InputError, TrainingFailed
+from roots.errors import InputError, SettingsError, TrainingFailed
 from roots.intervals import student
 from roots.schema import DOCUMENT
 from roots.settings import as_values
+from roots.storage import make_folder
 from trainer import corpus, picture
 from trainer.data.token_shards import TokenShards, write_token_shards
 from trainer.evaluation import held_out
@@ -144,7 +145,7 @@ def bytes_of(documents: Sequence[tuple[str, str]]) -> int:
 
 def write_texts(path: Path, texts: Sequence[str]) -> None:
     """Write an Arrow shard of texts as the pipeline writes it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     blank: dict[str, Any] = dict.fromkeys(DOCUMENT.names)
     temporary = temporary_name(path)
     with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_stream(file, DOCUMENT) as stream:
@@ -224,6 +225,9 @@ def _one_run(work: Path, languages: Sequence[str], tokenizer: Path, recipe: Reci
         splits = {split: corpus.shard_paths(work, language, split) for split in corpus.SPLITS}
         write_token_shards(splits, load_tokenizer(tokenizer), language, places.tokens / language, TokensSettings())
         sources[language] = places.tokens / language
+    old = checkpoint.latest_checkpoint(places.model / "checkpoints")
+    if old is not None and checkpoint.read_state(old)["recipe"]["tokens"] != recipe.tokens:
+        raise SettingsError(f"{places.model} was trained with another train.tokens: name another folder (--to)")
     if not train_decoder(recipe, sources, tokenizer, places.model, lambda text: None).finished:
         raise TrainingFailed(f"{places.model} was stopped before its end: the same command resumes it")
     model, _ = checkpoint.load_decoder(places.model)

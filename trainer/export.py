@@ -11,20 +11,21 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
-from roots.atomic import put_in_place, temporary_name, write_text
+from roots.atomic import making, write_text
 from roots.errors import InputError
+from roots.storage import make_folder
 from trainer import picture
 from trainer.gguf import read_bloom_tokenizer, write_gguf
 from trainer.model import checkpoint
 from trainer.settings import ExportSettings
-from trainer.tokenizer.files import END_ID, PAD_ID, UNKNOWN_ID, load_tokenizer, tokenizer_digest, write_configuration
+from trainer.tokenizer.files import load_tokenizer, special_ids, tokenizer_digest, write_configuration
 
 _GGUF = "model-f32.gguf"
 
 
-def _configuration(shape: Mapping[str, object], length: int) -> dict[str, object]:
+def _configuration(shape: Mapping[str, object], length: int, ids: Mapping[str, int]) -> dict[str, object]:
     """Return config.json as transformers' BloomConfig reads it."""
     return {
         "architectures": ["BloomForCausalLM"],
@@ -39,10 +40,7 @@ def _configuration(shape: Mapping[str, object], length: int) -> dict[str, object
         "hidden_dropout": 0.0,
         "attention_dropout": 0.0,
         "seq_length": length,
-        "unk_token_id": UNKNOWN_ID,
-        "bos_token_id": END_ID,
-        "eos_token_id": END_ID,
-        "pad_token_id": PAD_ID,
+        **ids,
         "tie_word_embeddings": True,
         "dtype": "float32",
         "torch_dtype": "float32",
@@ -59,25 +57,26 @@ def export_model(
     """
     path = checkpoint.find_checkpoint(run)
     state = checkpoint.read_state(path)
-    if tokenizer_digest(load_tokenizer(tokenizer)) != state["tokenizer"]:
+    loaded = load_tokenizer(tokenizer)
+    if tokenizer_digest(loaded) != state["tokenizer"]:
         raise InputError(f"{tokenizer} is not the tokenizer of {run}")
     file = tokenizer / "tokenizer.json" if tokenizer.is_dir() else tokenizer
     vocabulary = read_bloom_tokenizer(file) if settings.gguf else None
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     (target / _GGUF).unlink(missing_ok=True)  # an earlier export's would stay beside new weights
-    temporary = temporary_name(target / "tokenizer.json")
-    shutil.copyfile(file, temporary)
-    put_in_place(temporary, target / "tokenizer.json")
-    write_configuration(target)
-    write_text(target / "config.json", json.dumps(_configuration(state["shape"], state["length"]), indent=1) + "\n")
-    ids = {"bos_token_id": END_ID, "eos_token_id": END_ID, "pad_token_id": PAD_ID}
+    with making(target / "tokenizer.json") as place:
+        shutil.copyfile(file, place)
+    write_configuration(target, loaded)
+    ids = {f"{name}_id": at for name, at in special_ids(loaded).items()}
+    config = _configuration(state["shape"], state["length"], ids)
+    write_text(target / "config.json", json.dumps(config, indent=1) + "\n")
+    ids.pop("unk_token_id", None)
     write_text(target / "generation_config.json", json.dumps(ids, indent=1) + "\n")
     write_text(target / "LICENSE", licence_text(settings))
     write_text(target / "README.md", _model_card(state, settings, report))
     weights = load_file(path / "model.safetensors")
-    temporary = temporary_name(target / "model.safetensors")
-    save_file(weights, temporary, metadata={"format": "pt"})
-    put_in_place(temporary, target / "model.safetensors")
+    with making(target / "model.safetensors") as place:
+        checkpoint.write_tensors(weights, place)
     if vocabulary is not None:
         write_gguf(target / _GGUF, weights, vocabulary, state, settings.name)
     return target

@@ -12,18 +12,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from roots.atomic import making
 from roots.errors import InputError
 from trainer.settings import SPECIAL_TOKENS
-from trainer.tokenizer.files import END_ID, PAD_ID, UNKNOWN_ID
+from trainer.tokenizer.files import special_ids
 from trainer.tokenizer.patterns import PATTERNS
 
 _Value = bool | int | float | str | Sequence[str] | Sequence[int]
 
 _ALIGNMENT = 32  # bytes; each tensor begins at a multiple
-_NORMAL, _CONTROL, _UNUSED = 1, 3, 5  # kinds of tokens
+_NORMAL, _CONTROL, _ADDED, _UNUSED = 1, 3, 4, 5  # kinds of tokens
+_IDS = {"unk_token": "unknown", "bos_token": "bos", "eos_token": "eos", "pad_token": "padding"}  # ggml's names
 _RELEASED = r" ?[^(\s|[.,!?…。，、।۔،])]+"  # how the released tokenizer of BLOOM writes its pattern
 _OUTER = {"word_embeddings": "token_embd", "word_embeddings_layernorm": "token_embd_norm", "ln_f": "output_norm"}
 _INNER = {
@@ -106,7 +108,9 @@ def _tokenizer_values(tokenizer: Mapping[str, Any], rows: int) -> dict[str, _Val
         names[at], kinds[at] = token, _NORMAL
     for token in tokenizer["added_tokens"]:
         names[token["id"]] = token["content"]
-        kinds[token["id"]] = _CONTROL if token["content"] in SPECIAL_TOKENS else _UNUSED
+        control = _CONTROL if token["content"] in SPECIAL_TOKENS else _UNUSED
+        kinds[token["id"]] = control if token["special"] else _ADDED
+    ids = special_ids(Tokenizer.from_str(json.dumps(tokenizer)))
     merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in tokenizer["model"]["merges"]]
     return {
         "tokenizer.ggml.model": "gpt2",  # byte-level BPE
@@ -114,10 +118,7 @@ def _tokenizer_values(tokenizer: Mapping[str, Any], rows: int) -> dict[str, _Val
         "tokenizer.ggml.tokens": names,
         "tokenizer.ggml.token_type": kinds,
         "tokenizer.ggml.merges": merges,
-        "tokenizer.ggml.bos_token_id": END_ID,
-        "tokenizer.ggml.eos_token_id": END_ID,
-        "tokenizer.ggml.unknown_token_id": UNKNOWN_ID,
-        "tokenizer.ggml.padding_token_id": PAD_ID,
+        **{f"tokenizer.ggml.{_IDS[name]}_token_id": at for name, at in ids.items()},
         "tokenizer.ggml.add_bos_token": False,  # as in transformers: a text may begin inside a document
     }
 

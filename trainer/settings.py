@@ -48,8 +48,10 @@ class TokenizerSettings:
             raise ValueError("shares: each must lie between 0 and 1")
         if sum(self.shares.values()) > 1:
             raise ValueError("shares: their sum is above 1")
-        if any(times <= 0 for times in self.within.values()):
+        if any(not 0 < times < float("inf") for times in self.within.values()):
             raise ValueError("within: each must be above 0")
+        if min(self.min_frequency, self.max_token_bytes) < 1 or self.reserved < 0 or not 0 <= self.eta < float("inf"):
+            raise ValueError("min_frequency and max_token_bytes must be at least 1, reserved and eta at least 0")
         if self.within and not self.rounds:
             raise ValueError("within: only feedback can bring a language within a limit; set rounds")
         if self.own_rows < 256 + len(SPECIAL_TOKENS):

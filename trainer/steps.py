@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roots.atomic import write_text
+from roots.errors import InputError
+from roots.storage import make_folder
 from trainer import corpus
 from trainer.data.token_shards import named_tokenizer, tokenizer_of, write_token_shards
 from trainer.settings import TokenizerSettings, TokensSettings
@@ -60,7 +62,7 @@ def compare_tokenizer_files(
         alone = train_monolingual(sources, TokenizerSettings(vocabulary=size))
     found = compare_tokenizers(loaded, lines, treebanks, alone)
     table, picture = render_comparison(found)
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     write_text(target / "tokenizer.md", table)
     write_text(target / "tokenizer.svg", picture)
     write_text(target / "tokenizer.json", json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
@@ -117,7 +119,10 @@ def export_run(
 
     run = run or corpus.run_folders(work, languages).model
     report = run / "evaluation.json"
-    values = json.loads(report.read_text(encoding="utf-8")) if report.is_file() else None
+    try:
+        values = json.loads(report.read_text(encoding="utf-8")) if report.is_file() else None
+    except ValueError as error:
+        raise InputError(f"{report} cannot be read ({error}): delete it or run `roots evaluate` again") from None
     state = read_state(find_checkpoint(run))
     if text := unfinished(state):
         say(f"{run} is {text}")

@@ -132,6 +132,15 @@ def test_a_run_that_was_stopped_is_not_compared(corpora, tmp_path, monkeypatch):
         ablate.ablate_corpora(corpora / "noisy", corpora / "clean", ["fr"], tmp_path, RECIPE, settings)
 
 
+def test_runs_of_another_length_are_not_compared(corpora, tmp_path):
+    settings = ablate.AblateSettings(seeds=2, vocabulary=512, held_out_bytes=1500)
+    old = tmp_path / "first-0" / "fr" / "model" / "checkpoints" / "step_00000001"
+    old.mkdir(parents=True)
+    (old / "state.json").write_text(json.dumps({"recipe": {"tokens": RECIPE.tokens - 1}}))
+    with pytest.raises(SettingsError, match=r"another train\.tokens"):
+        ablate.ablate_corpora(corpora / "noisy", corpora / "clean", ["fr"], tmp_path, RECIPE, settings)
+
+
 def test_bad_comparisons_are_refused(corpora, tmp_path):
     with pytest.raises(SettingsError, match="seeds"):
         build(ablate.AblateSettings, {"seeds": 1}, "ablate")

@@ -22,6 +22,7 @@ from tokenizers import Tokenizer
 from roots.atomic import put_in_place, temporary_name, write_text
 from roots.errors import InputError, ShardError
 from roots.identity import sha256_of
+from roots.storage import make_folder
 from trainer import corpus
 from trainer.settings import TokensSettings
 from trainer.tokenizer.dropout import DropoutEncoder
@@ -131,7 +132,7 @@ def _cuts(tokenizer: Tokenizer, settings: TokensSettings, split: str) -> list[_C
 
 def _write_shard(source: Path, cuts: Sequence[_Cut], language: str, path: Path, width: int) -> dict[str, Any]:
     """Write one shard of texts as one shard of tokens, whole or not at all; with several cuts, once for each."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = temporary_name(path)
     made = {"documents": 0, "tokens": 0, "bytes": 0}
     columns = token_schema(width)

@@ -19,7 +19,7 @@ from trainer.data.feed import IGNORE_INDEX
 from trainer.data.token_shards import TokenShards
 from trainer.model.decoder import AlibiLM, Sampling
 from trainer.model.loss import token_losses
-from trainer.settings import SPECIAL_TOKENS, EvaluateSettings
+from trainer.settings import EvaluateSettings
 from trainer.tokenizer.files import END_ID, PAD_ID
 
 _Window = tuple[list[int], list[int]]  # inputs and targets of one row
@@ -160,7 +160,8 @@ def _prompts(shards: TokenShards, tokenizer: Tokenizer, count: int, length: int 
 
 def _reserved_tokens(tokenizer: Tokenizer, rows: int) -> tuple[int, ...]:
     """Return ids that must not be drawn: special ones except `</s>`, reserved ones, and padding of the embedding."""
-    plain = set(tokenizer.get_vocab(with_added_tokens=False).values()) - set(range(len(SPECIAL_TOKENS)))
+    special = {at for at, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    plain = set(tokenizer.get_vocab(with_added_tokens=True).values()) - special
     return tuple(i for i in range(rows) if i != END_ID and i not in plain)
 
 

@@ -14,6 +14,7 @@ import torch
 
 from roots.atomic import write_text
 from roots.settings import as_values
+from roots.storage import make_folder
 from trainer import corpus, picture
 from trainer.data.token_shards import TokenShards, tokenizer_of, tokens_of
 from trainer.evaluation import baselines, memorization
@@ -111,7 +112,7 @@ def memorization_of(
         train, held_out = (TokenShards(folder / language, split, state["tokenizer"]) for split in corpus.SPLITS)
         results[name] = memorization.measure_memorization(model, train, held_out, settings)
     table, svg = memorization.render_memorization(results)
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     found = {
         "settings": as_values(settings),
         "groups": {k: memorization.groups_as_values(v) for k, v in results.items()},

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -47,6 +48,15 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
+def write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write tensors as safetensors. Raises OSError if the disk is full."""
+    try:
+        save_file(tensors, path, metadata={"format": "pt"})
+    except SafetensorError as error:
+        raise OSError(str(error)) from None
+    path.chmod(path.parent.stat().st_mode & 0o666)  # the library lets nobody else read the file
+
+
 def save_checkpoint(folder: Path, step: int, held: Checkpoint, keep: int) -> Path:
     """Write `folder`/step_00001000 whole or not at all, then remove all but the newest `keep` checkpoints.
 
@@ -58,8 +68,8 @@ def save_checkpoint(folder: Path, step: int, held: Checkpoint, keep: int) -> Pat
         folder.mkdir(parents=True, exist_ok=True)
         _remove_stale(folder)
         temporary.mkdir()
-        save_file(held.weights, temporary / CHECKPOINT_FILES[0], metadata={"format": "pt"})
-        save_file(held.optimiser, temporary / CHECKPOINT_FILES[1])
+        write_tensors(held.weights, temporary / CHECKPOINT_FILES[0])
+        write_tensors(held.optimiser, temporary / CHECKPOINT_FILES[1])
         (temporary / CHECKPOINT_FILES[2]).write_text(
             json.dumps(held.state, indent=1, sort_keys=True) + "\n", encoding="utf-8"
         )

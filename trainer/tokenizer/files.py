@@ -13,9 +13,10 @@ from tokenizers import Tokenizer
 
 from roots.atomic import write_text
 from roots.errors import InputError
+from roots.storage import make_folder
 from trainer.settings import SPECIAL_TOKENS
 
-UNKNOWN_ID, _, END_ID, PAD_ID = range(len(SPECIAL_TOKENS))
+_, _, END_ID, PAD_ID = range(len(SPECIAL_TOKENS))
 
 
 @dataclass(frozen=True)
@@ -36,19 +37,29 @@ def save_tokenizer(trained: TrainedTokenizer, folder: Path) -> None:
 
     tokenizer.json depends on the texts and settings alone; times and memory are in report.json.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    write_configuration(folder)
+    make_folder(folder)
+    write_configuration(folder, trained.tokenizer)
     write_text(folder / "report.json", json.dumps(trained.report, indent=1, sort_keys=True) + "\n")
     write_text(folder / "tokenizer.json", trained.tokenizer.to_str(pretty=True))
 
 
-def write_configuration(folder: Path) -> None:
+def special_ids(tokenizer: Tokenizer) -> dict[str, int]:
+    """Return the ids of special tokens by transformers' names, such as `eos_token`.
+
+    A document begins with the end of the one before. A tokenizer without `<pad>` pads with the end of documents.
+    """
+    known = {token.content: at for at, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    unknown, _, end, pad = SPECIAL_TOKENS
+    found = {"unk_token": known[unknown]} if unknown in known else {}
+    return {**found, "bos_token": known[end], "eos_token": known[end], "pad_token": known.get(pad, known[end])}
+
+
+def write_configuration(folder: Path, tokenizer: Tokenizer) -> None:
     """Write the two files that transformers reads beside tokenizer.json.
 
     Special tokens typed in a text are plain text, as in training. A text begins with `</s>`, as each document did.
     """
-    unknown, _, end, pad = SPECIAL_TOKENS
-    names = {"unk_token": unknown, "bos_token": end, "eos_token": end, "pad_token": pad}
+    names = {name: tokenizer.id_to_token(at) for name, at in special_ids(tokenizer).items()}
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "add_prefix_space": False,

@@ -6,11 +6,12 @@ Times are under "speed" in each line; all other fields are the same in every run
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 from roots.atomic import write_text
-from roots.errors import SettingsError
+from roots.errors import SettingsError, ShardError
 from trainer import picture
 
 _LOG, _PICTURE = "log.jsonl", "loss.svg"
@@ -53,7 +54,6 @@ class Journal:
         """Open the log, and remove what came after the checkpoint of `step`: its updates are made again."""
         if not self.active:
             return
-        self.run.mkdir(parents=True, exist_ok=True)
         self._board = _board(self.run) if self._tensorboard else None
         write_text(self.run / "run.json", json.dumps(decisive, indent=1, sort_keys=True) + "\n")
         lines = read_log(self.run)
@@ -78,10 +78,15 @@ class Journal:
             self._say(text)
 
     def event(self, line: Mapping[str, object]) -> None:
-        """Append a line to the log."""
+        """Append a line to the log. Raises ShardError if it cannot be written."""
         if self._file is not None:
-            self._file.write(json.dumps(line) + "\n")
-            self._file.flush()
+            try:
+                self._file.write(json.dumps(line) + "\n")
+                self._file.flush()
+            except OSError as error:
+                raise ShardError(
+                    f"cannot write {self.run / _LOG}: {error.strerror}. Checkpoints are kept; the same command goes on"
+                ) from error
 
     def update(self, line: Mapping[str, object], speed: Mapping[str, float]) -> None:
         """Append the line of an update, and send its numbers to TensorBoard."""
@@ -111,7 +116,8 @@ class Journal:
     def close(self) -> None:
         """Close the log."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # a full disk was reported by the line that did not fit
+                self._file.close()
         if self._board is not None:
             self._board.close()
 

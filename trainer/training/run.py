@@ -19,6 +19,7 @@ import torch
 from roots.errors import InputError, SettingsError
 from roots.process import keep_freed_memory
 from roots.settings import as_values
+from roots.storage import make_folder
 from trainer.data.feed import IGNORE_INDEX, Feed, RowBatch
 from trainer.data.token_shards import TokenShards
 from trainer.model import checkpoint
@@ -80,6 +81,14 @@ def _seed_of(seed: int, position: int) -> int:
     """Mix the seed of a run and a position of its data into a seed of torch, 0 to 2^63 - 1."""
     digest = hashlib.blake2b(f"{seed} {position}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
+
+
+def _open_lock(path: Path) -> IO[str]:
+    """Open a file to lock it. Raises InputError if it cannot be written."""
+    try:
+        return path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from None
 
 
 def _try_lock(file: IO[str]) -> bool:
@@ -151,8 +160,8 @@ class Run:
         with ExitStack() as held:
             free = True
             if self.world.first:
-                self.target.mkdir(parents=True, exist_ok=True)
-                free = _try_lock(held.enter_context((self.target / ".lock").open("a")))
+                make_folder(self.target)
+                free = _try_lock(held.enter_context(_open_lock(self.target / ".lock")))
             if not self.world.agreed(int(free)):
                 raise SettingsError(f"another command trains in {self.target}: wait, or name another folder (--to)")
             yield

@@ -6,6 +6,7 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed: pip install 'roots-corpus[train]'")
 
 import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from roots.errors import InputError
 from trainer import corpus, demo
@@ -90,6 +91,34 @@ def test_steps_after_tokens_go_on_with_the_tokenizer_that_was_named(world, tmp_p
     elsewhere.rename(tmp_path / "moved")
     with pytest.raises(InputError, match="elsewhere, which is gone"):
         make_model(work, ["fr"], recipe_for({**SETTINGS, "tokens": 512}), say=lambda text: None)
+
+
+def test_an_export_names_the_special_tokens_that_a_foreign_tokenizer_has(world, tmp_path, monkeypatch):
+    monkeypatch.setattr("trainer.model.shapes.SHAPES", {**SHAPES, "demo": Shape(1, 32, 4, 384)})
+    foreign = Tokenizer(models.BPE())
+    foreign.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    names = ["<mask>", "<unk>", "</s>"]  # id 3 is plain text, and nothing is for padding
+    letters = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=names, show_progress=False, initial_alphabet=letters)
+    foreign.train_from_iterator(["le chat dort"], trainer)
+    foreign.save(str(tmp_path / "foreign.json"))
+    shutil.copytree(world / "fr", tmp_path / "work" / "fr")
+    work = tmp_path / "work", ["fr"]
+    list(make_tokens(*work, TokensSettings(), tmp_path / "foreign.json"))
+    make_model(*work, recipe_for({**SETTINGS, "tokens": 512}), say=lambda text: None)
+    folder = export_run(*work, tmp_path / "out", ExportSettings())
+    wanted = {"bos_token_id": 2, "eos_token_id": 2, "pad_token_id": 2}
+    assert json.loads((folder / "generation_config.json").read_text()) == wanted
+    assert json.loads((folder / "config.json").read_text()).items() >= {**wanted, "unk_token_id": 1}.items()
+    said = json.loads((folder / "tokenizer_config.json").read_text())
+    assert [said[f"{name}_token"] for name in ("unk", "bos", "eos", "pad")] == ["<unk>", "</s>", "</s>", "</s>"]
+
+
+def test_a_damaged_evaluation_is_named(run, world, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / "evaluation.json").write_text('{"step": 2')
+    with pytest.raises(InputError, match=r"evaluation\.json cannot be read"):
+        export_run(world, ["fr", "sw"], tmp_path / "out", ExportSettings(), tmp_path / "run")
 
 
 def test_a_tokenizer_of_another_run_is_not_taken(run, world, tmp_path):

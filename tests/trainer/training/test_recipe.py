@@ -104,6 +104,8 @@ def test_an_evaluation_may_be_greedy_and_without_samples_or_curve():
     ("settings", "values"),
     [
         (TokenizerSettings, {"seed": -1}),
+        (TokenizerSettings, {"min_frequency": 0}),
+        (TokenizerSettings, {"within": {"fr": math.nan}, "rounds": 1}),
         (AblateSettings, {"held_out_bytes": 0}),
         (AblateSettings, {"bytes": -1}),
         (AblateSettings, {"vocabulary": 100}),

@@ -16,6 +16,7 @@ pytest.importorskip("torch", reason="torch is not installed: pip install 'roots-
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from roots.errors import InputError, SettingsError, ShardError, TrainingFailed
@@ -24,7 +25,7 @@ from trainer.model import checkpoint
 from trainer.model.attention import layout_of
 from trainer.model.shapes import SHAPES, Shape
 from trainer.training import optimiser, parallel, recipe
-from trainer.training.journal import read_log
+from trainer.training.journal import Journal, read_log
 from trainer.training.recipe import Recipe
 from trainer.training.run import Run
 from trainer.training.state import SpikeGuard
@@ -269,6 +270,48 @@ def test_a_checkpoint_appears_by_one_rename_of_a_whole_folder(world, tmp_path, m
         checkpoint.save_checkpoint(folder, 50, before, 2)
     assert checkpoint.checkpoint_steps(folder) == [0, 2]
     assert not list(folder.glob(".*"))
+
+
+def test_a_full_disk_is_reported_and_leaves_the_checkpoint_before(world, tmp_path, monkeypatch):
+    fit(world, tmp_path, replace(TINY, tokens=2 * 256))
+    folder, before = tmp_path / "checkpoints", held(tmp_path)
+
+    def full(tensors, path, metadata):
+        raise SafetensorError("I/O error: No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(ShardError, match="No space left"):
+        checkpoint.save_checkpoint(folder, 50, before, 2)
+    assert checkpoint.checkpoint_steps(folder) == [0, 2]
+    assert not list(folder.glob(".*"))
+    journal = Journal(tmp_path, True, False, quiet)
+    journal.open(2, {})
+    journal._file.close()
+    with Path("/dev/full").open("a") as journal._file:
+        with pytest.raises(ShardError, match=r"cannot write .*log\.jsonl: No space left"):
+            journal.event({"step": 3})
+        journal.close()
+
+
+def test_who_may_read_a_run_folder_may_read_its_checkpoints(world, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run").chmod(0o755)
+    before = os.umask(0o022)
+    try:
+        fit(world, tmp_path / "run", replace(TINY, tokens=256))
+    finally:
+        os.umask(before)
+    files = [path for path in (tmp_path / "run" / "checkpoints").rglob("*") if path.is_file()]
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o644}
+
+
+def test_a_run_folder_that_cannot_be_made_is_named(world, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot make the folder"):
+        fit(world, tmp_path / "file")
+    (tmp_path / "run" / ".lock").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"cannot write .*\.lock"):
+        fit(world, tmp_path / "run")
 
 
 def test_a_damaged_checkpoint_is_refused(world, tmp_path):
