@@ -133,9 +133,17 @@ def export_run(
 
 
 def measure_works(works: Sequence[Path], language: str, target: Path, settings: "MemorizationSettings") -> str:
-    """Measure what the models of work folders know by heart; write the result to `target` and return its table."""
-    from trainer.evaluation.report import memorization_of
+    """Measure what the models of work folders know by heart; write the result to `target` and return its table.
 
-    folders = {work.name: corpus.run_folders(work, [language]) for work in works}
-    runs = {name: (each.model, each.tokens) for name, each in folders.items()}
+    The model is that of the language alone, or else that of several languages.
+    """
+    from trainer.evaluation.report import memorization_of
+    from trainer.model.checkpoint import latest_checkpoint
+
+    named = [work.resolve().name for work in works]
+    runs = {}
+    for work, name in zip(works, named, strict=True):
+        places = corpus.possible_folders(work, [language])
+        each = next((place for place in places if latest_checkpoint(place.model / "checkpoints")), places[0])
+        runs[name if named.count(name) == 1 else str(work)] = each.model, each.tokens
     return str(memorization_of(runs, language, target, settings)["table"])

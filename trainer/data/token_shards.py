@@ -267,6 +267,8 @@ class TokenShards:
 
     def read(self, start: int, length: int) -> TokenIds:
         """Return `length` tokens of the stream from `start`; a view if they lie in one batch."""
+        if not length:  # a language without held-out text has no batch
+            return np.zeros(0, dtype=np.uint16)
         at = int(np.searchsorted(self._ends, start, side="right"))
         first = start - (int(self._ends[at - 1]) if at else 0)
         piece = self._pieces[at]

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from roots.atomic import write_text
+from roots.errors import InputError
 from roots.settings import as_values
 from roots.storage import make_folder
 from trainer import corpus, picture
@@ -104,14 +105,23 @@ def memorization_of(
 ) -> dict[str, Any]:
     """Measure what models have memorised (`runs`: name -> run folder, token folder); write and return the result.
 
-    Several runs, such as before and after dedup, stand side by side in the table and the picture.
+    Several runs, such as before and after dedup, stand side by side in the table and the picture. Raises InputError if
+    a corpus has no text that is long enough to ask for.
     """
     results: dict[str, Sequence[CopyGroup]] = {}
+    notes = []
     for name, (run, folder) in runs.items():
         model, state = checkpoint.load_decoder(run, _device())
         train, held_out = (TokenShards(folder / language, split, state["tokenizer"]) for split in corpus.SPLITS)
         results[name] = memorization.measure_memorization(model, train, held_out, settings)
+        if not any(group.asked for group in results[name]):
+            size = settings.prefix + settings.suffix
+            raise InputError(
+                f"{name}: the text of {language!r} has fewer than {size} tokens (memorization.prefix, suffix)"
+            )
+        notes += [f"{name} is {text}\n" for text in [checkpoint.unfinished(state)] if text]
     table, svg = memorization.render_memorization(results)
+    table = "\n".join([table, *notes])
     make_folder(target)
     found = {
         "settings": as_values(settings),

@@ -14,7 +14,7 @@ from trainer.evaluation import report
 from trainer.export import export_model
 from trainer.model.shapes import SHAPES, Shape
 from trainer.settings import EvaluateSettings, ExportSettings, MemorizationSettings, TokensSettings
-from trainer.steps import export_run, make_model, make_tokens
+from trainer.steps import export_run, make_model, make_tokens, measure_works
 from trainer.tokenizer.files import END_ID, PAD_ID, load_tokenizer
 from trainer.training.recipe import recipe_for
 
@@ -190,6 +190,24 @@ def test_two_runs_stand_side_by_side(world, run, tmp_path):
     found = report.memorization_of(runs, "fr", tmp_path, MemorizationSettings(8, 4, 5))
     assert found["groups"]["before"] == found["groups"]["after"]
     assert "known, after" in (tmp_path / "memorization.md").read_text()
+
+
+def test_a_model_of_several_languages_is_asked_for_one_of_them(run, world, tmp_path, write_shards):
+    works = [tmp_path / side / "work" for side in ("raw", "clean")]
+    for work in works:
+        for name in ("fr", "sw", "tokens", "tokenizer"):
+            shutil.copytree(world / name, work / name)
+        shutil.copytree(run, work / "model")
+    write_shards(works[1] / "sw", [], "validation")
+    list(make_tokens(works[1], ["fr", "sw"], TokensSettings()))
+    newest = sorted((works[1] / "model" / "checkpoints").iterdir())[-1]
+    shutil.rmtree(newest)
+    table = measure_works(works, "sw", tmp_path / "out", MemorizationSettings(8, 4, 5))
+    assert all(f"known, {work}" in table for work in works)
+    assert f"{works[1]} is unfinished: step 0" in table
+    assert f"{works[0]} is unfinished" not in table
+    with pytest.raises(InputError, match=r"fewer than 90000 tokens"):
+        measure_works(works[:1], "sw", tmp_path / "out", MemorizationSettings(10_000, 80_000, 5))
 
 
 def test_one_language_has_its_folders_below_its_own_and_several_share_them(world):
