@@ -45,15 +45,15 @@ MAC_ADDRESS = Kind(
 
 # Two numbers of four decimals are a place only beside a word, a link or a sign that says so.
 _PLACES = (
-    r"gps|lat|latitude|lng|lon|long|longitude|coords?|coordinates?|geo|geolocation|location|located|waypoint|map|maps|"
-    r"coordonnées|coordonnees|emplacement|localisation|latitud|longitud|coordenadas?|ubicación|ubicacion|localização|"
+    r"gps|wgs ?84|lat|latitude|lng|lon|long|longitude|coords?|coordinates?|geo|geolocation|location|located|situated|"
+    r"waypoint|map|maps|coordonnées|coordonnees|emplacement|localisation|latitud|longitud|coordenadas?|ubicación|ubicacion|localização|"
     r"localizacao|coordenades|ubicació|koordenatuak|koordinat|lokasi|toạ độ|tọa độ|vị trí|kuratibu|viwianishi|mahali|"
     r"إحداثيات|الإحداثيات|احداثيات|الموقع|موقع|خط العرض|محل وقوع|مقام|عرض بلد|"
-    r"निर्देशांक|अक्षांश|देशांतर|स्थान|जीपीएस|স্থানাঙ্ক|অক্ষাংশ|"
+    r"निर्देशांक|निर्देशाङ्क|अक्षांश|देशांतर|स्थान|जीपीएस|স্থানাঙ্ক|অক্ষাংশ|"
     r"অবস্থান|જીપીએસ|અક્ષાંશ|ஆயத்தொலைவு|அட்சரேகை|இருப்பிடம்|అక్షాంశం|స్థానం|ಅಕ್ಷಾಂಶ|ಸ್ಥಳ|അക്ഷാംശം|സ്ഥാനം"
 )
 _place_before = seen_in(
-    rf"(?:(?:^|[^\pL\pM])(?:{_PLACES})(?:[^\pL\pM]|$)|坐标|座標|坐標|经纬度|經緯度|纬度|緯度|定位|位置)[^\n;]{{0,40}}$|"
+    rf"(?:(?:^|[^\pL\pM])(?:{_PLACES})(?:[^\pL\pM]|$)|坐标|座標|坐標|经纬度|經緯度|纬度|緯度|定位|位置|位于|位於|地处)[^\n;]{{0,40}}$|"
     r"(?:/maps?|maps?\.|openstreetmap|geo:)\S{0,80}$"
 )
 _place_behind = seen_in(rf"^[\s)\]]{{0,3}}\(?(?:{_PLACES}|坐标|座標)(?:[^\pL\pM]|$)")
@@ -99,6 +99,7 @@ COORDINATES = Kind(
         "location (⟪-33.8567844,151.2152967⟫)",
         "https://www.example.org/maps/@⟪48.85837,2.29448⟫,17z",
         "坐标为⟪39.90420, 116.40739⟫",
+        "WGS 84: ⟪48.85837, 2.29448⟫, निर्देशाङ्क ⟪27.71725, 85.32396⟫",
         "⟪48.85837° N, 2.29448° E⟫",
         "⟪48°51'30.1\"N 2°17'40.2\"E⟫",
         "الموقع ⟪٢٤.٧١٣٥٥١, ٤٦.٦٧٥٢٩٦⟫",

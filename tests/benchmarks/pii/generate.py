@@ -256,6 +256,21 @@ _NATIVE_ZERO = {"ar": 0x660, "ur": 0x6F0, "hi": 0x966, "ne": 0x966, "bn": 0x9E6,
 _NUMBERS = frozenset(["phone", "payment_card", "national_id", "ip_address"])
 
 
+# "Coordinates" in the language; "GPS" for the others.
+_PLACE_WORDS = {
+    "en": "coordinates", "fr": "coordonnées", "es": "coordenadas", "pt": "coordenadas", "ca": "coordenades",
+    "eu": "koordenatuak", "ar": "الإحداثيات", "zh": "坐标", "hi": "निर्देशांक", "bn": "স্থানাঙ্ক", "ur": "محل وقوع",
+    "ta": "ஆயத்தொலைவு", "ne": "निर्देशाङ्क", "id": "koordinat", "vi": "tọa độ", "sw": "viwianishi",
+}  # fmt: skip
+_PLACE_SIGNS = ("lat/lon:", "geo:", "WGS 84:", "https://maps.example.org/?q=")
+
+
+def _with_place_cue(carrier: str, language: str, rng: random.Random) -> str:
+    """A sentence with "(GPS)", the language's own word, a sign of a place, or nothing before the coordinates."""
+    cue = rng.choice(["(GPS)", _PLACE_WORDS.get(language, "GPS"), rng.choice(_PLACE_SIGNS), ""])
+    return carrier.replace("(GPS) ", cue if cue.endswith(("=", "geo:")) else f"{cue} ".lstrip())
+
+
 def sentences() -> dict[str, dict[str, str]]:
     """The sentences of each language by kind; the value replaces `{}`."""
     return tomllib.loads(_SENTENCES.read_text(encoding="utf-8"))
@@ -278,7 +293,10 @@ def _document(id_: str, language: str, kind: str, table: dict[str, str], rng: ra
         value = VALUES[kind](rng, language)
         if kind in _NUMBERS and language in _NATIVE_ZERO and ":" not in value and rng.random() < 0.25:
             value = "".join(chr(_NATIVE_ZERO[language] + int(char)) if char.isdigit() else char for char in value)
-        parts.insert(rng.randint(0, len(parts)), (table[kind], value, kind))
+        carrier = table[kind]
+        if kind == "coordinates":
+            carrier = _with_place_cue(carrier, language, random.Random(f"place {value}"))
+        parts.insert(rng.randint(0, len(parts)), (carrier, value, kind))
     text, spans = "", list[Span]()
     for carrier, value, name in parts:
         before, _, after = carrier.partition("{}")

@@ -36,7 +36,8 @@ def test_a_generated_value_is_found_in_every_language(kind):
     for document in documents:
         spans = find_spans(document.text, [kind], regions_of(document.language))
         missed += not set(document.spans) & set(spans)
-    assert missed <= len(documents) * 0.1
+    # A quarter of the coordinates have no word or sign of a place beside them and are spared on purpose.
+    assert missed <= len(documents) * (0.35 if kind == "coordinates" else 0.1)
 
 
 def test_ours_meets_its_goals_on_generated_text_and_beats_every_preset():
