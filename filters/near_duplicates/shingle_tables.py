@@ -11,7 +11,19 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from filters.text.characters import CONNECTOR, DECOMPOSABLE, IDEOGRAPH, JOINER, LETTER, MARK, NUMBER, SIZE, classes
+from filters.text.characters import (
+    ARABIC_SILENT,
+    ARABIC_VARIANTS,
+    CONNECTOR,
+    DECOMPOSABLE,
+    IDEOGRAPH,
+    JOINER,
+    LETTER,
+    MARK,
+    NUMBER,
+    SIZE,
+    classes,
+)
 
 # Graphemes that say about as much as one word elsewhere; n words are round(n * this) graphemes. Han has 1.6 characters
 # a word; in the others, which are syllabic, a word has two to three written syllables.
@@ -24,6 +36,7 @@ SCRIPTS_WITHOUT_SPACES: dict[str, tuple[float, tuple[tuple[int, int], ...]]] = {
     "Tibt": (2.6, ((0x0F00, 0x1000),)),
 }
 _STACKERS = (0x17D2, 0x1039)  # Khmer coeng, Burmese virama: the next letter is written below the one before
+_ZERO_WIDTH_SPACE, _TATWEEL = 0x200B, 0x0640
 _JOINS = (0x200C, 0x200D)  # part of words in Persian, Sinhala, Malayalam; other format characters are left out
 
 Uint64s = npt.NDArray[np.uint64]
@@ -32,7 +45,7 @@ Uint64s = npt.NDArray[np.uint64]
 KIND_SHIFT = 21  # 3 bits: 0 between units, 1 part of a word, 2.. a unit by itself in the script of that number
 EXTENDS = 1 << 24  # a mark: belongs to the unit before it
 SECOND = 1 << 25  # may compose with the character before it
-IGNORED = 1 << 26  # a format character without a meaning
+IGNORED = 1 << 26  # a format character without a meaning, or an Arabic vowel sign, which nearly all texts leave out
 EXPANDS = 1 << 27  # folds to several characters: the low bits are a row of the table of expansions
 BARE = 1 << 28  # not part of the exact digest
 UNSTABLE = 1 << 29  # never in a text in NFC; with EXPANDS, NFC always replaces it by its expansion
@@ -61,13 +74,21 @@ def make_tables(words: int, digest: str = "roots") -> ShingleTables:
     """The tables for shingles of `words` words.
 
     `digest` says what the exact digest leaves out: "roots" leaves out white space, digits and ASCII punctuation (as
-    ROOTS did), "space" only white space (for code, where punctuation is content).
+    ROOTS did) and characters without a width or a meaning, "space" only white space (for code, where
+    punctuation is content).
     """
     points, orders, pairs, expansions = _unicode()
     points = points.copy()
     spaces = [code for code in range(0x3001) if chr(code).isspace()]
     alphabet = {*range(0x41, 0x5B), *range(0x61, 0x7B)}
-    points[sorted({*spaces, *range(0x21, 0x7F), *_digits()} - alphabet) if digest == "roots" else spaces] |= BARE
+    if digest == "roots":
+        points[sorted({*spaces, *range(0x21, 0x7F), *_digits()} - alphabet)] |= BARE
+        invisible = (classes() & JOINER) != 0
+        invisible[list(_JOINS)] = False
+        invisible[[_ZERO_WIDTH_SPACE, _TATWEEL]] = True
+        points[invisible] |= BARE
+    else:
+        points[spaces] |= BARE
     lengths = _shingle_lengths(words)
     powers = np.array([pow(int(BASE), int(length), 1 << 64) for length in lengths], dtype=np.uint64)
     return ShingleTables(points, orders, pairs, expansions, lengths, powers)
@@ -95,9 +116,12 @@ def _unicode() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint16], Uint64s,
     points[(kinds & MARK) != 0] |= EXTENDS
     points[[0x0E33, 0x0EB3]] |= EXTENDS  # SARA AM: a letter by category, part of the grapheme before it (UAX #29)
     points[(kinds & JOINER) != 0] |= IGNORED
+    points[[_ZERO_WIDTH_SPACE, *(code for low, high in ARABIC_SILENT for code in range(low, high))]] |= IGNORED
     points[list(_JOINS)] = (points[list(_JOINS)] & ~np.uint32(IGNORED)) | np.uint32(EXTENDS | 1 << KIND_SHIFT)
     points[list(_STACKERS)] |= STACKER
     expansions = _fold(points)
+    for letter, plain in ARABIC_VARIANTS.items():
+        points[ord(letter)] = (points[ord(letter)] & ~np.uint32(FOLDED)) | np.uint32(ord(plain))
     orders, pairs = _compositions(points)
     return points, orders, pairs, np.concatenate([expansions, _nukta_parts(points, len(expansions))])
 

@@ -5,8 +5,9 @@ scripts without spaces between words, one grapheme: a letter with all its marks.
 whatever is between them. n depends on the script of the first unit (shingle_tables.SCRIPTS_WITHOUT_SPACES), so no
 language label is needed, and a text that mixes scripts is cut the same everywhere.
 
-Text is taken in NFC and case folded; no mark and no vowel sign is removed. All passes are compiled and read the buffers
-of Arrow: a Python object is made only for the few documents whose text is not in NFC.
+Text is taken in NFC and case folded. Arabic vowel signs, tatweel and characters without a width are left out, and the
+yeh, kaf and heh of Arabic, Persian and Urdu are one letter each. All passes are compiled and read the buffers of
+Arrow: a Python object is made only for the few documents whose text is not in NFC.
 """
 
 import unicodedata

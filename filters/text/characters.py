@@ -39,9 +39,9 @@ _MID_NUM_LET = ".'‘’․﹒＇．"
 _MID_LETTER = "··՟״‧" + _MID_NUM_LET
 _MID_NUMBER = ",;;։،؍٬߸⁄︐︔﹐﹔，；" + _MID_NUM_LET
 # Arabic vowel signs, signs of the Quran, tatweel; not the hamza and madda, which are parts of letters.
-_ARABIC_SILENT = ((0x0610, 0x061B), (0x0640, 0x0641), (0x064B, 0x0653), (0x0656, 0x0660), (0x0670, 0x0671),
+ARABIC_SILENT = ((0x0610, 0x061B), (0x0640, 0x0641), (0x064B, 0x0653), (0x0656, 0x0660), (0x0670, 0x0671),
     (0x06D6, 0x06DD), (0x06DF, 0x06E5), (0x06E7, 0x06E9), (0x06EA, 0x06EE), (0x08D3, 0x0900))  # fmt: skip
-_ARABIC_VARIANTS = {"\u06cc": "\u064a", "\u06a9": "\u0643", "\u06c1": "\u0647", "\u0671": "\u0627"}
+ARABIC_VARIANTS = {"\u06cc": "\u064a", "\u06a9": "\u0643", "\u06c1": "\u0647", "\u0671": "\u0627"}
 _APOSTROPHES = "'‘’＇ʼ"
 
 # Unicode 16's property Sentence_Terminal (UAX #29); hexadecimal code points. The ellipsis is not among them.
@@ -139,9 +139,9 @@ def folding() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
     kaf and heh of Arabic, Persian and Urdu are one letter each, as keyboards mix them.
     """
     bases, marks = _folding(lower())
-    silent = [code for low, high in _ARABIC_SILENT for code in range(low, high)]
+    silent = [code for low, high in ARABIC_SILENT for code in range(low, high)]
     bases[silent], marks[silent] = -1, 0
-    for letter, plain in _ARABIC_VARIANTS.items():
+    for letter, plain in ARABIC_VARIANTS.items():
         bases[ord(letter)] = ord(plain)
     return bases, marks
 
