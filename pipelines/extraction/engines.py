@@ -5,6 +5,7 @@ between pages, so the same page always gives the same text. Users see the table 
 trees are slow to import and have a file of their own, tree_engines.py.
 """
 
+import itertools
 import re
 from collections.abc import Callable
 
@@ -23,14 +24,46 @@ _BULLET = re.compile(r"^ *\u2022(?: +|$)", re.MULTILINE)
 _ROW = re.compile(r"^([^\t\n]*(?:\t\t[^\t\n]*)+)$", re.MULTILINE)
 
 
+# A space without a width, where neither side is in a script that marks words with it: Thai to Burmese, Khmer and kin
+_MARKING = "\u0e00-\u109f\u1780-\u17ff\u1950-\u1aaf\ua9e0-\uaadf"
+_STRAY_BREAK = re.compile(f"(?<![{_MARKING}])\u200b+(?![{_MARKING}])")
+_COPY_SHARE = 0.4  # of a page's text that a second copy of it is, at least
+_WHOLE = 0.7  # of the copied text that each copy has, at least
+_COPY_BYTES = 200  # of such a copy; a refrain is shorter
+
+
 def tidy(text: str) -> str:
     """Return the text as it is stored: no control characters, one kind of newline, at most one blank line in a row.
 
-    Nothing else changes. Normal form, combining marks and joiners stay as they are.
+    Spaces without a width go where the script writes spaces. Nothing else changes: normal form, combining marks and
+    joiners stay as they are.
     """
+    if "\u200b" in text:
+        text = _STRAY_BREAK.sub("", text)
     text = _UNWANTED.sub("", "\n".join(text.splitlines()))
     text = "\n".join([line.rstrip(" \t\u00a0") for line in text.split("\n")])
     return (_BLANK_LINES.sub("\n\n", text) if "\n\n\n" in text else text).strip("\n")
+
+
+def without_copies(text: str) -> str:
+    """Return the text once, where a page holds all of it twice or more: for phones, for desks, for print.
+
+    The lines of a copy follow in the order of the first; a refrain or a repeated advert is too little of the page.
+    """
+    lines = text.split("\n")
+    keys = [line.strip() for line in lines]
+    first: dict[str, int] = {}
+    again = [place for place, key in enumerate(keys) if key and first.setdefault(key, place) != place]
+    repeated = sum(len(keys[place].encode()) for place in again)
+    if repeated < max(_COPY_BYTES, _COPY_SHARE * len(text.encode())):
+        return text
+    sources = [first[keys[place]] for place in again]
+    copies = 1 + sum(after <= before for before, after in itertools.pairwise(sources))
+    whole = sum(len(keys[place].encode()) for place in set(sources))
+    if max(sources) > again[0] or whole < _COPY_BYTES or repeated < _WHOLE * copies * whole:
+        return text
+    gone = set(again)
+    return _BLANK_LINES.sub("\n\n", "\n".join(x for n, x in enumerate(lines) if n not in gone)).strip("\n")
 
 
 def without_layout(text: str, preformatted: bool) -> str:

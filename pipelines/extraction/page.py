@@ -12,7 +12,7 @@ from pathlib import Path
 from filters.text.charset import decode_page, is_xhtml, may_be_broken, mend, with_end_tags
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import Record, read_at
-from pipelines.extraction.engines import Engine, resiliparse, tidy, without_layout
+from pipelines.extraction.engines import Engine, resiliparse, tidy, without_copies, without_layout
 from pipelines.extraction.extractors import QUICK, Bounds, check_extractor
 from pipelines.extraction.guard import Row
 from pipelines.extraction.markup import readable
@@ -81,7 +81,7 @@ def extract_page(record: Record, engine: Engine, name: str, bounds: Bounds) -> t
         return None, name, "extract.unreadable" if record.problem else "extract.empty"
     html = decode_page(record.body, record.header_charset).text  # without NUL and lone surrogates, as engines need it
     if record.kind == "wet" or record.content_type in _PLAIN:
-        plain = tidy(mend(html))
+        plain = without_copies(tidy(mend(html)))
         return (plain, _IDENTITY, None) if plain.strip() else (None, _IDENTITY, "extract.empty")
     if len(html) > bounds.html_chars:
         return None, name, "extract.too_large"
@@ -97,7 +97,7 @@ def extract_page(record: Record, engine: Engine, name: str, bounds: Bounds) -> t
             text = mend(text) if mended == html else _main_text(mended, engine)
     except _ENGINE_ERRORS:
         return None, name, "extract.crash"
-    return (text, name, None) if text else (None, name, "extract.empty")
+    return (without_copies(text), name, None) if text else (None, name, "extract.empty")
 
 
 def _main_text(html: str, engine: Engine) -> str:

@@ -7,7 +7,7 @@ import pytest
 from trafilatura import xpaths
 
 from pipelines.archives.records import Record
-from pipelines.extraction.engines import tidy
+from pipelines.extraction.engines import tidy, without_copies
 from pipelines.extraction.extractors import DEFAULT, EXTRACTORS, QUICK, Bounds
 from pipelines.extraction.page import extract_page, find_engine
 from pipelines.extraction.tree_engines import ENGINES, JOINERS
@@ -107,9 +107,48 @@ def test_tidy_changes_only_lines_and_controls():
     assert tidy("a \r\nb\rc\u2028d\x85e\n\n\n\nf\t\n") == "a\nb\nc\nd\ne\n\nf"
     assert tidy("  indented\n\tcode") == "  indented\n\tcode"
     assert tidy("\x00a\x1fb\x7fc\ud800d\ufeff") == "abcd"
-    kept = "e\u0301 ﬁ ½ Ａ " + JOINERS + " \u00ad\u202b\u200f ก็ क़"
+    kept = "e\u0301 ﬁ ½ Ａ " + JOINERS.replace("\u200b", "") + " \u00ad\u202b\u200f ก็ क़"
     assert tidy(kept) == kept
     assert tidy(tidy("x \n\n \n\n y")) == tidy("x \n\n \n\n y")
+
+
+def test_spaces_without_a_width_stay_only_where_they_mark_words():
+    assert tidy("trư\u200bờng \u200bhọc\u200b\u200b, 新\u200b闻") == "trường học, 新闻"
+    for kept in ("ภาษา\u200bไทย", "ខ្ញុំ\u200bcafe\u200bល្អ", "सन्\u200cमार्ग", "ക്\u200d"):
+        assert tidy(kept) == kept
+
+
+VERSES = [
+    f"The {thing} of the old town is closed in winter, and no one knows why." for thing in ("mill", "inn", "well")
+]
+REFRAIN = ["Row on, row on, the night is long,", "the lamp is low, we sing our song."]
+
+
+@pytest.mark.parametrize(
+    ("lines", "once"),
+    [
+        (VERSES + VERSES, VERSES),
+        (["Home", *VERSES, "Share", *VERSES, "", *VERSES, "Imprint"], ["Home", *VERSES, "Share", "", "Imprint"]),
+        ([" ".join(VERSES)] * 2, [" ".join(VERSES)]),
+        (["本店今日关门，老板说明天上午九点再来。" * 8] * 2, ["本店今日关门，老板说明天上午九点再来。" * 8]),
+    ],
+)
+def test_a_page_that_holds_its_text_twice_gives_it_once(lines, once):
+    assert without_copies("\n".join(lines)).split("\n") == once
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [VERSES[0], *REFRAIN, VERSES[1], *REFRAIN, VERSES[2], *REFRAIN],
+        ["Buy now and save!"] * 14,
+        [line for line in VERSES for _ in range(2)],
+        [*VERSES, *VERSES[::-1]],
+        VERSES,
+    ],
+)
+def test_a_refrain_and_other_repetition_stay(lines):
+    assert without_copies("\n".join(lines)) == "\n".join(lines)
 
 
 @pytest.mark.parametrize("name", EXTRACTORS)
