@@ -27,6 +27,7 @@ from roots.shards import BATCH_ROWS, open_shard, read_kept
 from roots.stage import Stage
 
 _TOP = 3  # languages stored with a text
+_START = 400  # characters stored of a text in another language, for `why`
 _BATCH_CHARS = 8 << 20
 _DENSE = 0.8  # share of records above which reading the whole archive is faster than seeking to each record
 
@@ -124,6 +125,8 @@ class Extract(ExtractSettings, Stage):
         kept = language == self.language and score >= self.language_score
         return {
             "text": text if kept else None,
+            "judged_chars": None if kept else len(text),
+            "judged_start": None if kept else text[:_START],
             "language": language,
             "language_script": script,
             "language_score": score,

@@ -200,10 +200,15 @@ def explain_index(row: _Row, known: _Known) -> Iterator[str]:
 def explain_extract(row: _Row, known: _Known) -> Iterator[str]:
     """The engine, and the language of the main text."""
     if row["extractor"]:
-        yield f"{row['extractor']}, {len(row['text'] or '')} characters"
+        yield f"{row['extractor']}, {row['judged_chars'] or len(row['text'] or '')} characters"
     if row["language"]:
         tag = "_".join(filter(None, (row["language"], row["language_script"])))
         yield f"language {tag} {row['language_score']:.3f}; {_labels(row['top_langs'] or [])}"
+    if row["judged_start"]:
+        start = row["judged_start"]
+        if row["judged_chars"] > len(start):  # the last word is cut, and personal data in it would not be found
+            start = start.rsplit(maxsplit=1)[0]
+        yield f"the text begins: {for_terminal(beginning(as_shown(start, row['language'])))}"
 
 
 def explain_measure(row: _Row, known: _Known) -> Iterator[str]:

@@ -88,6 +88,8 @@ def test_other_languages_are_dropped_with_a_reason(tmp_path):
     assert (rows[1]["drop"], rows[1]["text"], rows[1]["language"]) == ("extract.other_language", None, None)
     assert (rows[2]["extractor"], rows[2]["text"]) == ("plain", "\n".join(FRENCH))
     assert (rows[3]["drop"], rows[3]["language"], rows[3]["text"]) == ("extract.language", "eng", None)
+    assert (rows[3]["judged_chars"], rows[3]["judged_start"]) == (len(ENGLISH * 12), (ENGLISH * 12)[:400])
+    assert (rows[0]["judged_chars"], rows[0]["judged_start"]) == (None, None)
 
 
 def test_one_archive_gives_texts_in_another_language(tmp_path):

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from pipelines.job.work import remember_inputs
-from pipelines.why import explain
+from pipelines.why import explain, explain_extract
 from roots import shards
 from roots.errors import InputError
 from roots.schema import INDEX
@@ -92,3 +92,21 @@ def test_archives_that_are_not_indexed_yet_are_counted(tmp_path: Path) -> None:
     lay(tmp_path / "work", {"a": [], "b": [], "c": []}, {"b": [SMALL]})
     with pytest.raises(InputError, match="2 of 3 archives are not indexed yet"):
         found(tmp_path / "work", CAPITAL)
+
+
+def test_a_page_in_another_language_is_shown_without_personal_data() -> None:
+    start = "Skriv till ana@example.org om den gamla kvarnen. " + "Den står vid ån. " * 18 + "Eller till bo@exa"
+    row = {
+        "extractor": "cascade",
+        "text": None,
+        "language": "swe",
+        "language_script": "Latn",
+        "language_score": 0.9,
+        "top_langs": [],
+        "judged_chars": 5120,
+        "judged_start": start,
+    }
+    lines = list(explain_extract(row, {}))
+    assert lines[0] == "cascade, 5120 characters"
+    assert lines[-1].startswith("the text begins: Skriv till PI:EMAIL om den gamla kvarnen. Den står")
+    assert "bo@" not in lines[-1]
