@@ -35,6 +35,7 @@ class DatasetManifest(TypedDict):
     language: dict[str, str]  # code, tag, name
     made_by: dict[str, str]  # library -> version
     inputs: dict[str, str]  # archive -> sha256
+    skipped: list[str]  # inputs that were left out, each with the reason; not in manifests of older versions
     stages: dict[str, StageEntry]
     shards: dict[str, _ShardEntry]
 

@@ -17,17 +17,21 @@ from filters.programs.use_signals import SEARCHED_BYTES, use_signals_of
 from filters.text.charset import Decoded, decode_page, is_xhtml
 from filters.text.quick_text import quick_text
 from pipelines.archives.limits import Limits
-from pipelines.archives.packing import on_this_machine
+from pipelines.archives.packing import LOOK, begins_with_record, on_this_machine, recognise
 from pipelines.archives.records import Record, read_records
+from pipelines.job.languages import find_any_code, is_program
 from pipelines.job.settings import IndexSettings
+from pipelines.job.work import fault_of_place
 from pipelines.models.files import load_model, sha256_of_model
 from pipelines.programs.index import TREE_REASONS, index_tree
 from pipelines.programs.trees import is_source_tree
+from roots import storage
 from roots.errors import InputError
 from roots.schema import INDEX
 from roots.shards import BATCH_ROWS
 from roots.stage import Stage
 
+_FETCHED_BYTES = 16 << 20  # of an input at a URL that is fetched to see what it is
 _TOP = 3  # languages stored with a record
 _PLAIN = frozenset({"text/plain"})
 _WANTED = frozenset({"text/html", "application/xhtml+xml"}) | _PLAIN
@@ -105,6 +109,48 @@ def _rows_of(source: Path, limits: Limits, model: LanguageModel) -> Iterator[dic
     if is_source_tree(source):
         return index_tree(source, limits)
     return (_index_record(record, source.name, model) for record in read_records(source, limits))
+
+
+def faults_of(inputs: Sequence[Path], languages: Sequence[str] = ()) -> dict[Path, str]:
+    """Why some inputs cannot be read, found before any work by their first bytes: {input: why}, without the good ones.
+
+    A source tree has no document of natural languages, so it is none if only such are asked for.
+    """
+    programs = not languages or any(is_program(find_any_code(code)) for code in languages)
+
+    def fault_of(path: Path) -> str:
+        try:
+            if _has_pages(path) or programs:
+                return ""
+        except InputError as error:
+            return str(error)
+        return (
+            f"{path} holds no archive of pages (WARC, WET), so it has no document of {', '.join(languages)}; "
+            "for the programs in it, name a programming language with --lang"
+        )
+
+    faults = zip(inputs, storage.at_once(fault_of, inputs), strict=True)
+    return {path: fault for path, fault in faults if fault}
+
+
+def _has_pages(path: Path) -> bool:
+    """Whether an input is an archive of pages; if not, it is a source tree. Raises InputError for anything else."""
+    if fault := fault_of_place(path):
+        raise InputError(fault)
+    if storage.is_remote(path) or path.is_file():
+        try:
+            file = storage.open_ranged(path)
+            if begins_with_record(file.range(0, min(file.size, LOOK))):
+                return True
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+        if storage.is_remote(path) and file.size > _FETCHED_BYTES:
+            return True  # too large to fetch for a look: reading it will say
+    with on_this_machine(path) as local:
+        if is_source_tree(local):
+            return False
+        recognise(local)
+    return True
 
 
 def _index_record(record: Record, file_path: str, model: LanguageModel) -> dict[str, Any]:

@@ -24,13 +24,12 @@ from pipelines.job.languages import is_program
 from pipelines.job.request import Job, Request
 from pipelines.job.settings import ExtractSettings, ShardSettings
 from pipelines.job.stages import STAGES, Reads, chain_stages, load
-from pipelines.programs.trees import refuse_trees
 from pipelines.pseudocrawl.sites import FetchedSites
 from pipelines.shard import ProgramShard, Shard, run_shard
 from pipelines.watching.progress import table
 from roots import storage
 from roots.atomic import read_manifest, write_text
-from roots.errors import InputError, SettingsError
+from roots.errors import InputError, SettingsError, with_lines
 from roots.executors import Executor
 from roots.identity import Identities
 from roots.stage import ALONE, Manifest, Progress, Share, run, take_inventory
@@ -75,12 +74,25 @@ class JobResult:
         return f"{none}. Chief reason: {rows} dropped as {reason}" + (f" ({meaning})" if meaning else "")
 
 
+@dataclass(frozen=True)
+class Skipped:
+    """Inputs that a run leaves out, because it was asked to."""
+
+    faults: Mapping[str, str]  # path -> why
+
+    def lines(self) -> Iterator[str]:
+        """Name them for a person."""
+        if self.faults:
+            count = len(self.faults)
+            yield with_lines(f"{count} input{' is' if count == 1 else 's are'} skipped:", sorted(self.faults.values()))
+
+
 def run_request(
     request: Request,
     executor: Executor,
     share: Share = ALONE,
     new_progress: Callable[[str], AbstractContextManager[Progress | None]] = _no_progress,
-) -> Iterator[FetchedSites | JobResult]:
+) -> Iterator[FetchedSites | Skipped | JobResult]:
     """Fetch pages where asked, then run the stages of each job in order; yield each result as soon as it is there.
 
     `share` is this process's share of the work, by default all of it. `new_progress` gives progress for one part of the
@@ -98,7 +110,9 @@ def run_request(
         with new_progress("") as progress:
             fetched = request.sites.fetch(request.work, executor, progress)
         yield fetched
-        jobs = request.plan(fetched.archives)
+        jobs = _plan(request, fetched.archives)
+    if request.inputs and jobs[0].skipped:
+        yield Skipped(jobs[0].skipped)
     notes = _say_replaced(request, jobs, executor, share.notes)
     for job, stages in in_order(jobs, request.stages):
         with new_progress(job.code) as progress:
@@ -106,12 +120,9 @@ def run_request(
         yield JobResult(job, tuple(stages), tuple(manifests), tuple(notes.pop(job.code, ())))
 
 
-def _plan(request: Request) -> list[Job]:
-    """The jobs of a request. Raises InputError for an input that has nothing in their languages."""
-    jobs = request.plan()
-    if request.inputs:
-        refuse_trees(jobs[0].archives.values(), request.languages)
-    return jobs
+def _plan(request: Request, fetched: Mapping[str, Path] | None = None) -> list[Job]:
+    """The jobs of a request, after a look at its inputs."""
+    return request.plan(fetched, load("pipelines.index:faults_of") if request.inputs else None)
 
 
 def _check_engine(job: Job, stages: Sequence[str]) -> None:
@@ -139,6 +150,7 @@ def _say_replaced(
 def preview_request(request: Request) -> Iterator[str]:
     """Describe what is done already and what would be done, for a person; do nothing."""
     jobs = _plan(request)
+    yield from Skipped(jobs[0].skipped).lines()
     if request.sites:
         yield from request.sites.lines()
     else:
@@ -171,6 +183,7 @@ def run_stages(
     job.check(stages)
     if any(STAGES[name].shared for name in stages):
         folders.remember_inputs(job.work, job.archives, job.shards)
+        folders.remember_skipped(job.work, job.skipped)
     manifests = [_run_stage(job, name, executor, progress, share) for name in stages]
     for name, manifest in zip(stages, manifests, strict=True):
         if STAGES[name].final:
@@ -260,6 +273,7 @@ def _write_manifest(job: Job, final: Manifest) -> None:
         "language": {"code": job.code, "tag": job.language.tag, "name": job.language.name} if job.language else None,
         "made_by": _versions(),
         "inputs": {name: inputs[path.name] for name, path in job.archives.items()},
+        "skipped": sorted(fault.replace(path, Path(path).name) for path, fault in job.skipped.items()),
         "stages": {
             name: {key: manifest[key] for key in ("version", "settings", "rows", "kept", "drops")}
             for name, manifest in stages.items()

@@ -61,7 +61,7 @@ class StageFailed(RootsError):  # noqa: N818 - the state of a stage
             f"{stage}: {len(self.failures)} of {len(self.failures) + done} shards were not made; "
             "the others are done. Remove the cause and run the same command again: it makes only what is missing."
         )
-        super().__init__(_with_lines(head, [f"{name}: {why}" for name, why in self.failures.items()]))
+        super().__init__(with_lines(head, [f"{name}: {why}" for name, why in self.failures.items()]))
 
     def __reduce__(self) -> tuple[type["StageFailed"], tuple[str, dict[str, str], int]]:
         return type(self), (self.stage, self.failures, self.done)
@@ -85,7 +85,7 @@ class NotReady(RootsError):  # noqa: N818 - a state, not a fault
             + (f", after waiting {waited:g} s" if waited else "")
             + "; this rank's own are. Run the same command again when they are there, or wait for them: --wait SECONDS."
         )
-        super().__init__(_with_lines(head, [f"{name} (rank {rank})" for name, rank in self.missing.items()]))
+        super().__init__(with_lines(head, [f"{name} (rank {rank})" for name, rank in self.missing.items()]))
 
     def __reduce__(self) -> tuple[type["NotReady"], tuple[str, dict[str, int], float]]:
         return type(self), (self.stage, self.missing, self.waited)
@@ -123,7 +123,7 @@ class TrainingFailed(RootsError):  # noqa: N818 - as StageFailed
     """Training cannot go on; the checkpoints before are whole."""
 
 
-def _with_lines(head: str, lines: Sequence[str]) -> str:
+def with_lines(head: str, lines: Sequence[str]) -> str:
     """A sentence, and the first _LISTED of the lines that it is about."""
     more = [f"and {len(lines) - _LISTED} more"] if len(lines) > _LISTED else []
     return "\n  ".join([head, *lines[:_LISTED], *more])

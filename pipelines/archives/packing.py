@@ -186,7 +186,7 @@ def open_archive(path: Path, unpacked_bytes: int) -> Iterator[Archive]:
 
     Raises InputError for a file that is missing or empty, for a folder, and for anything but a web archive.
     """
-    archive = _recognise(path)
+    archive = recognise(path)
     if _is_one_stream(archive):
         with tempfile.NamedTemporaryFile(prefix="roots-", suffix=".warc") as spool:
             _unpack(archive, spool, unpacked_bytes)
@@ -200,7 +200,13 @@ def _is_one_stream(archive: Archive) -> bool:
     return archive.form == "lz4" or (archive.form != "plain" and _is_solid(archive))
 
 
-def _recognise(path: Path) -> Archive:
+def begins_with_record(head: bytes) -> bool:
+    """Whether the first LOOK bytes of a file show a WARC record, plain or packed. It takes microseconds."""
+    forms = (name for name, form in _FORMS.items() if form.start.match(head))
+    return any(Archive(Path(), "", name)._is_record(head, 0) for name in forms)
+
+
+def recognise(path: Path) -> Archive:
     """Recognise the form of an archive by its first bytes. Raises InputError."""
     try:
         with path.open("rb") as file:
@@ -334,7 +340,10 @@ def on_this_machine(archive: Path, wanted: Sequence[int] | None = None, index: P
         local = Path(folder) / archive.name
         if wanted is None or index is None or not _fetch_records(archive, local, wanted, index):
             storage.fetch(archive, local)
-        yield local
+        try:
+            yield local
+        except InputError as error:  # names the file that the user knows
+            raise InputError(str(error).replace(str(local), str(archive))) from None
 
 
 def _fetch_records(archive: Path, local: Path, wanted: Sequence[int], index: Path) -> bool:
@@ -346,7 +355,7 @@ def _fetch_records(archive: Path, local: Path, wanted: Sequence[int], index: Pat
         return False
     storage.fetch(archive, local, [(0, STEP)])
     try:
-        found = _recognise(local)
+        found = recognise(local)
     except InputError:  # not a web archive: its offsets are not positions in the file
         return False
     if _is_one_stream(found):

@@ -34,6 +34,10 @@ _AGAINST = click.option(
     "--against", multiple=True, metavar="RELEASE",
     help="A release whose documents new ones must not repeat; its signatures are used if it has them.",
 )  # fmt: skip
+_SKIP_BAD = click.option(
+    "--skip-bad-inputs", "skip_bad", is_flag=True,
+    help="Leave out inputs that cannot be read, and name them. [default: refuse them before any work]",
+)  # fmt: skip
 _REPLACE = click.option(
     "--replace", is_flag=True, help="Replace a finished dataset, even if none of its archives is an input any more."
 )
@@ -55,12 +59,13 @@ def _make_command(name: str, info: StageCommand) -> click.Command:
         extractor: str = "",
         against: tuple[str, ...] = (),
         strict: bool = False,
+        skip_bad: bool = False,
         replace: bool = False,
     ) -> None:
         from pipelines.job.request import Request
 
         own: Settings = {"extract": {"extractor": extractor}, "dedup": {"against": list(against), "strict": strict}}
-        request = Request(work, info.stages, codes, inputs, options.settings(own), seeds, index, replace)
+        request = Request(work, info.stages, codes, inputs, options.settings(own), seeds, index, skip_bad, replace)
         from pipelines.pipeline import preview_request, run_request
 
         if options.dry_run:
@@ -80,7 +85,7 @@ def _options_of(stages: tuple[str, ...]) -> list[Option]:
     """The work folder, and the options that only some stages have a use for."""
     options: list[Option] = [WORK]
     if any(STAGES[name].shared for name in stages):
-        options += [INPUT, _DOMAINS, _CC_INDEX]
+        options += [INPUT, _SKIP_BAD, _DOMAINS, _CC_INDEX]
     if any(STAGES[name].shared or STAGES[name].final for name in stages):
         options.append(_REPLACE)
     if "extract" in stages:

@@ -19,9 +19,10 @@ from pipelines.forecast.pieces import draw_pieces
 from pipelines.forecast.sample import SampleRun, StageSample, hash_seconds
 from pipelines.forecast.scale import Interval, Scale, StageForecast, sum_of
 from pipelines.forecast.settings import ForecastRequest, PlanSettings
+from pipelines.index import faults_of
 from pipelines.job.work import find_archives, group_archives
-from pipelines.programs.trees import refuse_trees
 from roots.atomic import write_text
+from roots.errors import InputError, with_lines
 
 _ENOUGH = 1000  # documents in dedup's sample; with fewer its cost is a guess
 _TINY = 7  # pieces of one record
@@ -70,7 +71,9 @@ def forecast_request(request: ForecastRequest) -> Forecast:
     with tempfile.TemporaryDirectory(prefix="roots-plan-") as scratch:
         job = SampleRun(request.languages, request.job_settings)
         archives = find_archives(request.inputs)
-        refuse_trees(archives.values(), request.languages)
+        faults = faults_of(list(archives.values()), request.languages)
+        if faults:
+            raise InputError(with_lines("some inputs cannot be read:", list(faults.values())))
         return forecast(archives, job, request.plan, Path(scratch))
 
 

@@ -4,8 +4,8 @@ The settings of a stage are a table of its name in the configuration (`--config`
 else about a language comes from the language's file.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +17,7 @@ from pipelines.job.languages import find_any_code, is_program, load_any_language
 from pipelines.job.settings import FilterSettings, LanguageIdSettings
 from pipelines.job.stages import STAGES, Reads, load, settings_groups
 from roots import storage
-from roots.errors import InputError, SettingsError, unknown_name
+from roots.errors import InputError, SettingsError, unknown_name, with_lines
 from roots.settings import build
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _SITES = "pseudocrawl"  # group of settings
 _Values = Mapping[str, Mapping[str, Any]]
 _Settings = TypeVar("_Settings")
+_FaultsOf = Callable[[Sequence[Path], Sequence[str]], Mapping[Path, str]]  # inputs, languages -> why some are bad
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Job:
     language: Language | None
     settings: Mapping[str, Any]  # group -> its frozen dataclass
     shards: Mapping[str, Sequence[str]]  # shard name -> names of its archives
+    skipped: Mapping[str, str] = field(default_factory=dict)  # path of an input that was left out -> why
     together: tuple[Language, ...] = ()  # all languages of the request: dedup's scope "global" compares them
     _made: "dict[str, Stage]" = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -133,7 +135,8 @@ def plan_jobs(
     if not languages:
         return [Job(work, archives, None, settings, shards)]
     each = [build_settings(values, program=True) if is_program(one.code) else settings for one in languages]
-    return [Job(work, archives, *pair, shards, tuple(languages)) for pair in zip(languages, each, strict=True)]
+    pairs = zip(languages, each, strict=True)
+    return [Job(work, archives, *pair, shards, together=tuple(languages)) for pair in pairs]
 
 
 def build_settings(values: _Values, program: bool = False) -> dict[str, Any]:
@@ -179,6 +182,7 @@ class Request:
     settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # group -> setting -> plain value
     seeds: Path | None = None  # fetch the pages of these sites first: pipelines.pseudocrawl.seeds
     seeds_index: tuple[str, ...] = ()  # the index of the crawl that has them
+    skip_bad: bool = False  # inputs that cannot be read are left out; otherwise they are refused
     replace: bool = False  # a finished dataset may be replaced by one of other archives
 
     def __post_init__(self) -> None:
@@ -221,13 +225,41 @@ class Request:
             if place.exists() and not place.is_dir():
                 raise InputError(f"{place} is a file where a folder has to be: move it, or name another work folder")
 
-    def plan(self, fetched: Mapping[str, Path] | None = None) -> list[Job]:
-        """Plan the jobs, one for each language; `fetched` are archives of `sites`."""
-        archives = folders.find_archives(self.inputs) if self.inputs else {} if self.seeds else None
-        if archives is not None:
-            archives |= fetched or {}
+    def plan(self, fetched: Mapping[str, Path] | None = None, faults_of: _FaultsOf | None = None) -> list[Job]:
+        """Plan the jobs, one for each language; `fetched` are archives of `sites`.
+
+        `faults_of` says which inputs cannot be read (pipelines.index). They are left out if that is asked for; if not,
+        InputError names them.
+        """
+        self._check_places()
+        archives: dict[str, Path] | None = None
+        skipped: Mapping[str, str] = {}
+        if self.inputs:
+            archives, skipped = self._find_inputs(faults_of)
+        elif self.seeds:
+            archives = {}
         elif any(STAGES[name].shared for name in self.stages) and not storage.is_file(self.work / "inputs.json"):
             raise InputError(f"{self.work} has no inputs yet: name archives with --input 'crawl/*.warc.gz'")
-        self._check_places()
+        else:
+            skipped = folders.known_skipped(self.work)
+        archives = archives if archives is None else archives | dict(fetched or {})
         shards = None if archives is None else folders.group_archives(archives)
-        return plan_jobs(self.work, self.languages, archives, self.job_settings, shards)
+        jobs = plan_jobs(self.work, self.languages, archives, self.job_settings, shards)
+        return [replace(job, skipped=skipped) for job in jobs]
+
+    def _find_inputs(self, faults_of: _FaultsOf | None) -> tuple[dict[str, Path], dict[str, str]]:
+        """The archives by name, and the inputs that are left out: path -> why."""
+        found = folders.match_inputs(self.inputs)
+        faults = faults_of(found, self.languages) if faults_of else {}
+        good = [path for path in found if path not in faults]
+        if faults and not (good and self.skip_bad):
+            raise InputError(_refusal(list(faults.values()), len(good)))
+        return folders.name_archives(good), {str(path): fault for path, fault in faults.items()}
+
+
+def _refusal(faults: Sequence[str], good: int) -> str:
+    """What to say of inputs that cannot be read, beside some good ones."""
+    if not good:
+        return faults[0] if len(faults) == 1 else with_lines(f"none of the {len(faults)} inputs can be read:", faults)
+    head = f"{len(faults)} of {len(faults) + good} inputs cannot be read, and nothing was done."
+    return with_lines(f"{head} --skip-bad-inputs leaves them out:", faults)

@@ -1,6 +1,7 @@
 """The layout of a work folder, and the archives that it is about.
 
 work/inputs.json                         the archives of the run: shard name -> path, or name -> path of small ones
+work/skipped.json                        the inputs that a run left out: path -> why; only where there are any
 work/index/<archive>.parquet             all languages, once
 work/fr/<stage>/<archive>.parquet        one language; the same name through all stages
 work/fr/shards/{train,validation}/       the dataset
@@ -32,6 +33,7 @@ _SMALL_BYTES = _GROUP_BYTES // 8  # of an archive that can share a shard
 _LEAST_BYTES = _GROUP_BYTES // 64  # what the smallest archive counts, since opening one takes time too
 _FEW = 8  # up to this number, small archives have a shard each, so that several workers have work
 
+_SKIPPED = "skipped.json"
 ALL = "all"  # the folder that several languages share; no language has this code
 
 
@@ -52,38 +54,67 @@ def all_chains(work: Path, language: str, before: str) -> list[list[Path]]:
 
 
 def find_archives(patterns: Sequence[str]) -> dict[str, Path]:
-    """Find the archives that paths and glob patterns name: {shard name: path}, sorted by shard name.
+    """Find the archives that paths and glob patterns name, as `name_archives` names them.
 
-    A shard has the name of its archive. Archives with the same name also get the names of their folders.
-    Raises InputError for a pattern that matches nothing.
+    Raises InputError for a pattern that matches nothing, and for what `fault_of_place` finds.
     """
+    found = match_inputs(patterns)
+    for fault in filter(None, map(fault_of_place, found)):
+        raise InputError(fault)
+    return name_archives(found)
+
+
+def match_inputs(patterns: Sequence[str]) -> list[Path]:
+    """What paths and glob patterns name, sorted, each once. Raises InputError for a pattern that matches nothing."""
     found: set[Path] = set()
     for pattern in patterns:
         if storage.is_url(pattern):
-            urls = storage.find_files(pattern)
-            if not urls:
-                raise InputError(f"no file matches {pattern!r}: name archives such as 's3://bucket/crawl/*.warc.gz'")
-            found.update(urls)
-            continue
-        matches = glob.glob(_with_own_brackets(pattern), recursive=True)  # noqa: PTH207 - a pattern may be absolute
+            matches = storage.find_files(pattern)
+            example = "s3://bucket/crawl/*.warc.gz"
+        else:
+            names = glob.glob(_with_own_brackets(pattern), recursive=True)  # noqa: PTH207 - a pattern may be absolute
+            matches = [path.resolve() if path.exists() else path for path in map(Path, names)]
+            example = "crawl/*.warc.gz"
         if not matches:
             hint = "; a bracket that is part of a name is written [[]" if "[" in pattern else ""
-            raise InputError(f"no file matches {pattern!r}: name archives such as 'crawl/*.warc.gz'{hint}")
-        for path in map(Path, sorted(matches)):
-            if not path.exists():
-                raise InputError(f"{path} is a link to {path.readlink()}, which is not there: mend it, or leave it out")
-            if path.is_dir() and not holds_source(path):
-                raise InputError(f"{path} is a folder: write '{path}/*.warc.gz' to mean the archives in it")
-            found.add(path.resolve())
+            raise InputError(f"no file matches {pattern!r}: name archives such as {example!r}{hint}")
+        found.update(matches)
     if not found:
         raise InputError("no input: name archives with --input 'crawl/*.warc.gz'")
-    names = {path: _names(path) for path in sorted(found, key=str)}
+    return sorted(found, key=str)
+
+
+def fault_of_place(path: Path) -> str:
+    """Why an input cannot be one, by what kind of file or folder it is; empty if it can."""
+    if storage.is_remote(path):
+        return ""
+    try:
+        if path.is_symlink() and not path.exists():
+            return f"{path} is a link to {path.readlink()}, which is not there: mend it, or leave it out"
+        if not path.exists():
+            return f"no file {path}"
+        if path.is_dir():
+            return (
+                "" if holds_source(path) else f"{path} is a folder: write '{path}/*.warc.gz' to mean the archives in it"
+            )
+    except OSError as error:
+        return f"cannot read {path}: {error.strerror}"
+    return "" if path.is_file() else f"{path} is neither a file nor a folder"
+
+
+def name_archives(found: Sequence[Path]) -> dict[str, Path]:
+    """Names for archives: {name: path}, sorted. A shard has the name of its archive.
+
+    Archives with the same name also get the names of their folders.
+    """
+    names = {path: _names(path) for path in found}
     archives: dict[str, Path] = {}
-    waiting, place = list(names), 0
+    waiting, place = list(found), 0
     while waiting:
         taken = Counter(each[place] for each in names.values() if place < len(each))
-        archives |= {names[path][place] + ".parquet": path for path in waiting if taken[names[path][place]] == 1}
-        waiting = [path for path in waiting if taken[names[path][place]] > 1]
+        fits = {path for path in waiting if taken[names[path][place]] == 1}
+        archives |= {names[path][place] + ".parquet": path for path in waiting if path in fits}
+        waiting = [path for path in waiting if path not in fits]
         place += 1
     return dict(sorted(archives.items()))
 
@@ -113,7 +144,7 @@ def _names(path: Path) -> list[str]:
     for count in range(1, len(parts) + 1):
         *above, last = parts[-count:]
         names += ["__".join([*above, _stem(last)]), "__".join([*above, last])]
-    return names
+    return [*names, f"{names[-1]}-{_digest(str(path)):08x}"]  # one path may be in two stores
 
 
 def _stem(name: str) -> str:
@@ -174,6 +205,24 @@ def remember_inputs(
         if len(names) > 1:
             values[shard] = {name: values.pop(name) for name in names}
     write_text(work / "inputs.json", json.dumps(dict(sorted(values.items())), indent=1))
+
+
+def remember_skipped(work: Path, skipped: Mapping[str, str]) -> None:
+    """Write down the inputs that were left out: {path: why}."""
+    if skipped:
+        write_text(work / _SKIPPED, json.dumps(dict(skipped), indent=1, ensure_ascii=False))
+    else:
+        storage.remove(work / _SKIPPED)
+
+
+def known_skipped(work: Path) -> dict[str, str]:
+    """The inputs that were left out of a work folder: {path: why}."""
+    try:
+        return {str(path): str(why) for path, why in json.loads(storage.read_text(work / _SKIPPED)).items()}
+    except FileNotFoundError:
+        return {}
+    except (ValueError, AttributeError) as error:
+        raise InputError(f"{work / _SKIPPED} is damaged ({error}): run `roots index` again") from None
 
 
 def known_inputs(work: Path) -> dict[str, Path]:

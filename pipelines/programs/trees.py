@@ -18,17 +18,15 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 from urllib.parse import quote, urlsplit
 
 from pipelines.archives.limits import Limits
-from pipelines.job.languages import find_any_code, is_program
 from pipelines.job.work import holds_source
 from roots.errors import InputError
-from roots.storage import is_remote
 
 _SKIPPED = frozenset({".git", ".hg", ".svn", ".bzr"})  # folders of version control
 _RATIO = 200  # times its size to which an archive may unpack; programs packed by xz reach 20
@@ -36,7 +34,6 @@ _FREE_BYTES = 64 << 20  # to which every archive may unpack
 _HEADER_BYTES = 16 << 10  # of an extended tar header: the standard library is slow on long ones
 _DIRECTORY_BYTES = 128 << 20  # of a zip's directory, which is read at once: some million files
 _BLOCK_BYTES = 512  # of a tar
-_PACKED_NAME = re.compile(r"\.(zip|tgz|tar(\.\w+)?)$", re.IGNORECASE)  # names of zips and tars
 _STEP_BYTES = 1 << 20  # of a stream that are skipped at once
 _END = struct.Struct("<4s4H2LH")  # of a zip: PKWARE APPNOTE 6.3, section 4.3.16
 _END64 = b"PK\x06\x06"
@@ -84,18 +81,6 @@ def is_source_tree(path: Path) -> bool:
     except _BROKEN:
         return False  # the reader of web archives names the fault
     return _is_tar(head)
-
-
-def refuse_trees(inputs: Iterable[Path], languages: Sequence[str]) -> None:
-    """Raise InputError for a source tree where only natural languages are asked for: it has no page of theirs."""
-    if not languages or any(is_program(find_any_code(code)) for code in languages):
-        return
-    for path in inputs:
-        if not is_remote(path) and (path.is_dir() or _PACKED_NAME.search(path.name)) and is_source_tree(path):
-            raise InputError(
-                f"{path} holds no archive of pages (WARC, WET), so it has no document of {', '.join(languages)}; "
-                "for the programs in it, name a programming language with --lang"
-            )
 
 
 def _is_zip(path: Path) -> bool:

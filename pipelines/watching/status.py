@@ -226,6 +226,8 @@ def screen(work: Path, states: Sequence[StageState], now: float, missing: bool =
         again = f", out of date: run `roots run {work} --lang {final.language}` with the settings that you want"
         yield f"{final.language}: {made}" + (again if late else "")
         yield from (f"      {state.stage} is out of date: {state.outdated}" for state in late)
+    if skipped := folders.known_skipped(work):
+        yield f"skipped inputs: {', '.join(for_terminal(path) for path in sorted(skipped))}"
 
 
 def _left(state: StageState, now: float) -> str:

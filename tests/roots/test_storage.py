@@ -16,6 +16,7 @@ pytest.importorskip("moto.server", reason="the S3 server of these tests: pip ins
 from pipelines.archives import packing
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import read_at
+from pipelines.index import faults_of
 from pipelines.watching.status import Watcher
 from roots import retry, shards, storage
 from roots.errors import InputError, SettingsError, ShardError
@@ -112,6 +113,20 @@ def test_a_pattern_at_a_url_means_files_as_on_disk(server: tuple[str, Faults], p
         retry.patiently(name, partial(_fs().pipe_file, f"{root}/a/{name}", b""))
     names = sorted(str(path).removeprefix(f"s3://{root}/") for path in storage.find_files(f"s3://{root}/{pattern}"))
     assert names == found
+
+
+def test_an_input_at_a_url_is_looked_at_by_its_first_bytes(server: tuple[str, Faults], monkeypatch: Any) -> None:
+    names = {"notes.txt": b"no archive", "old.warc.gz": b"filedesc://old 0.0.0.0 2008 text/plain 9\n", "none.warc": b""}
+    for name, content in names.items():
+        retry.patiently(name, partial(_fs().pipe_file, f"store/bad/{name}", content))
+    good = [storage.path_of(f"s3://store/crawl/{name}") for name in NAMES]
+    bad = [storage.path_of(f"s3://store/bad/{name}") for name in names]
+    faults = faults_of([*bad, *good], ["fr"])
+    assert list(faults) == bad
+    for path, fact in zip(bad, ("holds no WARC record", "is an ARC file", "is empty"), strict=True):
+        assert faults[path].startswith(f"{path} {fact}")
+    monkeypatch.setattr("pipelines.index._FETCHED_BYTES", 1)
+    assert list(faults_of([*bad, *good])) == bad[2:]  # larger ones are not fetched for a look
 
 
 def test_a_second_run_makes_nothing(server: tuple[str, Faults]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import read_at, read_records
-from pipelines.index import INDEX_REASONS, Index
+from pipelines.index import INDEX_REASONS, Index, faults_of
 from roots.errors import InputError, StageFailed
 from roots.executors import Serial
 from roots.shards import check
@@ -38,8 +38,10 @@ def index(source: Path, target: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.error])
 def test_a_clear_error(name: str, tmp_path: Path) -> None:
+    source = CASES[name].write(tmp_path)
+    assert CASES[name].error in faults_of([source])[source]
     with pytest.raises((InputError, StageFailed), match=re.escape(CASES[name].error)):
-        index(CASES[name].write(tmp_path), tmp_path / "index")
+        index(source, tmp_path / "index")
     assert not list((tmp_path / "index").glob("*.parquet"))
 
 
@@ -47,6 +49,7 @@ def test_a_clear_error(name: str, tmp_path: Path) -> None:
 def test_rows_with_reasons(name: str, tmp_path: Path) -> None:
     case = CASES[name]
     source = case.write(tmp_path)
+    assert faults_of([source]) == {}
     index(source, tmp_path / "warm")  # compiled passes and tables are no cost of the case
     before = held("VmRSS")  # of all that other tests left in this process, too
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far

@@ -6,15 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.job.work import find_archives
-from pipelines.programs.trees import refuse_trees
-from roots.errors import InputError
-
-
-def find_inputs(patterns: list[str], languages: list[str]) -> dict[str, Path]:
-    found = find_archives(patterns)
-    refuse_trees(found.values(), languages)
-    return found
+from pipelines.index import faults_of
+from pipelines.job.work import match_inputs
+from tests.support.hostile import record
 
 
 def make_inputs(root: Path) -> None:
@@ -27,28 +21,29 @@ def make_inputs(root: Path) -> None:
         packed.writestr("a.py", "print()")
     with tarfile.open(root / "code.tar.gz", "w:gz") as packed_tar:
         packed_tar.add(root / "letters", "letters")
-    (root / "page.warc.gz").write_bytes(b"")
+    (root / "page.warc").write_bytes(record())
 
 
 @pytest.mark.parametrize("name", ["dataset", "letters", "hollow", "code.zip", "code.tar.gz"])
 def test_an_input_without_pages_is_refused_by_name_where_only_pages_are_asked_for(tmp_path: Path, name: str) -> None:
     make_inputs(tmp_path)
+    inputs = match_inputs([str(tmp_path / "page.warc"), str(tmp_path / name)])
     for languages in (["sw"], ["French", "yo"]):
-        with pytest.raises(InputError, match=f"/{name} holds no archive of pages"):
-            find_inputs([str(tmp_path / "page.warc.gz"), str(tmp_path / name)], languages)
+        ((path, fault),) = faults_of(inputs, languages).items()
+        assert path.name == name
+        assert f"/{name} holds no archive of pages" in fault
 
 
 @pytest.mark.parametrize("languages", [[], ["C++"], ["fr", "go"]])
 def test_source_trees_are_inputs_of_the_index_and_of_programs(tmp_path: Path, languages: list[str]) -> None:
     make_inputs(tmp_path)
-    names = ["code.zip", "letters", "page.warc.gz"]
-    found = find_inputs([str(tmp_path / name) for name in names], languages)
-    assert sorted(path.name for path in found.values()) == names
+    inputs = match_inputs([str(tmp_path / name) for name in ("code.zip", "letters", "page.warc")])
+    assert faults_of(inputs, languages) == {}
 
 
-def test_archives_of_pages_are_inputs_of_every_language(tmp_path: Path) -> None:
-    make_inputs(tmp_path)
-    with zipfile.ZipFile(tmp_path / "collection.zip", "w") as packed:  # a WACZ by what it holds
-        packed.writestr("datapackage.json", "{}")
-    found = find_inputs([str(tmp_path / "page.warc.gz"), str(tmp_path / "collection.zip")], ["fr"])
-    assert sorted(path.name for path in found.values()) == ["collection.zip", "page.warc.gz"]
+def test_a_zip_that_packs_archives_of_pages_is_no_source_tree(tmp_path: Path) -> None:
+    path = tmp_path / "collection.zip"
+    with zipfile.ZipFile(path, "w") as held:  # a WACZ by what it holds
+        held.writestr("datapackage.json", "{}")
+    for languages in (["fr"], ["python"], []):
+        assert "unpack it" in faults_of([path], languages)[path]
