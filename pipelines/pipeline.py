@@ -5,6 +5,7 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -268,11 +269,10 @@ def _write_manifest(job: Job, final: Manifest) -> None:
     Raises ShardError for a final shard that was changed after it was made, in this run or before.
     """
     stages = {name: read_manifest(job.folder(name)) for name in STAGES}
-    inputs: dict[str, str] = stages["index"]["sources"]
     values = {
         "language": {"code": job.code, "tag": job.language.tag, "name": job.language.name} if job.language else None,
         "made_by": _versions(),
-        "inputs": {name: inputs[path.name] for name, path in job.archives.items()},
+        "inputs": _digests(job, stages["index"]["sources"]),
         "skipped": sorted(fault.replace(path, Path(path).name) for path, fault in job.skipped.items()),
         "stages": {
             name: {key: manifest[key] for key in ("version", "settings", "rows", "kept", "drops")}
@@ -289,6 +289,15 @@ def _write_manifest(job: Job, final: Manifest) -> None:
     }
     text = json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False)
     write_text(job.dataset.parent / "manifest.json", text + "\n")
+
+
+def _digests(job: Job, sources: Mapping[str, str]) -> dict[str, str]:
+    """The digest of each archive by its name in the job. `sources` has them by file name, which two may share."""
+    times = Counter(path.name for path in job.archives.values())
+    same = {name: path for name, path in job.archives.items() if times[path.name] > 1}
+    identities = Identities(job.folder("index") / ALONE.notes) if same else None
+    own = {name: identities.of(path) for name, path in same.items()} if identities else {}
+    return {name: own.get(name) or sources[path.name] for name, path in job.archives.items()}
 
 
 def _versions() -> dict[str, str]:

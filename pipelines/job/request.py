@@ -254,7 +254,11 @@ class Request:
         good = [path for path in found if path not in faults]
         if faults and not (good and self.skip_bad):
             raise InputError(_refusal(list(faults.values()), len(good)))
-        return folders.name_archives(good), {str(path): fault for path, fault in faults.items()}
+        try:
+            known = folders.known_inputs(self.work)
+        except InputError:  # none yet, or damaged: they are written again
+            known = {}
+        return folders.name_archives(good, known), {str(path): fault for path, fault in faults.items()}
 
 
 def _refusal(faults: Sequence[str], good: int) -> str:

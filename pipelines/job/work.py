@@ -102,16 +102,19 @@ def fault_of_place(path: Path) -> str:
     return "" if path.is_file() else f"{path} is neither a file nor a folder"
 
 
-def name_archives(found: Sequence[Path]) -> dict[str, Path]:
+def name_archives(found: Sequence[Path], known: Mapping[str, Path] | None = None) -> dict[str, Path]:
     """Names for archives: {name: path}, sorted. A shard has the name of its archive.
 
-    Archives with the same name also get the names of their folders.
+    Archives with the same name also get the names of their folders. Those of `known` keep their names, so that what was
+    made of them counts.
     """
     names = {path: _names(path) for path in found}
-    archives: dict[str, Path] = {}
-    waiting, place = list(found), 0
+    kept = {str(path): name for name, path in (known or {}).items()}
+    archives = {kept[str(path)]: path for path in found if str(path) in kept}
+    waiting, place = [path for path in found if str(path) not in kept], 0
     while waiting:
         taken = Counter(each[place] for each in names.values() if place < len(each))
+        taken.update(name.removesuffix(".parquet") for name in kept.values() if name in archives)
         fits = {path for path in waiting if taken[names[path][place]] == 1}
         archives |= {names[path][place] + ".parquet": path for path in waiting if path in fits}
         waiting = [path for path in waiting if path not in fits]

@@ -69,6 +69,19 @@ def test_more_archives_go_beside_the_others(work: Path) -> None:
     assert len(inputs_of(work)) == 3
 
 
+def test_an_archive_of_a_known_name_is_the_only_one_that_is_worked_on(work: Path, tmp_path: Path) -> None:
+    other = tmp_path / "more" / FIRST.name
+    other.parent.mkdir()
+    shutil.copy(THIRD, other)
+    before = {path: path.stat().st_mtime_ns for path in (work / "sw" / "extract").glob("*.parquet")}
+    assert "former" not in roots("run", work, FIRST, SECOND, other)
+    after = {path: path.stat().st_mtime_ns for path in (work / "sw" / "extract").glob("*.parquet")}
+    assert {path: at for path, at in after.items() if path in before} == before
+    assert len(after) == len(list((work / "index").glob("*.parquet"))) == 3
+    inputs = json.loads((work / "sw" / "manifest.json").read_text())["inputs"]
+    assert len(set(inputs.values())) == 3  # each archive has its own digest
+
+
 def test_an_unfinished_folder_is_not_refused(work: Path) -> None:
     (work / "sw" / "manifest.json").unlink()
     assert "former" not in roots("index", work, THIRD, more=())

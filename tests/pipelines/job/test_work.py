@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.job.work import chain, find_archives, known_inputs, languages, remember_inputs
+from pipelines.job.work import chain, find_archives, known_inputs, languages, name_archives, remember_inputs
 from roots.errors import InputError
 
 
@@ -33,6 +33,22 @@ def test_names_do_not_depend_on_the_order_given(tmp_path: Path) -> None:
     touch(tmp_path / "x" / "a.warc.gz", tmp_path / "y" / "a.warc.gz", tmp_path / "z.warc")
     patterns = [str(tmp_path / "x" / "*"), str(tmp_path / "y" / "*"), str(tmp_path / "*.warc")]
     assert list(find_archives(patterns).items()) == list(find_archives(patterns[::-1]).items())
+
+
+def test_an_archive_keeps_the_name_that_it_has(tmp_path: Path) -> None:
+    first, other, third = (tmp_path / folder / "a.warc.gz" for folder in ("x", "y", "z"))
+    assert name_archives([first, other], {"a.parquet": first}) == {"a.parquet": first, "y__a.parquet": other}
+    kept = {"a.parquet": tmp_path / "gone", "y__a.parquet": other}
+    assert name_archives([first, other], kept) == {"x__a.parquet": first, "y__a.parquet": other}
+    taken = {"y__a.parquet": first}  # as another command named it
+    named = name_archives([first, other, third], taken)
+    assert named.pop("y__a.parquet") == first
+    assert sorted(map(str, named.values())) == sorted(map(str, (other, third)))
+
+
+def test_the_same_path_in_two_stores_has_two_names(tmp_path: Path) -> None:
+    one, two = Path("s3://bucket/a.warc.gz"), Path("/bucket/a.warc.gz")
+    assert len(name_archives([one, two])) == 2
 
 
 def test_a_missing_input_is_named(tmp_path: Path) -> None:
