@@ -185,7 +185,7 @@ def _gram_share(column: int, meaning: str) -> Callable[[TextBatch], Numbers]:
 
 _TOP_GRAMS = {
     f"top_{n}_gram": Signal(
-        _gram_share(n - 2, f"The most frequent {n}-gram of words: its length times its count, per character."),
+        _gram_share(n - 2, f"Share of the characters that are in the most frequent {n}-gram of words."),
         "characters / characters", 0, None, _SOURCE,
     )
     for n in repetition.TOP_SIZES

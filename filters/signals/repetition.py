@@ -48,8 +48,9 @@ def count_repeated_words(words: Words) -> Counts:
     """Characters of each text in repeated word n-grams; int64 (texts, 9).
 
     Columns: for n = 2, 3, 4 the length of the most frequent n-gram (with a space between words) times how often it
-    occurs, the first one of several; for n = 5 to 10 the length, without spaces, of all n-grams that occurred before,
-    counted from left to right so that no character is counted twice.
+    occurs, the first one of several; occurrences that overlap count as the one passage that they are. For n = 5 to 10
+    the length, without spaces, of all n-grams that occurred before, counted from left to right. No character is counted
+    twice.
     """
     starts, ends, hashes, offsets = words
     longest = 0
@@ -72,15 +73,23 @@ def count_repeated_words(words: Words) -> Counts:
             if count < n:
                 continue
             if n <= 4:
-                found[text, n - 2] = _top_gram(grams, count, n, power, held, tally, stamp)
+                top, times = _top_gram(grams, count, n, power, held, tally, stamp)
+                length = grams.lengths[top + n] - grams.lengths[top] + n - 1
+                covered = times * length
+                if _overlaps_itself(hashes, first + top, n):
+                    covered = _passages(words, first, count, first + top, n, length)
+                # A text without spaces has fewer characters than n-grams with a space between words.
+                found[text, n - 2] = min(covered, ends[first + count - 1] - starts[first])
             else:
                 found[text, n - 2] = _repeated_grams(grams, count, n, power, held, stamp)
     return found
 
 
 @compiled
-def _top_gram(grams: _Grams, words: int, n: int, power: np.uint64, held: Seen, tally: _Tally, stamp: int) -> np.int64:
-    """Characters of the most frequent n-gram times how often it occurs; the first one of several."""
+def _top_gram(
+    grams: _Grams, words: int, n: int, power: np.uint64, held: Seen, tally: _Tally, stamp: int
+) -> tuple[int, int]:
+    """Where the most frequent n-gram begins, the first one of several, and how often it occurs."""
     mask = np.uint64(size_for(words) - 1)  # a short text uses few slots, which stay in the processor's cache
     most = 0
     for at in range(words - n + 1):
@@ -96,7 +105,42 @@ def _top_gram(grams: _Grams, words: int, n: int, power: np.uint64, held: Seen, t
     for slot_of in range(np.int64(mask) + 1):
         if held.stamps[slot_of] == stamp and tally.counts[slot_of] == most:
             first = min(first, tally.firsts[slot_of])
-    return np.int64(most * (grams.lengths[first + n] - grams.lengths[first] + n - 1))
+    return first, most
+
+
+@compiled
+def _overlaps_itself(hashes: Hashes, top: int, n: int) -> bool:
+    """Whether the n-gram that begins at word `top` ends as it begins, so that two occurrences can overlap."""
+    for shift in range(1, n):
+        same = True
+        for at in range(top, top + n - shift):
+            same &= hashes[at] == hashes[at + shift]
+        if same:
+            return True
+    return False
+
+
+@compiled
+def _passages(words: Words, first: int, count: int, top: int, n: int, length: int) -> int:
+    """Characters of all occurrences of the n-gram at word `top`, in `count` words from `first`, each character once.
+
+    One that touches no other has `length` characters, and a passage of several those of the text, with what is between
+    its words.
+    """
+    starts, ends, hashes, _ = words
+    covered, begin, last = 0, -1, -1  # begin and last: the first and the last occurrence of a passage
+    for at in range(first, first + count - n + 1):
+        same = True
+        for place in range(n):
+            same &= hashes[at + place] == hashes[top + place]
+        if not same:
+            continue
+        if begin < 0 or at >= last + n:
+            if begin >= 0:
+                covered += length if begin == last else ends[last + n - 1] - starts[begin]
+            begin = at
+        last = at
+    return covered + (length if begin == last else ends[last + n - 1] - starts[begin])
 
 
 @compiled

@@ -84,6 +84,11 @@ WORKED_GOPHER = [
     ("top_3_gram", "x y z", LATIN, 1),
     ("top_3_gram", "xx y z w", LATIN, 6 / 8),  # all once: the first, "xx y z"
     ("top_4_gram", "Ab b c d ab b c d", LATIN, 2 * 8 / 17),  # in lower case, with its spaces
+    ("top_2_gram", "ha, ha, ha, ha!", LATIN, 14 / 15),  # three that overlap: one passage
+    ("top_2_gram", "ha ha no ha ha ha", LATIN, (5 + 8) / 17),
+    ("top_2_gram", "一二一二", LATIN, 1),  # without spaces, so no more than the text has
+    ("top_3_gram", "no no no stop no no no", LATIN, 2 * 8 / 22),  # they do not touch
+    ("top_4_gram", "dün bugün dün bugün dün bugün", reading(script="Latn"), 1),
     ("repeated_5_grams", "a b c d e a b c d e", LATIN, 5 / 19),
     ("repeated_5_grams", "a a a a a a a a a a a", LATIN, 10 / 21),  # met at word 2 and word 7
     ("repeated_6_grams", "a b c d e f a b c d e f g", LATIN, 6 / 25),
