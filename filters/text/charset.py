@@ -229,12 +229,12 @@ _XHTML_ROOT = re.compile(
     rb"<html\s[^>]*\bxmlns\s*=\s*[\"']\s*http://www\.w3\.org/1999/xhtml\s*[\"']",
     re.IGNORECASE | re.DOTALL,
 )
+_VOID = re.compile(r"(?:area|base|br|col|embed|hr|img|input|link|meta|param|source|track|wbr)\b", re.IGNORECASE)
 # Comments and elements without mark-up inside stay as they are; others that close themselves are matched by name.
 _SELF_CLOSED = re.compile(
-    r"<!--.*?(?:-->|\Z)"
-    r"|<(script|style|textarea|title)\b(?:[^<>\"'/]|/(?!>)|\"[^\"<]*\"|'[^'<]*')*>.*?(?:</\1|\Z)"
-    r"|<(?!(?:area|base|br|col|embed|hr|img|input|link|meta|param|source|track|wbr)\b)([a-z][\w:-]*)"
-    r"((?:\s(?:[^<>\"'/]|/(?!>)|\"[^\"<]*\"|'[^'<]*')*)?)/>",
+    r"<(?:!--.*?(?:-->|\Z)"
+    r"|(script|style|textarea|title)\b(?:[^<>\"'/]++|/(?!>)|\"[^\"<]*\"|'[^'<]*')*+>.*?(?:</\1|\Z)"
+    rf"|(?!{_VOID.pattern})([a-z][\w:-]*+)((?:\s(?:[^<>\"'/]++|/(?!>)|\"[^\"<]*\"|'[^'<]*')*+)?)/>)",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -252,7 +252,18 @@ def is_xhtml(content_type: str | None, page: bytes) -> bool:
 
 def with_end_tags(page: str) -> str:
     """XHTML as a parser of HTML must have it: elements that close themselves get an end tag."""
-    return _SELF_CLOSED.sub(_with_end_tag, page) if "/>" in page else page
+    return _SELF_CLOSED.sub(_with_end_tag, page) if _closes_more_than_void(page) else page
+
+
+def _closes_more_than_void(page: str) -> bool:
+    """Whether anything but a void element seems to close itself; comments and scripts count here."""
+    start, end = 0, page.find("/>")
+    while end >= 0:
+        tag = page.rfind("<", start, end)
+        if tag >= 0 and not _VOID.match(page, tag + 1):
+            return True
+        start, end = end, page.find("/>", end + 1)
+    return False
 
 
 def _with_end_tag(found: re.Match[str]) -> str:

@@ -168,8 +168,8 @@ def _long_text(text: str) -> str:
 
 
 def _has_comments(html: str) -> bool:
-    lowered = html.lower()
-    return lowered.count("comment") + lowered.count("kommentar") > _FEW_COMMENTS
+    lowered = html.encode("utf-8", "replace").lower()  # bytes are lowered faster than characters
+    return lowered.count(b"comment") + lowered.count(b"kommentar") > _FEW_COMMENTS
 
 
 # Chosen on the gold pages of tests/benchmarks/extraction_quality.py; nearby values score the same.
