@@ -5,6 +5,7 @@ lid.176.ftz (Joulin et al. 2016, CC-BY-SA 3.0) for the others; `arbiter` joins t
 opens models.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
@@ -32,6 +33,12 @@ _OWN_SCRIPT = 0.1  # share of letters in the model's script for a language from 
 _SURE_GLANCE = 0.4  # least score of a short piece of a page that is surely in a language
 _GLANCED = 0.1  # score that a page gets for a language that only such a piece is in
 _ASKED = 6  # labels that a model is asked for: more than are wanted, since some are taken out
+_CERTAIN = 0.9  # score from which formulas in a text did no harm
+_FORMULAS = 0.15  # share of a text's words from which they are taken out
+_FORMULA = re.compile(
+    "[=<>^_{}\\\\\u00b1\u00d7\u00f7\u2070-\u209f\u2102\u2115\u211a\u211d\u2124\u2190-\u21ff\u2200-\u22ff\u25a1\u27c0-\u27ff\u2980-\u2aff]"
+)
+_WORD = re.compile(r"[^\W\d_]{2}")
 # Languages whose texts are easily confused: the gate lets one pass for the other.
 _NEAR: dict[str, tuple[str, ...]] = {
     "arb": ("arz",),
@@ -123,12 +130,23 @@ def _identify_sample(part: str, model: LanguageModel) -> list[_Label]:
     if not counts:
         return []
     letters = sum(counts.values())
-    found = settle_relatives(model.predict(part, _ASKED), part, model.labels)
+    found = model.predict(part, _ASKED)
+    if found and found[0][1] < _CERTAIN and (prose := _without_formulas(part)) != part:
+        found = model.predict(prose, _ASKED)
+    found = settle_relatives(found, part, model.labels)
     scores: dict[str, float] = {}
     for label, score in settle_han(found, part, counts):
         written = _in_script(label, counts, letters, part)
         scores[written] = scores.get(written, 0.0) + score  # two labels of a language may differ in script alone
     return sorted(scores.items(), key=lambda found: (-found[1], found[0]))
+
+
+def _without_formulas(text: str) -> str:
+    """The text without its formulas, where it has some among words: models take them for rare languages."""
+    words = text.split()
+    prose = [word for word in words if _FORMULA.search(word) is None and _WORD.search(word) is not None]
+    formulas = len(words) - len(prose)
+    return " ".join(prose) if formulas >= _FORMULAS * len(words) and _FORMULA.search(text) and prose else text
 
 
 def _in_script(label: str, counts: dict[str, int], letters: int, text: str) -> str:

@@ -44,6 +44,23 @@ def test_serbian_in_latin_letters_gets_the_latin_script() -> None:
     assert all(label.endswith("_Latn") for label in labels)
 
 
+THEOREMS = {
+    "eng": "Lemma 3. If G is a finite group and H ≤ G, then |H| divides |G|. Proof. The cosets gH, g ∈ G, partition G, "
+    "and |gH| = |H| for all g ∈ G. Hence |G| = [G : H]·|H|, so |H| ∣ |G|. □",
+    "por": "Teorema. Seja V um espaço vetorial e T: V → V linear. Se T² = T, então V = Ker T ⊕ Im T. Prova. Dado "
+    "v ∈ V, v = (v − Tv) + Tv, com T(v − Tv) = Tv − T²v = 0. Se v ∈ Ker T ∩ Im T, então v = Tw "
+    "e 0 = Tv = T²w = Tw = v. ∎",
+    "swh": "Nadharia. Ikiwa a > b na c > 0, basi ac > bc. Uthibitisho. Kwa kuwa a − b > 0 na c > 0, tunapata "
+    "(a − b)c > 0, yaani ac − bc > 0. ∎",
+}
+
+
+@pytest.mark.parametrize("code", THEOREMS)
+def test_formulas_among_words_hide_no_language(code: str) -> None:
+    label, score = identify(THEOREMS[code], load_model())[0]
+    assert (label, score >= 0.5) == (f"{code}_Latn", True)
+
+
 @pytest.mark.parametrize("text", ["", " \n ", "1234 ... !!", "🙂🙂"])
 def test_a_text_without_letters_has_no_language(text: str) -> None:
     assert identify(text, load_model()) == []
