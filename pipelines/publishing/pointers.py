@@ -20,7 +20,7 @@ from pipelines import release
 from pipelines.archives.packing import on_this_machine
 from pipelines.dataset import StageEntry
 from pipelines.extract import Extract
-from pipelines.extraction.extractors import PAGES, Bounds
+from pipelines.extraction.extractors import PAGES, Bounds, preload
 from pipelines.extraction.guard import Failure, Limits, guarded
 from pipelines.job.languages import is_program
 from pipelines.job.work import find_archives
@@ -182,7 +182,8 @@ class _Extraction:
         arguments = {"archives": [str(archive)], "extractor": self.extractor, "bounds": asdict(self.bounds)}
         order = sorted(range(len(offsets)), key=lambda place: offsets[place])
         texts: list[str | None] = [None] * len(offsets)
-        found = guarded(PAGES, arguments, [(0, offsets[place]) for place in order], self.limits)
+        places = [(0, offsets[place]) for place in order]
+        found = guarded(PAGES, arguments, places, self.limits, preload(self.extractor))
         for place, page in zip(order, found, strict=True):
             texts[place] = None if isinstance(page, Failure) else page["text"]
         return texts

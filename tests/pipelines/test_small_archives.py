@@ -31,7 +31,7 @@ from roots.executors import Local, Serial
 from roots.shards import Receipt
 from tests.support.paths import ROOT
 
-RECORDS = 4  # in each archive
+RECORDS = 6  # in each archive
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ def test_a_run_stopped_anywhere_ends_in_the_same_bytes(work: Path, crawl: Path, 
 
         return progress
 
-    for count in (1, 4, 9, 40):
+    for count in (1, 4, 30):
         with pytest.raises(KeyboardInterrupt):
             run_all(tmp_path / "work", crawl, stop_at(count))
     run_all(tmp_path / "work", crawl)
@@ -152,9 +152,9 @@ def test_an_archive_that_changes_or_comes_in_remakes_only_its_own_shard(crawl: P
     for path in crawl.iterdir():
         (copy / path.name).write_bytes(path.read_bytes())
     total = counted(tmp_path / "work", copy)
-    assert total > 2
+    assert total > 1
     assert counted(tmp_path / "work", copy) == 0
-    some, other = sorted(copy.iterdir())[10:12]
+    some, other = sorted(copy.iterdir())[2:4]
     some.write_bytes(some.read_bytes() + other.read_bytes())
     assert counted(tmp_path / "work", copy) == 1
     (copy / some.name.replace(".warc", "-more.warc")).write_bytes(other.read_bytes())

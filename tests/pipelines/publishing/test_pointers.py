@@ -8,6 +8,8 @@ import pytest
 
 from pipelines import release
 from pipelines.extract import Extract
+from pipelines.extraction.extractors import DEFAULT, preload
+from pipelines.extraction.guard import guarded
 from pipelines.job.request import plan_jobs
 from pipelines.job.stages import STAGES
 from pipelines.job.work import find_archives
@@ -83,6 +85,18 @@ def test_a_release_is_rebuilt_byte_for_byte(released, pointers, tmp_path):
     made.clear()
     rebuild(folder, tmp_path / "again", [CRAWL], settings, Serial(), lambda *state: made.append(state[1]))
     assert made == []
+
+
+def test_a_rebuild_imports_the_engine_once_and_not_for_each_archive(released, pointers, tmp_path, monkeypatch):
+    preloaded = []
+
+    def seen(*arguments):
+        preloaded.append(arguments[4:])
+        return guarded(*arguments)
+
+    monkeypatch.setattr("pipelines.publishing.pointers.guarded", seen)
+    rebuild(pointers[0], tmp_path / "again", [CRAWL], pointers[1], Serial())
+    assert set(preloaded) == {(preload(DEFAULT),)}
 
 
 def test_cut_lines_stay_cut_in_a_rebuild(released, pointers, tmp_path):
