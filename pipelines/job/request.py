@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from roots.stage import Plan, Stage
 
 _SITES = "pseudocrawl"  # group of settings
+_WHERE_BOUNDS = " A bound stands in a TOML file, as [bounds.words] with min = 10: --set filter.bounds=FILE.toml"
 _Values = Mapping[str, Mapping[str, Any]]
 _Settings = TypeVar("_Settings")
 _FaultsOf = Callable[[Sequence[Path], Sequence[str]], Mapping[Path, str]]  # inputs, languages -> why some are bad
@@ -147,7 +148,12 @@ def build_settings(values: _Values, program: bool = False) -> dict[str, Any]:
     groups = {"language_id", *settings_groups()}
     for group in values:
         if group not in groups:
-            raise SettingsError(unknown_name("group of settings", group, groups))
+            hint = _WHERE_BOUNDS if group == "bounds" else ""
+            raise SettingsError(unknown_name("group of settings", group, groups) + hint)
+    judging = {field.name for field in fields(FilterSettings)}
+    for key in values.get("filter", {}):
+        if key not in judging:
+            raise SettingsError(f"filter: {unknown_name('setting', key, judging)}{_WHERE_BOUNDS}")
     model = build(LanguageIdSettings, values.get("language_id", {}), "language_id").model
     settings: dict[str, Any] = {}
     for group, row in settings_groups().items():
