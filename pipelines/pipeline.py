@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import chain, pairwise
 from pathlib import Path
+from typing import Any
 
 from pipelines.dataset import sha256_of_shard
 from pipelines.dedup.released import read_releases, write_against
@@ -54,25 +55,36 @@ class JobResult:
         """Describe them for a person: rows, drops, and where the dataset is."""
         yield f"\n{self.job.title}\n{table(self.manifests)}"
         yield from self.notes
-        if any(STAGES[name].final for name in self.stages):
-            yield f"\n{self._outcome()}"
+        if any(STAGES[name].final for name in self.stages) and self._kept():
+            yield f"\nThe dataset is in {self.job.dataset}"
             yield f"To see what became of a page: roots why URL --work {self.job.work}"
 
-    def _outcome(self) -> str:
-        """Where the dataset is; if it has no document, the chief reason for that."""
-        if any(found.kept for name, found in zip(self.stages, self.manifests, strict=True) if STAGES[name].final):
-            return f"The dataset is in {self.job.dataset}"
-        none = f"No document of {self.job.language.name if self.job.language else 'any language'} was kept"
+    def warnings(self) -> Iterator[str]:
+        """What must not be overlooked: that no document was kept, with the chief reason."""
+        if self._kept() != 0:
+            return
+        none = f"no document of {self.job.language.name if self.job.language else 'any language'} was kept"
         drops = {
             (rows, reason, STAGES[name].reasons)
-            for name in chain_stages()
-            for reason, rows in read_manifest(self.job.folder(name))["drops"].items()
+            for name in list(STAGES)[: list(STAGES).index(self.stages[-1]) + 1]
+            for reason, rows in self._manifest(name).get("drops", {}).items()
         }
         if not drops:
-            return f"{none}: the input has none"
+            yield f"{none}: the input has none"
+            return
         rows, reason, reasons = max(drops)
         meaning = load(reasons).get(reason, "") if reasons else ""
-        return f"{none}. Chief reason: {rows} dropped as {reason}" + (f" ({meaning})" if meaning else "")
+        yield f"{none}. Chief reason: {rows} dropped as {reason}" + (f" ({meaning})" if meaning else "")
+
+    def _kept(self) -> int | None:
+        """Documents kept by the last stage; None while other ranks have still to make some of its shards."""
+        return self._manifest(self.stages[-1]).get("kept")
+
+    def _manifest(self, stage: str) -> dict[str, Any]:
+        try:
+            return read_manifest(self.job.folder(stage))
+        except InputError:
+            return {}
 
 
 @dataclass(frozen=True)
@@ -82,7 +94,11 @@ class Skipped:
     faults: Mapping[str, str]  # path -> why
 
     def lines(self) -> Iterator[str]:
-        """Name them for a person."""
+        """Nothing: no work was done."""
+        yield from ()
+
+    def warnings(self) -> Iterator[str]:
+        """Name them."""
         if self.faults:
             count = len(self.faults)
             yield with_lines(f"{count} input{' is' if count == 1 else 's are'} skipped:", sorted(self.faults.values()))

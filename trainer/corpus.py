@@ -43,12 +43,17 @@ def _folders_in(home: Path) -> _RunFolders:
 
 
 def shard_paths(work: Path, language: str, split: str) -> list[Path]:
-    """Return the final shards of one language and split, in order. Raises InputError if there are none."""
+    """Return the final shards of one language and split, in order. Raises InputError if there are none, or not all."""
     folder = work / language / "shards" / split
     found = sorted(folder.glob("data-*.arrow"))
     if not found:
         raise InputError(
             f"no shards in {folder}: run the pipeline for {language!r} first (roots run ... --lang {language})"
+        )
+    wanted = found[-1].stem.rpartition("-of-")[2]  # of data-00003-of-00012
+    if wanted.isdecimal() and len(found) != int(wanted):
+        raise InputError(
+            f"{folder} has {len(found)} files of {wanted} shards: `roots run` has not come to its end there"
         )
     return found
 

@@ -16,6 +16,7 @@ from pipelines.cli.options import (
     RunOptions,
     Settings,
     show_errors,
+    show_results,
     stage_options,
 )
 from pipelines.extraction.extractors import EXTRACTORS
@@ -71,8 +72,7 @@ def _make_command(name: str, info: StageCommand) -> click.Command:
         if options.dry_run:
             click.echo("\n".join(preview_request(request)))
             return
-        for result in run_request(request, options.make_executor(), options.share(), options.progress):
-            click.echo("\n".join(result.lines()))
+        show_results(run_request(request, options.make_executor(), options.share(), options.progress))
 
     decorated: Command = command
     for option in reversed(_options_of(info.stages)):

@@ -18,6 +18,7 @@ from pipelines.cli.options import (
     run_options,
     settings_options,
     show_errors,
+    show_results,
 )
 
 
@@ -64,8 +65,7 @@ def _judge(work: Path, codes: tuple[str, ...], bounds: str, options: RunOptions)
     request = Request(work, ("filter",), codes, settings={"filter": {"bounds": bounds}})
     from pipelines.pipeline import run_request
 
-    for result in run_request(request, options.make_executor(), new_progress=options.progress):
-        click.echo("\n".join(result.lines()))
+    show_results(run_request(request, options.make_executor(), new_progress=options.progress))
     again = ["roots", "run", str(work), "--lang", " ".join(codes), "--set", f"filter.bounds={bounds}"]
     click.echo(f"\nNo dataset has changed yet. To make it by these bounds: {shlex.join(again)}")
 

@@ -5,12 +5,12 @@ Only click and light modules are imported at the top: `roots COMMAND --help` mus
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
@@ -233,6 +233,25 @@ def stage_options(command: Command) -> Command:
     """Add the options that every command has which runs stages."""
     dry_run = dry_run_option("Print what would be done and what is done already; do nothing.")
     return run_options(_share_options(settings_options(dry_run(command))))
+
+
+class _Result(Protocol):
+    """What a part of a run came to."""
+
+    def lines(self) -> Iterator[str]:
+        """Describe it for a person."""
+
+    def warnings(self) -> Iterator[str]:
+        """What must not be overlooked."""
+
+
+def show_results(results: Iterable[_Result]) -> None:
+    """Print each result as soon as it is there; what must not be overlooked goes to stderr."""
+    for result in results:
+        for line in result.lines():
+            click.echo(line)
+        for warning in result.warnings():
+            click.echo(f"roots: {warning}", err=True)
 
 
 def show_errors(command: Command) -> Command:

@@ -41,13 +41,21 @@ class FetchedSites:
     archives: Mapping[str, Path]  # shard name -> archive
 
     def lines(self) -> Iterator[str]:
-        """Describe what was fetched, and name sites that gave nothing."""
-        table = storage.read_text(self.work / "pseudocrawl" / "seeds.tsv").splitlines()[1:]
-        rows = [line.split("\t") for line in table]  # site, language, captures, pages, newest, fetched
+        """Describe what was fetched."""
+        rows = self._table()
         yield f"{len(rows)} seeds: {sum(int(row[5]) for row in rows):,} pages in {len(self.archives)} archives"
+
+    def warnings(self) -> Iterator[str]:
+        """Name the sites that gave nothing."""
+        rows = self._table()
         yield from self._without("no capture in the index", [row[0] for row in rows if row[2] == "0"])
         empty = [row[0] for row in rows if row[2] != "0" and row[5] == "0"]
         yield from self._without("captures, but no page fetched", empty)
+
+    def _table(self) -> list[list[str]]:
+        """What each seed gave: site, language, captures, pages, newest, fetched."""
+        table = storage.read_text(self.work / "pseudocrawl" / "seeds.tsv").splitlines()[1:]
+        return [line.split("\t") for line in table]
 
     def _without(self, what: str, sites: list[str]) -> Iterator[str]:
         if sites:

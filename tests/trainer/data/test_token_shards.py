@@ -351,3 +351,11 @@ def test_weights_need_no_sum_and_zero_leaves_a_language_out(work):
 def test_wide_vocabularies_take_four_bytes():
     assert token_schema(32).field("ids").type.value_type.bit_width == 32
     assert set(string.hexdigits) >= set(hashlib.sha256(b"").hexdigest())
+
+
+def test_a_dataset_of_which_shards_are_missing_is_refused(tmp_path, write_shards):
+    write_shards(tmp_path / "fr", ["Un texte."], "train")
+    (made,) = corpus.shard_paths(tmp_path, "fr", "train")
+    made.rename(made.with_name("data-00000-of-00003.arrow"))
+    with pytest.raises(InputError, match="1 files of 3 shards"):
+        corpus.shard_paths(tmp_path, "fr", "train")
