@@ -53,7 +53,7 @@ def shard_paths(work: Path, language: str, split: str) -> list[Path]:
     wanted = found[-1].stem.rpartition("-of-")[2]  # of data-00003-of-00012
     if wanted.isdecimal() and len(found) != int(wanted):
         raise InputError(
-            f"{folder} has {len(found)} files of {wanted} shards: `roots run` has not come to its end there"
+            f"{folder} has {len(found)} files of {int(wanted)} shards: `roots run` has not come to its end there"
         )
     return found
 
