@@ -13,6 +13,7 @@ _Label = tuple[str, float]
 _LEAST = 2  # words of one side that decide
 _TIMES = 2  # as many as of the other side, and more
 _OFTEN = 3  # times a word counts
+_LONG = 160  # characters of a text that the relative's words would hardly be missing from
 _NOTICED = 0.02  # score of either side from which words are counted
 _WORD = re.compile("[^\\s\u0964.,;:!?()\\[\\]\"'«»“”‘’/-]+")
 
@@ -27,6 +28,7 @@ class _Relatives:
     other: frozenset[str]
     own_ending: re.Pattern[str] | None = None
     other_ending: re.Pattern[str] | None = None
+    lean: float = 1.0  # share of both scores from which a long text without words of either is in the first
 
 
 _INDONESIAN = """
@@ -122,6 +124,7 @@ _PAIRS = (
         frozenset(_MALAY.split()),
         re.compile("(?:itas)$"),
         re.compile("(?:aliti|iviti|ersiti|uniti|oriti)$"),
+        0.4,
     ),
     _Relatives(
         "mar_Deva",
@@ -146,15 +149,20 @@ def settle_relatives(found: Sequence[_Label], text: str, known: Collection[str])
         both = (pair.language, *pair.others)
         noticed = max(scores.get(label, 0.0) for label in both)
         if noticed >= _NOTICED and pair.language in known and pair.others[0] in known:
-            side = _side(text, pair)
+            whole = sum(scores.get(label, 0.0) for label in both)
+            side = _side(text, pair, scores.get(pair.language, 0.0) / whole)
             if side:
-                whole = sum(scores.pop(label, 0.0) for label in both)
+                for label in both:
+                    scores.pop(label, None)
                 scores[side] = min(1.0, whole)
     return sorted(scores.items(), key=lambda one: (-one[1], one[0]))
 
 
-def _side(text: str, pair: _Relatives) -> str:
-    """The language of the two that a text is in by its words; empty where they leave doubt."""
+def _side(text: str, pair: _Relatives, share: float) -> str:
+    """The language of the two that a text is in by its words; empty where they leave doubt.
+
+    `share` is the first language's part of the scores of both.
+    """
     counts: dict[str, int] = {}
     for word in _WORD.findall(text.lower()):
         counts[word] = counts.get(word, 0) + 1
@@ -166,4 +174,6 @@ def _side(text: str, pair: _Relatives) -> str:
             other += min(count, _OFTEN)
     if (own >= _LEAST and own > _TIMES * other) or (own and not other):
         return pair.language
-    return pair.others[0] if other >= _LEAST and other > _TIMES * own else ""
+    if (other >= _LEAST and other > _TIMES * own) or (other and not own and pair.lean < 1):
+        return pair.others[0]
+    return pair.language if not own and not other and share >= pair.lean and len(text) >= _LONG else ""

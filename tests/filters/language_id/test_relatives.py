@@ -57,6 +57,23 @@ def test_words_of_both_relatives_leave_the_scores_alone() -> None:
     assert settle_relatives(found, "karena kerana bisa wang", {"ind_Latn", "zsm_Latn"}) == found
 
 
+SHARED = "anak itu duduk di bawah pokok dan makan nasi. " * 4  # words of both
+
+
+@pytest.mark.parametrize(
+    ("text", "indonesian", "label"),
+    [
+        (SHARED, 0.45, "ind_Latn"),
+        (SHARED, 0.2, "zsm_Latn"),
+        (SHARED[:80], 0.45, "zsm_Latn"),
+        (SHARED + "petrol", 0.55, "zsm_Latn"),
+    ],
+)
+def test_a_long_text_without_malay_words_needs_less_to_be_indonesian(text, indonesian, label) -> None:
+    found = settle_relatives([("zsm_Latn", 1 - indonesian), ("ind_Latn", indonesian)], text, {"ind_Latn", "zsm_Latn"})
+    assert found[0][0] == label
+
+
 def test_a_model_that_knows_one_of_two_relatives_is_left_alone() -> None:
     found = [("ind_Latn", 0.9)]
     assert settle_relatives(found, "bahawa kerana wang kedai", {"ind_Latn"}) == found
