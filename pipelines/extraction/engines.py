@@ -18,8 +18,7 @@ _BLANK_LINES = re.compile(r"\n{3,}")
 _UNSHOWN = re.compile("[\u00ad\ue000-\uf8ff\U000f0000-\U0010ffff]")  # soft hyphens, signs of a site's own font
 _OTHER_SPACES = "\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
 _WIDE_INDENT = re.compile(f"^[ \t{_OTHER_SPACES}]*\u3000[ \t{_OTHER_SPACES}]*", re.MULTILINE)
-_SPACES = re.compile(f"[ \t]*[{_OTHER_SPACES}][ \t{_OTHER_SPACES}]*")
-_INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
+_SPACES = re.compile(f"[{_OTHER_SPACES}][ \t{_OTHER_SPACES}]*")
 _BULLET = re.compile(r"^ *\u2022(?: +|$)", re.MULTILINE)
 _ROW = re.compile(r"^([^\t\n]*(?:\t\t[^\t\n]*)+)$", re.MULTILINE)
 
@@ -72,9 +71,16 @@ def without_layout(text: str, preformatted: bool) -> str:
     Indents mean something only on pages with `preformatted` text.
     """
     if not text.isascii():
-        text = _WIDE_INDENT.sub("", _UNSHOWN.sub("", text))
-        text = text.replace("\u00a0", " ") if preformatted else _SPACES.sub(" ", text)
-    return text if preformatted else _INDENT.sub("", text)
+        text = _UNSHOWN.sub("", text)
+        text = _WIDE_INDENT.sub("", text) if "\u3000" in text else text
+        text = text.replace("\u00a0", " ") if preformatted else _plain_spaces(text)
+    return text if preformatted else "\n".join([line.lstrip(" \t") for line in text.split("\n")])
+
+
+def _plain_spaces(text: str) -> str:
+    """One plain space for each run of spaces with a wide or no-break one in it."""
+    *parts, last = _SPACES.split(text)
+    return " ".join([*[part.rstrip(" \t") for part in parts], last])
 
 
 def resiliparse(html: str) -> str | None:

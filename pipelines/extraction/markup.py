@@ -61,7 +61,7 @@ _WIDE = (
     "\u2e80-\u312f\u3190-\u9fff\ua000-\ua4cf\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff9f\uffe0-\uffe6\U00020000-\U0003ffff"
 )
 _BESIDE = "\u2018\u2019\u201c\u201d\u2014\u2026\u00b7"
-_WIDE_LINE = re.compile(rf"\n(?:(?<=[{_WIDE}]\n)|[ \t]*[{_WIDE}])")
+_WIDE_LINE = re.compile(rf"\n(?:[ \t]*+[{_WIDE}]|(?<=[{_WIDE}]\n))")
 _WIDE_BREAK = re.compile(rf"\n(?:(?<=[{_WIDE}]\n)\s*(?=[{_WIDE}{_BESIDE}<])|(?<=[{_BESIDE}>]\n)\s*(?=[{_WIDE}]))")
 _WIDE_BEFORE = re.compile(rf"[{_WIDE}{_BESIDE}](?:{_INLINE})*$", re.IGNORECASE)
 _WIDE_AFTER = re.compile(rf"(?:{_INLINE})*[{_WIDE}{_BESIDE}]", re.IGNORECASE)

@@ -37,7 +37,7 @@ _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)[^<>]*?(/?)>")
 _OPEN_ENDED = frozenset(
     {"area", "base", "br", "col", "dd", "dt", "embed", "hr", "img", "input", "li", "link", "meta", "p"}
 )
-_PREFORMATTED = ("<pre", "<PRE", "<code", "<CODE")
+_PREFORMATTED = re.compile("<(?:pre|code|PRE|CODE)")
 _ROOT_CHARS = 4096  # of a page, in which the root of XHTML is searched
 _MANY_TAGS = 10_000  # with fewer, even a quadratic parser takes three seconds at most
 
@@ -101,8 +101,7 @@ def extract_page(record: Record, engine: Engine, name: str, bounds: Bounds) -> t
 
 
 def _main_text(html: str, engine: Engine) -> str:
-    preformatted = any(tag in html for tag in _PREFORMATTED)
-    return tidy(without_layout(engine(html) or "", preformatted))
+    return tidy(without_layout(engine(html) or "", preformatted=_PREFORMATTED.search(html) is not None))
 
 
 def is_deeper(html: str, depth: int) -> bool:

@@ -58,8 +58,7 @@ _JOINER_ENTITY = re.compile(
     r"|#[xX]0*(?:200[b-fB-F]|202[a-eA-E]|206[06-9]|61[cC]));?",
     re.ASCII,
 )
-_ENTITY_STARTS = ("&zw", "&lrm", "&rlm", "&Zero", "&NoB", "&#82", "&#1564", "&#x20", "&#X20", "&#x61", "&#X61")
-_ENCODED_TWICE = re.compile(r"&amp;(?=#?\w+;)")
+_ENCODED_TWICE = re.compile(r"&(?=amp;#?\w+;)amp;")
 _STAND_INS = range(0x13000, 0x13430)  # Egyptian hieroglyphs: letters to every library, and on no page as a whole
 
 _LONE_CELL = re.compile(r"^\| ([^|\n]*?) *\|$", re.MULTILINE)
@@ -72,10 +71,9 @@ def _shield(html: str) -> tuple[str, dict[str, str]]:
     trafilatura removes every character that Python calls unprintable. Persian, Urdu, Hindi, Bengali and Malayalam spell
     words with some of them. The same is done for the first sign of `&amp;lt;`, which trafilatura would decode twice.
     """
-    if any(start in html for start in _ENTITY_STARTS):
-        html = _JOINER_ENTITY.sub(lambda found: unescape(found.group()), html)
+    html = _JOINER_ENTITY.sub(lambda found: unescape(found.group()), html)
     present = [joiner for joiner in JOINERS if joiner in html]
-    twice = "&amp;" in html and _ENCODED_TWICE.search(html) is not None
+    twice = _ENCODED_TWICE.search(html) is not None
     if not present and not twice:
         return html, {}
     free = (chr(code) for code in _STAND_INS if chr(code) not in html)
