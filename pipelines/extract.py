@@ -106,7 +106,13 @@ class Extract(ExtractSettings, Stage):
         """For each place (number of the archive, offset), the columns of its row without the id."""
         bounds = asdict(Bounds(self.body_bytes, self.html_chars, self.depth))
         names = [str(archive) for archive in archives]
-        arguments = {"archives": names, "extractor": self.extractor, "bounds": bounds, "dense": dense}
+        arguments = {
+            "archives": names,
+            "extractor": self.extractor,
+            "bounds": bounds,
+            "tables": asdict(self.tables),
+            "dense": dense,
+        }
         limits = Limits(self.cpu_seconds, self.memory_bytes)
         for found in guarded(PAGES, arguments, places, limits, preload(self.extractor)):
             if isinstance(found, Failure):

@@ -4,10 +4,10 @@ It costs less than a millisecond a page, and main text costs tens of them. So a 
 that can be in it. The index is also a census of the crawl.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import pyarrow as pa
 
@@ -18,13 +18,17 @@ from filters.text.charset import Decoded, decode_page, is_xhtml
 from filters.text.quick_text import quick_text
 from pipelines.archives.limits import Limits
 from pipelines.archives.packing import LOOK, begins_with_record, on_this_machine, recognise
-from pipelines.archives.records import Record, read_records
+from pipelines.archives.records import Record
 from pipelines.job.languages import find_any_code, is_program
 from pipelines.job.settings import IndexSettings
 from pipelines.job.work import fault_of_place
 from pipelines.models.files import load_model, sha256_of_model
-from pipelines.programs.index import TREE_REASONS, index_tree
+from pipelines.programs.index import TREE_REASONS, index_programs, index_tree
 from pipelines.programs.trees import is_source_tree
+from pipelines.sources.doors import read_source
+from pipelines.sources.folders import CARD, licence_of_card
+from pipelines.sources.layouts import TableSettings
+from pipelines.sources.tables import find_table
 from roots import storage
 from roots.errors import InputError
 from roots.schema import INDEX
@@ -77,7 +81,10 @@ class Index(IndexSettings, Stage):
         """Make the rows of one archive, or of several small ones."""
         limits = Limits(self.body_bytes, self.head_bytes, self.unpacked_bytes)
         rows: list[dict[str, Any]] = []
-        for row in _rows_of_all(sources, limits, load_model(self.model)):
+        archives = [source for source in sources if source.name != CARD]
+        licences = {card.parent: licence_of_card(card) for card in sources if card.name == CARD}
+        reading = _Reading(limits, self.tables, load_model(self.model), licences)
+        for row in _rows_of_all(archives, reading):
             rows.append(row)
             if len(rows) == BATCH_ROWS:
                 yield pa.RecordBatch.from_pylist(rows, schema=INDEX)
@@ -91,36 +98,55 @@ def make_index(settings: IndexSettings, language: Language | None) -> Index:
     return Index(**vars(settings))
 
 
-def _rows_of_all(archives: Sequence[Path], limits: Limits, model: LanguageModel) -> Iterator[dict[str, Any]]:
+class _Reading(NamedTuple):
+    """How inputs are read."""
+
+    limits: Limits
+    tables: TableSettings
+    model: LanguageModel
+    licences: Mapping[Path, str | None]  # folder of a data set -> the licence on its card
+
+
+def _rows_of_all(archives: Sequence[Path], reading: _Reading) -> Iterator[dict[str, Any]]:
     """The rows of some archives, in order. Raises InputError, at the end, that names all that cannot be read."""
     faults: list[str] = []
     for archive in archives:
         try:
+            licence = next((reading.licences[above] for above in archive.parents if above in reading.licences), None)
             with on_this_machine(archive) as source:
-                yield from _rows_of(source, limits, model)
+                for row in _rows_of(source, reading):
+                    yield row if row.get("license") else row | {"license": licence}
         except InputError as error:
             faults.append(str(error))
     if faults:
         raise InputError("; ".join(faults))
 
 
-def _rows_of(source: Path, limits: Limits, model: LanguageModel) -> Iterator[dict[str, Any]]:
-    """The rows of a source tree, or of an archive of pages."""
-    if is_source_tree(source):
+def _rows_of(source: Path, reading: _Reading) -> Iterator[dict[str, Any]]:
+    """The rows of a table of texts, a source tree, or an archive of pages."""
+    limits, tables, model, _ = reading
+    table = find_table(source, tables)
+    if table and table.layout.program:
+        return index_programs(table, limits)
+    if table is None and is_source_tree(source):
         return index_tree(source, limits)
-    return (_index_record(record, source.name, model) for record in read_records(source, limits))
+    return (_index_record(record, source.name, model) for record in read_source(source, tables, limits))
 
 
-def faults_of(inputs: Sequence[Path], languages: Sequence[str] = ()) -> dict[Path, str]:
+def faults_of(
+    inputs: Sequence[Path], languages: Sequence[str] = (), tables: TableSettings | None = None
+) -> dict[Path, str]:
     """Why some inputs cannot be read, found before any work by their first bytes: {input: why}, without the good ones.
 
     A source tree has no document of natural languages, so it is none if only such are asked for.
     """
     programs = not languages or any(is_program(find_any_code(code)) for code in languages)
 
+    tables = tables or TableSettings()
+
     def fault_of(path: Path) -> str:
         try:
-            if _has_pages(path) or programs:
+            if _has_texts(path, tables) or programs:
                 return ""
         except InputError as error:
             return str(error)
@@ -133,8 +159,8 @@ def faults_of(inputs: Sequence[Path], languages: Sequence[str] = ()) -> dict[Pat
     return {path: fault for path, fault in faults if fault}
 
 
-def _has_pages(path: Path) -> bool:
-    """Whether an input is an archive of pages; if not, it is a source tree. Raises InputError for anything else."""
+def _has_texts(path: Path, tables: TableSettings) -> bool:
+    """Whether an input is an archive or a table of texts; if not, it holds programs. Raises InputError otherwise."""
     if fault := fault_of_place(path):
         raise InputError(fault)
     if storage.is_remote(path) or path.is_file():
@@ -147,6 +173,8 @@ def _has_pages(path: Path) -> bool:
         if storage.is_remote(path) and file.size > _FETCHED_BYTES:
             return True  # too large to fetch for a look: reading it will say
     with on_this_machine(path) as local:
+        if table := find_table(local, tables):
+            return not table.layout.program
         if is_source_tree(local):
             return False
         recognise(local)
@@ -165,6 +193,7 @@ def _index_record(record: Record, file_path: str, model: LanguageModel) -> dict[
         "status": record.status,
         "content_type": record.content_type,
         "payload_bytes": len(record.body),
+        "license": record.license,
         "drop": _refusal(record),
     }
     if row["drop"] is None:

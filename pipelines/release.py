@@ -31,9 +31,9 @@ from roots.schema import DOCUMENT, ID
 
 RELEASE_GROUP_BYTES = 64 << 20  # of text in a row group; a reader that streams holds one row group
 _GROUP_ROWS = 10_000
-RELEASED = pa.schema([*DOCUMENT, pa.field("source", pa.string()), pa.field("license", pa.string())])
+RELEASED = pa.schema([*DOCUMENT, pa.field("source", pa.string())])
 # Programs also have the path of their file; `license` is that file's own.
-_RELEASED_PROGRAMS = pa.schema([*DOCUMENT, pa.field("path", pa.string()), *list(RELEASED)[-2:]])
+_RELEASED_PROGRAMS = pa.schema([*DOCUMENT, pa.field("path", pa.string()), pa.field("source", pa.string())])
 CLUSTERS = pa.schema(
     [
         ID,

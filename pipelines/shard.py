@@ -31,7 +31,7 @@ from roots.shards import Receipt
 from roots.stage import ALONE, Manifest, Progress, Share, Stage, run
 
 SPLITS = ("train", "validation")
-PROGRAM_DOCUMENT = pa.schema([*DOCUMENT, pa.field("path", pa.string()), pa.field("license", pa.string())])
+PROGRAM_DOCUMENT = pa.schema([*DOCUMENT, pa.field("path", pa.string())])
 
 
 @dataclass(frozen=True)

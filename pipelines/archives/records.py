@@ -58,6 +58,8 @@ class Record:
     body: bytes  # without HTTP head, chunking and codings
     problem: str | None
     rights: tuple[tuple[str, str], ...] = ()  # HTTP headers about the use of the page
+    license: str | None = None  # as the source states it
+    path: str | None = None  # of a file of a program, below its root
 
 
 class _Block(NamedTuple):

@@ -39,10 +39,26 @@ _SKIP_BAD = click.option(
     "--skip-bad-inputs", "skip_bad", is_flag=True,
     help="Leave out inputs that cannot be read, and name them. [default: refuse them before any work]",
 )  # fmt: skip
+_FIELD = click.option(
+    "--field",
+    "columns",
+    multiple=True,
+    metavar="FIELD=COLUMN",
+    callback=lambda _context, _option, pairs: tuple(map(_field, pairs)),
+    help="Where a table has its texts: text=body. Fields: text, id, url, date, license.",
+)
 _REPLACE = click.option(
     "--replace", is_flag=True, help="Replace a finished dataset, even if none of its archives is an input any more."
 )
 _STRICT = click.option("--strict", is_flag=True, help="Fail if a source loses more than dedup.alarm of its documents.")
+
+
+def _field(pair: str) -> tuple[str, str]:
+    """A pair of --field. Raises click's error for another form."""
+    field, _, column = pair.partition("=")
+    if not column or field not in ("text", "id", "url", "date", "license"):
+        raise click.BadParameter(f"{pair!r}: write it as text=COLUMN, or with id, url, date or license for text")
+    return field, column
 
 
 def _make_command(name: str, info: StageCommand) -> click.Command:
@@ -61,11 +77,16 @@ def _make_command(name: str, info: StageCommand) -> click.Command:
         against: tuple[str, ...] = (),
         strict: bool = False,
         skip_bad: bool = False,
+        columns: tuple[tuple[str, str], ...] = (),
         replace: bool = False,
     ) -> None:
         from pipelines.job.request import Request
 
-        own: Settings = {"extract": {"extractor": extractor}, "dedup": {"against": list(against), "strict": strict}}
+        own: Settings = {
+            "extract": {"extractor": extractor},
+            "dedup": {"against": list(against), "strict": strict},
+            "source": {f"{field}_column": column for field, column in columns},
+        }
         request = Request(work, info.stages, codes, inputs, options.settings(own), seeds, index, skip_bad, replace)
         from pipelines.pipeline import preview_request, run_request
 
@@ -85,7 +106,7 @@ def _options_of(stages: tuple[str, ...]) -> list[Option]:
     """The work folder, and the options that only some stages have a use for."""
     options: list[Option] = [WORK]
     if any(STAGES[name].shared for name in stages):
-        options += [INPUT, _SKIP_BAD, _DOMAINS, _CC_INDEX]
+        options += [INPUT, _FIELD, _SKIP_BAD, _DOMAINS, _CC_INDEX]
     if any(STAGES[name].shared or STAGES[name].final for name in stages):
         options.append(_REPLACE)
     if "extract" in stages:

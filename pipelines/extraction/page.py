@@ -11,11 +11,13 @@ from pathlib import Path
 
 from filters.text.charset import decode_page, is_xhtml, may_be_broken, mend, with_end_tags
 from pipelines.archives.limits import Limits
-from pipelines.archives.records import Record, read_at
+from pipelines.archives.records import Record
 from pipelines.extraction.engines import Engine, resiliparse, tidy, without_copies, without_layout
 from pipelines.extraction.extractors import QUICK, Bounds, check_extractor
 from pipelines.extraction.guard import Row
 from pipelines.extraction.markup import readable
+from pipelines.sources.doors import read_source_at
+from pipelines.sources.layouts import TableSettings
 
 _IDENTITY = "plain"  # stands for the engine where plain text and WET are taken as they are
 _PLAIN = frozenset({"text/plain", "text/markdown", "text/x-rst"})
@@ -53,7 +55,11 @@ def find_engine(name: str) -> Engine:
 
 
 def pages(
-    archives: Sequence[str], extractor: str, bounds: Mapping[str, int], dense: bool = False
+    archives: Sequence[str],
+    extractor: str,
+    bounds: Mapping[str, int],
+    tables: Mapping[str, str],
+    dense: bool = False,
 ) -> Callable[[Sequence[tuple[int, int]]], Iterator[Row]]:
     """Return the work of a guarded child: a function from places to one row a record.
 
@@ -61,12 +67,13 @@ def pages(
     or the reason why there is no text. `dense`: see `records.read_at`.
     """
     engine = find_engine(extractor)
-    limits = Bounds(**bounds)
+    limits, columns = Bounds(**bounds), TableSettings(**tables)
 
     def rows(places: Sequence[tuple[int, int]]) -> Iterator[Row]:
         for number, group in groupby(places, key=itemgetter(0)):
             offsets = [offset for _, offset in group]
-            for record in read_at(Path(archives[number]), offsets, Limits(body_bytes=limits.body_bytes), dense):
+            sizes = Limits(body_bytes=limits.body_bytes)
+            for record in read_source_at(Path(archives[number]), offsets, columns, sizes, dense):
                 text, name, drop = extract_page(record, engine, extractor, limits)
                 yield {"text": text, "engine": name, "drop": drop}
 

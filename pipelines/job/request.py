@@ -16,6 +16,8 @@ from pipelines.job import work as folders
 from pipelines.job.languages import find_any_code, is_program, load_any_language
 from pipelines.job.settings import FilterSettings, LanguageIdSettings
 from pipelines.job.stages import STAGES, Reads, load, settings_groups
+from pipelines.sources.folders import card_of
+from pipelines.sources.layouts import TableSettings
 from roots import storage
 from roots.errors import InputError, SettingsError, unknown_name, with_lines
 from roots.settings import build
@@ -28,7 +30,7 @@ _SITES = "pseudocrawl"  # group of settings
 _WHERE_BOUNDS = " A bound stands in a TOML file, as [bounds.words] with min = 10: --set filter.bounds=FILE.toml"
 _Values = Mapping[str, Mapping[str, Any]]
 _Settings = TypeVar("_Settings")
-_FaultsOf = Callable[[Sequence[Path], Sequence[str]], Mapping[Path, str]]  # inputs, languages -> why some are bad
+_FaultsOf = Callable[[Sequence[Path], Sequence[str], TableSettings], Mapping[Path, str]]  # why some inputs are bad
 
 
 @dataclass(frozen=True)
@@ -96,11 +98,16 @@ class Job:
         """The shards of such a stage, with the files that each is made from."""
         archives = {shard: [self.archives[each] for each in names] for shard, names in self.shards.items()}
         if STAGES[name].reads is Reads.ARCHIVE:
-            return archives
+            return {shard: [*paths, *_cards_of(paths)] for shard, paths in archives.items()}
         chains = self.chains(name)
         if STAGES[name].reads is Reads.CHAIN_AND_ARCHIVE:
             return {shard: [*chains[shard], *archives[shard]] for shard in chains}
         return chains
+
+
+def _cards_of(paths: Sequence[Path]) -> list[Path]:
+    """The cards of the data sets that some inputs are in: they state licences."""
+    return sorted({card for card in map(card_of, paths) if card})
 
 
 def languages_in(work: Path, name: str = "") -> list[str]:
@@ -145,7 +152,7 @@ def build_settings(values: _Values, program: bool = False) -> dict[str, Any]:
 
     Raises SettingsError for an unknown group or setting, or a wrong value.
     """
-    groups = {"language_id", *settings_groups()}
+    groups = {"language_id", "source", *settings_groups()}
     for group in values:
         if group not in groups:
             hint = _WHERE_BOUNDS if group == "bounds" else ""
@@ -155,6 +162,7 @@ def build_settings(values: _Values, program: bool = False) -> dict[str, Any]:
         if key not in judging:
             raise SettingsError(f"filter: {unknown_name('setting', key, judging)}{_WHERE_BOUNDS}")
     model = build(LanguageIdSettings, values.get("language_id", {}), "language_id").model
+    tables = build(TableSettings, values.get("source", {}), "source")
     settings: dict[str, Any] = {}
     for group, row in settings_groups().items():
         kind = load(row.settings)
@@ -165,6 +173,11 @@ def build_settings(values: _Values, program: bool = False) -> dict[str, Any]:
             if "model" in own:
                 raise SettingsError(f"{group}.model: write it as language_id.model, for all stages that ask a model")
             own["model"] = model
+        if issubclass(kind, TableSettings):
+            if wrong := own.keys() & vars(tables).keys():
+                name = min(wrong)
+                raise SettingsError(f"{group}.{name}: write it as source.{name}, for all stages that read tables")
+            own |= vars(tables)
         if program and row.program_settings:
             # Settings that only pages have (which engine, how long it may run) do not touch programs.
             pages, kind = kind, load(row.program_settings)
@@ -256,7 +269,8 @@ class Request:
     def _find_inputs(self, faults_of: _FaultsOf | None) -> tuple[dict[str, Path], dict[str, str]]:
         """The archives by name, and the inputs that are left out: path -> why."""
         found = folders.match_inputs(self.inputs)
-        faults = faults_of(found, self.languages) if faults_of else {}
+        tables = build(TableSettings, self.job_settings.get("source", {}), "source")
+        faults = faults_of(found, self.languages, tables) if faults_of else {}
         good = [path for path in found if path not in faults]
         if faults and not (good and self.skip_bad):
             raise InputError(_refusal(list(faults.values()), len(good)))

@@ -11,6 +11,7 @@ from filters.language import DEFAULT_SET as DEFAULT_BOUNDS
 from filters.language import Language
 from pipelines.archives.limits import Limits
 from pipelines.extraction.extractors import DEFAULT, Bounds, check_extractor
+from pipelines.sources.layouts import TableSettings
 from roots.errors import unknown_name
 from roots.settings import ASIDE
 
@@ -27,7 +28,7 @@ class LanguageIdSettings:
 
 
 @dataclass(frozen=True)
-class IndexSettings(LanguageIdSettings):
+class IndexSettings(TableSettings, LanguageIdSettings):
     """Settings of index: largest sizes, in bytes, of what is read."""
 
     body_bytes: int = Limits.body_bytes
@@ -35,12 +36,13 @@ class IndexSettings(LanguageIdSettings):
     unpacked_bytes: int = Limits.unpacked_bytes
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if min(self.body_bytes, self.head_bytes, self.unpacked_bytes) < 1:
             raise ValueError("body_bytes, head_bytes and unpacked_bytes must be at least 1")
 
 
 @dataclass(frozen=True)
-class ExtractSettings(LanguageIdSettings):
+class ExtractSettings(TableSettings, LanguageIdSettings):
     """Settings of extract."""
 
     extractor: str = DEFAULT
@@ -55,6 +57,7 @@ class ExtractSettings(LanguageIdSettings):
     memory_bytes: int = 384 << 20  # for one page
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_extractor(self.extractor)
         if not 0 <= self.gate_score <= 1 or not 0 <= self.language_score <= 1:
             raise ValueError("gate_score and language_score must be from 0 to 1")
@@ -63,7 +66,7 @@ class ExtractSettings(LanguageIdSettings):
 
 
 @dataclass(frozen=True)
-class ProgramSettings:
+class ProgramSettings(TableSettings):
     """Settings of extract for programming languages."""
 
     body_bytes: int = Limits.body_bytes

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pipelines.job.stages import STAGES, chain_stages
+from pipelines.sources.folders import table_files
 from roots import storage
 from roots.atomic import read_manifest, write_text
 from roots.errors import InputError
@@ -73,7 +74,8 @@ def match_inputs(patterns: Sequence[str]) -> list[Path]:
             example = "s3://bucket/crawl/*.warc.gz"
         else:
             names = glob.glob(_with_own_brackets(pattern), recursive=True)  # noqa: PTH207 - a pattern may be absolute
-            matches = [path.resolve() if path.exists() else path for path in map(Path, names)]
+            paths = [path.resolve() if path.exists() else path for path in map(Path, names)]
+            matches = [each for path in paths for each in (table_files(path) if path.is_dir() else []) or [path]]
             example = "crawl/*.warc.gz"
         if not matches:
             hint = "; a bracket that is part of a name is written [[]" if "[" in pattern else ""

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from filters.programs.languages import code_language
@@ -17,7 +17,9 @@ from filters.programs.licences import (
 )
 from filters.text.charset import decode_page
 from pipelines.archives.limits import Limits
-from pipelines.programs.trees import SourceFile, origin, read_tree, url_of
+from pipelines.archives.records import Record
+from pipelines.programs.trees import SourceFile, clean_path, origin, read_tree, url_of
+from pipelines.sources.tables import Table, read_table
 
 SOURCE_KIND = "source"  # value of the column `kind` for a file of a source tree
 _CHARSET = "utf-8"
@@ -56,6 +58,34 @@ def index_tree(source: Path, limits: Limits) -> Iterator[dict[str, object]]:
             "path": file.path,
         }
         yield row | _look(file, licences)
+
+
+def index_programs(table: Table, limits: Limits) -> Iterator[dict[str, object]]:
+    """The rows of the index of a table of programs, one per file, with the licences that its rows state."""
+    for record, file in program_files(table, limits):
+        row: dict[str, object] = {
+            "id": record.id,
+            "url": record.url,
+            "date": record.date,
+            "file_path": table.path.name,
+            "offset": file.place,
+            "kind": SOURCE_KIND,
+            "payload_bytes": file.size,
+            "path": file.path,
+        }
+        found = _look(file, {})
+        yield row | found | {"license": record.license or found.get("license")}
+
+
+def program_files(
+    table: Table, limits: Limits, wanted: Sequence[int] | None = None
+) -> Iterator[tuple[Record, SourceFile]]:
+    """The files in a table of programs, as those of a source tree; `wanted` are their places."""
+    for record in read_table(table, limits, wanted):
+        path = clean_path(record.path or "")
+        problem = record.problem or (None if path else "bad_path")
+        data = b"" if problem else record.body
+        yield record, SourceFile(path or record.path or "", record.offset, data, len(record.body), problem)
 
 
 def _look(file: SourceFile, licences: Mapping[str, str]) -> dict[str, object]:

@@ -20,8 +20,9 @@ from pipelines.archives.limits import Limits
 from pipelines.archives.packing import numbers_of
 from pipelines.filter import Filter
 from pipelines.job.settings import FilterSettings, ProgramSettings
-from pipelines.programs.index import source_text
+from pipelines.programs.index import program_files, source_text
 from pipelines.programs.trees import SourceFile, is_source_tree, read_tree
+from pipelines.sources.tables import find_table
 from roots import schema
 from roots.schema import EXTRACT
 from roots.shards import BATCH_ROWS, read_kept
@@ -64,9 +65,13 @@ class _ExtractPrograms(ProgramSettings, Stage):
             yield pa.RecordBatch.from_pylist(rows, schema=EXTRACT)
 
     def _texts(self, tree: Path) -> Iterator[SourceFile]:
-        """The files of the tree; none of an archive of pages."""
-        if is_source_tree(tree):
-            yield from read_tree(tree, Limits(body_bytes=self.body_bytes, unpacked_bytes=self.unpacked_bytes))
+        """The files of a source tree, or of a table of programs; none of an archive of pages."""
+        limits = Limits(body_bytes=self.body_bytes, unpacked_bytes=self.unpacked_bytes)
+        table = find_table(tree, self.tables) if tree.is_file() else None
+        if table:
+            yield from (file for _, file in program_files(table, limits))
+        elif is_source_tree(tree):
+            yield from read_tree(tree, limits)
 
     def _row(self, place: int, files: Iterator[SourceFile]) -> dict[str, object]:
         """The columns of the file at a place; places are asked in ascending order."""

@@ -22,7 +22,7 @@ from pipelines.job import work as folders
 from roots import shards
 from roots.executors import Executor
 from roots.identity import sha256_of
-from roots.schema import DROP, ID
+from roots.schema import DOCUMENT, DROP, ID
 from roots.settings import ASIDE
 from roots.stage import Plan, Progress, Stage, outcomes, run
 
@@ -165,14 +165,16 @@ def _with_rights(batch: pa.RecordBatch, rights: Rights, catalogue: Catalogue, le
     """The rows that may be released, with source and licence; counts the others in `left_out`."""
     pairs = zip(batch["url"].to_pylist(), batch["file_path"].to_pylist(), strict=True)
     names = [catalogue.source_of(url, file) for url, file in pairs]
-    own = batch["license"].to_pylist() if "license" in batch.schema.names else None  # of programs
-    licenses = own or [catalogue.license_of(name) for name in names]
-    judged = zip(names, licenses, batch["use_signals"].to_pylist(), strict=True)
+    own = batch["license"].to_pylist()
+    if "path" not in batch.schema.names:  # a file of a program has no licence but its own
+        own = [license_ or catalogue.license_of(name) for name, license_ in zip(names, own, strict=True)]
+    judged = zip(names, own, batch["use_signals"].to_pylist(), strict=True)
     reasons = [refusal(rights, name, license_, use_signals) for name, license_, use_signals in judged]
     left_out.update(reason for reason in reasons if reason)
     whole = batch.append_column("source", pa.array(names, pa.string()))
-    if own is None:
-        whole = whole.append_column("license", pa.array(licenses, pa.string()))
+    whole = whole.set_column(
+        whole.schema.get_field_index("license"), DOCUMENT.field("license"), pa.array(own, pa.string())
+    )
     return whole.filter(pa.array([reason is None for reason in reasons], pa.bool_()))
 
 

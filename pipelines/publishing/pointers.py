@@ -7,7 +7,7 @@ and every file its sha256.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -29,6 +29,7 @@ from pipelines.publishing.files import collect_files
 from pipelines.publishing.settings import RebuildSettings
 from pipelines.publishing.takedown_list import digest
 from pipelines.redact import Redact, edited
+from pipelines.sources.layouts import TableSettings
 from roots import storage
 from roots.atomic import write_text
 from roots.errors import InputError, RebuildError
@@ -169,17 +170,24 @@ class _Extraction:
     extractor: str
     bounds: Bounds
     limits: Limits
+    tables: Mapping[str, str]
 
     @classmethod
     def of(cls, entry: StageEntry) -> "_Extraction":
         """By the settings of extract in a manifest."""
         values = entry["settings"]
         bounds = Bounds(values["body_bytes"], values["html_chars"], values["depth"])
-        return cls(values["extractor"], bounds, Limits(values["cpu_seconds"], values["memory_bytes"]))
+        tables = {each.name: values[each.name] for each in fields(TableSettings)}
+        return cls(values["extractor"], bounds, Limits(values["cpu_seconds"], values["memory_bytes"]), tables)
 
     def texts(self, archive: Path, offsets: Sequence[int]) -> list[str | None]:
         """The text of the record at each offset of an archive; None if it cannot be extracted."""
-        arguments = {"archives": [str(archive)], "extractor": self.extractor, "bounds": asdict(self.bounds)}
+        arguments = {
+            "archives": [str(archive)],
+            "extractor": self.extractor,
+            "bounds": asdict(self.bounds),
+            "tables": self.tables,
+        }
         order = sorted(range(len(offsets)), key=lambda place: offsets[place])
         texts: list[str | None] = [None] * len(offsets)
         places = [(0, offsets[place]) for place in order]

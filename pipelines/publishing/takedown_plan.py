@@ -144,7 +144,7 @@ def promoted_rows(
     settings = {key: value for key, value in language["stages"]["redact"]["settings"].items() if key != "secret_digest"}
     stage: Redact = build(Redact, settings, "redact")
     catalogue = Catalogue.of_values(manifest["sources"])
-    later = ("minhash_cluster_size", "lines", "pii", "source", *([] if is_program(code) else ["license"]))
+    later = ("minhash_cluster_size", "lines", "pii", "source")
     columns = [name for name in release.schema_of(f"data/{code}").names if name not in later]
     rows: dict[str, dict[str, Any]] = {}
     for shard in folders.shards_of_dedup(work, code):
@@ -163,7 +163,7 @@ def promoted_rows(
                         "pii": redacted["pii"],
                         "minhash_cluster_size": None,
                         "source": source,
-                        "license": row["license"] if is_program(code) else catalogue.license_of(source),
+                        "license": row["license"] or (None if is_program(code) else catalogue.license_of(source)),
                     }
     missing = sorted(ids - set(rows))
     if missing:

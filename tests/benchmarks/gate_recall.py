@@ -65,7 +65,7 @@ def read_pages(archive: Path, made: bool, engine: str) -> Iterator[Page]:
         rows = [
             r for batch in shards.read_kept([shard], ["id", "url", "offset", "languages"]) for r in batch.to_pylist()
         ]
-    arguments = {"archives": [str(archive)], "extractor": engine, "bounds": asdict(Bounds())}
+    arguments = {"archives": [str(archive)], "extractor": engine, "bounds": asdict(Bounds()), "tables": {}}
     for row, found in zip(rows, guarded(PAGES, arguments, [(0, row["offset"]) for row in rows], Limits()), strict=True):
         text = None if isinstance(found, Failure) else found["text"]
         labels = identify(text, model, 3) if text else []

@@ -170,9 +170,9 @@ def engine(html):
     return engines.resiliparse(html)
 
 
-def pages(archives, extractor, bounds, dense):
+def pages(archives, extractor, bounds, tables, dense):
     page.find_engine = lambda name: engine
-    return page.pages(archives, extractor, bounds)
+    return page.pages(archives, extractor, bounds, tables)
 """
 
 

@@ -116,7 +116,7 @@ def test_a_pattern_at_a_url_means_files_as_on_disk(server: tuple[str, Faults], p
 
 
 def test_an_input_at_a_url_is_looked_at_by_its_first_bytes(server: tuple[str, Faults], monkeypatch: Any) -> None:
-    names = {"notes.txt": b"no archive", "old.warc.gz": b"filedesc://old 0.0.0.0 2008 text/plain 9\n", "none.warc": b""}
+    names = {"notes.md": b"no archive", "old.warc.gz": b"filedesc://old 0.0.0.0 2008 text/plain 9\n", "none.warc": b""}
     for name, content in names.items():
         retry.patiently(name, partial(_fs().pipe_file, f"store/bad/{name}", content))
     good = [storage.path_of(f"s3://store/crawl/{name}") for name in NAMES]

@@ -15,9 +15,10 @@ from tests.support.paths import ROOT
 GOOD = ROOT / "tests" / "fixtures" / "crawl" / "example-2024-00000.warc.gz"
 BAD = {
     "old.arc.gz": (gzip.compress(b"filedesc://old.arc 0.0.0.0 20080101000000 text/plain 9\n"), "is an ARC file"),
-    "rows.parquet": (b"PAR1....PAR1", "is a Parquet file"),
+    "rows.parquet": (b"PAR1....PAR1", "is a damaged Parquet file"),
+    "prices.csv": (b"item,price\nbook,7\n", "has no column of text"),
     "empty.warc.gz": (b"", "is empty"),
-    "letter.txt": (b"Habari za asubuhi", "holds no WARC record"),
+    "letter.md": (b"Habari za asubuhi", "holds no WARC record"),
     "answer.warc.gz": (gzip.compress(b"<html>404</html>"), "holds no WARC record"),
     "book.docx": (b"PK\x03\x04" + bytes(40), "is a zip"),
 }

@@ -12,8 +12,6 @@ from tests.support.hostile import record
 
 
 def make_inputs(root: Path) -> None:
-    (root / "dataset/train").mkdir(parents=True)
-    (root / "dataset/train/data-00000-of-00001.arrow").write_bytes(b"rows")
     (root / "letters").mkdir()
     (root / "letters/one.odt").write_bytes(b"PK")
     (root / "hollow/inner").mkdir(parents=True)
@@ -24,7 +22,7 @@ def make_inputs(root: Path) -> None:
     (root / "page.warc").write_bytes(record())
 
 
-@pytest.mark.parametrize("name", ["dataset", "letters", "hollow", "code.zip", "code.tar.gz"])
+@pytest.mark.parametrize("name", ["letters", "hollow", "code.zip", "code.tar.gz"])
 def test_an_input_without_pages_is_refused_by_name_where_only_pages_are_asked_for(tmp_path: Path, name: str) -> None:
     make_inputs(tmp_path)
     inputs = match_inputs([str(tmp_path / "page.warc"), str(tmp_path / name)])

@@ -1,0 +1,1 @@
+"""Tables of text as inputs, row by row."""

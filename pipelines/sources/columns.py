@@ -1,0 +1,106 @@
+"""Rows of Parquet and Arrow files, by row group or batch, with only the columns that are read.
+
+Arrow is imported here, so this file is imported where such a table is read.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.sources.rows import Row
+from roots.errors import InputError
+
+_BATCH_ROWS = 512  # rows of text in memory at once
+
+
+def parquet_columns(path: Path) -> list[str]:
+    """The top columns of a Parquet file. Raises InputError for a damaged one."""
+    try:
+        return list(pq.ParquetFile(path).schema_arrow.names)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} is a damaged Parquet file: {error}") from None
+
+
+def parquet_rows(path: Path, columns: Sequence[str], wanted: Sequence[int] | None = None) -> Iterator[Row]:
+    """The rows of a Parquet file; `columns` may name parts of columns. A place counts rows from 0.
+
+    A part that cannot be read is one row that is "truncated".
+    """
+    file = pq.ParquetFile(path, pre_buffer=False)
+    leaves = [file.metadata.schema.column(number).path for number in range(file.metadata.num_columns)]
+    read = [leaf for leaf in leaves if any(leaf == column or leaf.startswith(column + ".") for column in columns)]
+    start = 0
+    for number in range(file.metadata.num_row_groups):
+        rows = file.metadata.row_group(number).num_rows
+        if wanted is None or _any_between(wanted, start, start + rows):
+            batches = file.iter_batches(_BATCH_ROWS, row_groups=[number], columns=read)
+            yield from _rows(batches, start, wanted)
+        start += rows
+
+
+def arrow_columns(path: Path) -> list[str]:
+    """The columns of an Arrow IPC file or stream. Raises InputError for a damaged one."""
+    with pa.memory_map(str(path)) as source:
+        try:
+            return list(_open(source).schema.names)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{path} is a damaged Arrow file: {error}") from None
+
+
+def arrow_rows(path: Path, columns: Sequence[str], wanted: Sequence[int] | None = None) -> Iterator[Row]:
+    """The rows of an Arrow IPC file or stream, as `parquet_rows` gives them."""
+    top = {column.partition(".")[0] for column in columns}
+    with pa.memory_map(str(path)) as source:
+        reader = _open(source)
+        if isinstance(reader, pa.RecordBatchFileReader):
+            batches: Iterator[pa.RecordBatch] = (reader.get_batch(n) for n in range(reader.num_record_batches))
+        else:
+            batches = iter(reader)
+        names = [name for name in reader.schema.names if name in top]
+        yield from _rows((batch.select(names) for batch in batches), 0, wanted)
+
+
+def _open(source: pa.NativeFile) -> pa.RecordBatchFileReader | pa.RecordBatchStreamReader:
+    head = source.read(6)
+    source.seek(0)
+    return pa.ipc.open_file(source) if head == b"ARROW1" else pa.ipc.open_stream(source)
+
+
+def _any_between(wanted: Sequence[int], low: int, high: int) -> bool:
+    return any(low <= place < high for place in wanted)
+
+
+def _rows(batches: Iterator[pa.RecordBatch], start: int, wanted: Sequence[int] | None) -> Iterator[Row]:
+    chosen = None if wanted is None else set(wanted)
+    at = start
+    while True:
+        try:
+            batch = next(batches, None)
+        except (pa.ArrowException, OSError):
+            yield Row(at, None, "truncated")
+            return
+        if batch is None:
+            return
+        for first in range(0, batch.num_rows, _BATCH_ROWS):
+            part = batch.slice(first, _BATCH_ROWS)
+            if chosen is None or _any_between(wanted or (), at, at + part.num_rows):
+                columns = [_values(column) for column in part.columns]
+                for number, values in enumerate(zip(*columns, strict=True), at):
+                    if chosen is None or number in chosen:
+                        yield Row(number, dict(zip(part.schema.names, values, strict=True)))
+            at += part.num_rows
+
+
+def _values(column: pa.Array) -> list[Any]:
+    """The values of a column; bytes that are no UTF-8 in a column of strings are replaced."""
+    try:
+        return list(column.to_pylist())
+    except (UnicodeDecodeError, pa.ArrowException):
+        if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+            return [None] * len(column)
+        wide = pa.types.is_large_string(column.type)
+        raw = column.view(pa.large_binary() if wide else pa.binary())
+        return [None if value is None else value.decode("utf-8", "replace") for value in raw.to_pylist()]

@@ -1,0 +1,393 @@
+"""Rows of line formats: JSONL, CSV and TSV, plain text, OSCAR 21.09. Each row has its place in the file.
+
+A bad row is a row with a problem, and never ends a file: "broken" (no JSON object, another number of cells),
+"too_large" (more than the limit), "truncated" (the file ends in it), "bad_length" (metadata do not fit the text).
+
+Files may be packed with gzip, zstd, bzip2 or xz, which their first bytes tell. In line formats a place counts bytes of
+the unpacked file; elsewhere it counts rows.
+"""
+
+import bz2
+import csv
+import io
+import json
+import lzma
+import re
+import tarfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count, islice
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+from fastwarc.stream_io import ZstdReader
+from isal import igzip
+
+from roots.errors import InputError
+
+_PART = 1 << 20  # bytes read at once
+_DAMAGE = (EOFError, OSError, lzma.LZMAError, zlib.error)  # what damaged packing raises
+_ARRAY_BYTES = 1 << 30  # of a JSON array, which is read as a whole
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_BYTE_ORDER = b"\xef\xbb\xbf"
+
+
+class Stream(Protocol):
+    """What is needed of an open file."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read at most `size` bytes; none at the end."""
+        ...
+
+
+# First bytes of a packed file -> what unpacks it.
+_PACKINGS: dict[bytes, Callable[[Any], Stream]] = {
+    b"\x1f\x8b": lambda file: igzip.IGzipFile(fileobj=file),  # type: ignore[no-untyped-call]
+    b"\x28\xb5\x2f\xfd": ZstdReader,
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\0": lzma.LZMAFile,
+}
+
+
+class Row(NamedTuple):
+    """One row of a table: its place in the file, and its columns by name, or the problem it has."""
+
+    place: int
+    values: dict[str, Any] | None
+    problem: str | None = None
+
+
+class _Line(NamedTuple):
+    place: int  # byte at which it begins
+    data: bytes  # without the line feed; empty where there is a problem
+    problem: str | None = None
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator["Stream"]:
+    """Open a file, packed or not, for reading its unpacked bytes."""
+    with path.open("rb") as file:
+        head = file.read(6)
+        file.seek(0)
+        unpack = next((unpack for magic, unpack in _PACKINGS.items() if head.startswith(magic)), None)
+        yield unpack(file) if unpack else file
+
+
+def _is_packed(path: Path) -> bool:
+    """Whether a file is packed, so that nobody can go to a place in it."""
+    with path.open("rb") as file:
+        return file.read(6).startswith(tuple(_PACKINGS))
+
+
+def json_rows(path: Path, columns: Iterable[str], limit: int, wanted: Sequence[int] | None = None) -> Iterator[Row]:
+    """The rows of a JSONL file, with only these columns. `wanted` are the places to read, ascending; None for all.
+
+    `limit` is the most bytes of a row. Blank lines are no rows.
+    """
+    decode = _decoder(columns)
+    for line in _lines_of(path, limit, wanted):
+        if line.problem or line.data.strip():
+            yield Row(line.place, None, line.problem) if line.problem else _json_row(line, decode)
+
+
+def _decoder(columns: Iterable[str]) -> msgspec.json.Decoder[Any]:
+    """A decoder that makes objects of these columns alone, and passes over all others."""
+    names = {f"column_{number}": column for number, column in enumerate(sorted(columns))}
+    kind = msgspec.defstruct("Columns", [(name, Any, None) for name in names], rename=names, dict=False)
+    return msgspec.json.Decoder(kind)
+
+
+def _json_row(line: _Line, decode: msgspec.json.Decoder[Any]) -> Row:
+    try:
+        found = decode.decode(line.data)
+    except msgspec.DecodeError:
+        return _loose_json_row(line, decode)
+    except RecursionError:
+        return Row(line.place, None, "broken")
+    columns = zip(found.__struct_encode_fields__, found.__struct_fields__, strict=True)
+    return Row(line.place, {column: getattr(found, field) for column, field in columns})
+
+
+def _loose_json_row(line: _Line, decode: msgspec.json.Decoder[Any]) -> Row:
+    """A row that strict JSON refuses: with lone surrogates, NaN, or a byte order mark; "broken" for no object."""
+    try:
+        values = json.loads(line.data.removeprefix(_BYTE_ORDER).decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return Row(line.place, None, "broken")
+    names = decode.type.__struct_encode_fields__
+    if not isinstance(values, dict):
+        return Row(line.place, None, "broken")
+    return Row(line.place, {name: _without_surrogates(values.get(name)) for name in names})
+
+
+def _without_surrogates(value: Any) -> Any:
+    """A text with pairs of surrogates joined, and lone ones as U+FFFD; other values as they are."""
+    if isinstance(value, str) and _SURROGATES.search(value):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {key: _without_surrogates(each) for key, each in value.items()}
+    return value
+
+
+def array_rows(path: Path, columns: Iterable[str] | None, wanted: Sequence[int] | None = None) -> Iterator[Row]:
+    """The rows of a file that is one JSON array of objects; without `columns`, with all of theirs.
+
+    Raises InputError for a broken or too large array.
+    """
+    with unpacked(path) as file:
+        data = _read(file, _ARRAY_BYTES + 1)
+    if len(data) > _ARRAY_BYTES:
+        raise InputError(f"{path} is a JSON array above {_ARRAY_BYTES >> 30} GB: write one object a line (JSONL)")
+    names = None if columns is None else sorted(columns)
+    try:
+        items = json.loads(data.removeprefix(_BYTE_ORDER).decode("utf-8", "replace"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is a damaged JSON array ({error})") from None
+    for place, item in _chosen(enumerate(items), wanted):
+        if isinstance(item, dict):
+            yield Row(place, {name: _without_surrogates(item.get(name)) for name in (item if names is None else names)})
+        else:
+            yield Row(place, None, "broken")
+
+
+def tar_rows(path: Path, columns: Iterable[str], limit: int, wanted: Sequence[int] | None = None) -> Iterator[Row]:
+    """The rows of the NDJSON files in a tar, one after another; a place counts bytes over all of them."""
+    decode = _decoder(columns)
+
+    def lines() -> Iterator[_Line]:
+        start = 0
+        with unpacked(path) as packed:
+            for file, size in ndjson_files(packed):
+                yield from (line._replace(place=start + line.place) for line in _split(file, limit))
+                start += size
+
+    for _, line in _chosen(((line.place, line) for line in _until_damage(lines())), wanted):
+        if line.problem or line.data.strip():
+            yield Row(line.place, None, line.problem) if line.problem else _json_row(line, decode)
+
+
+def ndjson_files(packed: Any) -> Iterator[tuple[Stream, int]]:
+    """The NDJSON files of an unpacked tar, each with its size in bytes."""
+    with tarfile.open(fileobj=packed, mode="r|") as tar:
+        for member in tar:
+            file = tar.extractfile(member) if member.isfile() and member.name.endswith(".ndjson") else None
+            if file is not None:
+                yield file, member.size
+
+
+def csv_rows(path: Path, tabs: bool, limit: int, wanted: Sequence[int] | None = None) -> Iterator[Row]:
+    """The rows of a CSV or TSV file, after the row of names. A place counts rows.
+
+    A cell of CSV may be quoted and hold line feeds (RFC 4180); in TSV there are no quotes (IANA).
+    """
+    csv.field_size_limit(limit)
+    with unpacked(path) as file:
+        text = io.TextIOWrapper(io.BufferedReader(_Raw(file)), encoding="utf-8-sig", errors="replace", newline="")
+        cells = csv.reader(text, delimiter="\t" if tabs else ",", quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL)
+        names = next(cells, [])
+        for place, row in _chosen(_csv_rows(cells, names), wanted):
+            yield row._replace(place=place)
+
+
+def _csv_rows(cells: Iterator[list[str]], names: Sequence[str]) -> Iterator[tuple[int, Row]]:
+    for place in count():
+        try:
+            row = next(cells)
+        except StopIteration:
+            return
+        except csv.Error:
+            yield place, Row(place, None, "too_large")
+            continue
+        except _DAMAGE:
+            yield place, Row(place, None, "truncated")
+            return
+        if len(row) != len(names):
+            if row:
+                yield place, Row(place, None, "broken")
+            continue
+        yield place, Row(place, dict(zip(names, row, strict=True)))
+
+
+class _Raw(io.RawIOBase):
+    """Bytes of an unpacked file as a raw stream, which a TextIOWrapper reads; it may lack what Python asks of files."""
+
+    def __init__(self, file: Stream) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def text_rows(path: Path, blank: bool, limit: int, wanted: Sequence[int] | None = None) -> Iterator[Row]:
+    """The documents of a plain text file: all of it, or those that blank lines end. A place counts bytes."""
+    for place, row in _chosen(((row.place, row) for row in _text_rows(path, blank, limit)), wanted):
+        yield row._replace(place=place)
+
+
+def _text_rows(path: Path, blank: bool, limit: int) -> Iterator[Row]:
+    if not blank:
+        with unpacked(path) as file:
+            try:
+                data = _read(file, limit + 1)
+            except _DAMAGE:
+                yield Row(0, None, "truncated")
+                return
+        yield Row(0, None, "too_large") if len(data) > limit else Row(0, {"text": data})
+        return
+    held: list[_Line] = []
+    for line in _until_damage(_all_lines(path, limit)):
+        if line.data.strip() or line.problem:
+            held.append(line)
+        elif held:
+            yield _document(held, limit)
+            held = []
+    if held:
+        yield _document(held, limit)
+
+
+def _document(lines: Sequence[_Line], limit: int) -> Row:
+    problem = next((line.problem for line in lines if line.problem), None)
+    text = b"\n".join(line.data for line in lines)
+    if len(text) > limit:
+        problem = "too_large"
+    return Row(lines[0].place, None, problem) if problem else Row(lines[0].place, {"text": text})
+
+
+_OSCAR_PART = re.compile(r"^(?P<language>.+)_part_(?P<number>\d+)\.txt(\.(?:gz|zst|bz2|xz))?$")
+
+
+def oscar_metadata(path: Path) -> Path | None:
+    """The file of metadata of an OSCAR 21.09 part, beside it; None for any other file."""
+    found = _OSCAR_PART.match(path.name)
+    if not found:
+        return None
+    stem = f"{found['language']}_meta_part_{found['number']}.json"
+    return next((place for place in sorted(path.parent.glob(stem + "*")) if place.is_file()), None)
+
+
+def oscar_rows(path: Path, metadata: Path, limit: int, wanted: Sequence[int] | None = None) -> Iterator[Row]:
+    """The documents of an OSCAR 21.09 part, by the counts of its metadata; a place is the number of the first line.
+
+    A record of the crawl may stand in several languages, so the id gets the language and the line. A document may hold
+    an empty line; "bad_length" where a document does not begin and end at one.
+    """
+    language = path.name.partition("_part_")[0]
+    columns = ("headers", "offset", "nb_sentences")
+    with unpacked(path) as file:
+        lines = _until_damage(_split(file, limit))
+        at, last = 0, _Line(0, b"")
+        for meta in json_rows(metadata, columns, limit):
+            values = meta.values or {}
+            first, size = values.get("offset"), values.get("nb_sentences")
+            if not isinstance(first, int) or not isinstance(size, int) or first < at or size < 1:
+                yield Row(at, None, "broken")
+                continue
+            skipped = list(islice(lines, first - at))
+            last = skipped[-1] if skipped else last
+            held = list(islice(lines, size))
+            after = next(lines, None)
+            before, at = last, first + size + 1
+            last = after or _Line(0, b"")
+            if wanted is not None and first not in wanted:
+                continue
+            if len(held) < size:
+                yield Row(first, None, "truncated")
+            elif before.data.strip() or (after is not None and after.data.strip()):
+                yield Row(first, None, "bad_length")
+            else:
+                yield _oscar_row(held, values, f"{language}:{first}", limit)._replace(place=first)
+
+
+def _oscar_row(lines: Sequence[_Line], meta: dict[str, Any], suffix: str, limit: int) -> Row:
+    row = _document(lines, limit)
+    headers = meta.get("headers")
+    if row.values is None or not isinstance(headers, dict):
+        return row
+    record = headers.get("warc-record-id")
+    return Row(
+        0,
+        row.values
+        | {
+            "id": f"{record}:{suffix}" if record else None,
+            "url": headers.get("warc-target-uri"),
+            "date": headers.get("warc-date"),
+        },
+    )
+
+
+def _read(file: Stream, size: int) -> bytes:
+    """Up to `size` bytes, however few a read gives."""
+    parts, left = [], size
+    while left > 0 and (part := file.read(min(_PART, left))):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
+
+
+def _lines_of(path: Path, limit: int, wanted: Sequence[int] | None) -> Iterator[_Line]:
+    """The lines of a file, or those that begin at `wanted` places."""
+    if wanted is None:
+        yield from _until_damage(_all_lines(path, limit))
+    elif _is_packed(path):
+        for _, line in _chosen(((line.place, line) for line in _until_damage(_all_lines(path, limit))), wanted):
+            yield line
+    else:
+        with path.open("rb") as file:
+            for place in wanted:
+                file.seek(place)
+                yield _Line(place, file.readline(limit + 1).rstrip(b"\n"))
+
+
+def _all_lines(path: Path, limit: int) -> Iterator[_Line]:
+    with unpacked(path) as file:
+        yield from _split(file, limit)
+
+
+def _split(file: Stream, limit: int) -> Iterator[_Line]:
+    """The lines of a stream; one above `limit` bytes is "too_large" and not held in memory."""
+    place, held, dropped = 0, b"", 0
+    while part := file.read(_PART):
+        *lines, rest = (held + part).split(b"\n")
+        for line in lines:
+            size = dropped + len(line)
+            yield _Line(place, b"", "too_large") if size > limit else _Line(place, line)
+            place += size + 1
+            dropped = 0
+        if dropped + len(rest) > limit:
+            dropped, rest = dropped + len(rest), b""
+        held = rest
+    if dropped or held:
+        yield _Line(place, b"", "too_large") if dropped else _Line(place, held)
+
+
+def _until_damage(lines: Iterator[_Line]) -> Iterator[_Line]:
+    """The lines up to where the packing is damaged, and one with the problem "truncated" for what follows."""
+    end = 0
+    try:
+        for line in lines:
+            end = line.place + len(line.data) + 1
+            yield line
+    except (*_DAMAGE, tarfile.TarError):
+        yield _Line(end, b"", "truncated")
+
+
+def _chosen(rows: Iterable[tuple[int, Any]], wanted: Sequence[int] | None) -> Iterator[tuple[int, Any]]:
+    """The rows at `wanted` places, ascending, or all."""
+    if wanted is None:
+        yield from rows
+        return
+    left = iter(wanted)
+    place = next(left, None)
+    for at, row in rows:
+        if place is None:
+            return
+        if at == place:
+            yield at, row
+            place = next(left, None)

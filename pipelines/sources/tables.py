@@ -1,0 +1,290 @@
+"""Tables of text as archives: each row is a `Record`, so all stages see it as they see a page of plain text.
+
+    JSONL, a JSON array, NDJSON in a tar      by `{`, `[`, and names in the tar; gzip, zstd, bzip2 and xz are undone
+    Parquet, Arrow                            by their first bytes
+    CSV, TSV, plain text                      by the name: .csv, .tsv, .txt
+
+A record has the place of its row as its offset. Its id is the row's own, where it is long enough to be one of its kind
+in the world; a short one gets the name of the file before it.
+"""
+
+import ast
+import hashlib
+import json
+import re
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pipelines.archives.limits import Limits
+from pipelines.archives.records import Record
+from pipelines.sources.layouts import Layout, TableSettings, find_layout
+from pipelines.sources.rows import (
+    Row,
+    array_rows,
+    csv_rows,
+    json_rows,
+    ndjson_files,
+    oscar_metadata,
+    oscar_rows,
+    tar_rows,
+    text_rows,
+    unpacked,
+)
+from roots.errors import InputError
+
+_ROW_KIND = "row"  # value of the column `kind`
+_PEEK = 64 << 10  # unpacked bytes that tell the form of a table
+_SEEN = 20  # rows whose columns are looked at
+_LONG_ID = 16  # characters of an id that is unique by itself
+_PACKING = (".gz", ".zst", ".bz2", ".xz")
+_LONGEST_META = 20_000  # characters of a Python dict in a column of text
+_LATEST = 10_000_000_000  # seconds since 1970; a larger number counts milliseconds
+_DATE = re.compile(r"\s*(?P<day>\d{4}[-/]\d\d[-/]\d\d)(?:[Tt ](?P<time>\d\d:\d\d:\d\d))?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text: the form of its file, and what its columns are."""
+
+    path: Path
+    form: str
+    layout: Layout
+    settings: TableSettings
+
+    def rows(self, limit: int, wanted: Sequence[int] | None = None) -> Iterator[Row]:
+        """The rows, or those at `wanted` places, ascending."""
+        columns = sorted(set(self.layout.columns.values()))
+        top = {column.partition(".")[0] for column in columns}
+        if self.form == "jsonl":
+            return json_rows(self.path, top, limit, wanted)
+        if self.form == "array":
+            return array_rows(self.path, top, wanted)
+        if self.form == "tar":
+            return tar_rows(self.path, top, limit, wanted)
+        if self.form in ("csv", "tsv"):
+            return csv_rows(self.path, self.form == "tsv", limit, wanted)
+        if self.form == "text":
+            return text_rows(self.path, self.settings.split == "blank", limit, wanted)
+        if self.form == "oscar":
+            metadata = oscar_metadata(self.path)
+            assert metadata is not None
+            return oscar_rows(self.path, metadata, limit, wanted)
+        from pipelines.sources.columns import arrow_rows, parquet_rows
+
+        return (parquet_rows if self.form == "parquet" else arrow_rows)(self.path, columns, wanted)
+
+
+def find_table(path: Path, settings: TableSettings) -> Table | None:
+    """The table in a file; None for an archive of pages, a source tree, or anything else.
+
+    Raises InputError for a table without a column of text, or without a row.
+    """
+    form = _form_of(path)
+    if form is None:
+        return None
+    return Table(path, form, find_layout(_columns(path, form), settings, str(path)), settings)
+
+
+def _form_of(path: Path) -> str | None:
+    """The form of a table, by its first bytes; of CSV, TSV and text by its name."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        start = file.read(8)
+    if start.startswith(b"PAR1"):
+        return "parquet"
+    if start.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
+        return "arrow"
+    name = path.name.lower()
+    for ending in _PACKING:
+        name = name.removesuffix(ending)
+    if name.endswith((".csv", ".tsv")):
+        return name[-3:]
+    if name.endswith(".txt"):
+        return "oscar" if oscar_metadata(path) else "text"
+    return _form_inside(path, name)
+
+
+def _form_inside(path: Path, name: str) -> str | None:
+    """The form of a table by its first unpacked bytes."""
+    try:
+        with unpacked(path) as file:
+            head = file.read(_PEEK).removeprefix(b"\xef\xbb\xbf").lstrip()
+    except (OSError, EOFError, ValueError):
+        return None
+    if head.startswith(b"{") or (not head and name.endswith((".jsonl", ".ndjson", ".json"))):
+        return "jsonl"
+    if head.startswith(b"[") and name.endswith(".json"):
+        return "array"
+    return "tar" if _holds_ndjson(path, head) else None
+
+
+def _holds_ndjson(path: Path, head: bytes) -> bool:
+    """Whether a file is a tar whose first file is NDJSON."""
+    try:
+        first = tarfile.TarInfo.frombuf(head[:512], "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return first.name.endswith(".ndjson")
+
+
+def _columns(path: Path, form: str) -> list[str]:
+    """The columns of a table. Raises InputError where it has no row."""
+    if form in ("text", "oscar"):
+        return ["text", "id", "url", "date"] if form == "oscar" else ["text"]
+    if form in ("parquet", "arrow"):
+        from pipelines.sources.columns import arrow_columns, parquet_columns
+
+        return (parquet_columns if form == "parquet" else arrow_columns)(path)
+    if form in ("csv", "tsv"):
+        found = next(csv_rows(path, form == "tsv", _PEEK * 256), None)
+        if found is None or found.values is None:
+            raise InputError(f"{path} has no row that can be read")
+        return list(found.values)
+    columns: dict[str, None] = {}
+    seen = 0
+    for values in _first_objects(path, form):
+        columns |= dict.fromkeys(values)
+        seen += 1
+    if not seen:
+        raise InputError(f"{path} holds no JSON object: it is empty or damaged; fetch it again, or leave it out")
+    return list(columns)
+
+
+def _first_objects(path: Path, form: str) -> Iterator[Mapping[str, Any]]:
+    """The first rows of JSON, whole."""
+    lines: Iterable[Any]
+    if form == "array":
+        rows = [row.values for row in islice(array_rows(path, None), _SEEN)]
+        yield from (values for values in rows if values)
+        return
+    with unpacked(path) as file:
+        inner = next((inner for inner, _ in ndjson_files(file)), None) if form == "tar" else file
+        lines = _first_lines(inner) if inner else []
+    for line in lines:
+        try:
+            values = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(values, dict):
+            yield values
+
+
+def _first_lines(file: Any) -> list[bytes]:
+    """Some lines from the beginning of a stream, at most 64 MB of them; what follows damage is left out."""
+    data = b""
+    try:
+        while data.count(b"\n") < _SEEN and len(data) < 64 << 20 and (part := file.read(_PEEK)):
+            data += part
+    except (OSError, EOFError):
+        pass  # reading the rows reports it
+    return [line.removeprefix(b"\xef\xbb\xbf") for line in data.split(b"\n")[:_SEEN]]
+
+
+def read_table(table: Table, limits: Limits, wanted: Sequence[int] | None = None) -> Iterator[Record]:
+    """Every row of a table as a record, in order, or those at `wanted` places.
+
+    A row whose id another row before it has gets its place into its id.
+    """
+    seen: set[bytes] = set()
+    for row in table.rows(limits.body_bytes, wanted):
+        record = _record(row, table, limits)
+        if wanted is None:
+            key = hashlib.blake2b(record.id.encode("utf-8", "replace"), digest_size=8).digest()
+            if key in seen:
+                record = replace(record, id=f"{record.id}#{record.offset}")
+            seen.add(key)
+        yield record
+
+
+def _record(row: Row, table: Table, limits: Limits) -> Record:
+    values, columns = row.values or {}, table.layout.columns
+    found = {name: _field(values, column) for name, column in columns.items()}
+    body, problem = _body(found.get("text"), row.problem, limits)
+    url = found.get("url")
+    return Record(
+        id=_id(found.get("id"), table, row.place),
+        url=url if isinstance(url, str) and url else None,
+        date=_iso_date(found.get("date")),
+        offset=row.place,
+        kind=_ROW_KIND,
+        status=None,
+        content_type="text/html" if table.layout.html else "text/plain",
+        header_charset=None if table.form == "text" else "utf-8",
+        body=body,
+        problem=problem,
+        license=_licence(found.get("license")),
+        path=found["path"] if isinstance(found.get("path"), str) else None,
+    )
+
+
+def _field(values: Mapping[str, Any], column: str) -> Any:
+    """The value of a column, or of a part of one. A column of text that holds JSON is taken for the object it is."""
+    name, _, rest = column.partition(".")
+    value: Any = values.get(name)
+    while rest and value is not None:
+        if isinstance(value, str):
+            value = _object(value)
+        name, _, rest = rest.partition(".")
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _object(text: str) -> Any:
+    """JSON, or a Python dict as ROOTS's data sets have it; None for anything else."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return ast.literal_eval(text) if len(text) <= _LONGEST_META else None
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+
+
+def _body(text: Any, problem: str | None, limits: Limits) -> tuple[bytes, str | None]:
+    """The text of a row as UTF-8, and the problem of the row: "broken" for a text that is none."""
+    if problem or text is None:
+        return b"", problem
+    if isinstance(text, str):
+        text = text.encode("utf-8", "replace")
+    if not isinstance(text, bytes):
+        return b"", "broken"
+    return (b"", "too_large") if len(text) > limits.body_bytes else (text, None)
+
+
+def _id(own: Any, table: Table, place: int) -> str:
+    """The row's own id, after the name of its file if it is short; without one, a urn of the file's name and place."""
+    if isinstance(own, bool) or not isinstance(own, str | int) or own == "":
+        digest = hashlib.sha1(f"{table.path.name}:{place}".encode()).hexdigest()
+        return f"<urn:sha1:{digest}>"
+    text = str(own).encode("utf-8", "replace").decode()
+    return text if len(text) >= _LONG_ID else f"{table.path.name}:{text}"
+
+
+def _iso_date(value: Any) -> str | None:
+    """A date as ISO 8601 in UTC; None where there is none. A number counts seconds, or milliseconds, since 1970."""
+    if isinstance(value, str) and (found := _DATE.match(value)):
+        return f"{found['day'].replace('/', '-')}T{found['time'] or '00:00:00'}Z"
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC) if value.tzinfo else value:%Y-%m-%dT%H:%M:%SZ}"
+    if isinstance(value, date):
+        return f"{value:%Y-%m-%d}T00:00:00Z"
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < _LATEST * 1000:
+        seconds = value / 1000 if value > _LATEST else value
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return None
+
+
+def _licence(value: Any) -> str | None:
+    """The licences of a row in one text: of a list all, of an object its identifier or name."""
+    if isinstance(value, dict):
+        value = value.get("identifier") or value.get("name")
+    if isinstance(value, list):
+        value = " AND ".join(sorted({each for each in map(_licence, value) if each})) or None
+    return value if isinstance(value, str) and value else None
