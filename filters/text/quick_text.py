@@ -24,6 +24,10 @@ _INLINE_TAGS = (
     *("a", "abbr", "b", "bdi", "bdo", "cite", "code", "del", "dfn", "em", "font", "i", "ins", "kbd", "mark", "q"),
     *("s", "samp", "small", "span", "strong", "sub", "sup", "tt", "u", "var", "wbr"),
 )
+_READING_TAGS, _RUBY_TAGS = ("rt", "rp", "rtc"), ("ruby", "rb")  # readings of characters, and what they stand in
+_BLOCK, _SILENT, _INLINE, _READING, _RUBY = range(5)  # kinds of elements
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)  # spreads keys over the table
+_ONES, _HIGHS, _OPENS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080), np.uint64(0x3C3C3C3C3C3C3C3C)
 PIECES = 4  # places at which a long text is read
 PAGE_SAMPLE = 500  # characters of a page's sample: half are its longest lines, where main text is, half are spread
 _LINE_CHARS = 200  # characters of one line in the sample
@@ -41,10 +45,20 @@ def _key(name: str) -> int:
     return int.from_bytes(name.encode("ascii")[:8], "little")
 
 
-_SILENT = np.array([_key(name) for name in _SILENT_TAGS], dtype=np.uint64)
-_INLINE = np.array([_key(name) for name in _INLINE_TAGS], dtype=np.uint64)
-_READINGS = np.array([_key(name) for name in ("rt", "rp", "rtc")], dtype=np.uint64)
-_RUBY = np.array([_key(name) for name in ("ruby", "rb", "rt", "rp", "rtc")], dtype=np.uint64)
+def _table() -> tuple[_Keys, _Bytes]:
+    """The kinds of all names that are not block elements, by open addressing: keys and kinds, (256,) each."""
+    keys, kinds = np.zeros(256, dtype=np.uint64), np.zeros(256, dtype=np.uint8)
+    named = {_SILENT: _SILENT_TAGS, _INLINE: _INLINE_TAGS, _READING: _READING_TAGS, _RUBY: _RUBY_TAGS}
+    for kind, names in named.items():
+        for name in names:
+            slot = _key(name) * int(_SPREAD) % (1 << 64) >> 56
+            while keys[slot]:
+                slot = (slot + 1) % 256
+            keys[slot], kinds[slot] = _key(name), kind
+    return keys, kinds
+
+
+_KEYS, _KINDS = _table()
 
 
 def quick_text(page: bytes, xhtml: bool = False) -> bytes:
@@ -54,7 +68,7 @@ def quick_text(page: bytes, xhtml: bool = False) -> bytes:
     """
     source = np.frombuffer(page, dtype=np.uint8)
     target = np.empty(len(source) + 1, dtype=np.uint8)
-    return target[: _strip(source, target, _SILENT, _INLINE, xhtml)].tobytes()
+    return target[: _strip(source, target, xhtml)].tobytes()
 
 
 def page_sample(text: str) -> str:
@@ -119,10 +133,16 @@ def _name_at(source: _Bytes, at: int) -> np.uint64:
 def _after_element(source: _Bytes, at: int, key: np.uint64) -> int:
     """Where the end tag `</key` of an element without text begins; the end of the page where there is none."""
     size = len(source)
+    words = source[: size & ~7].view(np.uint64)
     while at + 1 < size:
         if source[at] == 60 and source[at + 1] == 47 and _name_at(source, at + 2) == key:
             return at
         at += 1
+        while not at & 7 and at >> 3 < len(words):  # eight bytes at once, as long as none of them is "<"
+            others = words[at >> 3] ^ _OPENS
+            if (others - _ONES) & ~others & _HIGHS:
+                break
+            at += 8
     return size
 
 
@@ -153,15 +173,18 @@ def _after_tag(source: _Bytes, at: int) -> int:
 
 
 @compiled
-def _has(keys: _Keys, key: np.uint64) -> bool:
-    for known in keys:  # noqa: SIM110 - compiled
-        if known == key:
-            return True
-    return False
+def _kind(key: np.uint64) -> int:
+    """The kind of an element by the first letters of its name."""
+    slot = np.int64((key * _SPREAD) >> np.uint64(56))
+    while _KEYS[slot]:
+        if _KEYS[slot] == key:
+            return int(_KINDS[slot])
+        slot = (slot + 1) & 255
+    return _BLOCK
 
 
 @compiled
-def _after_markup(source: _Bytes, at: int, silent: _Keys, inline: _Keys, xhtml: bool) -> tuple[int, int]:
+def _after_markup(source: _Bytes, at: int, xhtml: bool) -> tuple[int, int]:
     """Where the mark-up at `at` ends, and what it leaves: _SPACE, _LINE or 0; `at` where there is no mark-up.
 
     Readings of characters (ruby) are left out, and the characters stay together.
@@ -170,19 +193,16 @@ def _after_markup(source: _Bytes, at: int, silent: _Keys, inline: _Keys, xhtml: 
     letter = following | 32
     if 97 <= letter <= 122:
         key = _name_at(source, at + 1)
+        kind = _kind(key)
         end = _after_tag(source, at + 1)
-        if _has(_READINGS, key):
+        if kind == _READING:
             return _after_reading(source, end), 0
-        if _has(_RUBY, key):
-            return end, 0
-        if _has(silent, key) and not (xhtml and source[min(end, len(source)) - 2] == 47):  # />
+        if kind == _SILENT and not (xhtml and source[min(end, len(source)) - 2] == 47):  # />
             return _after_element(source, end, key), _LINE
-        return end, _SPACE if _has(inline, key) else _LINE
+        return end, 0 if kind == _RUBY else _SPACE if kind == _INLINE else _LINE
     if following == 47:  # /
-        key = _name_at(source, at + 2)
-        if _has(_RUBY, key):
-            return _after_tag(source, at + 1), 0
-        return _after_tag(source, at + 1), _SPACE if _has(inline, key) else _LINE
+        kind = _kind(_name_at(source, at + 2))
+        return _after_tag(source, at + 1), 0 if kind >= _READING else _SPACE if kind == _INLINE else _LINE
     if following == 63:  # ?
         return _after_tag(source, at + 1), _LINE
     if following == 33:  # !
@@ -192,7 +212,7 @@ def _after_markup(source: _Bytes, at: int, silent: _Keys, inline: _Keys, xhtml: 
 
 
 @compiled
-def _strip(source: _Bytes, target: _Bytes, silent: _Keys, inline: _Keys, xhtml: bool) -> int:
+def _strip(source: _Bytes, target: _Bytes, xhtml: bool) -> int:
     """Write the text of `source` to `target`; returns its length."""
     size = len(source)
     at = 0
@@ -201,7 +221,7 @@ def _strip(source: _Bytes, target: _Bytes, silent: _Keys, inline: _Keys, xhtml: 
     while at < size:
         byte = source[at]
         if byte == 60 and at + 1 < size:  # <
-            end, left = _after_markup(source, at, silent, inline, xhtml)
+            end, left = _after_markup(source, at, xhtml)
             if end > at:
                 gap = left if left and gap != _LINE else gap
                 at = end
