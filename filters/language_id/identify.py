@@ -143,10 +143,12 @@ def _identify_sample(part: str, model: LanguageModel) -> list[_Label]:
 
 def _without_formulas(text: str) -> str:
     """The text without its formulas, where it has some among words: models take them for rare languages."""
+    if _FORMULA.search(text) is None:
+        return text
     words = text.split()
     prose = [word for word in words if _FORMULA.search(word) is None and _WORD.search(word) is not None]
     formulas = len(words) - len(prose)
-    return " ".join(prose) if formulas >= _FORMULAS * len(words) and _FORMULA.search(text) and prose else text
+    return " ".join(prose) if formulas >= _FORMULAS * len(words) and prose else text
 
 
 def _in_script(label: str, counts: dict[str, int], letters: int, text: str) -> str:

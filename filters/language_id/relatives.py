@@ -6,6 +6,7 @@ text are of one side. The lists are ours.
 """
 
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -26,8 +27,8 @@ class _Relatives:
     others: tuple[str, ...]  # the first is the relative; texts of either are also taken for the rest
     own: frozenset[str]
     other: frozenset[str]
-    own_ending: re.Pattern[str] | None = None
-    other_ending: re.Pattern[str] | None = None
+    own_endings: tuple[str, ...] = ()
+    other_endings: tuple[str, ...] = ()
     lean: float = 1.0  # share of both scores from which a long text without words of either is in the first
 
 
@@ -122,8 +123,8 @@ _PAIRS = (
         ("zsm_Latn", "pmy_Latn", "bjn_Latn", "abs_Latn"),
         frozenset(_INDONESIAN.split()),
         frozenset(_MALAY.split()),
-        re.compile("(?:itas)$"),
-        re.compile("(?:aliti|iviti|ersiti|uniti|oriti)$"),
+        ("itas",),
+        ("aliti", "iviti", "ersiti", "uniti", "oriti"),
         0.4,
     ),
     _Relatives(
@@ -131,8 +132,8 @@ _PAIRS = (
         ("gom_Deva",),
         frozenset(_MARATHI.split()),
         frozenset(_KONKANI.split()),
-        None,
-        re.compile("(?:पाक|ूंक|तलें|तलीं|ताली|ताले|तालीं|टाले|ल्लें|ल्लो|ल्ली|चेर)$"),
+        (),
+        ("पाक", "ूंक", "तलें", "तलीं", "ताली", "ताले", "तालीं", "टाले", "ल्लें", "ल्लो", "ल्ली", "चेर"),
     ),
     _Relatives("spa_Latn", ("lad_Latn",), frozenset(_SPANISH.split()), frozenset(_LADINO.split())),
 )
@@ -163,15 +164,10 @@ def _side(text: str, pair: _Relatives, share: float) -> str:
 
     `share` is the first language's part of the scores of both.
     """
-    counts: dict[str, int] = {}
-    for word in _WORD.findall(text.lower()):
-        counts[word] = counts.get(word, 0) + 1
-    own = other = 0
-    for word, count in counts.items():
-        if word in pair.own or (pair.own_ending and pair.own_ending.search(word)):
-            own += min(count, _OFTEN)
-        elif word in pair.other or (pair.other_ending and pair.other_ending.search(word)):
-            other += min(count, _OFTEN)
+    counts = Counter(_WORD.findall(text.lower()))
+    mine = (counts.keys() & pair.own) | {word for word in counts if word.endswith(pair.own_endings)}
+    foreign = ((counts.keys() & pair.other) | {word for word in counts if word.endswith(pair.other_endings)}) - mine
+    own, other = (sum([min(counts[word], _OFTEN) for word in words]) for words in (mine, foreign))
     if (own >= _LEAST and own > _TIMES * other) or (own and not other):
         return pair.language
     if (other >= _LEAST and other > _TIMES * own) or (other and not own and pair.lean < 1):
