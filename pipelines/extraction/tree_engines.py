@@ -4,8 +4,9 @@ import logging
 import re
 from dataclasses import dataclass
 from html import unescape
+from itertools import pairwise, zip_longest
 
-from lxml.etree import ElementDefaultClassLookup, XPath
+from lxml.etree import Comment, ElementDefaultClassLookup, XPath
 from lxml.html import HtmlComment, HtmlElement
 from trafilatura import bare_extraction, xpaths
 from trafilatura.settings import Document
@@ -65,6 +66,39 @@ _LONE_CELL = re.compile(r"^\| ([^|\n]*?) *\|$", re.MULTILINE)
 _EMPTY_ROW = re.compile(r"^\|[ |-]*\|\n?", re.MULTILINE)
 
 
+_BLOCKS = ("body", "div", "section", "article", "main", "center", "td", "form", "font", "blockquote")
+_LEAVES = ("div", "section", "center")  # blocks without blocks in them that are paragraphs
+_INLINE = frozenset(
+    [
+        *(
+            "a",
+            "abbr",
+            "acronym",
+            "b",
+            "bdi",
+            "bdo",
+            "big",
+            "br",
+            "cite",
+            "code",
+            "del",
+            "dfn",
+            "em",
+            "font",
+            "i",
+            "img",
+        ),
+        *("ins", "kbd", "mark", "nobr", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "tt"),
+        *("u", "var", "wbr", Comment),
+    ]
+)
+_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+_LEAF = 40  # characters from which a block is a paragraph
+_RUN = 20  # characters from which loose text is
+_START = 30  # characters by which a line is known
+_HEADING = 200  # characters of the longest heading
+
+
 def _shield(html: str) -> tuple[str, dict[str, str]]:
     """Replace joiners and marks of direction by letters, and return how to put them back.
 
@@ -88,30 +122,119 @@ def _unframe(text: str) -> str:
     return _LONE_CELL.sub(r"\1", _EMPTY_ROW.sub("", text)) if "|" in text else text
 
 
-_LAYOUT = ("table", "div", "section", "article", "ul", "ol", "h1", "h2", "h3", "blockquote", "center", "form", "hr")
-_TABLE_PARTS = ("tbody", "thead", "tfoot", "tr", "td", "th")
+def _with_paragraphs(tree: HtmlElement) -> None:
+    """Make paragraphs of text that stands in other blocks or loose between them: trafilatura takes little but <p>."""
+    for block in list(tree.iter(*_BLOCKS)):
+        children = list(block)
+        tags = {child.tag for child in children}
+        if tags <= _INLINE and not _has_double_break(children):
+            if block.tag in _LEAVES and _is_text(block.text, children, _LEAF):
+                block.tag = "p"
+        else:
+            _wrap_loose_text(block, children)
+    for header in list(tree.iter("header")):  # of an article, with text: no header of the site
+        if next(header.iterancestors("article"), None) is not None and any(
+            _is_text(paragraph.text, list(paragraph), _LEAF) for paragraph in header.iter("p")
+        ):
+            header.tag = "div"
+
+
+def _has_double_break(children: list[HtmlElement]) -> bool:
+    return any(_breaks_twice(child, after) for child, after in pairwise(children))
+
+
+def _breaks_twice(child: HtmlElement, after: HtmlElement) -> bool:
+    return child.tag == "br" and after.tag == "br" and not (child.tail and child.tail.strip())
+
+
+def _is_text(lead: str | None, children: list[HtmlElement], least: int) -> bool:
+    """Whether loose text and elements behind it are `least` characters or more, half of them outside links."""
+    size = len((lead or "").strip()) + sum(
+        len("".join(child.itertext())) + len(child.tail or "") for child in children if isinstance(child.tag, str)
+    )
+    if size < least:
+        return False
+    links = [link for child in children if isinstance(child.tag, str) for link in child.iter("a")]
+    return not links or sum(len("".join(link.itertext())) for link in links) < size / 2
+
+
+def _wrap_loose_text(block: HtmlElement, children: list[HtmlElement]) -> None:
+    """Put each run of text and inline elements between blocks, or between double line breaks, into a <p>."""
+    if block.tag == "font":
+        block.tag = "div"
+    before: HtmlElement | None = None  # what the run stands behind; None at the start
+    run: list[HtmlElement] = []
+    for child, after in zip_longest(children, children[1:]):
+        double = after is not None and _breaks_twice(child, after)
+        if child.tag in _INLINE and not double:
+            run.append(child)
+            continue
+        _wrap_run(block, before, run)
+        before, run = child, []
+    _wrap_run(block, before, run)
+
+
+def _wrap_run(block: HtmlElement, before: HtmlElement | None, run: list[HtmlElement]) -> None:
+    lead = block.text if before is None else before.tail
+    if (not run and (not lead or lead.isspace())) or not _is_text(lead, run, _RUN):
+        return
+    paragraph = block.makeelement("p")
+    paragraph.text = lead
+    if before is None:
+        block.text = None
+        block.insert(0, paragraph)
+    else:
+        before.tail = None
+        before.addnext(paragraph)
+    paragraph.extend(run)
+
+
+def _with_headings(tree: HtmlElement, text: str) -> str:
+    """Add each heading that is missing before the text that follows it on the page."""
+    lines = text.split("\n")
+    have = set(lines)
+    places: dict[str, int] = {}
+    for number, line in enumerate(lines):
+        places.setdefault(line.lstrip("- ")[:_START], number)
+    missing: dict[int, list[str]] = {}
+    headings: list[tuple[str, str]] = []  # since the last paragraph: tag and text
+    for element in tree.iter(*_HEADINGS, "p", "li"):
+        is_heading = element.tag in _HEADINGS
+        if not is_heading and not headings:
+            continue
+        content = " ".join("".join(element.itertext()).split())
+        if is_heading and content:
+            headings = [(tag, heading) for tag, heading in headings if tag < element.tag]
+            headings.append((element.tag, content))
+        elif content:
+            place = places.get(content[:_START])
+            if place is not None and place not in missing:
+                missing[place] = [
+                    heading for _, heading in headings if heading not in have and len(heading) <= _HEADING
+                ]
+                have.update(missing[place])
+            headings = []
+    if not any(missing.values()):
+        return text
+    return "\n".join(part for number, line in enumerate(lines) for part in (*missing.get(number, ()), line))
 
 
 @dataclass(frozen=True)
 class _Parsed:
     """A page as trafilatura reads it, parsed once for all settings that are tried."""
 
-    html: str
     tree: HtmlElement
     stand_ins: dict[str, str]
 
 
 def _parse(html: str) -> _Parsed | None:
-    """Parse a page. Layout tables become plain blocks, for trafilatura would make one line of a whole cell."""
+    """Parse a page, and make paragraphs of its loose text."""
     shielded, stand_ins = _shield(html)
     tree = load_html(shielded)
     if tree is None:
         return None
-    for table in list(tree.iter("table")):
-        if any(True for _ in table.iterdescendants(*_LAYOUT)):
-            for part in [table, *table.iterdescendants(*_TABLE_PARTS)]:
-                part.tag = "div"
-    return _Parsed(html, tree, stand_ins)
+    _with_paragraphs(tree)
+    return _Parsed(tree, stand_ins)
 
 
 def _ask(page: _Parsed, options: TrafilaturaOptions) -> str:
@@ -120,7 +243,7 @@ def _ask(page: _Parsed, options: TrafilaturaOptions) -> str:
         return ""
     text = found.text or ""
     comments = [line for line in (found.comments or "").split("\n") if line.strip(" -") not in text]  # each post once
-    text = "\n".join([text, *comments])
+    text = _with_headings(page.tree, "\n".join([text, *comments]))
     for stand_in, joiner in page.stand_ins.items():
         text = text.replace(stand_in, joiner)
     return _unframe(text)

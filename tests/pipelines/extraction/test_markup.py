@@ -23,7 +23,11 @@ HAN = ["渔民在清晨把小船推下水，傍晚才回到岸边。", "老师�
 
 
 def text_of(body: str, name: str = "cascade") -> str:
-    html = f"<html><head><title>t</title></head><body><article>{body}</article></body></html>"
+    return whole_text_of(f"<article>{body}</article>", name)
+
+
+def whole_text_of(body: str, name: str) -> str:
+    html = f"<html><head><title>t</title></head><body>{body}</body></html>"
     record = Record("urn:1", None, None, 0, "response", 200, "text/html", "utf-8", html.encode(), None)
     return extract_page(record, find_engine(name), name, Bounds())[0] or ""
 
@@ -178,8 +182,119 @@ def test_the_posts_of_a_thread_come_once(name):
     assert [text.count(tale) for tale in TALES] == [1] * len(TALES)
 
 
+MENU = "<a href=/>Harbour</a><br><a href=/news>News</a>"
+
+
+@pytest.mark.parametrize("name", ["cascade", "trafilatura"])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        "<table><tr><td>{menu}</td><td>{broken}</td></tr></table>",
+        "<TABLE width=600><TR><TD>{menu}<TD><FONT size=2>{broken}</FONT></TABLE>",
+        "<table><tbody><tr><td>{menu}</td><td>{paragraphs}</td></tr><tr><td></td><td>{paragraph}</td></tr></table>",
+        "<table><tr><td>{menu}</td><td><table><tr><td>{broken}</td></tr></table></td></tr></table>",
+    ],
+)
+def test_the_cells_of_a_layout_are_blocks(layout, name):
+    blocks = {
+        "menu": MENU,
+        "broken": "<br><br>".join(TALES),
+        "paragraphs": "".join(f"<p>{tale}</p>" for tale in TALES),
+        "paragraph": "<p>It snowed all through the night, and the road to the harbour was closed until noon.</p>",
+    }
+    lines = text_of(layout.format(**blocks), name).split("\n")
+    assert all(lines.count(tale) == 1 for tale in TALES)
+    assert not any("|" in line or "Harbour" in line for line in lines)
+
+
+@pytest.mark.parametrize("name", ["cascade", "trafilatura"])
+@pytest.mark.parametrize(
+    ("table", "row"),
+    [
+        ("<tr><th>Year</th><th>Boats</th></tr><tr><td>1927</td><td>14</td></tr>", "| 1927 | 14 |"),
+        ("<tr><td><p>1927</p></td><td><p>14</p></td></tr><tr><td><p>1928</p></td><td>9</td></tr>", "| 1927 | 14 |"),
+        (
+            "".join(f"<tr><td>{n}</td><td>{tale}<br>{tale}</td></tr>" for n, tale in enumerate(TALES[:3], 1927)),
+            f"| 1927 | {TALES[0]} {TALES[0]} |",
+        ),
+    ],
+)
+def test_the_rows_of_data_stay_rows(table, row, name):
+    assert row in text_of(among(f"<table>{table}</table>", TALES), name)
+
+
+BODIES = {  # each with six texts
+    "blocks between paragraphs": (
+        "<article><p>{0}</p><div>{1}</div><p>{2}</p><section>{3}</section><div>{4}</div><p>{5}</p></article>"
+    ),
+    "loose text between paragraphs": (
+        "<div class=story>{0}<p>{1}</p>{2}<p>{3}</p><b>At noon,</b> {4}<center>{5}</center></div>"
+    ),
+    "double line breaks": "<h1>Tracks</h1>{0}<br><br>{1}<br><br>{2}<BR>\n<BR>{3}<br /><br />{4}<br><br><br>{5}",
+    "text before the first paragraph": "<font face=Arial>{0}<p>{1}<p>{2}<p>{3}<p>{4}<p>{5}</font>",
+    "text behind a line": "<center><b>Tracks</b></center><hr>{0}<p>{1}<p>{2}<p>{3}<p>{4}<p>{5}<hr><a href=i>Back</a>",
+    "lead in the header": (
+        "<article><header><h1>Tracks</h1><p>{0}</p></header><p>{1}</p><p>{2}</p><p>{3}</p><p>{4}</p><p>{5}</p></article>"
+    ),
+    "spans in blocks": (
+        "<div id=main><div><span>{0}</span></div><div><span>{1}</span></div><p>{2}</p><div>{3}</div>{4}<p>{5}</p></div>"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXTRACTORS)
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_text_is_found_wherever_it_stands(body, name):
+    text = whole_text_of(body.format(*TALES), name)
+    assert [text.count(tale) for tale in TALES] == [1] * len(TALES)
+    assert [text.index(tale) for tale in TALES] == sorted(text.index(tale) for tale in TALES)
+
+
+@pytest.mark.parametrize("name", EXTRACTORS)
+@pytest.mark.parametrize(
+    "part",
+    [
+        "<article><h2>Part {n} of it</h2><p>{tale}</p></article>",
+        "<h2>Part {n} of it</h2><p>{tale}</p>",
+        "<div><h3>Part {n} of it</h3><div>{tale}</div></div>",
+        "<section><h4>Part {n} of it</h4>{tale}<br><br></section>",
+    ],
+)
+def test_each_heading_stands_before_its_text(part, name):
+    body = "".join(part.format(n=number, tale=tale) for number, tale in enumerate(TALES))
+    lines = [line for line in whole_text_of(body, name).split("\n") if line]
+    assert lines == [line for number, tale in enumerate(TALES) for line in (f"Part {number} of it", tale)]
+
+
+def test_headings_of_other_text_are_left_out():
+    teasers = "".join(f"<h3>Elsewhere {number}</h3><ul><li><a href=/{number}>More</a></li></ul>" for number in range(9))
+    text = text_of("".join(f"<h2>Part {n}</h2><p>{tale}</p>" for n, tale in enumerate(TALES)))
+    html = (
+        f"<html><body><nav>{teasers}</nav><article>{among('', TALES)}</article><aside>{teasers}</aside></body></html>"
+    )
+    record = Record("urn:1", None, None, 0, "response", 200, "text/html", "utf-8", html.encode(), None)
+    assert "Part 5" in text
+    assert "Elsewhere" not in (extract_page(record, find_engine("cascade"), "cascade", Bounds())[0] or "")
+
+
+def test_scripts_are_emptied_but_those_with_data():
+    data = '<script type="application/ld+json">{"@type": "DiscussionForumPosting"}</script>'
+    assert readable(f"<script src=a>var a = 1</script>{data}") == f"<script src=a></script>{data}"
+
+
 def test_hostile_marks_take_time_in_proportion():
-    marks = ["<canvas>", "<rt>", "<math>", "<template>", '<time "', "<script>", "<!--", "<time>x</time>", "字\n"]
+    marks = [
+        "<canvas>",
+        "<rt>",
+        "<math>",
+        "<template>",
+        '<time "',
+        "<script>",
+        "<!--",
+        "<time>x</time>",
+        "字\n",
+        "<table><td>",
+    ]
     start = time.process_time()
     for mark in marks:
         readable(mark * 20_000)
