@@ -153,9 +153,9 @@ def run_shard(
     """Write the final shards of one language, and the files that let `datasets` load the folder."""
     stage, plan = _plan_shards(chains, settings, made_by)
     manifest = run(stage, plan, target, executor, progress, share)
-    for path in sorted(target.glob("*/data-*.arrow")):
+    for path in storage.files_in(target, "*/data-*.arrow"):
         if path.relative_to(target).as_posix() not in plan:
-            path.unlink(missing_ok=True)  # from a run with another number of shards: its documents would be there twice
+            storage.remove(path)  # from a run with another number of shards: its documents would be there twice
     for split in SPLITS:
         receipts = {Path(name).name: manifest.shards[name] for name in sorted(plan) if name.startswith(split + "/")}
         _describe_split(target / split, split, receipts)

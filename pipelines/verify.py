@@ -167,7 +167,7 @@ def _check_duplicates(paths: list[Path], others: list[Path]) -> Iterator[str]:
                         lost.append((id_, other))
         except RootsError:
             return  # `_check_stage` has reported it
-    for path in sorted(path for other in others for path in other.glob("*.parquet")):
+    for path in sorted(path for other in others for path in storage.files_in(other, "*.parquet")):
         for batch in shards.read(path, ["id", "drop"]):
             stays = pc.or_kleene(pc.is_null(batch["drop"]), pc.equal(batch["drop"], "dedup.lines"))
             kept.update(batch["id"].filter(stays).to_pylist())
@@ -206,6 +206,6 @@ def _check_dataset(work: Path, language: str, names: list[str]) -> Iterator[str]
             f"shard: {len(held)} documents in the dataset, {len(wanted)} kept before it, and they are not the same: "
             f"run `roots shard {work} --lang {language}` again"
         )
-    extra = {p.relative_to(target).as_posix() for p in target.glob("*/*.arrow")} - set(read_manifest(target)["shards"])
-    for name in sorted(extra):
+    found = {path.relative_to(target).as_posix() for path in storage.files_in(target, "*/*.arrow")}
+    for name in sorted(found - set(read_manifest(target)["shards"])):
         yield f"shard: {name} is in the folder but not part of this dataset: delete it"

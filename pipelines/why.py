@@ -91,7 +91,7 @@ def _row(path: Path, id_: str) -> _Row | None:
 
 
 def _final_shard(target: Path, id_: str) -> _Row | None:
-    for path in sorted(target.glob("*/*.arrow")):
+    for path in storage.files_in(target, "*/*.arrow"):
         start = 0
         for batch in shards.read_stream(path):
             at = pc.index(batch["id"], id_).as_py()
@@ -149,8 +149,8 @@ def _differences(work: Path, code: str, row: _Row) -> Iterator[str]:
     """The passages in which a removed document differs from the kept one, without personal data."""
     lost, kept = row["id"], row["duplicate_of"]
     texts: dict[str, list[str]] = {}
-    paths = [path for each in deduplicated_with(work, code) for path in folder(work, each, "extract").glob("*.parquet")]
-    for path in sorted(paths):
+    extracts = [folder(work, each, "extract") for each in deduplicated_with(work, code)]
+    for path in sorted(path for each in extracts for path in storage.files_in(each, "*.parquet")):
         for batch in shards.read(path, ["id", "text"]):
             both = pc.and_(pc.is_in(batch["id"], pa.array([lost, kept])), batch["text"].is_valid())
             for each in batch.filter(both).to_pylist():  # only the language that took a page has its text

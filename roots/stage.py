@@ -280,7 +280,7 @@ def run(
                 write_text(failure_note(target / name), failure + "\n")
         else:
             done[name] = receipt
-            failure_note(target / name).unlink(missing_ok=True)
+            storage.remove(failure_note(target / name))
         if progress:
             progress(stage.name, number, len(mine), receipt)
     everything = (done, raw) if share.of == 1 else _with_others(stage, plan, target, share, whole)

@@ -115,6 +115,19 @@ def files_in(folder: Path, pattern: str) -> list[Path]:
     return sorted(found, key=str)
 
 
+def names_in(folder: Path) -> list[str]:
+    """Names of the files and folders in a folder, sorted; empty if there is no such folder."""
+    there: Any = folder
+    try:
+        if not is_remote(folder):
+            return sorted(path.name for path in folder.iterdir())
+        found = patiently(str(folder), lambda: there.fs.ls(there.path, detail=False))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    own = there.path.strip("/")  # some stores list the folder itself
+    return sorted({name.strip("/").rpartition("/")[2] for name in found if name.strip("/") != own})
+
+
 def is_file(path: Path) -> bool:
     """Whether there is a file. Raises ShardError if a server does not answer, where fsspec would say no."""
     return path.is_file() if not is_remote(path) else _kind(path) == "file"

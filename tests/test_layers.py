@@ -111,6 +111,25 @@ def test_few_files_open_connections(path: Path) -> None:
     assert allowed or not imports(path) & CONNECTIONS, f"{place} imports {imports(path) & CONNECTIONS}"
 
 
+ANYWHERE = (  # a work folder may be at a URL
+    "pipelines/dedup", "pipelines/watching", "pipelines/why.py", "pipelines/verify.py", "pipelines/shard.py",
+    "pipelines/pipeline.py", "pipelines/dataset.py", "roots/stage.py",
+)  # fmt: skip
+ON_DISK = {"pipelines/dedup/run.py", "pipelines/dedup/released.py"}  # the space of a disk, and releases
+
+
+@pytest.mark.parametrize("place", ANYWHERE)
+def test_a_work_folder_is_listed_by_the_functions_that_ask_a_server_again(place: str) -> None:
+    files = sorted((ROOT / place).rglob("*.py")) or [ROOT / place]
+    for path in files:
+        called = {
+            node.func.attr
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        }
+        assert str(path.relative_to(ROOT)) in ON_DISK or not called & {"glob", "rglob", "iterdir", "unlink"}, path
+
+
 def test_no_file_imports_itself_through_others() -> None:
     assert loops(graph()) == []
 

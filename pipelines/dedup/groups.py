@@ -41,7 +41,7 @@ from pipelines.dedup.scratch import (
     run_starts,
     to_batches,
 )
-from roots import shards
+from roots import shards, storage
 from roots.settings import ASIDE
 from roots.stage import Stage
 
@@ -68,7 +68,7 @@ def group_documents(steps: Steps, found: Candidates, plan: MemoryPlan) -> Groupe
     parts = group_parts(StepShards.of(sign).total, edges, plan)
     if parts > 1:
         return GroupedCandidates(*found, group_by_many_tasks(steps, found, plan.group_bytes, parts))
-    for folder in ("weigh", "totals", *sorted(path.name for path in steps.target.glob("stars-*"))):
+    for folder in ("weigh", "totals", *(name for name in storage.names_in(steps.target) if name.startswith("stars-"))):
         steps.clear(folder)
     stage = DocumentGroups(plan.group_bytes, steps.progress_of(DocumentGroups.name))
     return GroupedCandidates(*found, steps.run(stage, {"groups.parquet": [*found]}, "groups"))

@@ -36,7 +36,7 @@ from filters.near_duplicates.rules import Scheme
 from filters.near_duplicates.signatures import TextSignatures, sign_texts
 from pipelines import release
 from pipelines.dedup.scratch import StepShards, holds_signatures, read_documents
-from roots import shards
+from roots import shards, storage
 from roots.atomic import write_text
 from roots.errors import SettingsError, ShardError
 from roots.executors import Executor
@@ -153,9 +153,9 @@ def write_against(target: Path, releases: Sequence[_Released]) -> None:
     """Write beside the shards of dedup which releases they were compared with and where those are."""
     path = target / _AGAINST
     if not releases:
-        path.unlink(missing_ok=True)
+        storage.remove(path)
         return
-    target.mkdir(parents=True, exist_ok=True)
+    storage.make_folder(target)
     values = {
         each.label: {"folder": str(each.folder.resolve()), "files": len(each.chains), "signed": each.signed}
         for each in releases
@@ -166,7 +166,7 @@ def write_against(target: Path, releases: Sequence[_Released]) -> None:
 def read_released_text(target: Path, label: str, id_: str) -> str | None:
     """The text of a released document that dedup in `target` was compared with; None if it cannot be found."""
     path = target / _AGAINST
-    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    known = json.loads(storage.read_text(path)) if storage.is_file(path) else {}
     folder = Path(known.get(label, {}).get("folder", ""))
     if label not in known or not (folder / "manifest.json").is_file():
         return None
@@ -185,10 +185,11 @@ def unknown_matches(targets: Sequence[Path], matches: Mapping[str, Sequence[tupl
     dedup.
     """
     for label, pairs in sorted(matches.items()):
+        signed = f"{RELEASED_PREFIX}{label}--"
         wanted = pa.array(sorted({other for _, other in pairs}), pa.string())
         found: set[str] = set()
-        paths = [path for target in targets for path in (target / "sign").glob(f"{RELEASED_PREFIX}{label}--*.parquet")]
-        for path in sorted(paths):
+        paths = (path for target in targets for path in storage.files_in(target / "sign", "*.parquet"))
+        for path in sorted(path for path in paths if path.name.startswith(signed)):
             for batch in shards.read(path, ["id"]):
                 found.update(batch["id"].filter(pc.is_in(batch["id"], wanted)).to_pylist())
         for id_, other in pairs:

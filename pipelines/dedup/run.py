@@ -113,7 +113,7 @@ def run_together(
     manifests = {folder: _write_outcomes(steps, folder, outputs, settings, found) for folder in corpora}
     for folder in corpora:
         if folder != steps.target:  # left by an earlier run with another scope
-            (folder / "report.json").unlink(missing_ok=True)
+            storage.remove(folder / "report.json")
     if settings.audit:
         write_dedup_report(steps, outputs, settings, list(manifests.values()), found)
     return manifests

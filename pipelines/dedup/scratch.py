@@ -107,10 +107,10 @@ class Steps:
         """
         target = self.target / folder
         mine = self.share.mine(plan)
-        for path in sorted(target.glob("*.parquet")):
+        for path in storage.files_in(target, "*.parquet"):
             unused = path.name not in plan and self.share.rank == 0
             if unused or (path.name in mine and not is_intact(path, stage)):
-                path.unlink(missing_ok=True)
+                storage.remove(path)
         run(stage, plan, target, self.executor, self.progress, self.share)
         return target / "manifest.json"
 
@@ -124,8 +124,8 @@ class Steps:
     def clear(self, folder: str) -> None:
         """Remove the shards of a sub-step that this run does not need."""
         if self.share.rank == 0:
-            for path in sorted((self.target / folder).glob("*.parquet")):
-                path.unlink(missing_ok=True)
+            for path in storage.files_in(self.target / folder, "*.parquet"):
+                storage.remove(path)
 
 
 def no_progress(fraction: float) -> None:

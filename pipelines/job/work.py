@@ -265,7 +265,7 @@ def languages(work: Path) -> list[str]:
     return sorted(
         folder.name
         for folder in _folders_in(work)
-        if not (below := {path.name for path in folder.iterdir()}).isdisjoint(stages)
+        if not (below := set(storage.names_in(folder))).isdisjoint(stages)
         or ("manifest.json" in below and "README.md" not in below)  # a release has a card, too
     )
 
@@ -273,8 +273,9 @@ def languages(work: Path) -> list[str]:
 def _folders_in(work: Path) -> Iterator[Path]:
     """The folders in a work folder that may belong to a language."""
     shared = {ALL, "pseudocrawl", *(row.folder for row in STAGES.values() if row.shared)}
-    if storage.is_folder(work):
-        yield from (path for path in work.iterdir() if path.name not in shared and storage.is_folder(path))
+    for name in storage.names_in(work):
+        if name not in shared and storage.is_folder(work / name):
+            yield work / name
 
 
 def deduplicated_with(work: Path, language: str) -> list[str]:
@@ -293,7 +294,7 @@ def shards_of_dedup(work: Path, language: str) -> Iterator[Path]:
 def dedup_report(work: Path, language: str) -> Path:
     """The report of a language's dedup: beside its shards, or in the folder of all languages it compared."""
     own = folder(work, language, "dedup") / "report.json"
-    return own if own.is_file() else folder(work, ALL, "dedup") / "report.json"
+    return own if storage.is_file(own) else folder(work, ALL, "dedup") / "report.json"
 
 
 def _scope(dedup: Path) -> str:

@@ -87,7 +87,7 @@ def captures_of(work: Path, url: str) -> Iterator[tuple[str, bool]]:
     exact: list[tuple[str, bool]] = []
     near: list[tuple[str, bool]] = []
     for step in _STEPS:
-        for path in sorted((work / "pseudocrawl" / step).glob("*.parquet")):
+        for path in storage.files_in(work / "pseudocrawl" / step, "*.parquet"):
             for batch in shards.read(path, ["id", "url", "drop", "seed"]):
                 for row in batch.filter(same_address(batch["url"], url)).to_pylist():
                     verdict = f"DROPPED: {row['drop']}" if row["drop"] else "kept"

@@ -22,7 +22,7 @@ from pipelines.publishing.card import write_release_card
 from pipelines.publishing.files import FileResult, PublishFiles, make_files, plan_files, write_clusters
 from pipelines.publishing.settings import PublishSettings
 from pipelines.verify import verify
-from roots import shards
+from roots import shards, storage
 from roots.atomic import read_manifest
 from roots.errors import InputError, PublishError
 from roots.executors import Executor
@@ -44,7 +44,7 @@ class Selection:
         Raises InputError if there is no dataset, PublishError if none has documents.
         """
         codes = self.codes or [
-            code for code in folders.languages(self.work) if (self.work / code / "manifest.json").is_file()
+            code for code in folders.languages(self.work) if storage.is_file(self.work / code / "manifest.json")
         ]
         if not codes:
             raise InputError(f"{self.work} has no dataset yet: run `roots run` first")
@@ -164,9 +164,9 @@ def _account(work: Path, code: str, made: DatasetManifest, results: Mapping[str,
 def _dedup(work: Path, code: str) -> dict[str, Any]:
     """Settings of dedup by value, and what its audit found at and above the threshold; empty if dedup was off."""
     path = folders.dedup_report(work, code)
-    if not path.is_file():
+    if not storage.is_file(path):
         return {}
-    report = json.loads(path.read_text(encoding="utf-8"))
+    report = json.loads(storage.read_text(path))
     pairs = [
         {"from": each["from"], "to": each["to"], "pairs": each["pairs"], "resolved": each["resolved"]["share"]}
         for each in report.get("sample", {}).get("intervals", ())

@@ -17,7 +17,7 @@ from pipelines.job import work as folders
 from pipelines.job.stages import STAGES, Reads, StageInfo
 from pipelines.watching.outdated import Freshness
 from pipelines.watching.progress import append_line, clock
-from roots import shards
+from roots import shards, storage
 from roots.atomic import read_manifest, write_text
 from roots.errors import InputError
 from roots.shards import Receipt
@@ -71,10 +71,12 @@ class Watcher:
         try:
             archives: Collection[str] | None = folders.known_shards(self._work)
         except InputError:
-            if not home.is_dir():
+            if not storage.is_folder(home):
                 raise
             archives = None
-        states = [self._state("", stage, home / stage, None) for stage in _PSEUDOCRAWL if (home / stage).is_dir()]
+        states = [
+            self._state("", stage, home / stage, None) for stage in _PSEUDOCRAWL if storage.is_folder(home / stage)
+        ]
         for code in ["", *folders.languages(self._work)]:
             outdated = self._freshness.outdated(code) if code and archives is not None else {}
             for name, row in STAGES.items():
@@ -84,7 +86,7 @@ class Watcher:
                 state = self._state(code, name, place, None if row.final else archives)
                 if row.reads is Reads.EVERYTHING and not state.finished:
                     states += [self._state(code, f"{name}.{step.name}", step, None) for step in _steps(place, row)]
-                stopped = row.final and state.finished and not (self._work / code / "manifest.json").is_file()
+                stopped = row.final and state.finished and not storage.is_file(self._work / code / "manifest.json")
                 why = "the run that made it did not come to its end" if stopped else ""
                 states.append(replace(state, outdated=outdated.get(name, why)))
         return states
@@ -121,7 +123,7 @@ class Watcher:
 
     def _shards(self, place: Path, pattern: str) -> Iterator[tuple[float, Path, Receipt]]:
         """When each shard came, and its receipt."""
-        for path in place.glob(pattern):
+        for path in storage.files_in(place, pattern):
             receipt = self._receipt(path)
             if receipt is not None and not path.name.startswith("."):
                 yield self._known[path][0][0] / 1e9, path, receipt
@@ -142,9 +144,8 @@ def _steps(place: Path, row: StageInfo) -> list[Path]:
     """The folders of a stage's sub-steps, in the order in which they began; the dataset has none."""
     if row.final:
         return []
-    return sorted(
-        (path for path in place.glob("*") if path.is_dir()), key=lambda path: (path.stat().st_ctime, path.name)
-    )
+    below = (place / name for name in storage.names_in(place))
+    return sorted(filter(storage.is_folder, below), key=lambda path: (path.stat().st_ctime, path.name))
 
 
 def _total(stage: str, paths: Sequence[Path]) -> int | None:
@@ -175,7 +176,7 @@ def _rate(found: Sequence[tuple[float, int]]) -> tuple[float, float] | None:
 def _failures(place: Path) -> dict[str, str]:
     """Why shards could not be made, by name."""
     found = {}
-    for path in sorted(place.glob(".*.failed")):
+    for path in storage.files_in(place, ".*.failed"):
         try:
             why = path.read_text(encoding="utf-8", errors="replace")[:_FAILURE_CHARS].strip()
         except OSError:
@@ -187,7 +188,7 @@ def _failures(place: Path) -> dict[str, str]:
 def _making(place: Path) -> dict[str, int]:
     """How many shards each machine is making."""
     hosts: dict[str, int] = {}
-    for path in [*place.glob(".*.tmp"), *place.glob("*/.*.arrow.*.tmp")]:
+    for path in [*storage.files_in(place, ".*.tmp"), *storage.files_in(place, "*/.*.arrow.*.tmp")]:
         if found := _TEMPORARY.fullmatch(path.name):
             hosts[found["host"]] = hosts.get(found["host"], 0) + 1
     return dict(sorted(hosts.items()))

@@ -11,7 +11,7 @@ from filters.language import known_codes, load_language
 from pipelines.dataset import StageEntry
 from pipelines.job import work as folders
 from pipelines.job.stages import STAGES
-from roots import shards
+from roots import shards, storage
 from roots.atomic import read_manifest
 from roots.errors import InputError
 
@@ -66,7 +66,9 @@ def languages_of(work: Path) -> list[dict[str, object]]:
     for code in folders.languages(work):
         manifests = {stage: _manifest(work, code, stage) for stage, row in STAGES.items() if not row.shared}
         done = [stage for stage, manifest in manifests.items() if manifest]
-        receipts = [shards.read_receipt(path) for path in sorted(folders.folder(work, code, "shard").glob("*/*.arrow"))]
+        receipts = [
+            shards.read_receipt(path) for path in storage.files_in(folders.folder(work, code, "shard"), "*/*.arrow")
+        ]
         extract = manifests["extract"] or {"rows": 0, "kept": 0}
         last = manifests[done[-1]] if done else None
         found.append(

@@ -18,6 +18,7 @@ import pyarrow as pa
 from filters.personal_data import as_shown, redact_url
 from filters.signals.rules import SIGNALS, Rule
 from pipelines.addresses import host_of
+from roots import storage
 from roots.errors import ShardError
 from roots.shards import open_shard, read, read_kept
 
@@ -128,7 +129,7 @@ def _host(url: str | None) -> str:
 
 def _dropped(hosts: Sequence[str], verdict: Path) -> Iterator[str]:
     """Hosts of the documents that the filter stage dropped; none if it has not run."""
-    if not verdict.is_file():
+    if not storage.is_file(verdict):
         return
     kept = [drop is None for batch in read(verdict, ["drop"]) for drop in batch["drop"].to_pylist()]
     if len(kept) != len(hosts):

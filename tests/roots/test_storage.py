@@ -245,6 +245,49 @@ def test_an_answer_of_the_wrong_length_is_asked_for_again(
     assert server.answers == []
 
 
+def test_every_call_to_a_store_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "_PATIENCE", retry.Patience(first_seconds=0.0))
+    folder: Any = storage.path_of("memory://asked-again")
+    folder.fs.pipe_file("/asked-again/a.txt", b"text")
+    (tmp_path / "b.txt").write_text("more")
+    failed: list[str] = []
+
+    def failing(name: str) -> Any:
+        """The call, which breaks the first time."""
+        call = getattr(folder.fs, name)
+
+        def once(*arguments: Any, **options: Any) -> Any:
+            if name not in failed:
+                failed.append(name)
+                raise ConnectionResetError("reset by peer")
+            return call(*arguments, **options)
+
+        return once
+
+    for name in ("ls", "glob", "info", "cat_file", "put_file", "cp_file", "rm_file"):
+        monkeypatch.setattr(folder.fs, name, failing(name))
+    calls: list[tuple[Any, Any]] = [
+        (partial(storage.names_in, folder), ["a.txt"]),
+        (partial(storage.names_in, folder / "none"), []),
+        (partial(storage.files_in, folder, "*.txt"), [folder / "a.txt"]),
+        (partial(storage.is_file, folder / "a.txt"), True),
+        (partial(storage.is_folder, folder), True),
+        (partial(storage.size_of, folder / "a.txt"), 4),
+        (partial(storage.read_text, folder / "a.txt"), "text"),
+        (partial(storage.send, tmp_path / "b.txt", folder / "b.txt"), None),
+        (partial(storage.move, folder / "b.txt", folder / "c.txt"), None),
+        (partial(storage.remove, folder / "a.txt"), None),
+        (partial(storage.names_in, folder), ["c.txt"]),
+    ]
+    seen: set[str] = set()
+    for call, result in calls:
+        failed.clear()
+        assert call() == result
+        assert failed
+        seen |= set(failed)
+    assert len(seen) == 7
+
+
 def test_a_server_that_never_answers_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "_PATIENCE", retry.Patience(first_seconds=0.0001))
     server: Any = Server(*[b"<Error/>"] * 20)
