@@ -167,7 +167,7 @@ def _say_replaced(
 def preview_request(request: Request) -> Iterator[str]:
     """Describe what is done already and what would be done, for a person; do nothing."""
     jobs = _plan(request)
-    yield from Skipped(jobs[0].skipped).lines()
+    yield from Skipped(jobs[0].skipped).warnings()
     if request.sites:
         yield from request.sites.lines()
     else:
