@@ -148,6 +148,8 @@ def settle_relatives(found: Sequence[_Label], text: str, known: Collection[str])
     scores = dict(found)
     for pair in _PAIRS:
         both = (pair.language, *pair.others)
+        if scores.keys().isdisjoint(both):
+            continue
         noticed = max(scores.get(label, 0.0) for label in both)
         if noticed >= _NOTICED and pair.language in known and pair.others[0] in known:
             whole = sum(scores.get(label, 0.0) for label in both)

@@ -5,7 +5,6 @@ They are built from the Unicode data of Python, so `unicodedata.unidata_version`
 
 import unicodedata
 from functools import cache
-from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +14,6 @@ from filters.text.characters import (
     ARABIC_SILENT,
     ARABIC_VARIANTS,
     CONNECTOR,
-    DECOMPOSABLE,
     IDEOGRAPH,
     JOINER,
     LETTER,
@@ -23,6 +21,7 @@ from filters.text.characters import (
     NUMBER,
     SIZE,
     classes,
+    decomposable,
 )
 
 # Graphemes that say about as much as one word elsewhere; n words are round(n * this) graphemes. Han has 1.6 characters
@@ -129,11 +128,8 @@ def _unicode() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint16], Uint64s,
 def _fold(points: npt.NDArray[np.uint32]) -> npt.NDArray[np.int32]:
     """Add full case folding (Unicode, CaseFolding.txt C and F) to the table; returns the expansions."""
     rows: list[list[int]] = []
-    for code in range(0x1E944):
-        character = chr(code)
-        folded = character.casefold()
-        if folded == character:
-            continue
+    for character in [each for each in map(chr, range(0x1E944)) if each.casefold() != each]:
+        code, folded = ord(character), character.casefold()
         if len(folded) == 1:
             points[code] = (points[code] & ~np.uint32(FOLDED)) | np.uint32(ord(folded))
         else:
@@ -146,8 +142,8 @@ def _compositions(points: npt.NDArray[np.uint32]) -> tuple[npt.NDArray[np.uint16
     """Mark what NFC may change (UAX #15); returns combining classes and the pairs that compose."""
     orders = np.zeros(SIZE, dtype=np.uint16)
     pairs: list[int] = []
-    for code in chain.from_iterable(DECOMPOSABLE):
-        character = chr(code)
+    for character in decomposable():
+        code = ord(character)
         # NFC puts a mark below before one above, so è + dot below (Yoruba) and â + dot below (Vietnamese) are not in
         # NFC.
         last = unicodedata.combining(unicodedata.normalize("NFD", character)[-1])

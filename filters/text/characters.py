@@ -30,7 +30,7 @@ APOSTROPHE = 32768  # ' and similar signs: the mark of elision
 SIZE = 0x110000
 _ASSIGNED = ((0, 0x33480), (0xE0000, 0xE01F0))  # all other code points are unassigned or private
 # Code points that may be a mark or decompose; the others are ideographs and Hangul syllables.
-DECOMPOSABLE = (
+_DECOMPOSABLE = (
     range(0x3400), range(0x4DC0, 0x4E00), range(0xA000, 0xAC00), range(0xD7A4, 0x20000), range(0x2F800, 0x2FA20),
 )  # fmt: skip
 
@@ -121,8 +121,10 @@ def _mark_letters(table: npt.NDArray[np.uint16], low: int, high: int, bit: int) 
 def lower() -> npt.NDArray[np.int32]:
     """Simple lower case of every code point; int32 (0x110000,). One that lowers to several stays as it is."""
     table = np.arange(SIZE, dtype=np.int32)
-    small = list(map(str.lower, map(chr, range(0x1E944))))
-    table[: len(small)] = [ord(one) if len(one) == 1 else code for code, one in enumerate(small)]
+    cased = table[:0x1E944].tobytes().decode("utf-32-le", "surrogatepass")
+    small = cased.replace("\u0130", "\0").lower()  # the only one that lowers to several
+    table[:0x1E944] = np.frombuffer(small.encode("utf-32-le", "surrogatepass"), dtype=np.int32)
+    table[0x130] = 0x130
     return table
 
 
@@ -161,13 +163,23 @@ def _folding(cases: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int32], npt.N
 
 
 @cache
+def decomposable() -> tuple[str, ...]:
+    """All marks, and all characters that a normal form decomposes, in order of their code points."""
+    return tuple(
+        character
+        for character in map(chr, chain.from_iterable(_DECOMPOSABLE))
+        if unicodedata.decomposition(character) or unicodedata.combining(character)
+    )
+
+
+@cache
 def _decompositions() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.uint64]]:
     """Marks, and letters with marks: their code points, the letter (-1 for none), and the sum of the marks' digests.
 
     Each (code points,). An Indic sign that decomposes into two letters is not among them: it keeps its own code point.
     """
     rows = []
-    for character in map(chr, chain.from_iterable(DECOMPOSABLE)):
+    for character in decomposable():
         if unicodedata.combining(character) or unicodedata.decomposition(character)[:1] not in ("", "<"):
             parts = unicodedata.normalize("NFD", character)
             own = [ord(part) for part in parts if unicodedata.combining(part)]
