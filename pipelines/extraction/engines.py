@@ -28,6 +28,7 @@ _MARKING = "\u0e00-\u109f\u1780-\u17ff\u1950-\u1aaf\ua9e0-\uaadf"
 _STRAY_BREAK = re.compile(f"(?<![{_MARKING}])\u200b+(?![{_MARKING}])")
 _COPY_SHARE = 0.4  # of a page's text that a second copy of it is, at least
 _WHOLE = 0.7  # of the copied text that each copy has, at least
+_COPIES = 4  # of its text that a page holds for phones, desks and print; more is repetition, which signals measure
 _COPY_BYTES = 200  # of such a copy; a refrain is shorter
 
 
@@ -59,7 +60,7 @@ def without_copies(text: str) -> str:
     sources = [first[keys[place]] for place in again]
     copies = 1 + sum(after <= before for before, after in itertools.pairwise(sources))
     whole = sum(len(keys[place].encode()) for place in set(sources))
-    if max(sources) > again[0] or whole < _COPY_BYTES or repeated < _WHOLE * copies * whole:
+    if copies + 1 > _COPIES or max(sources) > again[0] or whole < _COPY_BYTES or repeated < _WHOLE * copies * whole:
         return text
     gone = set(again)
     return _BLANK_LINES.sub("\n\n", "\n".join(x for n, x in enumerate(lines) if n not in gone)).strip("\n")

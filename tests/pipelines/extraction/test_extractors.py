@@ -144,6 +144,7 @@ def test_a_page_that_holds_its_text_twice_gives_it_once(lines, once):
         ["Buy now and save!"] * 14,
         [line for line in VERSES for _ in range(2)],
         [*VERSES, *VERSES[::-1]],
+        VERSES * 6,
         VERSES,
     ],
 )
