@@ -92,8 +92,16 @@ def find_files(pattern: str) -> list[Path]:
     """The files that a URL, with or without wildcards, names; unordered, and empty if there are none.
 
     Wildcards mean what they mean on disk: ** stands for folders only if it stands alone between slashes. Folders do not
-    count, nor the empty objects that stand for one. A file is found by a name with brackets as it stands.
+    count, nor the empty objects that stand for one. A file is found by a name with brackets as it stands. Raises
+    InputError for a URL that names nothing its store could have.
     """
+    try:
+        return _find_files(pattern)
+    except ValueError as error:  # of a store's library, for what is no name there
+        raise InputError(f"{pattern}: {error}") from None
+
+
+def _find_files(pattern: str) -> list[Path]:
     path: Any = path_of(pattern)
     scheme = pattern.partition("://")[0]
     wild = scheme not in _READ_ONLY and any(mark in pattern for mark in "*?[")

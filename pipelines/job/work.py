@@ -69,13 +69,13 @@ def match_inputs(patterns: Sequence[str]) -> list[Path]:
     """What paths and glob patterns name, sorted, each once. Raises InputError for a pattern that matches nothing."""
     found: set[Path] = set()
     for pattern in patterns:
-        if storage.is_url(pattern):
+        if storage.is_url(pattern) and not pattern.startswith("file://"):
             matches = storage.find_files(pattern)
             example = "s3://bucket/crawl/*.warc.gz"
         else:
-            names = glob.glob(_with_own_brackets(pattern), recursive=True)  # noqa: PTH207 - a pattern may be absolute
-            paths = [path.resolve() if path.exists() else path for path in map(Path, names)]
-            matches = [each for path in paths for each in (table_files(path) if path.is_dir() else []) or [path]]
+            local = _with_own_brackets(str(storage.path_of(pattern)) if pattern else "")
+            paths = map(_resolved, glob.glob(local, recursive=True))  # noqa: PTH207 - a pattern may be absolute
+            matches = [each for path in paths for each in _files_of(path)]
             example = "crawl/*.warc.gz"
         if not matches:
             hint = "; a bracket that is part of a name is written [[]" if "[" in pattern else ""
@@ -84,6 +84,22 @@ def match_inputs(patterns: Sequence[str]) -> list[Path]:
     if not found:
         raise InputError("no input: name archives with --input 'crawl/*.warc.gz'")
     return sorted(found, key=str)
+
+
+def _resolved(name: str) -> Path:
+    """The file that a name leads to; the name itself if it leads nowhere."""
+    try:
+        return Path(name).resolve(strict=True)
+    except (OSError, RuntimeError):  # RuntimeError: links in a circle
+        return Path(name)
+
+
+def _files_of(path: Path) -> list[Path]:
+    """The tables in the folder of a data set; anything else is one input."""
+    try:
+        return (table_files(path) if path.is_dir() else []) or [path]
+    except OSError:  # `fault_of_place` says why
+        return [path]
 
 
 def fault_of_place(path: Path) -> str:

@@ -138,6 +138,12 @@ def test_a_connection_that_breaks_is_asked_for_again(ranges: list[str], tmp_path
     assert f"{REPO}-c" in said
 
 
+@pytest.mark.parametrize("url", ["hf://nonsense", "hf://datasets/a b/*.gz"])
+def test_a_url_that_names_nothing_of_the_hub_is_said_in_a_line(url: str, ranges: list[str]) -> None:
+    with pytest.raises(InputError, match=url.replace("*", r"\*")):
+        storage.find_files(url)
+
+
 @pytest.mark.parametrize(("status", "error"), [(403, InputError), (400, ShardError)])
 def test_what_the_hub_refuses_is_not_asked_again(
     status: int, error: type[Exception], ranges: list[str], monkeypatch: pytest.MonkeyPatch

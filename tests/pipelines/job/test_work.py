@@ -51,6 +51,19 @@ def test_the_same_path_in_two_stores_has_two_names(tmp_path: Path) -> None:
     assert len(name_archives([one, two])) == 2
 
 
+def test_a_url_of_this_machine_is_a_pattern_as_any(tmp_path: Path) -> None:
+    touch(tmp_path / "a.warc.gz", tmp_path / "b.warc.gz")
+    assert len(find_archives([f"file://{tmp_path}/*.warc.gz"])) == 2
+    with pytest.raises(InputError, match="no file matches"):
+        find_archives([f"file://{tmp_path}/c.warc.gz"])
+
+
+def test_a_link_to_itself_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "a.warc.gz").symlink_to("a.warc.gz")
+    with pytest.raises(InputError, match=r"a\.warc\.gz is a link to a\.warc\.gz, which is not there"):
+        find_archives([str(tmp_path / "*.gz")])
+
+
 def test_a_missing_input_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no file matches"):
         find_archives([str(tmp_path / "*.warc.gz")])
