@@ -191,8 +191,9 @@ _Glances = Callable[[Sequence[str], float], list[str]]
 _HALF, _MOST = 0.5, 0.9  # a language of less than half of a text has no greater score
 _QUARTER, _LEAST_SURE = 0.25, 0.5  # the same for a quarter of it; below, the score falls with the share
 _LOOKED = 400  # characters of the shortest text of which pieces are looked at
-_PIECES, _PIECE = 8, 60  # pieces, and their characters
-_SURE = 0.8  # score of a piece that is surely in its language
+_PIECES, _PIECE = 16, 60  # pieces, and their characters; every second one is looked at first
+_NEARLY_ALL, _MANY = 7, 10  # pieces in the language, of half and of all, that allow every score
+_SURE = 0.5  # score of a piece that is surely in its language
 _FEW = 3  # pieces in other languages that lower a score
 _COUNTED = 4000  # characters whose script is counted, evenly spread; more would not change a share
 
@@ -204,7 +205,7 @@ def limit_scores(labels: Sequence[_Label], text: str, glances: _Glances) -> list
     counts = script_counts(text[:: 1 + len(text) // _COUNTED])
     letters = sum(counts.values())
     first, score = labels[0]
-    most = min(_limit(_share_in_script(first, counts, letters)), _limit(_share_of_pieces(first, text, glances)))
+    most = min(_limit(_share_in_script(first, counts, letters)), _limit_by_pieces(first, text, glances))
     if score <= most:
         return list(labels)
     return sorted([(first, most), *labels[1:]], key=lambda found: (-found[1], found[0]))
@@ -224,19 +225,21 @@ def _share_in_script(label: str, counts: dict[str, int], letters: int) -> float:
     return sum(counts.get(part, 0) for part in SCRIPT_PARTS.get(script, (script,))) / letters
 
 
-def _share_of_pieces(label: str, text: str, glances: _Glances) -> float:
-    """The share of the pieces that are surely in a language that are in this one; 1 where few are in others."""
+def _limit_by_pieces(label: str, text: str, glances: _Glances) -> float:
+    """The greatest score that the pieces of a text allow: more than 0.9 only where most are surely in the language."""
     if len(text) < _LOOKED:
         return 1.0
-    step = (len(text) - _PIECE) // (_PIECES - 1)
-    pieces = [text[at : at + _PIECE].replace("\n", " ") for at in range(0, step * _PIECES, step)]
+    last = len(text) - _PIECE
+    pieces = [text[at : at + _PIECE].replace("\n", " ") for at in (last * n // (_PIECES - 1) for n in range(_PIECES))]
     code = split_label(label)[0]
     found = [split_label(each)[0] for each in glances(pieces[::2], _SURE)]
-    if all(each == code for each in found):  # half of the pieces show a second language that is half of the text
+    if found.count(code) >= _NEARLY_ALL:
         return 1.0
     found += [split_label(each)[0] for each in glances(pieces[1::2], _SURE)]
     own = found.count(code)
-    others = [each for each in found if each != code]
     # Pieces of a text in a language that the model knows badly get many labels; a second language gets one.
+    others = [each for each in found if each != code]
     most = max(map(others.count, others), default=0)
-    return own / (own + most) if most >= _FEW else 1.0
+    if most >= _FEW and own < _MANY:
+        return min(_MOST, _limit(own / (own + most)))
+    return 1.0 if own >= _MANY else _MOST

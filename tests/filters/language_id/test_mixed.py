@@ -36,3 +36,14 @@ def test_a_score_is_at_most_nine_tenths_where_most_letters_are_in_another_script
     text = "aaaaaa কখগঘ"
     ((label, score),) = limit_scores([("ben_Beng", 0.99)], text, lambda pieces, least: [])
     assert (label, 0.5 <= score < 0.9) == ("ben_Beng", True)
+
+
+@pytest.mark.parametrize(("share", "most"), [(1.0, 0.99), (0.7, 0.99), (0.5, 0.9), (0.4, 0.9)])
+def test_a_score_above_nine_tenths_needs_most_pieces_in_the_language(share, most) -> None:
+    text = "a" * int(3000 * share) + "b" * int(3000 * (1 - share))
+
+    def glances(pieces: list[str], least: float) -> list[str]:
+        """The model knows no label for the language of b."""
+        return ["fra_Latn" for piece in pieces if "b" not in piece]
+
+    assert limit_scores([("fra_Latn", 0.99)], text, glances) == [("fra_Latn", most)]
