@@ -7,6 +7,7 @@ One packed as a single stream ("solid") is first unpacked to a temporary file.
 import re
 import tempfile
 import zlib
+from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,11 +16,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
 
-import numpy as np
 from fastwarc.stream_io import GzipReader, Lz4Reader, ZstdReader
 
 from pipelines.archives.heads import HEAD, loose_records, read_on
-from roots import shards, storage
+from roots import storage
 from roots.errors import InputError
 
 STEP = 1 << 20  # bytes read at once
@@ -348,6 +348,8 @@ def on_this_machine(archive: Path, wanted: Sequence[int] | None = None, index: P
 
 def _fetch_records(archive: Path, local: Path, wanted: Sequence[int], index: Path) -> bool:
     """Fetch the wanted records. Returns False if their ranges are unknown or are most of the archive."""
+    from roots import shards  # the process that reads pages does without Arrow
+
     size = storage.size_of(archive)
     offsets = [offset for batch in shards.read(index, ["offset"]) for offset in batch["offset"].to_pylist()]
     ranges = ranges_of(wanted, offsets, size)
@@ -369,10 +371,10 @@ def ranges_of(wanted: Sequence[int], offsets: Sequence[int], size: int) -> list[
 
     `offsets` are those of all known records, in any order. `size` is the length of the archive in bytes.
     """
-    known = np.unique(np.asarray(offsets, dtype=np.int64))
-    ends = np.append(known, size)[np.searchsorted(known, np.asarray(wanted, dtype=np.int64), side="right")]
+    known = [*sorted(set(offsets)), size]
+    ends = [known[bisect(known, low, hi=len(known) - 1)] for low in wanted]
     ranges: list[tuple[int, int]] = []
-    for low, end in zip(wanted, ends.tolist(), strict=True):
+    for low, end in zip(wanted, ends, strict=True):
         high = min(size, end + LOOK)  # readers check what follows a record
         if ranges and low <= ranges[-1][1] + GAP_BYTES:
             ranges[-1] = (ranges[-1][0], max(high, ranges[-1][1]))

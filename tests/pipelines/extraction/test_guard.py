@@ -253,7 +253,8 @@ import sys
 
 
 def engines():
-    return lambda items: ({"trafilatura": "trafilatura" in sys.modules} for _ in items)
+    loaded = {name: name in sys.modules for name in ("trafilatura", "numpy", "pyarrow")}
+    return lambda items: (loaded for _ in items)
 """
 
 
@@ -262,7 +263,7 @@ def test_the_server_imports_what_an_engine_needs_and_no_more(tmp_path, monkeypat
     monkeypatch.syspath_prepend(tmp_path)
     for extractor, needed in (("resiliparse", False), ("cascade", True), ("resiliparse", False)):
         rows = list(guarded("engines_loaded:engines", {}, [1, 2], Limits(), preload(extractor)))
-        assert rows == 2 * [{"trafilatura": needed}], extractor
+        assert rows == 2 * [{"trafilatura": needed, "numpy": False, "pyarrow": False}], extractor
 
 
 def test_a_library_that_cannot_be_imported_is_named_at_once(tmp_path, monkeypatch):
