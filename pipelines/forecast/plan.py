@@ -18,7 +18,7 @@ from typing import Any
 from pipelines.forecast.pieces import draw_pieces
 from pipelines.forecast.sample import SampleRun, StageSample, hash_seconds
 from pipelines.forecast.scale import Interval, Scale, StageForecast, sum_of
-from pipelines.forecast.settings import ForecastRequest, PlanSettings
+from pipelines.forecast.settings import LEAST_PIECES, ForecastRequest, PlanSettings
 from pipelines.index import faults_of
 from pipelines.job.work import find_archives, group_archives
 from roots.atomic import write_text
@@ -80,11 +80,16 @@ def forecast_request(request: ForecastRequest) -> Forecast:
 def forecast(archives: Mapping[str, Path], job: SampleRun, settings: PlanSettings, scratch: Path) -> Forecast:
     """Draw pieces, run the whole job on them in the folder `scratch`, and scale up to the crawl.
 
-    Raises InputError if the archives hold no record, SettingsError for a setting that a run would refuse.
+    Raises InputError if the archives hold too few records, SettingsError for a setting that a run would refuse.
     """
     start = time.monotonic()
     paths = sorted(archives.values())
     pieces = draw_pieces(paths, scratch / "pieces", settings.pieces, settings.piece_bytes, settings.seed)
+    if len(pieces) < LEAST_PIECES:
+        raise InputError(
+            f"only {len(pieces)} of the {LEAST_PIECES} pieces that a forecast needs can be cut from these archives: "
+            f"name more archives, or take smaller pieces, --set plan.piece_bytes=BYTES (it is {settings.piece_bytes})"
+        )
     tiny = draw_pieces(paths, scratch / "tiny", _TINY, 1, settings.seed)
     samples = job.run(pieces, tiny, scratch)
     count = settings.archives or len(paths)

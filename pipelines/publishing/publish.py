@@ -18,6 +18,7 @@ from pipelines.catalogue import Rights, check_rights, load_catalogue
 from pipelines.dataset import DatasetManifest, read_dataset
 from pipelines.job import work as folders
 from pipelines.job.languages import is_program
+from pipelines.job.request import languages_in
 from pipelines.publishing.card import write_release_card
 from pipelines.publishing.files import FileResult, PublishFiles, make_files, plan_files, write_clusters
 from pipelines.publishing.settings import PublishSettings
@@ -41,9 +42,10 @@ class Selection:
     def datasets(self) -> dict[str, DatasetManifest]:
         """The manifest of each dataset that has documents, by language code.
 
-        Raises InputError if there is no dataset, PublishError if none has documents.
+        Raises InputError if there is no dataset, PublishError if none has documents, SettingsError for an unknown
+        language.
         """
-        codes = self.codes or [
+        codes = [code for name in self.codes for code in languages_in(self.work, name)] or [
             code for code in folders.languages(self.work) if storage.is_file(self.work / code / "manifest.json")
         ]
         if not codes:

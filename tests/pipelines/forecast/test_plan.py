@@ -191,6 +191,14 @@ def test_the_range_of_the_command_holds_the_true_number_of_records(tmp_path: Pat
     assert "fr dedup groups all documents in one task of " in result.output
 
 
+def test_archives_too_small_for_a_forecast_are_said_so() -> None:
+    command = ["plan", "--input", str(ARCHIVES[0]), "--lang", "sw"]
+    result = CliRunner().invoke(main, command, catch_exceptions=False)
+    assert result.exit_code == 2
+    assert "only 1 of the 3 pieces" in result.output
+    assert "plan.piece_bytes" in result.output
+
+
 @pytest.mark.parametrize("wrong", [["--workers", "none"], ["--set", "plan.pieces=2"], ["--set", "extract.nothing=1"]])
 def test_a_wrong_setting_is_reported_before_any_work(wrong: list[str]) -> None:
     result = CliRunner().invoke(main, ["plan", "--input", str(CRAWL / "*.warc.gz"), "--lang", "fr", *wrong])

@@ -9,6 +9,7 @@ from filters.language import load_language
 from pipelines.cli.main import main
 from pipelines.job.languages import load_any_language, load_text_language
 from pipelines.job.request import Request
+from pipelines.publishing.publish import Selection
 from roots.errors import InputError, SettingsError
 from tests.support.paths import ROOT
 
@@ -54,6 +55,7 @@ def test_a_run_by_the_path_of_a_file_goes_through_all_commands(tmp_path: Path) -
     assert "coast" in roots("status", work)
     roots("judge", work, "--lang", own, "--bounds", "default", "--quiet", "--executor", "serial")
     roots("report", work, "--lang", own)
+    assert list(Selection(work, [str(own)]).datasets()) == ["coast"]
     assert "Coastal" in (work / "coast" / "report.html").read_text()
 
 
