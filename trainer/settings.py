@@ -3,8 +3,9 @@
 Nothing slow is imported here: a mistake in a setting is answered before Arrow or torch is loaded.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from roots.errors import unknown_name
 
@@ -70,6 +71,7 @@ class TokensSettings:
     copies: int = 1  # of the training text, each cut in another way; for small corpora, which are read many times
     dropout: float = 0.0  # probability that a merge is skipped in the copies; held-out text is always cut in full
     seed: int = 42
+    end: str = ""  # with --format: the token that ends documents; "": the one that the tokenizer's files name
 
     def __post_init__(self) -> None:
         if min(self.multiple, self.copies) < 1:
@@ -78,6 +80,21 @@ class TokensSettings:
             raise ValueError("dropout must be at least 0 and below 1")
         if self.copies > 1 and not self.dropout:
             raise ValueError("copies without dropout are all the same: set tokens.dropout, or train longer")
+
+
+TOKEN_FORMAT_NAMES = ("megatron", "nanotron", "olmo", "litgpt")  # of trainer.data.token_formats
+
+
+@dataclass(frozen=True)
+class TokenFilesRequest:
+    """Which datasets are written as token files of another project, and where to."""
+
+    work: Path
+    languages: Sequence[str]
+    form: str  # one of TOKEN_FORMAT_NAMES
+    target: Path
+    tokenizer: Path | None = None  # None: that of the work folder
+    settings: TokensSettings = field(default_factory=TokensSettings)
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from roots.atomic import write_text
 from roots.errors import InputError
+from roots.executors import Executor
+from roots.stage import Progress
 from roots.storage import make_folder
 from trainer import corpus
+from trainer.data.token_files import write_token_files
 from trainer.data.token_shards import named_tokenizer, tokenizer_of, write_token_shards
-from trainer.settings import TokenizerSettings, TokensSettings
+from trainer.settings import TokenFilesRequest, TokenizerSettings, TokensSettings
 from trainer.tokenizer.fertility import compare_tokenizers, read_parallel, render_comparison
 from trainer.tokenizer.files import find_tokenizer, load_tokenizer, padded_rows, save_tokenizer
 from trainer.tokenizer.training import train_monolingual, train_tokenizer
@@ -83,6 +86,25 @@ def make_tokens(
         folder = folders.tokens / language
         sidecar = write_token_shards(sources, loaded, language, folder, settings, tokenizer)
         yield folder, sum(file["tokens"] for file in sidecar["files"].values())
+
+
+def make_token_files(request: TokenFilesRequest, executor: Executor, progress: Progress | None = None) -> list[str]:
+    """Write datasets as token files of another project; return lines that say what they hold.
+
+    The tokenizer is by default the one of the work folder.
+    """
+    tokenizer = request.tokenizer or corpus.run_folders(request.work, request.languages).tokenizer
+    manifest = write_token_files(request, tokenizer, executor, progress)
+    lines = [
+        f"{language} {split}: {counts['documents']:,} documents, {counts['tokens']:,} tokens, "
+        f"{100 * counts['share']:.3g} % of {split}; {counts['empty_documents']} empty documents left out"
+        for language, splits in manifest["languages"].items()
+        for split, counts in splits.items()
+    ]
+    left_out = sum(counts["ends_left_out"] for counts in manifest["splits"].values())
+    if left_out:
+        lines.append(f"{left_out} times a text spells {manifest['tokenizer']['eos_token']}: left out there")
+    return [*lines, f"{request.target}: {len(manifest['files'])} files, {manifest['dtype']}, and manifest.json"]
 
 
 def make_model(

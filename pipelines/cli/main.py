@@ -73,7 +73,7 @@ _SECTIONS = (
         "pipelines.cli.trainer",
         {
             "tokenizer": "Byte-level BPE: train a tokenizer on the shards, measure any.",
-            "tokens": "Turns the shards into token shards.",
+            "tokens": "Turns the shards into token shards, or into token files for other trainers.",
             "train": "Trains the decoder on the token shards.",
             "evaluate": "Measures a model on held-out text: bits per byte, a curve, samples.",
             "export": "Writes a folder that transformers loads as BloomForCausalLM.",

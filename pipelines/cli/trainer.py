@@ -15,9 +15,12 @@ from pipelines.cli.options import (
     WORK,
     CommandGroup,
     RunOptions,
+    run_options,
     settings_options,
     show_errors,
 )
+from roots.errors import SettingsError
+from trainer.settings import TOKEN_FORMAT_NAMES
 
 _STOPPED = 75  # exit code of a run that was asked to stop: "try again", EX_TEMPFAIL of sysexits.h
 _ANY_PATH = click.Path(path_type=Path)
@@ -92,25 +95,46 @@ def _tokenizer_eval(
 @click.command("tokens")
 @WORK
 @LANGUAGES
-@click.option("--tokenizer", type=_ANY_PATH, default=None, help="[default: the one in WORK]")
+@click.option("--tokenizer", type=_ANY_PATH, default=None, help="Any Hugging Face tokenizer. [default: that of WORK]")
+@click.option("--format", "form", type=click.Choice(TOKEN_FORMAT_NAMES), help="Write files for another trainer.")
+@click.option("--to", "target", type=FOLDER, default=None, help="Folder of these files.")
 @_DEMO
+@run_options
 @settings_options
 @show_errors
 def _tokens(
-    work: Path, codes: tuple[str, ...], tokenizer: Path | None, preset: str | None, options: RunOptions
+    work: Path,
+    codes: tuple[str, ...],
+    tokenizer: Path | None,
+    form: str | None,
+    target: Path | None,
+    preset: str | None,
+    options: RunOptions,
 ) -> None:
-    """Turns the shards into token shards.
+    """Turns the shards into token shards, or into token files for other trainers.
+
+    Without --format they are for `roots train`. Files of a format have a manifest with the tokenizer, the tokens and
+    share of each language, and the sha256 of each file; documents end with the tokenizer's eos_token, or the one that
+    --set tokens.end names.
 
     \b
     Example:
       roots tokens work --lang fr
+      roots tokens work --lang "fr sw" --format megatron --to megatron --tokenizer gpt2/tokenizer.json
     """
     from trainer.demo import preset_settings
-    from trainer.settings import TokensSettings
+    from trainer.settings import TokenFilesRequest, TokensSettings
 
     settings = options.build(TokensSettings, "tokens", preset_settings(preset, work, codes, "tokens"))
-    from trainer.steps import make_tokens
+    if (form is None) != (target is None):
+        raise SettingsError("--format NAME and --to DIR belong together: give both, or none for `roots train`")
+    from trainer.steps import make_token_files, make_tokens
 
+    if form and target:
+        request = TokenFilesRequest(work, codes, form, target, tokenizer, settings)
+        with options.progress() as progress:
+            click.echo("\n".join(make_token_files(request, options.make_executor(), progress)))
+        return
     for folder, count in make_tokens(work, codes, settings, tokenizer):
         click.echo(f"{folder}: {count:,} tokens")
 

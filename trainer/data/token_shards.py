@@ -68,7 +68,7 @@ def write_token_shards(
     known = _old_files(target, tokenizer_digest(tokenizer))
     files: dict[str, dict[str, Any]] = {}
     for split, paths in sorted(sources.items()):
-        cuts = _cuts(tokenizer, settings, split)
+        cuts = cuts_of(tokenizer, settings, split)
         cut = [settings.copies, settings.dropout, settings.seed] if settings.dropout and split == "train" else []
         for source in paths:
             name = f"{split}/{source.name}"
@@ -111,8 +111,8 @@ def _old_files(target: Path, tokenizer: str) -> dict[str, Any]:
     return dict(old["files"]) if old["tokenizer"] == tokenizer else {}
 
 
-def _cuts(tokenizer: Tokenizer, settings: TokensSettings, split: str) -> list[_Cut]:
-    """Return the ways to cut the documents of a split into tokens: one, or one for each copy with dropout."""
+def cuts_of(tokenizer: Tokenizer, settings: TokensSettings, split: str) -> list[_Cut]:
+    """Return the ways to cut documents, (ids, texts) -> token ids, in a split: one, or one a copy with dropout."""
 
     def plain(identities: list[str], texts: list[str]) -> list[list[int]]:
         return [encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]

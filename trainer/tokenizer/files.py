@@ -16,6 +16,7 @@ from roots.errors import InputError
 from roots.storage import make_folder
 from trainer.settings import SPECIAL_TOKENS
 
+_CONFIGURATIONS = ("tokenizer_config.json", "special_tokens_map.json")  # as transformers writes them
 _, _, END_ID, PAD_ID = range(len(SPECIAL_TOKENS))
 
 
@@ -84,12 +85,48 @@ def check_end(tokenizer: Tokenizer) -> None:
         raise InputError(f"the tokenizer cuts a typed {end} into the token that ends documents: use another tokenizer")
 
 
+def tokenizer_file(path: Path) -> Path:
+    """Return the file of a tokenizer that is named by its file or folder."""
+    return path / "tokenizer.json" if path.is_dir() else path
+
+
+def find_end(tokenizer: Tokenizer, file: Path, wanted: str = "") -> tuple[str, str, int]:
+    """Return the name of a tokenizer, the token that ends documents, and its id.
+
+    The token is `wanted`, or the `eos_token` of the files that transformers reads beside the tokenizer, or `</s>`.
+    Raises InputError if the tokenizer has no such special token.
+    """
+    known = {token.content: at for at, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    beside = [_read_configuration(file.with_name(name)) for name in _CONFIGURATIONS]
+    ends = [wanted, *(each.get("eos_token") for each in beside)]
+    stated = [end.get("content") if isinstance(end, dict) else end for end in ends]
+    end = next((token for token in stated if isinstance(token, str) and token), SPECIAL_TOKENS[END_ID])
+    if end not in known:
+        names = ", ".join(sorted(known)[:20]) or "none"
+        raise InputError(
+            f"{file} has no special token {end!r} to end documents: name one with --set tokens.end=TOKEN. "
+            f"It has: {names}"
+        )
+    name = beside[0].get("name_or_path")
+    return name if isinstance(name, str) and name else file.resolve().parent.name, end, known[end]
+
+
+def _read_configuration(path: Path) -> dict[str, object]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
+    return found if isinstance(found, dict) else {}
+
+
 def load_tokenizer(path: Path) -> Tokenizer:
     """Load a tokenizer from its file or folder; it reads special tokens in a text as plain text.
 
     Raises InputError if the file is missing or is not a tokenizer.
     """
-    file = path / "tokenizer.json" if path.is_dir() else path
+    file = tokenizer_file(path)
     try:
         raw = file.read_text(encoding="utf-8")
     except OSError as error:
@@ -103,6 +140,8 @@ def load_tokenizer(path: Path) -> Tokenizer:
     if kind not in ("BPE", "Unigram", "WordPiece", "WordLevel"):
         raise InputError(f"{file} holds an unknown kind of tokenizer, {kind!r}")
     tokenizer = Tokenizer.from_str(raw)
+    tokenizer.no_truncation()  # a file may carry both from its model's training; here every text is cut whole
+    tokenizer.no_padding()
     tokenizer.encode_special_tokens = True
     return tokenizer
 
