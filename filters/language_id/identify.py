@@ -17,6 +17,7 @@ from filters.language_id.scripts import (
     CHINESE,
     HAN,
     SCRIPT_PARTS,
+    bare_arabic,
     han_form,
     script_counts,
     script_of,
@@ -80,7 +81,7 @@ class LanguageModel:
 
     def predict(self, text: str, k: int = 3) -> list[_Label]:
         """The k likeliest labels of a whole text, best first, with scores from 0 to 1; none for an empty text."""
-        line = urdu_letters(with_plain_spaces(text.replace("\n", " ")))
+        line = bare_arabic(urdu_letters(with_plain_spaces(text.replace("\n", " "))))
         if isinstance(self.raw, Pair):
             return self.raw.predict(line, k)
         return [(standard_label(raw), min(1.0, score)) for score, raw in self.raw.predict([line], k)[0]]
@@ -90,6 +91,7 @@ class LanguageModel:
 
         Of a pair, only our model is asked, without the arbiter.
         """
+        pieces = [bare_arabic(piece) for piece in pieces]
         ask = self.raw.glances(pieces, least) if isinstance(self.raw, Pair) else self.raw.predict(pieces, 1, least)
         return [standard_label(raw) for found in ask for _, raw in found]
 

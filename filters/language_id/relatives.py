@@ -61,29 +61,24 @@ tni toko toples trotoar tuh tumis turunnya tutur tuturnya uang ucapnya udah ujar
 universitas voli wajan walikota warganet wartawan warung wisatawan wisuda wortel yaitu yakni
 """
 _MALAY = """
-aiskrim akaun akhbar aktiviti almari antarabangsa askar bahagian baharu bahawa bahawasanya bandar bandaraya bapanya
-barah basikal basikalnya bayaran bekalan belian bendahari bendang berbanding berbeza berbual bercuti berhampiran
-berjimat berjumpa berkahwin berkenaan berkuasa berpusing bersara betik betul beza bilik bilion brek bulatan caj cili
-cuba cukai dapati dijangka dijangkiti dinaiki dirakam disember doktor ejen ekoran elektrik emel enjin eropah fasa
-fasal fasiliti felda feri filem fizikal graduan haiwan halia hartanah hendak hendaklah hensem hospital iaitu ianya
-ibubapa imigresen inggeris isnin itali jambatan jangkitan jawatan jawatankuasa jemputan jeneral jepun jerebu jkr jom
-joran julai jumaat jun juruhebah jurulatih jururawat juruteknik juruterbang justeru kahwin kajian kakitangan kanak
-kanser kasut kasutnya katil kawalan kebangsaan kecederaan kejuruteraan kek kelab kelajuan kelmarin keluli kelulusan
-kemahiran kemalangan kemudahan kenderaan kerana keretapi kerusi kes kesihatan keupayaan kewangan khamis khidmat
-kilang kobis komuniti kontot korang kualiti kuarantin kueh kuih lagipun laksa laluan lapan lebuhraya lesen limau
-lori mac mahkamah mahu majikan makcik maklumat manakala meletup memaklumkan memandangkan memandu membabitkan
-memberitahu mencuba mendapati menerusi mengelakkan mengemas mengesyorkan menggembara menyiasat merakam merungut
-mesyuarat minit moden motokar motosikal mukim muzik naib nombor ogos olimpik pakcik pangsapuri pasaran pasaraya
-pautan peguam pejalan pelabur pelaburan pelakon pelancongan pelawak pemandu pembaris pembedahan pembekal pemborong
-pencen penceramah pengerusi peniaga pensel pensyarah penuntut penyelidik penyelidikan peperangan perakuan peratus
-perbandaran perbelanjaan perbezaan percutian perhubungan perisian perkataan perkhidmatan perlawanan persendirian
-perubatan peruncit pesakit pesawah petrol pilihanraya pingat pinggan plag polis rakan rasmi rawatan resipi ringgit
-risau rosak sahaja saintis saiz saiznya salji samada seawal sebahagian sejam sekiranya selepas semakan semasa
-sembang sememangnya senarai sentiasa sepanyol sepatutnya seramai serbuk seronok sesetengah sesiapa setem setiausaha
-sewaan siasatan sifar sihat sinki soalan sokongan spm stesen stokin stpm sudu suis sukan sungguhpun surau susulan
-syampu syarikat tadika takda takde taknak talian tamadun tandas tarikh tayar teksi televisyen tembikai tempatan
-ternampak tersepit tetamu tingkap tompok tuala tunai ubat uitm ukm universiti wad wang warganegara wujud yuran
-zealand
+aiskrim akaun akhbar aktiviti almari antarabangsa askar bahagian baharu bahawa bahawasanya bandaraya bapanya barah
+basikal basikalnya bekalan belian bendahari bendang berbanding berbeza berbual bercuti berhampiran berjimat berkahwin
+berpusing bersara betik betul beza bilion brek caj cili cuba dijangka dijangkiti dinaiki dirakam disember doktor ejen
+ekoran elektrik emel enjin eropah fasa fasal fasiliti felda filem fizikal graduan haiwan halia hartanah hensem
+hospital iaitu ianya ibubapa imigresen inggeris isnin itali jambatan jangkitan jawatankuasa jeneral jepun jerebu jkr
+jom joran julai jumaat jun juruhebah jurulatih jururawat juruteknik juruterbang justeru kahwin kakitangan kanak kanser
+kasut kasutnya katil kecederaan kejuruteraan kek kelab kelajuan kelmarin keluli kelulusan kemalangan kenderaan kerana
+keretapi kerusi kes kesihatan keupayaan kewangan khamis kilang kobis komuniti kontot korang kualiti kuarantin kueh
+kuih laluan lapan lebuhraya lesen lori mac mahkamah mahu majikan makcik maklumat manakala meletup memaklumkan
+memandangkan membabitkan memberitahu mencuba menerusi mengemas mengesyorkan menggembara menyiasat merakam merungut
+mesyuarat minit moden motokar motosikal muzik nombor ogos olimpik pakcik pangsapuri pasaraya pautan peguam pelabur
+pelaburan pelakon pelancongan pemandu pembaris pembedahan pembekal pemborong pencen pengerusi pensel pensyarah
+penuntut penyelidik penyelidikan perakuan peratus perbandaran perbezaan percutian perisian perkhidmatan perlawanan
+persendirian perubatan peruncit pesakit pesawah petrol pilihanraya pingat pinggan plag rakan rasmi resipi ringgit
+rosak sahaja saintis saiz saiznya salji samada seawal sebahagian selepas semakan semasa sembang sememangnya senarai
+sepanyol sepatutnya seramai sesetengah sesiapa setem setiausaha sewaan siasatan sifar sihat sinki soalan sokongan spm
+stesen stokin stpm sudu suis sukan syampu syarikat tadika takda takde taknak talian tamadun tarikh tayar teksi
+televisyen tembikai tempatan ternampak tersepit tingkap tompok tuala ubat uitm ukm universiti wad wang yuran zealand
 """
 _MARATHI = """
 असतात असते असतो असे आज आणखी आणि आमचे आमच्या आम्हाला आम्ही आला आली आले आहे आहेत आहोत उद्या करणे करतात करून कसे काय

@@ -158,6 +158,18 @@ def urdu_letters(text: str) -> str:
     return text.translate(_ARABIC)
 
 
+_VOWEL_SIGNS = re.compile("[" + "".join(f"{chr(low)}-{chr(high - 1)}" for low, high in characters.ARABIC_SILENT) + "]+")
+_VOCALISED = 0.15  # share of a text in vowel signs from which it is vocalised Arabic: verse, the Quran, first readers
+
+
+def bare_arabic(text: str) -> str:
+    """The text without vowel signs and tatweel where it is vocalised Arabic: models read next to none."""
+    if "\u064e" not in text:
+        return text
+    bare = _VOWEL_SIGNS.sub("", text)
+    return bare.replace("\u0671", "\u0627") if len(text) - len(bare) >= _VOCALISED * len(text) else text
+
+
 _Label = tuple[str, float]
 CHINESE = ("zho", "yue", "wuu", "lzh", "hak", "nan")
 _EAST_ASIAN = frozenset({"Hans", "Hant", "Hani", "Jpan", "Kore", "Hang"})

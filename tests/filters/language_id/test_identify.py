@@ -44,6 +44,14 @@ def test_serbian_in_latin_letters_gets_the_latin_script() -> None:
     assert all(label.endswith("_Latn") for label in labels)
 
 
+def test_arabic_with_the_signs_of_the_quran_is_arabic() -> None:
+    text = (
+        "ٱلۡقِطُّ يَنَامُ عَلَى ٱلطَّاوِلَةِ وَٱلۡأَطۡفَالُ يَلۡعَبُونَ فِي حَدِيقَةِ ٱلۡبَيۡتِ تَحۡتَ أَشِعَّةِ ٱلشَّمۡسِ، وَهَـٰذَا ٱلۡبَيۡتُ لِجَدَّتِي ٱلَّتِي تَسۡكُنُ فِيهِ مُنۡذُ سِنِينَ."
+    )
+    label, score = identify(text, load_model())[0]
+    assert (label, score >= 0.5) == ("arb_Arab", True)
+
+
 THEOREMS = {
     "eng": "Lemma 3. If G is a finite group and H ≤ G, then |H| divides |G|. Proof. The cosets gH, g ∈ G, partition G, "
     "and |gH| = |H| for all g ∈ G. Hence |G| = [G : H]·|H|, so |H| ∣ |G|. □",
