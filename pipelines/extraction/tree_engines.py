@@ -93,8 +93,9 @@ _INLINE = frozenset(
     ]
 )
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
-_LEAF = 40  # characters from which a block is a paragraph
-_RUN = 20  # characters from which loose text is
+_LEAF = 80  # bytes, which Han needs three of for a character, from which a block is a paragraph
+_BETWEEN = 10  # bytes from which a block between paragraphs is
+_RUN = 20  # bytes from which loose text is
 _START = 30  # characters by which a line is known
 _HEADING = 200  # characters of the longest heading
 
@@ -128,7 +129,8 @@ def _with_paragraphs(tree: HtmlElement) -> None:
         children = list(block)
         tags = {child.tag for child in children}
         if tags <= _INLINE and not _has_double_break(children):
-            if block.tag in _LEAVES and _is_text(block.text, children, _LEAF):
+            least = _BETWEEN if _is_paragraph(block.getprevious()) and _is_paragraph(block.getnext()) else _LEAF
+            if block.tag in _LEAVES and _is_text(block.text, children, least):
                 block.tag = "p"
         else:
             _wrap_loose_text(block, children)
@@ -137,6 +139,10 @@ def _with_paragraphs(tree: HtmlElement) -> None:
             _is_text(paragraph.text, list(paragraph), _LEAF) for paragraph in header.iter("p")
         ):
             header.tag = "div"
+
+
+def _is_paragraph(element: HtmlElement | None) -> bool:
+    return element is not None and element.tag == "p"
 
 
 def _has_double_break(children: list[HtmlElement]) -> bool:
@@ -148,14 +154,16 @@ def _breaks_twice(child: HtmlElement, after: HtmlElement) -> bool:
 
 
 def _is_text(lead: str | None, children: list[HtmlElement], least: int) -> bool:
-    """Whether loose text and elements behind it are `least` characters or more, half of them outside links."""
-    size = len((lead or "").strip()) + sum(
-        len("".join(child.itertext())) + len(child.tail or "") for child in children if isinstance(child.tag, str)
+    """Whether loose text and elements behind it are `least` bytes or more, half of them outside links."""
+    size = len((lead or "").strip().encode()) + sum(
+        len("".join(child.itertext()).encode()) + len((child.tail or "").encode())
+        for child in children
+        if isinstance(child.tag, str)
     )
     if size < least:
         return False
     links = [link for child in children if isinstance(child.tag, str) for link in child.iter("a")]
-    return not links or sum(len("".join(link.itertext())) for link in links) < size / 2
+    return not links or sum(len("".join(link.itertext()).encode()) for link in links) < size / 2
 
 
 def _wrap_loose_text(block: HtmlElement, children: list[HtmlElement]) -> None:
