@@ -168,7 +168,8 @@ def find_code(name: str, others: Mapping[str, str] | None = None) -> str:
 
     Raises SettingsError that names the nearest name, also of `others` (code -> name), or says how to add a language.
     """
-    found = _names().get(name.strip().lower().replace("-", "_"))
+    wanted = name.strip().lower().replace("-", "_")
+    found = wanted if wanted in known_codes() else _names().get(wanted)  # a code needs no file of another language
     if found is None:
         from filters.language_names import describe_unknown
 

@@ -123,8 +123,9 @@ def standard_label(raw: str) -> str:
     if not script and code in WIKIPEDIAS:
         return WIKIPEDIAS[code]
     code = _SINGLE.get(code, code)
-    default = next((label for label in WIKIPEDIAS.values() if label.startswith(code + "_")), f"{code}_{UNKNOWN_SCRIPT}")
-    return f"{code}_{script}" if script else default
+    if script:
+        return f"{code}_{script}"
+    return next((label for label in WIKIPEDIAS.values() if label.startswith(code + "_")), f"{code}_{UNKNOWN_SCRIPT}")
 
 
 def wide_names() -> dict[str, str]:
