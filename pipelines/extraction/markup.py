@@ -249,7 +249,7 @@ def _cells(table: _Table) -> Iterator[tuple[bool, int, int]]:
 
 
 def _is_layout(html: str, table: _Table) -> bool:
-    """Whether a table holds blocks, or running text without being a table of rows with a head or of three rows."""
+    """Whether a table holds blocks, no two cells beside each other, or running text without a head or three rows."""
     if _LAYOUT.search(html, table.start, table.tags[-1].start()):
         return True
     filled: list[int] = []  # cells with text, by row
@@ -263,6 +263,8 @@ def _is_layout(html: str, table: _Table) -> bool:
         size = len(text) + _WIDE_EXTRA * len(_WIDE_SIGN.findall(text))
         running |= size >= _RUNNING and _LINE_TAG.search(content) is not None
     has_head = any(tag["name"].lower() in ("th", "thead", "caption") for tag in table.tags)
+    if all(cells <= 1 for cells in filled):
+        return True
     return running and not has_head and sum(cells > 1 for cells in filled) < _DATA_ROWS
 
 

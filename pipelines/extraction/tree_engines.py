@@ -134,8 +134,8 @@ def _with_paragraphs(tree: HtmlElement) -> None:
                 block.tag = "p"
         else:
             _wrap_loose_text(block, children)
-    for header in list(tree.iter("header")):  # of an article, with text: no header of the site
-        if next(header.iterancestors("article"), None) is not None and any(
+    for header in list(tree.iter("header")):  # inside main text, with text: no header of the site
+        if next(header.iterancestors("article", "main"), None) is not None and any(
             _is_text(paragraph.text, list(paragraph), _LEAF) for paragraph in header.iter("p")
         ):
             header.tag = "div"

@@ -236,6 +236,10 @@ BODIES = {  # each with six texts
     "lead in the header": (
         "<article><header><h1>Tracks</h1><p>{0}</p></header><p>{1}</p><p>{2}</p><p>{3}</p><p>{4}</p><p>{5}</p></article>"
     ),
+    "lead in the header of main": (
+        "<main><header><h1>Tracks</h1><p>{0}</p></header><p>{1}</p><p>{2}</p><p>{3}</p><p>{4}</p><p>{5}</p></main>"
+    ),
+    "rows of one cell": ("<table><tr><td>{0}<tr><td>{1}<tr><td>{2}<tr><td>{3}<tr><td>{4}<tr><td>{5}</table>"),
     "spans in blocks": (
         "<div id=main><div><span>{0}</span></div><div><span>{1}</span></div><p>{2}</p><div>{3}</div>{4}<p>{5}</p></div>"
     ),
