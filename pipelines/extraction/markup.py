@@ -21,7 +21,7 @@ def _either(names: str) -> str:
 
 _UNSEEN = "|".join(
     [
-        _either("template|canvas|noembed|xml"),
+        _either("template|canvas|dialog|noembed|xml"),
         "(?:[wox]:(?:WordDocument|LatentStyles|ExcelWorkbook)|o:(?:OfficeDocumentSettings|DocumentProperties)|m:mathPr)",
         "span class=[\"']katex-html",
     ]
@@ -30,14 +30,19 @@ _READING = _either("rt|rp|rtc")
 _RUBY = f"/?{_either('ruby|rb')}|/{_READING}"  # some engines drop lines that consist of it
 _SENTENCE = _either("time|label")  # dates and names of fields, unless text stands beside them
 _SPAN = _either("q|data|output|meter|progress|blink|marquee")  # some engines drop them or break the line
+_INSTEAD = {"summary": "h4", "legend": "div", "search": "div", "dir": "ul", "menu": "ul", "listing": "pre"}
+_BLOCK = _either("|".join(_INSTEAD))  # some engines glue their text to what stands beside it
 _MATH = _either("math")
 _MARK = re.compile(
     rf"<(?:(?P<comment>!--)|(?:(?P<raw>{_either('script|style|textarea|title|iframe|xmp')})|(?P<reading>{_READING})|(?P<ruby>{_RUBY})"
-    rf"|(?P<math>{_MATH})|(?P<unseen>{_UNSEEN})|(?P<sentence>{_SENTENCE})|(?P<span>/?{_SPAN}))(?=[\s>/\"']))"
+    rf"|(?P<math>{_MATH})|(?P<unseen>{_UNSEEN})|(?P<sentence>{_SENTENCE})|(?P<other>/?(?:{_SPAN}|{_BLOCK})))(?=[\s>/\"']))"
 )
 _TAG_END = re.compile(r"(?:[^<>\"']|\"[^\"<]*\"|'[^'<]*')*>")
 _READING_END = re.compile(r"</(?:rt|rp|rtc)\s*>|(?=<(?:rt|rp|rb|/?rtc|/ruby|/?p|/?div)[\s>])", re.IGNORECASE)
-_SHADOW = re.compile(r"[^<>]*\bshadowrootmode", re.IGNORECASE)  # such a template is shown
+_UNLESS = {  # attributes with which such an element is shown
+    "template": re.compile(r"[^<>]*\bshadowrootmode", re.IGNORECASE),
+    "dialog": re.compile(r"[^<>]*\sopen\b", re.IGNORECASE),
+}
 _SHOWN = re.compile(r"<(?:p|div|br|body|table|h[1-6]|article|span)[\s>/]", re.IGNORECASE)  # in <xml>: it is no data
 _STRAY = {
     "style": re.compile(r"</style\s*>([^<{]*\{[^<]*\}[^<]*)", re.IGNORECASE),
@@ -123,8 +128,9 @@ class _Source:
         if kind == "comment":
             end = self.html.find("-->", found.end())
             return end + 3 if end >= 0 else len(self.html)
-        if kind == "span":
-            return self.replace(start, found.end(), "</span" if name[0] == "/" else "<span")
+        if kind == "other":
+            instead = _INSTEAD.get(name.lstrip("/"), "span")
+            return self.replace(start, found.end(), f"</{instead}" if name[0] == "/" else f"<{instead}")
         tag = _TAG_END.match(self.html, start + 1)
         if not tag:
             return found.end()
@@ -133,7 +139,7 @@ class _Source:
             return self.replace(start, reading_end.end(), "") if reading_end else tag.end()
         if kind == "ruby":
             return self.replace(start, tag.end(), "")
-        if kind == "unseen" and (name == "template" and _SHADOW.match(self.html, found.end())):
+        if kind == "unseen" and name in _UNLESS and _UNLESS[name].match(self.html, found.end()):
             return tag.end()
         inside_end, end = self._end_of(name.partition(" ")[0], tag.end())
         if end < 0:

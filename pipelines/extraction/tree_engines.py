@@ -92,6 +92,10 @@ _INLINE = frozenset(
         *("u", "var", "wbr", Comment),
     ]
 )
+# What holds several paragraphs is shown later by a script.
+_HIDDEN = XPath(
+    "//*[@hidden and @hidden!='until-found' and not(self::body or starts-with(@id, 'S:') or count(.//p) > 2)]"
+)
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _LEAF = 80  # bytes, which Han needs three of for a character, from which a block is a paragraph
 _BETWEEN = 10  # bytes from which a block between paragraphs is
@@ -236,11 +240,14 @@ class _Parsed:
 
 
 def _parse(html: str) -> _Parsed | None:
-    """Parse a page, and make paragraphs of its loose text."""
+    """Parse a page, leave out what is hidden, and make paragraphs of loose text."""
     shielded, stand_ins = _shield(html)
     tree = load_html(shielded)
     if tree is None:
         return None
+    if " hidden" in html:
+        for unseen in _HIDDEN(tree):
+            unseen.drop_tree()
     _with_paragraphs(tree)
     return _Parsed(tree, stand_ins)
 

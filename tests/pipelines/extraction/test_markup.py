@@ -47,6 +47,8 @@ def among(piece: str, tales: list[str]) -> str:
         "<w:WordDocument><w:Zoom>UNSEEN</w:Zoom></w:WordDocument>",
         "<template><p>UNSEEN</p><template>UNSEEN</template><p>UNSEEN</p></template>",
         "<canvas>UNSEEN</canvas>",
+        "<dialog><p>UNSEEN, though it is a sentence that is long enough to be taken for the text.</p></dialog>",
+        "<div hidden><p>UNSEEN, though it is a sentence that is long enough to be taken for the text of it.</p></div>",
         "<noembed>UNSEEN</noembed>",
         "<style>p{margin:0}</style>.UNSEEN{color:red}</style>",
         "<STYLE>p{margin:0}</STYLE>@media print{.UNSEEN{color:red}}",
@@ -79,8 +81,18 @@ def test_what_a_reader_sees_stays(shown):
     assert all(tale in text for tale in TALES)
 
 
-def test_a_template_that_is_shown_stays():
+def test_elements_that_are_shown_stay():
     assert readable("<template shadowrootmode=open><p>text</p></template>").count("text") == 1
+    assert readable("<dialog class=a open><p>text</p></dialog>").count("text") == 1
+
+
+@pytest.mark.parametrize("name", EXTRACTORS)
+def test_words_of_neighbouring_blocks_are_not_glued(name):
+    pieces = (
+        "<details open><summary>{}</summary>{}</details><fieldset><legend>{}</legend>{}</fieldset>{}<menu><li>{}</menu>"
+    )
+    text = text_of(among(f"<div>{pieces.format(*TALES)}</div>", LONG_PAGE), name)
+    assert not any(f"{tale}The" in text for tale in TALES)
 
 
 @pytest.mark.parametrize("name", EXTRACTORS)
