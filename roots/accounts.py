@@ -4,7 +4,7 @@ The files are made by a stage whose shards are accounts: one row with the digest
 counts. So a folder is resumed as every stage is: files are made again if their sources or settings changed, or if their
 bytes are not those of the account.
 
-    DIR/manifest.json    format, settings, counts by language and split, sha256 of every file
+    DIR/files.json       the manifest: format, settings, counts by language and split, sha256 of every file
     DIR/.accounts/       one account for each part: LANGUAGE/SPLIT/NUMBER.parquet
 """
 
@@ -33,6 +33,7 @@ ACCOUNT = pa.schema(
     ]
 )
 _ACCOUNTS = ".accounts"
+_MANIFEST = "files.json"  # a folder with a manifest.json inside a work folder would count as a language
 
 
 class Part(NamedTuple):
@@ -83,7 +84,7 @@ def make_parts(
 
 def _claim(target: Path, head: Mapping[str, Any]) -> None:
     """Mark the folder as unfinished. Raises InputError if it holds files of others, or with another head."""
-    manifest = target / "manifest.json"
+    manifest = target / _MANIFEST
     try:
         old = json.loads(manifest.read_text(encoding="utf-8")) if manifest.exists() else {}
     except (OSError, ValueError) as error:
@@ -115,7 +116,7 @@ def _read(accounts: Path) -> dict[str, Part]:
 def write_parts_manifest(
     folder: PartsFolder, parts: Mapping[str, Part], weight: str, more: Sequence[Path] = ()
 ) -> dict[str, Any]:
-    """Write manifest.json of a folder whose parts are all made, and return it.
+    """Write the manifest of a folder whose parts are all made, and return it.
 
     `more` are files that belong to no part. A language's share of a split is that of the count `weight`.
     """
@@ -134,7 +135,7 @@ def write_parts_manifest(
     digests |= {path.relative_to(target).as_posix(): sha256_of(path) for path in more}
     files = {name: {"bytes": (target / name).stat().st_size, "sha256": sha} for name, sha in digests.items()}
     manifest = {**head, "splits": splits, "languages": languages, "files": files, "finished": True}
-    _write(target / "manifest.json", manifest)
+    _write(target / _MANIFEST, manifest)
     return manifest
 
 

@@ -104,7 +104,7 @@ def make_token_files(request: TokenFilesRequest, executor: Executor, progress: P
     left_out = sum(counts["ends_left_out"] for counts in manifest["splits"].values())
     if left_out:
         lines.append(f"{left_out} times a text spells {manifest['tokenizer']['eos_token']}: left out there")
-    return [*lines, f"{request.target}: {len(manifest['files'])} files, {manifest['dtype']}, and manifest.json"]
+    return [*lines, f"{request.target}: {len(manifest['files'])} files, {manifest['dtype']}, and files.json"]
 
 
 def make_model(

@@ -1,7 +1,7 @@
 """`roots tokens --format`: token files for other projects' trainers, and the manifest that names their tokenizer.
 
 A part is one shard of the dataset, or all shards of a split where a format wants few files. Each is a task of one core.
-No file carries its tokenizer, so manifest.json does: name, sha256, size of the vocabulary, and the token that ends
+No file carries its tokenizer, so files.json does: name, sha256, size of the vocabulary, and the token that ends
 documents. Documents without a token are left out and counted. That end never stands inside a document: where a text
 spells it and the tokenizer reads the spelling as the token, the token is left out and counted.
 """

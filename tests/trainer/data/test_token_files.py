@@ -103,7 +103,7 @@ def test_every_document_comes_back_with_its_end_last(work: Path, tmp_path: Path,
             assert read_part(tmp_path / "out" / language / split, form, manifest) == wanted
             counts = manifest["languages"][language][split]
             assert (counts["documents"], counts["tokens"]) == (len(wanted), sum(map(len, wanted)))
-    assert manifest == json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest == json.loads((tmp_path / "out" / "files.json").read_text())
     assert manifest["tokenizer"] | {"sha256": ""} == {
         "name": "words", "sha256": "", "vocabulary": 20, "eos_token": "<eos>", "eos_id": 5,
     }  # fmt: skip
@@ -113,7 +113,7 @@ def test_every_document_comes_back_with_its_end_last(work: Path, tmp_path: Path,
     shares = [manifest["languages"][language]["train"]["share"] for language in LANGUAGES]
     assert sum(shares) == pytest.approx(1)
     made = {name: data for name, data in files_of(tmp_path / "out").items() if name[0] != "."}
-    assert set(manifest["files"]) == set(made) - {"manifest.json"}
+    assert set(manifest["files"]) == set(made) - {"files.json"}
     assert all(manifest["files"][name]["bytes"] == len(made[name]) for name in manifest["files"])
 
 
@@ -157,7 +157,7 @@ def test_a_stopped_run_goes_on_and_ends_in_the_same_files(
             breaking, original.stem, original.small, original.wide, original.whole))  # fmt: skip
         with pytest.raises(StageFailed, match="no space left"):
             write_token_files(request(work, target, form), work / "tokenizer", Serial())
-    assert json.loads((target / "manifest.json").read_text())["finished"] is False
+    assert json.loads((target / "files.json").read_text())["finished"] is False
     done = next(path for path in sorted(target.rglob("*")) if path.suffix in (".bin", ".ds", ".npy"))
     before = done.stat().st_mtime_ns
     write_token_files(request(work, target, form), work / "tokenizer", Serial())
@@ -239,7 +239,7 @@ def test_a_folder_with_other_things_is_refused(work: Path, tmp_path: Path) -> No
     other = save(tmp_path / "other", words_tokenizer(30), eos_token="<eos>")
     with pytest.raises(InputError, match="another tokenizer"):
         write_token_files(request(work, tmp_path / "out", "olmo"), other, Serial())
-    (tmp_path / "out" / "manifest.json").write_text("{")
+    (tmp_path / "out" / "files.json").write_text("{")
     with pytest.raises(InputError, match="cannot be read"):
         write_token_files(request(work, tmp_path / "out", "olmo"), work / "tokenizer", Serial())
 
@@ -261,7 +261,7 @@ def test_the_command_writes_and_says_what_it_wrote(work: Path, tmp_path: Path) -
     assert result.exit_code == 0, result.output
     assert "fr train: 5 documents, " in result.output
     assert "2 times a text spells <eos>: left out there" in result.output
-    assert f"{out}: 8 files, uint16, and manifest.json" in result.output
+    assert f"{out}: 8 files, uint16, and files.json" in result.output
     for half in (given[:4] + given[4:6], given[:4] + given[6:8]):
         assert "belong together" in CliRunner().invoke(main, half).output
     assert "nanotron" in CliRunner().invoke(main, [*given[:4], "--format", "pile", "--to", str(out)]).output
