@@ -47,6 +47,10 @@ _FIELD = click.option(
     callback=lambda _context, _option, pairs: tuple(map(_field, pairs)),
     help="Where a table has its texts: text=body. Fields: text, id, url, date, license.",
 )
+_FORMAT = click.option(
+    "--format", "form", type=click.Choice(["jsonl.zst", "parquet"]),
+    help="Also write the dataset as text files of this form, into WORK/LANG/FORMAT.",
+)  # fmt: skip
 _REPLACE = click.option(
     "--replace", is_flag=True, help="Replace a finished dataset, even if none of its archives is an input any more."
 )
@@ -59,6 +63,17 @@ def _field(pair: str) -> tuple[str, str]:
     if not column or field not in ("text", "id", "url", "date", "license"):
         raise click.BadParameter(f"{pair!r}: write it as text=COLUMN, or with id, url, date or license for text")
     return field, column
+
+
+def _own_settings(
+    extractor: str, against: tuple[str, ...], strict: bool, columns: tuple[tuple[str, str], ...]
+) -> Settings:
+    """The settings that options of their own give."""
+    return {
+        "extract": {"extractor": extractor},
+        "dedup": {"against": list(against), "strict": strict},
+        "source": {f"{field}_column": column for field, column in columns},
+    }
 
 
 def _make_command(name: str, info: StageCommand) -> click.Command:
@@ -79,14 +94,11 @@ def _make_command(name: str, info: StageCommand) -> click.Command:
         skip_bad: bool = False,
         columns: tuple[tuple[str, str], ...] = (),
         replace: bool = False,
+        form: str | None = None,
     ) -> None:
         from pipelines.job.request import Request
 
-        own: Settings = {
-            "extract": {"extractor": extractor},
-            "dedup": {"against": list(against), "strict": strict},
-            "source": {f"{field}_column": column for field, column in columns},
-        }
+        own = _own_settings(extractor, against, strict, columns)
         request = Request(work, info.stages, codes, inputs, options.settings(own), seeds, index, skip_bad, replace)
         from pipelines.pipeline import preview_request, run_request
 
@@ -94,6 +106,10 @@ def _make_command(name: str, info: StageCommand) -> click.Command:
             click.echo("\n".join(preview_request(request)))
             return
         show_results(run_request(request, options.make_executor(), options.share(), options.progress))
+        if form:
+            from pipelines.publishing.text_files import write_text_files
+
+            click.echo("\n".join(write_text_files(request, form, options.make_executor(), options.progress)))
 
     decorated: Command = command
     for option in reversed(_options_of(info.stages)):
@@ -109,6 +125,8 @@ def _options_of(stages: tuple[str, ...]) -> list[Option]:
         options += [INPUT, _FIELD, _SKIP_BAD, _DOMAINS, _CC_INDEX]
     if any(STAGES[name].shared or STAGES[name].final for name in stages):
         options.append(_REPLACE)
+    if all(STAGES[name].final for name in stages):
+        options.append(_FORMAT)
     if "extract" in stages:
         options.append(_EXTRACTOR)
     if "dedup" in stages:

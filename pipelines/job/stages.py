@@ -115,7 +115,7 @@ _ROWS = (
         run="pipelines.pipeline:run_shard_stage",
         reads=Reads.EVERYTHING,
         explain="pipelines.why:explain_shard",
-        options="--lang fr --set shard.shard_bytes=500000000",
+        options="--lang fr --set shard.shard_bytes=500000000\n  roots shard work --lang fr --format jsonl.zst",
         final=True,
     ),
 )
