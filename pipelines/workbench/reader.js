@@ -94,9 +94,9 @@ async function fill(body, row) {
   const shownText = text ?? excerpts[row];
   const left = facts.lengths[row] - [...shownText].length;
   const cut = left > 0 && (text === null || left > 400)
-    ? el("p", { class: "quiet cut" }, `The first ${count([...shownText].length)} of ${count(facts.lengths[row])} characters; this file holds no more of this document.`) : null;
+    ? [el("p", { class: "quiet cut" }, `The first ${count([...shownText].length)} of ${count(facts.lengths[row])} characters; this file holds no more of this document.`)] : [];
   body.replaceChildren(chips(row), el("div", { class: "text", lang: facts.language.code, dir: direction(shownText) }, paragraphs(shownText)),
-    cut, labelButtons(row), el("p", { class: "address" }, el("bdi", {}, urls[row] || "no address")), signalTable(row));
+    ...cut, labelButtons(row), el("p", { class: "address" }, el("bdi", {}, urls[row] || "no address")), signalTable(row));
 }
 
 function entry(row, signal) {

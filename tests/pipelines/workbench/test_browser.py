@@ -184,6 +184,19 @@ def test_a_bound_that_no_float_is_equal_to_is_judged_alike(page: Any, work: Path
     judge_again(work, "fr", load_language("fr"))
 
 
+def test_an_opened_document_shows_no_missing_value(page: Any) -> None:
+    card(page, "words").get_by_role("button", name="Read").click()
+    page.locator("#reader .entry").first.wait_for()
+    page.evaluate("document.querySelectorAll('#reader details').forEach((each) => { each.open = true; })")
+    page.locator("#reader .entry .text").first.wait_for()
+    nodes = """() => {
+      const walk = document.createTreeWalker(document.querySelector("#reader"), NodeFilter.SHOW_TEXT), found = [];
+      while (walk.nextNode()) found.push(walk.currentNode.nodeValue.trim());
+      return found;
+    }"""
+    assert not {"null", "undefined", "NaN"} & set(page.evaluate(nodes))
+
+
 def test_labels_are_kept_and_saved_as_derive_reads_them(page: Any, tmp_path: Path) -> None:
     card(page, "function_words").get_by_role("button", name="Read").click()
     entries = page.locator("#reader .side.out .entry")
