@@ -112,6 +112,19 @@ pasharos pishkado puevlo salyo sefarad sefaradi sefaradim sefaradis shabat sinko
 vava vozotros
 """
 
+_PORTUGUESE = """
+ainda alguém alguma algumas além às até bom colher com criança crianças dois duas ele em então essa esse estão
+farinha fazer foram hoje isso janela já lhe lhes linha manhã manteiga mas melhor milho misture muita muitas muito
+muitos mãe nem nenhum nenhuma ninguém nossa nosso num numa não olho ontem pela pelas pelo pelos pessoa pessoas podem
+quando sem são também tem trabalho três tudo têm uma umas velha velho vezes você vocês
+"""
+_GALICIAN = """
+aínda algunha algunhas ata coa coas culler deica dende dous dunha dunhas entón esa ese fariña foron galega galego
+hai homes irmá irmán lle lles mañá máis mellor moi moita moitas moito moitos mozo neno nenos nin ningunha non nosa
+noso nunha nunhas onte pobo porén quen quizais senón sinxelo súa súas tamén teñen tiña traballo unha unhas veciños
+vello vella xa xente xeito xogo xoves xunto xuntos
+"""
+
 _PAIRS = (
     _Relatives(
         "ind_Latn",
@@ -129,6 +142,14 @@ _PAIRS = (
         frozenset(_KONKANI.split()),
         (),
         ("पाक", "ूंक", "तलें", "तलीं", "ताली", "ताले", "तालीं", "टाले", "ल्लें", "ल्लो", "ल्ली", "चेर"),
+    ),
+    _Relatives(
+        "por_Latn",
+        ("glg_Latn",),
+        frozenset(_PORTUGUESE.split()),
+        frozenset(_GALICIAN.split()),
+        ("ção", "ções", "são", "sões", "ões", "ável", "agem", "lhar", "lha", "lho"),
+        ("ción", "cións", "sión", "sións", "ábel", "íbel", "axe", "xía"),
     ),
     _Relatives("spa_Latn", ("lad_Latn",), frozenset(_SPANISH.split()), frozenset(_LADINO.split())),
 )

@@ -82,3 +82,15 @@ def test_a_model_that_knows_one_of_two_relatives_is_left_alone() -> None:
 def test_languages_without_a_relative_keep_their_scores() -> None:
     found = [("fra_Latn", 0.9), ("spa_Latn", 0.01)]
     assert settle_relatives(found, "ke kon komo kada", {"spa_Latn", "lad_Latn"}) == found
+
+
+def test_a_short_recipe_in_portuguese_is_not_galician() -> None:
+    text = "Ingredientes:\n- 3 ovos\n- 250 g de farinha\n- 1 colher de sopa de mel\n\nPreparo:\n"
+    text += "1. Bata os ovos com o mel.\n2. Junte a farinha e misture.\n3. Asse 40 min em forno quente."
+    label, score = identify(text, load_model())[0]
+    assert (label, score >= 0.5) == ("por_Latn", True)
+
+
+def test_galician_stays_galician() -> None:
+    text = "Onte fomos á vila coa miña irmá e mercamos froita. Unha veciña deunos moitas mazás e despois choveu moito."
+    assert identify(text, load_model())[0][0] == "glg_Latn"
