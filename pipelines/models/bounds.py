@@ -117,4 +117,6 @@ def derive_labelled(language: Language, labels: Path, chains: Sequence[Sequence[
     signals = {name: pa.array(values, MEASURES[name].type) for name, values in columns.items()}
     derived = derive_from_labels(signals, np.array(good, np.bool_), f"labels of {labels.name}")
     write_text(target, to_toml(f"{language.code}, from the labels of {labels.name}", derived))
-    return derived
+    unseen = len(wanted) - len(good)
+    strange = (f"{unseen} of {len(wanted)} labels name no measured document, and were left out",) if unseen else ()
+    return replace(derived, warnings=(*derived.warnings, *strange))
