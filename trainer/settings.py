@@ -27,12 +27,12 @@ class TokenizerSettings:
     shares: Mapping[str, float] = field(default_factory=dict)  # fixed shares of the budget: {en = 0.15}
     repeat: int = 4  # the text of a small language counts at most this many times
     min_frequency: int = 2  # pairs seen less often are not merged
-    max_token_bytes: int = 32
+    max_token_bytes: int = 32  # of one token
     rounds: int = 0  # rounds of fertility feedback; 0 turns it off
     eta: float = 1.0  # after a round, the weight of a language is multiplied by (its cost / mean cost) ** eta
     within: Mapping[str, float] = field(default_factory=dict)  # {hi = 1.1}: at most 1.1 x its own tokenizer's tokens
     own_rows: int = 8192  # vocabulary of that own tokenizer, trained on as much of the language as the budget allows
-    seed: int = 42
+    seed: int = 42  # of the sample
 
     def __post_init__(self) -> None:
         if self.pattern not in _PATTERNS:
@@ -70,7 +70,7 @@ class TokensSettings:
     multiple: int = 128  # rows of the embedding are padded to a multiple of this
     copies: int = 1  # of the training text, each cut in another way; for small corpora, which are read many times
     dropout: float = 0.0  # probability that a merge is skipped in the copies; held-out text is always cut in full
-    seed: int = 42
+    seed: int = 42  # of the skipped merges
     end: str = ""  # with --format: the token that ends documents; "": the one that the tokenizer's files name
 
     def __post_init__(self) -> None:
@@ -105,10 +105,10 @@ class EvaluateSettings:
     length: int = 0  # tokens per window; 0 is the length of training
     curve: tuple[int, ...] = (1, 2, 4)  # multiples of that length, for the extrapolation curve
     samples: int = 3  # continuations shown
-    sample_tokens: int = 80
-    temperature: float = 0.8
+    sample_tokens: int = 80  # of a continuation
+    temperature: float = 0.8  # of the draws
     top_k: int = 50  # draw from this many likeliest tokens; 0 is all
-    seed: int = 0
+    seed: int = 0  # of the draws
 
     def __post_init__(self) -> None:
         if min(self.bytes, self.sample_tokens, *self.curve, 1) < 1:
@@ -125,7 +125,7 @@ class EvaluateSettings:
 class ExportSettings:
     """The name of the model, its licence, and its formats."""
 
-    name: str = "roots-model"
+    name: str = "roots-model"  # of the model
     licence: str = "apache-2.0"  # Hugging Face's name of it
     licence_file: str = ""  # file with its text; by default the text of this project's licence, Apache-2.0
     gguf: bool = False  # a file for llama.cpp, too; only of tokenizers with tokenizer.pattern=bloom
@@ -136,10 +136,10 @@ class AblateSettings:
     """How two corpora are compared."""
 
     bytes: int = 0  # training text of each corpus per language; 0 is what the smaller corpus has
-    seeds: int = 3
+    seeds: int = 3  # models of each corpus
     held_out_bytes: int = 200_000  # per language, half of it from the validation text of each corpus
     judge: str = ""  # a work folder whose validation text is used instead
-    vocabulary: int = 4_096
+    vocabulary: int = 4_096  # of the common tokenizer
 
     def __post_init__(self) -> None:
         if self.seeds < 2:
@@ -157,7 +157,7 @@ class MemorizationSettings:
     suffix: int = 16  # tokens it must continue with
     windows: int = 200  # per group
     tokens: int = 20_000_000  # of the training stream in which copies are counted
-    seed: int = 0
+    seed: int = 0  # of the windows
 
     def __post_init__(self) -> None:
         if min(self.prefix, self.suffix, self.windows, self.tokens) < 1:

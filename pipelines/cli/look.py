@@ -1,4 +1,4 @@
-"""Commands that look at a run and change nothing: plan, status, why, verify."""
+"""Commands that look at a run and change nothing: plan, status, why, verify, settings."""
 
 import sys
 from pathlib import Path
@@ -139,4 +139,28 @@ def _plan(
         write_forecast(found, target)
 
 
-COMMANDS: dict[str, click.Command] = {"plan": _plan, "status": _status, "why": _why, "verify": _verify}
+@click.command("settings")
+@click.argument("groups", nargs=-1, metavar="[GROUP]...")
+@show_errors
+def _settings(groups: tuple[str, ...]) -> None:
+    """Prints every setting with its default and meaning, as a TOML file.
+
+    For --config, keep the groups that your command reads.
+
+    \b
+    Example:
+      roots settings
+      roots settings extract dedup > my.toml
+    """
+    from pipelines.job.listing import list_settings
+
+    click.echo("\n".join(list_settings(groups)))
+
+
+COMMANDS: dict[str, click.Command] = {
+    "plan": _plan,
+    "status": _status,
+    "why": _why,
+    "verify": _verify,
+    "settings": _settings,
+}

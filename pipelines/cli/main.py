@@ -34,6 +34,7 @@ _SECTIONS = (
             "status": "Prints how far each language is, and which shards are missing.",
             "why": "Prints the path of one document, and why it was kept or dropped.",
             "verify": "Checks that every row is accounted for and every byte is as written.",
+            "settings": "Prints every setting with its default and meaning, as a TOML file.",
         },
     ),
     _Section(

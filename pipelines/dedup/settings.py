@@ -52,11 +52,13 @@ def keep_columns(keep: str | KeepBy) -> tuple[str, ...]:
 class DedupSettings:
     """Settings of dedup. Defaults of the scheme are FineWeb-2's: 112 hashes, 14 bands of 8, shingles of 5 words."""
 
-    preset: str = ""  # a name of PRESETS, whose values stand below those that are named beside it
-    words: int = 5
-    bands: int = 14
-    rows: int = 8
-    seed: int = 1
+    # A scheme of another project, below the settings named beside it: fineweb2, thorough, roots, slimpajama, lee2022,
+    # gopher or the-stack (PRESETS).
+    preset: str = ""
+    words: int = 5  # of a shingle
+    bands: int = 14  # of MinHash values
+    rows: int = 8  # MinHash values of a band
+    seed: int = 1  # of the hashes
     jaccard: float = 0.8  # of the shingle sets, verified; Lee et al. 2022, Gopher and SlimPajama aim at the same
     # "roots": equal without white space, digits and ASCII punctuation, so a table of other numbers is a copy too.
     # "verified": if a word differs, the Jaccard must be high enough as well. "code": equal without white space.

@@ -15,9 +15,9 @@ LEAST_PIECES = 3
 class PlanSettings:
     """Settings of a plan."""
 
-    pieces: int = 12
-    piece_bytes: int = 2 << 20
-    seed: int = 1
+    pieces: int = 12  # of the archives that are run
+    piece_bytes: int = 2 << 20  # of one piece
+    seed: int = 1  # of the choice of pieces
     archives: int = 0  # in the crawl; 0: as many as are named
     archive_bytes: float = 0.0  # average of one archive; 0: as those named
 

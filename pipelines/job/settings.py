@@ -31,9 +31,9 @@ class LanguageIdSettings:
 class IndexSettings(TableSettings, LanguageIdSettings):
     """Settings of index: largest sizes, in bytes, of what is read."""
 
-    body_bytes: int = Limits.body_bytes
-    head_bytes: int = Limits.head_bytes
-    unpacked_bytes: int = Limits.unpacked_bytes
+    body_bytes: int = Limits.body_bytes  # of one record
+    head_bytes: int = Limits.head_bytes  # of one HTTP head
+    unpacked_bytes: int = Limits.unpacked_bytes  # of one archive, unpacked
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -45,14 +45,14 @@ class IndexSettings(TableSettings, LanguageIdSettings):
 class ExtractSettings(TableSettings, LanguageIdSettings):
     """Settings of extract."""
 
-    extractor: str = DEFAULT
+    extractor: str = DEFAULT  # how main text is found: `roots run --help` names all
     language_score: float = (
         0.2  # least score of the wanted language, on the main text (tests/benchmarks/gate_recall.py)
     )
     gate_score: float = 0.05  # the same on the quick text, to look at a page at all
-    body_bytes: int = Bounds.body_bytes
-    html_chars: int = Bounds.html_chars
-    depth: int = Bounds.depth
+    body_bytes: int = Bounds.body_bytes  # of one page
+    html_chars: int = Bounds.html_chars  # of one page, decoded
+    depth: int = Bounds.depth  # of nested elements
     cpu_seconds: float = 8.0  # for one page; real pages need less than 1
     memory_bytes: int = 384 << 20  # for one page
 
@@ -106,10 +106,11 @@ class RedactSettings:
     whose bytes decide the replacements. Only its digest is recorded, so that another secret makes other shards.
     """
 
-    preset: str = "ours"
-    kinds: tuple[str, ...] = ()
-    style: str = ""
-    drop_over: int = 0
+    preset: str = "ours"  # which rules find personal data
+    kinds: tuple[str, ...] = ()  # what is replaced; empty: the kinds that the preset has on
+    style: str = ""  # how it is replaced; empty: the preset's own
+    drop_over: int = 0  # spans from which a document is dropped; 0: none is
+    # random bytes that decide the replacements of the style synthetic
     secret_file: str = field(default="", metadata=ASIDE)
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ class DeriveSettings:
     """How reference text is sampled and used."""
 
     sample: int = 5000  # documents at most
-    seed: int = 0
+    seed: int = 0  # of the sample
     quantile: float = 0.01  # share of documents that each bound may drop
     least_characters: int = 200  # shorter documents say little about a share
 
@@ -19,8 +19,9 @@ class DeriveSettings:
 class LanguageIdTraining:
     """Everything that decides a model except the text."""
 
-    seed: int = 1
+    seed: int = 1  # of the samples and the training
     count: int = 3000  # samples of a wanted language
+    # labels of close languages
     paired: tuple[str, ...] = ("ind_Latn", "zsm_Latn", "kin_Latn", "run_Latn", "xho_Latn", "zul_Latn")
     pair_count: int = 8000  # samples of each of those: only many words tell close languages apart
     other_count: int = 250  # samples of another language at least
@@ -38,22 +39,22 @@ class LanguageIdTraining:
     strange: tuple[tuple[str, str], ...] = ()  # label, source: left out in the second round
     passing: float = 0.1  # share of the samples of `strange` that may pass for a wanted language
     lost: float = 0.125  # share of its own samples that a wanted language may lose for that
-    dim: int = 16
-    bucket: int = 190_000
-    shortest_gram: int = 2
-    longest_gram: int = 4
+    dim: int = 16  # of a vector
+    bucket: int = 190_000  # vectors of n-grams
+    shortest_gram: int = 2  # characters
+    longest_gram: int = 4  # characters
     rare: int = 20  # a word seen fewer times has no vector of its own, only those of its n-grams
-    epochs: int = 6
-    rate: float = 0.8
+    epochs: int = 6  # times that all samples are read
+    rate: float = 0.8  # of learning, at first
     threads: int = 1  # with more, the same settings do not make the same model
-    roughness: Roughness = field(default_factory=Roughness)
+    roughness: Roughness = field(default_factory=Roughness)  # how samples are made like web text
 
 
 @dataclass(frozen=True)
 class PerplexityTraining:
     """Everything that decides a language model except the text."""
 
-    order: int = 5
+    order: int = 5  # words of the longest n-gram
     prune: tuple[int, ...] = (0, 0, 1)  # n-grams seen at most this many times are left out, from 1-grams on
     memory: str = "40%"  # share of memory that the tool may use for sorting
     held_out: int = 100  # one document in this many is kept for measuring
@@ -67,15 +68,15 @@ class PerplexityTraining:
 class QualityTraining:
     """Everything that decides a classifier except the text."""
 
-    seed: int = 1
+    seed: int = 1  # of the split and the training
     most: int = 200_000  # documents of each kind at most
     held_out: float = 0.1  # share of the documents kept for measuring
-    dim: int = 32
-    word_ngrams: int = 2
-    bucket: int = 200_000
+    dim: int = 32  # of a vector
+    word_ngrams: int = 2  # words of the longest n-gram
+    bucket: int = 200_000  # vectors of n-grams
     rare: int = 2  # a word seen fewer times has no vector of its own
-    epochs: int = 5
-    rate: float = 0.3
+    epochs: int = 5  # times that all documents are read
+    rate: float = 0.3  # of learning, at first
     threads: int = 1  # with more, the same settings do not make the same model
 
     def __post_init__(self) -> None:

@@ -71,17 +71,17 @@ class Pseudocrawl:
     """Settings of a pseudocrawl."""
 
     data: str = "https://data.commoncrawl.org/"  # root of the paths in the index: a URL or a folder
-    content_types: tuple[str, ...] = Lookup.content_types
+    content_types: tuple[str, ...] = Lookup.content_types  # of the captures that are fetched
     record_bytes: int = Lookup.record_bytes  # of one record, packed
     unpacked_bytes: int = 256 << 20  # of one record, unpacked; it is checked in steps and never held whole
     records: int = 5000  # in one archive: about 150 MB
-    connections: int = CONNECTIONS
-    requests_per_second: float = Manners.requests_per_second
-    attempts: int = Manners.attempts
-    backoff_seconds: float = Manners.backoff_seconds
-    most_seconds: float = Manners.most_seconds
-    timeout_seconds: float = Manners.timeout_seconds
-    contact: str = Manners.contact
+    connections: int = CONNECTIONS  # open at a time
+    requests_per_second: float = Manners.requests_per_second  # of all connections together
+    attempts: int = Manners.attempts  # at one request
+    backoff_seconds: float = Manners.backoff_seconds  # first wait after a failure; it doubles
+    most_seconds: float = Manners.most_seconds  # longest wait between two attempts
+    timeout_seconds: float = Manners.timeout_seconds  # for an answer
+    contact: str = Manners.contact  # address or URL for the User-Agent; required for http
 
     def __post_init__(self) -> None:
         if min(self.record_bytes, self.unpacked_bytes, self.records, self.connections) < 1:

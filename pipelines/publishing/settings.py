@@ -21,8 +21,8 @@ _POLICIES = ("cluster", "promote")
 class PublishSettings:
     """Settings of a release."""
 
-    name: str = "roots"
-    version: str = "1.0.0"
+    name: str = "roots"  # of the collection
+    version: str = "1.0.0"  # of the release
     date: str = ""  # of the version, ISO 8601; a release never reads the clock
     license: str = "other"  # of the collection, as the Hub spells it; each text keeps its own
     license_link: str = ""  # URL of its text; empty: LICENSE.md of the release
@@ -52,8 +52,8 @@ class PushSettings:
 
     repo: str = ""  # user/name
     private: bool = True  # if this push makes the repository
-    commit_files: int = 100
-    commit_bytes: int = 50_000_000_000
+    commit_files: int = 100  # in one commit, at most
+    commit_bytes: int = 50_000_000_000  # in one commit, at most
     endpoint: str = ""  # empty: the Hub, or HF_ENDPOINT
     forget: bool = True  # after a takedown, squash the repository's history; old commits still hold what was removed
     unredacted: bool = False  # push even a release that was published without redact or verify
@@ -72,7 +72,7 @@ class TakedownSettings:
 
     signed_off_by: str = ""  # who answers for it; required
     date: str = ""  # of the new version, ISO 8601; empty: today, in UTC
-    policy: str = "cluster"
+    policy: str = "cluster"  # cluster: all copies go; promote: a copy that was not named takes the place
     work: str = ""  # the work folder of the release, which has the text of promoted copies
 
     def __post_init__(self) -> None:

@@ -107,11 +107,11 @@ class TableSettings:
     """How tables of text are read: the group `source`. An empty column is found by the layout."""
 
     layout: str = ""  # a name in LAYOUTS; empty: found by the columns
-    text_column: str = ""
-    id_column: str = ""
-    url_column: str = ""
-    date_column: str = ""
-    license_column: str = ""
+    text_column: str = ""  # with the text of a document
+    id_column: str = ""  # with its id
+    url_column: str = ""  # with its address
+    date_column: str = ""  # with its date
+    license_column: str = ""  # with its licence
     split: str = "file"  # documents of plain text: "file" is one a file; "blank" ends them at blank lines
 
     def __post_init__(self) -> None:

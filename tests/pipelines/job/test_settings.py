@@ -1,10 +1,13 @@
 """A mistake in the settings is answered before anything slow is imported."""
 
+import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
+from pipelines.job.listing import list_settings
 from pipelines.job.request import build_settings
 from pipelines.job.stages import STAGES, load, settings_groups
 from roots.errors import SettingsError
@@ -62,3 +65,26 @@ def test_every_name_in_the_table_is_code_that_exists() -> None:
     assert all(callable(load(name)) for name in names)
     assert all(load(row.reasons) for row in STAGES.values() if row.reasons)
     assert list(settings_groups()) == ["index", "extract", "filter", "dedup", "redact", "shard"]
+
+
+def test_the_list_of_settings_is_toml_that_the_stages_accept_as_their_defaults() -> None:
+    listed = tomllib.loads("\n".join(list_settings()))
+    stages = {group: listed[group] for group in ("language_id", "source", *settings_groups())}
+    assert build_settings(stages) == build_settings({})
+
+
+def test_every_setting_is_listed_with_what_it_means() -> None:
+    assert [line for line in list_settings() if " = " in line and "  # " not in line] == []
+
+
+def test_every_group_that_a_command_reads_is_listed() -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "pipelines" / "cli").glob("*.py"))
+    read = set(re.findall(r'options\.(?:build\(\w+, |only\()"(\w+)"', source))
+    assert len(read) > 10
+    assert read <= {line.strip("[]") for line in list_settings() if line.startswith("[")}
+
+
+def test_some_groups_are_listed_alone_and_an_unknown_one_is_refused() -> None:
+    assert [line for line in list_settings(["shard", "filter"]) if line.startswith("[")] == ["[shard]", "[filter]"]
+    with pytest.raises(SettingsError, match="Did you mean 'shard'"):
+        list(list_settings(["shards"]))
