@@ -8,6 +8,7 @@ Source: WHATWG Encoding Standard, sections 4.2 and 6; HTML Standard, 13.2.3.
 
 import codecs
 import re
+from html import unescape
 from typing import NamedTuple
 
 import cchardet
@@ -278,17 +279,22 @@ _WINDOWS_BYTES = {
     bytes([byte]).decode("cp1252") if byte not in (0x81, 0x8D, 0x8F, 0x90, 0x9D) else chr(byte): byte
     for byte in range(0x80, 0x100)
 }
+_WINDOWS_BYTES |= {chr(byte): byte for byte in range(0x80, 0xA0)}  # read as ISO 8859-1
 _LATER_BYTE = "[" + "".join(map(re.escape, (sign for sign, byte in _WINDOWS_BYTES.items() if byte < 0xC0))) + "]"
 _BROKEN = re.compile(f"[Â-ß]{_LATER_BYTE}|[à-ï]{_LATER_BYTE}{{2}}|[ð-ô]{_LATER_BYTE}{{3}}")
 # A no-break space ends "à" and stands alone as "Â\xa0"; extractors write it as a plain one.
 _CUT_OFF = re.compile("[ÃÂ](?=[ \n])")
-_BROKEN_SIGNS = re.compile("[ÃÂØÙÐÑÄÅãæåèÎÏ×]|â€|à[¤¦®]|á»")
+_REFERENCE = re.compile(r"&(?!(?:lt|gt|amp|quot|apos);)(?:[A-Za-z]{2,8}|#(?:1[6-9]|2[0-5])\d);")
+_CONTROLS = re.compile("[\x80-\x9f]")
+_BROKEN_SIGNS = re.compile("[ÃÂØÙÐÑÄÅâãæåèÎÏ×]|à[¤¦®]|á»")
 
 
-def may_be_broken(text: str) -> bool:
-    """Whether a text has as many such sequences as a broken one."""
+def may_be_broken(text: str, source: str = "") -> bool:
+    """Whether a text has as many such sequences as a broken one, or its source has controls that are parts of some."""
     return (
-        not text.isascii() and _BROKEN_SIGNS.search(text) is not None and len(_BROKEN.findall(text)) >= _LEAST_SEQUENCES
+        not text.isascii()
+        and _BROKEN_SIGNS.search(text) is not None
+        and (len(_BROKEN.findall(text)) >= _LEAST_SEQUENCES or _CONTROLS.search(source) is not None)
     )
 
 
@@ -302,8 +308,15 @@ def mend(text: str) -> str:
     outside = sum(1 for sign in text if sign > "\x7f")
     if sum(map(len, _BROKEN.findall(text))) + len(_CUT_OFF.findall(text)) < _BROKEN_SHARE * outside:
         return text
-    text = _BROKEN.sub(_mended, text.replace("Ã&nbsp;", "Ã\u00a0").replace("Â&nbsp;", "Â\u00a0"))
+    text = _BROKEN.sub(_mended, text)
     return text.replace("Ã  ", "Ã ").replace("Ã ", "à ").replace("Ã\n", "à\n").replace("Â ", " ").replace("Â\n", "\n")
+
+
+def mend_source(html: str) -> str:
+    """The source of a page, mended as a text is; broken letters may be written as references (`&Atilde;&copy;`)."""
+    spelled = _REFERENCE.sub(lambda found: unescape(found[0]), html)
+    mended = mend(spelled)
+    return html if mended == spelled else mended
 
 
 def _mended(found: re.Match[str]) -> str:

@@ -9,7 +9,7 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
-from filters.text.charset import decode_page, is_xhtml, may_be_broken, mend, with_end_tags
+from filters.text.charset import decode_page, is_xhtml, may_be_broken, mend, mend_source, with_end_tags
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import Record
 from pipelines.extraction.engines import Engine, resiliparse, tidy, without_copies, without_layout
@@ -99,8 +99,10 @@ def extract_page(record: Record, engine: Engine, name: str, bounds: Bounds) -> t
         return None, name, "extract.too_deep"
     try:
         text = _main_text(html, engine)
-        if may_be_broken(text):  # its source is looked at: engines drop characters that broken letters are made of
-            mended = mend(html)
+        if may_be_broken(
+            text, html
+        ):  # its source is looked at: engines drop characters that broken letters are made of
+            mended = mend_source(html)
             text = mend(text) if mended == html else _main_text(mended, engine)
     except _ENGINE_ERRORS:
         return None, name, "extract.crash"

@@ -162,6 +162,20 @@ def test_a_page_that_was_encoded_twice_is_mended(name, language):
     assert main_text(twice, name) == main_text(page(sentences), name)
 
 
+@pytest.mark.parametrize("name", EXTRACTORS)
+@pytest.mark.parametrize("language", ["fr", "vi", "yo", "hi", "ar", "zh", "th"])
+def test_a_page_that_was_read_as_iso_8859_1_is_mended(name, language):
+    sentences = [f"{SENTENCES[language]} — {number}" for number in range(8)]
+    assert main_text(page(sentences).encode().decode("latin-1"), name) == main_text(page(sentences), name)
+
+
+def test_broken_letters_that_are_written_as_references_are_mended():
+    broken = page([f"{SENTENCES['fr']} {number}" for number in range(8)])
+    for letter, reference in (("à", "&Atilde;&nbsp;"), ("é", "&Atilde;&copy;"), ("’", "&acirc;&euro;&trade;")):
+        broken = broken.replace(letter, reference)
+    assert main_text(broken, "cascade").count(SENTENCES["fr"]) == 8
+
+
 def test_an_unknown_engine_names_the_known_ones():
     with pytest.raises(SettingsError, match="Did you mean 'resiliparse'"):
         find_engine("resiliparce")
