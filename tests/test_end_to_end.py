@@ -185,6 +185,7 @@ def test_the_command_that_judge_ends_with_makes_the_dataset_follow(work: Path, t
     assert command[:2] == ["roots", "run"]
     assert sorted(re.findall(r"^ *(.*) is out of date", roots("status", str(copy)), re.MULTILINE)) == LATE
     assert sorted(problem.split()[0] for problem in verify(copy, "fr") if "out of date" in problem) == LATE
+    assert "warning: dedup is out of date" in roots("report", str(copy), "--lang", "fr")
     roots(*command[1:], "--executor", "serial")
     assert list(verify(copy, "fr")) == []
     assert "out of date" not in roots("status", str(copy))

@@ -40,9 +40,13 @@ def _report(work: Path, code: str, target: Path | None, options: RunOptions) -> 
     from pipelines.workbench.settings import ReportSettings
 
     settings = options.build(ReportSettings, "report")
+    from pipelines.job.languages import find_any_code
+    from pipelines.watching.outdated import Freshness
     from pipelines.workbench.page import write_report
 
     click.echo(write_report(work, code, target, settings))
+    for stage, why in Freshness(work).outdated(find_any_code(code)).items():
+        click.echo(f"warning: {stage} is out of date: {why}", err=True)
 
 
 @click.command("judge")
