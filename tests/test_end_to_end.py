@@ -17,6 +17,7 @@ from typing import Any
 import click
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
@@ -200,6 +201,15 @@ def test_a_stage_made_again_leaves_those_after_it_out_of_date_though_the_documen
     roots("redact", str(copy), "--lang", "fr", "--executor", "serial", "--set", "redact.style=fineweb")
     assert re.findall(r"^ *(.*) is out of date", roots("status", str(copy)), re.MULTILINE) == ["shard"]
     assert any("shard is out of date" in line for line in roots("verify", str(copy), code=1).splitlines())
+
+
+def test_labels_of_documents_that_were_not_measured_are_counted(work: Path, tmp_path: Path) -> None:
+    ids = [id_ for path in sorted(work.glob("fr/measure/*.parquet")) for id_ in pq.read_table(path)["id"].to_pylist()]
+    labels = {id_: "fine" if number % 2 else "junk" for number, id_ in enumerate(ids[:24])} | {"elsewhere": "fine"}
+    (tmp_path / "labels.json").write_text(json.dumps({"labels": labels}), encoding="utf-8")
+    asked = ["--labels", str(tmp_path / "labels.json"), "--to", str(tmp_path / "my.toml")]
+    said = roots("derive", "--lang", "fr", "--work", str(work), *asked)
+    assert "warning: 1 of 25 labels name no measured document" in said
 
 
 def test_a_stage_that_was_stopped_half_way_is_out_of_date(work: Path, tmp_path: Path) -> None:
