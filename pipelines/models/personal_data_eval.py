@@ -26,7 +26,7 @@ _LABELS: Mapping[str, str] = {name: name for name in KINDS} | {
     "EMAIL": "email", "EMAIL_ADDRESS": "email", "PHONE": "phone", "PHONE_NUMBER": "phone", "IP_ADDRESS": "ip_address",
     "CREDIT_CARD": "payment_card", "IBAN": "iban", "IBAN_CODE": "iban", "KEY": "key", "US_SSN": "national_id",
     "IN_AADHAAR": "national_id", "SA_ID": "national_id", "CN_ID": "national_id", "FR_NIR": "national_id",
-    "BR_CPF": "national_id", "ES_DNI": "national_id",
+    "BR_CPF": "national_id", "ES_DNI": "national_id", "US_DRIVER_LICENSE": "national_id",
 }  # fmt: skip
 _SHAPE_CHARACTERS = 60  # of a false positive that are shown
 
