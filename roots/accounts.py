@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from roots import shards
-from roots.atomic import write_text
+from roots.atomic import remove_stale, write_text
 from roots.errors import InputError
 from roots.executors import Executor
 from roots.identity import sha256_of
@@ -66,6 +66,8 @@ def make_parts(
     """
     target = folder.path
     _claim(target, folder.head)
+    for place in sorted({path.parent for path in target.rglob(".*.tmp")}):
+        remove_stale(place)
     accounts = target / _ACCOUNTS
     languages = {name.partition("/")[0] for name in plan}
     for name, part in _read(accounts).items():

@@ -6,6 +6,7 @@ documents. Documents without a token are left out and counted. That end never st
 spells it and the tokenizer reads the spelling as the token, the token is left out and counted.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,6 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from roots.accounts import ACCOUNT, Part, PartsFolder, account_of, make_parts, write_parts_manifest
-from roots.atomic import remove_stale
 from roots.executors import Executor
 from roots.identity import sha256_of
 from roots.settings import ASIDE
@@ -56,7 +56,6 @@ class _TokenFiles(Stage):
         folder = self.target / language / split
         stem = form.stem.format(language=language, split=split, number=int(number))
         make_folder(folder)
-        remove_stale(folder)
         for old in (*folder.glob(f"{stem}.*"), *folder.glob(f"{stem}-*")):
             old.unlink()  # of a run that was stopped before it could account for them
         counts = Counter[str](documents=0, tokens=0, bytes=0, empty_documents=0, ends_left_out=0)
@@ -84,6 +83,7 @@ class _TokenFiles(Stage):
 
 @lru_cache(maxsize=1)
 def _load(place: Path, digest: str) -> Tokenizer:
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # a task is one core's work
     return load_tokenizer(place)
 
 

@@ -94,9 +94,9 @@ def find_end(tokenizer: Tokenizer, file: Path, wanted: str = "") -> tuple[str, s
     """Return the name of a tokenizer, the token that ends documents, and its id.
 
     The token is `wanted`, or the `eos_token` of the files that transformers reads beside the tokenizer, or `</s>`.
-    Raises InputError if the tokenizer has no such special token.
+    Raises InputError if the tokenizer has not added such a token to its vocabulary.
     """
-    known = {token.content: at for at, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    known = {token.content: at for at, token in tokenizer.get_added_tokens_decoder().items()}
     beside = [_read_configuration(file.with_name(name)) for name in _CONFIGURATIONS]
     ends = [wanted, *(each.get("eos_token") for each in beside)]
     stated = [end.get("content") if isinstance(end, dict) else end for end in ends]
@@ -104,8 +104,7 @@ def find_end(tokenizer: Tokenizer, file: Path, wanted: str = "") -> tuple[str, s
     if end not in known:
         names = ", ".join(sorted(known)[:20]) or "none"
         raise InputError(
-            f"{file} has no special token {end!r} to end documents: name one with --set tokens.end=TOKEN. "
-            f"It has: {names}"
+            f"{file} has no added token {end!r} to end documents: name one with --set tokens.end=TOKEN. It has: {names}"
         )
     name = beside[0].get("name_or_path")
     return name if isinstance(name, str) and name else file.resolve().parent.name, end, known[end]

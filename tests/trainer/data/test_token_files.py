@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import warnings
 from pathlib import Path
 
@@ -158,6 +159,8 @@ def test_a_stopped_run_goes_on_and_ends_in_the_same_files(
         with pytest.raises(StageFailed, match="no space left"):
             write_token_files(request(work, target, form), work / "tokenizer", Serial())
     assert json.loads((target / "files.json").read_text())["finished"] is False
+    stale = target / "fr" / "train" / f".x.{socket.gethostname()}-999999999.tmp"
+    stale.write_bytes(b"of a process that was killed")
     done = next(path for path in sorted(target.rglob("*")) if path.suffix in (".bin", ".ds", ".npy"))
     before = done.stat().st_mtime_ns
     write_token_files(request(work, target, form), work / "tokenizer", Serial())
