@@ -95,7 +95,8 @@ def proof(work: Path, languages: Sequence[str], tokenizer: Path, form: str) -> t
         equal &= found == wanted(tokenizer, corpus.shard_paths(work, language, split))
         documents += len(found)
         tokens += sum(map(len, found))
-    return head.format(metadata.version(foreign.package)) + f" {documents:,} | {tokens:,} | {equal} |", equal
+    said = "yes" if equal else "NO"
+    return head.format(metadata.version(foreign.package)) + f" {documents:,} | {tokens:,} | {said} |", equal
 
 
 def main() -> int:
