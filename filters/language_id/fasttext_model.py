@@ -106,12 +106,16 @@ def _add_rows(total: _Floats, rows: Rows, chosen: _RowNumbers) -> None:
     size = rows.centroids.shape[2]
     for part in range(rows.codes.shape[1]):
         codes = rows.codes[:, part]
-        for place in range(size):
-            centroids = rows.centroids[part, :, place]
-            value = total[part * size + place]  # one sum at a time stays in a register
+        for place in range(0, size - 1, 2):  # two sums at a time stay in registers, and neither waits for the other
+            first, second = total[part * size + place], total[part * size + place + 1]
             for row in chosen:
-                value += rows.norms[row] * centroids[codes[row]]
-            total[part * size + place] = value
+                centroid = rows.centroids[part, codes[row]]
+                first += rows.norms[row] * centroid[place]
+                second += rows.norms[row] * centroid[place + 1]
+            total[part * size + place], total[part * size + place + 1] = first, second
+        if size % 2:
+            for row in chosen:
+                total[part * size + size - 1] += rows.norms[row] * rows.centroids[part, codes[row], size - 1]
 
 
 @inlined

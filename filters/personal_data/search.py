@@ -13,7 +13,7 @@ import string
 import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import accumulate
 
 import re2
@@ -36,7 +36,7 @@ class SpanFinder:
         options.log_errors = False
         options.longest_match = True  # the longest alternative of a pattern counts, in any order
         self._kinds = tuple(kinds)
-        self._patterns = [re2.compile(kind.pattern, options) for kind in self._kinds]
+        self._pattern = cache(lambda position: re2.compile(self._kinds[position].pattern, options))  # some are slow
         self._set = re2.Set.SearchSet(options)
         for kind in self._kinds:
             self._set.Add(kind.gate)
@@ -61,7 +61,7 @@ class SpanFinder:
         found: list[tuple[int, int, str]] = []
         for position in sorted(present):
             kind = self._kinds[position]
-            for start, end in _accepted(kind, self._patterns[position], data, regions):
+            for start, end in _accepted(kind, self._pattern(position), data, regions):
                 if claimed.find(1, start, end) < 0:
                     claimed[start:end] = b"\x01" * (end - start)
                     found.append((start, end, kind.name))
