@@ -32,7 +32,7 @@ _PAGE_ARCHIVE = re.compile(
 _GROUP_BYTES = 512 << 10  # most that the archives of a shard may have if several share it: a few seconds of work
 _SMALL_BYTES = _GROUP_BYTES // 8  # of an archive that can share a shard
 _LEAST_BYTES = _GROUP_BYTES // 64  # what the smallest archive counts, since opening one takes time too
-_FEW = 8  # up to this number, small archives have a shard each, so that several workers have work
+_FEW = 32  # up to this number, small archives have a shard each, so that several workers have work
 
 _SKIPPED = "skipped.json"
 ALL = "all"  # the folder that several languages share; no language has this code

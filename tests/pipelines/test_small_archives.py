@@ -3,7 +3,7 @@
 import gzip
 import io
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 
@@ -32,6 +32,14 @@ from roots.shards import Receipt
 from tests.support.paths import ROOT
 
 RECORDS = 6  # in each archive
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few() -> Iterator[None]:
+    """More than eight small archives share shards here, so that a small crawl has groups."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipelines.job.work._FEW", 8)
+        yield
 
 
 @pytest.fixture(scope="module")
