@@ -17,6 +17,7 @@ from filters.language import Language
 from filters.language_id.identify import gate, identify
 from filters.language_id.scripts import split_label
 from pipelines.archives.packing import numbers_of, on_this_machine
+from pipelines.documents.forms import DOCUMENT_REASONS
 from pipelines.extraction.extractors import PAGES, Bounds, preload
 from pipelines.extraction.guard import Failure, Limits, guarded
 from pipelines.job.settings import ExtractSettings
@@ -41,7 +42,8 @@ EXTRACT_REASONS: dict[str, str] = {
     "extract.timeout": "the engine needs more than `cpu_seconds`",
     "extract.memory": "the engine needs more than `memory_bytes`",
     "extract.crash": "the engine fails on the page",
-    "extract.unreadable": "the record is damaged and has no body",
+    "extract.unreadable": "the record or the document is damaged",
+    **DOCUMENT_REASONS,
 }
 
 
@@ -50,7 +52,7 @@ class Extract(ExtractSettings, Stage):
     """The stage: its settings, the language, and the digest of its language model."""
 
     name: ClassVar[str] = "extract"
-    version: ClassVar[int] = 5  # 5: stray bytes no longer change a page's charset
+    version: ClassVar[int] = 6  # 6: PDF and other documents are read
     schema: ClassVar[pa.Schema] = EXTRACT
     memory_needed: ClassVar[int] = (
         3 << 29
@@ -104,7 +106,9 @@ class Extract(ExtractSettings, Stage):
         self, archives: Sequence[Path], places: Sequence[tuple[int, int]], dense: bool
     ) -> Iterator[dict[str, Any]]:
         """For each place (number of the archive, offset), the columns of its row without the id."""
-        bounds = asdict(Bounds(self.body_bytes, self.html_chars, self.depth))
+        bounds = asdict(
+            Bounds(self.body_bytes, self.html_chars, self.depth, self.document_pages, self.document_seconds)
+        )
         names = [str(archive) for archive in archives]
         arguments = {
             "archives": names,
@@ -119,6 +123,7 @@ class Extract(ExtractSettings, Stage):
                 yield {"drop": f"extract.{found.reason}", "extractor": self.extractor}
             else:
                 row = {"extractor": found["engine"], "drop": found["drop"]}
+                row |= {"pages": found.get("pages"), "producer": found.get("producer")}
                 yield row | (self._identify(found["text"]) if found["text"] else {})
 
     def _identify(self, text: str) -> dict[str, Any]:

@@ -19,12 +19,14 @@ from filters.text.quick_text import quick_text
 from pipelines.archives.limits import Limits
 from pipelines.archives.packing import LOOK, begins_with_record, on_this_machine, recognise
 from pipelines.archives.records import Record
+from pipelines.documents.forms import form_of
 from pipelines.job.languages import find_any_code, is_program
 from pipelines.job.settings import IndexSettings
 from pipelines.job.work import fault_of_place
 from pipelines.models.files import load_model, sha256_of_model
 from pipelines.programs.index import TREE_REASONS, index_programs, index_tree
 from pipelines.programs.trees import is_source_tree
+from pipelines.sources.documents import holds_documents
 from pipelines.sources.doors import read_source
 from pipelines.sources.folders import CARD, licence_of_card
 from pipelines.sources.layouts import TableSettings
@@ -56,7 +58,7 @@ INDEX_REASONS: dict[str, str] = {
     "index.not_http": "a DNS answer, a segment, or another record type without a page",
     "index.status": "the server did not answer 2xx",
     "index.robots": "a robots.txt",
-    "index.not_html": "neither HTML nor plain text, by its declared type or its first bytes",
+    "index.not_html": "neither HTML, plain text nor a document that can be read, by its type or its first bytes",
     "index.undecodable": "no text in any likely charset: undecodable, or full of control characters",
     "index.empty": "no letter of any script in the text",
     **TREE_REASONS,
@@ -68,7 +70,7 @@ class Index(IndexSettings, Stage):
     """The stage: its settings, and the digest of its language model."""
 
     name: ClassVar[str] = "index"
-    version: ClassVar[int] = 5  # 5: the column use_signals; more archives, charsets and types are read
+    version: ClassVar[int] = 6  # 6: PDF and other documents are kept
     schema: ClassVar[pa.Schema] = INDEX
 
     model_sha256: str = ""  # of the language model; computed if not given
@@ -123,12 +125,12 @@ def _rows_of_all(archives: Sequence[Path], reading: _Reading) -> Iterator[dict[s
 
 
 def _rows_of(source: Path, reading: _Reading) -> Iterator[dict[str, Any]]:
-    """The rows of a table of texts, a source tree, or an archive of pages."""
+    """The rows of a table of texts, a source tree, documents, or an archive of pages."""
     limits, tables, model, _ = reading
     table = find_table(source, tables)
     if table and table.layout.program:
         return index_programs(table, limits)
-    if table is None and is_source_tree(source):
+    if table is None and not holds_documents(source) and is_source_tree(source):
         return index_tree(source, limits)
     return (_index_record(record, source.name, model) for record in read_source(source, tables, limits))
 
@@ -175,6 +177,8 @@ def _has_texts(path: Path, tables: TableSettings) -> bool:
     with on_this_machine(path) as local:
         if table := find_table(local, tables):
             return not table.layout.program
+        if holds_documents(local):
+            return True
         if is_source_tree(local):
             return False
         recognise(local)
@@ -182,7 +186,8 @@ def _has_texts(path: Path, tables: TableSettings) -> bool:
 
 
 def _index_record(record: Record, file_path: str, model: LanguageModel) -> dict[str, Any]:
-    """The row of one record."""
+    """The row of one record. A document is not opened here, so its row has no languages: extract opens it, guarded."""
+    form = form_of(record.body[:LOOK], record.body)
     row: dict[str, Any] = {
         "id": record.id,
         "url": record.url,
@@ -191,18 +196,18 @@ def _index_record(record: Record, file_path: str, model: LanguageModel) -> dict[
         "offset": record.offset,
         "kind": record.kind,
         "status": record.status,
-        "content_type": record.content_type,
+        "content_type": form or record.content_type,
         "payload_bytes": len(record.body),
         "license": record.license,
-        "drop": _refusal(record),
+        "drop": _refusal(record, form),
     }
     if row["drop"] is None:
-        row |= _read_page(record, model)
+        row |= {"use_signals": use_signals_of(record.rights, b"")} if form else _read_page(record, model)
     return row
 
 
-def _refusal(record: Record) -> str | None:
-    """Why a record is not a page, by its head and first bytes; None if it may be one."""
+def _refusal(record: Record, form: str | None) -> str | None:
+    """Why a record is no page or document, by its head and first bytes; None if it may be one."""
     if record.problem:
         return f"index.{record.problem}"
     if record.status is not None and not 200 <= record.status < 300:
@@ -211,7 +216,7 @@ def _refusal(record: Record) -> str | None:
         return "index.robots"
     if not record.body or record.body.isspace():
         return "index.empty"
-    if record.content_type not in _WANTED or record.body.startswith(_FOREIGN):
+    if form is None and (record.content_type not in _WANTED or record.body.startswith(_FOREIGN)):
         return "index.not_html"
     return None
 

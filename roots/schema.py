@@ -43,6 +43,8 @@ EXTRACT = pa.schema(
         pa.field("language_script", pa.string()),  # ISO 15924
         pa.field("language_score", pa.float32()),
         pa.field("top_langs", _LABELS),
+        pa.field("pages", pa.int32()),  # of a document: pages, slides or chapters
+        pa.field("producer", pa.string()),  # the program that made a document, as the document says
         pa.field("judged_chars", pa.int64()),  # of the main text of a page dropped for its language
         pa.field("judged_start", pa.string()),  # how that text begins
         DROP,

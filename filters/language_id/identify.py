@@ -176,13 +176,14 @@ def gate(
     """Which pages may be in a language, by the labels of their quick text, as the index stores them.
 
     True where the language, or a near one, is among a page's labels with a score of at least `floor`. `known` are all
-    labels of the model: it cannot rule out a language it does not know, so then every page passes.
+    labels of the model: it cannot rule out a language it does not know, so then every page passes. So does a document
+    without labels, which nothing has looked into.
     """
     wanted = {iso639_3, *_NEAR.get(iso639_3, ())}
     if not any(split_label(label)[0] in wanted for label in known):
         return [True for _ in languages]
     return [
-        any(item["score"] >= floor and split_label(item["label"])[0] in wanted for item in labels or ())
+        labels is None or any(item["score"] >= floor and split_label(item["label"])[0] in wanted for item in labels)
         for labels in languages
     ]
 

@@ -96,6 +96,12 @@ def resiliparse(html: str) -> str | None:
     return _ROW.sub(_row, text) if "\t\t" in text else text
 
 
+def whole_text(html: str) -> str | None:
+    """Return all text of a page, as a browser shows it."""
+    text: str = extract_plain_text(html, main_content=False, alt_texts=False)
+    return _BULLET.sub("- ", text) if "\u2022" in text else text
+
+
 def _row(found: re.Match[str]) -> str:
     cells = [cell.strip() for cell in found[1].split("\t\t")]
     return f"| {' | '.join(cells)} |" if any(cells) else ""

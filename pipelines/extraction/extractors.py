@@ -24,6 +24,8 @@ class Bounds:
     body_bytes: int = Limits.body_bytes  # as stored, decompressed
     html_chars: int = 10_000_000
     depth: int = 1000  # of nested elements
+    document_pages: int = 2000  # of a document that are read: its first ones
+    document_seconds: float = 60.0  # of CPU time for one document; 60 pages a second are usual
 
 
 def preload(name: str) -> tuple[str, ...]:

@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 from filters.text.charset import decode_page, is_xhtml, may_be_broken, mend, mend_source, with_end_tags
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import Record
-from pipelines.extraction.engines import Engine, resiliparse, tidy, without_copies, without_layout
+from pipelines.documents.forms import form_of, read_document
+from pipelines.extraction.engines import Engine, resiliparse, tidy, whole_text, without_copies, without_layout
 from pipelines.extraction.extractors import QUICK, Bounds, check_extractor
-from pipelines.extraction.guard import Row
+from pipelines.extraction.guard import Row, allow_seconds
 from pipelines.extraction.markup import readable
 from pipelines.sources.doors import read_source_at
 from pipelines.sources.layouts import TableSettings
@@ -40,6 +42,9 @@ _OPEN_ENDED = frozenset(
     {"area", "base", "br", "col", "dd", "dt", "embed", "hr", "img", "input", "li", "link", "meta", "p"}
 )
 _PREFORMATTED = re.compile("<(?:pre|code|PRE|CODE)")
+_NOT_READ = re.compile(
+    r"<(\w+)\b[^<>]*\bepub:type\s*=\s*[\"'](?:pagebreak|noteref)\b[^<>]*>[^<>]*</\1\s*>", re.IGNORECASE
+)  # elements of a book that are no text of it
 _ROOT_CHARS = 4096  # of a page, in which the root of XHTML is searched
 _MANY_TAGS = 10_000  # with fewer, even a quadratic parser takes three seconds at most
 
@@ -57,14 +62,14 @@ def find_engine(name: str) -> Engine:
 def pages(
     archives: Sequence[str],
     extractor: str,
-    bounds: Mapping[str, int],
+    bounds: Mapping[str, Any],
     tables: Mapping[str, str],
     dense: bool = False,
 ) -> Callable[[Sequence[tuple[int, int]]], Iterator[Row]]:
     """Return the work of a guarded child: a function from places to one row a record.
 
     A place is the number of an archive and an offset in it; both ascend. A row has `text`, `engine` and `drop`: None,
-    or the reason why there is no text. `dense`: see `records.read_at`.
+    or the reason why there is no text; of a document also `pages` and `producer`. `dense`: see `records.read_at`.
     """
     engine = find_engine(extractor)
     limits, columns = Bounds(**bounds), TableSettings(**tables)
@@ -74,10 +79,28 @@ def pages(
             offsets = [offset for _, offset in group]
             sizes = Limits(body_bytes=limits.body_bytes)
             for record in read_source_at(Path(archives[number]), offsets, columns, sizes, dense):
-                text, name, drop = extract_page(record, engine, extractor, limits)
-                yield {"text": text, "engine": name, "drop": drop}
+                form = form_of(record.body[:_ROOT_CHARS], record.body) if record.problem is None else None
+                if form is None:
+                    text, name, drop = extract_page(record, engine, extractor, limits)
+                    yield {"text": text, "engine": name, "drop": drop}
+                    continue
+                allow_seconds(limits.document_seconds)
+                yield _extract_document(record.body, form, limits)
 
     return rows
+
+
+def _extract_document(body: bytes, form: str, bounds: Bounds) -> Row:
+    """Return the row of a document of a known form: `text`, `engine`, `drop`, `pages`, `producer`."""
+    found = read_document(body, form, bounds.document_pages, _chapter_text)
+    text = tidy(without_layout(found.text, preformatted=False)) if found.text else None
+    drop = found.drop or (None if text else "extract.empty")
+    return {"text": text, "engine": found.engine, "drop": drop, "pages": found.pages, "producer": found.producer}
+
+
+def _chapter_text(body: bytes) -> str:
+    """The text of a book's chapter, all of which is main text, without marks of pages and notes."""
+    return whole_text(readable(_NOT_READ.sub("", with_end_tags(decode_page(body).text)))) or ""
 
 
 def extract_page(record: Record, engine: Engine, name: str, bounds: Bounds) -> tuple[str | None, str, str | None]:

@@ -54,6 +54,8 @@ class ExtractSettings(TableSettings, LanguageIdSettings):
     html_chars: int = Bounds.html_chars  # of one page, decoded
     depth: int = Bounds.depth  # of nested elements
     cpu_seconds: float = 8.0  # for one page; real pages need less than 1
+    document_pages: int = Bounds.document_pages  # of one document that are read: its first ones
+    document_seconds: float = Bounds.document_seconds  # for one document; 60 pages a second are usual
     memory_bytes: int = 384 << 20  # for one page
 
     def __post_init__(self) -> None:
@@ -63,6 +65,8 @@ class ExtractSettings(TableSettings, LanguageIdSettings):
             raise ValueError("gate_score and language_score must be from 0 to 1")
         if min(self.body_bytes, self.html_chars, self.depth, self.cpu_seconds, self.memory_bytes) <= 0:
             raise ValueError("body_bytes, html_chars, depth, cpu_seconds and memory_bytes must be above 0")
+        if min(self.document_pages, self.document_seconds) <= 0:
+            raise ValueError("document_pages and document_seconds must be above 0")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Documents (PDF, EPUB, DOCX, PPTX, ODT) as text: engines, repair, signs of broken text."""
