@@ -1,0 +1,95 @@
+"""Documents through the stages that read them, hostile ones among them."""
+
+import shutil
+import sys
+import zlib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pipelines.cli.main import main
+from pipelines.documents.forms import PDF, read_document
+from roots import shards
+
+FOLDER = Path(__file__).resolve().parents[2] / "fixtures" / "documents"
+
+
+def stream(data: bytes, more: bytes = b"") -> bytes:
+    return b"<</Length %d%s>>stream\n%s\nendstream" % (len(data), more, data)
+
+
+def pdf(content: bytes, form: bytes) -> bytes:
+    """A PDF of one page with this content, on which /F draws a form."""
+    objects = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Contents 4 0 R/Resources<</XObject<</F 5 0 R>>>>>>",
+        content,
+        form,
+    ]
+    held, starts = b"%PDF-1.7\n", []
+    for number, body in enumerate(objects, 1):
+        starts.append(len(held))
+        held += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    table = b"".join(b"%010d 00000 n \n" % start for start in starts)
+    end = b"trailer\n<</Size 6/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % len(held)
+    return held + b"xref\n0 6\n0000000000 65535 f \n" + table + end
+
+
+FORM = stream(b"/F Do /F Do", b"/Type/XObject/Subtype/Form/BBox[0 0 9 9]/Resources<</XObject<</F 5 0 R>>>>")
+
+
+def test_documents_of_a_folder_are_read_and_hostile_ones_are_rows_with_reasons(tmp_path):
+    pytest.importorskip("pypdfium2")
+    books, work = tmp_path / "books", tmp_path / "work"
+    books.mkdir()
+    for name in ("typst-fr.pdf", "pdflatex-fr.pdf", "chromium-ar.pdf"):
+        shutil.copy(FOLDER / name, books)
+    (books / "calls_itself.pdf").write_bytes(pdf(stream(b"/F Do"), FORM))
+    bomb = zlib.compress(b"q " * 30_000_000, 1)
+    (books / "deflate_bomb.pdf").write_bytes(pdf(stream(bomb, b"/Filter/FlateDecode"), FORM))
+    (books / "cut.pdf").write_bytes((FOLDER / "typst-fr.pdf").read_bytes()[:6000])
+    (books / "not.pdf").write_text("<html>")
+    bound = ["--set", "extract.document_seconds=2"]
+    for command in (
+        ["index", str(work), "--input", str(books)],
+        ["extract", str(work), "--lang", "fr", *bound],
+    ):
+        done = CliRunner().invoke(main, [*command, "--executor", "serial", "-q"])
+        assert done.exit_code == 0, done.output
+    index = [
+        row
+        for batch in shards.read(work / "index" / "books.parquet", ["id", "url", "drop"])
+        for row in batch.to_pylist()
+    ]
+    rows = {
+        row["id"]: row
+        for batch in shards.read(work / "fr" / "extract" / "books.parquet", ["id", "text", "drop", "pages"])
+        for row in batch.to_pylist()
+    }
+    found = {row["url"].removeprefix("books/"): row["drop"] or rows[row["id"]]["drop"] for row in index}
+    evil = {"extract.timeout", "extract.memory", "extract.crash"}
+    assert found.pop("calls_itself.pdf") in evil
+    assert found.pop("deflate_bomb.pdf") in evil
+    assert found == {
+        "typst-fr.pdf": None,
+        "pdflatex-fr.pdf": None,
+        "chromium-ar.pdf": "extract.language",
+        "cut.pdf": "extract.truncated",
+        "not.pdf": "index.not_html",
+    }
+    assert {row["pages"] for row in rows.values() if row["text"]} == {1}
+
+
+def test_without_the_extra_a_pdf_is_a_row_that_names_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pypdfium2", None)
+    body = (FOLDER / "typst-fr.pdf").read_bytes()
+    assert read_document(body, PDF, 10, lambda chapter: "").drop == "extract.no_engine"
+
+
+def test_without_the_second_engine_a_page_of_clusters_is_not_trusted(monkeypatch):
+    pytest.importorskip("pypdfium2")
+    monkeypatch.setitem(sys.modules, "pdf_oxide", None)
+    body = (FOLDER / "chromium-ta.pdf").read_bytes()
+    assert read_document(body, PDF, 10, lambda chapter: "").drop == "extract.no_engine"
