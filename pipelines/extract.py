@@ -8,6 +8,7 @@ process (pipelines.extraction.guard).
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,7 +18,7 @@ from filters.language import Language
 from filters.language_id.identify import gate, identify
 from filters.language_id.scripts import split_label
 from pipelines.archives.packing import numbers_of, on_this_machine
-from pipelines.documents.forms import DOCUMENT_REASONS
+from pipelines.documents.forms import DOCUMENT_REASONS, PDF_ENGINES
 from pipelines.extraction.extractors import PAGES, Bounds, preload
 from pipelines.extraction.guard import Failure, Limits, guarded
 from pipelines.job.settings import ExtractSettings
@@ -59,11 +60,13 @@ class Extract(ExtractSettings, Stage):
     )  # of a task: this process, and the guarded one with `memory_bytes` for a page
 
     model_sha256: str = ""  # of the language model; computed if not given
+    engines: str = ""  # of PDF that are installed, since they decide which documents have text; found if not given
     language: str = field(kw_only=True)  # ISO 639-3: "fra"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "model_sha256", sha256_of_model(self.model, self.model_sha256))
+        object.__setattr__(self, "engines", self.engines or ", ".join(filter(find_spec, PDF_ENGINES)))
         if not load_model(self.model).knows(self.language):
             raise SettingsError(
                 f"the language model {self.model or 'of the package'} does not know {self.language!r}: "

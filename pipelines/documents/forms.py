@@ -15,6 +15,7 @@ EPUB = "application/epub+zip"
 ODT = "application/vnd.oasis.opendocument.text"
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
+PDF_ENGINES = ("pypdfium2", "pdf_oxide")  # modules of the extra `documents`
 OLD_OFFICE = "application/msword"  # stands for all forms of before 2007, and for RTF
 
 _BEFORE_PDF = b" \t\r\n\x00\xef\xbb\xbf"  # that may stand before a PDF's first sign

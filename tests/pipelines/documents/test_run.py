@@ -10,7 +10,9 @@ from click.testing import CliRunner
 
 from pipelines.cli.main import main
 from pipelines.documents.forms import PDF, read_document
+from pipelines.extract import Extract
 from roots import shards
+from roots.stage import fingerprint
 
 FOLDER = Path(__file__).resolve().parents[2] / "fixtures" / "documents"
 
@@ -93,3 +95,11 @@ def test_without_the_second_engine_a_page_of_clusters_is_not_trusted(monkeypatch
     monkeypatch.setitem(sys.modules, "pdf_oxide", None)
     body = (FOLDER / "chromium-ta.pdf").read_bytes()
     assert read_document(body, PDF, 10, lambda chapter: "").drop == "extract.no_engine"
+
+
+def test_documents_are_read_again_once_an_engine_is_there(monkeypatch):
+    def made_with(found: object) -> str:
+        monkeypatch.setattr("pipelines.extract.find_spec", lambda name: found)
+        return fingerprint(Extract(language="fra"), "a", [])
+
+    assert made_with(None) != made_with(True)
