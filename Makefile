@@ -52,17 +52,17 @@ train: language $(VENV)/.dev ## a small model on the dataset of `make pipeline`:
 language:
 	@test -n "$(CODES)" || { echo "Say which language: make $(firstword $(MAKECMDGOALS)) LANG=fr  (several: LANG=\"fr sw yo\")" >&2; exit 2; }
 
-# Two processes, so that neither needs more than 1.5 GB: one loads every compiled pass, the other trains models.
+# Three processes, so that none needs more than 1.5 GB: filters compile passes, pipelines load Arrow's data sets, and the
+# trainer trains models.
+TESTS = $(BIN)/pytest --ignore=tests/trainer --ignore=tests/pipelines && $(BIN)/pytest tests/pipelines && $(BIN)/pytest tests/trainer
 test: $(VENV)/.dev ## all tests
-	$(BIN)/pytest --ignore=tests/trainer
-	$(BIN)/pytest tests/trainer
+	$(TESTS)
 
 check: $(VENV)/.dev ## what a change must pass: lint, format, types, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest --ignore=tests/trainer
-	$(BIN)/pytest tests/trainer
+	$(TESTS)
 
 bench: $(VENV)/.dev ## side by side with the peers (about an hour)
 	$(BIN)/python -m tests.benchmarks.pipeline --make-peer
