@@ -7,7 +7,7 @@ that can be in it. The index is also a census of the crawl.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import pyarrow as pa
 
@@ -82,7 +82,7 @@ class Index(IndexSettings, Stage):
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Make the rows of one archive, or of several small ones."""
         limits = Limits(self.body_bytes, self.head_bytes, self.unpacked_bytes)
-        rows: list[dict[str, Any]] = []
+        rows: list[dict[str, object]] = []
         archives = [source for source in sources if source.name != CARD]
         licences = {card.parent: licence_of_card(card) for card in sources if card.name == CARD}
         reading = _Reading(limits, self.tables, load_model(self.model), licences)
@@ -109,7 +109,7 @@ class _Reading(NamedTuple):
     licences: Mapping[Path, str | None]  # folder of a data set -> the licence on its card
 
 
-def _rows_of_all(archives: Sequence[Path], reading: _Reading) -> Iterator[dict[str, Any]]:
+def _rows_of_all(archives: Sequence[Path], reading: _Reading) -> Iterator[dict[str, object]]:
     """The rows of some archives, in order. Raises InputError, at the end, that names all that cannot be read."""
     faults: list[str] = []
     for archive in archives:
@@ -124,7 +124,7 @@ def _rows_of_all(archives: Sequence[Path], reading: _Reading) -> Iterator[dict[s
         raise InputError("; ".join(faults))
 
 
-def _rows_of(source: Path, reading: _Reading) -> Iterator[dict[str, Any]]:
+def _rows_of(source: Path, reading: _Reading) -> Iterator[dict[str, object]]:
     """The rows of a table of texts, a source tree, documents, or an archive of pages."""
     limits, tables, model, _ = reading
     table = find_table(source, tables)
@@ -185,10 +185,10 @@ def _has_texts(path: Path, tables: TableSettings) -> bool:
     return True
 
 
-def _index_record(record: Record, file_path: str, model: LanguageModel) -> dict[str, Any]:
+def _index_record(record: Record, file_path: str, model: LanguageModel) -> dict[str, object]:
     """The row of one record. A document is not opened here, so its row has no languages: extract opens it, guarded."""
     form = form_of(record.body[:LOOK], record.body)
-    row: dict[str, Any] = {
+    row: dict[str, object] = {
         "id": record.id,
         "url": record.url,
         "date": record.date,
@@ -221,10 +221,10 @@ def _refusal(record: Record, form: str | None) -> str | None:
     return None
 
 
-def _read_page(record: Record, model: LanguageModel) -> dict[str, Any]:
+def _read_page(record: Record, model: LanguageModel) -> dict[str, object]:
     """Charset and languages of a page."""
     decoded = decode_page(record.body, record.header_charset)
-    row: dict[str, Any] = {"charset": decoded.charset, "charset_from": decoded.charset_from}
+    row: dict[str, object] = {"charset": decoded.charset, "charset_from": decoded.charset_from}
     undecodable = decoded.text.count("�") if "�" in decoded.text else 0  # `in` is faster than `count`
     if undecodable > _UNDECODABLE * len(decoded.text) or _is_noise(_head_of(record, decoded)):
         return row | {"drop": "index.undecodable"}

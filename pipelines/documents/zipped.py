@@ -75,7 +75,7 @@ class _Zip:
         self._left -= len(data)
         return data
 
-    def xml(self, name: str) -> Any:
+    def xml(self, name: str) -> etree._Element:
         """The root of a part that is XML. Raises RefusedError."""
         try:
             return etree.fromstring(self.part(name), etree.XMLParser(**_PARSER_SETTINGS))
@@ -102,12 +102,12 @@ def _producer(archive: _Zip) -> str:
     return next((node.text or "" for node in root.iter() if _name(node) == "Application"), "")[:200]
 
 
-def _name(node: Any) -> str:
+def _name(node: etree._Element) -> str:
     """The name of an element without its namespace; "" for comments and entities."""
     return str(node.tag).rpartition("}")[2] if isinstance(node.tag, str) else ""
 
 
-def _attribute(node: Any, name: str) -> str | None:
+def _attribute(node: etree._Element, name: str) -> str | None:
     return next((value for key, value in node.attrib.items() if key.rpartition("}")[2] == name), None)
 
 
@@ -130,7 +130,7 @@ _SIGNS = {"tab": "\t", "br": "\n", "cr": "\n", "line-break": "\n", "noBreakHyphe
 _NOTES = frozenset({"note"})  # whose text follows the paragraph
 
 
-def _blocks(node: Any) -> Iterator[str]:
+def _blocks(node: etree._Element) -> Iterator[str]:
     """The paragraphs and rows below an element, in order."""
     for child in node:
         name = _name(child)
@@ -148,12 +148,12 @@ def _blocks(node: Any) -> Iterator[str]:
             yield from _blocks(child)
 
 
-def _placeholder(shape: Any) -> str | None:
+def _placeholder(shape: etree._Element) -> str | None:
     """What a shape of a slide holds, if it is a place for something."""
     return next((_attribute(node, "type") for node in shape.iter() if _name(node) == "ph"), None)
 
 
-def _paragraph(node: Any) -> Iterator[str]:
+def _paragraph(node: etree._Element) -> Iterator[str]:
     """A paragraph, then the texts that hang on it: notes and text boxes."""
     after: list[str] = []
     text = "".join(_runs(node, after, node_is_text=_holds_text(node))).strip()
@@ -163,12 +163,12 @@ def _paragraph(node: Any) -> Iterator[str]:
     yield from after
 
 
-def _holds_text(node: Any) -> bool:
+def _holds_text(node: etree._Element) -> bool:
     """Whether the text of a paragraph stands in it without an element around it, as in OpenDocument."""
     return "opendocument" in node.tag or "oasis" in node.tag
 
 
-def _runs(node: Any, after: list[str], node_is_text: bool) -> Iterator[str]:
+def _runs(node: etree._Element, after: list[str], node_is_text: bool) -> Iterator[str]:
     if node_is_text and node.text:
         yield _plain(node.text)
     for child in node:
@@ -245,7 +245,7 @@ def _read_epub(archive: _Zip, most_pages: int) -> Iterator[bytes]:
             yield archive.part(name)
 
 
-def _is_aside(reference: Any) -> bool:
+def _is_aside(reference: etree._Element) -> bool:
     """Whether an entry of a book's guide is about the book and no part of its text."""
     return _attribute(reference, "type") in ("cover", "toc", "title-page", "index")
 

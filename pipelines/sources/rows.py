@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count, islice
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from fastwarc.stream_io import ZstdReader
@@ -27,6 +27,8 @@ from isal import igzip
 
 from roots.errors import InputError
 
+_Decoder: TypeAlias = msgspec.json.Decoder[Any]  # of rows: objects whose fields are the wanted columns
+_T = TypeVar("_T")
 _PART = 1 << 20  # bytes read at once
 _DAMAGE = (EOFError, OSError, lzma.LZMAError, zlib.error)  # what damaged packing raises
 _ARRAY_BYTES = 1 << 30  # of a JSON array, which is read as a whole
@@ -55,7 +57,7 @@ class Row(NamedTuple):
     """One row of a table: its place in the file, and its columns by name, or the problem it has."""
 
     place: int
-    values: dict[str, Any] | None
+    values: dict[str, object] | None
     problem: str | None = None
 
 
@@ -92,14 +94,14 @@ def json_rows(path: Path, columns: Iterable[str], limit: int, wanted: Sequence[i
             yield Row(line.place, None, line.problem) if line.problem else _json_row(line, decode)
 
 
-def _decoder(columns: Iterable[str]) -> msgspec.json.Decoder[Any]:
+def _decoder(columns: Iterable[str]) -> _Decoder:
     """A decoder that makes objects of these columns alone, and passes over all others."""
     names = {f"column_{number}": column for number, column in enumerate(sorted(columns))}
     kind = msgspec.defstruct("Columns", [(name, Any, None) for name in names], rename=names, dict=False)
     return msgspec.json.Decoder(kind)
 
 
-def _json_row(line: _Line, decode: msgspec.json.Decoder[Any]) -> Row:
+def _json_row(line: _Line, decode: _Decoder) -> Row:
     try:
         found = decode.decode(line.data)
     except msgspec.DecodeError:
@@ -110,7 +112,7 @@ def _json_row(line: _Line, decode: msgspec.json.Decoder[Any]) -> Row:
     return Row(line.place, {column: getattr(found, field) for column, field in columns})
 
 
-def _loose_json_row(line: _Line, decode: msgspec.json.Decoder[Any]) -> Row:
+def _loose_json_row(line: _Line, decode: _Decoder) -> Row:
     """A row that strict JSON refuses: with lone surrogates, NaN, or a byte order mark; "broken" for no object."""
     try:
         values = json.loads(line.data.removeprefix(_BYTE_ORDER).decode("utf-8", "replace"))
@@ -122,7 +124,7 @@ def _loose_json_row(line: _Line, decode: msgspec.json.Decoder[Any]) -> Row:
     return Row(line.place, {name: _without_surrogates(values.get(name)) for name in names})
 
 
-def _without_surrogates(value: Any) -> Any:
+def _without_surrogates(value: object) -> object:
     """A text with pairs of surrogates joined, and lone ones as U+FFFD; other values as they are."""
     if isinstance(value, str) and _SURROGATES.search(value):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -305,7 +307,7 @@ def oscar_rows(path: Path, metadata: Path, limit: int, wanted: Sequence[int] | N
                 yield _oscar_row(held, values, f"{language}:{first}", limit)._replace(place=first)
 
 
-def _oscar_row(lines: Sequence[_Line], meta: dict[str, Any], suffix: str, limit: int) -> Row:
+def _oscar_row(lines: Sequence[_Line], meta: dict[str, object], suffix: str, limit: int) -> Row:
     row = _document(lines, limit)
     headers = meta.get("headers")
     if row.values is None or not isinstance(headers, dict):
@@ -378,7 +380,7 @@ def _until_damage(lines: Iterator[_Line]) -> Iterator[_Line]:
         yield _Line(end, b"", "truncated")
 
 
-def _chosen(rows: Iterable[tuple[int, Any]], wanted: Sequence[int] | None) -> Iterator[tuple[int, Any]]:
+def _chosen(rows: Iterable[tuple[int, _T]], wanted: Sequence[int] | None) -> Iterator[tuple[int, _T]]:
     """The rows at `wanted` places, ascending, or all."""
     if wanted is None:
         yield from rows

@@ -18,13 +18,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import Record
 from pipelines.sources.layouts import Layout, TableSettings, find_layout
 from pipelines.sources.rows import (
     Row,
+    Stream,
     array_rows,
     csv_rows,
     json_rows,
@@ -156,9 +156,9 @@ def _columns(path: Path, form: str) -> list[str]:
     return list(columns)
 
 
-def _first_objects(path: Path, form: str) -> Iterator[Mapping[str, Any]]:
+def _first_objects(path: Path, form: str) -> Iterator[Mapping[str, object]]:
     """The first rows of JSON, whole."""
-    lines: Iterable[Any]
+    lines: Iterable[bytes]
     if form == "array":
         rows = [row.values for row in islice(array_rows(path, None), _SEEN)]
         yield from (values for values in rows if values)
@@ -175,7 +175,7 @@ def _first_objects(path: Path, form: str) -> Iterator[Mapping[str, Any]]:
             yield values
 
 
-def _first_lines(file: Any) -> list[bytes]:
+def _first_lines(file: Stream) -> list[bytes]:
     """Some lines from the beginning of a stream, at most 64 MB of them; what follows damage is left out."""
     data = b""
     try:
@@ -206,7 +206,7 @@ def _record(row: Row, table: Table, limits: Limits) -> Record:
     values, columns = row.values or {}, table.layout.columns
     found = {name: _field(values, column) for name, column in columns.items()}
     body, problem = _body(found.get("text"), row.problem, limits)
-    url = found.get("url")
+    url, path = found.get("url"), found.get("path")
     return Record(
         id=_id(found.get("id"), table, row.place),
         url=url if isinstance(url, str) and url else None,
@@ -219,14 +219,14 @@ def _record(row: Row, table: Table, limits: Limits) -> Record:
         body=body,
         problem=problem,
         license=_licence(found.get("license")),
-        path=found["path"] if isinstance(found.get("path"), str) else None,
+        path=path if isinstance(path, str) else None,
     )
 
 
-def _field(values: Mapping[str, Any], column: str) -> Any:
+def _field(values: Mapping[str, object], column: str) -> object:
     """The value of a column, or of a part of one. A column of text that holds JSON is taken for the object it is."""
     name, _, rest = column.partition(".")
-    value: Any = values.get(name)
+    value: object = values.get(name)
     while rest and value is not None:
         if isinstance(value, str):
             value = _object(value)
@@ -235,7 +235,7 @@ def _field(values: Mapping[str, Any], column: str) -> Any:
     return value
 
 
-def _object(text: str) -> Any:
+def _object(text: str) -> object:
     """JSON, or a Python dict as ROOTS's data sets have it; None for anything else."""
     try:
         return json.loads(text)
@@ -247,7 +247,7 @@ def _object(text: str) -> Any:
         return None
 
 
-def _body(text: Any, problem: str | None, limits: Limits) -> tuple[bytes, str | None]:
+def _body(text: object, problem: str | None, limits: Limits) -> tuple[bytes, str | None]:
     """The text of a row as UTF-8, and the problem of the row: "broken" for a text that is none."""
     if problem or text is None:
         return b"", problem
@@ -258,7 +258,7 @@ def _body(text: Any, problem: str | None, limits: Limits) -> tuple[bytes, str | 
     return (b"", "too_large") if len(text) > limits.body_bytes else (text, None)
 
 
-def _id(own: Any, table: Table, place: int) -> str:
+def _id(own: object, table: Table, place: int) -> str:
     """The row's own id, after the name of its file if it is short; without one, a urn of the file's name and place."""
     if isinstance(own, bool) or not isinstance(own, str | int) or own == "":
         digest = hashlib.sha1(f"{table.path.name}:{place}".encode()).hexdigest()
@@ -267,7 +267,7 @@ def _id(own: Any, table: Table, place: int) -> str:
     return text if len(text) >= _LONG_ID else f"{table.path.name}:{text}"
 
 
-def _iso_date(value: Any) -> str | None:
+def _iso_date(value: object) -> str | None:
     """A date as ISO 8601 in UTC; None where there is none. A number counts seconds, or milliseconds, since 1970."""
     if isinstance(value, str) and (found := _DATE.match(value)):
         return f"{found['day'].replace('/', '-')}T{found['time'] or '00:00:00'}Z"
@@ -281,7 +281,7 @@ def _iso_date(value: Any) -> str | None:
     return None
 
 
-def _licence(value: Any) -> str | None:
+def _licence(value: object) -> str | None:
     """The licences of a row in one text: of a list all, of an object its identifier or name."""
     if isinstance(value, dict):
         value = value.get("identifier") or value.get("name")
