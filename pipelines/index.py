@@ -27,7 +27,7 @@ from pipelines.models.files import load_model, sha256_of_model
 from pipelines.programs.index import TREE_REASONS, index_programs, index_tree
 from pipelines.programs.trees import is_source_tree
 from pipelines.sources.documents import holds_documents
-from pipelines.sources.doors import read_source
+from pipelines.sources.doors import begins_as_archive, read_source
 from pipelines.sources.folders import CARD, licence_of_card
 from pipelines.sources.layouts import TableSettings
 from pipelines.sources.tables import find_table
@@ -127,11 +127,12 @@ def _rows_of_all(archives: Sequence[Path], reading: _Reading) -> Iterator[dict[s
 def _rows_of(source: Path, reading: _Reading) -> Iterator[dict[str, object]]:
     """The rows of a table of texts, a source tree, documents, or an archive of pages."""
     limits, tables, model, _ = reading
-    table = find_table(source, tables)
-    if table and table.layout.program:
-        return index_programs(table, limits)
-    if table is None and not holds_documents(source) and is_source_tree(source):
-        return index_tree(source, limits)
+    if not begins_as_archive(source):
+        table = find_table(source, tables)
+        if table and table.layout.program:
+            return index_programs(table, limits)
+        if table is None and not holds_documents(source) and is_source_tree(source):
+            return index_tree(source, limits)
     return (_index_record(record, source.name, model) for record in read_source(source, tables, limits))
 
 
