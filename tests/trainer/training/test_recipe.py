@@ -97,7 +97,9 @@ def test_each_number_of_an_evaluation_has_bounds(name, values):
 
 
 def test_an_evaluation_may_be_greedy_and_without_samples_or_curve():
-    build(EvaluateSettings, {"temperature": 0, "top_k": 0, "samples": 0, "curve": (), "length": 0}, "evaluate")
+    values = {"temperature": 0, "top_k": 0, "samples": 0, "curve": (), "length": 0}
+    settings = build(EvaluateSettings, values, "evaluate")
+    assert {name: getattr(settings, name) for name in values} == values
 
 
 @pytest.mark.parametrize(
