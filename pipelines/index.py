@@ -28,8 +28,7 @@ from pipelines.programs.index import TREE_REASONS, index_programs, index_tree
 from pipelines.programs.trees import is_source_tree
 from pipelines.sources.documents import holds_documents
 from pipelines.sources.doors import begins_as_archive, read_source
-from pipelines.sources.folders import CARD, licence_of_card
-from pipelines.sources.layouts import TableSettings
+from pipelines.sources.layouts import CARD, TableSettings, licence_of_card
 from pipelines.sources.tables import find_table
 from roots import storage
 from roots.errors import InputError

@@ -15,7 +15,7 @@ semicolons or spaces. A meta element counts only where a browser sees one.
 import re
 from collections.abc import Iterable, Iterator
 
-from filters.text.metas import meta_elements
+from filters.text.charset import meta_elements
 
 HEADERS = ("x-robots-tag", "tdm-reservation", "content-usage", "content-signal")  # HTTP headers that carry signals
 _DIRECTIVES = frozenset({"noindex", "nosnippet", "noarchive", "noai", "noimageai", "noml"})

@@ -8,13 +8,12 @@ Source: WHATWG Encoding Standard, sections 4.2 and 6; HTML Standard, 13.2.3.
 
 import codecs
 import re
+from collections.abc import Iterator
 from html import unescape
 from typing import NamedTuple
 
 import cchardet
 from resiliparse.parse.encoding import map_encoding_to_html5
-
-from filters.text.metas import meta_elements
 
 _META_BYTES = 8192  # the standard says 1024; real pages put scripts before their meta element
 _DETECT_BYTES = 1 << 18  # that the detector reads
@@ -324,3 +323,27 @@ def _mended(found: re.Match[str]) -> str:
         return bytes(_WINDOWS_BYTES[sign] for sign in found[0]).decode("utf-8")
     except UnicodeDecodeError:
         return found[0]
+
+
+# Comments, elements whose content is no mark-up, and tags. The first that begins at a "<" counts.
+_MARKUP = re.compile(
+    rb"<!--(?:-?>|.*?(?:--!?>|\Z))"
+    rb"|<(script|style|title|textarea|iframe|xmp|noembed|template)\b(?:[^>]*/>|.*?(?:</\1|\Z))"
+    rb"|<(meta)(?=[\s/])((?:[^>\"'<]+|\"[^\"]*\"|'[^']*'|[\"'])*)>?"
+    rb"|<[a-z/](?:[^>\"'<]+|\"[^\"]*\"|'[^']*'|[\"'])*>?",
+    re.IGNORECASE | re.DOTALL,
+)
+_ATTRIBUTE = re.compile(rb"([^\s\"'>/=]+)(?:\s*=\s*(?:\"([^\"]*)\"?|'([^']*)'?|([^\s\"'>]+)))?")
+
+
+def meta_elements(head: bytes) -> Iterator[dict[str, bytes]]:
+    """The attributes of each meta element in a part of a page, by their names in lower case.
+
+    As a browser finds them: none in comments, scripts, or values of attributes. Source: HTML Standard, 13.2.3.2.
+    """
+    for found in _MARKUP.finditer(head):
+        if found[2]:
+            attributes: dict[str, bytes] = {}
+            for name, double, single, bare in _ATTRIBUTE.findall(found[3]):
+                attributes.setdefault(name.decode("latin-1").lower(), (double or single or bare).strip())
+            yield attributes

@@ -1,20 +1,31 @@
-"""Read WARC heads that FastWARC cannot: lines that end in LF, field names in lower case, a field given twice.
+"""Heads of records: WARC heads that FastWARC misreads, and the HTTP response that a crawler stored.
 
-FastWARC takes heads only as ISO 28500 writes them, and is quick. Where it misreads one (`is_misread`), the archive is
-read from there on by `loose_records`, which is slower and has the same interface.
+FastWARC takes heads only as ISO 28500 writes them, and is quick. Where it misreads one (`is_misread`: lines that end
+in LF, field names in lower case, a field given twice), the archive is read from there on by `loose_records`, which is
+slower and has the same interface.
 
-Source: ISO 28500, section 4 (names have no case; a line may be folded).
+The body of a response is given without chunking and content codings. All sizes are bounded, and no length is trusted.
+Crawlers often store a body without the chunking or coding that its head claims; such a body is taken as it is. A page
+that begins as gzip does is unpacked, whatever the head says.
+
+Source: ISO 28500, section 4 (names have no case; a line may be folded); RFC 9112 (messages), RFC 9110 section 8.4
+(codings).
 """
 
 import io
 import re
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
+from fastwarc.stream_io import BrotliReader, GzipReader, ZstdReader
 from fastwarc.warc import WarcRecordType
 
+from filters.programs.use_signals import HEADERS
+
 HEAD = 64 << 10  # most bytes of a WARC head
-_STEP = 1 << 20  # bytes read at once
+STEP = 1 << 20  # bytes read, or asked of a decompressor, at once
 _BUFFER = 64 << 10  # bytes read at once where a head is expected
 _VERSION = re.compile(rb"WARC/\d+\.\d+[ \t]*\r?\n")
 _FOLDED = re.compile(rb"\r?\n[ \t]+")
@@ -51,7 +62,7 @@ class _BlockReader(io.BufferedReader):
     def consume(self, size: int) -> int:
         """Skip up to `size` bytes; returns how many there were."""
         left = size
-        while left and (part := self.read(min(left, _STEP))):
+        while left and (part := self.read(min(left, STEP))):
             left -= len(part)
         return size - left
 
@@ -143,3 +154,197 @@ def _parse_head(head: bytes) -> _Fields:
         if colon:
             fields.setdefault(name.strip().lower().decode("utf-8", "replace"), value.strip().decode("utf-8", "replace"))
     return fields
+
+
+_STATUS = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)")
+_FIELDS = "|".join(("content-type", "content-encoding", "transfer-encoding", *HEADERS))
+_FIELD = re.compile(rf"^({_FIELDS})[ \t]*:[ \t]*([^\r\n]*)".encode(), re.IGNORECASE | re.MULTILINE)
+_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([^\s\"';,]+)", re.IGNORECASE)
+_MIME = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+")
+_BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a]")
+_CHUNK_SIZE = re.compile(rb"[ \t]*(?:0[xX])?0*([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r?\n")
+_LAST_CHUNK = re.compile(rb"[ \t]*0*\s*\Z")  # a last chunk that is cut, or none
+_GZIP = b"\x1f\x8b\x08"
+_NESTED = 4  # most times that a page is unpacked without a header that says so
+_PAGES = frozenset({"text/html", "application/xhtml+xml", "text/plain"})
+_RAW, _ZLIB, _GZIP_FORM = -zlib.MAX_WBITS, zlib.MAX_WBITS, zlib.MAX_WBITS | 16  # what zlib calls its three forms
+
+
+class Response(NamedTuple):
+    """A stored response. `problem` is None, "bad_http", "truncated" or "too_large"."""
+
+    status: int | None
+    content_type: str | None
+    charset: str | None
+    body: bytes
+    problem: str | None
+    rights: tuple[
+        tuple[str, str], ...
+    ] = ()  # headers that say how the page may be used: see filters.programs.use_signals
+
+
+# coding -> (first bytes of such a body, if it has typical ones; how to open it)
+_CODINGS: dict[str, tuple[tuple[bytes, ...], Callable[[io.BytesIO], Any]]] = {
+    "gzip": ((b"\x1f\x8b",), GzipReader),
+    "x-gzip": ((b"\x1f\x8b",), GzipReader),
+    "deflate": ((), lambda stream: GzipReader(stream, zlib=True)),
+    "br": ((), BrotliReader),
+    "zstd": ((b"\x28\xb5\x2f\xfd",), ZstdReader),
+}
+
+
+# coding -> the forms of zlib's streams that such a body may be
+_FORMS = {"gzip": (_GZIP_FORM,), "x-gzip": (_GZIP_FORM,), "deflate": (_ZLIB, _RAW)}
+
+
+def parse_response(head: bytes, body: bytes, body_bytes: int) -> Response:
+    """Parse a stored response from its head, with the empty line, and its body.
+
+    A body over `body_bytes` is cut and its problem is "too_large". Empty lines before the status line are left out, and
+    folded lines are one (RFC 9112, sections 2.2 and 5.2).
+    """
+    head = head.lstrip(b"\r\n")
+    if b"\n " in head or b"\n\t" in head:
+        head = _FOLDED.sub(b" ", head)
+    status = _STATUS.match(head)
+    if status is None or not head.endswith((b"\n\r\n", b"\n\n")):
+        return Response(None, None, None, b"", "bad_http")
+    content_type = charset = None
+    encoding = transfer = ""
+    rights: list[tuple[str, str]] = []
+    for name, value in _FIELD.findall(head):
+        text = value.decode("latin-1")
+        match name.lower():
+            case b"content-type":
+                content_type, charset = split_content_type(text)
+            case b"content-encoding":
+                encoding = f"{encoding},{text}"
+            case b"transfer-encoding":
+                transfer = f"{transfer},{text}"
+            case _:
+                rights.append((name.decode("latin-1").lower(), text))
+    response = Response(int(status[1]), content_type, charset, body, None, tuple(rights))
+    codings = [*_codings_in(encoding), *_codings_in(transfer)]
+    if "chunked" in codings:
+        response = _unchunk(response)
+    for coding in reversed(codings):
+        if coding in _CODINGS and response.body:
+            response = _undo(response, coding, body_bytes)
+    if response.body.startswith(_GZIP) and content_type in _PAGES:
+        response = _unpack_page(response, body_bytes)
+    if len(response.body) > body_bytes:
+        return response._replace(body=response.body[:body_bytes], problem="too_large")
+    return response
+
+
+def begins_as_http(block: bytes) -> bool:
+    """Whether a block begins with an HTTP status line, perhaps after empty lines."""
+    return _STATUS.match(block.lstrip(b"\r\n")) is not None
+
+
+@lru_cache(256)
+def split_content_type(value: str) -> tuple[str | None, str | None]:
+    """Split "Text/HTML; charset=X" into ("text/html", "X"); None for a missing part."""
+    mime = _MIME.match(value.strip().lower())
+    charset = _CHARSET.search(value)
+    return (mime[0] if mime else None), (charset[1] if charset else None)
+
+
+def _codings_in(value: str) -> list[str]:
+    """The codings that a header names, without parameters such as ";q=1"."""
+    return [part.partition(";")[0].strip() for part in value.lower().split(",")] if value else []
+
+
+def _unchunk(response: Response) -> Response:
+    """Undo chunking. A body that does not begin with a chunk was stored without chunking and stays as it is.
+
+    The last chunk, which holds nothing, may be missing.
+    """
+    body = response.body
+    parts: list[bytes] = []
+    at = 0
+    while True:
+        size = _CHUNK_SIZE.match(body, at)
+        if size is None:
+            if not parts:
+                return response
+            problem = None if _LAST_CHUNK.match(body, at) else "bad_http"
+            return response._replace(body=b"".join(parts), problem=problem)
+        length = int(size[1], 16)
+        if length == 0:
+            return response._replace(body=b"".join(parts))
+        part = body[size.end() : size.end() + length]
+        parts.append(part)
+        if len(part) < length:
+            return response._replace(body=b"".join(parts), problem="truncated")
+        at = size.end() + length
+        at += 2 if body.startswith(b"\r\n", at) else body.startswith(b"\n", at)
+
+
+def _undo(response: Response, coding: str, bound: int) -> Response:
+    """Undo one content coding, up to `bound` + 1 bytes.
+
+    A body without that coding stays as it is: crawlers that decode often keep the header. A gzip body that ends early
+    gives what there is, as in a browser; a damaged one is "truncated". Bytes behind a whole gzip or deflate stream are
+    left out.
+    """
+    magics, opener = _CODINGS[coding]
+    if magics and not response.body.startswith(magics):
+        return response
+    if response.body.startswith(_GZIP) and coding in ("br", "deflate"):
+        return _undo(response, "gzip", bound)
+    body, whole = inflate(opener(io.BytesIO(response.body)), bound)
+    if not body and not whole and coding == "deflate":  # some servers send raw deflate: add gzip's head
+        body, _ = inflate(GzipReader(io.BytesIO(b"\x1f\x8b\x08" + bytes(6) + b"\xff" + response.body)), bound)
+        whole = bool(body)  # there is no trailer to check
+    if not whole and coding in _FORMS:
+        alone = _first_streams(response.body, _FORMS[coding], bound)
+        body, whole = (alone, True) if alone is not None else (body, whole)
+    if not body and not whole and not magics and not _BINARY.search(response.body, 0, 512):
+        return response
+    return response._replace(body=body, problem=response.problem if whole else "truncated")
+
+
+def _first_streams(body: bytes, forms: tuple[int, ...], bound: int) -> bytes | None:
+    """Return up to `bound` + 1 bytes of the whole streams that `body` begins with; None if there is none."""
+    for form in forms:
+        found, rest = b"", body
+        try:
+            while len(found) <= bound:
+                stream = zlib.decompressobj(form)
+                found += stream.decompress(rest, bound + 1 - len(found))
+                rest = stream.unused_data
+                if stream.eof and not rest.startswith(_GZIP):
+                    return found
+                if not stream.eof and len(found) <= bound:
+                    break
+            else:
+                return found
+        except zlib.error:
+            continue
+    return None
+
+
+def _unpack_page(response: Response, bound: int) -> Response:
+    """Unpack a page that begins as gzip does. One that cannot be unpacked stays as it is."""
+    for _ in range(_NESTED):
+        found = _undo(response, "gzip", bound)
+        if found.problem != response.problem or not found.body:
+            break
+        response = found
+        if not response.body.startswith(_GZIP):
+            break
+    return response
+
+
+def inflate(stream: Any, bound: int) -> tuple[bytes, bool]:
+    """Return up to `bound` + 1 decompressed bytes, and whether no error came before the end or the bound."""
+    parts = []
+    left = bound + 1
+    try:
+        while left and (part := stream.read(min(STEP, left))):
+            parts.append(part)
+            left -= len(part)
+    except OSError:
+        return b"".join(parts), False
+    return b"".join(parts), True

@@ -18,11 +18,10 @@ from typing import IO, Any
 
 from fastwarc.stream_io import GzipReader, Lz4Reader, ZstdReader
 
-from pipelines.archives.heads import HEAD, loose_records, read_on
+from pipelines.archives.heads import HEAD, STEP, loose_records, read_on
 from roots import storage
 from roots.errors import InputError
 
-STEP = 1 << 20  # bytes read at once
 LOOK = 4096  # bytes of a member that show whether it holds a record
 _NIP = 4  # bytes read at once in a head, so that no byte of the next record is read
 _SIP = 512  # bytes read at once where damage is likely: a failing read loses all of its bytes

@@ -18,10 +18,17 @@ from typing import Any, NamedTuple
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
 from filters.text.charset import has_xhtml_root
-from pipelines.archives.heads import is_misread, loose_records
-from pipelines.archives.http import Response, begins_as_http, parse_response, split_content_type
+from pipelines.archives.heads import (
+    STEP,
+    Response,
+    begins_as_http,
+    is_misread,
+    loose_records,
+    parse_response,
+    split_content_type,
+)
 from pipelines.archives.limits import Limits
-from pipelines.archives.packing import STEP, Archive, open_archive
+from pipelines.archives.packing import Archive, open_archive
 
 _DATE = re.compile(r"\s*(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.\d+)?(?:([+-])(\d\d):?([0-5]\d))?", re.ASCII)
 _SNIFF_BYTES = 1445  # as browsers do: WHATWG MIME Sniffing Standard, section 5.2

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.archives.packing import STEP, Archive, open_archive
+from pipelines.archives.heads import STEP
+from pipelines.archives.packing import Archive, open_archive
 from roots.errors import InputError
 
 _UNPACKED_BYTES = 8 << 30  # limit for an archive packed as one stream, which must be unpacked before it can be cut

@@ -16,8 +16,7 @@ from pipelines.job import work as folders
 from pipelines.job.languages import find_any_code, is_program, load_any_language
 from pipelines.job.settings import FilterSettings, LanguageIdSettings
 from pipelines.job.stages import STAGES, Reads, load, settings_groups
-from pipelines.sources.folders import card_of
-from pipelines.sources.layouts import TableSettings
+from pipelines.sources.layouts import TableSettings, card_of
 from roots import storage
 from roots.errors import InputError, SettingsError, unknown_name, with_lines
 from roots.settings import build

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pipelines.job.stages import STAGES, chain_stages
-from pipelines.sources.folders import table_files
+from pipelines.sources.layouts import table_files
 from roots import storage
 from roots.atomic import read_manifest, write_text
 from roots.errors import InputError

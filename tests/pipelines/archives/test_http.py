@@ -7,7 +7,7 @@ from pathlib import Path
 import brotli
 import pytest
 
-from pipelines.archives.http import Response, parse_response
+from pipelines.archives.heads import Response, parse_response
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import read_at, read_records
 from pipelines.index import Index

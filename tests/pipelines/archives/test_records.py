@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from warcio.archiveiterator import ArchiveIterator
 from warcio.exceptions import ArchiveLoadFailed
 
-from pipelines.archives.http import inflate, parse_response, split_content_type
+from pipelines.archives.heads import inflate, parse_response, split_content_type
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import TEXTLESS, Record, read_at, read_records
 from roots.errors import InputError
