@@ -4,8 +4,9 @@
 
 A page's text and its gold text are compared as bags of words (of characters where a script puts no space between
 words); precision, recall and F1 are averaged over pages. Pages with `snippets` gold are scored apart: wanted snippets
-that are found, unwanted ones that are not. Speed is pages a second of CPU time, all engines page by page in turn. Ours
-run the code that a run uses, decoding included; the peer gets decoded pages.
+that are found, unwanted ones that are not. So are the pages that we labelled ourselves (`main_text.py`). Speed is
+pages a second of CPU time, all engines page by page in turn. Ours run the code that a run uses, decoding included; the
+peer gets decoded pages.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from pipelines.archives.limits import Limits
 from pipelines.archives.records import Record, read_records
 from pipelines.extraction.extractors import DEFAULT, EXTRACTORS, Bounds
 from pipelines.extraction.page import extract_page, find_engine
+from tests.benchmarks.main_text import labelled_pages
 
 PEER = """
 import json, sys, time
@@ -79,7 +81,7 @@ class Gold:
 
     record: Record
     html: str  # decoded, for the peer
-    kind: str  # full, partial, snippets
+    kind: str  # full, partial, snippets, labelled
     language: str
     source: str
     text: str = ""
@@ -146,6 +148,13 @@ def read_gold(data: Path) -> Iterator[Gold]:
         sys.exit(f"{len(known)} gold pages are not in the archive")
 
 
+def read_labelled(data: Path) -> Iterator[Gold]:
+    """The pages that we labelled; the source is the kind of page."""
+    for page in labelled_pages(data):
+        text = "\n".join(page.wanted)
+        yield Gold(page.record, page.html, "labelled", page.language, page.kind, text, *page.snippets())
+
+
 def run_engines(golds: Sequence[Gold]) -> dict[str, list[Scored]]:
     """Every engine on every page, in turn."""
     results: dict[str, list[Scored]] = {name: [] for name in EXTRACTORS}
@@ -167,31 +176,33 @@ def run_peer(python: str, golds: Sequence[Gold]) -> list[Scored]:
 
 def table(results: dict[str, list[Scored]]) -> Iterator[str]:
     """The tables, in Markdown."""
-    yield from _overall(results)
-    slices: list[tuple[str, Callable[[Gold], str]]] = [
-        ("F1 by language", lambda gold: gold.group),
-        ("F1 by data set", lambda gold: gold.source),
+    yield from _overall(results, "full", "snippets")
+    yield from _overall(results, "labelled", "labelled")
+    slices: list[tuple[str, str, Callable[[Gold], str]]] = [
+        ("F1 by language", "full", lambda gold: gold.group),
+        ("F1 by data set", "full", lambda gold: gold.source),
+        ("F1 by language, our labels", "labelled", lambda gold: gold.language),
+        ("F1 by kind of page, our labels", "labelled", lambda gold: gold.source),
     ]
-    for title, key in slices:
-        counts = Counter(key(page.gold) for page in next(iter(results.values())) if page.gold.kind == "full")
+    for title, kind, key in slices:
+        counts = Counter(key(page.gold) for page in next(iter(results.values())) if page.gold.kind == kind)
         names = [name for name, pages in counts.most_common() if pages >= 5]
         yield f"\n| {title} | " + " | ".join(f"{name} ({counts[name]})" for name in names) + " |"
         yield "|---" * (len(names) + 1) + "|"
         for engine, pages in results.items():
             cells = [
-                _mean(page for page in pages if page.gold.kind == "full" and key(page.gold) == name)[2]
-                for name in names
+                _mean(page for page in pages if page.gold.kind == kind and key(page.gold) == name)[2] for name in names
             ]
             yield f"| {engine} | " + " | ".join(f"{cell:.3f}" for cell in cells) + " |"
 
 
-def _overall(results: dict[str, list[Scored]]) -> Iterator[str]:
+def _overall(results: dict[str, list[Scored]], kind: str, snippet_kind: str) -> Iterator[str]:
     kinds = Counter(page.gold.kind for page in next(iter(results.values())))
-    yield f"\n| {kinds['full']} pages with full gold | precision | recall | F1 | snippets P | R | F1 | pages/CPU-s |"
+    yield f"\n| {kinds[kind]} pages with {kind} gold | precision | recall | F1 | snippets P | R | F1 | pages/CPU-s |"
     yield "|---" * 8 + "|"
     for engine, pages in results.items():
-        full = _mean(page for page in pages if page.gold.kind == "full")
-        snippets = snippet_scores(page for page in pages if page.gold.kind == "snippets")
+        full = _mean(page for page in pages if page.gold.kind == kind)
+        snippets = snippet_scores(page for page in pages if page.gold.kind == snippet_kind)
         speed = len(pages) / sum(page.seconds for page in pages)
         yield f"| {engine} | " + " | ".join(f"{value:.4f}" for value in (*full, *snippets)) + f" | {speed:.1f} |"
 
@@ -209,7 +220,7 @@ def main() -> None:
     parser.add_argument("--peer", help="the Python of an environment with datatrove 0.10.1 and trafilatura 1.11")
     parser.add_argument("--pages", type=int, default=0, help="only the first N pages")
     options = parser.parse_args()
-    golds = list(read_gold(options.data))[: options.pages or None]
+    golds = [*read_gold(options.data), *read_labelled(options.data)][: options.pages or None]
     results = run_engines(golds)
     if options.peer:
         results["peer: datatrove's trafilatura"] = run_peer(options.peer, golds)
