@@ -1,6 +1,16 @@
-"""How much of an archive is believed."""
+"""How much of an archive is believed, and what readers of damaged zips raise."""
 
+import lzma
+import struct
+import zipfile
+import zlib
 from dataclasses import dataclass
+
+# What the standard library raises on damaged zips and streams, in opening, listing and reading them
+UNPACKING_ERRORS = (
+    zipfile.BadZipFile, OSError, EOFError, zlib.error, lzma.LZMAError, struct.error, ValueError, OverflowError,
+    LookupError, RuntimeError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,13 @@ import stat
 import struct
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 from urllib.parse import quote, urlsplit
 
-from pipelines.archives.limits import Limits
+from pipelines.archives.limits import UNPACKING_ERRORS, Limits
 from pipelines.job.work import holds_source
 from roots.errors import InputError
 
@@ -37,11 +36,7 @@ _BLOCK_BYTES = 512  # of a tar
 _STEP_BYTES = 1 << 20  # of a stream that are skipped at once
 _END = struct.Struct("<4s4H2LH")  # of a zip: PKWARE APPNOTE 6.3, section 4.3.16
 _END64 = b"PK\x06\x06"
-# Errors of the standard library's readers on damaged archives
-_BROKEN = (
-    tarfile.TarError, zipfile.BadZipFile, OSError, EOFError, zlib.error, lzma.LZMAError, ValueError, OverflowError,
-    LookupError, RuntimeError, struct.error,
-)  # fmt: skip
+_BROKEN = (tarfile.TarError, *UNPACKING_ERRORS)
 _PACKED: dict[bytes, Callable[[IO[bytes]], Any]] = {
     b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
     b"BZh": bz2.BZ2File,

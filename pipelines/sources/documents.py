@@ -7,14 +7,13 @@ import hashlib
 import os
 import stat
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
-from pipelines.archives.limits import Limits
+from pipelines.archives.limits import UNPACKING_ERRORS, Limits
 from pipelines.archives.records import Record
 from pipelines.documents.forms import form_of
 from roots.errors import InputError
@@ -24,16 +23,6 @@ _DOCUMENT_BYTES = 100 << 20  # of one document in a folder or zip
 _HEAD_BYTES, _TAIL_BYTES = 1024, 1 << 20  # in which the form shows; a zip has its directory at its end
 _LOOKED = 200  # files of a folder or zip that decide what it is
 _PAGES = (".html", ".htm", ".xhtml")
-_BROKEN = (
-    zipfile.BadZipFile,
-    OSError,
-    EOFError,
-    zlib.error,
-    ValueError,
-    LookupError,
-    RuntimeError,
-    NotImplementedError,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +52,7 @@ def holds_documents(path: Path) -> bool:
                 return False
             seen, documents = seen + 1, documents + _is_document(file)
         return 0 < seen <= 2 * documents
-    except _BROKEN:
+    except UNPACKING_ERRORS:
         return False
 
 
@@ -91,7 +80,7 @@ def _record(path: Path, place: int, file: _File, most: int) -> Record:
     if problem is None:
         try:
             body = file.read(most + 1)
-        except _BROKEN:
+        except UNPACKING_ERRORS:
             problem = "broken"
         if len(body) > most:
             body, problem = b"", "too_large"
@@ -126,7 +115,7 @@ def _is_document(file: _File) -> bool:
     try:
         head = file.read(_HEAD_BYTES)
         whole = file.read(_DOCUMENT_BYTES) if head.startswith(b"PK\x03\x04") else head
-    except _BROKEN:
+    except UNPACKING_ERRORS:
         return False
     return _form_of(file.name, head, whole) is not None
 
