@@ -61,7 +61,7 @@ class Rights:
     leave_out: tuple[str, ...] = ()  # sources to leave out
     unlisted: str = "keep"  # or "drop": documents without a source in the catalogue
     # Use signals that keep a page out; by default those that forbid training (filters.programs.use_signals).
-    refuse_use_signals: tuple[str, ...] = ("no-train-ai", "noai", "noml", "tdm-reservation")
+    refuse_use_signals: tuple[str, ...] = ("no-copy", "no-train-ai", "noai", "noml", "tdm-reservation")
 
     def __post_init__(self) -> None:
         for signal in self.refuse_use_signals:

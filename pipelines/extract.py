@@ -8,7 +8,6 @@ process (pipelines.extraction.guard).
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,7 +17,7 @@ from filters.language import Language
 from filters.language_id.identify import gate, identify
 from filters.language_id.scripts import split_label
 from pipelines.archives.packing import numbers_of, on_this_machine
-from pipelines.documents.forms import DOCUMENT_REASONS, PDF_ENGINES
+from pipelines.documents.forms import DOCUMENT_REASONS, installed_engines
 from pipelines.extraction.extractors import PAGES, Bounds, preload
 from pipelines.extraction.guard import Failure, Limits, guarded
 from pipelines.job.settings import ExtractSettings
@@ -66,7 +65,7 @@ class Extract(ExtractSettings, Stage):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "model_sha256", sha256_of_model(self.model, self.model_sha256))
-        object.__setattr__(self, "engines", self.engines or ", ".join(filter(find_spec, PDF_ENGINES)))
+        object.__setattr__(self, "engines", self.engines or installed_engines())
         if not load_model(self.model).knows(self.language):
             raise SettingsError(
                 f"the language model {self.model or 'of the package'} does not know {self.language!r}: "

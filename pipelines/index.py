@@ -1,11 +1,13 @@
 """index: one row for each record, without text: its place in the archive, its charset, and its likely languages.
 
-It costs less than a millisecond a page, and main text costs tens of them. So a run for one language extracts only pages
+It costs less than a millisecond a page, and main text costs tens of them. Of a document a few pages are read in the
+guarded process, spread over it. So a run for one language extracts only pages
 that can be in it. The index is also a census of the crawl.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -13,13 +15,16 @@ import pyarrow as pa
 
 from filters.language import Language
 from filters.language_id.identify import LanguageModel, identify_page
-from filters.programs.use_signals import SEARCHED_BYTES, use_signals_of
+from filters.programs.use_signals import NO_COPY, SEARCHED_BYTES, use_signals_of
 from filters.text.charset import Decoded, decode_page, is_xhtml
 from filters.text.quick_text import quick_text
 from pipelines.archives.limits import Limits
 from pipelines.archives.packing import LOOK, begins_with_record, on_this_machine, recognise
 from pipelines.archives.records import Record
-from pipelines.documents.forms import form_of
+from pipelines.documents.forms import READ_FORMS, form_of, installed_engines
+from pipelines.extraction.extractors import PAGES, QUICK, Bounds, preload
+from pipelines.extraction.guard import Failure, guarded
+from pipelines.extraction.guard import Limits as GuardLimits
 from pipelines.job.languages import find_any_code, is_program
 from pipelines.job.settings import IndexSettings
 from pipelines.job.work import fault_of_place
@@ -36,6 +41,7 @@ from roots.schema import INDEX
 from roots.shards import BATCH_ROWS
 from roots.stage import Stage
 
+_GLANCE_SECONDS = 5.0  # of CPU time for the pages of a document that are looked at
 _FETCHED_BYTES = 16 << 20  # of an input at a URL that is fetched to see what it is
 _TOP = 3  # languages stored with a record
 _PLAIN = frozenset({"text/plain"})
@@ -69,13 +75,15 @@ class Index(IndexSettings, Stage):
     """The stage: its settings, and the digest of its language model."""
 
     name: ClassVar[str] = "index"
-    version: ClassVar[int] = 6  # 6: PDF and other documents are kept
+    version: ClassVar[int] = 7  # 7: languages, licence and use signals of documents
     schema: ClassVar[pa.Schema] = INDEX
 
     model_sha256: str = ""  # of the language model; computed if not given
+    engines: str = ""  # of PDF that are installed; found if not given
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "engines", self.engines or installed_engines())
         object.__setattr__(self, "model_sha256", sha256_of_model(self.model, self.model_sha256))
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
@@ -84,7 +92,7 @@ class Index(IndexSettings, Stage):
         rows: list[dict[str, object]] = []
         archives = [source for source in sources if source.name != CARD]
         licences = {card.parent: licence_of_card(card) for card in sources if card.name == CARD}
-        reading = _Reading(limits, self.tables, load_model(self.model), licences)
+        reading = _Reading(limits, self.tables, load_model(self.model), licences, self.document_pages)
         for row in _rows_of_all(archives, reading):
             rows.append(row)
             if len(rows) == BATCH_ROWS:
@@ -106,6 +114,7 @@ class _Reading(NamedTuple):
     tables: TableSettings
     model: LanguageModel
     licences: Mapping[Path, str | None]  # folder of a data set -> the licence on its card
+    document_pages: int  # of a document that are looked at
 
 
 def _rows_of_all(archives: Sequence[Path], reading: _Reading) -> Iterator[dict[str, object]]:
@@ -125,14 +134,55 @@ def _rows_of_all(archives: Sequence[Path], reading: _Reading) -> Iterator[dict[s
 
 def _rows_of(source: Path, reading: _Reading) -> Iterator[dict[str, object]]:
     """The rows of a table of texts, a source tree, documents, or an archive of pages."""
-    limits, tables, model, _ = reading
+    limits, tables = reading.limits, reading.tables
     if not begins_as_archive(source):
         table = find_table(source, tables)
         if table and table.layout.program:
             return index_programs(table, limits)
         if table is None and not holds_documents(source) and is_source_tree(source):
             return index_tree(source, limits)
-    return (_index_record(record, source.name, model) for record in read_source(source, tables, limits))
+    rows = (_index_record(record, source.name, reading.model) for record in read_source(source, tables, limits))
+    return _with_glances(rows, source, reading)
+
+
+def _with_glances(rows: Iterator[dict[str, object]], source: Path, reading: _Reading) -> Iterator[dict[str, object]]:
+    """The rows of one source, those of documents with what a glance at their pages finds."""
+    while some := list(islice(rows, BATCH_ROWS)):
+        documents = [row for row in some if row["drop"] is None and row["content_type"] in READ_FORMS]
+        if documents and reading.document_pages:
+            _glance(documents, source, reading)
+        yield from some
+
+
+def _glance(rows: Sequence[dict[str, object]], source: Path, reading: _Reading) -> None:
+    """Add languages, licence and use signals to the rows of documents, by a few pages of each.
+
+    A document whose pages say nothing keeps a row without languages, so that extract reads it for every language.
+    """
+    limits, model = reading.limits, reading.model
+    bounds = Bounds(
+        limits.body_bytes,
+        document_pages=reading.document_pages,
+        document_spread=True,
+        document_seconds=_GLANCE_SECONDS,
+    )
+    arguments = {
+        "archives": [str(source)],
+        "extractor": QUICK,
+        "bounds": asdict(bounds),
+        "tables": asdict(reading.tables),
+    }
+    places = [(0, row["offset"]) for row in rows]
+    for row, found in zip(
+        rows, guarded(PAGES, arguments, places, GuardLimits(_GLANCE_SECONDS), preload(QUICK)), strict=True
+    ):
+        if isinstance(found, Failure):
+            continue
+        row["license"] = row["license"] or found["license"]
+        if found["no_copy"] and isinstance(signals := row["use_signals"], list):
+            row["use_signals"] = sorted([*signals, NO_COPY])
+        if found["text"]:
+            row |= {"quick_chars": len(found["text"]), "languages": _languages(found["text"], model) or None}
 
 
 def faults_of(
@@ -186,7 +236,7 @@ def _has_texts(path: Path, tables: TableSettings) -> bool:
 
 
 def _index_record(record: Record, file_path: str, model: LanguageModel) -> dict[str, object]:
-    """The row of one record. A document is not opened here, so its row has no languages: extract opens it, guarded."""
+    """The row of one record. A document is not opened here, since only the guarded process may read it."""
     form = form_of(record.body[:LOOK], record.body)
     row: dict[str, object] = {
         "id": record.id,
@@ -229,10 +279,14 @@ def _read_page(record: Record, model: LanguageModel) -> dict[str, object]:
     if undecodable > _UNDECODABLE * len(decoded.text) or _is_noise(_head_of(record, decoded)):
         return row | {"drop": "index.undecodable"}
     text = decoded.text if _is_plain(record) else _text_of(record, decoded, not undecodable)
-    labels = identify_page(text, model, _TOP)
     row["use_signals"] = use_signals_of(record.rights, b"" if _is_plain(record) else _head_of(record, decoded))
-    row |= {"quick_chars": len(text), "languages": [{"label": label, "score": score} for label, score in labels]}
-    return row if labels else row | {"drop": "index.empty"}
+    row |= {"quick_chars": len(text), "languages": _languages(text, model)}
+    return row if row["languages"] else row | {"drop": "index.empty"}
+
+
+def _languages(text: str, model: LanguageModel) -> list[dict[str, object]]:
+    """The likely languages of a quick text, as they are stored."""
+    return [{"label": label, "score": score} for label, score in identify_page(text, model, _TOP)]
 
 
 def _is_noise(body: bytes) -> bool:

@@ -19,6 +19,7 @@ from pipelines.dedup.released import read_releases, write_against
 from pipelines.dedup.run import run_together
 from pipelines.dedup.scratch import Steps
 from pipelines.dedup.settings import DedupSettings
+from pipelines.documents.forms import DOCUMENT_REASONS, NO_ENGINE
 from pipelines.extraction.extractors import preload
 from pipelines.extraction.guard import check_imports
 from pipelines.job import work as folders
@@ -60,7 +61,11 @@ class JobResult:
             yield f"To see what became of a page: roots why URL --work {self.job.work}"
 
     def warnings(self) -> Iterator[str]:
-        """What must not be overlooked: that no document was kept, with the chief reason."""
+        """What must not be overlooked: documents that no engine reads; that none was kept, with the chief reason."""
+        unread = self._manifest("extract").get("drops", {}).get(NO_ENGINE, 0) if "extract" in self.stages else 0
+        if unread:
+            were = "document was" if unread == 1 else "documents were"
+            yield f"{self.job.title}: {unread} {were} dropped, since {DOCUMENT_REASONS[NO_ENGINE]}, then run this again"
         if self._kept() != 0:
             return
         none = f"no document of {self.job.language.name if self.job.language else 'any language'} was kept"

@@ -7,6 +7,7 @@ Signals, each recorded as the page states it:
     tdm-reservation                    rights to text and data mining reserved (W3C TDM Reservation Protocol, 2024)
     no-train-ai                        Content-Usage: train-ai=n (IETF AI Preferences, draft-ietf-aipref-attach),
                                        Content-Signal: ai-train=no (contentsignals.org)
+    no-copy                            a PDF that forbids taking text out of it (ISO 32000-1, table 22)
 
 A directive for one named crawler is not recorded: it does not concern others. Directives may be separated by commas,
 semicolons or spaces. A meta element counts only where a browser sees one.
@@ -21,7 +22,8 @@ HEADERS = ("x-robots-tag", "tdm-reservation", "content-usage", "content-signal")
 _DIRECTIVES = frozenset({"noindex", "nosnippet", "noarchive", "noai", "noimageai", "noml"})
 _RESERVED = "tdm-reservation"
 _NO_TRAINING = "no-train-ai"
-USE_SIGNALS = _DIRECTIVES | {_RESERVED, _NO_TRAINING}
+NO_COPY = "no-copy"  # found by those who read documents
+USE_SIGNALS = _DIRECTIVES | {_RESERVED, _NO_TRAINING, NO_COPY}
 SEARCHED_BYTES = 64 << 10  # of a page, in which its meta elements are searched
 _HEADER_OF_META = {"robots": "x-robots-tag"} | {name: name for name in HEADERS}
 

@@ -5,8 +5,9 @@ Both run only in the guarded process. Neither is safe alone: a form that calls i
 
 import ctypes
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from html import unescape
 from typing import Any
 
 from pipelines.documents.layout import RIGHT_TO_LEFT, Line
@@ -24,11 +25,19 @@ _LEGACY = re.compile(
 )
 _SOME, _MOST = 0.2, 0.8  # shares of the pages
 _FEW_CHARS = 50  # of a page without text, though a stamp or a number may be on it
-_FONT_PAGES = 20  # at the beginning of a document
+_LOOKED = 20  # pages of which some letters are looked at
+_OBJECTS = 20  # of a page, among which a picture is searched
 _NAME_BYTES = 128  # of a font
 _MOST_ILLEGAL = 0.005  # share of characters
 _LONGEST = 2_000  # characters of a line whose letters are put in order
 _WORD_GAP = 0.15  # heights of a letter between two words
+_COPYING = 1 << 4  # of the permissions of a file: its text may be taken out (ISO 32000-1, table 22)
+_METADATA_BYTES = 64 << 10
+# Of XMP (ISO 16684): the licence of Creative Commons' and Adobe's namespaces, and a statement in words
+_LICENSE = re.compile(
+    rb"<cc:license\b[^>]*?(?:resource=[\"']([^\"']+)|>([^<]+))|WebStatement(?:>|=[\"'])\s*([^<\"']+)", re.IGNORECASE
+)
+_RIGHTS = re.compile(rb"<dc:rights>.{0,200}?<rdf:li\b[^>]*>([^<]+)", re.IGNORECASE | re.DOTALL)
 _SAME_LINE = 0.4  # of a height, by which the parts of a line may be shifted
 
 
@@ -39,11 +48,16 @@ class PdfText:
     pages: list[list[Line]] = field(default_factory=list)
     page_count: int = 0
     producer: str = ""
+    license: str = ""
+    no_copy: bool = False
     engine: str = "pypdfium2"
     unread: int = 0  # pages that only pdf_oxide could read, where it is not installed
     pictures: int = 0  # pages with a picture and hardly a letter
     legacy: int = 0  # pages in a font of before Unicode
     illegal: int = 0  # pages of clusters with characters that no text has
+    hidden: int = 0  # pages, of those whose letters were looked at, with letters that are not drawn
+    form: bool = False  # whether the file is a form to be filled in
+    no_pages: bool = False  # whether its reader makes its pages, which are not in the file (XFA)
 
     @property
     def refusal(self) -> str | None:
@@ -53,6 +67,9 @@ class PdfText:
             return "extract.no_engine"
         if self.pictures > _MOST * count:
             return "extract.scanned"
+        letters = sum(len(line.text) for page in self.pages for line in page)
+        if self.no_pages or (self.form and letters < _FEW_CHARS * count):
+            return "extract.form"
         if self.legacy > _SOME * count:
             return "extract.legacy_font"
         return "extract.garbled" if self.illegal > _SOME * count else None
@@ -66,8 +83,11 @@ class UnreadableError(ValueError):
     """A PDF that no engine opens: cut, or no PDF."""
 
 
-def read_pdf(body: bytes, most_pages: int) -> PdfText:
-    """Read the first `most_pages` pages. Raises EncryptedError, UnreadableError, or ImportError without the extra."""
+def read_pdf(body: bytes, choose: Callable[[int], Sequence[int]]) -> PdfText:
+    """Read the pages that `choose` picks of their count.
+
+    Raises EncryptedError, UnreadableError, or ImportError without the extra.
+    """
     import pypdfium2
     from pypdfium2 import raw
 
@@ -76,11 +96,14 @@ def read_pdf(body: bytes, most_pages: int) -> PdfText:
     except pypdfium2.PdfiumError as error:
         if getattr(error, "err_code", None) == raw.FPDF_ERR_PASSWORD or "password" in str(error).lower():
             raise EncryptedError(str(error)) from None
-        return _read_rest(body, most_pages)
-    found = PdfText(page_count=len(document), producer=_producer(document))
+        return _read_rest(body, choose)
+    found = PdfText(page_count=len(document), producer=_producer(document), license=_license(body))
+    found.no_copy = not raw.FPDF_GetDocPermissions(document) & _COPYING
+    kind = raw.FPDF_GetFormType(document)
+    found.form, found.no_pages = kind != raw.FORMTYPE_NONE, kind == raw.FORMTYPE_XFA_FULL
     second = None
-    for number in range(min(len(document), most_pages)):
-        page = _pdfium_page(document, number, raw)
+    for number in choose(len(document)):
+        page = _pdfium_page(document, number, raw, looked=len(found.pages) < _LOOKED)
         lines = page.lines
         if any(_CLUSTERS.search(line.text) for line in lines):
             found.illegal += illegal_share("\n".join(line.text for line in lines)) > _MOST_ILLEGAL
@@ -92,7 +115,10 @@ def read_pdf(body: bytes, most_pages: int) -> PdfText:
                 found.engine = "pypdfium2, pdf_oxide"
         found.pictures += page.picture
         found.legacy += bool(_LEGACY.search(page.fonts))
+        found.hidden += page.hidden
         found.pages.append(lines)
+    if 2 * found.hidden > min(len(found.pages), _LOOKED):
+        found.engine += ", of hidden text"
     return found
 
 
@@ -101,13 +127,22 @@ def _producer(document: Any) -> str:
     return str(found.get("Producer") or found.get("Creator") or "")[:200]
 
 
-def _read_rest(body: bytes, most_pages: int) -> PdfText:
+def _license(body: bytes) -> str:
+    """The licence in the file's XMP metadata: an address, or else what `dc:rights` says."""
+    start = body.rfind(b"<x:xmpmeta")
+    metadata = body[start : start + _METADATA_BYTES].partition(b"</x:xmpmeta>")[0] if start >= 0 else b""
+    found = _LICENSE.search(metadata) or _RIGHTS.search(metadata)
+    stated = next(filter(None, found.groups()), b"").decode("utf-8", "replace") if found else ""
+    return unescape(stated)
+
+
+def _read_rest(body: bytes, choose: Callable[[int], Sequence[int]]) -> PdfText:
     """What pdf_oxide finds in a file that PDFium does not open: it rebuilds the table of a cut one."""
     document = _open_oxide(body)
     if document is None:
         raise UnreadableError("no engine opens it")
     count = int(document.page_count())
-    pages = [_oxide_page(document, number) for number in range(min(count, most_pages))]
+    pages = [_oxide_page(document, number) for number in choose(count)]
     if not any(pages):
         raise UnreadableError("no page can be read")
     return PdfText(pages, count, engine="pdf_oxide, of a damaged file")
@@ -118,9 +153,10 @@ class _Page:
     lines: list[Line]
     picture: bool = False
     fonts: str = ""  # of some letters
+    hidden: bool = False  # whether these letters are not drawn, as those of a scan that was read by a machine
 
 
-def _pdfium_page(document: Any, number: int, raw: Any) -> _Page:
+def _pdfium_page(document: Any, number: int, raw: Any, looked: bool) -> _Page:
     page = raw.FPDF_LoadPage(document, number)
     if not page:
         return _Page([])
@@ -130,7 +166,7 @@ def _pdfium_page(document: Any, number: int, raw: Any) -> _Page:
             return _Page([])
         lines = _Reader(raw, text).lines()
         picture = sum(len(line.text) for line in lines) < _FEW_CHARS and _has_picture(page, raw)
-        return _Page(lines, picture, _fonts(text, raw) if number < _FONT_PAGES else "")
+        return _Page(lines, picture, *(_letters_of(text, raw) if looked else ()))
     finally:
         if text:
             raw.FPDFText_ClosePage(text)
@@ -138,20 +174,24 @@ def _pdfium_page(document: Any, number: int, raw: Any) -> _Page:
 
 
 def _has_picture(page: Any, raw: Any) -> bool:
-    count = min(_FONT_PAGES, raw.FPDFPage_CountObjects(page))
+    count = min(_OBJECTS, raw.FPDFPage_CountObjects(page))
     kinds = (raw.FPDFPageObj_GetType(raw.FPDFPage_GetObject(page, number)) for number in range(count))
     return any(kind in (raw.FPDF_PAGEOBJ_IMAGE, raw.FPDF_PAGEOBJ_FORM) for kind in kinds)
 
 
-def _fonts(text: Any, raw: Any) -> str:
-    """The names of the fonts of some letters of a page."""
+def _letters_of(text: Any, raw: Any) -> tuple[str, bool]:
+    """The names of the fonts of some letters of a page, and whether these letters are hidden."""
     count = raw.FPDFText_CountChars(text)
     names = []
+    modes = set()
     buffer, flags = ctypes.create_string_buffer(_NAME_BYTES), ctypes.c_int()
     for part in (1, 2, 3):
-        length = raw.FPDFText_GetFontInfo(text, count * part // 4, buffer, _NAME_BYTES, ctypes.byref(flags))
+        place = count * part // 4
+        modes.add(raw.FPDFTextObj_GetTextRenderMode(raw.FPDFText_GetTextObject(text, place)))
+        length = raw.FPDFText_GetFontInfo(text, place, buffer, _NAME_BYTES, ctypes.byref(flags))
         names.append(buffer.value.decode("latin-1") if 0 < length <= _NAME_BYTES else "")
-    return " ".join(names)
+    drawn = modes - {raw.FPDF_TEXTRENDERMODE_UNKNOWN, raw.FPDF_TEXTRENDERMODE_INVISIBLE}
+    return " ".join(names), not drawn and raw.FPDF_TEXTRENDERMODE_INVISIBLE in modes
 
 
 class _Reader:

@@ -8,28 +8,29 @@ import io
 import posixpath
 import re
 import zipfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import unquote
 
 from lxml import etree
 
+from pipelines.archives.limits import UNPACKING_ERRORS
+
 _RATIO, _FREE_BYTES = 200, 64 << 20  # to which a zip may unpack: times its size, and what every one may
 _PART_BYTES = 64 << 20  # of one part
-_BROKEN = (
-    zipfile.BadZipFile,
-    OSError,
-    EOFError,
-    zlib.error,
-    ValueError,
-    LookupError,
-    RuntimeError,
-    NotImplementedError,
-)
 _PARSER_SETTINGS = {"resolve_entities": False, "no_network": True, "huge_tree": False, "load_dtd": False}
+_CONTAINER = "META-INF/container.xml"  # of EPUB
+_METADATA = ("docProps/app.xml", "docProps/core.xml", "docProps/custom.xml", "meta.xml")
+# Names of elements, or of the properties that elements hold -> what they state
+_STATED = {
+    "application": "producer", "generator": "producer",
+    "rights": "license", "license": "license", "licence": "license",
+}  # fmt: skip
 _OBFUSCATED_FONTS = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
+
+
+# Which pages or chapters are read, by how many there are
+_Choice = Callable[[int], Sequence[int]]
 
 
 class RefusedError(ValueError):
@@ -38,12 +39,13 @@ class RefusedError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ZippedText:
-    """The text of a file, its form, and its slides or chapters, if it has such."""
+    """The parts of a file, its form, and what it states."""
 
-    text: str
+    parts: list[str]  # slides or chapters; of other forms the body and its notes
     form: str
-    pages: int | None
+    pages: int | None  # slides or chapters in all, if it has such
     producer: str
+    license: str
 
 
 class _Zip:
@@ -53,7 +55,7 @@ class _Zip:
         self._left = max(_FREE_BYTES, _RATIO * len(body))
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(body))
-        except _BROKEN:
+        except UNPACKING_ERRORS:
             raise RefusedError("unreadable") from None
         self.names = frozenset(self._zip.namelist())
 
@@ -68,7 +70,7 @@ class _Zip:
                 data = file.read(most + 1)
         except RefusedError:
             raise
-        except _BROKEN:
+        except UNPACKING_ERRORS:
             raise RefusedError("unreadable") from None
         if len(data) > most:
             raise RefusedError("too_large")
@@ -83,23 +85,34 @@ class _Zip:
             raise RefusedError("unreadable") from None
 
 
-def read_zipped(body: bytes, most_pages: int, chapter_text: Callable[[bytes], str]) -> ZippedText:
+def read_zipped(body: bytes, choose: _Choice, chapter_text: Callable[[bytes], str]) -> ZippedText:
     """Read a DOCX, PPTX, ODT or EPUB; `chapter_text` turns a chapter's HTML into text. Raises RefusedError."""
     archive = _Zip(body)
     for part, (form, read) in _FORMS.items():
         if part in archive.names:
-            texts = [each if form != "epub" else chapter_text(each) for each in read(archive, most_pages)]
-            pages = len(texts) if form in ("pptx", "epub") else None
-            return ZippedText("\n\n".join(filter(None, texts)), form, pages, _producer(archive))
+            count, parts = read(archive, choose)
+            texts = [chapter_text(each) if isinstance(each, bytes) else each for each in parts]
+            return ZippedText(texts, form, count, *_described(archive))
     raise RefusedError("unreadable")
 
 
-def _producer(archive: _Zip) -> str:
-    try:
-        root = archive.xml("docProps/app.xml")
-    except RefusedError:
-        return ""
-    return next((node.text or "" for node in root.iter() if _name(node) == "Application"), "")[:200]
+def _described(archive: _Zip) -> tuple[str, str]:
+    """The program that made a file, and its licence, as its metadata state them; "" where they do not."""
+    found = {"producer": "", "license": ""}
+    for part in (*_METADATA, _package(archive) if _CONTAINER in archive.names else None):
+        if part not in archive.names:
+            continue
+        try:
+            nodes = list(archive.xml(part).iter())
+        except RefusedError:
+            continue
+        for node in nodes:
+            named = _attribute(node, "name") or _attribute(node, "property") or _attribute(node, "rel") or ""
+            for key in (_name(node).lower(), named.rpartition(":")[2].lower()):
+                if key in _STATED and not found[_STATED[key]]:
+                    value = _attribute(node, "content") or _attribute(node, "href") or "".join(node.itertext())
+                    found[_STATED[key]] = value
+    return found["producer"], found["license"]
 
 
 def _name(node: etree._Element) -> str:
@@ -194,55 +207,67 @@ def _plain(text: str) -> str:
     return re.sub(r"[ \t\r\n]+", " ", text)
 
 
-def _read_docx(archive: _Zip, most_pages: int) -> Iterator[str]:
-    yield "\n".join(_blocks(archive.xml("word/document.xml")))
-    for name in ("word/footnotes.xml", "word/endnotes.xml"):
-        if name in archive.names:
-            notes = [note for note in archive.xml(name) if _attribute(note, "type") is None]
-            yield "\n".join(line for note in notes for line in _blocks(note))
+_Parts = tuple[int | None, Iterator[str] | Iterator[bytes]]  # slides or chapters in all, and what was chosen of them
 
 
-def _read_odt(archive: _Zip, most_pages: int) -> Iterator[str]:
+def _read_docx(archive: _Zip, choose: _Choice) -> _Parts:
+    def parts() -> Iterator[str]:
+        yield "\n".join(_blocks(archive.xml("word/document.xml")))
+        for name in ("word/footnotes.xml", "word/endnotes.xml"):
+            if name in archive.names:
+                notes = [note for note in archive.xml(name) if _attribute(note, "type") is None]
+                yield "\n".join(line for note in notes for line in _blocks(note))
+
+    return None, parts()
+
+
+def _read_odt(archive: _Zip, choose: _Choice) -> _Parts:
     if "META-INF/manifest.xml" in archive.names and b"encryption-data" in archive.part("META-INF/manifest.xml"):
         raise RefusedError("encrypted")
     body = next((node for node in archive.xml("content.xml").iter() if _name(node) == "body"), None)
-    yield "\n".join(_blocks(body)) if body is not None else ""
+    return None, iter(["\n".join(_blocks(body)) if body is not None else ""])
 
 
-def _read_pptx(archive: _Zip, most_pages: int) -> Iterator[str]:
+def _read_pptx(archive: _Zip, choose: _Choice) -> _Parts:
     targets = {
         _attribute(node, "Id"): posixpath.normpath(posixpath.join("ppt", _attribute(node, "Target") or "")).lstrip("/")
         for node in archive.xml("ppt/_rels/presentation.xml.rels")
     }
     order = [node for node in archive.xml("ppt/presentation.xml").iter() if _name(node) == "sldId"]
-    for node in order[:most_pages]:
-        link = next((value for key, value in node.attrib.items() if key.endswith("}id")), None)
-        if targets.get(link) in archive.names:
-            yield "\n".join(_blocks(archive.xml(targets[link])))
+    links = [next((value for key, value in node.attrib.items() if key.endswith("}id")), None) for node in order]
+    names = [name for name in map(targets.get, links) if name in archive.names]
+    return len(names), ("\n".join(_blocks(archive.xml(names[number]))) for number in choose(len(names)))
 
 
-def _read_epub(archive: _Zip, most_pages: int) -> Iterator[bytes]:
+def _package(archive: _Zip) -> str | None:
+    """The part that describes a book, or None."""
+    container = archive.xml(_CONTAINER)
+    return next((_attribute(node, "full-path") for node in container.iter() if _name(node) == "rootfile"), None)
+
+
+def _read_epub(archive: _Zip, choose: _Choice) -> _Parts:
     if "META-INF/encryption.xml" in archive.names:
         root = archive.xml("META-INF/encryption.xml")
         methods = [_attribute(node, "Algorithm") for node in root.iter() if _name(node) == "EncryptionMethod"]
         if any(method not in _OBFUSCATED_FONTS for method in methods):
             raise RefusedError("encrypted")
-    container = archive.xml("META-INF/container.xml")
-    package = next((_attribute(node, "full-path") for node in container.iter() if _name(node) == "rootfile"), None)
+    package = _package(archive)
     if package is None or package not in archive.names:
         raise RefusedError("unreadable")
     root, folder = archive.xml(package), posixpath.dirname(package)
     items = {_attribute(node, "id"): node for node in root.iter() if _name(node) == "item"}
     asides = {_attribute(node, "href") for node in root.iter() if _name(node) == "reference" and _is_aside(node)}
     spine = [node for node in root.iter() if _name(node) == "itemref" and _attribute(node, "linear") != "no"]
-    for reference in spine[:most_pages]:
+    chapters = []
+    for reference in spine:
         item = items.get(_attribute(reference, "idref"))
         if item is None or "nav" in (_attribute(item, "properties") or "").split():
             continue
         href = _attribute(item, "href") or ""
         name = posixpath.normpath(posixpath.join(folder, unquote(href)))
         if href not in asides and name in archive.names:
-            yield archive.part(name)
+            chapters.append(name)
+    return len(chapters), (archive.part(chapters[number]) for number in choose(len(chapters)))
 
 
 def _is_aside(reference: etree._Element) -> bool:
@@ -251,9 +276,9 @@ def _is_aside(reference: etree._Element) -> bool:
 
 
 # The part that only this form has -> its name and reader
-_FORMS: dict[str, tuple[str, Callable[[_Zip, int], Iterator[Any]]]] = {
+_FORMS: dict[str, tuple[str, Callable[[_Zip, _Choice], _Parts]]] = {
     "word/document.xml": ("docx", _read_docx),
     "ppt/presentation.xml": ("pptx", _read_pptx),
-    "META-INF/container.xml": ("epub", _read_epub),
+    _CONTAINER: ("epub", _read_epub),
     "content.xml": ("odt", _read_odt),
 }

@@ -26,6 +26,7 @@ class Bounds:
     depth: int = 1000  # of nested elements
     document_pages: int = 2000  # of a document that are read: its first ones
     document_seconds: float = 60.0  # of CPU time for one document; 60 pages a second are usual
+    document_spread: bool = False  # whether its pages are spread over it, for a glance
 
 
 def preload(name: str) -> tuple[str, ...]:

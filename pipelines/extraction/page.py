@@ -69,7 +69,8 @@ def pages(
     """Return the work of a guarded child: a function from places to one row a record.
 
     A place is the number of an archive and an offset in it; both ascend. A row has `text`, `engine` and `drop`: None,
-    or the reason why there is no text; of a document also `pages` and `producer`. `dense`: see `records.read_at`.
+    or the reason why there is no text; of a document also `pages`, `producer`, `license` and `no_copy`. `dense`: see
+    `records.read_at`.
     """
     engine = find_engine(extractor)
     limits, columns = Bounds(**bounds), TableSettings(**tables)
@@ -91,11 +92,19 @@ def pages(
 
 
 def _extract_document(body: bytes, form: str, bounds: Bounds) -> Row:
-    """Return the row of a document of a known form: `text`, `engine`, `drop`, `pages`, `producer`."""
-    found = read_document(body, form, bounds.document_pages, _chapter_text)
+    """Return the row of a document of a known form, with what it states."""
+    found = read_document(body, form, bounds.document_pages, _chapter_text, bounds.document_spread)
     text = tidy(without_layout(found.text, preformatted=False)) if found.text else None
     drop = found.drop or (None if text else "extract.empty")
-    return {"text": text, "engine": found.engine, "drop": drop, "pages": found.pages, "producer": found.producer}
+    return {
+        "text": text,
+        "engine": found.engine,
+        "drop": drop,
+        "pages": found.pages,
+        "producer": found.producer,
+        "license": found.license,
+        "no_copy": found.no_copy,
+    }
 
 
 def _chapter_text(body: bytes) -> str:

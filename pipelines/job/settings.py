@@ -29,14 +29,17 @@ class LanguageIdSettings:
 
 @dataclass(frozen=True)
 class IndexSettings(TableSettings, LanguageIdSettings):
-    """Settings of index: largest sizes, in bytes, of what is read."""
+    """Settings of index: how much is read, in bytes where nothing else is said."""
 
     body_bytes: int = Limits.body_bytes  # of one record
     head_bytes: int = Limits.head_bytes  # of one HTTP head
     unpacked_bytes: int = Limits.unpacked_bytes  # of one archive, unpacked
+    document_pages: int = 4  # of one document that are looked at for its language, spread over it; 0: none
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.document_pages < 0:
+            raise ValueError(f"document_pages = {self.document_pages}: 0 or more is needed")
         if min(self.body_bytes, self.head_bytes, self.unpacked_bytes) < 1:
             raise ValueError("body_bytes, head_bytes and unpacked_bytes must be at least 1")
 

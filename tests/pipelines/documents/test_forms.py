@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -121,6 +122,7 @@ def test_epub_gives_its_chapters_in_the_order_of_the_spine():
             "extract.encrypted",
         ),
         (b"{\\rtf1 hello}", OLD_OFFICE, "extract.old_office"),
+        (b"\xd0\xcf\x11\xe0" + "EncryptedPackage".encode("utf-16-le"), OLD_OFFICE, "extract.encrypted"),
     ],
 )
 def test_hostile_and_broken_files_have_a_reason(body, form, reason):
@@ -150,3 +152,98 @@ def test_pdf_that_cannot_be_opened_has_a_reason(change, reason):
     pytest.importorskip("pypdfium2")
     body = (FOLDER / "typst-fr.pdf").read_bytes()
     assert read_document(change(body), PDF, 10, lambda chapter: "").drop == reason
+
+
+def odd(name: str) -> bytes:
+    return (FOLDER / "odd" / f"{name}.pdf").read_bytes()
+
+
+def renamed(body: bytes, pattern: bytes, new: bytes) -> bytes:
+    """The file with other names in it, of the same length, so that its table of objects stays right."""
+    return re.sub(pattern, lambda found: new[: len(found[0])].ljust(len(found[0]), b" "), body)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "engine"),
+    [
+        (odd("plain"), None, "pypdfium2"),
+        (odd("password"), "extract.encrypted", "pypdfium2"),
+        (odd("no_copy"), None, "pypdfium2"),
+        (odd("scanned"), "extract.scanned", "pypdfium2"),
+        (odd("ocr"), None, "pypdfium2, of hidden text"),
+        (odd("form"), "extract.form", "pypdfium2"),
+        (renamed(odd("plain"), rb"/ToUnicode \d+ 0 R", b""), "extract.garbled", "pypdfium2"),
+        (renamed(odd("plain"), rb"[A-Z]{6}\+\w+", b"ABCDEF+KrutiDev01"), "extract.legacy_font", "pypdfium2"),
+    ],
+    ids=["plain", "password", "no_copy", "scanned", "ocr", "form", "garbled", "legacy_font"],
+)
+def test_pdf_without_text_that_can_be_trusted_has_a_reason(body, reason, engine):
+    pytest.importorskip("pypdfium2")
+    found = read_document(body, PDF, 10, lambda chapter: "")
+    assert (found.drop, found.engine) == (reason, engine)
+    assert found.no_copy == (body == odd("no_copy"))
+    assert (found.text or "Tous les êtres humains").startswith("Tous les êtres humains")
+
+
+def test_a_glance_reads_pages_spread_over_the_document():
+    book = epub({f"c{number}": f"chapter {number}" for number in range(100)})
+    found = read_document(book, EPUB, 4, lambda chapter: chapter.decode()[12:-14], spread=True)
+    assert found.text == "chapter 12\n\nchapter 37\n\nchapter 62\n\nchapter 87"
+    assert read_document(book, EPUB, 200, lambda chapter: "x", spread=True).text == "\n\n".join("x" * 100)
+
+
+DC = 'xmlns:dc="http://purl.org/dc/elements/1.1/"'
+XMP = b"<x:xmpmeta><dc:rights><rdf:Alt><rdf:li xml:lang='x'>All &amp; mine</rdf:li></rdf:Alt></dc:rights>%s</x:xmpmeta>"
+
+
+@pytest.mark.parametrize(
+    ("body", "form", "stated"),
+    [
+        (docx(paragraph("a"), core=""), DOCX, (None, None)),
+        (
+            zipped(
+                {
+                    "word/document.xml": f"<w:document {W}>{paragraph('a')}</w:document>",
+                    "docProps/app.xml": "<Properties><Application>Writer</Application></Properties>",
+                    "docProps/custom.xml": "<P><property name='License'><lpwstr>CC BY\n 4.0</lpwstr></property></P>",
+                }
+            ),
+            DOCX,
+            ("Writer", "CC BY 4.0"),
+        ),
+        (
+            zipped(
+                {
+                    "mimetype": ODT,
+                    "content.xml": f'<c xmlns:t="{OFFICE}:text:1.0"><body><t:p>a</t:p></body></c>',
+                    "meta.xml": f"<m {DC}><generator>LibreOffice</generator><dc:rights>CC0</dc:rights></m>",
+                }
+            ),
+            ODT,
+            ("LibreOffice", "CC0"),
+        ),
+        (
+            epub(
+                {"a": "a"},
+                **{
+                    "META-INF/container.xml": '<c><rootfile full-path="b.opf"/></c>',
+                    "b.opf": f"<p {DC}><metadata><dc:rights>{'Public domain ' * 50}</dc:rights></metadata>"
+                    '<item id="a" href="OPS/a.xhtml"/><itemref idref="a"/></p>',
+                },
+            ),
+            EPUB,
+            (None, ("Public domain " * 50)[:200]),
+        ),
+        (odd("plain") + XMP % b"", PDF, (None, "All & mine")),
+        (
+            odd("plain") + XMP % b"<cc:license rdf:resource='https://creativecommons.org/licenses/by/4.0/'/>",
+            PDF,
+            (None, "https://creativecommons.org/licenses/by/4.0/"),
+        ),
+    ],
+)
+def test_program_and_licence_are_what_the_file_states(body, form, stated):
+    pytest.importorskip("pypdfium2")
+    found = read_document(body, form, 10, lambda chapter: "text")
+    assert found.drop is None
+    assert (found.producer, found.license) == stated

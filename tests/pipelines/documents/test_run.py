@@ -4,10 +4,12 @@ import shutil
 import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from pipelines.catalogue import Rights
 from pipelines.cli.main import main
 from pipelines.documents.forms import PDF, read_document
 from pipelines.extract import Extract
@@ -39,11 +41,16 @@ def pdf(content: bytes, form: bytes) -> bytes:
     return held + b"xref\n0 6\n0000000000 65535 f \n" + table + end
 
 
+def rows_of(shard: Path, *columns: str) -> list[dict[str, Any]]:
+    return [row for batch in shards.read(shard, list(columns)) for row in batch.to_pylist()]
+
+
 FORM = stream(b"/F Do /F Do", b"/Type/XObject/Subtype/Form/BBox[0 0 9 9]/Resources<</XObject<</F 5 0 R>>>>")
 
 
-def test_documents_of_a_folder_are_read_and_hostile_ones_are_rows_with_reasons(tmp_path):
+def test_documents_of_a_folder_are_read_and_hostile_ones_are_rows_with_reasons(tmp_path, monkeypatch):
     pytest.importorskip("pypdfium2")
+    monkeypatch.setattr("pipelines.index._GLANCE_SECONDS", 1.0)
     books, work = tmp_path / "books", tmp_path / "work"
     books.mkdir()
     for name in ("typst-fr.pdf", "pdflatex-fr.pdf", "chromium-ar.pdf"):
@@ -60,16 +67,8 @@ def test_documents_of_a_folder_are_read_and_hostile_ones_are_rows_with_reasons(t
     ):
         done = CliRunner().invoke(main, [*command, "--executor", "serial", "-q"])
         assert done.exit_code == 0, done.output
-    index = [
-        row
-        for batch in shards.read(work / "index" / "books.parquet", ["id", "url", "drop"])
-        for row in batch.to_pylist()
-    ]
-    rows = {
-        row["id"]: row
-        for batch in shards.read(work / "fr" / "extract" / "books.parquet", ["id", "text", "drop", "pages"])
-        for row in batch.to_pylist()
-    }
+    index = rows_of(work / "index" / "books.parquet", "id", "url", "drop")
+    rows = {row["id"]: row for row in rows_of(work / "fr" / "extract" / "books.parquet", "id", "text", "drop", "pages")}
     found = {row["url"].removeprefix("books/"): row["drop"] or rows[row["id"]]["drop"] for row in index}
     evil = {"extract.timeout", "extract.memory", "extract.crash"}
     assert found.pop("calls_itself.pdf") in evil
@@ -77,11 +76,52 @@ def test_documents_of_a_folder_are_read_and_hostile_ones_are_rows_with_reasons(t
     assert found == {
         "typst-fr.pdf": None,
         "pdflatex-fr.pdf": None,
-        "chromium-ar.pdf": "extract.language",
+        "chromium-ar.pdf": "extract.other_language",
         "cut.pdf": "extract.truncated",
         "not.pdf": "index.not_html",
     }
     assert {row["pages"] for row in rows.values() if row["text"]} == {1}
+
+
+def test_index_looks_into_documents_for_languages_licence_and_a_ban_on_copying(tmp_path):
+    pytest.importorskip("pypdfium2")
+    books, work = tmp_path / "books", tmp_path / "work"
+    books.mkdir()
+    for path in (FOLDER / "chromium-ar.pdf", FOLDER / "odd" / "no_copy.pdf", FOLDER / "odd" / "scanned.pdf"):
+        shutil.copy(path, books)
+    xmp = b"<x:xmpmeta><cc:license rdf:resource='https://example.org/by'/></x:xmpmeta>"
+    (books / "typst-vi.pdf").write_bytes((FOLDER / "typst-vi.pdf").read_bytes() + xmp)
+    done = CliRunner().invoke(main, ["index", str(work), "--input", str(books), "--executor", "serial", "-q"])
+    assert done.exit_code == 0, done.output
+    rows = rows_of(work / "index" / "books.parquet", "languages", "license", "use_signals", "quick_chars", "drop")
+    found = [
+        (each["languages"] and each["languages"][0]["label"], each["license"], each["use_signals"]) for each in rows
+    ]
+    assert found == [
+        ("arb_Arab", None, []),
+        ("fra_Latn", None, ["no-copy"]),
+        (None, None, []),
+        ("vie_Latn", "https://example.org/by", []),
+    ]
+    assert [each["drop"] for each in rows] == [None] * 4
+    assert "no-copy" in Rights().refuse_use_signals
+
+
+def test_a_run_without_the_extra_says_what_to_install_and_how_many_documents_wait(tmp_path, monkeypatch):
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without" / "pypdfium2.py").write_text("raise ImportError('absent')")
+    monkeypatch.syspath_prepend(tmp_path / "without")
+    books, work = tmp_path / "books", tmp_path / "work"
+    books.mkdir()
+    for name in ("typst-fr.pdf", "typst-vi.pdf"):
+        shutil.copy(FOLDER / name, books)
+    runs = (["index", str(work), "--input", str(books)], ["extract", str(work), "--lang", "fr"])
+    said = [CliRunner().invoke(main, [*run, "--executor", "serial", "-q"]).output for run in runs]
+    assert "roots-corpus[documents]" not in said[0]
+    assert (
+        "2 documents were dropped, since no engine for PDF is installed: pip install 'roots-corpus[documents]'"
+        in said[1]
+    )
 
 
 def test_without_the_extra_a_pdf_is_a_row_that_names_it(monkeypatch):
@@ -99,7 +139,7 @@ def test_without_the_second_engine_a_page_of_clusters_is_not_trusted(monkeypatch
 
 def test_documents_are_read_again_once_an_engine_is_there(monkeypatch):
     def made_with(found: object) -> str:
-        monkeypatch.setattr("pipelines.extract.find_spec", lambda name: found)
+        monkeypatch.setattr("pipelines.documents.forms.find_spec", lambda name: found)
         return fingerprint(Extract(language="fra"), "a", [])
 
     assert made_with(None) != made_with(True)
