@@ -7,7 +7,7 @@ text are of one side. The lists are ours.
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 _Label = tuple[str, float]
@@ -183,11 +183,15 @@ def _side(text: str, pair: _Relatives, share: float) -> str:
     `share` is the first language's part of the scores of both.
     """
     counts = Counter(_WORD.findall(text.lower()))
-    mine = (counts.keys() & pair.own) | {word for word in counts if word.endswith(pair.own_endings)}
-    foreign = ((counts.keys() & pair.other) | {word for word in counts if word.endswith(pair.other_endings)}) - mine
+    mine = (counts.keys() & pair.own) | _ending_in(pair.own_endings, counts)
+    foreign = ((counts.keys() & pair.other) | _ending_in(pair.other_endings, counts)) - mine
     own, other = (sum([min(counts[word], _OFTEN) for word in words]) for words in (mine, foreign))
     if (own >= _LEAST and own > _TIMES * other) or (own and not other):
         return pair.language
     if (other >= _LEAST and other > _TIMES * own) or (other and not own and pair.lean < 1):
         return pair.others[0]
     return pair.language if not own and not other and share >= pair.lean and len(text) >= _LONG else ""
+
+
+def _ending_in(endings: tuple[str, ...], words: Iterable[str]) -> set[str]:
+    return {word for word in words if word.endswith(endings)} if endings else set()

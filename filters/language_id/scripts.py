@@ -39,10 +39,9 @@ def script_of(text: str) -> str:
 
 def script_counts(text: str) -> dict[str, int]:
     """How many characters of a text are in each script, most first; digits and signs left out."""
-    counts = np.bincount(characters.scripts()[_codes(text)], minlength=len(_script_names()))
-    names = _script_names()
-    order = sorted(np.flatnonzero(counts), key=lambda number: (-int(counts[number]), names[number]))
-    return {names[number]: int(counts[number]) for number in order if names[number]}
+    counts = np.bincount(characters.scripts()[_codes(text)]).tolist()
+    found = sorted((-count, name) for count, name in zip(counts, _script_names(), strict=False) if count and name)
+    return {name: -count for count, name in found}
 
 
 def han_form(text: str) -> str:

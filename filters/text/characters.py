@@ -1,7 +1,7 @@
 """Tables of all code points for compiled passes: class, lower case, folding and script.
 
 They come from Python's own Unicode data, so `unicodedata.unidata_version` is among the settings of `measure`. Each is
-built when a process first needs it; all of them take a tenth of a second.
+built when a process first needs it.
 """
 
 import unicodedata
@@ -29,6 +29,9 @@ APOSTROPHE = 32768  # ' and similar signs: the mark of elision
 
 SIZE = 0x110000
 _ASSIGNED = ((0, 0x33480), (0xE0000, 0xE01F0))  # all other code points are unassigned or private
+# Letters in every version of Unicode since 13: ideographs and Hangul syllables. They are not asked for one by one.
+_ALL_LETTERS = ((0x3400, 0x4DC0), (0x4E00, 0x9FFD), (0xAC00, 0xD7A4), (0x20000, 0x2A6DE))
+_UNASKED = (*_ALL_LETTERS, (0xD800, 0xF900))  # and surrogates and private ones, which are of no class
 # Code points that may be a mark or decompose; the others are ideographs and Hangul syllables.
 _DECOMPOSABLE = (
     range(0x3400), range(0x4DC0, 0x4E00), range(0xA000, 0xAC00), range(0xD7A4, 0x20000), range(0x2F800, 0x2FA20),
@@ -87,10 +90,15 @@ def _codes_in(ranges: str) -> list[int]:
 def classes() -> npt.NDArray[np.uint16]:
     """The class bits of every code point; uint16 (0x110000,)."""
     table = np.zeros(SIZE, dtype=np.uint16)
+    asked = np.zeros(SIZE, dtype=np.bool_)
     for low, high in _ASSIGNED:
-        table[low:high] = [
-            _CATEGORY_BITS.get(kind, 0) for kind in map(unicodedata.category, map(chr, range(low, high)))
-        ]
+        asked[low:high] = True
+    for low, high in _UNASKED:
+        asked[low:high] = False
+    for low, high in _ALL_LETTERS:
+        table[low:high] = LETTER
+    kinds = map(unicodedata.category, map(chr, np.flatnonzero(asked).tolist()))
+    table[asked] = [_CATEGORY_BITS.get(kind, 0) for kind in kinds]
     table[0x200B] = 0
     for code in range(0x3100):
         if chr(code).isspace():
