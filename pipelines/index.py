@@ -27,7 +27,7 @@ from pipelines.extraction.guard import Failure, guarded
 from pipelines.extraction.guard import Limits as GuardLimits
 from pipelines.job.languages import find_any_code, is_program
 from pipelines.job.settings import IndexSettings
-from pipelines.job.work import fault_of_place
+from pipelines.job.work import fault_of_place, part_of_shard
 from pipelines.models.files import load_model, sha256_of_model
 from pipelines.programs.index import TREE_REASONS, index_programs, index_tree
 from pipelines.programs.trees import is_source_tree
@@ -92,7 +92,9 @@ class Index(IndexSettings, Stage):
         rows: list[dict[str, object]] = []
         archives = [source for source in sources if source.name != CARD]
         licences = {card.parent: licence_of_card(card) for card in sources if card.name == CARD}
-        reading = _Reading(limits, self.tables, load_model(self.model), licences, self.document_pages)
+        reading = _Reading(
+            limits, self.tables, load_model(self.model), licences, self.document_pages, part_of_shard(name)
+        )
         for row in _rows_of_all(archives, reading):
             rows.append(row)
             if len(rows) == BATCH_ROWS:
@@ -115,6 +117,7 @@ class _Reading(NamedTuple):
     model: LanguageModel
     licences: Mapping[Path, str | None]  # folder of a data set -> the licence on its card
     document_pages: int  # of a document that are looked at
+    part: range | None  # of a large input: the offsets that the shard is about
 
 
 def _rows_of_all(archives: Sequence[Path], reading: _Reading) -> Iterator[dict[str, object]]:
@@ -134,14 +137,14 @@ def _rows_of_all(archives: Sequence[Path], reading: _Reading) -> Iterator[dict[s
 
 def _rows_of(source: Path, reading: _Reading) -> Iterator[dict[str, object]]:
     """The rows of a table of texts, a source tree, documents, or an archive of pages."""
-    limits, tables = reading.limits, reading.tables
+    limits, tables, part = reading.limits, reading.tables, reading.part
     if not begins_as_archive(source):
         table = find_table(source, tables)
         if table and table.layout.program:
-            return index_programs(table, limits)
+            return index_programs(table, limits, part)
         if table is None and not holds_documents(source) and is_source_tree(source):
             return index_tree(source, limits)
-    rows = (_index_record(record, source.name, reading.model) for record in read_source(source, tables, limits))
+    rows = (_index_record(record, source.name, reading.model) for record in read_source(source, tables, limits, part))
     return _with_glances(rows, source, reading)
 
 

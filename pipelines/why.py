@@ -46,7 +46,7 @@ def _find(work: Path, wanted: str) -> list[tuple[str, _Row]]:
     if gone := former - {path.name for path in archives.values()}:
         names = ", ".join(sorted(gone))
         raise InputError(f"{wanted!r} is in {names}, which {work} does not use any more: it is none of its inputs")
-    waiting = sum(len(names) for shard, names in known.items() if shard not in indexed)
+    waiting = len({name for shard, names in known.items() if shard not in indexed for name in names})
     more = f"; {waiting} of {len(archives)} archives are not indexed yet" if waiting else ""
     raise InputError(f"no record in {folder} has the URL or id {wanted!r}{more}")
 

@@ -54,8 +54,8 @@ class Identities:
             self.raw[path.name] = sha256_of(path) if path.suffix == ".json" else storage.identity(path)
             return self.raw[path.name]
         if path.is_dir():  # a source tree: its modification time says nothing about the files in it
-            self.raw[path.name] = sha256_of_folder(path)
-            return self.raw[path.name]
+            self._asked[path] = self.raw[path.name] = sha256_of_folder(path)
+            return self._asked[path]
         key, stamp = self._stamp(path)
         if key not in self._known or self._known[key][:2] != stamp:
             self._known[key] = [*stamp, sha256_of(path)]

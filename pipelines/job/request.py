@@ -261,7 +261,8 @@ class Request:
         else:
             skipped = folders.known_skipped(self.work)
         archives = archives if archives is None else archives | dict(fetched or {})
-        shards = None if archives is None else folders.group_archives(archives)
+        most = build_settings(self.job_settings)["index"].part_bytes
+        shards = None if archives is None else folders.shards_of(archives, most)
         jobs = plan_jobs(self.work, self.languages, archives, self.job_settings, shards)
         return [replace(job, skipped=skipped) for job in jobs]
 

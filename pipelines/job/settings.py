@@ -35,13 +35,14 @@ class IndexSettings(TableSettings, LanguageIdSettings):
     head_bytes: int = Limits.head_bytes  # of one HTTP head
     unpacked_bytes: int = Limits.unpacked_bytes  # of one archive, unpacked
     document_pages: int = 4  # of one document that are looked at for its language, spread over it; 0: none
+    part_bytes: int = field(default=128 << 20, metadata=ASIDE)  # of a table, folder or zip of documents in one shard
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.document_pages < 0:
             raise ValueError(f"document_pages = {self.document_pages}: 0 or more is needed")
-        if min(self.body_bytes, self.head_bytes, self.unpacked_bytes) < 1:
-            raise ValueError("body_bytes, head_bytes and unpacked_bytes must be at least 1")
+        if min(self.body_bytes, self.head_bytes, self.unpacked_bytes, self.part_bytes) < 1:
+            raise ValueError("body_bytes, head_bytes, unpacked_bytes and part_bytes must be at least 1")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The layout of a work folder, and the archives that it is about.
 
-work/inputs.json                         the archives of the run: shard name -> path, or name -> path of small ones
+work/inputs.json                         shard name -> path of its archive, or name -> path of those it is about
 work/skipped.json                        the inputs that a run left out: path -> why; only where there are any
 work/index/<archive>.parquet             all languages, once
 work/fr/<stage>/<archive>.parquet        one language; the same name through all stages
@@ -18,8 +18,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pipelines.job.stages import STAGES, chain_stages
-from pipelines.sources.layouts import table_files
+from pipelines.job.stages import STAGES, chain_stages, load
+from pipelines.sources.layouts import is_table_name, table_files
 from roots import storage
 from roots.atomic import read_manifest, write_text
 from roots.errors import InputError
@@ -28,6 +28,8 @@ _ENDINGS = (".gz", ".zst", ".lz4", ".warc", ".wet", ".arc", ".open", ".zip", ".t
 _PAGE_ARCHIVE = re.compile(
     r"\.(warc|wet|wat|arc)(\.open)?(\.(gz|zst|lz4))?$", re.IGNORECASE
 )  # file names of archives of pages
+_DOCUMENT = re.compile(r"\.(pdf|epub|docx|pptx|odt|x?html?)$", re.IGNORECASE)
+_PART = re.compile(r"@(\d+)-(\d+)\.parquet$", re.ASCII)
 
 _GROUP_BYTES = 512 << 10  # most that the archives of a shard may have if several share it: a few seconds of work
 _SMALL_BYTES = _GROUP_BYTES // 8  # of an archive that can share a shard
@@ -127,7 +129,7 @@ def name_archives(found: Sequence[Path], known: Mapping[str, Path] | None = None
     made of them counts.
     """
     names = {path: _names(path) for path in found}
-    kept = {str(path): name for name, path in (known or {}).items()}
+    kept = {str(path): name for name, path in (known or {}).items() if part_of_shard(name) is None}
     archives = {kept[str(path)]: path for path in found if str(path) in kept}
     waiting, place = [path for path in found if str(path) not in kept], 0
     while waiting:
@@ -165,7 +167,8 @@ def _names(path: Path) -> list[str]:
     for count in range(1, len(parts) + 1):
         *above, last = parts[-count:]
         names += ["__".join([*above, _stem(last)]), "__".join([*above, last])]
-    return [*names, f"{names[-1]}-{_digest(str(path)):08x}"]  # one path may be in two stores
+    last = f"{names[-1]}-{_digest(str(path)):08x}"  # one path may be in two stores
+    return [*(name for name in names if part_of_shard(f"{name}.parquet") is None), last]
 
 
 def _stem(name: str) -> str:
@@ -173,6 +176,30 @@ def _stem(name: str) -> str:
     while name.lower().endswith(_ENDINGS):
         name = name.rpartition(".")[0]
     return name or "archive"
+
+
+def part_of_shard(name: str) -> range | None:
+    """The offsets of a large archive that a shard is about, by its name; None if it is about all of them."""
+    found = _PART.search(name)
+    return range(int(found[1]), int(found[2])) if found else None
+
+
+def shards_of(archives: Mapping[str, Path], part_bytes: int) -> dict[str, list[str]]:
+    """Decide which shards there are: {shard name: names of its archives}, as `group_archives` does.
+
+    A large table or folder of documents has several, each with the offsets that it is about in its name:
+    a.jsonl.parquet@000-128.parquet.
+    """
+    found: dict[str, list[str]] = {}
+    for shard, names in group_archives(archives).items():
+        path = archives[names[0]]
+        parts: list[range] = []
+        if len(names) == 1 and _may_be_cut(path, part_bytes):
+            parts = load("pipelines.sources.doors:parts_of")(path, part_bytes)
+        width = len(str(parts[-1].stop)) if parts else 0
+        cut = {f"{shard}@{part.start:0{width}}-{part.stop:0{width}}.parquet": names for part in parts}
+        found |= cut if len(cut) > 1 else {shard: names}
+    return found
 
 
 def group_archives(archives: Mapping[str, Path]) -> dict[str, list[str]]:
@@ -201,10 +228,18 @@ def group_archives(archives: Mapping[str, Path]) -> dict[str, list[str]]:
 
 
 def _can_share(path: Path) -> bool:
-    """Whether an archive may share a shard: a small file of pages on this machine."""
-    if storage.is_remote(path) or not _PAGE_ARCHIVE.search(path.name):
+    """Whether an archive may share a shard: a small file of pages, texts or a document, on this machine."""
+    shareable = _PAGE_ARCHIVE.search(path.name) or is_table_name(path.name) or _DOCUMENT.search(path.name)
+    if storage.is_remote(path) or not shareable:
         return False
     return path.is_file() and path.stat().st_size <= _SMALL_BYTES
+
+
+def _may_be_cut(path: Path, part_bytes: int) -> bool:
+    """Whether an archive may have several shards: a folder or a large file, of anything but pages, on this machine."""
+    if storage.is_remote(path) or _PAGE_ARCHIVE.search(path.name):
+        return False
+    return path.is_dir() or path.stat().st_size > part_bytes
 
 
 def _name_group(files: Sequence[str], first: str) -> str:
@@ -219,12 +254,12 @@ def _digest(text: str) -> int:
 def remember_inputs(
     work: Path, archives: Mapping[str, Path], shards: Mapping[str, Sequence[str]] | None = None
 ) -> None:
-    """Write down the archives of a work folder, for later stages; `shards` says which archives share a shard."""
+    """Write down the archives of a work folder, for later stages; `shards` says which each shard is about."""
     storage.make_folder(work)
-    values: dict[str, object] = {name: str(path) for name, path in archives.items()}
+    values: dict[str, object] = {name: str(path) for name, path in archives.items()} if shards is None else {}
     for shard, names in (shards or {}).items():
-        if len(names) > 1:
-            values[shard] = {name: values.pop(name) for name in names}
+        paths = {name: str(archives[name]) for name in names}
+        values[shard] = paths.get(shard) or paths
     write_text(work / "inputs.json", json.dumps(dict(sorted(values.items())), indent=1))
 
 

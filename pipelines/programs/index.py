@@ -60,9 +60,9 @@ def index_tree(source: Path, limits: Limits) -> Iterator[dict[str, object]]:
         yield row | _look(file, licences)
 
 
-def index_programs(table: Table, limits: Limits) -> Iterator[dict[str, object]]:
-    """The rows of the index of a table of programs, one per file, with the licences that its rows state."""
-    for record, file in program_files(table, limits):
+def index_programs(table: Table, limits: Limits, part: range | None = None) -> Iterator[dict[str, object]]:
+    """The rows of the index of a table of programs, or of a part of it, with the licences that its rows state."""
+    for record, file in program_files(table, limits, part):
         row: dict[str, object] = {
             "id": record.id,
             "url": record.url,

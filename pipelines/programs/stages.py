@@ -20,6 +20,7 @@ from pipelines.archives.limits import Limits
 from pipelines.archives.packing import numbers_of
 from pipelines.filter import Filter
 from pipelines.job.settings import FilterSettings, ProgramSettings
+from pipelines.job.work import part_of_shard
 from pipelines.programs.index import program_files, source_text
 from pipelines.programs.trees import SourceFile, is_source_tree, read_tree
 from pipelines.sources.tables import find_table
@@ -47,7 +48,7 @@ class _ExtractPrograms(ProgramSettings, Stage):
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Make the rows of one source tree from its index shard and the tree itself; small archives share a shard."""
         index, *trees = sources
-        texts = [self._texts(tree) for tree in trees]
+        texts = [self._texts(tree, part_of_shard(name)) for tree in trees]
         rows: list[dict[str, Any]] = []
         chars = 0
         for batch in read_kept([index], ["id", "file_path", "offset", "languages"]):
@@ -64,12 +65,12 @@ class _ExtractPrograms(ProgramSettings, Stage):
         if rows:
             yield pa.RecordBatch.from_pylist(rows, schema=EXTRACT)
 
-    def _texts(self, tree: Path) -> Iterator[SourceFile]:
-        """The files of a source tree, or of a table of programs; none of an archive of pages."""
+    def _texts(self, tree: Path, part: range | None) -> Iterator[SourceFile]:
+        """The files of a source tree, or of a part of a table of programs; none of an archive of pages."""
         limits = Limits(body_bytes=self.body_bytes, unpacked_bytes=self.unpacked_bytes)
         table = find_table(tree, self.tables) if tree.is_file() else None
         if table:
-            yield from (file for _, file in program_files(table, limits))
+            yield from (file for _, file in program_files(table, limits, part))
         elif is_source_tree(tree):
             yield from read_tree(tree, limits)
 

@@ -4,12 +4,14 @@ Arrow is imported here, so this file is imported where such a table is read.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.sources.lines import any_between
 from pipelines.sources.rows import Row
 from roots.errors import InputError
 
@@ -35,10 +37,19 @@ def parquet_rows(path: Path, columns: Sequence[str], wanted: Sequence[int] | Non
     start = 0
     for number in range(file.metadata.num_row_groups):
         rows = file.metadata.row_group(number).num_rows
-        if wanted is None or _any_between(wanted, start, start + rows):
+        if wanted is None or any_between(wanted, start, start + rows):
             batches = file.iter_batches(_BATCH_ROWS, row_groups=[number], columns=read)
             yield from _rows(batches, start, wanted)
         start += rows
+
+
+def parquet_groups(path: Path) -> list[int]:
+    """How many rows each row group of a Parquet file has. Raises InputError for a damaged one."""
+    try:
+        found = pq.read_metadata(path)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} is a damaged Parquet file: {error}") from None
+    return [found.row_group(number).num_rows for number in range(found.num_row_groups)]
 
 
 def arrow_columns(path: Path) -> list[str]:
@@ -50,17 +61,27 @@ def arrow_columns(path: Path) -> list[str]:
             raise InputError(f"{path} is a damaged Arrow file: {error}") from None
 
 
+def arrow_groups(path: Path) -> list[int]:
+    """How many rows each record batch of an Arrow file has, up to where it is damaged."""
+    sizes: list[int] = []
+    with pa.memory_map(str(path)) as source, suppress(pa.ArrowException, OSError):
+        sizes.extend(batch.num_rows for batch in _batches(_open(source)))
+    return sizes
+
+
 def arrow_rows(path: Path, columns: Sequence[str], wanted: Sequence[int] | None = None) -> Iterator[Row]:
     """The rows of an Arrow IPC file or stream, as `parquet_rows` gives them."""
     top = {column.partition(".")[0] for column in columns}
     with pa.memory_map(str(path)) as source:
         reader = _open(source)
-        if isinstance(reader, pa.RecordBatchFileReader):
-            batches: Iterator[pa.RecordBatch] = (reader.get_batch(n) for n in range(reader.num_record_batches))
-        else:
-            batches = iter(reader)
         names = [name for name in reader.schema.names if name in top]
-        yield from _rows((batch.select(names) for batch in batches), 0, wanted)
+        yield from _rows((batch.select(names) for batch in _batches(reader)), 0, wanted)
+
+
+def _batches(reader: pa.RecordBatchFileReader | pa.RecordBatchStreamReader) -> Iterator[pa.RecordBatch]:
+    if isinstance(reader, pa.RecordBatchFileReader):
+        return (reader.get_batch(number) for number in range(reader.num_record_batches))
+    return iter(reader)
 
 
 def _open(source: pa.NativeFile) -> pa.RecordBatchFileReader | pa.RecordBatchStreamReader:
@@ -69,24 +90,22 @@ def _open(source: pa.NativeFile) -> pa.RecordBatchFileReader | pa.RecordBatchStr
     return pa.ipc.open_file(source) if head == b"ARROW1" else pa.ipc.open_stream(source)
 
 
-def _any_between(wanted: Sequence[int], low: int, high: int) -> bool:
-    return any(low <= place < high for place in wanted)
-
-
 def _rows(batches: Iterator[pa.RecordBatch], start: int, wanted: Sequence[int] | None) -> Iterator[Row]:
-    chosen = None if wanted is None else set(wanted)
+    part = wanted if isinstance(wanted, range) else None
+    chosen = wanted if wanted is None or part else set(wanted)
     at = start
-    while True:
+    while part is None or at < part.stop:
         try:
             batch = next(batches, None)
         except (pa.ArrowException, OSError):
-            yield Row(at, None, "truncated")
+            if part is None or at in part:
+                yield Row(at, None, "truncated")
             return
         if batch is None:
             return
         for first in range(0, batch.num_rows, _BATCH_ROWS):
             part = batch.slice(first, _BATCH_ROWS)
-            if chosen is None or _any_between(wanted or (), at, at + part.num_rows):
+            if chosen is None or any_between(wanted or (), at, at + part.num_rows):
                 columns = [_values(column) for column in part.columns]
                 for number, values in enumerate(zip(*columns, strict=True), at):
                     if chosen is None or number in chosen:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from pipelines.archives.limits import UNPACKING_ERRORS, Limits
 from pipelines.archives.records import Record
 from pipelines.documents.forms import form_of
+from pipelines.sources.tables import cut
 from roots.errors import InputError
 
 _DOCUMENT_KIND = "document"  # value of the column `kind`
@@ -62,7 +63,7 @@ def read_documents(path: Path, limits: Limits, offsets: Sequence[int] | None = N
     Files of a folder come by path, those of a zip in its order. Raises InputError for a zip that cannot be opened.
     """
     most = max(limits.body_bytes, _DOCUMENT_BYTES)
-    wanted = None if offsets is None else set(offsets)
+    wanted = offsets if offsets is None or isinstance(offsets, range) else set(offsets)
     left = limits.unpacked_bytes
     try:
         for place, file in enumerate(_files_in(path)):
@@ -73,6 +74,15 @@ def read_documents(path: Path, limits: Limits, offsets: Sequence[int] | None = N
             yield record
     except zipfile.BadZipFile as error:
         raise InputError(f"cannot read {path}: {error}") from None
+
+
+def parts_of_documents(path: Path, part_bytes: int) -> list[range]:
+    """Cut a folder or zip of documents into parts of about `part_bytes` each: ranges of offsets, together all of it."""
+    try:
+        sizes = [file.size for file in _files_in(path)]
+    except UNPACKING_ERRORS:
+        return []
+    return cut(sizes, -(-sum(sizes) // part_bytes))
 
 
 def _record(path: Path, place: int, file: _File, most: int) -> Record:

@@ -6,9 +6,9 @@ from pathlib import Path
 from pipelines.archives.limits import Limits
 from pipelines.archives.packing import LOOK, begins_with_record
 from pipelines.archives.records import Record, read_at, read_records
-from pipelines.sources.documents import holds_documents, read_documents
+from pipelines.sources.documents import holds_documents, parts_of_documents, read_documents
 from pipelines.sources.layouts import TableSettings
-from pipelines.sources.tables import find_table, read_table
+from pipelines.sources.tables import find_table, parts_of_table, read_table
 
 
 def begins_as_archive(path: Path) -> bool:
@@ -19,13 +19,27 @@ def begins_as_archive(path: Path) -> bool:
         return begins_with_record(file.read(LOOK))
 
 
-def read_source(path: Path, settings: TableSettings, limits: Limits) -> Iterator[Record]:
-    """Every record of an input, in order. Raises InputError as `read_records` and `find_table` do."""
+def parts_of(path: Path, part_bytes: int) -> list[range]:
+    """The parts of a large table, folder or zip of documents, of about `part_bytes` each: ranges of offsets.
+
+    One or none: it is read as a whole, as archives of pages are.
+    """
+    if path.is_dir():
+        return parts_of_documents(path, part_bytes) if holds_documents(path) else []
+    if path.stat().st_size <= part_bytes or begins_as_archive(path):
+        return []
+    if found := parts_of_table(path, -(-path.stat().st_size // part_bytes)):
+        return found
+    return parts_of_documents(path, part_bytes) if holds_documents(path) else []
+
+
+def read_source(path: Path, settings: TableSettings, limits: Limits, part: range | None = None) -> Iterator[Record]:
+    """Every record of an input, in order, or those in a part. Raises InputError as `read_records` and `find_table`."""
     if begins_as_archive(path):
         return read_records(path, limits)
     if table := find_table(path, settings):
-        return read_table(table, limits)
-    return read_documents(path, limits) if holds_documents(path) else read_records(path, limits)
+        return read_table(table, limits, part)
+    return read_documents(path, limits, part) if holds_documents(path) else read_records(path, limits)
 
 
 def read_source_at(

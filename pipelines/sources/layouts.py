@@ -179,7 +179,7 @@ _DEPTH = 3  # folders above a table in which its card may be
 _CARD_BYTES = 1 << 20
 
 
-def _is_table_name(name: str) -> bool:
+def is_table_name(name: str) -> bool:
     """Whether a file has the name of a table of texts."""
     return bool(_TABLE.search(name)) and not _BESIDE.match(name)
 
@@ -194,8 +194,8 @@ def table_files(folder: Path) -> list[Path]:
     if (folder / "state.json").is_file() and (saved := _saved(folder)):
         return saved
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not _is_hidden(path, folder)]
-    tables = [path for path in files if _is_table_name(path.name)]
-    others = [path for path in files if not _is_table_name(path.name) and not _BESIDE.match(path.name)]
+    tables = [path for path in files if is_table_name(path.name)]
+    others = [path for path in files if not is_table_name(path.name) and not _BESIDE.match(path.name)]
     return [] if others and _read_card(folder / CARD) is None else tables
 
 
@@ -214,7 +214,7 @@ def _is_hidden(path: Path, folder: Path) -> bool:
 
 def card_of(table: Path) -> Path | None:
     """The card of the data set that a table is in: beside it, or up to three folders above; None without one."""
-    if not _is_table_name(table.name):
+    if not is_table_name(table.name):
         return None
     folder = table.parent
     for _ in range(_DEPTH + 1):

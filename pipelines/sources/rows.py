@@ -3,54 +3,40 @@
 A bad row is a row with a problem, and never ends a file: "broken" (no JSON object, another number of cells),
 "too_large" (more than the limit), "truncated" (the file ends in it), "bad_length" (metadata do not fit the text).
 
-Files may be packed with gzip, zstd, bzip2 or xz, which their first bytes tell. In line formats a place counts bytes of
-the unpacked file; elsewhere it counts rows.
+In line formats a place counts bytes of the unpacked file; elsewhere it counts rows. `wanted` places are a list of them,
+ascending, or a `range`, which stands for all rows in it.
 """
 
-import bz2
 import csv
 import io
 import json
-import lzma
 import re
 import tarfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count, islice
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
-from fastwarc.stream_io import ZstdReader
-from isal import igzip
 
+from pipelines.sources.lines import (
+    DAMAGE,
+    Line,
+    Stream,
+    all_lines,
+    chosen,
+    lines_of,
+    read_up_to,
+    split,
+    unpacked,
+    until_damage,
+)
 from roots.errors import InputError
 
 _Decoder: TypeAlias = msgspec.json.Decoder[Any]  # of rows: objects whose fields are the wanted columns
-_T = TypeVar("_T")
-_PART = 1 << 20  # bytes read at once
-_DAMAGE = (EOFError, OSError, lzma.LZMAError, zlib.error)  # what damaged packing raises
 _ARRAY_BYTES = 1 << 30  # of a JSON array, which is read as a whole
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _BYTE_ORDER = b"\xef\xbb\xbf"
-
-
-class Stream(Protocol):
-    """What is needed of an open file."""
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Read at most `size` bytes; none at the end."""
-        ...
-
-
-# First bytes of a packed file -> what unpacks it.
-_PACKINGS: dict[bytes, Callable[[Any], Stream]] = {
-    b"\x1f\x8b": lambda file: igzip.IGzipFile(fileobj=file),  # type: ignore[no-untyped-call]
-    b"\x28\xb5\x2f\xfd": ZstdReader,
-    b"BZh": bz2.BZ2File,
-    b"\xfd7zXZ\0": lzma.LZMAFile,
-}
 
 
 class Row(NamedTuple):
@@ -61,35 +47,13 @@ class Row(NamedTuple):
     problem: str | None = None
 
 
-class _Line(NamedTuple):
-    place: int  # byte at which it begins
-    data: bytes  # without the line feed; empty where there is a problem
-    problem: str | None = None
-
-
-@contextmanager
-def unpacked(path: Path) -> Iterator["Stream"]:
-    """Open a file, packed or not, for reading its unpacked bytes."""
-    with path.open("rb") as file:
-        head = file.read(6)
-        file.seek(0)
-        unpack = next((unpack for magic, unpack in _PACKINGS.items() if head.startswith(magic)), None)
-        yield unpack(file) if unpack else file
-
-
-def _is_packed(path: Path) -> bool:
-    """Whether a file is packed, so that nobody can go to a place in it."""
-    with path.open("rb") as file:
-        return file.read(6).startswith(tuple(_PACKINGS))
-
-
 def json_rows(path: Path, columns: Iterable[str], limit: int, wanted: Sequence[int] | None = None) -> Iterator[Row]:
-    """The rows of a JSONL file, with only these columns. `wanted` are the places to read, ascending; None for all.
+    """The rows of a JSONL file, with only these columns.
 
     `limit` is the most bytes of a row. Blank lines are no rows.
     """
     decode = _decoder(columns)
-    for line in _lines_of(path, limit, wanted):
+    for line in lines_of(path, limit, wanted):
         if line.problem or line.data.strip():
             yield Row(line.place, None, line.problem) if line.problem else _json_row(line, decode)
 
@@ -101,7 +65,7 @@ def _decoder(columns: Iterable[str]) -> _Decoder:
     return msgspec.json.Decoder(kind)
 
 
-def _json_row(line: _Line, decode: _Decoder) -> Row:
+def _json_row(line: Line, decode: _Decoder) -> Row:
     try:
         found = decode.decode(line.data)
     except msgspec.DecodeError:
@@ -112,7 +76,7 @@ def _json_row(line: _Line, decode: _Decoder) -> Row:
     return Row(line.place, {column: getattr(found, field) for column, field in columns})
 
 
-def _loose_json_row(line: _Line, decode: _Decoder) -> Row:
+def _loose_json_row(line: Line, decode: _Decoder) -> Row:
     """A row that strict JSON refuses: with lone surrogates, NaN, or a byte order mark; "broken" for no object."""
     try:
         values = json.loads(line.data.removeprefix(_BYTE_ORDER).decode("utf-8", "replace"))
@@ -139,7 +103,7 @@ def array_rows(path: Path, columns: Iterable[str] | None, wanted: Sequence[int] 
     Raises InputError for a broken or too large array.
     """
     with unpacked(path) as file:
-        data = _read(file, _ARRAY_BYTES + 1)
+        data = read_up_to(file, _ARRAY_BYTES + 1)
     if len(data) > _ARRAY_BYTES:
         raise InputError(f"{path} is a JSON array above {_ARRAY_BYTES >> 30} GB: write one object a line (JSONL)")
     names = None if columns is None else sorted(columns)
@@ -147,7 +111,7 @@ def array_rows(path: Path, columns: Iterable[str] | None, wanted: Sequence[int] 
         items = json.loads(data.removeprefix(_BYTE_ORDER).decode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is a damaged JSON array ({error})") from None
-    for place, item in _chosen(enumerate(items), wanted):
+    for place, item in chosen(enumerate(items), wanted):
         if isinstance(item, dict):
             yield Row(place, {name: _without_surrogates(item.get(name)) for name in (item if names is None else names)})
         else:
@@ -158,14 +122,14 @@ def tar_rows(path: Path, columns: Iterable[str], limit: int, wanted: Sequence[in
     """The rows of the NDJSON files in a tar, one after another; a place counts bytes over all of them."""
     decode = _decoder(columns)
 
-    def lines() -> Iterator[_Line]:
+    def lines() -> Iterator[Line]:
         start = 0
         with unpacked(path) as packed:
             for file, size in ndjson_files(packed):
-                yield from (line._replace(place=start + line.place) for line in _split(file, limit))
+                yield from (line._replace(place=start + line.place) for line in split(file, limit))
                 start += size
 
-    for _, line in _chosen(((line.place, line) for line in _until_damage(lines())), wanted):
+    for _, line in chosen(((line.place, line) for line in until_damage(lines())), wanted):
         if line.problem or line.data.strip():
             yield Row(line.place, None, line.problem) if line.problem else _json_row(line, decode)
 
@@ -189,7 +153,7 @@ def csv_rows(path: Path, tabs: bool, limit: int, wanted: Sequence[int] | None = 
         text = io.TextIOWrapper(io.BufferedReader(_Raw(file)), encoding="utf-8-sig", errors="replace", newline="")
         cells = csv.reader(text, delimiter="\t" if tabs else ",", quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL)
         names = next(cells, [])
-        for place, row in _chosen(_csv_rows(cells, names), wanted):
+        for place, row in chosen(_csv_rows(cells, names), wanted):
             yield row._replace(place=place)
 
 
@@ -202,7 +166,7 @@ def _csv_rows(cells: Iterator[list[str]], names: Sequence[str]) -> Iterator[tupl
         except csv.Error:
             yield place, Row(place, None, "too_large")
             continue
-        except _DAMAGE:
+        except DAMAGE:
             yield place, Row(place, None, "truncated")
             return
         if len(row) != len(names):
@@ -229,7 +193,7 @@ class _Raw(io.RawIOBase):
 
 def text_rows(path: Path, blank: bool, limit: int, wanted: Sequence[int] | None = None) -> Iterator[Row]:
     """The documents of a plain text file: all of it, or those that blank lines end. A place counts bytes."""
-    for place, row in _chosen(((row.place, row) for row in _text_rows(path, blank, limit)), wanted):
+    for place, row in chosen(((row.place, row) for row in _text_rows(path, blank, limit)), wanted):
         yield row._replace(place=place)
 
 
@@ -237,14 +201,14 @@ def _text_rows(path: Path, blank: bool, limit: int) -> Iterator[Row]:
     if not blank:
         with unpacked(path) as file:
             try:
-                data = _read(file, limit + 1)
-            except _DAMAGE:
+                data = read_up_to(file, limit + 1)
+            except DAMAGE:
                 yield Row(0, None, "truncated")
                 return
         yield Row(0, None, "too_large") if len(data) > limit else Row(0, {"text": data})
         return
-    held: list[_Line] = []
-    for line in _until_damage(_all_lines(path, limit)):
+    held: list[Line] = []
+    for line in until_damage(all_lines(path, limit)):
         if line.data.strip() or line.problem:
             held.append(line)
         elif held:
@@ -254,7 +218,7 @@ def _text_rows(path: Path, blank: bool, limit: int) -> Iterator[Row]:
         yield _document(held, limit)
 
 
-def _document(lines: Sequence[_Line], limit: int) -> Row:
+def _document(lines: Sequence[Line], limit: int) -> Row:
     problem = next((line.problem for line in lines if line.problem), None)
     text = b"\n".join(line.data for line in lines)
     if len(text) > limit:
@@ -283,8 +247,8 @@ def oscar_rows(path: Path, metadata: Path, limit: int, wanted: Sequence[int] | N
     language = path.name.partition("_part_")[0]
     columns = ("headers", "offset", "nb_sentences")
     with unpacked(path) as file:
-        lines = _until_damage(_split(file, limit))
-        at, last = 0, _Line(0, b"")
+        lines = until_damage(split(file, limit))
+        at, last = 0, Line(0, b"")
         for meta in json_rows(metadata, columns, limit):
             values = meta.values or {}
             first, size = values.get("offset"), values.get("nb_sentences")
@@ -296,7 +260,7 @@ def oscar_rows(path: Path, metadata: Path, limit: int, wanted: Sequence[int] | N
             held = list(islice(lines, size))
             after = next(lines, None)
             before, at = last, first + size + 1
-            last = after or _Line(0, b"")
+            last = after or Line(0, b"")
             if wanted is not None and first not in wanted:
                 continue
             if len(held) < size:
@@ -307,7 +271,7 @@ def oscar_rows(path: Path, metadata: Path, limit: int, wanted: Sequence[int] | N
                 yield _oscar_row(held, values, f"{language}:{first}", limit)._replace(place=first)
 
 
-def _oscar_row(lines: Sequence[_Line], meta: dict[str, object], suffix: str, limit: int) -> Row:
+def _oscar_row(lines: Sequence[Line], meta: dict[str, object], suffix: str, limit: int) -> Row:
     row = _document(lines, limit)
     headers = meta.get("headers")
     if row.values is None or not isinstance(headers, dict):
@@ -322,74 +286,3 @@ def _oscar_row(lines: Sequence[_Line], meta: dict[str, object], suffix: str, lim
             "date": headers.get("warc-date"),
         },
     )
-
-
-def _read(file: Stream, size: int) -> bytes:
-    """Up to `size` bytes, however few a read gives."""
-    parts, left = [], size
-    while left > 0 and (part := file.read(min(_PART, left))):
-        parts.append(part)
-        left -= len(part)
-    return b"".join(parts)
-
-
-def _lines_of(path: Path, limit: int, wanted: Sequence[int] | None) -> Iterator[_Line]:
-    """The lines of a file, or those that begin at `wanted` places."""
-    if wanted is None:
-        yield from _until_damage(_all_lines(path, limit))
-    elif _is_packed(path):
-        for _, line in _chosen(((line.place, line) for line in _until_damage(_all_lines(path, limit))), wanted):
-            yield line
-    else:
-        with path.open("rb") as file:
-            for place in wanted:
-                file.seek(place)
-                yield _Line(place, file.readline(limit + 1).rstrip(b"\n"))
-
-
-def _all_lines(path: Path, limit: int) -> Iterator[_Line]:
-    with unpacked(path) as file:
-        yield from _split(file, limit)
-
-
-def _split(file: Stream, limit: int) -> Iterator[_Line]:
-    """The lines of a stream; one above `limit` bytes is "too_large" and not held in memory."""
-    place, held, dropped = 0, b"", 0
-    while part := file.read(_PART):
-        *lines, rest = (held + part).split(b"\n")
-        for line in lines:
-            size = dropped + len(line)
-            yield _Line(place, b"", "too_large") if size > limit else _Line(place, line)
-            place += size + 1
-            dropped = 0
-        if dropped + len(rest) > limit:
-            dropped, rest = dropped + len(rest), b""
-        held = rest
-    if dropped or held:
-        yield _Line(place, b"", "too_large") if dropped else _Line(place, held)
-
-
-def _until_damage(lines: Iterator[_Line]) -> Iterator[_Line]:
-    """The lines up to where the packing is damaged, and one with the problem "truncated" for what follows."""
-    end = 0
-    try:
-        for line in lines:
-            end = line.place + len(line.data) + 1
-            yield line
-    except (*_DAMAGE, tarfile.TarError):
-        yield _Line(end, b"", "truncated")
-
-
-def _chosen(rows: Iterable[tuple[int, _T]], wanted: Sequence[int] | None) -> Iterator[tuple[int, _T]]:
-    """The rows at `wanted` places, ascending, or all."""
-    if wanted is None:
-        yield from rows
-        return
-    left = iter(wanted)
-    place = next(left, None)
-    for at, row in rows:
-        if place is None:
-            return
-        if at == place:
-            yield at, row
-            place = next(left, None)

@@ -16,15 +16,15 @@ import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from itertools import islice
+from itertools import accumulate, islice, pairwise
 from pathlib import Path
 
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import Record
 from pipelines.sources.layouts import Layout, TableSettings, find_layout
+from pipelines.sources.lines import Stream, is_packed, unpacked
 from pipelines.sources.rows import (
     Row,
-    Stream,
     array_rows,
     csv_rows,
     json_rows,
@@ -33,13 +33,13 @@ from pipelines.sources.rows import (
     oscar_rows,
     tar_rows,
     text_rows,
-    unpacked,
 )
 from roots.errors import InputError
 
 _ROW_KIND = "row"  # value of the column `kind`
 _PEEK = 64 << 10  # unpacked bytes that tell the form of a table
 _SEEN = 20  # rows whose columns are looked at
+_MOST_PARTS = 32  # of a table: for its ids, each part reads all rows before it
 _LONG_ID = 16  # characters of an id that is unique by itself
 _PACKING = (".gz", ".zst", ".bz2", ".xz")
 _LONGEST_META = 20_000  # characters of a Python dict in a column of text
@@ -186,20 +186,70 @@ def _first_lines(file: Stream) -> list[bytes]:
     return [line.removeprefix(b"\xef\xbb\xbf") for line in data.split(b"\n")[:_SEEN]]
 
 
-def read_table(table: Table, limits: Limits, wanted: Sequence[int] | None = None) -> Iterator[Record]:
-    """Every row of a table as a record, in order, or those at `wanted` places.
+def parts_of_table(path: Path, count: int) -> list[range]:
+    """Cut a table into about `count` parts: ranges of places, together all of it. No parts: it is read as a whole.
 
-    A row whose id another row before it has gets its place into its id.
+    JSONL that is not packed is cut anywhere, as a line belongs to the part in which it begins; Parquet and Arrow
+    between row groups or record batches. Nobody can go to the middle of other forms.
     """
-    seen: set[bytes] = set()
+    form = _form_of(path)
+    count = min(count, _MOST_PARTS)
+    if form == "jsonl" and not is_packed(path):
+        ends = [path.stat().st_size * number // count for number in range(count + 1)]
+    elif form in ("parquet", "arrow"):
+        from pipelines.sources.columns import arrow_groups, parquet_groups
+
+        groups = (parquet_groups if form == "parquet" else arrow_groups)(path)
+        places = [0, *accumulate(groups)]
+        ends = [places[part.start] for part in cut(groups, count)] + [places[-1] + 1]  # damage counts as a row, too
+    else:
+        return []
+    return [range(low, high) for low, high in pairwise(ends)]
+
+
+def cut(sizes: Sequence[int], count: int) -> list[range]:
+    """Cut a row of things of these sizes into at most `count` runs of about the same size: ranges of their numbers."""
+    total, before, runs = max(1, sum(sizes)), 0, dict[int, int]()
+    for number, size in enumerate(sizes):
+        runs.setdefault(before * count // total, number)
+        before += size
+    return [range(low, high) for low, high in pairwise([*runs.values(), len(sizes)])]
+
+
+def read_table(table: Table, limits: Limits, wanted: Sequence[int] | None = None) -> Iterator[Record]:
+    """Every row of a table as a record, in order, or those at `wanted` places; a `range` stands for all rows in it.
+
+    A row whose id another row before it has gets its place into its id, unless single places are wanted.
+    """
+    part = wanted if isinstance(wanted, range) else None
+    seen = _ids_before(part, table, limits) if part else set()
     for row in table.rows(limits.body_bytes, wanted):
         record = _record(row, table, limits)
-        if wanted is None:
-            key = hashlib.blake2b(record.id.encode("utf-8", "replace"), digest_size=8).digest()
+        if wanted is None or part is not None:
+            key = _key_of(record.id)
             if key in seen:
                 record = replace(record, id=f"{record.id}#{record.offset}")
             seen.add(key)
         yield record
+
+
+def _ids_before(part: range, table: Table, limits: Limits) -> set[bytes]:
+    """The ids of a part that rows before it have, too, so that an id does not depend on how a table is cut."""
+    column = table.layout.columns.get("id")
+    if column is None or not part.start:
+        return set()
+    only = replace(table, layout=replace(table.layout, columns={"id": column}))
+
+    def keys(places: range) -> Iterator[bytes]:
+        rows = (row for row in only.rows(limits.body_bytes, places) if row.values)
+        return (_key_of(_id(_field(row.values or {}, column), table, row.place)) for row in rows)
+
+    own = set(keys(part))
+    return {key for key in keys(range(part.start)) if key in own}
+
+
+def _key_of(id_: str) -> bytes:
+    return hashlib.blake2b(id_.encode("utf-8", "replace"), digest_size=8).digest()
 
 
 def _record(row: Row, table: Table, limits: Limits) -> Record:

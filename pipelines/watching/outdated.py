@@ -6,6 +6,7 @@ now. If it differs, a source was made again since, or the stage itself was made 
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain as joined
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ class Freshness:
         stage = [manifest["stage"], manifest["version"], manifest["settings"]]
         raw: dict[str, str] = manifest["sources"]
         times = Counter(
-            path.name for sources in plan.values() for path in sources if path.suffix not in shards.SUFFIXES
+            path.name for path in {*joined.from_iterable(plan.values())} if path.suffix not in shards.SUFFIXES
         )
         changed = 0
         for name, sources in plan.items():

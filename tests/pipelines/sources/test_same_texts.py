@@ -99,8 +99,10 @@ WAYS: dict[str, Callable[[Rows, Path], str]] = {
 _Outcome = tuple[dict[str, str], dict[str, str]]  # id -> text of the dataset; id -> reason of a drop
 
 
-def _run(place: str, work: Path) -> _Outcome:
+def run_job(place: str, work: Path, *settings: str) -> _Outcome:
+    """Run the whole job on an input."""
     arguments = ["run", str(work), "--input", place, "--lang", "fr", "--executor", "serial", "--quiet"]
+    arguments += [word for each in settings for word in ("--set", each)]
     result = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     kept: dict[str, str] = {}
@@ -119,7 +121,7 @@ def _run(place: str, work: Path) -> _Outcome:
 @pytest.fixture(scope="module")
 def wanted(tmp_path_factory: pytest.TempPathFactory) -> _Outcome:
     folder = tmp_path_factory.mktemp("warc")
-    kept, drops = _run(WAYS["warc"](documents(), folder), folder / "work")
+    kept, drops = run_job(WAYS["warc"](documents(), folder), folder / "work")
     assert len(kept) >= 5
     assert len(set(drops.values())) >= 2
     return kept, drops
@@ -127,14 +129,14 @@ def wanted(tmp_path_factory: pytest.TempPathFactory) -> _Outcome:
 
 @pytest.mark.parametrize("way", [name for name in WAYS if name != "warc"])
 def test_the_same_documents_end_the_same_in_every_form(way: str, wanted: _Outcome, tmp_path: Path) -> None:
-    assert _run(WAYS[way](documents(), tmp_path), tmp_path / "work") == wanted
+    assert run_job(WAYS[way](documents(), tmp_path), tmp_path / "work") == wanted
     assert list(verify(tmp_path / "work", "fr")) == []
 
 
 def test_the_licence_of_a_card_is_in_the_dataset(tmp_path: Path) -> None:
     place = _hub(documents(), tmp_path)
     assert sorted(path.name for path in find_archives([place]).values()) == ["train-0.parquet", "train-1.parquet"]
-    _run(place, tmp_path / "work")
+    run_job(place, tmp_path / "work")
     (path,) = (tmp_path / "work" / "fr" / "shards" / "train").glob("*.arrow")
     with pa.memory_map(str(path)) as source:
         assert set(pa.ipc.open_stream(source).read_all()["license"].to_pylist()) == {"cc-by-4.0"}
