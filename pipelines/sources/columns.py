@@ -104,13 +104,13 @@ def _rows(batches: Iterator[pa.RecordBatch], start: int, wanted: Sequence[int] |
         if batch is None:
             return
         for first in range(0, batch.num_rows, _BATCH_ROWS):
-            part = batch.slice(first, _BATCH_ROWS)
-            if chosen is None or any_between(wanted or (), at, at + part.num_rows):
-                columns = [_values(column) for column in part.columns]
+            some = batch.slice(first, _BATCH_ROWS)
+            if chosen is None or any_between(wanted or (), at, at + some.num_rows):
+                columns = [_values(column) for column in some.columns]
                 for number, values in enumerate(zip(*columns, strict=True), at):
                     if chosen is None or number in chosen:
-                        yield Row(number, dict(zip(part.schema.names, values, strict=True)))
-            at += part.num_rows
+                        yield Row(number, dict(zip(some.schema.names, values, strict=True)))
+            at += some.num_rows
 
 
 def _values(column: pa.Array) -> list[Any]:
