@@ -95,7 +95,7 @@ def blocks(html: str) -> list[str]:
     """The text blocks of a page, in order."""
     html = _UNSEEN.sub("", _READINGS.sub("", html))
     marked = _TAG.sub(lambda tag: "" if _INLINE.fullmatch(tag[1]) else "\0", html)
-    folded = (" ".join(unescape(piece).split()) for piece in marked.split("\0"))
+    folded = (" ".join(unescape(piece).replace("\xad", "").split()) for piece in marked.split("\0"))
     return [block for block in folded if block]
 
 
