@@ -16,7 +16,7 @@ import pyarrow as pa
 from filters.language import Language
 from filters.language_id.identify import gate, identify
 from filters.language_id.scripts import split_label
-from pipelines.archives.packing import numbers_of, on_this_machine
+from pipelines.archives.fetching import numbers_of, on_this_machine
 from pipelines.documents.forms import DOCUMENT_REASONS, installed_engines
 from pipelines.extraction.extractors import PAGES, Bounds, preload
 from pipelines.extraction.guard import Failure, Limits, guarded

@@ -18,8 +18,9 @@ from filters.language_id.identify import LanguageModel, identify_page
 from filters.programs.use_signals import NO_COPY, SEARCHED_BYTES, use_signals_of
 from filters.text.charset import Decoded, decode_page, is_xhtml
 from filters.text.quick_text import quick_text
+from pipelines.archives.fetching import on_this_machine
 from pipelines.archives.limits import Limits
-from pipelines.archives.packing import LOOK, begins_with_record, on_this_machine, recognise
+from pipelines.archives.packing import LOOK, begins_with_record, recognise
 from pipelines.archives.records import Record
 from pipelines.documents.forms import READ_FORMS, form_of, installed_engines
 from pipelines.extraction.extractors import PAGES, QUICK, Bounds, preload
@@ -206,8 +207,8 @@ def faults_of(
         except InputError as error:
             return str(error)
         return (
-            f"{path} holds no archive of pages (WARC, WET), so it has no document of {', '.join(languages)}; "
-            "for the programs in it, name a programming language with --lang"
+            f"{path} holds no archive of pages (WARC, WET, ARC, WACZ) or table of texts, so it has no document of "
+            f"{', '.join(languages)}; for the programs in it, name a programming language with --lang"
         )
 
     faults = zip(inputs, storage.at_once(fault_of, inputs), strict=True)
@@ -228,6 +229,9 @@ def _has_texts(path: Path, tables: TableSettings) -> bool:
         if storage.is_remote(path) and file.size > _FETCHED_BYTES:
             return True  # too large to fetch for a look: reading it will say
     with on_this_machine(path) as local:
+        if begins_as_archive(local):
+            recognise(local)
+            return True
         if table := find_table(local, tables):
             return not table.layout.program
         if holds_documents(local):

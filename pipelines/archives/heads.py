@@ -2,7 +2,7 @@
 
 FastWARC takes heads only as ISO 28500 writes them, and is quick. Where it misreads one (`is_misread`: lines that end
 in LF, field names in lower case, a field given twice), the archive is read from there on by `loose_records`, which is
-slower and has the same interface.
+slower and has the same interface. It also reads ARC, by another grammar.
 
 The body of a response is given without chunking and content codings. All sizes are bounded, and no length is trusted.
 Crawlers often store a body without the chunking or coding that its head claims; such a body is taken as it is. A page
@@ -67,17 +67,18 @@ class _BlockReader(io.BufferedReader):
         return size - left
 
 
-class _Fields(dict[str, str]):
+class Fields(dict[str, str]):
     """Fields by their names in lower case; `get` takes a name in any case."""
 
     def get(self, name: str, default: Any = None) -> Any:
+        """The value of a field, or `default`."""
         return super().get(name.lower(), default)
 
 
 class LooseRecord(NamedTuple):
     """A record as FastWARC's: fields, type, length of its block, a reader of the block, and its place in the stream."""
 
-    headers: _Fields
+    headers: Fields
     record_type: int
     content_length: int
     reader: _BlockReader
@@ -94,7 +95,19 @@ def is_misread(record: Any) -> bool:
     return not record.content_length and (fields.get("Content-Length") or "").strip("0 \t").isdecimal()
 
 
-def loose_records(reader: Any, position: int, size: int) -> Iterator[LooseRecord]:
+class Grammar(NamedTuple):
+    """How the heads of a kind of archive are written."""
+
+    start: re.Pattern[bytes]  # a head's beginning, at the beginning of the bytes or after a line end
+    look: int  # bytes of a head in which the beginning shows
+    end: re.Pattern[bytes]  # what ends a head
+    length: re.Pattern[bytes]  # the length of a block, within a head
+    ends: tuple[bytes, ...]  # the same as `end`, as bytes
+    gap: int  # bytes between a block and the next record
+    parse: Callable[[bytes], "Fields"]  # raises OSError for what is no head
+
+
+def loose_records(reader: Any, position: int, size: int, grammar: Grammar) -> Iterator[LooseRecord]:
     """Read records one after another, as FastWARC's ArchiveIterator does.
 
     `position` is where the reader stands, and `size` the length of the file. Raises OSError where no record begins.
@@ -106,8 +119,8 @@ def loose_records(reader: Any, position: int, size: int) -> Iterator[LooseRecord
             first = read_on(reader, 1, size)
         if not first:
             return
-        head = _read_head(reader, first, size)
-        fields = _parse_head(head)
+        head = _read_head(reader, first, size, grammar.ends)
+        fields = grammar.parse(head)
         declared = fields.get("Content-Length", "").strip()
         length = int(declared) if declared.isdecimal() else 0
         block = _BlockReader(_Block(reader, length, size), _BUFFER)
@@ -132,29 +145,39 @@ def read_on(reader: Any, count: int, size: int) -> bytes:
     return part
 
 
-def _read_head(reader: Any, head: bytes, size: int) -> bytes:
-    """Read a head up to its empty line, byte by byte, so that no byte of the block is read."""
+def _read_head(reader: Any, head: bytes, size: int, ends: tuple[bytes, ...]) -> bytes:
+    """Read a head up to its end, byte by byte, so that no byte of the block is read."""
     held = bytearray(head)
-    while not held.endswith((b"\n\r\n", b"\n\n")):
+    while not held.endswith(ends):
         byte = read_on(reader, 1, size)
         if not byte or len(held) >= HEAD:
-            raise OSError("a WARC head without an end")
+            raise OSError("a head without an end")
         held += byte
     return bytes(held)
 
 
-def _parse_head(head: bytes) -> _Fields:
+def _parse_head(head: bytes) -> Fields:
     """The fields of a head. Of a field given twice the first counts. Raises OSError if it is no WARC head."""
     version = _VERSION.match(head)
     if version is None or _VERSION.search(head, version.end()):
         raise OSError("no WARC head, or one without an end and the next one")
-    fields = _Fields()
+    fields = Fields()
     for line in _FOLDED.sub(b" ", head[version.end() :]).splitlines():
         name, colon, value = line.partition(b":")
         if colon:
             fields.setdefault(name.strip().lower().decode("utf-8", "replace"), value.strip().decode("utf-8", "replace"))
     return fields
 
+
+WARC = Grammar(
+    start=re.compile(rb"(?:\A|(?<=\n))WARC/\d\.\d+[ \t\r]*\n"),
+    look=64,
+    end=re.compile(rb"\r?\n\r?\n"),
+    length=re.compile(rb"^content-length[ \t]*:[ \t]*(\d{1,18})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE),
+    ends=(b"\n\r\n", b"\n\n"),
+    gap=4,
+    parse=_parse_head,
+)
 
 _STATUS = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)")
 _FIELDS = "|".join(("content-type", "content-encoding", "transfer-encoding", *HEADERS))

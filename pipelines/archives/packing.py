@@ -7,40 +7,36 @@ One packed as a single stream ("solid") is first unpacked to a temporary file.
 import re
 import tempfile
 import zlib
-from bisect import bisect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from fastwarc.stream_io import GzipReader, Lz4Reader, ZstdReader
 
-from pipelines.archives.heads import HEAD, STEP, loose_records, read_on
-from roots import storage
+from pipelines.archives.heads import HEAD, STEP, WARC, Grammar, loose_records, read_on
+from pipelines.archives.limits import UNPACKING_ERRORS
+from pipelines.archives.other_forms import ARC, ZIP, Part, open_part, parts_of
 from roots.errors import InputError
 
 LOOK = 4096  # bytes of a member that show whether it holds a record
 _NIP = 4  # bytes read at once in a head, so that no byte of the next record is read
 _SIP = 512  # bytes read at once where damage is likely: a failing read loses all of its bytes
 _PEEK = 4 << 20  # a first record up to this size is read to see what follows it
-_VERSION = re.compile(rb"(?:\A|(?<=\n))WARC/\d\.\d+[ \t\r]*\n")
-_HEAD_END = re.compile(rb"\r?\n\r?\n")
-_LENGTH = re.compile(rb"^content-length[ \t]*:[ \t]*(\d{1,18})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class _Form:
-    """One way of packing. `start` matches the first bytes of a record or a member."""
+    """One way of packing. `start` matches the first bytes of a member; None if a record is no member."""
 
-    start: re.Pattern[bytes]
+    start: re.Pattern[bytes] | None
     unpack: Callable[..., Any] | None  # opens a reader of the contents; None if not packed
 
 
 _FORMS: dict[str, _Form] = {
-    "plain": _Form(_VERSION, None),
+    "plain": _Form(None, None),
     "gzip": _Form(re.compile(rb"\x1f\x8b\x08"), GzipReader),
     "zstd": _Form(re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"), ZstdReader),
     "lz4": _Form(re.compile(rb"\x04\x22\x4d\x18"), Lz4Reader),
@@ -48,14 +44,14 @@ _FORMS: dict[str, _Form] = {
 
 # first bytes -> what the file is, and what the user can do
 _REFUSED: dict[bytes, str] = {
-    b"filedesc://": "is an ARC file, the form before WARC: convert it with `warcio recompress IN.arc.gz OUT.warc.gz`",
-    b"PK\x03\x04": "is a zip or WACZ: unpack it and name the WARC files in it (a WACZ has them in archive/)",
+    ZIP: "is a zip without web archives in a folder archive/, so no WACZ: unpack it and name the files in it",
     b"BZh": "is packed with bzip2: unpack it, or pack it with gzip record by record (`warcio recompress`)",
     b"\xfd7zXZ": "is packed with xz: unpack it, or pack it with gzip record by record (`warcio recompress`)",
     b"PAR1": "is a Parquet file, no web archive",
     b"ARROW1": "is an Arrow file, no web archive",
 }
-_WANTED = "Name WARC or WET files: plain, or packed with gzip, zstd or lz4"
+_GRAMMARS = (WARC, ARC)
+_WANTED = "Name WARC, WET or ARC files (plain, or packed with gzip, zstd or lz4), or WACZ files"
 
 
 @dataclass(frozen=True)
@@ -66,6 +62,8 @@ class Archive:
     name: str  # of the user's file, without folders
     form: str
     dictionary: bytes = b""  # a zstd archive may begin with one
+    grammar: Grammar = WARC
+    parts: tuple[Part, ...] = ()  # of a WACZ: the archives in it
 
     def unpack(self, file: Any, buffer: int = 1 << 16) -> Any:
         """Return a reader of the contents from the current position; the file itself if it is not packed."""
@@ -76,22 +74,47 @@ class Archive:
             return ZstdReader(file, buffer_size=buffer, dictionary=self.dictionary)
         return opener(file, buffer_size=buffer)
 
+    def end_at(self, position: int) -> int:
+        """Where the archive ends that `position` is in: the file's end, or that of an archive in a WACZ."""
+        size = self.path.stat().st_size
+        return next((part.high for part in self.parts if position < part.high), size)
+
+    def begin_after(self, position: int) -> int | None:
+        """Where the next archive of a WACZ begins; any other file is one archive, which begins at 0."""
+        begins = [part.low for part in self.parts] or [0]
+        return next((begin for begin in begins if begin >= position), None)
+
+    @contextmanager
+    def open_at(self, position: int) -> Iterator[IO[bytes]]:
+        """Open the file at a position, as if it ended where the archive there does."""
+        with self.path.open("rb") as file:
+            file.seek(position)
+            yield cast(IO[bytes], _Window(file, self.end_at(position))) if self.parts else file
+
     def begins_at(self, offset: int) -> bool:
         """Return whether a record can be read at `offset` without reading what comes before."""
-        with self.path.open("rb") as file:
-            file.seek(offset)
+        with self.open_at(offset) as file:
             held = file.read(LOOK)
-        return _FORMS[self.form].start.match(held) is not None and self._is_record(held, 0)
+        return self._start.match(held) is not None and self._is_record(held, 0)
+
+    @property
+    def _start(self) -> re.Pattern[bytes]:
+        return _FORMS[self.form].start or self.grammar.start
 
     def find(self, start: int) -> int | None:
         """Return the offset of the first record at or after `start`, or None.
 
-        A candidate counts only if its unpacked bytes begin as a WARC record does.
+        A candidate counts only if its unpacked bytes begin as a record does.
         """
-        pattern = _FORMS[self.form].start
-        with self.path.open("rb") as file:
-            at, held = max(0, start - 1), b""  # a plain archive's record follows a line end
-            file.seek(at)
+        begins = [part.low for part in self.parts if part.high > start] if self.parts else [0]
+        found = (self._find(max(start, low), low) for low in begins)
+        return next((offset for offset in found if offset is not None), None)
+
+    def _find(self, start: int, low: int) -> int | None:
+        """The same within the archive that begins at `low`."""
+        pattern = self._start
+        at, held = max(low, start - 1), b""  # a plain archive's record follows a line end
+        with self.open_at(at) as file:
             while True:
                 block = file.read(STEP)
                 held += block
@@ -106,28 +129,28 @@ class Archive:
                 at, held = at + max(0, edge), held[max(0, edge) :]
 
     def _is_record(self, held: bytes, at: int) -> bool:
-        if self.form == "plain":
-            return True
-        if self.form == "gzip":  # the reader would give nothing if damage follows
-            try:
-                return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(held[at : at + LOOK], 5) == b"WARC/"
-            except zlib.error:
-                return False
+        return self.form == "plain" or self.grammar.start.match(self._inside(held[at : at + LOOK])) is not None
+
+    def _inside(self, held: bytes) -> bytes:
+        """The first unpacked bytes of a member, from its first line on; none if it is damaged."""
         try:
-            return bool(self.unpack(BytesIO(held[at : at + LOOK])).read(5) == b"WARC/")
-        except OSError:
-            return False
+            if self.form == "gzip":  # the reader would give nothing if damage follows
+                inside = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(held, self.grammar.look)
+            else:
+                inside = self.unpack(BytesIO(held)).read(self.grammar.look)
+        except (OSError, zlib.error):
+            return b""
+        return inside.lstrip(b"\r\n")
 
     def resume(self, position: int) -> tuple[int | None, bool]:
         """Return where reading goes on after members without bytes, or None at the end; and whether it can.
 
         `position` is where a reader found an end. Only a gzip archive has such an end before the file's own.
         """
-        size = self.path.stat().st_size
+        size = self.end_at(position - 1)
         if position >= size:
             return None, True
-        with self.path.open("rb") as file:
-            file.seek(position)
+        with self.open_at(position) as file:
             reader = self.unpack(file)
             try:
                 if read_on(reader, 1, size):
@@ -141,15 +164,14 @@ class Archive:
 
         The second is None if unknown: the archive ends there, or the record shares its member.
         """
-        with self.path.open("rb") as file:
-            file.seek(offset)
+        with self.open_at(offset) as file:
             reader = self.unpack(file)
             try:
                 held, end = b"", None
                 while end is None and len(held) < HEAD and (part := reader.read(_NIP)):
                     held += part
-                    end = _HEAD_END.search(held, max(0, len(held) - 2 * _NIP))
-                length = _LENGTH.search(held, 0, end.start() + 1) if end else None
+                    end = self.grammar.end.search(held, max(0, len(held) - 2 * _NIP))
+                length = self.grammar.length.search(held, 0, end.start() + 1) if end else None
                 if end is None or length is None:
                     return False, None
                 rest = held[end.end() :]
@@ -165,9 +187,9 @@ class Archive:
 
     def _separated(self, reader: Any, rest: bytes, end: int) -> tuple[bool, int | None]:
         """Check what follows a record's block: one or two empty lines, then the next record."""
-        rest += reader.read(4) if len(rest) < 4 else b""
+        rest += reader.read(self.grammar.gap) if len(rest) < self.grammar.gap else b""
         if self.form == "plain":
-            gap = len(rest[:4]) - len(rest[:4].lstrip(b"\r\n"))
+            gap = len(rest[: self.grammar.gap]) - len(rest[: self.grammar.gap].lstrip(b"\r\n"))
             fine = gap > 0 or not rest
             return fine, end + gap if fine and rest else None
         if rest.strip(b"\r\n"):
@@ -179,6 +201,18 @@ class Archive:
         return True, int(reader.frame_start_position()) if more else None
 
 
+class _Window:
+    """An open file that ends at `end`, as FastWARC's readers need one."""
+
+    def __init__(self, file: IO[bytes], end: int) -> None:
+        self._file, self._end = file, end
+        self.seek, self.tell, self.close = file.seek, file.tell, file.close
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self._end - self._file.tell())
+        return self._file.read(left if size < 0 else min(size, left))
+
+
 @contextmanager
 def open_archive(path: Path, unpacked_bytes: int) -> Iterator[Archive]:
     """Open an archive. A solid one is unpacked while it is open.
@@ -186,23 +220,40 @@ def open_archive(path: Path, unpacked_bytes: int) -> Iterator[Archive]:
     Raises InputError for a file that is missing or empty, for a folder, and for anything but a web archive.
     """
     archive = recognise(path)
-    if _is_one_stream(archive):
+    if is_one_stream(archive):
         with tempfile.NamedTemporaryFile(prefix="roots-", suffix=".warc") as spool:
             _unpack(archive, spool, unpacked_bytes)
-            yield Archive(Path(spool.name), archive.name, "plain")
+            yield Archive(Path(spool.name), archive.name, "plain", grammar=archive.grammar)
     else:
         yield archive
 
 
-def _is_one_stream(archive: Archive) -> bool:
+def is_one_stream(archive: Archive) -> bool:
     """Return whether an archive must be unpacked as a whole. Its offsets then count unpacked bytes."""
-    return archive.form == "lz4" or (archive.form != "plain" and _is_solid(archive))
+    if archive.form in ("lz4", "zip"):
+        return True
+    begins = [part.low for part in archive.parts] or [0]
+    return archive.form != "plain" and any(_is_solid(archive, begin) for begin in begins)
 
 
 def begins_with_record(head: bytes) -> bool:
-    """Whether the first LOOK bytes of a file show a WARC record, plain or packed. It takes microseconds."""
-    forms = (name for name, form in _FORMS.items() if form.start.match(head))
-    return any(Archive(Path(), "", name)._is_record(head, 0) for name in forms)
+    """Whether the first LOOK bytes of a file show a record of WARC or ARC, plain or packed. It takes microseconds."""
+    form = _form_of(head)
+    if form == "plain":
+        return any(grammar.start.match(head) for grammar in _GRAMMARS)
+    return any(Archive(Path(), "", form, grammar=grammar)._is_record(head, 0) for grammar in _GRAMMARS)
+
+
+def is_wacz(path: Path, head: bytes) -> bool:
+    """Whether a file with these first bytes is a zip of web archives."""
+    try:
+        return head.startswith(ZIP) and bool(parts_of(path))
+    except InputError:
+        return False  # `recognise` says why
+
+
+def _form_of(head: bytes) -> str:
+    return next((name for name, form in _FORMS.items() if form.start and form.start.match(head)), "plain")
 
 
 def recognise(path: Path) -> Archive:
@@ -218,7 +269,9 @@ def recognise(path: Path) -> Archive:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
     if not head:
         raise InputError(f"{path} is empty: fetch it again, or leave it out")
-    form = next((name for name, form in _FORMS.items() if form.unpack and form.start.match(head)), "plain")
+    if head.startswith(ZIP):
+        return _recognise_wacz(path)
+    form = _form_of(head)
     archive = Archive(path, path.name, form, _dictionary(path, head) if form == "zstd" else b"")
     inside, whole = _peek(archive)
     for first, advice in _REFUSED.items():
@@ -226,9 +279,37 @@ def recognise(path: Path) -> Archive:
             raise InputError(f"{path} {advice}")
     if whole and not inside and (form != "gzip" or _ends(head)):
         return archive  # packed, complete and empty: an archive without records
-    if not _VERSION.search(inside) and archive.find(0) is None:
+    for grammar in _GRAMMARS:
+        if grammar.start.search(inside):
+            return replace(archive, grammar=grammar)
+    if archive.find(0) is None:
         raise InputError(f"{path} holds no WARC record. {_WANTED}")
     return archive
+
+
+def _recognise_wacz(path: Path) -> Archive:
+    """The archives of a WACZ as one. Those that are stored as they are, and packed alike, are read where they lie.
+
+    Of a damaged one the records are found by their beginnings. Raises InputError where there are none.
+    """
+    try:
+        parts = tuple(parts_of(path))
+    except InputError:
+        if (archive := Archive(path, path.name, "gzip")).find(0) is None:
+            raise
+        return archive
+    if not parts:
+        raise InputError(f"{path} {_REFUSED[ZIP]}")
+    archive = Archive(path, path.name, "zip", parts=parts)
+    heads = [_head_of(archive, part) for part in parts]
+    forms = {_form_of(head) for head in heads}
+    in_place = all(part.stored for part in parts) and forms in ({"plain"}, {"gzip"})
+    return replace(archive, form=forms.pop()) if in_place else archive
+
+
+def _head_of(archive: Archive, part: Part) -> bytes:
+    with archive.open_at(part.low) as file:
+        return file.read(LOOK)
 
 
 def _dictionary(path: Path, head: bytes) -> bytes:
@@ -274,12 +355,11 @@ def _ends(head: bytes) -> bool:
     return member.eof
 
 
-def _is_solid(archive: Archive) -> bool:
-    """Return whether the second record shares a member with the first."""
-    size = archive.path.stat().st_size
-    with archive.path.open("rb") as file:
+def _is_solid(archive: Archive, begin: int) -> bool:
+    """Return whether the second record of the archive that begins there shares a member with the first."""
+    with archive.open_at(begin) as file:
         reader = archive.unpack(file)
-        records = loose_records(reader, 0, size)
+        records = loose_records(reader, begin, archive.end_at(begin), archive.grammar)
         try:
             first = next(records, None)
             start = reader.frame_start_position()
@@ -294,89 +374,27 @@ def _is_solid(archive: Archive) -> bool:
 
 
 def _unpack(archive: Archive, spool: IO[bytes], bound: int) -> None:
-    """Unpack the undamaged part of a solid archive, at most `bound` bytes."""
-    left = bound
+    """Unpack the undamaged part of a solid archive, or of each archive in a WACZ, at most `bound` bytes."""
     size = archive.path.stat().st_size
-    with archive.path.open("rb") as file:
-        reader = archive.unpack(file)
-        try:
-            while left > 0 and (part := read_on(reader, min(_SIP, left), size)):
-                spool.write(part)
-                left -= len(part)
-            broken = left <= 0 and bool(read_on(reader, 1, size))
-        except OSError:
-            broken = True
-    if broken:
-        spool.write(b"\r\n\r\nthe archive is damaged or too large from here on")  # reading reports this as a break
+    if not archive.parts:
+        with archive.path.open("rb") as file:
+            _copy(archive.unpack(file), spool, bound, size)
+    for part in archive.parts:
+        with open_part(archive.path, part) as file:
+            form = _form_of(file.read(LOOK))
+            file.seek(0)
+            _copy(Archive(archive.path, "", form).unpack(file), spool, bound, size)
+        spool.write(b"\r\n\r\n")  # a damaged end must not hide the beginning of the next one
     spool.flush()
 
 
-# The guarded process that reads pages has no network and no credentials, so archives at URLs are fetched for it. The
-# local file is as long as the archive, with holes where nothing is read: a language is a small part of a crawl.
-GAP_BYTES = 256 << 10  # a smaller hole is fetched too, because another request would cost more
-_WHOLE_SHARE = 0.6  # of an archive; if more is wanted, all of it is fetched
-
-
-def numbers_of(archives: Sequence[Path], files: Sequence[str]) -> list[int]:
-    """Which of a shard's archives each of its rows is from, by the column `file_path`."""
-    if len(archives) == 1:
-        return [0] * len(files)  # an archive keeps its shard under another name
-    numbers = {archive.name: number for number, archive in enumerate(archives)}
-    return [numbers[file] for file in files]
-
-
-@contextmanager
-def on_this_machine(archive: Path, wanted: Sequence[int] | None = None, index: Path | None = None) -> Iterator[Path]:
-    """Yield a local file with the archive's name; the archive itself if it is already local.
-
-    `wanted` are the offsets (ascending) of the records that will be read. `index` is the shard that says where all
-    records begin. Raises InputError if the archive does not exist, ShardError if a server does not answer.
-    """
-    if not storage.is_remote(archive):
-        yield archive
-        return
-    with TemporaryDirectory(prefix="roots-") as folder:
-        local = Path(folder) / archive.name
-        if wanted is None or index is None or not _fetch_records(archive, local, wanted, index):
-            storage.fetch(archive, local)
-        try:
-            yield local
-        except InputError as error:  # names the file that the user knows
-            raise InputError(str(error).replace(str(local), str(archive))) from None
-
-
-def _fetch_records(archive: Path, local: Path, wanted: Sequence[int], index: Path) -> bool:
-    """Fetch the wanted records. Returns False if their ranges are unknown or are most of the archive."""
-    from roots import shards  # the process that reads pages does without Arrow
-
-    size = storage.size_of(archive)
-    offsets = [offset for batch in shards.read(index, ["offset"]) for offset in batch["offset"].to_pylist()]
-    ranges = ranges_of(wanted, offsets, size)
-    if sum(high - low for low, high in ranges) > _WHOLE_SHARE * size:
-        return False
-    storage.fetch(archive, local, [(0, STEP)])
+def _copy(reader: Any, spool: IO[bytes], bound: int, size: int) -> None:
+    """Copy the undamaged part of a stream to `spool`, which grows to `bound` bytes at most."""
     try:
-        found = recognise(local)
-    except InputError:  # not a web archive: its offsets are not positions in the file
-        return False
-    if _is_one_stream(found):
-        return False
-    storage.fetch(archive, local, ranges)
-    return all(found.begins_at(offset) for offset in wanted)
-
-
-def ranges_of(wanted: Sequence[int], offsets: Sequence[int], size: int) -> list[tuple[int, int]]:
-    """Return byte ranges (from, up to) of the wanted records, each with the beginning of the next record.
-
-    `offsets` are those of all known records, in any order. `size` is the length of the archive in bytes.
-    """
-    known = [*sorted(set(offsets)), size]
-    ends = [known[bisect(known, low, hi=len(known) - 1)] for low in wanted]
-    ranges: list[tuple[int, int]] = []
-    for low, end in zip(wanted, ends, strict=True):
-        high = min(size, end + LOOK)  # readers check what follows a record
-        if ranges and low <= ranges[-1][1] + GAP_BYTES:
-            ranges[-1] = (ranges[-1][0], max(high, ranges[-1][1]))
-        else:
-            ranges.append((low, high))
-    return ranges
+        while (left := bound - spool.tell()) > 0 and (part := read_on(reader, min(_SIP, left), size)):
+            spool.write(part)
+        broken = left <= 0 and bool(read_on(reader, 1, size))
+    except UNPACKING_ERRORS:
+        broken = True
+    if broken:
+        spool.write(b"\r\n\r\nthe archive is damaged or too large from here on\r\n")  # reading reports a break

@@ -20,6 +20,7 @@ from fastwarc.warc import ArchiveIterator, WarcRecordType
 from filters.text.charset import has_xhtml_root
 from pipelines.archives.heads import (
     STEP,
+    WARC,
     Response,
     begins_as_http,
     is_misread,
@@ -128,7 +129,7 @@ class _Run:
         self.stopped: int | None = None
 
     def __iter__(self) -> Iterator[_Block]:
-        misread = yield from self._blocks(self._position, -1, loose=False)
+        misread = yield from self._blocks(self._position, -1, loose=self._archive.grammar is not WARC)
         if misread is not None:
             yield from self._blocks(*misread, loose=True)
 
@@ -138,8 +139,7 @@ class _Run:
         If the quick reader misreads a head, it stops and returns these two for the reader that does not. They are those
         of the record before, because a head without an end runs on into the next member.
         """
-        with self._archive.path.open("rb") as file:
-            file.seek(position)
+        with self._archive.open_at(position) as file:
             reader = self._archive.unpack(file, self._buffer)
             packed = reader is not file
             member, shared = -1, 0
@@ -171,7 +171,7 @@ class _Run:
 
     def _open(self, reader: Any, position: int, loose: bool) -> Iterator[Any]:
         if loose:
-            return loose_records(reader, position, self._archive.path.stat().st_size)
+            return loose_records(reader, position, self._archive.end_at(position), self._archive.grammar)
         return iter(ArchiveIterator(reader, parse_http=False))
 
     def _block(self, record: Any, offset: int) -> _Block:
@@ -213,7 +213,7 @@ class _Run:
 
 def _records(archive: Archive, limits: Limits) -> Iterator[Record]:
     """Read all records that could hold text, past every break: each break is one record with a problem."""
-    position: int | None = 0
+    position = archive.begin_after(0)
     while position is not None:
         last: _Block | None = None
         held: Record | None = None
@@ -227,8 +227,11 @@ def _records(archive: Archive, limits: Limits) -> Iterator[Record]:
         if not run.broken:
             if held is not None:
                 yield held
+            end = archive.end_at(position)
             position, fine = archive.resume(run.stopped) if run.stopped is not None else (None, True)
-            if position is not None and not fine:
+            if position is None:
+                position = archive.begin_after(end)
+            elif not fine:
                 yield _broken(archive, position, limits)
                 position = archive.find(position + 1)
             continue

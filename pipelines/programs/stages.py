@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from filters.language import Language
 from filters.programs.code import CODE_MEASURES, code_rules, measure_code
+from pipelines.archives.fetching import numbers_of
 from pipelines.archives.limits import Limits
-from pipelines.archives.packing import numbers_of
 from pipelines.filter import Filter
 from pipelines.job.settings import FilterSettings, ProgramSettings
 from pipelines.job.work import part_of_shard

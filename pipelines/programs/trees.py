@@ -14,7 +14,6 @@ import lzma
 import os
 import re
 import stat
-import struct
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from typing import IO, Any, cast
 from urllib.parse import quote, urlsplit
 
 from pipelines.archives.limits import UNPACKING_ERRORS, Limits
+from pipelines.archives.other_forms import DIRECTORY_BYTES, zip_directory
 from pipelines.job.work import holds_source
 from roots.errors import InputError
 
@@ -31,11 +31,8 @@ _SKIPPED = frozenset({".git", ".hg", ".svn", ".bzr"})  # folders of version cont
 _RATIO = 200  # times its size to which an archive may unpack; programs packed by xz reach 20
 _FREE_BYTES = 64 << 20  # to which every archive may unpack
 _HEADER_BYTES = 16 << 10  # of an extended tar header: the standard library is slow on long ones
-_DIRECTORY_BYTES = 128 << 20  # of a zip's directory, which is read at once: some million files
 _BLOCK_BYTES = 512  # of a tar
 _STEP_BYTES = 1 << 20  # of a stream that are skipped at once
-_END = struct.Struct("<4s4H2LH")  # of a zip: PKWARE APPNOTE 6.3, section 4.3.16
-_END64 = b"PK\x06\x06"
 _BROKEN = (tarfile.TarError, *UNPACKING_ERRORS)
 _PACKED: dict[bytes, Callable[[IO[bytes]], Any]] = {
     b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
@@ -70,7 +67,7 @@ def is_source_tree(path: Path) -> bool:
         with path.open("rb") as file:
             head = _unpacked(file).read(_BLOCK_BYTES)
         if head.startswith(b"PK") and zipfile.is_zipfile(path):
-            return b"datapackage.json" not in _directory(path)  # every WACZ has it
+            return b"datapackage.json" not in zip_directory(path)  # every WACZ has it
     except FileNotFoundError:
         raise InputError(f"no file {path}") from None
     except _BROKEN:
@@ -163,9 +160,9 @@ def _read_file(path: Path, name: str, limits: Limits) -> _Entry:
 
 def _read_zip(path: Path, limits: Limits) -> Iterator[_Entry]:
     """Files of a zip in the order of its directory, until the bound on unpacked bytes."""
-    if len(_directory(path)) > _DIRECTORY_BYTES:
+    if len(zip_directory(path)) > DIRECTORY_BYTES:
         raise InputError(
-            f"{path} has a directory of more than {_DIRECTORY_BYTES >> 20} MB: unpack it and name the folder"
+            f"{path} has a directory of more than {DIRECTORY_BYTES >> 20} MB: unpack it and name the folder"
         )
     left = _allowance(path, limits)
     try:
@@ -196,23 +193,6 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limi
             return file.read(limits.body_bytes), None
     except _BROKEN:
         return b"", "broken"
-
-
-def _directory(path: Path) -> bytes:
-    """The bytes of a zip's directory, at most one more than _DIRECTORY_BYTES."""
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - _END.size - (1 << 16)))
-        tail = file.read()
-        at = tail.rfind(b"PK\x05\x06")
-        if at < 0 or len(tail) - at < _END.size:
-            return b""
-        length = _END.unpack_from(tail, at)[5]
-        if tail.rfind(_END64, 0, at) >= 0 and length == 0xFFFFFFFF:
-            length = int.from_bytes(tail[(found := tail.rfind(_END64, 0, at)) + 40 : found + 48], "little")
-        end = size - len(tail) + at
-        file.seek(max(0, end - length))
-        return file.read(min(length, _DIRECTORY_BYTES + 1))
 
 
 def _read_tar(path: Path, limits: Limits) -> Iterator[_Entry]:

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from filters.personal_data import Span, redact
 from pipelines import release
-from pipelines.archives.packing import on_this_machine
+from pipelines.archives.fetching import on_this_machine
 from pipelines.dataset import StageEntry
 from pipelines.extract import Extract
 from pipelines.extraction.extractors import PAGES, Bounds, preload

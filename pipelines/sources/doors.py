@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipelines.archives.limits import Limits
-from pipelines.archives.packing import LOOK, begins_with_record
+from pipelines.archives.packing import LOOK, begins_with_record, is_wacz
 from pipelines.archives.records import Record, read_at, read_records
 from pipelines.sources.documents import holds_documents, parts_of_documents, read_documents
 from pipelines.sources.layouts import TableSettings
@@ -12,11 +12,12 @@ from pipelines.sources.tables import find_table, parts_of_table, read_table
 
 
 def begins_as_archive(path: Path) -> bool:
-    """Whether a file begins with a record of a web archive. Most inputs do, and no other reader looks at them."""
+    """Whether a file is a web archive by its first bytes. Most inputs are, and no other reader looks at them."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
-        return begins_with_record(file.read(LOOK))
+        head = file.read(LOOK)
+    return begins_with_record(head) or is_wacz(path, head)
 
 
 def parts_of(path: Path, part_bytes: int) -> list[range]:

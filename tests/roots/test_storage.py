@@ -13,7 +13,7 @@ pytest.importorskip("upath", reason="URLs are an extra: pip install -e '.[cloud]
 pytest.importorskip("s3fs", reason="URLs are an extra: pip install -e '.[cloud]'")
 pytest.importorskip("moto.server", reason="the S3 server of these tests: pip install -e '.[dev]'")
 
-from pipelines.archives import packing
+from pipelines.archives import fetching
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import read_at
 from pipelines.index import faults_of
@@ -116,14 +116,14 @@ def test_a_pattern_at_a_url_means_files_as_on_disk(server: tuple[str, Faults], p
 
 
 def test_an_input_at_a_url_is_looked_at_by_its_first_bytes(server: tuple[str, Faults], monkeypatch: Any) -> None:
-    names = {"notes.md": b"no archive", "old.warc.gz": b"filedesc://old 0.0.0.0 2008 text/plain 9\n", "none.warc": b""}
+    names = {"notes.md": b"no archive", "old.warc.gz": b"BZh91", "none.warc": b""}
     for name, content in names.items():
         retry.patiently(name, partial(_fs().pipe_file, f"store/bad/{name}", content))
     good = [storage.path_of(f"s3://store/crawl/{name}") for name in NAMES]
     bad = [storage.path_of(f"s3://store/bad/{name}") for name in names]
     faults = faults_of([*bad, *good], ["fr"])
     assert list(faults) == bad
-    for path, fact in zip(bad, ("holds no WARC record", "is an ARC file", "is empty"), strict=True):
+    for path, fact in zip(bad, ("holds no WARC record", "is packed with bzip2", "is empty"), strict=True):
         assert faults[path].startswith(f"{path} {fact}")
     monkeypatch.setattr("pipelines.index._FETCHED_BYTES", 1)
     assert list(faults_of([*bad, *good])) == bad[2:]  # larger ones are not fetched for a look
@@ -164,10 +164,10 @@ def test_only_the_bytes_of_wanted_records_are_fetched(server: tuple[str, Faults]
     offsets = sorted(offset for batch in shards.read(index, ["offset"]) for offset in batch["offset"].to_pylist())
     whole = (CRAWL / NAMES[0]).read_bytes()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(packing, "GAP_BYTES", 0)
-        patch.setattr(packing, "STEP", 1000)
+        patch.setattr(fetching, "GAP_BYTES", 0)
+        patch.setattr(fetching, "STEP", 1000)
         before = server[1].sent
-        with packing.on_this_machine(archive, offsets[-2:], index) as place:
+        with fetching.on_this_machine(archive, offsets[-2:], index) as place:
             got = place.read_bytes()
             found = [record.url for record in read_at(place, offsets[-2:], Limits())]
         assert server[1].sent - before < len(whole) / 2

@@ -2,7 +2,8 @@
 
 import pytest
 
-from pipelines.archives.packing import GAP_BYTES, LOOK, ranges_of
+from pipelines.archives.fetching import GAP_BYTES, ranges_of
+from pipelines.archives.packing import LOOK
 
 FAR = GAP_BYTES * 4
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fastwarc.stream_io import GzipReader
 
-from pipelines.archives.heads import loose_records, read_on
+from pipelines.archives.heads import WARC, loose_records, read_on
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import Record, read_at, read_records
 from tests.pipelines.archives.test_records import with_writer, write
@@ -162,12 +162,12 @@ def test_a_reader_that_does_not_move_on_is_at_its_end() -> None:
             return 7
 
     assert read_on(Stuck(), 1, 100) == b""
-    assert list(loose_records(Stuck(), 0, 100)) == []
+    assert list(loose_records(Stuck(), 0, 100, WARC)) == []
 
 
 def test_the_loose_reader_skips_what_is_not_read_of_a_block(tmp_path: Path) -> None:
     data = b"".join(gzip.compress(record(number=number)) for number in (1, 2))
     path = write(tmp_path, data)
     with path.open("rb") as file:
-        found = [item.headers.get("WARC-target-uri") for item in loose_records(GzipReader(file), 0, len(data))]
+        found = [item.headers.get("WARC-target-uri") for item in loose_records(GzipReader(file), 0, len(data), WARC)]
     assert found == ["http://page.test/1", "http://page.test/2"]

@@ -266,7 +266,7 @@ def oracle(path: Path) -> tuple[list[int], bool]:
         try:
             for item in records:
                 offset = records.get_record_offset()
-                if item.rec_type not in TEXTLESS:
+                if item.rec_type not in TEXTLESS | {"arc_header"}:
                     offsets.append(offset)
         except ArchiveLoadFailed:
             return offsets, False
@@ -275,7 +275,8 @@ def oracle(path: Path) -> tuple[list[int], bool]:
 
 def real_archives() -> list[Path]:
     names = sorted(path for path in FOUND.rglob("*") if path.is_file()) if FOUND.is_dir() else []
-    return [path for path in names if ".json" not in path.name and path.suffix != ".tsv"]
+    odd = (".json", ".tsv", "invalid-fields")  # the last begins with no line of ARC
+    return [path for path in names if not any(part in path.name for part in odd)]
 
 
 @needs_data
@@ -296,5 +297,5 @@ def test_real_archives_agree_with_warcio() -> None:
             assert [item.offset for item in records] == offsets, path.name
             agreed += 1
     assert agreed >= 50
-    assert all("ARC file" in reason or "zip" in reason or "no WARC record" in reason for reason in refused)
+    assert all("zip" in reason or "no WARC record" in reason for reason in refused)
     assert len(refused) <= 16, refused

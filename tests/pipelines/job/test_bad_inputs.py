@@ -1,5 +1,6 @@
 """Inputs that cannot be read are refused before any work, or left out if that is asked for."""
 
+import bz2
 import gzip
 import json
 import os
@@ -14,13 +15,13 @@ from tests.support.paths import ROOT
 
 GOOD = ROOT / "tests" / "fixtures" / "crawl" / "example-2024-00000.warc.gz"
 BAD = {
-    "old.arc.gz": (gzip.compress(b"filedesc://old.arc 0.0.0.0 20080101000000 text/plain 9\n"), "is an ARC file"),
+    "site.bz2": (bz2.compress(b"WARC/1.0\r\n\r\n"), "is packed with bzip2"),
     "rows.parquet": (b"PAR1....PAR1", "is a damaged Parquet file"),
     "prices.csv": (b"item,price\nbook,7\n", "has no column of text"),
     "empty.warc.gz": (b"", "is empty"),
     "letter.md": (b"Habari za asubuhi", "holds no WARC record"),
     "answer.warc.gz": (gzip.compress(b"<html>404</html>"), "holds no WARC record"),
-    "book.docx": (b"PK\x03\x04" + bytes(40), "is a zip"),
+    "book.docx": (b"PK\x03\x04" + bytes(40), "is a damaged zip"),
 }
 
 

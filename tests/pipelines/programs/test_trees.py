@@ -180,7 +180,7 @@ def test_a_damaged_archive_gives_rows_and_an_end(form: str, tmp_path: Path) -> N
 
 
 def test_a_zip_whose_directory_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source_trees, "_DIRECTORY_BYTES", 50)
+    monkeypatch.setattr(source_trees, "DIRECTORY_BYTES", 50)
     with pytest.raises(InputError, match="unpack it"):
         list(read_tree(zip_of(tmp_path, dict(FILES)), LIMITS))
 

@@ -1,10 +1,14 @@
 """Pointer releases, and releases rebuilt from them."""
 
+import gzip
 import json
+import re
+import zipfile
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from fastwarc.warc import ArchiveIterator
 
 from pipelines import release
 from pipelines.extract import Extract
@@ -20,6 +24,7 @@ from pipelines.publishing.settings import PublishSettings, RebuildSettings, Take
 from pipelines.publishing.takedown import takedown
 from pipelines.publishing.takedown_list import parse_requests
 from pipelines.verify import verify
+from pipelines.why import explain
 from roots.errors import InputError, StageFailed
 from roots.executors import Local, Serial
 from tests.support.paths import ROOT
@@ -174,3 +179,39 @@ def test_a_rebuild_does_not_bring_back_what_was_taken_down(released, tmp_path):
     assert list(release.check_files(tmp_path / "again")) == []
     ids = {r["id"] for p in (tmp_path / "again").glob("data/*/*.parquet") for r in pq.read_table(p).to_pylist()}
     assert row["id"] not in ids
+
+
+def _as_arc(path: Path, target: Path) -> None:
+    """The responses of a WARC file as an ARC file, and all of it in a WACZ beside that."""
+    parts = [b"filedesc://old.arc 0.0.0.0 20240101000000 text/plain 11\n1 0 Crawler\n\n"]
+    with path.open("rb") as file:
+        for item in ArchiveIterator(file, parse_http=False):
+            if item.headers["WARC-Type"] == "response":
+                block = item.reader.read()
+                date = re.sub(r"\D", "", item.headers["WARC-Date"])
+                line = f"{item.headers['WARC-Target-URI']} 192.0.2.7 {date} text/html {len(block)}\n"
+                parts.append(line.encode() + block + b"\n")
+    (target / "old.arc.gz").write_bytes(b"".join(map(gzip.compress, parts)))
+    with zipfile.ZipFile(target / "crawl.wacz", "w") as archive:
+        archive.writestr("datapackage.json", "{}")
+        archive.write(path, "archive/a.warc.gz")
+
+
+def test_arc_and_wacz_give_the_pages_of_the_warc_and_are_rebuilt(tmp_path):
+    source = ROOT / "tests/fixtures/crawl/example-2024-00000.warc.gz"
+    _as_arc(source, tmp_path)
+    found = {}
+    for path in (source, tmp_path / "old.arc.gz", tmp_path / "crawl.wacz"):
+        work = tmp_path / path.suffix
+        (job,) = plan_jobs(work, ["fr"], find_archives([str(path)]), {})
+        run_stages(job, tuple(STAGES), Serial())
+        assert list(verify(work, "fr")) == []
+        publish_release(Selection(work, ["fr"]), work / "release", PublishSettings(contact="x"), Serial())
+        texts = [text for name in work.glob("fr/extract/*.parquet") for text in pq.read_table(name)["text"].to_pylist()]
+        found[path.name] = {text for text in texts if text}
+        rows = [row for name in work.glob("release/data/*/*") for row in pq.read_table(name).to_pylist()]
+        make_pointers(work / "release", work / "pointers", Serial())
+        rebuild(work / "pointers", work / "again", [str(path)], RebuildSettings(), Serial())
+        assert state(work / "again") == state(work / "release")
+        assert any("in the dataset" in line or "kept" in line for line in explain(work, rows[0]["id"], "fr"))
+    assert found["old.arc.gz"] == found["crawl.wacz"] == found[source.name] != set()

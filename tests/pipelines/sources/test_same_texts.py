@@ -1,6 +1,7 @@
 """The same documents as a WARC, as tables and as data sets of the Hub end in the same dataset."""
 
 import gzip
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -87,8 +88,17 @@ def _hub(rows: Rows, folder: Path) -> str:
     return str(folder / "hub")
 
 
+def _wacz(rows: Rows, folder: Path) -> str:
+    with zipfile.ZipFile(folder / "crawl.wacz", "w") as archive:
+        archive.writestr("datapackage.json", "{}")
+        archive.writestr("archive/a.warc.gz", _warc(rows[:40]))
+        archive.writestr("archive/b.warc.gz", _warc(rows[40:]))
+    return str(folder / "crawl.wacz")
+
+
 WAYS: dict[str, Callable[[Rows, Path], str]] = {
     "warc": _put("a.warc.gz", _warc),
+    "wacz": _wacz,
     "jsonl.zst": _put("a.jsonl.zst", FORMS["a.jsonl.zst"]),
     "parquet": _put("a.parquet", FORMS["a.parquet"]),
     "csv": _put("a.csv", FORMS["a.csv"]),
