@@ -52,7 +52,7 @@ class Extract(ExtractSettings, Stage):
     """The stage: its settings, the language, and the digest of its language model."""
 
     name: ClassVar[str] = "extract"
-    version: ClassVar[int] = 6  # 6: PDF and other documents are read
+    version: ClassVar[int] = 7  # 7: page_starts; forms and hidden text are told apart
     schema: ClassVar[pa.Schema] = EXTRACT
     memory_needed: ClassVar[int] = (
         3 << 29
@@ -126,7 +126,8 @@ class Extract(ExtractSettings, Stage):
             else:
                 row = {"extractor": found["engine"], "drop": found["drop"]}
                 row |= {"pages": found.get("pages"), "producer": found.get("producer")}
-                yield row | (self._identify(found["text"]) if found["text"] else {})
+                row |= self._identify(found["text"]) if found["text"] else {}
+                yield row | {"page_starts": found.get("page_starts") if row.get("text") else None}
 
     def _identify(self, text: str) -> dict[str, Any]:
         """The text and language columns of a row, with the reason if the language is not the wanted one."""

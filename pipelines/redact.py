@@ -18,12 +18,14 @@ from filters.personal_data import (
     CODE_KINDS,
     DEFAULT_KINDS,
     REDACTION_PRESETS,
+    Span,
     find_spans,
     redact,
     redact_url,
     regions_of,
+    replacements,
 )
-from filters.text.words import remove_spans
+from filters.text.words import moved, remove_spans
 from pipelines.job.languages import is_program
 from pipelines.job.settings import RedactSettings
 from roots.schema import REDACT
@@ -38,7 +40,7 @@ class Redact(RedactSettings, Stage):
     """The stage: its settings, with the kinds and the style that they leave to the preset."""
 
     name: ClassVar[str] = "redact"
-    version: ClassVar[int] = 3  # 3: source code; two numbers side by side; names stay and values go
+    version: ClassVar[int] = 4  # 4: page_starts
     schema: ClassVar[pa.Schema] = REDACT
 
     secret_digest: str = field(default="", init=False)
@@ -58,11 +60,10 @@ class Redact(RedactSettings, Stage):
         rows: list[dict[str, Any]] = []
         size = 0
         stored = {name for path in sources for name in open_shard(path).schema_arrow.names}
-        columns = ["id", "text", "language", *(name for name in ("lines", "url") if name in stored)]
+        columns = ["id", "text", "language", *(name for name in ("lines", "url", "page_starts") if name in stored)]
         for batch in read_kept(sources, columns):
             for row in batch.to_pylist():
-                text = edited(row["text"], row.get("lines"))
-                rows.append({**self.redacted(row["id"], text, row["language"]), "url": self.address(row.get("url"))})
+                rows.append({**self.redacted(row), "url": self.address(row.get("url"))})
                 size += 2 * len(rows[-1]["text"] or "")
                 if size >= _BATCH_BYTES:
                     yield pa.RecordBatch.from_pylist(rows, self.schema)
@@ -80,17 +81,28 @@ class Redact(RedactSettings, Stage):
         """The address of a page, without an e-mail address in it."""
         return redact_url(url) if url and "email" in self.kinds else url
 
-    def redacted(self, identity: str, text: str, language: str | None) -> dict[str, Any]:
-        """The row of one document."""
+    def redacted(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The row of a document as extract and dedup left it, without its address."""
+        text, language, secret = edited(row["text"], row.get("lines")), row["language"], self.secret_of(row["id"])
         kinds = CODE_KINDS if self.kinds == DEFAULT_KINDS and language and is_program(language) else self.kinds
         spans = find_spans(text, kinds, regions_of(language), self.preset)
         dropped = 0 < self.drop_over < len(spans)
         return {
-            "id": identity,
-            "text": None if dropped else redact(text, spans, self.style, self.secret_of(identity)),
+            "id": row["id"],
+            "text": None if dropped else redact(text, spans, self.style, secret),
+            "page_starts": None if dropped else self._page_starts(row, text, spans),
             "pii": [span._asdict() for span in spans],
             "drop": "redact.too_many" if dropped else None,
         }
+
+    def _page_starts(self, row: Mapping[str, Any], text: str, spans: Sequence[Span]) -> list[int] | None:
+        """Where the pages of a document begin in its redacted text."""
+        if not row.get("page_starts"):
+            return None
+        lines = _spans_of(row.get("lines"))
+        new = replacements(text, spans, self.style, self.secret_of(row["id"]))
+        starts = moved(row["page_starts"], lines, [0] * len(lines))
+        return moved(starts, [(span.start, span.end) for span in spans], list(map(len, new)))
 
 
 def make_redact(settings: RedactSettings, language: Language | None) -> Redact:
@@ -100,4 +112,8 @@ def make_redact(settings: RedactSettings, language: Language | None) -> Redact:
 
 def edited(text: str | None, lines: Sequence[Mapping[str, Any]] | None) -> str:
     """The text of extract without the lines that dedup removes."""
-    return remove_spans(text or "", [(line["start"], line["end"]) for line in lines or ()])
+    return remove_spans(text or "", _spans_of(lines))
+
+
+def _spans_of(lines: Sequence[Mapping[str, Any]] | None) -> list[tuple[int, int]]:
+    return [(line["start"], line["end"]) for line in lines or ()]

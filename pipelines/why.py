@@ -190,7 +190,8 @@ def explain_index(row: _Row, known: _Known) -> Iterator[str]:
         yield f"path {row['path']}, licence {row['license'] or 'not known'}"
     else:
         yield f"archive {row['file_path']}, offset {row['offset']}, fetched {row['date'] or 'at an unknown time'}"
-        yield f"{row['kind']}, HTTP {row['status']}, {row['content_type']}, {row['payload_bytes']} bytes"
+        answer = f"HTTP {row['status']}, " if row["status"] is not None else ""
+        yield f"{row['kind']}, {answer}{row['content_type']}, {row['payload_bytes']} bytes"
     if row["charset"]:
         yield f"charset {row['charset']} (from {row['charset_from']})"
     if row["languages"]:
@@ -201,6 +202,9 @@ def explain_extract(row: _Row, known: _Known) -> Iterator[str]:
     """The engine, and the language of the main text."""
     if row["extractor"]:
         yield f"{row['extractor']}, {row['judged_chars'] or len(row['text'] or '')} characters"
+    if row.get("pages"):
+        made = f", made by {for_terminal(row['producer'])}" if row["producer"] else ""
+        yield f"{row['pages']} page{'s' if row['pages'] > 1 else ''}{made}"
     if row["language"]:
         tag = "_".join(filter(None, (row["language"], row["language_script"])))
         yield f"language {tag} {row['language_score']:.3f}; {_labels(row['top_langs'] or [])}"

@@ -11,6 +11,8 @@ ID = pa.field("id", pa.string(), nullable=False)
 DROP = pa.field("drop", pa.string())
 
 _LABELS = pa.list_(pa.struct([pa.field("label", pa.string()), pa.field("score", pa.float32())]))
+# Where each page or chapter of a document begins in its text, in characters; null for other texts
+_PAGE_STARTS = pa.field("page_starts", pa.list_(pa.int32()))
 
 INDEX = pa.schema(
     [
@@ -44,6 +46,7 @@ EXTRACT = pa.schema(
         pa.field("language_score", pa.float32()),
         pa.field("top_langs", _LABELS),
         pa.field("pages", pa.int32()),  # of a document: pages, slides or chapters
+        _PAGE_STARTS,
         pa.field("producer", pa.string()),  # the program that made a document, as the document says
         pa.field("judged_chars", pa.int64()),  # of the main text of a page dropped for its language
         pa.field("judged_start", pa.string()),  # how that text begins
@@ -93,6 +96,7 @@ REDACT = pa.schema(
         ID,
         pa.field("text", pa.string()),  # without repeated lines, redacted
         pa.field("url", pa.string()),  # without e-mail addresses
+        _PAGE_STARTS,
         pa.field("pii", _SPANS),  # in characters of the text before redaction, without repeated lines; never the value
         DROP,
     ]
@@ -111,6 +115,7 @@ DOCUMENT = pa.schema(
         pa.field("language_score", pa.float32()),
         pa.field("minhash_cluster_size", pa.int32()),
         pa.field("top_langs", _LABELS),
+        _PAGE_STARTS,
         pa.field("lines", LINES),
         pa.field("pii", _SPANS),
         pa.field("use_signals", pa.list_(pa.string())),

@@ -2,7 +2,16 @@
 
 from filters.personal_data.candidate import Kind, Span
 from filters.personal_data.kinds import CODE_KINDS, DEFAULT_KINDS, KINDS, REDACTION_PRESETS, describe_kinds
-from filters.personal_data.search import STYLES, SpanFinder, as_shown, find_spans, redact, redact_url, regions_of
+from filters.personal_data.search import (
+    STYLES,
+    SpanFinder,
+    as_shown,
+    find_spans,
+    redact,
+    redact_url,
+    regions_of,
+    replacements,
+)
 
 __all__ = [
     "CODE_KINDS",
@@ -19,4 +28,5 @@ __all__ = [
     "redact",
     "redact_url",
     "regions_of",
+    "replacements",
 ]

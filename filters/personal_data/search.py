@@ -188,24 +188,30 @@ def _redact_part(part: str) -> str:
 
 
 def redact(text: str, spans: Sequence[Span], style: str, secret: bytes = b"") -> str:
-    """The text with every span replaced; the rest stays unchanged.
+    """The text with every span replaced; the rest stays unchanged. Spans are ordered and do not overlap."""
+    parts: list[str] = []
+    place = 0
+    for span, new in zip(spans, replacements(text, spans, style, secret), strict=True):
+        parts += [text[place : span.start], new]
+        place = span.end
+    return "".join([*parts, text[place:]])
 
-    Spans are ordered and do not overlap. `secret` decides the stand-ins of the style "synthetic", the only one that
-    needs it.
-    Raises SettingsError for an unknown style.
+
+def replacements(text: str, spans: Sequence[Span], style: str, secret: bytes = b"") -> list[str]:
+    """What stands in the place of each span.
+
+    `secret` decides the stand-ins of the style "synthetic", the only one that needs it. Raises SettingsError for an
+    unknown style.
     """
     if style not in STYLES:
         raise SettingsError(unknown_name("style of redaction", style, STYLES))
     write = STYLES[style]
-    parts: list[str] = []
+    found: list[str] = []
     seen: dict[str, int] = {}
-    place = 0
     for span in spans:
-        value = text[span.start : span.end]
-        parts += [text[place : span.start], write(KINDS[span.kind], value, seen.get(span.kind, 0), secret)]
+        found.append(write(KINDS[span.kind], text[span.start : span.end], seen.get(span.kind, 0), secret))
         seen[span.kind] = seen.get(span.kind, 0) + 1
-        place = span.end
-    return "".join([*parts, text[place:]])
+    return found
 
 
 # ISO 639-1 -> countries (ISO 3166) whose national numbers are likely in such a text, most likely first

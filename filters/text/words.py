@@ -329,3 +329,22 @@ def remove_spans(text: str, spans: Sequence[tuple[int, int]]) -> str:
         parts.append(text[at:start])
         at = end
     return "".join([*parts, text[at:]])
+
+
+def moved(places: Sequence[int], spans: Sequence[tuple[int, int]], lengths: Sequence[int]) -> list[int]:
+    """Where ascending places of a text are once each span is replaced by a text of its length, or removed (0).
+
+    A place within a span goes to where the span began.
+
+    >>> moved([0, 4, 6, 9], [(2, 5), (6, 7)], [0, 3])
+    [0, 2, 3, 8]
+    """
+    found: list[int] = []
+    shift = at = 0
+    for place in places:
+        while at < len(spans) and spans[at][1] <= place:
+            shift += lengths[at] - (spans[at][1] - spans[at][0])
+            at += 1
+        inside = at < len(spans) and spans[at][0] < place
+        found.append((spans[at][0] if inside else place) + shift)
+    return found

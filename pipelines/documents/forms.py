@@ -9,7 +9,7 @@ from functools import partial
 from importlib.util import find_spec
 
 from pipelines.documents.layout import columns, paragraphs, without_heads
-from pipelines.documents.repair import compose_accents, join_hyphens, letters_of_pictures
+from pipelines.documents.repair import compose_accents, join_hyphens, letters_in, letters_of_pictures
 from pipelines.documents.signals import broken_text
 
 PDF = "application/pdf"
@@ -60,6 +60,7 @@ class Document:
     producer: str | None = None  # the program that made the file
     license: str | None = None  # as the file states it
     no_copy: bool = False  # whether its author forbids taking text out of it
+    page_letters: tuple[int, ...] = ()  # letters of each page or chapter that was read, for `page_starts`
 
 
 def form_of(head: bytes, directory: bytes) -> str | None:
@@ -118,11 +119,13 @@ def _read_pdf(body: bytes, choose: Callable[[int], Sequence[int]]) -> Document:
         return Document(None, "pypdfium2", "extract.encrypted")
     except UnreadableError:
         return Document(None, "pypdfium2", "extract.unreadable" if b"%%EOF" in body[-2048:] else "extract.truncated")
-    texts = list(paragraphs(without_heads([columns(page) for page in found.pages])))
+    pages = without_heads([columns(page) for page in found.pages])
+    texts = list(paragraphs(pages))
     raw = "\n".join(texts)
     drop = found.refusal or broken_text(raw)
     text = "\n".join(join_hyphens(compose_accents([letters_of_pictures(each) for each in texts])))
-    made = Document(text, found.engine, drop, found.page_count, found.producer, found.license, found.no_copy)
+    letters = tuple(letters_in("\n".join(line.text for line in page)) for page in pages)
+    made = Document(text, found.engine, drop, found.page_count, found.producer, found.license, found.no_copy, letters)
     return _checked(made)
 
 
@@ -134,7 +137,9 @@ def _read_zipped(body: bytes, choose: Callable[[int], Sequence[int]], chapter_te
     except RefusedError as refusal:
         return Document(None, "", f"extract.{refusal}")
     text = "\n\n".join(filter(None, found.parts))
-    return _checked(Document(text, found.form, broken_text(text), found.pages, found.producer, found.license))
+    letters = tuple(map(letters_in, found.parts)) if found.pages else ()
+    made = Document(text, found.form, broken_text(text), found.pages, found.producer, found.license, False, letters)
+    return _checked(made)
 
 
 def _checked(found: Document) -> Document:

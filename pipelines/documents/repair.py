@@ -1,8 +1,13 @@
-"""Repairs of the characters of a document's text: pure functions, each for one habit of the programs that write PDF."""
+"""Repairs of the characters of a document's text: pure functions, each for one habit of the programs that write PDF.
+
+No repair changes how many letters there are, so `page_starts` finds the pages in the repaired text by counting letters.
+"""
 
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
+from itertools import accumulate
 
 from pipelines.documents.layout import HYPHENS
 
@@ -22,6 +27,9 @@ _MARKED = "\ufffe\u0002"  # hyphens at a line's end, as PDFium marks them
 _FEW = 3  # accents inside words, from which on a document's spacing accents are taken for accents of letters
 _DOTLESS = {"\u0131": "i", "\u0237": "j"}
 _BROKEN = re.compile(f"(\\w[\\w\u0300-\u036f\u2019']*)([-{HYPHENS}])\n?(\\w[\\w\u0300-\u036f]*)")
+_LETTER_ACCENTS = re.compile("[\u02c6\u02c7]")  # which Unicode calls letters
+_BLOCK = 256  # characters whose letters are counted at once
+_GAP = 80  # characters without a letter between two pages, of which their border is one
 _WORD = re.compile(r"\w[\w\u0300-\u036f\u2019'\u2010-]*")
 
 
@@ -87,3 +95,57 @@ def join_hyphens(paragraphs: list[str]) -> list[str]:
     return [
         re.sub(f"[{HYPHENS}]?\n|[{_MARKED}]", "", _BROKEN.sub(join, _BROKEN.sub(join, each))) for each in paragraphs
     ]
+
+
+def letters_in(text: str) -> int:
+    """How many letters and digits a text has, counted so that no repair changes it.
+
+    >>> letters_in("\ufb01n, x\u00b2, fen\u02c6etre") == letters_in("fin, x\u00b2, fen\u00eatre") == 12
+    True
+    """
+    if not text.isascii():
+        text = unicodedata.normalize("NFKD", _LETTER_ACCENTS.sub("", text))
+    return sum(map(str.isalnum, text))
+
+
+def page_starts(text: str, letters: Sequence[int]) -> list[int] | None:
+    """Where each page begins in a text, in characters, by how many letters each page has; None if the text has others.
+
+    A page begins with its first line or word, or within a word that a page's end divides. An empty page begins where
+    the next one does.
+
+    >>> page_starts("One.\\n- Two three", [3, 3, 0, 5])
+    [0, 5, 11, 11]
+    """
+    counts = [letters_in(text[at : at + _BLOCK]) for at in range(0, len(text), _BLOCK)]
+    if not letters or sum(counts) != sum(letters):
+        return None
+    starts: list[int] = []
+    block = before = 0  # the block that is looked at, and the letters before it
+    for target in accumulate(letters[:-1], initial=0):
+        while block < len(counts) and before + counts[block] <= target:
+            before, block = before + counts[block], block + 1
+        starts.append(_border(text, _place(text, block * _BLOCK, target - before)) if target else 0)
+    return starts
+
+
+def _place(text: str, start: int, letters: int) -> int:
+    """The place of the letter that this many others precede, counted from `start`; the end of the text if none is."""
+    for place in range(start, len(text)):
+        letters -= letters_in(text[place])
+        if letters < 0:
+            return place
+    return len(text)
+
+
+def _border(text: str, place: int) -> int:
+    """Where a page begins whose first letter is at a place: after the line or space before it."""
+    start = place
+    while start > max(0, place - _GAP) and not text[start - 1].isalnum():
+        start -= 1
+    gap = text[start:place]
+    if any(map(str.isspace, gap)):
+        return start + (gap.rindex("\n") if "\n" in gap else max(map(gap.rfind, filter(str.isspace, gap)))) + 1
+    while place > start and unicodedata.category(text[place - 1]) in ("Ps", "Pi"):
+        place -= 1
+    return place

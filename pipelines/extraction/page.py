@@ -14,6 +14,7 @@ from filters.text.charset import decode_page, is_xhtml, may_be_broken, mend, men
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import Record
 from pipelines.documents.forms import form_of, read_document
+from pipelines.documents.repair import page_starts
 from pipelines.extraction.engines import Engine, resiliparse, tidy, whole_text, without_copies, without_layout
 from pipelines.extraction.extractors import QUICK, Bounds, check_extractor
 from pipelines.extraction.guard import Row, allow_seconds
@@ -69,7 +70,7 @@ def pages(
     """Return the work of a guarded child: a function from places to one row a record.
 
     A place is the number of an archive and an offset in it; both ascend. A row has `text`, `engine` and `drop`: None,
-    or the reason why there is no text; of a document also `pages`, `producer`, `license` and `no_copy`. `dense`: see
+    or the reason why there is no text; of a document also what it states of itself, and `page_starts`. `dense`: see
     `records.read_at`.
     """
     engine = find_engine(extractor)
@@ -101,6 +102,7 @@ def _extract_document(body: bytes, form: str, bounds: Bounds) -> Row:
         "engine": found.engine,
         "drop": drop,
         "pages": found.pages,
+        "page_starts": page_starts(text, found.page_letters) if text else None,
         "producer": found.producer,
         "license": found.license,
         "no_copy": found.no_copy,

@@ -14,7 +14,7 @@ from pipelines.dataset import read_dataset
 from pipelines.job import work as folders
 from pipelines.job.languages import is_program
 from pipelines.publishing.takedown_list import Requests
-from pipelines.redact import Redact, edited
+from pipelines.redact import Redact
 from roots import shards
 from roots.errors import InputError
 from roots.settings import build
@@ -153,12 +153,13 @@ def promoted_rows(
             for row in batch.to_pylist():
                 if row["id"] in ids:
                     cut = lines.get(row["id"])
-                    redacted = stage.redacted(row["id"], edited(row["text"], cut), row["language"])
+                    redacted = stage.redacted({**row, "lines": cut})
                     source = catalogue.source_of(row["url"], row["file_path"])
                     rows[row["id"]] = {
                         **row,
                         "url": stage.address(row["url"]),
                         "text": redacted["text"],
+                        "page_starts": redacted["page_starts"],
                         "lines": cut,
                         "pii": redacted["pii"],
                         "minhash_cluster_size": None,

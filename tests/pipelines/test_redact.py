@@ -116,6 +116,23 @@ def test_a_bad_setting_is_refused_before_any_work(values, word):
 def test_source_code_loses_addresses_and_keys_and_nothing_else():
     text = "@traced\nPOINT = (48.858370, 2.294480)\nHOST = '93.184.215.14'\nmail('ana@example.org')\n# @ana_lopez\n"
     clean = "@traced\nPOINT = (48.858370, 2.294480)\nHOST = 'PI:IP_ADDRESS'\nmail('PI:EMAIL')\n# @ana_lopez\n"
-    assert Redact().redacted("1", text, "python")["text"] == clean
-    assert "PI:USER" in Redact().redacted("1", text, "fra")["text"]
-    assert "PI:USER" in Redact(kinds=("user",)).redacted("1", text, "python")["text"]
+    assert Redact().redacted({"id": "1", "text": text, "language": "python"})["text"] == clean
+    assert "PI:USER" in Redact().redacted({"id": "1", "text": text, "language": "fra"})["text"]
+    assert "PI:USER" in Redact(kinds=("user",)).redacted({"id": "1", "text": text, "language": "python"})["text"]
+
+
+def test_pages_begin_at_the_same_words_after_lines_and_values_are_replaced():
+    text = "Ask ana@example.org.\nMenu\nPage two at 93.184.215.14 ends.\nPage three"
+    places = [0, text.index("Page two"), text.index("93.184") + 4, text.index("Page three")]
+    menu = {"start": text.index("Menu"), "end": text.index("Page two")}
+    row = {"id": "1", "text": text, "language": "eng", "page_starts": places, "lines": [menu]}
+    found = Redact().redacted(row)
+    assert found["text"] == "Ask PI:EMAIL.\nPage two at PI:IP_ADDRESS ends.\nPage three"
+    assert [found["text"][start : start + 10] for start in found["page_starts"]] == [
+        "Ask PI:EMA",
+        "Page two a",
+        "PI:IP_ADDR",
+        "Page three",
+    ]
+    assert Redact().redacted({**row, "page_starts": None})["page_starts"] is None
+    assert Redact(drop_over=1).redacted(row)["page_starts"] is None

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.documents.forms import DOCX, EPUB, ODT, OLD_OFFICE, PDF, PPTX, form_of, read_document
+from pipelines.documents.repair import page_starts
 
 FOLDER = Path(__file__).resolve().parents[2] / "fixtures" / "documents"
 W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
@@ -247,3 +248,30 @@ def test_program_and_licence_are_what_the_file_states(body, form, stated):
     found = read_document(body, form, 10, lambda chapter: "text")
     assert found.drop is None
     assert (found.producer, found.license) == stated
+
+
+def test_each_page_of_a_pdf_begins_where_its_text_does():
+    pypdfium2 = pytest.importorskip("pypdfium2")
+    names = ["typst-fr", "typst-zh", "chromium-ar", "typst-vi", "pdflatex-fr"]
+    whole = pypdfium2.PdfDocument.new()
+    for name in names:
+        whole.import_pages(pypdfium2.PdfDocument(FOLDER / f"{name}.pdf"))
+    held = io.BytesIO()
+    whole.save(held)
+    found = read_document(held.getvalue(), PDF, 10, lambda chapter: "")
+    assert found.text is not None
+    starts = page_starts(found.text, found.page_letters)
+    assert starts is not None
+    texts = json.loads((FOLDER / "texts.json").read_text("utf-8"))
+    for name, start, end in zip(names, starts, [*starts[1:], len(found.text)], strict=True):
+        assert found.text[start:end].removeprefix("Human rights").strip() == texts[name.split("-")[1]]
+
+
+def test_each_chapter_of_a_book_begins_where_its_text_does():
+    found = read_document(
+        epub({"a": "One", "b": "", "c": "(Two)", "d": "- 3"}), EPUB, 9, lambda each: each.decode()[12:-14]
+    )
+    assert found.text == "One\n\n(Two)\n\n- 3"
+    assert page_starts(found.text, found.page_letters) == [0, 5, 5, 12]
+    assert page_starts(found.text + " more", found.page_letters) is None
+    assert read_document(docx(paragraph("text")), DOCX, 9, lambda each: "").page_letters == ()

@@ -68,7 +68,10 @@ def test_documents_of_a_folder_are_read_and_hostile_ones_are_rows_with_reasons(t
         done = CliRunner().invoke(main, [*command, "--executor", "serial", "-q"])
         assert done.exit_code == 0, done.output
     index = rows_of(work / "index" / "books.parquet", "id", "url", "drop")
-    rows = {row["id"]: row for row in rows_of(work / "fr" / "extract" / "books.parquet", "id", "text", "drop", "pages")}
+    rows = {
+        row["id"]: row
+        for row in rows_of(work / "fr" / "extract" / "books.parquet", "id", "text", "drop", "pages", "page_starts")
+    }
     found = {row["url"].removeprefix("books/"): row["drop"] or rows[row["id"]]["drop"] for row in index}
     evil = {"extract.timeout", "extract.memory", "extract.crash"}
     assert found.pop("calls_itself.pdf") in evil
@@ -80,7 +83,8 @@ def test_documents_of_a_folder_are_read_and_hostile_ones_are_rows_with_reasons(t
         "cut.pdf": "extract.truncated",
         "not.pdf": "index.not_html",
     }
-    assert {row["pages"] for row in rows.values() if row["text"]} == {1}
+    assert [(row["pages"], row["page_starts"]) for row in rows.values() if row["text"]] == [(1, [0])] * 2
+    assert {tuple(row["page_starts"] or ()) for row in rows.values() if not row["text"]} == {()}
 
 
 def test_index_looks_into_documents_for_languages_licence_and_a_ban_on_copying(tmp_path):
