@@ -16,6 +16,19 @@ import pyarrow.parquet as pq
 Rows = Sequence[Mapping[str, Any]]
 
 
+def rows_of(texts: Sequence[str]) -> Rows:
+    """A row for each text, with an id, an address and a date."""
+    return [
+        {
+            "text": text,
+            "id": f"<urn:uuid:00000000-0000-0000-0000-{number:012d}>",
+            "url": f"https://{number % 3}.example/{number}",
+            "date": "2026-01-01T00:00:00Z",
+        }
+        for number, text in enumerate(texts)
+    ]
+
+
 def jsonl(rows: Rows) -> bytes:
     return b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
 

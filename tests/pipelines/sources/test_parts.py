@@ -15,7 +15,8 @@ from pipelines.sources.doors import parts_of, read_source, read_source_at
 from pipelines.sources.layouts import TableSettings
 from pipelines.verify import verify
 from pipelines.why import explain
-from tests.pipelines.sources.test_same_texts import documents, run_job
+from tests.pipelines.sources.test_same_texts import documents
+from tests.support.doors import run_job
 from tests.support.tables import FORMS, jsonl
 
 # Rows with ids that other rows have, blank and broken ones among them, and none without a letter of more than one byte.
