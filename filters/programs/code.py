@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from filters.language import Bound
 from filters.programs.languages import HEAD_CHARACTERS, code_tables
@@ -99,6 +100,7 @@ CODE_MEASURES: dict[str, _CodeMeasure] = {
     "generated": _CodeMeasure(pa.int8(), "0 or 1", "Whether a program wrote the file."),
     "licensed": _CodeMeasure(pa.int8(), "0 or 1", "Whether its licence allows use without copyleft."),
     "characters": _CodeMeasure(pa.int32(), "characters", "Characters of the file."),
+    "bytes": _CodeMeasure(pa.int32(), "bytes", "Bytes of the file in UTF-8."),
     "longest_line": _CodeMeasure(pa.int32(), "characters", "Characters of the longest line."),
     "mean_line": _CodeMeasure(pa.float32(), "characters / lines", "Mean number of characters of a line."),
     "token_length_deviation": _CodeMeasure(
@@ -128,6 +130,7 @@ def measure_code(texts: pa.Array, paths: Sequence[str], licences: Sequence[str |
         "generated": [generated(path, text or "") for path, text in zip(paths, strings, strict=True)],
         "licensed": [licence_allowed(expression) for expression in licences],
         "characters": total,
+        "bytes": pc.binary_length(texts).fill_null(0).to_numpy(zero_copy_only=False),
         "longest_line": counts[:, _LONGEST_LINE],
         "mean_line": share(total - counts[:, _LINES] + 1, counts[:, _LINES]),
         "token_length_deviation": np.sqrt(variance),

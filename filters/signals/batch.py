@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from filters.language import Reading
 from filters.language_id.fasttext_model import FastTextModel
@@ -36,9 +37,15 @@ class TextBatch:
     """Texts to measure. Every count is made once, when a signal first asks for it."""
 
     def __init__(
-        self, texts: CutTexts, reading: Reading, folding: Folding | None = None, models: SignalModels = NO_MODELS
+        self,
+        texts: CutTexts,
+        reading: Reading,
+        folding: Folding | None = None,
+        models: SignalModels = NO_MODELS,
+        sizes: Numbers | None = None,
     ) -> None:
         self.texts = texts
+        self.sizes = sizes  # bytes of each text in UTF-8, before `roots_view`
         self.reading = reading
         self.models = models
         self.folding = folding or characters.folding()  # with which the words of `texts` are hashed
@@ -47,11 +54,12 @@ class TextBatch:
     def of(cls, texts: pa.Array, reading: Reading, models: SignalModels = NO_MODELS) -> "TextBatch":
         """Cut an Arrow array of strings into words, by the definitions of the reading."""
         codes, offsets = code_points(texts)
+        sizes = pc.binary_length(texts).fill_null(0).to_numpy(zero_copy_only=False)
         folding = characters.folding()
         if reading.definitions == "roots":
             codes, offsets = roots_view.view(codes, offsets, reading.longest_word)
             folding = characters.lower_only()
-        return cls(cut_words(codes, offsets, reading.segmenter, folding), reading, folding, models)
+        return cls(cut_words(codes, offsets, reading.segmenter, folding), reading, folding, models, sizes)
 
     def strings(self) -> Iterator[str]:
         """The texts as strings again, for models that take strings."""

@@ -33,6 +33,11 @@ def _words(batch: TextBatch) -> Numbers:
     return batch.word_counts
 
 
+def _bytes(batch: TextBatch) -> Numbers | None:
+    """Bytes of the document in UTF-8."""
+    return batch.sizes
+
+
 def _character_repetition(batch: TextBatch) -> Numbers:
     """Share of the character n-grams that are among the k most frequent ones: one phrase over and over.
 
@@ -291,6 +296,7 @@ _LINE_SIGNALS = {
 
 MEASURES: dict[str, Signal] = {
     "words": Signal(_words, "words", 0, None, ROOTS),
+    "bytes": Signal(_bytes, "bytes", 0, None, "ROOTS's small_docs_bytes"),
     "character_repetition": Signal(_character_repetition, "n-grams / n-grams", 0, 1, ROOTS),
     "word_repetition": Signal(_word_repetition, "n-grams / n-grams", 0, 1, ROOTS),
     "special_characters": Signal(_special_characters, "characters / characters", 0, 1, ROOTS),

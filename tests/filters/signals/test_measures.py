@@ -34,6 +34,8 @@ WORKED = [
     ("words", "One, two; three!", LATIN, 3),
     ("words", "আমি বাংলায় গান গাই।", reading(script="Beng"), 4),
     ("words", "今天天气很好", reading(script="Hans", segmenter="icu"), 3),
+    ("bytes", "é ক!", LATIN, 2 + 1 + 3 + 1),
+    ("bytes", " é  \n", reading(definitions="roots"), 6),  # as it is stored, not as ROOTS's filters saw it
     ("character_repetition", OK, reading(character_ngram=3), 4 / 11),
     ("character_repetition", "abcabcabcd", LATIN, 0),  # one n-gram of 10, once
     ("character_repetition", "short", LATIN, 0),
