@@ -38,19 +38,76 @@ class Stage(Protocol):
     A field that decides no row, such as a path whose digest is another field, is marked `field(metadata=ASIDE)`.
     """
 
-    name: ClassVar[str]
-    version: ClassVar[int]  # raised when the same input and settings give other rows than before
     row_group_bytes: ClassVar[int] = shards.GROUP_BYTES  # smaller in stages whose shards are read in parts
-    memory_needed: ClassVar[int] = Needs.memory  # bytes, to make one shard
+
+    @property
+    def name(self) -> str:
+        """Name of the stage."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """It is raised when the same input and settings give other rows than before."""
+        ...
+
+    @property
+    def memory_needed(self) -> int:
+        """Bytes, to make one shard."""
+        return Needs.memory
 
     @property
     def schema(self) -> pa.Schema:
         """The columns of the stage's shards."""
         ...
 
+    def of_shard(self, name: str) -> "Stage":
+        """The stage with the settings of one shard."""
+        return self
+
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Make the rows of the shard `name` from its sources."""
         ...
+
+
+def source_of(shard: str) -> str:
+    """The source that a shard is of, where each source has shards of its own: its name up to two underscores."""
+    return shard.partition("__")[0]
+
+
+@dataclass(frozen=True)
+class BySource(Stage):
+    """A stage some of whose sources have settings of their own."""
+
+    usual: Stage
+    apart: Mapping[str, Stage]  # source, as `source_of` names it -> the stage with its settings
+
+    @property
+    def name(self) -> str:
+        """Name of the stage."""
+        return self.usual.name
+
+    @property
+    def version(self) -> int:
+        """Version of the stage."""
+        return self.usual.version
+
+    @property
+    def memory_needed(self) -> int:
+        """Bytes, to make one shard."""
+        return self.usual.memory_needed
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the stage's shards."""
+        return self.usual.schema
+
+    def of_shard(self, name: str) -> Stage:
+        """The stage with the settings of the shard's source."""
+        return self.apart.get(source_of(name), self.usual)
+
+    def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+        """Make the rows of the shard `name` with the settings of its source."""
+        return self.of_shard(name).make(name, sources)
 
 
 @dataclass(frozen=True)
@@ -92,6 +149,7 @@ _POLL_SECONDS = (0.1, 10.0)  # between two looks for the shards of other ranks: 
 class _Task:
     """One shard to make."""
 
+    stage: Stage
     name: str
     sources: tuple[Path, ...]
     fingerprint: str
@@ -105,6 +163,7 @@ class Manifest:
     version: int
     settings: Mapping[str, Any]
     shards: Mapping[str, Receipt]
+    apart: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # source -> its own settings, if any
     made: int = 0  # shards made by this run; the others were done before
     seconds: float = 0.0  # of this run
     sources: Mapping[str, str] = field(default_factory=dict)  # raw input -> sha256
@@ -134,6 +193,7 @@ class Manifest:
             "stage": self.stage,
             "version": self.version,
             "settings": self.settings,
+            **({"apart": self.apart} if self.apart else {}),
             "rows": self.rows,
             "kept": self.kept,
             "drops": self.drops,
@@ -159,14 +219,23 @@ class Progress(Protocol):
 
 
 def settings_of(stage: Stage) -> dict[str, Any]:
-    """The settings that decide a stage's rows, as plain values."""
+    """The settings that decide a stage's rows, as plain values; those of most sources, if some have others."""
+    stage = stage.usual if isinstance(stage, BySource) else stage
     decisive = [f.name for f in fields(stage) if f.metadata.get("decides_rows", True)]  # type: ignore[arg-type]
     return {name: as_values(getattr(stage, name)) for name in decisive}
 
 
+def _settings_apart(stage: Stage) -> dict[str, dict[str, Any]]:
+    """For each source with settings of its own, those that differ."""
+    usual, apart = settings_of(stage), stage.apart if isinstance(stage, BySource) else {}
+    own = {source: settings_of(each) for source, each in sorted(apart.items())}
+    found = {source: {key: value for key, value in each.items() if value != usual[key]} for source, each in own.items()}
+    return {source: values for source, values in found.items() if values}
+
+
 def fingerprint(stage: Stage, name: str, identities: Sequence[str]) -> str:
     """Digest of everything that decides a shard: the stage by value, the shard's name, its sources' digests."""
-    return fingerprint_of([stage.name, stage.version, settings_of(stage)], name, identities)
+    return fingerprint_of([stage.name, stage.version, settings_of(stage.of_shard(name))], name, identities)
 
 
 def fingerprint_of(stage: Sequence[object], name: str, identities: Sequence[str]) -> str:
@@ -202,7 +271,7 @@ def take_inventory(
         if receipt is not None and receipt.fingerprint == wanted:
             done[name] = receipt
         else:
-            missing.append(_Task(name, sources, wanted))
+            missing.append(_Task(stage.of_shard(name), name, sources, wanted))
     if identities.raw and storage.is_folder(target):
         identities.save()
     return _Inventory(missing, done, identities.raw)
@@ -218,9 +287,9 @@ def failure_note(path: Path) -> Path:
     return path.with_name(f".{path.name}.failed")
 
 
-def _make_shard(stage: Stage, target: Path, task: _Task) -> Receipt:
+def _make_shard(target: Path, task: _Task) -> Receipt:
     """Make one shard. An executor runs this."""
-    path = target / task.name
+    stage, path = task.stage, target / task.name
     storage.make_folder(path.parent)
     batches = stage.make(task.name, task.sources)
     try:
@@ -272,7 +341,7 @@ def run(
     missing, done, raw = take_inventory(stage, mine, target, share.notes, executor)
     if progress:
         progress(stage.name, len(done), len(mine), None)
-    ended = executor.map(partial(_make_shard, stage, target), missing, needs_of(stage))
+    ended = executor.map(partial(_make_shard, target), missing, needs_of(stage))
     named = ((task.name, result) for task, result in ended)
     for number, (name, receipt, failure) in enumerate(outcomes(stage.name, named, len(done)), len(done) + 1):
         if receipt is None:
@@ -287,8 +356,9 @@ def run(
     done, raw = everything or (done, raw)
     receipts = {name: done[name] for name in sorted(done)}
     manifest = Manifest(
-        stage.name, stage.version, settings_of(stage), receipts, len(missing), time.monotonic() - start, raw
-    )
+        stage.name, stage.version, settings_of(stage), receipts, _settings_apart(stage), len(missing),
+        time.monotonic() - start, raw,
+    )  # fmt: skip
     if everything:
         manifest.write(target / "manifest.json")
     return manifest

@@ -17,7 +17,7 @@ from roots import shards, storage
 from roots.atomic import read_manifest
 from roots.errors import InputError
 from roots.shards import Receipt
-from roots.stage import fingerprint_of
+from roots.stage import fingerprint_of, source_of
 
 _Plan = Mapping[str, Sequence[Path]]  # shard -> its sources
 _KEYS = frozenset({"stage", "version", "settings", "sources", "shards"})  # of a stage's manifest
@@ -94,7 +94,7 @@ class Freshness:
 
     def _count(self, manifest: Mapping[str, Any], target: Path, plan: _Plan) -> int:
         """How many shards of a plan were made from other sources, or by other settings than the manifest has."""
-        stage = [manifest["stage"], manifest["version"], manifest["settings"]]
+        settings, apart = manifest["settings"], manifest.get("apart", {})
         raw: dict[str, str] = manifest["sources"]
         times = Counter(
             path.name for path in {*joined.from_iterable(plan.values())} if path.suffix not in shards.SUFFIXES
@@ -104,6 +104,7 @@ class Freshness:
             receipt = self._read_receipt(target / name)
             digests = [self._digest(path, raw if times[path.name] < 2 else {}) for path in sources]
             if receipt and all(digests):
+                stage = [manifest["stage"], manifest["version"], {**settings, **apart.get(source_of(name), {})}]
                 changed += receipt.fingerprint != fingerprint_of(stage, name, [digest or "" for digest in digests])
         return changed
 
