@@ -1,41 +1,59 @@
-"""Sources and rights: whose text a document is, and whether it may be released.
+"""Sources and rights: whose text a document is, how it is read, and whether it may be released.
 
-The catalogue is a TOML file with one table for each source. Its fields are those of ROOTS's catalogue (McMillan-Major
-et al. 2022, arXiv 2201.10066): custodian, licence, availability, languages, personal information. A document belongs to
-the source with the longest matching address, otherwise to the source that lists its archive:
+The catalogue is a TOML file with an entry for each source. Its fields are those of ROOTS's catalogue (McMillan-Major
+et al. 2022, arXiv 2201.10066): custodian, licence, availability, languages, personal information:
 
-    [press-example]
-    name = "Example Press"
+    [[source]]
+    name = "press-example"
     custodian = "Example Press Ltd, press@example.org"
     license = "CC-BY-4.0"                      # SPDX
     availability = "direct"                    # direct, after agreement, contact known, no contact
     languages = ["fr"]
     personal_information = "author names"      # yes, author names, no, unclear
+    path = "press/*.jsonl.zst"                 # what `roots run --catalogue` reads, beside the catalogue
+    min_bytes = 300                            # this and what else `Source` has: how it is cleaned
     addresses = ["press.example.org/news/"]    # domain, or domain and path; subdomains count, too
     files = ["press-*.warc.gz"]                # archives whose documents are all from this source
+
+A table `[press-example]` whose `name` is a title is an entry, too. A document that a run read from the `path` of a
+source belongs to it. Any other belongs to the source with the longest matching address, otherwise to the source that
+lists its archive.
 """
 
+import dataclasses
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from filters.programs.use_signals import USE_SIGNALS
+from filters.language import Bound
 from pipelines.addresses import normal_url
+from roots import storage
+from roots.atomic import write_text
 from roots.errors import InputError, SettingsError, unknown_name
-from roots.settings import build, read_toml
+from roots.settings import as_values, build, read_toml
 
 UNLISTED = "unlisted"
+UNKNOWN = "unknown"
+_LEFT_OUT = ("filter",)  # steps that a source can leave out: `filter`, all bounds but the source's own
+_FIELDS = ("text", "id", "url", "date", "license")
+_GROUPS = ("source", "index", "extract", "filter")  # of settings that a source can have of its own
+# Two underscores end the source in the name of a shard (roots.stage.source_of).
+_NAME = re.compile(r"(?!.*__)[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_BOOKS = "catalogue.json"
+_Groups = Mapping[str, Mapping[str, object]]
 _AVAILABILITY = ("direct", "after agreement", "contact known", "no contact", "unknown")
 _PERSONAL_INFORMATION = ("yes", "author names", "no", "unclear")
 
 
 @dataclass(frozen=True)
 class Source:
-    """One source of the catalogue."""
+    """One source of the catalogue. The fields from `path` on are for a run that reads the catalogue."""
 
     name: str
-    license: str
+    license: str = UNKNOWN
     custodian: str = "unknown"
     homepage: str = ""
     availability: str = "unknown"
@@ -43,13 +61,55 @@ class Source:
     personal_information: str = "unclear"
     addresses: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()  # files, folders, patterns or URLs
+    form: str = ""  # of its tables; empty: found by their bytes
+    field: Mapping[str, str] = dataclasses.field(default_factory=dict)  # text, id, url, date or license -> column
+    min_bytes: int = 0  # of a document
+    bounds: Mapping[str, Bound] = dataclasses.field(default_factory=dict)  # signal -> bound in place of the language's
+    leave_out: tuple[str, ...] = ()  # steps: filter, all bounds but the own ones
+    settings: Mapping[str, Mapping[str, object]] = dataclasses.field(default_factory=dict)  # group -> setting -> value
+    kill: str = ""  # why it is not read; its entry stays in the books
 
     def __post_init__(self) -> None:
+        if self.min_bytes < 0:
+            raise ValueError(f"min_bytes = {self.min_bytes} is below 0")
+        self._check_chain()
         for value, known in ((self.availability, _AVAILABILITY), (self.personal_information, _PERSONAL_INFORMATION)):
             if value not in known:
                 raise ValueError(f"{value!r} is not one of {', '.join(known)}")
-        if not (self.addresses or self.files):
-            raise ValueError("name addresses or files; without them no document belongs to this source")
+
+    def _check_chain(self) -> None:
+        for step in self.leave_out:
+            if step not in _LEFT_OUT:
+                raise ValueError(unknown_name("step to leave out", step, _LEFT_OUT))
+        for name in self.field:
+            if name not in _FIELDS:
+                raise ValueError(unknown_name("field", name, _FIELDS))
+        for group in self.settings:
+            if group not in _GROUPS:
+                raise ValueError(unknown_name("group of settings of a source", group, _GROUPS))
+
+    @property
+    def rights(self) -> "Source":
+        """The source without what is of a run alone: what a release says of it."""
+        usual = Source(self.name)
+        run = ("path", "form", "field", "min_bytes", "bounds", "leave_out", "settings")
+        return dataclasses.replace(self, **{name: getattr(usual, name) for name in run})
+
+    def over(self, values: _Groups) -> dict[str, dict[str, object]]:
+        """Settings by group, with those of the source over them."""
+        tables = {f"{name}_column": column for name, column in self.field.items()}
+        own = {"source": tables | ({"form": self.form} if self.form else {})}
+        return {
+            group: {**values.get(group, {}), **own.get(group, {}), **self.settings.get(group, {})}
+            for group in {**values, **own, **self.settings}
+        }
+
+    def judged(self, bounds: Mapping[str, Bound]) -> dict[str, Bound]:
+        """The bounds of a language, with those of the source over them."""
+        usual = {} if "filter" in self.leave_out else bounds
+        size = {"bytes": Bound(min=self.min_bytes, source="the catalogue")} if self.min_bytes else {}
+        return {**usual, **size, **self.bounds}
 
 
 @dataclass(frozen=True)
@@ -64,6 +124,8 @@ class Rights:
     refuse_use_signals: tuple[str, ...] = ("no-copy", "no-train-ai", "noai", "noml", "tdm-reservation")
 
     def __post_init__(self) -> None:
+        from filters.programs.use_signals import USE_SIGNALS  # slow to import, and few commands need it
+
         for signal in self.refuse_use_signals:
             if signal not in USE_SIGNALS:
                 raise ValueError(unknown_name("use signal", signal, USE_SIGNALS))
@@ -95,7 +157,8 @@ class Catalogue:
 
     def license_of(self, source: str) -> str | None:
         """The licence of a source, as the catalogue spells it; None for "unlisted"."""
-        return self.sources[source].license if source in self.sources else None
+        stated = self.sources[source].license if source in self.sources else UNKNOWN
+        return None if stated == UNKNOWN else stated
 
     def _by_address(self, url: str) -> str | None:
         """The source with the longest matching path under the longest matching domain."""
@@ -128,13 +191,55 @@ def load_catalogue(path: str) -> Catalogue:
     """Read a catalogue; an empty path gives one without sources. Raises InputError or SettingsError for a bad one."""
     if not path:
         return Catalogue({})
-    tables = read_toml(Path(path))
     sources: dict[str, Source] = {}
-    for name, table in tables.items():
-        if not isinstance(table, dict) or not name.isascii() or name == UNLISTED:
-            raise InputError(f"{path}: {name!r} is not a source: write a table [short-ascii-name]")
-        sources[name] = build(Source, table, f"{path}: {name}")
+    tables = read_toml(Path(path))
+    entries = tables.pop("source", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise InputError(f"{path}: write each source as a table [[source]]")
+    named = [(entry.get("name", f"entry {number}"), entry) for number, entry in enumerate(entries, 1)]
+    for name, table in [*tables.items(), *named]:
+        if not isinstance(table, dict) or not isinstance(name, str) or not name.isascii() or name == UNLISTED:
+            raise InputError(f"{path}: {name!r} is not a source: write a table [[source]] with a short ASCII name")
+        if name in sources:
+            raise InputError(f"{path}: two sources have the name {name!r}")
+        own = {"path": [table["path"]]} if isinstance(table.get("path"), str) else {}  # with its commas
+        sources[name] = found = build(Source, {**table, **own}, f"{path}: {name}")
+        if not (found.addresses or found.files or found.path or found.kill):
+            raise SettingsError(
+                f"{path}: {name}: name a path, addresses or files; without them no document belongs to this source"
+            )
     return Catalogue(sources)
+
+
+def load_run_catalogue(path: Path) -> Catalogue:
+    """Read the catalogue of a run, whose sources have paths. Raises InputError or SettingsError for a bad one."""
+    catalogue = load_catalogue(str(path))
+    if not catalogue.sources:
+        raise InputError(f"{path} has no source: write a table [[source]] for each")
+    for name, source in catalogue.sources.items():
+        if not _NAME.fullmatch(name):
+            raise InputError(f"{path}: {name!r} names a source: use letters, digits, and single - _ . between them")
+        if not (source.path or source.kill):
+            raise InputError(f"{path}: {name} has no path: name a file, folder, pattern or URL, or set kill = 'reason'")
+    return catalogue
+
+
+def remember_catalogue(work: Path, sources: Mapping[str, Source]) -> None:
+    """Write down the sources of a run in its work folder; without any, remove what a run before wrote."""
+    if sources:
+        write_text(work / _BOOKS, json.dumps(as_values(sources), indent=1, ensure_ascii=False))
+    else:
+        storage.remove(work / _BOOKS)
+
+
+def known_catalogue(work: Path) -> Catalogue:
+    """The catalogue that a work folder was read from; one without sources, if it was read from inputs."""
+    try:
+        return Catalogue.of_values(json.loads(storage.read_text(work / _BOOKS)))
+    except FileNotFoundError:
+        return Catalogue({})
+    except (ValueError, AttributeError, SettingsError) as error:
+        raise InputError(f"{work / _BOOKS} is damaged ({error}): run `roots run` with --catalogue again") from None
 
 
 def check_rights(rights: Rights, catalogue: Catalogue) -> None:

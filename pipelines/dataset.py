@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from roots import storage
 from roots.errors import InputError, ShardError
@@ -19,6 +19,7 @@ class StageEntry(TypedDict):
     rows: int
     kept: int
     drops: dict[str, int]  # reason -> rows
+    apart: NotRequired[dict[str, dict[str, Any]]]  # source of a catalogue -> the settings that it has of its own
 
 
 class _ShardEntry(TypedDict):
@@ -27,6 +28,24 @@ class _ShardEntry(TypedDict):
     rows: int
     text_bytes: int
     sha256: str
+
+
+class SourceStep(TypedDict):
+    """What a stage did to the documents of a source."""
+
+    rows: int
+    kept: int
+    bytes: int | None  # of the text of those kept, in UTF-8; None before extract, which finds the text
+    drops: dict[str, int]
+
+
+class SourceAccount(TypedDict):
+    """A source of a catalogue in the manifest of a dataset."""
+
+    license: str
+    custodian: str
+    kill: str  # why it was not read
+    steps: dict[str, SourceStep]  # by stage
 
 
 class DatasetManifest(TypedDict):
@@ -38,6 +57,7 @@ class DatasetManifest(TypedDict):
     skipped: list[str]  # inputs that were left out, each with the reason; not in manifests of older versions
     stages: dict[str, StageEntry]
     shards: dict[str, _ShardEntry]
+    sources: NotRequired[dict[str, SourceAccount]]  # of a catalogue
 
 
 def read_dataset(work: Path, language: str) -> DatasetManifest:

@@ -32,9 +32,11 @@ _START = 400  # characters stored of a text in another language, for `why`
 _BATCH_CHARS = 8 << 20
 _DENSE = 0.8  # share of records above which reading the whole archive is faster than seeking to each record
 
+FOREIGN = "extract.foreign_source"
 # Why a page has no text, or its text is not wanted.
 EXTRACT_REASONS: dict[str, str] = {
     "extract.other_language": "the quick text does not look like the wanted language",
+    FOREIGN: "the catalogue says that its source has other languages only",
     "extract.language": "the main text is in another language, or its score for the wanted one is too low",
     "extract.empty": "the engine finds no main text",
     "extract.too_large": "longer than `body_bytes` or `html_chars`",
@@ -60,6 +62,7 @@ class Extract(ExtractSettings, Stage):
 
     model_sha256: str = ""  # of the language model; computed if not given
     engines: str = ""  # of PDF that are installed, since they decide which documents have text; found if not given
+    foreign: bool = False  # whether its source is said to hold other languages only: nothing is read
     language: str = field(kw_only=True)  # ISO 639-3: "fra"
 
     def __post_init__(self) -> None:
@@ -88,14 +91,16 @@ class Extract(ExtractSettings, Stage):
             ids += batch["id"].to_pylist()
             numbers = numbers_of(archives, batch["file_path"].to_pylist())
             places += zip(numbers, batch["offset"].to_pylist(), strict=True)
-            passed += gate(batch["languages"].to_pylist(), self.language, self.gate_score, known)
+            likely = batch["languages"].to_pylist()
+            passed += [not self.foreign and yes for yes in gate(likely, self.language, self.gate_score, known)]
         wanted = [place for place, yes in zip(places, passed, strict=True) if yes]
+        other = FOREIGN if self.foreign else "extract.other_language"
         rows: list[dict[str, Any]] = []
         chars = 0
         with _on_this_machine(archives, wanted, index) as here:
             texts = self._texts(here, wanted, dense=len(wanted) > _DENSE * open_shard(index).metadata.num_rows)
             for key, yes in zip(ids, passed, strict=True):
-                row = {"id": key} | (next(texts) if yes else {"drop": "extract.other_language"})
+                row = {"id": key} | (next(texts) if yes else {"drop": other})
                 rows.append(row)
                 chars += len(row.get("text") or "")
                 if len(rows) == BATCH_ROWS or chars >= _BATCH_CHARS:

@@ -30,7 +30,7 @@ from pipelines.job.languages import find_any_code, is_program
 from pipelines.job.settings import IndexSettings
 from pipelines.job.work import fault_of_place, part_of_shard
 from pipelines.models.files import load_model, sha256_of_model
-from pipelines.programs.index import TREE_REASONS, index_programs, index_tree
+from pipelines.programs.index import SOURCE_KIND, TREE_REASONS, index_programs, index_tree
 from pipelines.programs.trees import is_source_tree
 from pipelines.sources.documents import holds_documents
 from pipelines.sources.doors import begins_as_archive, read_source
@@ -45,6 +45,7 @@ from roots.stage import Stage
 _GLANCE_SECONDS = 5.0  # of CPU time for the pages of a document that are looked at
 _FETCHED_BYTES = 16 << 20  # of an input at a URL that is fetched to see what it is
 _TOP = 3  # languages stored with a record
+_NAMED_IDS = frozenset({"row", "document", SOURCE_KIND})  # kinds whose ids are not those of a web archive
 _PLAIN = frozenset({"text/plain"})
 _WANTED = frozenset({"text/html", "application/xhtml+xml"}) | _PLAIN
 _UNDECODABLE = 0.1  # largest share of undecodable characters in a page
@@ -76,11 +77,13 @@ class Index(IndexSettings, Stage):
     """The stage: its settings, and the digest of its language model."""
 
     name: ClassVar[str] = "index"
-    version: ClassVar[int] = 7  # 7: languages, licence and use signals of documents
+    version: ClassVar[int] = 8  # 8: the column source
     schema: ClassVar[pa.Schema] = INDEX
 
     model_sha256: str = ""  # of the language model; computed if not given
     engines: str = ""  # of PDF that are installed; found if not given
+    source: str = ""  # of the catalogue, whose archives these are
+    source_license: str | None = None  # for documents that state none
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -92,17 +95,28 @@ class Index(IndexSettings, Stage):
         limits = Limits(self.body_bytes, self.head_bytes, self.unpacked_bytes)
         rows: list[dict[str, object]] = []
         archives = [source for source in sources if source.name != CARD]
-        licences = {card.parent: licence_of_card(card) for card in sources if card.name == CARD}
+        cards = [source for source in sources if source.name == CARD and not self.source_license]
+        licences = {card.parent: licence_of_card(card) for card in cards}
         reading = _Reading(
             limits, self.tables, load_model(self.model), licences, self.document_pages, part_of_shard(name)
         )
         for row in _rows_of_all(archives, reading):
-            rows.append(row)
+            rows.append(self._of_source(row) if self.source else row)
             if len(rows) == BATCH_ROWS:
                 yield pa.RecordBatch.from_pylist(rows, schema=INDEX)
                 rows = []
         if rows:
             yield pa.RecordBatch.from_pylist(rows, schema=INDEX)
+
+    def _of_source(self, row: dict[str, object]) -> dict[str, object]:
+        """A row of a catalogue's source. Its id names the source unless it is a UUID of a web archive.
+
+        Two sources may have equal ids: those made from the names of files, or the ids of one crawl in two tables.
+        """
+        of_archive = row["kind"] not in _NAMED_IDS and str(row["id"]).startswith("<urn:uuid:")
+        id_ = row["id"] if of_archive else f"{self.source}:{row['id']}"
+        stated = row.get("license") or (self.source_license if row["kind"] != SOURCE_KIND else None)
+        return {**row, "id": id_, "source": self.source, "license": stated}
 
 
 def make_index(settings: IndexSettings, language: Language | None) -> Index:

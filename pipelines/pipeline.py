@@ -14,7 +14,8 @@ from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
-from pipelines.dataset import sha256_of_shard
+from pipelines.catalogue import remember_catalogue
+from pipelines.dataset import read_dataset, sha256_of_shard
 from pipelines.dedup.released import read_releases, write_against
 from pipelines.dedup.run import run_together
 from pipelines.dedup.scratch import Steps
@@ -30,6 +31,7 @@ from pipelines.job.stages import STAGES, Reads, chain_stages, load
 from pipelines.pseudocrawl.sites import FetchedSites
 from pipelines.shard import ProgramShard, Shard, run_shard
 from pipelines.watching.progress import table
+from pipelines.watching.sources import account_lines, accounts
 from roots import storage
 from roots.atomic import read_manifest, write_text
 from roots.errors import InputError, SettingsError, with_lines
@@ -57,6 +59,8 @@ class JobResult:
         yield f"\n{self.job.title}\n{table(self.manifests)}"
         yield from self.notes
         if any(STAGES[name].final for name in self.stages) and self._kept():
+            if self.job.sources:
+                yield from ["", *account_lines(read_dataset(self.job.work, self.job.code).get("sources", {}))]
             yield f"\nThe dataset is in {self.job.dataset}"
             yield f"To see what became of a page: roots why URL --work {self.job.work}"
 
@@ -133,7 +137,7 @@ def run_request(
             fetched = request.sites.fetch(request.work, executor, progress)
         yield fetched
         jobs = _plan(request, fetched.archives)
-    if request.inputs and jobs[0].skipped:
+    if (request.inputs or request.catalogue) and jobs[0].skipped:
         yield Skipped(jobs[0].skipped)
     notes = _say_replaced(request, jobs, executor, share.notes)
     for job, stages in in_order(jobs, request.stages):
@@ -144,7 +148,7 @@ def run_request(
 
 def _plan(request: Request, fetched: Mapping[str, Path] | None = None) -> list[Job]:
     """The jobs of a request, after a look at its inputs."""
-    return request.plan(fetched, load("pipelines.index:faults_of") if request.inputs else None)
+    return request.plan(fetched, load("pipelines.index:faults_of") if request.inputs or request.catalogue else None)
 
 
 def _check_engine(job: Job, stages: Sequence[str]) -> None:
@@ -206,6 +210,7 @@ def run_stages(
     if any(STAGES[name].shared for name in stages):
         folders.remember_inputs(job.work, job.archives, job.shards)
         folders.remember_skipped(job.work, job.skipped)
+        remember_catalogue(job.work, {name: each.source for name, each in job.sources.items()})
     manifests = [_run_stage(job, name, executor, progress, share) for name in stages]
     for name, manifest in zip(stages, manifests, strict=True):
         if STAGES[name].final:
@@ -284,6 +289,9 @@ def _is_whole(job: Job, name: str) -> bool:
     return all(storage.is_file(job.folder(name) / file) for file in ("manifest.json", *made))
 
 
+_STAGE_KEYS = ("version", "settings", "apart", "rows", "kept", "drops")  # of a stage, in the manifest of a dataset
+
+
 def _write_manifest(job: Job, final: Manifest) -> None:
     """Write the manifest of a language's dataset: inputs, settings by value, counts and digests.
 
@@ -296,9 +304,9 @@ def _write_manifest(job: Job, final: Manifest) -> None:
         "inputs": _digests(job, stages["index"]["sources"]),
         "skipped": sorted(fault.replace(path, Path(path).name) for path, fault in job.skipped.items()),
         "stages": {
-            name: {key: manifest[key] for key in ("version", "settings", "rows", "kept", "drops")}
-            for name, manifest in stages.items()
+            name: {key: manifest[key] for key in _STAGE_KEYS if key in manifest} for name, manifest in stages.items()
         },
+        **({"sources": accounts(job.work, job.code)} if job.sources else {}),
         "shards": {
             name: {
                 "rows": receipt.rows,

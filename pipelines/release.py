@@ -31,9 +31,9 @@ from roots.schema import DOCUMENT, ID
 
 RELEASE_GROUP_BYTES = 64 << 20  # of text in a row group; a reader that streams holds one row group
 _GROUP_ROWS = 10_000
-RELEASED = pa.schema([*DOCUMENT, pa.field("source", pa.string())])
+RELEASED = DOCUMENT
 # Programs also have the path of their file; `license` is that file's own.
-_RELEASED_PROGRAMS = pa.schema([*DOCUMENT, pa.field("path", pa.string()), pa.field("source", pa.string())])
+_RELEASED_PROGRAMS = pa.schema([*DOCUMENT.remove(len(DOCUMENT) - 1), pa.field("path", pa.string()), DOCUMENT[-1]])
 CLUSTERS = pa.schema(
     [
         ID,
@@ -42,6 +42,7 @@ CLUSTERS = pa.schema(
         pa.field("jaccard", pa.float32()),
         pa.field("file_path", pa.string()),
         pa.field("offset", pa.int64()),
+        pa.field("source", pa.string()),  # as a run with a catalogue states it; not in older releases
     ]
 )
 
@@ -190,6 +191,13 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> Iterator[pa.Re
         raise InputError(f"no file {path}: the release is not complete") from None
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path} is damaged: {error}") from error
+
+
+def read_clusters(path: Path) -> Iterator[pa.RecordBatch]:
+    """Read the dropped copies of a release; those of an older one have no source."""
+    for batch in read_parquet(path):
+        missing = "source" not in batch.schema.names
+        yield batch.append_column("source", pa.nulls(batch.num_rows, pa.string())) if missing else batch
 
 
 def with_rows(rows: Mapping[str, int]) -> list[str]:

@@ -39,7 +39,7 @@ class Shard(Stage):
     """The stage: its settings, and the place of each archive's documents among all, in bytes of text."""
 
     name: ClassVar[str] = "shard"
-    version: ClassVar[int] = 5  # 5: the column page_starts
+    version: ClassVar[int] = 6  # 6: the column source
     schema: ClassVar[pa.Schema] = DOCUMENT
     settings: ShardSettings
     starts: tuple[tuple[str, int], ...]  # name of an archive's shard, bytes of kept text before it

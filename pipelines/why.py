@@ -192,6 +192,8 @@ def explain_index(row: _Row, known: _Known) -> Iterator[str]:
         yield f"archive {row['file_path']}, offset {row['offset']}, fetched {row['date'] or 'at an unknown time'}"
         answer = f"HTTP {row['status']}, " if row["status"] is not None else ""
         yield f"{row['kind']}, {answer}{row['content_type']}, {row['payload_bytes']} bytes"
+    if row["source"]:
+        yield f"source {row['source']}, licence {row['license'] or 'not known'}"
     if row["charset"]:
         yield f"charset {row['charset']} (from {row['charset_from']})"
     if row["languages"]:

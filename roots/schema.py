@@ -31,7 +31,8 @@ INDEX = pa.schema(
         pa.field("use_signals", pa.list_(pa.string())),  # what the page says about its use: see filters/programs
         pa.field("languages", _LABELS),  # the 3 likeliest of the quick plain text
         pa.field("path", pa.string()),  # of a file in a source tree, below the tree's root
-        pa.field("license", pa.string()),  # of a file (SPDX), or as a table of texts states it
+        pa.field("license", pa.string()),  # of a file (SPDX), as a table of texts states it, or of the source
+        pa.field("source", pa.string()),  # of the catalogue that was read; null without one
         DROP,
     ]
 )
@@ -120,5 +121,6 @@ DOCUMENT = pa.schema(
         pa.field("pii", _SPANS),
         pa.field("use_signals", pa.list_(pa.string())),
         pa.field("license", pa.string()),  # as the source states it; null for pages of a crawl
+        pa.field("source", pa.string()),  # of the catalogue that was read; null without one
     ]
 )

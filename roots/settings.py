@@ -96,7 +96,7 @@ def _fit(value: object, hint: object, where: str) -> object:
         return float(value)
     if hint is str and isinstance(value, int | float | date | time) and not isinstance(value, bool):
         return str(value)  # TOML reads 2024-05-14 as a date
-    if not isinstance(hint, type):
+    if hint is object or not isinstance(hint, type):
         return value
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise SettingsError(f"{where} = {value!r} is not {_KINDS.get(hint, hint.__name__)}")

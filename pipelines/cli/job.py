@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from pipelines.cli.options import (
+    FILE,
     INPUT,
     LANGUAGES,
     WORK,
@@ -29,6 +30,10 @@ _DOMAINS = click.option(
 _CC_INDEX = click.option(
     "--cc-index", "index", multiple=True, metavar="PATH-OR-URL",
     help="Columnar index of that crawl: Parquet files, a folder, a list (cc-index-table.paths.gz), or URLs.",
+)  # fmt: skip
+_CATALOGUE = click.option(
+    "--catalogue", type=FILE, metavar="SOURCES.TOML",
+    help="Read the sources of a catalogue in place of --input: each with its path, language, licence and own settings.",
 )  # fmt: skip
 _EXTRACTOR = click.option("--extractor", default="", help=f"How main text is found: {', '.join(EXTRACTORS)}.")
 _AGAINST = click.option(
@@ -95,11 +100,13 @@ def _make_command(name: str, info: StageCommand) -> click.Command:
         columns: tuple[tuple[str, str], ...] = (),
         replace: bool = False,
         form: str | None = None,
+        catalogue: Path | None = None,
     ) -> None:
         from pipelines.job.request import Request
 
         own = _own_settings(extractor, against, strict, columns)
-        request = Request(work, info.stages, codes, inputs, options.settings(own), seeds, index, skip_bad, replace)
+        settings = options.settings(own)
+        request = Request(work, info.stages, codes, inputs, settings, seeds, index, skip_bad, replace, catalogue)
         from pipelines.pipeline import preview_request, run_request
 
         if options.dry_run:
@@ -122,7 +129,7 @@ def _options_of(stages: tuple[str, ...]) -> list[Option]:
     """The work folder, and the options that only some stages have a use for."""
     options: list[Option] = [WORK]
     if any(STAGES[name].shared for name in stages):
-        options += [INPUT, _FIELD, _SKIP_BAD, _DOMAINS, _CC_INDEX]
+        options += [INPUT, _CATALOGUE, _FIELD, _SKIP_BAD, _DOMAINS, _CC_INDEX]
     if any(STAGES[name].shared or STAGES[name].final for name in stages):
         options.append(_REPLACE)
     if all(STAGES[name].final for name in stages):

@@ -14,7 +14,7 @@ _KEEP = ("longest", "oldest", "newest")
 _URL = ("none", "exact", "page")
 _RELEASED = ("remove", "mark")
 _SCOPES = ("source", "language", "global")
-_SOURCES = ("host", "file", "catalogue")
+_SOURCES = ("host", "file", "catalogue", "entry")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class DedupSettings:
     memory: str = "2G"  # of all processes together; on a cluster or with --rank, of each
     audit: int = 500  # documents that the report compares by brute force with 10,000 others; 0: no report
     scope: str = "language"  # where copies are looked for: in one "source", one "language", or all languages ("global")
-    source: str = "host"  # what a source is: pipelines.dedup.sign
+    source: str = "host"  # what a source is: README.md; of `roots run --catalogue` the default is "entry"
     catalogue: str = ""  # path of a catalogue (pipelines.catalogue), which gives `source` and `license`
     lines: tuple[str | LineRule, ...] = ()  # which repeated lines of a source are removed: names, or rules as tables
     every_copy: bool = False  # remove the first copy of a repeated line too, as ROOTS did

@@ -24,6 +24,7 @@ from roots.stage import Stage
 # For a whole column at once; unlike addresses.host_of it keeps a dot at the end and cuts IPv6 at its first colon.
 _HOST = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?P<host>[^/?#:]*)"
 _READ = ("url", "file_path")  # columns that a source is found from
+_ENTRY = "source"  # a column: the entry of the catalogue that the run read
 CATALOGUE_COLUMNS = ("source", "license")  # added from a catalogue, unless an earlier stage has them
 
 
@@ -42,7 +43,7 @@ class SourceRule:
 
     def columns(self, known: Collection[str]) -> list[str]:
         """The columns, of those `known`, that a source is found from."""
-        return [name for name in _READ if name in known]
+        return [name for name in (*_READ, *([_ENTRY] if self.rule == "entry" else [])) if name in known]
 
     def names(self, batch: pa.RecordBatch) -> pa.Array:
         """The source of each document; "" if it has neither URL nor archive."""
@@ -54,6 +55,8 @@ class SourceRule:
         hosts = pc.if_else(pc.equal(hosts, ""), files, hosts)
         if self.rule == "host":
             return hosts
+        if self.rule == "entry":
+            return pc.coalesce(batch[_ENTRY], hosts) if _ENTRY in batch.schema.names else hosts
         found = self._catalogued(batch)
         return pc.if_else(pc.equal(found, UNLISTED), hosts, found)
 
@@ -62,9 +65,9 @@ class SourceRule:
         return np.maximum(text_digests(self.names(batch), 3), np.uint64(1))
 
     def with_rights(self, batch: pa.RecordBatch, wanted: Collection[str]) -> pa.RecordBatch:
-        """The batch with the columns `source` and `license` from the catalogue, if wanted and missing."""
-        missing = [name for name in CATALOGUE_COLUMNS if name in wanted and name not in batch.schema.names]
-        if not missing:
+        """The batch with the columns `source` and `license`: those of the catalogue where the batch has none."""
+        needed = [name for name in CATALOGUE_COLUMNS if name in wanted]
+        if not (needed and self.catalogue):
             return batch
         found = self._catalogued(batch)
         licenses = {name: source["license"] for name, source in self.catalogue.items()}
@@ -72,8 +75,12 @@ class SourceRule:
             "source": found,
             "license": pa.array([licenses.get(name) for name in found.to_pylist()], pa.string()),
         }
-        for name in missing:
-            batch = batch.append_column(name, columns[name])
+        for name in needed:
+            at = batch.schema.get_field_index(name)
+            if at < 0:
+                batch = batch.append_column(name, columns[name])
+            else:
+                batch = batch.set_column(at, name, pc.coalesce(batch[name], columns[name]))
         return batch
 
     def _catalogued(self, batch: pa.RecordBatch) -> pa.Array:
@@ -110,7 +117,7 @@ class SignedDocuments(Stage):
     """A row for each document that a chain keeps."""
 
     name: ClassVar[str] = "dedup.sign"
-    version: ClassVar[int] = 3  # 3: the source by the normal form of its address
+    version: ClassVar[int] = 4  # 4: source and licence of the row itself come first
     scheme: Scheme
     keep: str | KeepBy
     url: str

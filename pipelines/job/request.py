@@ -4,21 +4,23 @@ The settings of a stage are a table of its name in the configuration (`--config`
 else about a language comes from the language's file.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from filters.language import Language
+from pipelines.catalogue import UNKNOWN, Source, known_catalogue, load_run_catalogue
 from pipelines.dedup.settings import with_preset
 from pipelines.job import work as folders
+from pipelines.job.inputs import FaultsOf, Looking, naming, shards_of_sources
 from pipelines.job.languages import find_any_code, is_program, load_any_language
 from pipelines.job.settings import FilterSettings, LanguageIdSettings
 from pipelines.job.stages import STAGES, Reads, load, settings_groups
 from pipelines.sources.layouts import TableSettings, card_of
 from roots import storage
-from roots.errors import InputError, SettingsError, unknown_name, with_lines
+from roots.errors import InputError, SettingsError, unknown_name
 from roots.settings import build
 
 if TYPE_CHECKING:
@@ -29,7 +31,16 @@ _SITES = "pseudocrawl"  # group of settings
 _WHERE_BOUNDS = " A bound stands in a TOML file, as [bounds.words] with min = 10: --set filter.bounds=FILE.toml"
 _Values = Mapping[str, Mapping[str, Any]]
 _Settings = TypeVar("_Settings")
-_FaultsOf = Callable[[Sequence[Path], Sequence[str], TableSettings], Mapping[Path, str]]  # why some inputs are bad
+
+
+@dataclass(frozen=True)
+class SourceJob:
+    """One source of a catalogue in a job, with its settings and bounds over those of the job."""
+
+    source: Source
+    settings: Mapping[str, Any]  # as those of a Job
+    language: Language | None
+    foreign: bool = False  # whether it is said to hold other languages only
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,7 @@ class Job:
     shards: Mapping[str, Sequence[str]]  # shard name -> names of its archives
     skipped: Mapping[str, str] = field(default_factory=dict)  # path of an input that was left out -> why
     together: tuple[Language, ...] = ()  # all languages of the request: dedup's scope "global" compares them
+    sources: Mapping[str, SourceJob] = field(default_factory=dict)  # of the catalogue that is read, killed ones too
     _made: "dict[str, Stage]" = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -78,14 +90,35 @@ class Job:
 
         Raises SettingsError or InputError if a setting names a model or a signal that cannot be used.
         """
-        row = STAGES[name]
-        if self.language is None and not row.shared:
+        if self.language is None and not STAGES[name].shared:
             raise SettingsError(f"{name}: say which language with --lang")
         if name not in self._made:
-            settings = self.settings[row.group or name]
-            make = row.program_make or row.make if is_program(self.code) else row.make
-            self._made[name] = load(make)(settings, self.language) if make else settings
+            usual = self._make(name, self.settings, self.language)
+            live = {key: each for key, each in self.sources.items() if not each.source.kill}
+            apart = {key: self._of_source(name, key, each) for key, each in live.items()}
+            if apart:
+                from roots.stage import BySource
+
+                usual = BySource(usual, apart)
+            self._made[name] = usual
         return self._made[name]
+
+    def _make(self, name: str, settings: Mapping[str, Any], language: Language | None) -> "Stage":
+        row = STAGES[name]
+        own = settings[row.group or name]
+        make = row.program_make or row.make if is_program(self.code) else row.make
+        stage: Stage = load(make)(own, language) if make else own
+        return stage
+
+    def _of_source(self, name: str, key: str, each: SourceJob) -> "Stage":
+        """The stage with the settings of a source, which is named to stages that have a field for it."""
+        with naming(key):
+            made: Any = self._make(name, each.settings, each.language)
+        license_ = None if each.source.license == UNKNOWN else each.source.license
+        own = {"source": key, "source_license": license_, "foreign": each.foreign}
+        known = {one.name for one in fields(made)}
+        stage: Stage = replace(made, **{field: value for field, value in own.items() if field in known})
+        return stage
 
     def check(self, stages: Sequence[str]) -> None:
         """Make those stages that can be made before any work. Raises SettingsError or InputError, as `stage` does."""
@@ -126,24 +159,49 @@ def plan_jobs(
     archives: Mapping[str, Path] | None,
     values: _Values,
     shards: Mapping[str, Sequence[str]] | None = None,
+    sources: Mapping[str, Source] | None = None,
 ) -> list[Job]:
     """Turn what the user said into jobs, one a language. A mistake in a setting is raised here, before any work.
 
     `archives` is None for the stages that go on from what was indexed. `shards` says which archives share a shard;
-    without it, each has its own.
+    without it, each has its own. `sources` are those of a catalogue.
     """
+    sources = sources or {}
     settings = build_settings(values)
-    judging = settings["filter"]
-    assert isinstance(judging, FilterSettings)
-    languages = [judging.models(load_any_language(code, judging.bounds, judging.definitions)) for code in codes]
+    languages = [_load_language(code, settings) for code in codes]
     if archives is None:
         archives, shards = folders.known_inputs(work), folders.known_shards(work)
     shards = shards or {name: [name] for name in archives}
     if not languages:
-        return [Job(work, archives, None, settings, shards)]
-    each = [build_settings(values, program=True) if is_program(one.code) else settings for one in languages]
-    pairs = zip(languages, each, strict=True)
-    return [Job(work, archives, *pair, shards, together=tuple(languages)) for pair in pairs]
+        found = {key: SourceJob(each, build_settings(each.over(values)), None) for key, each in sources.items()}
+        return [Job(work, archives, None, settings, shards, sources=found)]
+    jobs: list[Job] = []
+    for code, language in zip(codes, languages, strict=True):
+        program = is_program(language.code)
+        own = build_settings(values, program=True) if program else settings
+        of_sources = {}
+        for key, each in sources.items():
+            with naming(key):
+                of_sources[key] = _source_job(each, code, language, build_settings(each.over(values), program), own)
+        jobs.append(Job(work, archives, language, own, shards, together=tuple(languages), sources=of_sources))
+    return jobs
+
+
+def _load_language(code: str, settings: Mapping[str, Any]) -> Language:
+    judging = settings["filter"]
+    assert isinstance(judging, FilterSettings)
+    return judging.models(load_any_language(code, judging.bounds, judging.definitions))
+
+
+def _source_job(
+    source: Source, code: str, language: Language, settings: Mapping[str, Any], usual: Mapping[str, Any]
+) -> SourceJob:
+    """A source in the job of a language that the user named `code`; `usual` are the settings of the job."""
+    same = settings["filter"] == usual["filter"]
+    found = language if same else _load_language(code, settings)
+    known = {each if each == language.code else find_any_code(each) for each in source.languages}
+    foreign = bool(known) and language.code not in known
+    return SourceJob(source, settings, replace(found, bounds=source.judged(found.bounds)), foreign)
 
 
 def build_settings(values: _Values, program: bool = False) -> dict[str, Any]:
@@ -202,9 +260,12 @@ class Request:
     seeds_index: tuple[str, ...] = ()  # the index of the crawl that has them
     skip_bad: bool = False  # inputs that cannot be read are left out; otherwise they are refused
     replace: bool = False  # a finished dataset may be replaced by one of other archives
+    catalogue: Path | None = None  # whose sources are read in place of `inputs`
 
     def __post_init__(self) -> None:
         """Raise SettingsError for a mistake in a setting, InputError for a language that cannot be read."""
+        if self.catalogue and (self.inputs or self.seeds):
+            raise SettingsError("--catalogue names all that is read: leave out --input and --domains")
         if bool(self.seeds) != bool(self.seeds_index):
             raise SettingsError(
                 "--domains and --cc-index go together: which sites, and in which index to look for them"
@@ -214,11 +275,24 @@ class Request:
         build_settings(self.job_settings)
         for code in self.languages:
             find_any_code(code)
+        for name, source in self.sources.items():
+            with naming(name):
+                build_settings(source.over(self.job_settings))
+                for code in source.languages:
+                    find_any_code(code)
+
+    @cached_property
+    def sources(self) -> Mapping[str, Source]:
+        """The sources of the catalogue that is read, or that the work folder was read from."""
+        if self.catalogue:
+            return load_run_catalogue(self.catalogue).sources
+        return {} if self.inputs or self.seeds else known_catalogue(self.work).sources
 
     @property
     def job_settings(self) -> dict[str, Mapping[str, object]]:
-        """The settings of the stages."""
-        return {group: values for group, values in self.settings.items() if group != _SITES}
+        """The settings of the stages. In a catalogue, dedup takes its entries for the sources."""
+        values = {group: each for group, each in self.settings.items() if group != _SITES}
+        return {**values, "dedup": {"source": "entry", **values.get("dedup", {})}} if self.sources else values
 
     @cached_property
     def sites(self) -> "Sites | None":
@@ -243,7 +317,7 @@ class Request:
             if place.exists() and not place.is_dir():
                 raise InputError(f"{place} is a file where a folder has to be: move it, or name another work folder")
 
-    def plan(self, fetched: Mapping[str, Path] | None = None, faults_of: _FaultsOf | None = None) -> list[Job]:
+    def plan(self, fetched: Mapping[str, Path] | None = None, faults_of: FaultsOf | None = None) -> list[Job]:
         """Plan the jobs, one for each language; `fetched` are archives of `sites`.
 
         `faults_of` says which inputs cannot be read (pipelines.index). They are left out if that is asked for; if not,
@@ -252,8 +326,12 @@ class Request:
         self._check_places()
         archives: dict[str, Path] | None = None
         skipped: Mapping[str, str] = {}
-        if self.inputs:
-            archives, skipped = self._find_inputs(faults_of)
+        if self.catalogue or self.inputs:
+            looking = Looking(self.work, self.languages, self.job_settings, faults_of, self.skip_bad)
+            found = (
+                looking.sources(self.sources, self.catalogue.parent) if self.catalogue else looking.inputs(self.inputs)
+            )
+            archives, skipped = found
         elif self.seeds:
             archives = {}
         elif any(STAGES[name].shared for name in self.stages) and not storage.is_file(self.work / "inputs.json"):
@@ -261,29 +339,6 @@ class Request:
         else:
             skipped = folders.known_skipped(self.work)
         archives = archives if archives is None else archives | dict(fetched or {})
-        most = build_settings(self.job_settings)["index"].part_bytes
-        shards = None if archives is None else folders.shards_of(archives, most)
-        jobs = plan_jobs(self.work, self.languages, archives, self.job_settings, shards)
+        shards = None if archives is None else shards_of_sources(archives, self.sources, self.job_settings)
+        jobs = plan_jobs(self.work, self.languages, archives, self.job_settings, shards, self.sources)
         return [replace(job, skipped=skipped) for job in jobs]
-
-    def _find_inputs(self, faults_of: _FaultsOf | None) -> tuple[dict[str, Path], dict[str, str]]:
-        """The archives by name, and the inputs that are left out: path -> why."""
-        found = folders.match_inputs(self.inputs)
-        tables = build(TableSettings, self.job_settings.get("source", {}), "source")
-        faults = faults_of(found, self.languages, tables) if faults_of else {}
-        good = [path for path in found if path not in faults]
-        if faults and not (good and self.skip_bad):
-            raise InputError(_refusal(list(faults.values()), len(good)))
-        try:
-            known = folders.known_inputs(self.work)
-        except InputError:  # none yet, or damaged: they are written again
-            known = {}
-        return folders.name_archives(good, known), {str(path): fault for path, fault in faults.items()}
-
-
-def _refusal(faults: Sequence[str], good: int) -> str:
-    """What to say of inputs that cannot be read, beside some good ones."""
-    if not good:
-        return faults[0] if len(faults) == 1 else with_lines(f"none of the {len(faults)} inputs can be read:", faults)
-    head = f"{len(faults)} of {len(faults) + good} inputs cannot be read, and nothing was done."
-    return with_lines(f"{head} --skip-bad-inputs leaves them out:", faults)

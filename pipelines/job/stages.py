@@ -150,7 +150,8 @@ def stage_commands() -> dict[str, StageCommand]:
         "run": StageCommand(
             tuple(STAGES),
             "Runs the whole job: from archives to the dataset of one or several languages.",
-            "roots run work --input 'crawl/*.warc.gz' --lang fr",
+            "roots run work --input 'crawl/*.warc.gz' --lang fr\n"
+            "  roots run work --catalogue sources.toml --lang 'fr sw'",
         )
     }
     for name in dict.fromkeys(row.command or row.name for row in STAGES.values()):

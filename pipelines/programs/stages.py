@@ -18,6 +18,7 @@ from filters.language import Language
 from filters.programs.code import CODE_MEASURES, code_rules, measure_code
 from pipelines.archives.fetching import numbers_of
 from pipelines.archives.limits import Limits
+from pipelines.extract import FOREIGN
 from pipelines.filter import Filter
 from pipelines.job.settings import FilterSettings, ProgramSettings
 from pipelines.job.work import part_of_shard
@@ -43,20 +44,22 @@ class _ExtractPrograms(ProgramSettings, Stage):
     version: ClassVar[int] = 1
     schema: ClassVar[pa.Schema] = EXTRACT
 
+    foreign: bool = False  # whether its source is said to hold other languages only
     language: str = field(kw_only=True)  # a code of `program_codes`
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Make the rows of one source tree from its index shard and the tree itself; small archives share a shard."""
         index, *trees = sources
         texts = [self._texts(tree, part_of_shard(name)) for tree in trees]
+        other = FOREIGN if self.foreign else "extract.other_language"
         rows: list[dict[str, Any]] = []
         chars = 0
         for batch in read_kept([index], ["id", "file_path", "offset", "languages"]):
             ids, places, languages = (batch[name].to_pylist() for name in ("id", "offset", "languages"))
             numbers = numbers_of(trees, batch["file_path"].to_pylist())
             for key, place, labels, number in zip(ids, places, languages, numbers, strict=True):
-                wanted = any(item["label"] == self.language for item in labels or ())
-                row = self._row(place, texts[number]) if wanted else {"drop": "extract.other_language"}
+                wanted = not self.foreign and any(item["label"] == self.language for item in labels or ())
+                row = self._row(place, texts[number]) if wanted else {"drop": other}
                 rows.append({"id": key} | row)
                 chars += len(rows[-1].get("text") or "")
                 if len(rows) == BATCH_ROWS or chars >= _BATCH_CHARS:

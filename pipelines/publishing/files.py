@@ -59,7 +59,7 @@ class PublishFiles(Stage):
     """Makes files of documents. Its shards are the accounts, with one row each."""
 
     name: ClassVar[str] = "publish"
-    version: ClassVar[int] = 2  # 2: the source by the normal form of its address; programs with path and own licence
+    version: ClassVar[int] = 3  # 3: the source that a run with a catalogue states
     schema: ClassVar[pa.Schema] = _ACCOUNT
 
     rights: Rights
@@ -163,18 +163,18 @@ def collect_files(
 
 def _with_rights(batch: pa.RecordBatch, rights: Rights, catalogue: Catalogue, left_out: Counter[str]) -> pa.RecordBatch:
     """The rows that may be released, with source and licence; counts the others in `left_out`."""
-    pairs = zip(batch["url"].to_pylist(), batch["file_path"].to_pylist(), strict=True)
-    names = [catalogue.source_of(url, file) for url, file in pairs]
+    places = zip(*(batch[name].to_pylist() for name in ("source", "url", "file_path")), strict=True)
+    names = [entry or catalogue.source_of(url, file) for entry, url, file in places]
     own = batch["license"].to_pylist()
     if "path" not in batch.schema.names:  # a file of a program has no licence but its own
         own = [license_ or catalogue.license_of(name) for name, license_ in zip(names, own, strict=True)]
     judged = zip(names, own, batch["use_signals"].to_pylist(), strict=True)
     reasons = [refusal(rights, name, license_, use_signals) for name, license_, use_signals in judged]
     left_out.update(reason for reason in reasons if reason)
-    whole = batch.append_column("source", pa.array(names, pa.string()))
-    whole = whole.set_column(
-        whole.schema.get_field_index("license"), DOCUMENT.field("license"), pa.array(own, pa.string())
-    )
+    whole = batch
+    for name, values in (("source", names), ("license", own)):
+        at = whole.schema.get_field_index(name)
+        whole = whole.set_column(at, DOCUMENT.field(name), pa.array(values, pa.string()))
     return whole.filter(pa.array([reason is None for reason in reasons], pa.bool_()))
 
 
@@ -198,7 +198,7 @@ def _copies(work: Path, code: str, released: set[str]) -> Iterator[pa.RecordBatc
     """
     for shard in folders.shards_of_dedup(work, code):
         before = folders.chain(work, shard.parent.parent.name, shard.name, "dedup")
-        parts = list(shards.read_kept(before, ["id", "url", "file_path", "offset"]))
+        parts = list(shards.read_kept(before, ["id", "url", "file_path", "offset", "source"]))
         if not parts:
             continue
         rows = pa.Table.from_batches(parts)

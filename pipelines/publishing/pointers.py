@@ -55,12 +55,14 @@ def make_pointers(
         raise InputError(f"{folder}: {problem}")
     if programs := [tag for tag in manifest["languages"] if is_program(tag)]:
         raise InputError(f"{folder} holds programs ({', '.join(programs)}), which no archive of pages can give again")
+    if any("apart" in each["stages"]["extract"] for each in manifest["languages"].values()):
+        raise InputError(f"{folder} has sources read with settings of their own, which cannot be rebuilt")
     data = sorted(name for name in manifest["files"] if name.startswith("data/"))
     ended = executor.map(partial(_point, folder, target), data)
     written = collect_files("pointers", ended, len(data), progress)
     clusters = sorted(name for name in manifest["files"] if name.startswith("clusters/"))
     for name in clusters:
-        release.write_parquet(target / name, release.CLUSTERS, release.read_parquet(folder / name))
+        release.write_parquet(target / name, release.CLUSTERS, release.read_clusters(folder / name))
     manifest["pointers"] = {_pointer_name(name): written[name].as_values() for name in data}
     release.write_release_manifest(target, manifest)
     write_text(target / "README.md", _readme(manifest))
@@ -122,7 +124,7 @@ def rebuild(
     ended = executor.map(_FileRebuild(folder, target, manifest, archives, settings.secret_file), missing)
     collect_files("rebuild", ended, len(missing), progress)
     for name in sorted(name for name in manifest["files"] if name.startswith("clusters/")):
-        release.write_parquet(target / name, release.CLUSTERS, release.read_parquet(folder / name))
+        release.write_parquet(target / name, release.CLUSTERS, release.read_clusters(folder / name))
     release.write_release_manifest(target, manifest)
     write_release_card(target, manifest)
     for problem in release.check_files(target):

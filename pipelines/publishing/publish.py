@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from pipelines import release
-from pipelines.catalogue import Rights, check_rights, load_catalogue
+from pipelines.catalogue import Rights, check_rights, known_catalogue, load_catalogue
 from pipelines.dataset import DatasetManifest, read_dataset
 from pipelines.job import work as folders
 from pipelines.job.languages import is_program
@@ -66,7 +66,7 @@ def publish_release(
     released; StageFailed if some files could not be made.
     """
     work, rights = selection.work, selection.rights
-    catalogue = load_catalogue(rights.catalogue)
+    catalogue = load_catalogue(rights.catalogue) if rights.catalogue else known_catalogue(work)
     check_rights(rights, catalogue)
     datasets = selection.datasets()
     for code, made in datasets.items():
@@ -74,7 +74,8 @@ def publish_release(
     _check_target(target)
     plans = {code: plan_files(work, code, made, settings.file_bytes) for code, made in datasets.items()}
     whole: Plan = {name: sources for plan in plans.values() for name, sources in plan.items()}
-    found = make_files(PublishFiles(rights, catalogue.sources, target), whole, executor, progress)
+    known = {name: source.rights for name, source in catalogue.sources.items()}
+    found = make_files(PublishFiles(rights, known, target), whole, executor, progress)
     files: dict[str, release.FileEntry] = {}
     languages: dict[str, release.LanguageEntry] = {}
     for code, made in datasets.items():
@@ -93,7 +94,7 @@ def publish_release(
         "version": settings.version,
         "settings": as_values(settings),
         "rights": {name: value for name, value in as_values(rights).items() if name != "catalogue"},
-        "sources": {name: as_values(source) for name, source in catalogue.sources.items()},
+        "sources": {name: as_values(source) for name, source in known.items()},
         "languages": languages,
         "files": files,
         "history": [{"version": settings.version, "date": settings.date, "note": "first release"}],

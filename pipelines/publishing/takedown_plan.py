@@ -102,9 +102,9 @@ def _copies(folder: Path, manifest: release.ReleaseManifest, tag: str, catalogue
     name = f"clusters/{tag}.parquet"
     found: dict[str, list[_Copy]] = {}
     if name in manifest["files"]:
-        for batch in release.read_parquet(folder / name):
+        for batch in release.read_clusters(folder / name):
             for row in batch.to_pylist():
-                source = catalogue.source_of(row["url"], row["file_path"])
+                source = row["source"] or catalogue.source_of(row["url"], row["file_path"])
                 copy = _Copy(row["id"], row["url"], row["duplicate_of"], row["jaccard"] or 0.0, source)
                 found.setdefault(copy.of, []).append(copy)
     return found
@@ -144,7 +144,7 @@ def promoted_rows(
     settings = {key: value for key, value in language["stages"]["redact"]["settings"].items() if key != "secret_digest"}
     stage: Redact = build(Redact, settings, "redact")
     catalogue = Catalogue.of_values(manifest["sources"])
-    later = ("minhash_cluster_size", "lines", "pii", "source")
+    later = ("minhash_cluster_size", "lines", "pii")
     columns = [name for name in release.schema_of(f"data/{code}").names if name not in later]
     rows: dict[str, dict[str, Any]] = {}
     for shard in folders.shards_of_dedup(work, code):
@@ -154,7 +154,7 @@ def promoted_rows(
                 if row["id"] in ids:
                     cut = lines.get(row["id"])
                     redacted = stage.redacted({**row, "lines": cut})
-                    source = catalogue.source_of(row["url"], row["file_path"])
+                    source = row["source"] or catalogue.source_of(row["url"], row["file_path"])
                     rows[row["id"]] = {
                         **row,
                         "url": stage.address(row["url"]),

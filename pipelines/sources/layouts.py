@@ -107,6 +107,9 @@ _LIKELY = {
 }
 
 
+_FORMS = ("jsonl", "array", "parquet", "arrow", "csv", "tsv", "text")
+
+
 @dataclass(frozen=True)
 class TableSettings:
     """How tables of text are read: the group `source`. An empty column is found by the layout."""
@@ -117,11 +120,14 @@ class TableSettings:
     url_column: str = ""  # with its address
     date_column: str = ""  # with its date
     license_column: str = ""  # with its licence
+    form: str = ""  # of a table, if bytes and name do not show it: jsonl, csv, tsv, text, parquet ...
     split: str = "file"  # documents of plain text: "file" is one a file; "blank" ends them at blank lines
 
     def __post_init__(self) -> None:
         if self.layout and self.layout not in LAYOUTS:
             raise SettingsError(unknown_name("layout", self.layout, LAYOUTS))
+        if self.form and self.form not in _FORMS:
+            raise SettingsError(unknown_name("form of a table", self.form, _FORMS))
         if self.split not in ("file", "blank"):
             raise ValueError(f"split is file or blank, not {self.split!r}")
 

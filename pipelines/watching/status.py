@@ -13,10 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from filters.text.passages import for_terminal
+from pipelines.dataset import read_dataset
 from pipelines.job import work as folders
 from pipelines.job.stages import STAGES, Reads, StageInfo
 from pipelines.watching.outdated import Freshness
 from pipelines.watching.progress import append_line, clock
+from pipelines.watching.sources import account_lines
 from roots import shards, storage
 from roots.atomic import read_manifest, write_text
 from roots.errors import InputError
@@ -227,8 +229,16 @@ def screen(work: Path, states: Sequence[StageState], now: float, missing: bool =
         again = f", out of date: run `roots run {work} --lang {final.language}` with the settings that you want"
         yield f"{final.language}: {made}" + (again if late else "")
         yield from (f"      {state.stage} is out of date: {state.outdated}" for state in late)
+        yield from _source_lines(work, final.language)
     if skipped := folders.known_skipped(work):
         yield f"skipped inputs: {', '.join(for_terminal(path) for path in sorted(skipped))}"
+
+
+def _source_lines(work: Path, language: str) -> Iterator[str]:
+    """What each step removed of each source, where a dataset was made from a catalogue."""
+    if storage.is_file(work / language / "manifest.json"):
+        held = read_dataset(work, language).get("sources", {})
+        yield from account_lines(held) if held else ()
 
 
 def _left(state: StageState, now: float) -> str:

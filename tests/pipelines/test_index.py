@@ -44,6 +44,7 @@ def test_a_row_has_the_place_and_kind_of_a_page(tmp_path: Path) -> None:
         "use_signals": [],
         "path": None,
         "license": None,
+        "source": None,
         "drop": None,
     }
 
