@@ -18,6 +18,9 @@ from roots.settings import build
 
 DEFAULT_SET = "default"
 SEGMENTER_NAMES = ("unicode", "elision", "icu", "roots")  # of filters.text.words, which is slow to import
+SPACY = "spacy:"  # begins the name of spaCy's segmenter of a language: "spacy:fr"
+SPLITTER_NAMES = (f"{SPACY}CODE", "indic", "indic-urdu")  # of filters.text.splitters: words as FineWeb-2 has them
+_DEFINITIONS = ("repaired", "roots", "fineweb2")
 BoundTables = Mapping[str, Mapping[str, Any]]  # signal -> what `Bound` takes
 
 
@@ -39,23 +42,24 @@ class Reading:
     """How texts of a language are measured: everything that decides the signals besides the text."""
 
     script: str  # ISO 15924
-    segmenter: str = "unicode"  # a name of filters.text.words.SEGMENTERS
+    segmenter: str = "unicode"  # one of SEGMENTER_NAMES or SPLITTER_NAMES
     function_words: tuple[str, ...] = ()
     flagged_words: tuple[str, ...] = ()
     joiner: str | None = None  # looks up pairs of words, joined by this, in the word lists too
     character_ngram: int = 10
     word_ngram: int = 5
     longest_word: int = 0  # of ROOTS's definitions: longer words are left out; 0 leaves all in
-    definitions: str = "repaired"  # or "roots": see filters.signals.measures
+    definitions: str = "repaired"  # one of _DEFINITIONS: see filters.signals.measures
     perplexity_model: str = ""  # path of a KenLM model; empty: perplexity is not measured
     perplexity_pieces: str = ""  # path of the SentencePiece model whose pieces it counts; empty: it counts words
     quality_model: str = ""  # path of a fastText model of good and bad text; empty: quality is not measured
 
     def __post_init__(self) -> None:
-        if self.definitions not in ("repaired", "roots"):
-            raise ValueError(f"definitions {self.definitions!r} are neither 'repaired' nor 'roots'")
-        if self.segmenter not in SEGMENTER_NAMES:
-            raise ValueError(f"segmenter {self.segmenter!r} is none of {', '.join(SEGMENTER_NAMES)}")
+        if self.definitions not in _DEFINITIONS:
+            raise ValueError(f"definitions {self.definitions!r} are none of {', '.join(_DEFINITIONS)}")
+        known = (*SEGMENTER_NAMES, *SPLITTER_NAMES)
+        if self.segmenter not in known and not self.segmenter.startswith(SPACY):
+            raise ValueError(f"segmenter {self.segmenter!r} is none of {', '.join(known)}")
 
 
 @dataclass(frozen=True)

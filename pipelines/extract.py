@@ -114,7 +114,14 @@ class Extract(ExtractSettings, Stage):
     ) -> Iterator[dict[str, Any]]:
         """For each place (number of the archive, offset), the columns of its row without the id."""
         bounds = asdict(
-            Bounds(self.body_bytes, self.html_chars, self.depth, self.document_pages, self.document_seconds)
+            Bounds(
+                body_bytes=self.body_bytes,
+                html_chars=self.html_chars,
+                depth=self.depth,
+                document_pages=self.document_pages,
+                document_seconds=self.document_seconds,
+                plain=self.plain,
+            )
         )
         names = [str(archive) for archive in archives]
         arguments = {

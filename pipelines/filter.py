@@ -8,6 +8,7 @@ import json
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ import pyarrow as pa
 from filters.language import Language, Reading
 from filters.signals.measures import MEASURES, measure
 from filters.signals.rules import Rule, judge, rules_of
+from pipelines.job.fineweb2 import libraries_of
 from pipelines.job.settings import FilterSettings
 from pipelines.models.files import signal_models
 from roots import schema
@@ -53,6 +55,8 @@ class Measure(Stage):
         for key in ("perplexity_model", "perplexity_pieces", "quality_model"):
             path = values[key]
             values[key] = sha256_of(Path(path)) if path else ""
+        libraries = [f"{name} {version_of(name)}" for name in libraries_of(language.reading.segmenter)]
+        values["segmenter"] = ", ".join([language.reading.segmenter, *libraries])
         return cls(language.reading, values)
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:

@@ -14,10 +14,11 @@ import pyarrow.compute as pc
 from filters.language import Reading
 from filters.language_id.fasttext_model import FastTextModel
 from filters.signals import counting, lines, repetition, roots_view
-from filters.signals.counting import Counts
+from filters.signals.counting import Counts, Table
 from filters.signals.perplexity import PerplexityModel
 from filters.text import characters
-from filters.text.words import CutTexts, Folding, code_points, cut_words, hash_words
+from filters.text.splitters import split_words
+from filters.text.words import SEGMENTERS, CutTexts, Folding, code_points, cut_words, hash_words
 
 Numbers = npt.NDArray[Any]
 
@@ -49,6 +50,7 @@ class TextBatch:
         self.reading = reading
         self.models = models
         self.folding = folding or characters.folding()  # with which the words of `texts` are hashed
+        self.published = reading.definitions == "fineweb2"  # as FineWeb-2's own code counts
 
     @classmethod
     def of(cls, texts: pa.Array, reading: Reading, models: SignalModels = NO_MODELS) -> "TextBatch":
@@ -59,7 +61,16 @@ class TextBatch:
         if reading.definitions == "roots":
             codes, offsets = roots_view.view(codes, offsets, reading.longest_word)
             folding = characters.lower_only()
+        elif reading.definitions == "fineweb2":
+            folding = characters.exact()
+        if reading.segmenter not in SEGMENTERS:
+            return cls(split_words(codes, offsets, reading.segmenter), reading, folding, models, sizes)
         return cls(cut_words(codes, offsets, reading.segmenter, folding), reading, folding, models, sizes)
+
+    @property
+    def _classes(self) -> Table:
+        """The class bits of characters by the definitions of the reading."""
+        return characters.datatrove_classes() if self.published else characters.classes()
 
     def strings(self) -> Iterator[str]:
         """The texts as strings again, for models that take strings."""
@@ -82,13 +93,14 @@ class TextBatch:
     @cached_property
     def word_shapes(self) -> Counts:
         """Words by what they hold, and their characters: see `counting.count_word_shapes`."""
-        return counting.count_word_shapes(self.texts.codes, self.texts.words, characters.classes())
+        table = self._classes & np.uint16(0xFFFF ^ characters.SPACE) if self.published else self._classes
+        return counting.count_word_shapes(self.texts.codes, self.texts.words, table)
 
     @cached_property
     def lines(self) -> Counts:
         """Lines of each text by kind: see `lines.count_line_kinds`."""
         tables = lines.LineTables(
-            characters.classes(), characters.lower(), characters.same(), lines.PHRASES, lines.CITATION_PHRASES
+            self._classes, characters.lower(), characters.same(), lines.PHRASES, lines.CITATION_PHRASES
         )
         return lines.count_line_kinds(self.texts.codes, self.texts.offsets, tables)
 
@@ -96,13 +108,13 @@ class TextBatch:
     def repeated_lines(self) -> Counts:
         """Repeated lines and paragraphs: see `repetition.count_repeated_lines`."""
         return repetition.count_repeated_lines(
-            self.texts.codes, self.texts.offsets, characters.classes(), characters.SPACE
+            self.texts.codes, self.texts.offsets, characters.classes(), characters.SPACE, self.published
         )
 
     @cached_property
     def repeated_words(self) -> Counts:
         """Characters in repeated word n-grams: see `repetition.count_repeated_words`."""
-        return repetition.count_repeated_words(self.texts.words)
+        return repetition.count_repeated_words(self.texts.words, self.texts.codes, self.published)
 
     def listed(self, words: tuple[str, ...]) -> Counts | None:
         """Words of each text that are in a list, and how many different ones; None for an empty list."""

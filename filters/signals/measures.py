@@ -4,11 +4,13 @@ A signal is a number. A language's bounds say whether it is good or bad (`filter
 a batch (`TextBatch`) and returns one number per text. Where a language lacks what a signal needs, such as a list of
 function words, the signal is null; a null signal passes every bound.
 
-Two sets of definitions, chosen by `Reading.definitions`:
+Three sets of definitions, chosen by `Reading.definitions`:
 
     repaired   words by Unicode word boundaries; special characters are ROOTS's without the letters and vowel signs
                that were in its list by mistake
     roots      ROOTS's own, on the text as its filters saw it (`filters.signals.roots_view`)
+    fineweb2   those of FineWeb-2's code, datatrove: punctuation marks are words, which count for all shares, but not
+               for `words` and `mean_word_length`; words are equal if all their characters are
 """
 
 from collections.abc import Callable
@@ -30,7 +32,7 @@ ROOTS = "Laurençon et al. 2022, The BigScience ROOTS Corpus, arXiv 2303.03915"
 
 def _words(batch: TextBatch) -> Numbers:
     """Words of the document."""
-    return batch.word_counts
+    return batch.word_shapes[:, counting.NOT_SIGNS] if batch.published else batch.word_counts
 
 
 def _bytes(batch: TextBatch) -> Numbers | None:
@@ -354,5 +356,5 @@ def _measure_piece(texts: pa.Array, reading: Reading, models: SignalModels) -> d
 
 def prepare() -> None:
     """Compile all passes, or load them from the cache, so that no worker has to."""
-    for definitions in ("repaired", "roots"):
+    for definitions in ("repaired", "roots", "fineweb2"):
         measure(pa.array(["One line.\nAnd another."]), Reading("Latn", flagged_words=("x",), definitions=definitions))

@@ -27,12 +27,18 @@ REPEATED_SIZES = (5, 6, 7, 8, 9, 10)  # n of the n-grams of which all repetition
 ) = range(6)
 
 _BASE = np.uint64(0x9E3779B97F4A7C15)
+_INVERSE = np.uint64(pow(0x9E3779B97F4A7C15, -1, 1 << 64))
 
 
 class _Grams(NamedTuple):
-    """Running sums over the words of a text: the digest and length of any n-gram are a difference of two."""
+    """Running sums over the words of a text: the digest and length of any n-gram are a difference of two.
 
-    digests: Hashes  # of all words before, rolled
+    Word k, of all before it, adds its digest times BASE to the power of its place, so the difference is divided by that
+    power: equal n-grams have equal digests wherever they stand.
+    """
+
+    digests: Hashes  # of all words before
+    scales: Hashes  # what a difference of digests is multiplied by
     lengths: Offsets  # characters of all words before
 
 
@@ -44,13 +50,56 @@ class _Tally(NamedTuple):
 
 
 @compiled
-def count_repeated_words(words: Words) -> Counts:
+def _blank_grams(words: int) -> _Grams:
+    """Sums with room for that many words; the scales are those of words as the places."""
+    grams = _Grams(np.zeros(words + 1, np.uint64), np.ones(words + 1, np.uint64), np.zeros(words + 1, np.int64))
+    for at in range(words):
+        grams.scales[at + 1] = grams.scales[at] * _INVERSE
+    return grams
+
+
+@compiled
+def _sum_words(grams: _Grams, words: Words, first: int, count: int) -> None:
+    """Sum up the words of one text. Two n-grams are equal if their words are."""
+    starts, ends, hashes, _ = words
+    power = np.uint64(1)
+    for at in range(count):
+        grams.digests[at + 1] = grams.digests[at] + hashes[first + at] * power
+        grams.lengths[at + 1] = grams.lengths[at] + ends[first + at] - starts[first + at]
+        power *= _BASE
+
+
+@compiled
+def _sum_characters(grams: _Grams, codes: Codes, words: Words, first: int, count: int) -> None:
+    """Sum up the characters of one text's words. Two n-grams are equal if they are written alike without spaces."""
+    starts, ends, _, _ = words
+    power, scale = np.uint64(1), np.uint64(1)
+    for at in range(count):
+        value = grams.digests[at]
+        for place in range(starts[first + at], ends[first + at]):
+            value += np.uint64(codes[place]) * power
+            power *= _BASE
+            scale *= _INVERSE
+        grams.digests[at + 1] = value
+        grams.scales[at + 1] = scale
+        grams.lengths[at + 1] = grams.lengths[at] + ends[first + at] - starts[first + at]
+
+
+@compiled
+def _digest(grams: _Grams, at: int, n: int) -> np.uint64:
+    """Digest of the n-gram that begins at word `at`."""
+    return mix_bits((grams.digests[at + n] - grams.digests[at]) * grams.scales[at])
+
+
+@compiled
+def count_repeated_words(words: Words, codes: Codes, published: bool) -> Counts:
     """Characters of each text in repeated word n-grams; int64 (texts, 9).
 
     Columns: for n = 2, 3, 4 the length of the most frequent n-gram (with a space between words) times how often it
     occurs, the first one of several; occurrences that overlap count as the one passage that they are. For n = 5 to 10
     the length, without spaces, of all n-grams that occurred before, counted from left to right. No character is counted
-    twice.
+    twice. `published`, as datatrove counts: overlapping occurrences count whole, and for n = 5 to 10 equal n-grams are
+    those with the same letters, wherever their words end.
     """
     starts, ends, hashes, offsets = words
     longest = 0
@@ -58,42 +107,41 @@ def count_repeated_words(words: Words) -> Counts:
         longest = max(longest, offsets[text + 1] - offsets[text])
     held = blank(longest)
     tally = _Tally(np.empty(len(held.keys), np.int64), np.empty(len(held.keys), np.int64))
-    grams = _Grams(np.zeros(longest + 1, np.uint64), np.zeros(longest + 1, np.int64))
+    grams = _blank_grams(longest)
+    letters = _blank_grams(longest) if published else grams
     found = np.zeros((len(offsets) - 1, 9), np.int64)
     stamp = 0
     for text in range(len(offsets) - 1):
         first, count = offsets[text], offsets[text + 1] - offsets[text]
-        for at in range(count):
-            grams.digests[at + 1] = grams.digests[at] * _BASE + hashes[first + at]
-            grams.lengths[at + 1] = grams.lengths[at] + ends[first + at] - starts[first + at]
-        power = _BASE
+        _sum_words(grams, words, first, count)
+        if published:
+            _sum_characters(letters, codes, words, first, count)
         for n in range(2, 11):
-            power *= _BASE
             stamp += 1
             if count < n:
                 continue
-            if n <= 4:
-                top, times = _top_gram(grams, count, n, power, held, tally, stamp)
-                length = grams.lengths[top + n] - grams.lengths[top] + n - 1
-                covered = times * length
+            if n > 4:
+                found[text, n - 2] = _repeated_grams(letters, count, n, held, stamp)
+                continue
+            top, times = _top_gram(grams, count, n, held, tally, stamp)
+            length = grams.lengths[top + n] - grams.lengths[top] + n - 1
+            covered = times * length
+            if not published:
                 if _overlaps_itself(hashes, first + top, n):
                     covered = _passages(words, first, count, first + top, n, length)
                 # A text without spaces has fewer characters than n-grams with a space between words.
-                found[text, n - 2] = min(covered, ends[first + count - 1] - starts[first])
-            else:
-                found[text, n - 2] = _repeated_grams(grams, count, n, power, held, stamp)
+                covered = min(covered, ends[first + count - 1] - starts[first])
+            found[text, n - 2] = covered
     return found
 
 
 @compiled
-def _top_gram(
-    grams: _Grams, words: int, n: int, power: np.uint64, held: Seen, tally: _Tally, stamp: int
-) -> tuple[int, int]:
+def _top_gram(grams: _Grams, words: int, n: int, held: Seen, tally: _Tally, stamp: int) -> tuple[int, int]:
     """Where the most frequent n-gram begins, the first one of several, and how often it occurs."""
     mask = np.uint64(size_for(words) - 1)  # a short text uses few slots, which stay in the processor's cache
     most = 0
     for at in range(words - n + 1):
-        key = mix_bits(grams.digests[at + n] - grams.digests[at] * power)
+        key = _digest(grams, at, n)
         slot = key & mask
         while held.stamps[slot] == stamp and held.keys[slot] != key:
             slot = (slot + np.uint64(1)) & mask
@@ -144,12 +192,12 @@ def _passages(words: Words, first: int, count: int, top: int, n: int, length: in
 
 
 @compiled
-def _repeated_grams(grams: _Grams, words: int, n: int, power: np.uint64, held: Seen, stamp: int) -> int:
+def _repeated_grams(grams: _Grams, words: int, n: int, held: Seen, stamp: int) -> int:
     """Characters of all n-grams that occurred before, from left to right, each character once."""
     mask = np.uint64(size_for(words) - 1)
     repeated, at = 0, 0
     while at <= words - n:
-        if seen(held, mask, stamp, mix_bits(grams.digests[at + n] - grams.digests[at] * power)):
+        if seen(held, mask, stamp, _digest(grams, at, n)):
             repeated += grams.lengths[at + n] - grams.lengths[at]
             at += n
         else:
@@ -166,10 +214,14 @@ def _hash_raw(codes: Codes, start: int, end: int) -> np.uint64:
 
 
 @compiled
-def count_repeated_lines(codes: Codes, offsets: Offsets, table: npt.NDArray[np.uint16], space: int) -> Counts:
+def count_repeated_lines(
+    codes: Codes, offsets: Offsets, table: npt.NDArray[np.uint16], space: int, published: bool
+) -> Counts:
     """Lines and paragraphs of each text, those that occurred before, and their characters; int64 (texts, 6).
 
     A line ends at a line feed, a paragraph at two or more; empty lines and outer white space do not count.
+    `published`, as datatrove counts: outer white space belongs to the lines, and line feeds at the beginning or the end
+    of a text make one empty line there.
     """
     most = 0
     for text in range(len(offsets) - 1):
@@ -181,12 +233,13 @@ def count_repeated_lines(codes: Codes, offsets: Offsets, table: npt.NDArray[np.u
     mask = np.uint64(len(held.keys) - 1)
     counts = np.zeros((len(offsets) - 1, 6), np.int64)
     for text in range(len(offsets) - 1):
-        start, end = offsets[text], offsets[text + 1]
-        while start < end and table[codes[start]] & space:
-            start += 1
-        while end > start and table[codes[end - 1]] & space:
-            end -= 1
+        first, last = offsets[text], offsets[text + 1]
+        while first < last and table[codes[first]] & space:
+            first += 1
+        while last > first and table[codes[last - 1]] & space:
+            last -= 1
         for kind in range(2):
+            start, end = (offsets[text], offsets[text + 1]) if published and kind == 0 else (first, last)
             stamp = 2 * text + kind + 1
             at = start
             while at < end:
@@ -202,4 +255,7 @@ def count_repeated_lines(codes: Codes, offsets: Offsets, table: npt.NDArray[np.u
                 while stop < end and codes[stop] == 10:
                     stop += 1
                 at = stop
+            if end > start and codes[end - 1] == 10:  # only as published: any other text ends in a sign
+                counts[text, 0] += 1
+                counts[text, 1] += seen(held, mask, stamp, _hash_raw(codes, end, end))
     return counts

@@ -120,6 +120,31 @@ def classes() -> npt.NDArray[np.uint16]:
     return table
 
 
+# datatrove 0.10.1: signs, besides ASCII punctuation, that alone make no word; and how its sentence marks differ from
+# Unicode's. U+FF11 is the digit one.
+_DATATROVE_SIGNS = """
+0000-0008 000B-001F 007F-009F 00AB 00B4 00BB 2013-2014 2019 201C-201E 2026 2236 2501 25BA 3001-3002 3008-300D 3010-3011
+FF01 FF05 FF08-FF09 FF0C FF0E FF11 FF1A-FF1B FF1F FF5E
+"""
+_DATATROVE_ADDS = "17D6 17D9-17DA"
+_DATATROVE_LACKS = "1B4E-1B4F 1B7F 2024 2CF9-2CFB 2E60-2E61 FE12 FE15-FE16 113D4-113D5 16D6E-16D6F"
+
+
+@cache
+def datatrove_classes() -> npt.NDArray[np.uint16]:
+    """The class bits of every code point as datatrove has them: its signs, and its sentence marks; uint16 (0x110000,).
+
+    PUNCTUATION is what alone makes no word, and SYMBOL is empty; all other bits are those of `classes`.
+    """
+    table = classes() & np.uint16(0xFFFF ^ (PUNCTUATION | SYMBOL))
+    table[_codes_in(_DATATROVE_ADDS)] |= TERMINAL
+    table[_codes_in(_DATATROVE_LACKS)] &= np.uint16(0xFFFF ^ TERMINAL)
+    table[(table & TERMINAL) != 0] |= PUNCTUATION
+    table[_codes_in(_DATATROVE_SIGNS)] |= PUNCTUATION
+    table[[code for code in range(33, 127) if not chr(code).isalnum()]] |= PUNCTUATION
+    return table
+
+
 def _mark_letters(table: npt.NDArray[np.uint16], low: int, high: int, bit: int) -> None:
     part = table[low:high]
     part[(part & (LETTER | MARK)) != 0] |= bit

@@ -22,6 +22,7 @@ from pipelines.cli.options import (
 )
 from pipelines.extraction.extractors import EXTRACTORS
 from pipelines.job.stages import STAGES, StageCommand, stage_commands
+from roots.errors import SettingsError
 
 _DOMAINS = click.option(
     "--domains", "seeds", type=click.Path(path_type=Path), metavar="SEEDS.TSV",
@@ -59,6 +60,10 @@ _FORMAT = click.option(
 _REPLACE = click.option(
     "--replace", is_flag=True, help="Replace a finished dataset, even if none of its archives is an input any more."
 )
+_LIKE = click.option(
+    "--like", metavar="PROJECT:PATH", default="", callback=lambda _context, _option, text: _like(text),
+    help="Judge as another project does: fineweb2:PATH, its configuration of the language or the folder of all.",
+)  # fmt: skip
 _STRICT = click.option("--strict", is_flag=True, help="Fail if a source loses more than dedup.alarm of its documents.")
 
 
@@ -70,15 +75,32 @@ def _field(pair: str) -> tuple[str, str]:
     return field, column
 
 
+def _like(text: str) -> Settings:
+    """The settings of --like. Raises click's error for a wrong one."""
+    if not text:
+        return {}
+    from pipelines.job.fineweb2 import like_settings
+
+    try:
+        settings = like_settings(text)
+    except SettingsError as error:
+        raise click.BadParameter(str(error)) from None
+    if ":" not in text:
+        note = f"--like {text} names no configuration: bounds and function words are those of our language files"
+        click.echo(f"roots: {note}", err=True)
+    return settings
+
+
 def _own_settings(
-    extractor: str, against: tuple[str, ...], strict: bool, columns: tuple[tuple[str, str], ...]
+    extractor: str, against: tuple[str, ...], strict: bool, columns: tuple[tuple[str, str], ...], like: Settings
 ) -> Settings:
     """The settings that options of their own give."""
-    return {
+    own: Settings = {
         "extract": {"extractor": extractor},
         "dedup": {"against": list(against), "strict": strict},
         "source": {f"{field}_column": column for field, column in columns},
     }
+    return {group: {**like.get(group, {}), **own.get(group, {})} for group in {**own, **like}}
 
 
 def _make_command(name: str, info: StageCommand) -> click.Command:
@@ -101,10 +123,11 @@ def _make_command(name: str, info: StageCommand) -> click.Command:
         replace: bool = False,
         form: str | None = None,
         catalogue: Path | None = None,
+        like: Settings | None = None,
     ) -> None:
         from pipelines.job.request import Request
 
-        own = _own_settings(extractor, against, strict, columns)
+        own = _own_settings(extractor, against, strict, columns, like or {})
         settings = options.settings(own)
         request = Request(work, info.stages, codes, inputs, settings, seeds, index, skip_bad, replace, catalogue)
         from pipelines.pipeline import preview_request, run_request
@@ -138,6 +161,8 @@ def _options_of(stages: tuple[str, ...]) -> list[Option]:
         options.append(_EXTRACTOR)
     if "dedup" in stages:
         options += [_AGAINST, _STRICT]
+    if {"extract", "filter", "dedup"} & set(stages):
+        options.append(_LIKE)
     if not all(STAGES[name].shared for name in stages):
         options.append(LANGUAGES)
     return options

@@ -17,9 +17,12 @@ DEFAULT, QUICK = "cascade", "resiliparse"
 PAGES = "pipelines.extraction.page:pages"  # the guarded process's work, by name so that nothing is imported here
 
 
+PLAIN = ("tidy", "exact")  # plain text without control characters and copies of itself, or as it is
+
+
 @dataclass(frozen=True)
 class Bounds:
-    """How large a page may be. Beyond this, an engine would only use up its time limit."""
+    """How large a page may be. Beyond this, an engine would only use up its time limit. How plain text is taken."""
 
     body_bytes: int = Limits.body_bytes  # as stored, decompressed
     html_chars: int = 10_000_000
@@ -27,6 +30,7 @@ class Bounds:
     document_pages: int = 2000  # of a document that are read: its first ones
     document_seconds: float = 60.0  # of CPU time for one document; 60 pages a second are usual
     document_spread: bool = False  # whether its pages are spread over it, for a glance
+    plain: str = "tidy"  # what becomes of plain text: one of PLAIN
 
 
 def preload(name: str) -> tuple[str, ...]:

@@ -122,7 +122,7 @@ def extract_page(record: Record, engine: Engine, name: str, bounds: Bounds) -> t
         return None, name, "extract.unreadable" if record.problem else "extract.empty"
     html = decode_page(record.body, record.header_charset).text  # without NUL and lone surrogates, as engines need it
     if record.kind == "wet" or record.content_type in _PLAIN:
-        plain = without_copies(tidy(mend(html)))
+        plain = html if bounds.plain == "exact" else without_copies(tidy(mend(html)))
         return (plain, _IDENTITY, None) if plain.strip() else (None, _IDENTITY, "extract.empty")
     if len(html) > bounds.html_chars:
         return None, name, "extract.too_large"

@@ -8,6 +8,7 @@ from pathlib import Path
 from filters import language as natural
 from filters.language import BoundTables, Language, Reading
 from filters.programs.languages import code_bounds, code_languages
+from pipelines.job.fineweb2 import PROJECT, is_configuration, like_fineweb2
 from roots.errors import SettingsError
 from roots.settings import read_toml
 
@@ -56,13 +57,20 @@ def find_any_code(name: str) -> str:
     return natural.find_code(name, program_codes())
 
 
-def load_any_language(name: str, bounds: str | Path = natural.DEFAULT_SET, definitions: str = "repaired") -> Language:
+def load_any_language(
+    name: str, bounds: str | Path = natural.DEFAULT_SET, definitions: str = "repaired", splitter: str = ""
+) -> Language:
     """Load a natural or programming language by any of its names, with a bound set (see filters.language).
 
     `definitions` apply to natural languages only. Raises SettingsError for an unknown language or set, and InputError
     for a file that cannot be read.
     """
     code = find_any_code(name)
+    if definitions == PROJECT:
+        if is_program(code):
+            raise SettingsError(f"{code}: FineWeb-2 judges natural languages only")
+        below = PROJECT if is_configuration(bounds) else read_bounds(bounds)
+        return like_fineweb2(natural.load_language(code, below, own=own_file(name)), bounds, splitter)
     if not is_program(code):
         return natural.load_language(code, read_bounds(bounds), definitions, own_file(name))
     return Language(
@@ -94,6 +102,8 @@ def read_bounds(bounds: str | Path) -> str | BoundTables:
     Raises InputError for a file that cannot be read, SettingsError for one without a table [bounds].
     """
     if isinstance(bounds, str) and not bounds.endswith(".toml"):
+        if is_configuration(bounds):
+            raise SettingsError(f"{bounds} is for FineWeb-2's definitions: name it as --like {PROJECT}:{bounds}")
         return bounds
     tables = read_toml(Path(bounds)).get("bounds")
     if not isinstance(tables, dict):

@@ -190,7 +190,7 @@ def plan_jobs(
 def _load_language(code: str, settings: Mapping[str, Any]) -> Language:
     judging = settings["filter"]
     assert isinstance(judging, FilterSettings)
-    return judging.models(load_any_language(code, judging.bounds, judging.definitions))
+    return judging.models(load_any_language(code, judging.bounds, judging.definitions, judging.splitter))
 
 
 def _source_job(

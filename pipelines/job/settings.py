@@ -10,7 +10,7 @@ from pathlib import Path
 from filters.language import DEFAULT_SET as DEFAULT_BOUNDS
 from filters.language import Language
 from pipelines.archives.limits import Limits
-from pipelines.extraction.extractors import DEFAULT, Bounds, check_extractor
+from pipelines.extraction.extractors import DEFAULT, PLAIN, Bounds, check_extractor
 from pipelines.sources.layouts import TableSettings
 from roots.errors import unknown_name
 from roots.settings import ASIDE
@@ -61,10 +61,13 @@ class ExtractSettings(TableSettings, LanguageIdSettings):
     document_pages: int = Bounds.document_pages  # of one document that are read: its first ones
     document_seconds: float = Bounds.document_seconds  # for one document; 60 pages a second are usual
     memory_bytes: int = 384 << 20  # for one page
+    plain: str = Bounds.plain  # plain text and rows of tables: "tidy", or "exact", as they are
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_extractor(self.extractor)
+        if self.plain not in PLAIN:
+            raise ValueError(unknown_name("way to take plain text", self.plain, PLAIN))
         if not 0 <= self.gate_score <= 1 or not 0 <= self.language_score <= 1:
             raise ValueError("gate_score and language_score must be from 0 to 1")
         if min(self.body_bytes, self.html_chars, self.depth, self.cpu_seconds, self.memory_bytes) <= 0:
@@ -88,11 +91,17 @@ class FilterSettings:
     `{code}` in a path stands for the language, so that each language can have its own model.
     """
 
-    bounds: str = DEFAULT_BOUNDS  # a set of the language's file, or a TOML file by path
-    definitions: str = "repaired"  # "roots": signals exactly as ROOTS computed them
+    # A set of the language's file, or a TOML file by path; of definitions "fineweb2" also a configuration (--like).
+    bounds: str = DEFAULT_BOUNDS
+    definitions: str = "repaired"  # "roots", "fineweb2": signals exactly as their own code computes them
+    splitter: str = ""  # of definitions "fineweb2": cuts words, as "spacy:uk" does; empty: FineWeb-2's of the language
     perplexity_model: str = ""  # a KenLM model by path; empty: perplexity is not measured
     perplexity_pieces: str = ""  # the SentencePiece model whose pieces it counts, by path; empty: it counts words
     quality_model: str = ""  # a fastText model of good and bad text by path (`roots quality train`)
+
+    def __post_init__(self) -> None:
+        if self.splitter and self.definitions != "fineweb2":
+            raise ValueError(f"splitter = {self.splitter!r} is for definitions = fineweb2, which --like sets")
 
     def models(self, language: Language) -> Language:
         """The language, read with the models named here."""

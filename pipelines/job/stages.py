@@ -151,7 +151,8 @@ def stage_commands() -> dict[str, StageCommand]:
             tuple(STAGES),
             "Runs the whole job: from archives to the dataset of one or several languages.",
             "roots run work --input 'crawl/*.warc.gz' --lang fr\n"
-            "  roots run work --catalogue sources.toml --lang 'fr sw'",
+            "  roots run work --catalogue sources.toml --lang 'fr sw'\n"
+            "  roots run work --input 'd/*.jsonl.gz' --lang hi --like fineweb2:configs",
         )
     }
     for name in dict.fromkeys(row.command or row.name for row in STAGES.values()):

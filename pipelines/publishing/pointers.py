@@ -178,7 +178,7 @@ class _Extraction:
     def of(cls, entry: StageEntry) -> "_Extraction":
         """By the settings of extract in a manifest."""
         values = entry["settings"]
-        bounds = Bounds(values["body_bytes"], values["html_chars"], values["depth"])
+        bounds = Bounds(**{each.name: values[each.name] for each in fields(Bounds) if each.name in values})
         tables = {each.name: values[each.name] for each in fields(TableSettings)}
         return cls(values["extractor"], bounds, Limits(values["cpu_seconds"], values["memory_bytes"]), tables)
 

@@ -127,7 +127,7 @@ def test_bounds_of_ones_own_lie_over_the_default() -> None:
 def test_fidelity_mode_reads_as_roots_did() -> None:
     assert load_language("fr", "roots", "roots").reading.segmenter == "roots"
     assert load_language("fr", "roots", "roots").reading.longest_word == 45
-    with pytest.raises(SettingsError, match="neither"):
+    with pytest.raises(SettingsError, match="none of repaired, roots, fineweb2"):
         load_language("fr", "roots", "other")
 
 
