@@ -23,6 +23,7 @@ from pipelines.archives.limits import Limits
 from pipelines.archives.packing import LOOK, begins_with_record, recognise
 from pipelines.archives.records import Record
 from pipelines.documents.forms import READ_FORMS, form_of, installed_engines
+from pipelines.documents.wikitext import quick_prose
 from pipelines.extraction.extractors import PAGES, QUICK, Bounds, preload
 from pipelines.extraction.guard import Failure, guarded
 from pipelines.extraction.guard import Limits as GuardLimits
@@ -34,7 +35,7 @@ from pipelines.programs.index import SOURCE_KIND, TREE_REASONS, index_programs, 
 from pipelines.programs.trees import is_source_tree
 from pipelines.sources.documents import holds_documents
 from pipelines.sources.doors import begins_as_archive, read_source
-from pipelines.sources.layouts import CARD, TableSettings, licence_of_card
+from pipelines.sources.layouts import CARD, WIKITEXT, TableSettings, licence_of_card
 from pipelines.sources.tables import find_table
 from roots import storage
 from roots.errors import InputError
@@ -47,7 +48,7 @@ _FETCHED_BYTES = 16 << 20  # of an input at a URL that is fetched to see what it
 _TOP = 3  # languages stored with a record
 _NAMED_IDS = frozenset({"row", "document", SOURCE_KIND})  # kinds whose ids are not those of a web archive
 _PLAIN = frozenset({"text/plain"})
-_WANTED = frozenset({"text/html", "application/xhtml+xml"}) | _PLAIN
+_WANTED = frozenset({"text/html", "application/xhtml+xml", WIKITEXT}) | _PLAIN
 _UNDECODABLE = 0.1  # largest share of undecodable characters in a page
 _CONTROL = 0.05  # largest share of control characters in its first bytes
 _HEAD_BYTES = 4096  # that are searched for control characters
@@ -66,6 +67,8 @@ INDEX_REASONS: dict[str, str] = {
     "index.status": "the server did not answer 2xx",
     "index.robots": "a robots.txt",
     "index.not_html": "neither HTML, plain text nor a document that can be read, by its type or its first bytes",
+    "index.redirect": "a page of a wiki that leads to another one",
+    "index.no_article": "a page of a wiki that is no article: talk, user, template, data",
     "index.undecodable": "no text in any likely charset: undecodable, or full of control characters",
     "index.empty": "no letter of any script in the text",
     **TREE_REASONS,
@@ -299,7 +302,7 @@ def _read_page(record: Record, model: LanguageModel) -> dict[str, object]:
     undecodable = decoded.text.count("�") if "�" in decoded.text else 0  # `in` is faster than `count`
     if undecodable > _UNDECODABLE * len(decoded.text) or _is_noise(_head_of(record, decoded)):
         return row | {"drop": "index.undecodable"}
-    text = decoded.text if _is_plain(record) else _text_of(record, decoded, not undecodable)
+    text = _text_of(record, decoded, not undecodable)
     row["use_signals"] = use_signals_of(record.rights, b"" if _is_plain(record) else _head_of(record, decoded))
     row |= {"quick_chars": len(text), "languages": _languages(text, model)}
     return row if row["languages"] else row | {"drop": "index.empty"}
@@ -318,7 +321,7 @@ def _is_noise(body: bytes) -> bool:
 
 def _is_plain(record: Record) -> bool:
     """Whether a record is plain text."""
-    return record.kind == "wet" or record.content_type in _PLAIN
+    return record.kind == "wet" or record.content_type in _PLAIN or record.content_type == WIKITEXT
 
 
 def _head_of(record: Record, decoded: Decoded) -> bytes:
@@ -329,7 +332,11 @@ def _head_of(record: Record, decoded: Decoded) -> bytes:
 
 
 def _text_of(record: Record, decoded: Decoded, clean: bool) -> str:
-    """The quick text of an HTML page; `clean` says that all of it was decoded."""
+    """The quick text of a page; `clean` says that all of it was decoded."""
+    if record.content_type == WIKITEXT:
+        return quick_prose(decoded.text)
+    if _is_plain(record):
+        return decoded.text
     # Valid UTF-8 is read from the body itself; a page in another charset is encoded first.
     as_stored = clean and decoded.charset == "utf-8" and decoded.charset_from != "bom"
     page = record.body if as_stored else decoded.text.encode("utf-8", "replace")

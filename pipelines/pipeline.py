@@ -21,6 +21,7 @@ from pipelines.dedup.run import run_together
 from pipelines.dedup.scratch import Steps
 from pipelines.dedup.settings import DedupSettings
 from pipelines.documents.forms import DOCUMENT_REASONS, NO_ENGINE
+from pipelines.documents.wikitext import WITH_GAPS
 from pipelines.extraction.extractors import preload
 from pipelines.extraction.guard import check_imports
 from pipelines.job import work as folders
@@ -37,6 +38,7 @@ from roots.atomic import read_manifest, write_text
 from roots.errors import InputError, SettingsError, with_lines
 from roots.executors import Executor
 from roots.identity import Identities
+from roots.shards import read_kept
 from roots.stage import ALONE, Manifest, Progress, Share, run, take_inventory
 
 
@@ -70,6 +72,9 @@ class JobResult:
         if unread:
             were = "document was" if unread == 1 else "documents were"
             yield f"{self.job.title}: {unread} {were} dropped, since {DOCUMENT_REASONS[NO_ENGINE]}, then run this again"
+        if gaps := self._pages_with_gaps() if "extract" in self.stages else 0:
+            lack = "page of a wiki lacks" if gaps == 1 else "pages of a wiki lack"
+            yield f"{self.job.title}: {gaps} {lack} in a sentence what a template shows there, and `extractor` marks it"
         if self._kept() != 0:
             return
         none = f"no document of {self.job.language.name if self.job.language else 'any language'} was kept"
@@ -84,6 +89,12 @@ class JobResult:
         rows, reason, reasons = max(drops)
         meaning = load(reasons).get(reason, "") if reasons else ""
         yield f"{none}. Chief reason: {rows} dropped as {reason}" + (f" ({meaning})" if meaning else "")
+
+    def _pages_with_gaps(self) -> int:
+        folder = self.job.folder("extract")
+        dumps = [name for name in storage.names_in(folder) if ".xml" in name and not name.startswith(".")]
+        batches = chain.from_iterable(read_kept([folder / name], ["extractor"]) for name in dumps)
+        return sum(batch["extractor"].to_pylist().count(WITH_GAPS) for batch in batches)
 
     def _kept(self) -> int | None:
         """Documents kept by the last stage; None while other ranks have still to make some of its shards."""

@@ -20,7 +20,7 @@ PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentatio
 READ_FORMS = frozenset({PDF, EPUB, ODT, DOCX, PPTX})
 OLD_OFFICE = "application/msword"  # stands for all forms of before 2007, and for RTF
 
-_PDF_ENGINES = ("pypdfium2", "pdf_oxide")  # modules of the extra `documents`
+_ENGINES = ("pypdfium2", "pdf_oxide", "mwparserfromhell")  # modules of the extras `documents` and `wikipedia`
 _BEFORE_PDF = b" \t\r\n\x00\xef\xbb\xbf"  # that may stand before a PDF's first sign
 _ZIP = b"PK\x03\x04"
 _OLD = (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"{\\rtf")
@@ -36,7 +36,7 @@ _STATED_CHARS = 200  # kept of what a document says of itself
 NO_ENGINE = "extract.no_engine"
 # Why a document has no text; reasons that pages share are in pipelines.extract.
 DOCUMENT_REASONS: dict[str, str] = {
-    NO_ENGINE: "no engine for PDF is installed: pip install 'roots-corpus[documents]'",
+    NO_ENGINE: "no engine for PDF or wikitext is installed: pip install 'roots-corpus[documents,wikipedia]'",
     "extract.encrypted": "it needs a password, or a licence of its reader",
     "extract.truncated": "the file ends early, and no page of it can be read",
     "extract.scanned": "its pages are pictures without text",
@@ -83,8 +83,8 @@ def form_of(head: bytes, directory: bytes) -> str | None:
 
 
 def installed_engines() -> str:
-    """The engines of PDF that are there. They decide which documents have text, so shards depend on them."""
-    return ", ".join(filter(find_spec, _PDF_ENGINES))
+    """The engines that are installed. They decide which documents have text, so shards depend on them."""
+    return ", ".join(filter(find_spec, _ENGINES))
 
 
 def read_document(

@@ -13,14 +13,15 @@ from typing import Any
 from filters.text.charset import decode_page, is_xhtml, may_be_broken, mend, mend_source, with_end_tags
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import Record
-from pipelines.documents.forms import form_of, read_document
+from pipelines.documents.forms import NO_ENGINE, form_of, read_document
 from pipelines.documents.repair import page_starts
+from pipelines.documents.wikitext import prose_of
 from pipelines.extraction.engines import Engine, resiliparse, tidy, whole_text, without_copies, without_layout
 from pipelines.extraction.extractors import QUICK, Bounds, check_extractor
 from pipelines.extraction.guard import Row, allow_seconds
 from pipelines.extraction.markup import readable
 from pipelines.sources.doors import read_source_at
-from pipelines.sources.layouts import TableSettings
+from pipelines.sources.layouts import WIKITEXT, TableSettings
 
 _IDENTITY = "plain"  # stands for the engine where plain text and WET are taken as they are
 _PLAIN = frozenset({"text/plain", "text/markdown", "text/x-rst"})
@@ -126,6 +127,8 @@ def extract_page(record: Record, engine: Engine, name: str, bounds: Bounds) -> t
         return (plain, _IDENTITY, None) if plain.strip() else (None, _IDENTITY, "extract.empty")
     if len(html) > bounds.html_chars:
         return None, name, "extract.too_large"
+    if record.content_type == WIKITEXT:
+        return _extract_wikitext(html)
     if is_xhtml(record.content_type, html[:_ROOT_CHARS].encode()):
         html = with_end_tags(html)
     html = readable(html)
@@ -141,6 +144,17 @@ def extract_page(record: Record, engine: Engine, name: str, bounds: Bounds) -> t
     except _ENGINE_ERRORS:
         return None, name, "extract.crash"
     return (without_copies(text), name, None) if text else (None, name, "extract.empty")
+
+
+def _extract_wikitext(text: str) -> tuple[str | None, str, str | None]:
+    try:
+        prose, engine = prose_of(text)
+    except ImportError:
+        return None, "", NO_ENGINE
+    except _ENGINE_ERRORS:
+        return None, "", "extract.crash"
+    prose = without_copies(tidy(mend(prose)))
+    return (prose, engine, None) if prose.strip() else (None, engine, "extract.empty")
 
 
 def _main_text(html: str, engine: Engine) -> str:

@@ -8,11 +8,13 @@ between two lines of dashes. Nothing slow is imported here, for the settings are
 import json
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from roots import storage
 from roots.errors import InputError, SettingsError, unknown_name
+
+WIKITEXT = "text/x-wiki"  # the type of a page of a wiki as it is written
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Layout:
     summary: str
     columns: Mapping[str, str]  # field -> column
     also: tuple[str, ...] = ()  # other columns that a table of this layout has
-    html: bool = False  # the text is HTML, and its main text is wanted
+    content_type: str = "text/plain"  # of the text; the main text of HTML, and the prose of wikitext are wanted
     program: bool = False  # a row is a file of a program
 
     def fits(self, columns: Collection[str]) -> bool:
@@ -31,9 +33,9 @@ class Layout:
         return top <= set(columns)
 
 
-def _layout(summary: str, also: str = "", **columns: str | bool) -> Layout:
-    html, program = bool(columns.pop("html", False)), bool(columns.pop("program", False))
-    return Layout(summary, {name: str(column) for name, column in columns.items()}, tuple(also.split()), html, program)
+def _layout(summary: str, also: str = "", kind: str = "text/plain", **columns: str | bool) -> Layout:
+    program = bool(columns.pop("program", False))
+    return Layout(summary, {name: str(column) for name, column in columns.items()}, tuple(also.split()), kind, program)
 
 
 _WARC = {
@@ -68,7 +70,17 @@ LAYOUTS: dict[str, Layout] = {
         date="date_modified",
         license="license",
         also="name",
-        html=True,
+        kind="text/html",
+    ),
+    "wikipedia-xml": _layout(
+        "XML dumps of Wikipedia and other wikis",
+        kind=WIKITEXT,
+        text="text",
+        id="id",
+        url="url",
+        date="date",
+        license="license",
+        also="wikitext",
     ),
     "the-stack": _layout(
         "The Stack: a file of a program in a row",
@@ -164,8 +176,8 @@ def find_layout(columns: Collection[str], settings: TableSettings, place: str) -
         guess = Layout("", {name: column for name, column in likely.items() if column})
         known = next((layout for layout in LAYOUTS.values() if layout.fits(columns)), guess)
         # A column that the layout does not name may still say more, such as a licence beside the text.
-        known = Layout(known.summary, {**guess.columns, **known.columns}, known.also, known.html, known.program)
-    found = Layout(known.summary, {**known.columns, **named}, known.also, known.html, known.program)
+        known = replace(known, columns={**guess.columns, **known.columns})
+    found = replace(known, columns={**known.columns, **named})
     text = found.columns.get("text", "").partition(".")[0]
     if text not in columns:
         raise InputError(

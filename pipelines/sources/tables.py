@@ -3,6 +3,7 @@
     JSONL, a JSON array, NDJSON in a tar      by `{`, `[`, and names in the tar; gzip, zstd, bzip2 and xz are undone
     Parquet, Arrow                            by their first bytes
     CSV, TSV, plain text                      by the name: .csv, .tsv, .txt
+    XML dumps of a wiki                       by `<mediawiki`
 
 A record has the place of its row as its offset. Its id is the row's own, where it is long enough to be one of its kind
 in the world; a short one gets the name of the file before it.
@@ -34,6 +35,7 @@ from pipelines.sources.rows import (
     tar_rows,
     text_rows,
 )
+from pipelines.sources.wikipedia import DUMP_COLUMNS, dump_parts, dump_rows, is_dump
 from roots.errors import InputError
 
 _ROW_KIND = "row"  # value of the column `kind`
@@ -70,6 +72,8 @@ class Table:
             return csv_rows(self.path, self.form == "tsv", limit, wanted)
         if self.form == "text":
             return text_rows(self.path, self.settings.split == "blank", limit, wanted)
+        if self.form == "dump":
+            return dump_rows(self.path, limit, wanted)
         if self.form == "oscar":
             metadata = oscar_metadata(self.path)
             assert metadata is not None
@@ -117,6 +121,8 @@ def _form_inside(path: Path, name: str) -> str | None:
             head = file.read(_PEEK).removeprefix(b"\xef\xbb\xbf").lstrip()
     except (OSError, EOFError, ValueError):
         return None
+    if is_dump(head, path):
+        return "dump"
     if head.startswith(b"{") or (not head and name.endswith((".jsonl", ".ndjson", ".json"))):
         return "jsonl"
     if head.startswith(b"[") and name.endswith(".json"):
@@ -137,6 +143,8 @@ def _columns(path: Path, form: str) -> list[str]:
     """The columns of a table. Raises InputError where it has no row."""
     if form in ("text", "oscar"):
         return ["text", "id", "url", "date"] if form == "oscar" else ["text"]
+    if form == "dump":
+        return [*DUMP_COLUMNS, "wikitext"]
     if form in ("parquet", "arrow"):
         from pipelines.sources.columns import arrow_columns, parquet_columns
 
@@ -194,7 +202,9 @@ def parts_of_table(path: Path, count: int) -> list[range]:
     """
     form = _form_of(path)
     count = min(count, _MOST_PARTS)
-    if form == "jsonl" and not is_packed(path):
+    if form == "dump":
+        ends = dump_parts(path, count)
+    elif form == "jsonl" and not is_packed(path):
         ends = [path.stat().st_size * number // count for number in range(count + 1)]
     elif form in ("parquet", "arrow"):
         from pipelines.sources.columns import arrow_groups, parquet_groups
@@ -236,7 +246,7 @@ def read_table(table: Table, limits: Limits, wanted: Sequence[int] | None = None
 def _ids_before(part: range, table: Table, limits: Limits) -> set[bytes]:
     """The ids of a part that rows before it have, too, so that an id does not depend on how a table is cut."""
     column = table.layout.columns.get("id")
-    if column is None or not part.start:
+    if column is None or not part.start or table.form == "dump":  # a wiki numbers its pages, and reading takes long
         return set()
     only = replace(table, layout=replace(table.layout, columns={"id": column}))
 
@@ -264,7 +274,7 @@ def _record(row: Row, table: Table, limits: Limits) -> Record:
         offset=row.place,
         kind=_ROW_KIND,
         status=None,
-        content_type="text/html" if table.layout.html else "text/plain",
+        content_type=table.layout.content_type,
         header_charset=None if table.form == "text" else "utf-8",
         body=body,
         problem=problem,
