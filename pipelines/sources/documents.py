@@ -1,10 +1,11 @@
-"""Documents (PDF, EPUB, DOCX, PPTX, ODT, HTML) as records: a file, the files of a folder, or those of a zip.
+"""Documents (PDF, EPUB, DOCX, PPTX, ODT, HTML, plain text) as records: a file, or the files of a folder or zip.
 
 Nothing is unpacked to disk, no link is followed, and each file has a bound. No document is opened here.
 """
 
 import hashlib
 import os
+import re
 import stat
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,12 @@ _DOCUMENT_BYTES = 100 << 20  # of one document in a folder or zip
 _HEAD_BYTES, _TAIL_BYTES = 1024, 1 << 20  # in which the form shows; a zip has its directory at its end
 _LOOKED = 200  # files of a folder or zip that decide what it is
 _PAGES = (".html", ".htm", ".xhtml")
+_HTML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html)\b", re.IGNORECASE)  # whatever the name of a file
+_ZIPPED = (".docx", ".epub", ".odt", ".pptx")
+_ASIDE = (
+    ".bmp", ".css", ".eot", ".gif", ".ico", ".jpeg", ".jpg", ".mp3", ".mp4", ".otf", ".png", ".svg", ".tif", ".tiff",
+    ".ttf", ".webp", ".woff", ".woff2",
+)  # fmt: skip  # names of files that lie beside documents and do not say what a folder is
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +44,10 @@ class _File:
 
 
 def holds_documents(path: Path) -> bool:
-    """Whether an input is a document, or a folder or zip of which at least half of the first files are documents."""
+    """Whether an input is a document, or a folder or zip of which at least half of the first files are documents.
+
+    Pictures, fonts and styles do not count: a saved web page has more of them than pages.
+    """
     try:
         if path.is_file():
             with path.open("rb") as opened:
@@ -51,7 +61,8 @@ def holds_documents(path: Path) -> bool:
         for file in islice(_files_in(path), _LOOKED):
             if file.name == "datapackage.json":  # a WACZ has it
                 return False
-            seen, documents = seen + 1, documents + _is_document(file)
+            if not file.name.lower().endswith(_ASIDE):
+                seen, documents = seen + 1, documents + _is_document(file)
         return 0 < seen <= 2 * documents
     except UNPACKING_ERRORS:
         return False
@@ -114,20 +125,26 @@ def _record(path: Path, place: int, file: _File, most: int) -> Record:
 
 
 def _form_of(name: str, head: bytes, directory: bytes) -> str | None:
-    page = name.lower().endswith(_PAGES) and b"<" in head
-    return form_of(head, directory) or ("text/html" if page else None)
+    if form := form_of(head, directory):
+        return form
+    lower = name.lower()
+    if _HTML.match(head) or (lower.endswith(_PAGES) and b"<" in head):
+        return "text/html"
+    return "text/plain" if lower.endswith(".txt") else None
 
 
 def _is_document(file: _File) -> bool:
-    """Whether a file is a document, by its first bytes and, if it is a zip of some size, its name."""
+    """Whether a file is a document, by its first bytes, and a zip by its directory unless its name tells."""
     if file.problem:
         return False
     try:
         head = file.read(_HEAD_BYTES)
-        whole = file.read(_DOCUMENT_BYTES) if head.startswith(b"PK\x03\x04") else head
+        if not head.startswith(b"PK\x03\x04"):
+            return _form_of(file.name, head, head) is not None
+        whole = b"" if file.name.lower().endswith(_ZIPPED) else file.read(_DOCUMENT_BYTES)
     except UNPACKING_ERRORS:
         return False
-    return _form_of(file.name, head, whole) is not None
+    return not whole or _form_of(file.name, head, whole) is not None
 
 
 def _files_in(path: Path) -> Iterator[_File]:

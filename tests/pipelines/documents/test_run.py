@@ -1,5 +1,6 @@
 """Documents through the stages that read them, hostile ones among them."""
 
+import json
 import shutil
 import sys
 import zlib
@@ -59,7 +60,11 @@ def test_documents_of_a_folder_are_read_and_hostile_ones_are_rows_with_reasons(t
     bomb = zlib.compress(b"q " * 30_000_000, 1)
     (books / "deflate_bomb.pdf").write_bytes(pdf(stream(bomb, b"/Filter/FlateDecode"), FORM))
     (books / "cut.pdf").write_bytes((FOLDER / "typst-fr.pdf").read_bytes()[:6000])
-    (books / "not.pdf").write_text("<html>")
+    (books / "not.pdf").write_bytes(b"\x00\x01 no PDF")
+    (books / "old.rtf").write_text("{\\rtf1 text}")
+    french = json.loads((FOLDER / "texts.json").read_text("utf-8"))["fr"]
+    page = f"<html><meta charset=latin-1><nav><a href=a>Accueil</a></nav><article><p>{french}</p></article></html>"
+    (books / "page.htm").write_bytes(page.encode("latin-1"))
     bound = ["--set", "extract.document_seconds=2"]
     for command in (
         ["index", str(work), "--input", str(books)],
@@ -82,8 +87,12 @@ def test_documents_of_a_folder_are_read_and_hostile_ones_are_rows_with_reasons(t
         "chromium-ar.pdf": "extract.other_language",
         "cut.pdf": "extract.truncated",
         "not.pdf": "index.not_html",
+        "old.rtf": "extract.old_office",
+        "page.htm": None,
     }
-    assert [(row["pages"], row["page_starts"]) for row in rows.values() if row["text"]] == [(1, [0])] * 2
+    html, *pdfs = sorted((row for row in rows.values() if row["text"]), key=lambda row: row["pages"] or 0)
+    assert (html["text"], html["page_starts"]) == (french, None)
+    assert [(row["pages"], row["page_starts"]) for row in pdfs] == [(1, [0])] * 2
     assert {tuple(row["page_starts"] or ()) for row in rows.values() if not row["text"]} == {()}
 
 

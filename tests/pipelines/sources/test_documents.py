@@ -27,6 +27,8 @@ def folder_of(tmp_path: Path) -> Path:
     (folder / "named.txt.docx").write_bytes(docx())
     (folder / "page.html").write_text("<p>text</p>")
     (folder / "notes").write_text("no document")
+    (folder / "odd.pdf").write_text("<!DOCTYPE html><p>text")
+    (folder / "plain.txt").write_text("a plain text")
     (folder / "link.pdf").symlink_to("b/one.pdf")
     return folder
 
@@ -45,7 +47,9 @@ def test_the_files_of_a_folder_are_records_by_path(tmp_path):
         ("books/link.pdf", None, "link"),
         ("books/named.txt.docx", DOCX, None),
         ("books/notes", None, None),
+        ("books/odd.pdf", "text/html", None),
         ("books/page.html", "text/html", None),
+        ("books/plain.txt", "text/plain", None),
         ("books/b/one.pdf", PDF, None),
     ]
     assert len({record.id for record in found}) == len(found)
@@ -68,6 +72,14 @@ def test_documents_are_known_by_their_bytes(tmp_path, name):
     assert holds_documents(path)
 
 
+def test_a_saved_web_page_with_its_pictures_is_a_folder_of_documents(tmp_path):
+    (tmp_path / "page.html").write_text("<html><p>text")
+    for number in range(9):
+        (tmp_path / f"{number}.PNG").write_bytes(b"\x89PNG")
+    assert holds_documents(tmp_path)
+    assert not holds_documents(tmp_path / "0.PNG")
+
+
 def test_programs_archives_and_tables_are_no_documents(tmp_path):
     (tmp_path / "src").mkdir()
     for name, data in {"a.py": b"print()", "b.c": b"int a;", "manual.pdf": PDF_BYTES}.items():
@@ -86,5 +98,5 @@ def test_a_document_over_the_bound_is_a_row_with_a_reason(tmp_path, monkeypatch)
     found = list(read_documents(folder_of(tmp_path), Limits(body_bytes=10)))
     assert [record.problem for record in found if record.content_type or record.problem] == [
         "link",
-        *["too_large"] * 4,
+        *["too_large"] * 6,
     ]
