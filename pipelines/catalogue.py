@@ -29,6 +29,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from filters.language import Bound
+from filters.near_duplicates.rules import LineRule, check_line_rules
 from pipelines.addresses import normal_url
 from roots import storage
 from roots.atomic import write_text
@@ -37,8 +38,9 @@ from roots.settings import as_values, build, read_toml
 
 UNLISTED = "unlisted"
 UNKNOWN = "unknown"
-_LEFT_OUT = ("filter",)  # steps that a source can leave out: `filter`, all bounds but the source's own
+_LEFT_OUT = ("language", "filter", "dedup")  # steps that a source can leave out
 _FIELDS = ("text", "id", "url", "date", "license")
+_LANGUAGE_SCORE = "language_score"  # a signal, which means nothing where the language is believed
 _GROUPS = ("source", "index", "extract", "filter")  # of settings that a source can have of its own
 # Two underscores end the source in the name of a shard (roots.stage.source_of).
 _NAME = re.compile(r"(?!.*__)[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -66,7 +68,9 @@ class Source:
     field: Mapping[str, str] = dataclasses.field(default_factory=dict)  # text, id, url, date or license -> column
     min_bytes: int = 0  # of a document
     bounds: Mapping[str, Bound] = dataclasses.field(default_factory=dict)  # signal -> bound in place of the language's
-    leave_out: tuple[str, ...] = ()  # steps: filter, all bounds but the own ones
+    lines: tuple[str | LineRule, ...] | None = None  # which repeated lines are removed; None: as dedup.lines says
+    # Steps: "language", its one language is believed; "filter", all bounds but its own; "dedup", it has no copies.
+    leave_out: tuple[str, ...] = ()
     settings: Mapping[str, Mapping[str, object]] = dataclasses.field(default_factory=dict)  # group -> setting -> value
     kill: str = ""  # why it is not read; its entry stays in the books
 
@@ -82,6 +86,9 @@ class Source:
         for step in self.leave_out:
             if step not in _LEFT_OUT:
                 raise ValueError(unknown_name("step to leave out", step, _LEFT_OUT))
+        if "language" in self.leave_out and len(self.languages) != 1:
+            raise ValueError("to leave out language, name the one language that its documents are in")
+        check_line_rules(self.lines or ())
         for name in self.field:
             if name not in _FIELDS:
                 raise ValueError(unknown_name("field", name, _FIELDS))
@@ -93,7 +100,7 @@ class Source:
     def rights(self) -> "Source":
         """The source without what is of a run alone: what a release says of it."""
         usual = Source(self.name)
-        run = ("path", "form", "field", "min_bytes", "bounds", "leave_out", "settings")
+        run = ("path", "form", "field", "min_bytes", "bounds", "lines", "leave_out", "settings")
         return dataclasses.replace(self, **{name: getattr(usual, name) for name in run})
 
     def over(self, values: _Groups) -> dict[str, dict[str, object]]:
@@ -107,7 +114,9 @@ class Source:
 
     def judged(self, bounds: Mapping[str, Bound]) -> dict[str, Bound]:
         """The bounds of a language, with those of the source over them."""
-        usual = {} if "filter" in self.leave_out else bounds
+        usual = {} if "filter" in self.leave_out else dict(bounds)
+        if "language" in self.leave_out:
+            usual.pop(_LANGUAGE_SCORE, None)
         size = {"bytes": Bound(min=self.min_bytes, source="the catalogue")} if self.min_bytes else {}
         return {**usual, **size, **self.bounds}
 
@@ -118,7 +127,8 @@ class Rights:
 
     catalogue: str = ""  # path of the catalogue; empty: every document belongs to the source "unlisted"
     licenses: tuple[str, ...] = ()  # allow-list, as the catalogue spells them; empty: all
-    leave_out: tuple[str, ...] = ()  # sources to leave out
+    # Steps: "language", its one language is believed; "filter", all bounds but its own; "dedup", it has no copies.
+    leave_out: tuple[str, ...] = ()
     unlisted: str = "keep"  # or "drop": documents without a source in the catalogue
     # Use signals that keep a page out; by default those that forbid training (filters.programs.use_signals).
     refuse_use_signals: tuple[str, ...] = ("no-copy", "no-train-ai", "noai", "noml", "tdm-reservation")

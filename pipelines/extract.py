@@ -63,6 +63,7 @@ class Extract(ExtractSettings, Stage):
     model_sha256: str = ""  # of the language model; computed if not given
     engines: str = ""  # of PDF that are installed, since they decide which documents have text; found if not given
     foreign: bool = False  # whether its source is said to hold other languages only: nothing is read
+    believed: bool = False  # whether its source is said to be in this language, whatever the model says
     language: str = field(kw_only=True)  # ISO 639-3: "fra"
 
     def __post_init__(self) -> None:
@@ -91,8 +92,8 @@ class Extract(ExtractSettings, Stage):
             ids += batch["id"].to_pylist()
             numbers = numbers_of(archives, batch["file_path"].to_pylist())
             places += zip(numbers, batch["offset"].to_pylist(), strict=True)
-            likely = batch["languages"].to_pylist()
-            passed += [not self.foreign and yes for yes in gate(likely, self.language, self.gate_score, known)]
+            likely = gate(batch["languages"].to_pylist(), self.language, self.gate_score, known)
+            passed += [not self.foreign and (self.believed or yes) for yes in likely]
         wanted = [place for place, yes in zip(places, passed, strict=True) if yes]
         other = FOREIGN if self.foreign else "extract.other_language"
         rows: list[dict[str, Any]] = []
@@ -149,6 +150,9 @@ class Extract(ExtractSettings, Stage):
         label, score = labels[0]
         language, script = split_label(label)
         kept = language == self.language and score >= self.language_score
+        if self.believed:
+            score = next((score for label, score in labels if split_label(label)[0] == self.language), 0.0)
+            language, kept = self.language, True
         return {
             "text": text if kept else None,
             "judged_chars": None if kept else len(text),

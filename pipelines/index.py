@@ -112,14 +112,18 @@ class Index(IndexSettings, Stage):
             yield pa.RecordBatch.from_pylist(rows, schema=INDEX)
 
     def _of_source(self, row: dict[str, object]) -> dict[str, object]:
-        """A row of a catalogue's source. Its id names the source unless it is a UUID of a web archive.
+        """A row of a catalogue's source, which is named in its id unless that is a UUID of a web archive.
 
-        Two sources may have equal ids: those made from the names of files, or the ids of one crawl in two tables.
+        Two sources may have equal ids: those made from the names of files, or the ids of one crawl in two tables. Two
+        files of the same name may be in both, too, and their addresses have no host.
         """
+        url = row["url"]
+        if isinstance(url, str) and "://" not in url:
+            url = f"{self.source}/{url}"
         of_archive = row["kind"] not in _NAMED_IDS and str(row["id"]).startswith("<urn:uuid:")
         id_ = row["id"] if of_archive else f"{self.source}:{row['id']}"
         stated = row.get("license") or (self.source_license if row["kind"] != SOURCE_KIND else None)
-        return {**row, "id": id_, "source": self.source, "license": stated}
+        return {**row, "id": id_, "url": url, "source": self.source, "license": stated}
 
 
 def make_index(settings: IndexSettings, language: Language | None) -> Index:

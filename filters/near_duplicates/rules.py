@@ -3,7 +3,10 @@
 Nothing heavy is imported here, so that settings are checked before Numba is loaded.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from roots.errors import unknown_name
 
 _DIGESTS = ("roots", "space")
 
@@ -33,7 +36,7 @@ class Scheme:
 
 @dataclass(frozen=True)
 class LineRule:
-    """Removes lines of at least `characters` that occur often in a source.
+    """Removes lines of at least `characters` that occur often in a source: in any, or in one of `sources`.
 
     Often is either `times` times or more, or on more than `pages` pages and on more than `share` of the pages.
     """
@@ -43,6 +46,7 @@ class LineRule:
     times: int = 0  # 0: pages count
     pages: int = 0
     share: float = 0.0
+    sources: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.times and (self.pages or self.share):
@@ -66,3 +70,11 @@ LINE_RULES = {
     "newspaper": LineRule("newspaper", times=2),
     "boilerplate": LineRule("boilerplate", pages=10, share=0.01),
 }
+
+
+def check_line_rules(rules: Iterable[str | LineRule]) -> None:
+    """Raise ValueError for a name that no rule has."""
+    for rule in rules:
+        if isinstance(rule, str) and rule not in LINE_RULES:
+            hint = "; or a table: {characters = 15, times = 10}"
+            raise ValueError(unknown_name("rule for lines", rule, LINE_RULES) + hint)

@@ -33,7 +33,7 @@ from pipelines.dedup.scratch import (
     read_batches,
     read_pieces,
 )
-from pipelines.dedup.sign import SourceRule, band_columns
+from pipelines.dedup.sign import SourceRule, band_columns, digests_of
 from roots import shards
 from roots.intervals import wilson
 from roots.settings import ASIDE
@@ -133,6 +133,7 @@ class AuditPairs(Stage):
     share: float
     jaccard: float
     within: bool  # whether only pairs within one source count
+    alone: tuple[str, ...]  # sources whose documents are in no pair
     signed: Path = field(metadata=ASIDE)
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
@@ -154,6 +155,10 @@ class AuditPairs(Stage):
             other = some[document] + start != numbers[query]
             if self.within:
                 other &= other_source[np.searchsorted(both, some[document])] == source[query]
+            if self.alone:
+                apart = digests_of(pa.array(self.alone, pa.string()))
+                other &= ~np.isin(other_source[np.searchsorted(both, some[document])], apart)
+                other &= ~np.isin(source[query], apart)
             document, query, jaccard = document[other], query[other], jaccard[other]
             mine = keys[np.searchsorted(both, some[document])]
             far = np.abs(jaccard - self.jaccard) > _SHOWN

@@ -54,6 +54,7 @@ from pipelines.dedup.scratch import (
     to_batches,
 )
 from pipelines.dedup.settings import DedupSettings
+from pipelines.dedup.sign import digests_of
 from roots.schema import LINES
 from roots.settings import ASIDE
 from roots.stage import Stage
@@ -254,7 +255,13 @@ class RepeatedLines(Stage):
         index[index == source.size] = 0
         known = source[index] == table["source"][run] if source.size else np.zeros(run.size, np.bool_)
         total = np.where(known, documents[index] if documents.size else 0, 0)
-        rule = first_rule(self.rules, table["length"][run].astype(np.int64), times, pages, total)
+        length = table["length"][run].astype(np.int64)
+        rule = np.full(run.size, NO_RULE, dtype=np.int8)
+        for number, each in reversed(list(enumerate(self.rules))):
+            taken = first_rule([each], length, times, pages, total) != NO_RULE
+            if each.sources:
+                taken &= np.isin(table["source"][run], digests_of(pa.array(each.sources, pa.string())))
+            rule[taken] = number
         taken = np.flatnonzero(rule[line] != NO_RULE)
         taken = taken[order_by(table["stretch"][taken], table["key"][taken])]
         line = line[taken]

@@ -85,7 +85,8 @@ def _audit(
     querying = AuditQueries(settings.scheme, settings.audit / max(1, total), found.sign)
     queries = steps.run(querying, plan, "queries")
     within = settings.scope == "source"
-    comparing = AuditPairs(settings.scheme, _COMPARED / max(1, total), settings.jaccard, within, found.sign)
+    share = _COMPARED / max(1, total)
+    comparing = AuditPairs(settings.scheme, share, settings.jaccard, within, settings.alone, found.sign)
     compared = steps.run(comparing, {name: [queries, found.settled, *plan[name]] for name in plan}, "compare")
     settled = StepShards.of(found.settled)
     measured = measure_sample(StepShards.of(compared), settled, settings.scheme, settings.jaccard)

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from filters.near_duplicates.rules import LINE_RULES, LineRule, Scheme
-from pipelines.catalogue import load_catalogue
+from filters.near_duplicates.rules import LINE_RULES, LineRule, Scheme, check_line_rules
+from pipelines.catalogue import Source, load_catalogue
 from roots.errors import SettingsError, unknown_name
 from roots.settings import as_values, build
 
@@ -74,6 +74,7 @@ class DedupSettings:
     every_copy: bool = False  # remove the first copy of a repeated line too, as ROOTS did
     against: tuple[str, ...] = ()  # folders of releases that new documents are also compared with
     released: str = "remove"  # a copy of a released document is removed, or kept and noted in its row ("mark")
+    alone: tuple[str, ...] = ()  # sources whose documents are compared with none
     alarm: float = 0.75  # share of its documents that a source of 100 or more may lose before the report names it
     strict: bool = False  # whether an alarm is an error
 
@@ -93,10 +94,7 @@ class DedupSettings:
             raise ValueError(unknown_name("rule for released", self.released, _RELEASED))
         if isinstance(self.keep, str) and self.keep not in _KEEP:
             raise ValueError(unknown_name("rule for keep", self.keep, _KEEP) + '; or a table: {highest = "COLUMN"}')
-        for rule in self.lines:
-            if isinstance(rule, str) and rule not in LINE_RULES:
-                hint = "; or a table: {characters = 15, times = 10}"
-                raise ValueError(unknown_name("rule for lines", rule, LINE_RULES) + hint)
+        check_line_rules(self.lines)
         parse_bytes(self.memory)
         _ = self.scheme
         if self.source not in _SOURCES:
@@ -113,7 +111,7 @@ class DedupSettings:
     @property
     def line_rules(self) -> tuple[LineRule, ...]:
         """The rules of `lines`, the named ones too."""
-        return tuple(LINE_RULES[rule] if isinstance(rule, str) else rule for rule in self.lines)
+        return tuple(map(_line_rule, self.lines))
 
     def as_values(self) -> dict[str, object]:
         """The settings that decide rows and report, as plain values: no memory, no paths, a preset by its values."""
@@ -147,6 +145,31 @@ def with_preset(values: Mapping[str, object]) -> dict[str, object]:
     if preset and preset not in PRESETS:
         raise SettingsError("dedup: " + unknown_name("preset", preset, PRESETS))
     return {**PRESETS.get(preset, {}), **values}
+
+
+def for_sources(values: Mapping[str, object], sources: Mapping[str, Source]) -> dict[str, object]:
+    """Settings, as a user wrote them, for a run that reads a catalogue: its entries are the sources.
+
+    Raises SettingsError where an entry has its own rules and another setting says what a source is.
+    """
+    found: dict[str, object] = {"source": "entry", **values}
+    own = {name: each for name, each in sources.items() if each.lines is not None or "dedup" in each.leave_out}
+    if not own:
+        return found
+    if found["source"] != "entry":
+        raise SettingsError(f"dedup.source = {found['source']}: {', '.join(own)} of the catalogue need it to be entry")
+    usual = build_dedup(found).line_rules
+    held: dict[LineRule, list[str]] = {rule: [] for rule in usual}
+    for name, each in sources.items():
+        for rule in usual if each.lines is None else map(_line_rule, each.lines):
+            held.setdefault(rule, []).append(name)
+    lines = [as_values(replace(rule, sources=rule.sources or tuple(names))) for rule, names in held.items() if names]
+    alone = [name for name, each in sources.items() if "dedup" in each.leave_out]
+    return {**found, "lines": lines, "alone": alone}
+
+
+def _line_rule(rule: str | LineRule) -> LineRule:
+    return LINE_RULES[rule] if isinstance(rule, str) else rule
 
 
 def build_dedup(values: Mapping[str, object]) -> DedupSettings:

@@ -60,9 +60,9 @@ class SourceRule:
         found = self._catalogued(batch)
         return pc.if_else(pc.equal(found, UNLISTED), hosts, found)
 
-    def digests(self, batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
+    def digests(self, batch: pa.RecordBatch) -> Uint64s:
         """A digest of each document's source, never 0; uint64 (rows,)."""
-        return np.maximum(text_digests(self.names(batch), 3), np.uint64(1))
+        return digests_of(self.names(batch))
 
     def with_rights(self, batch: pa.RecordBatch, wanted: Collection[str]) -> pa.RecordBatch:
         """The batch with the columns `source` and `license`: those of the catalogue where the batch has none."""
@@ -91,6 +91,11 @@ class SourceRule:
         return pa.array([catalogue.source_of(*each) for each in zip(urls, files, strict=True)], pa.string())
 
 
+def digests_of(sources: pa.Array) -> Uint64s:
+    """A digest of the name of each source, never 0; uint64 (sources,)."""
+    return np.maximum(text_digests(sources, 3), np.uint64(1))
+
+
 def _empty_texts(batch: pa.RecordBatch) -> pa.Array:
     return pa.repeat("", batch.num_rows)
 
@@ -108,7 +113,7 @@ def sign_documents(steps: Steps, documents: Chains, settings: DedupSettings) -> 
     """Run `sign` over all documents; returns its manifest."""
     within = settings.scope == "source"
     sources = SourceRule.read(settings.source, settings.catalogue)
-    stage = SignedDocuments(settings.scheme, settings.keep, settings.url, sources, within)
+    stage = SignedDocuments(settings.scheme, settings.keep, settings.url, sources, within, settings.alone)
     return steps.run(stage, documents, "sign")
 
 
@@ -123,6 +128,7 @@ class SignedDocuments(Stage):
     url: str
     sources: SourceRule
     within: bool  # documents of different sources share no key, so they are never copies
+    alone: tuple[str, ...]  # sources whose documents share no key with any
     unicode: str = unicodedata.unidata_version
 
     @property
@@ -153,6 +159,9 @@ class SignedDocuments(Stage):
             url_high, url_low, age = self._url(batch) if of_url else (zeros, zeros, zeros)
             source = self.sources.digests(batch)
             salt = mix_all(source) if self.within else zeros
+            if self.alone:
+                own = np.isin(source, digests_of(pa.array(self.alone, pa.string())))
+                salt = np.where(own, mix_all(text_digests(batch["id"])), salt)
             numbers = [
                 signs.content[:, 0], _salted(signs.content[:, 1], salt), signs.units, rank,
                 text_digests(batch["id"]), url_high, _salted(url_low, salt), age * np.uint64(not released), source,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from filters.language import Language
 from pipelines.catalogue import UNKNOWN, Source, known_catalogue, load_run_catalogue
-from pipelines.dedup.settings import with_preset
+from pipelines.dedup.settings import for_sources, with_preset
 from pipelines.job import work as folders
 from pipelines.job.inputs import FaultsOf, Looking, naming, shards_of_sources
 from pipelines.job.languages import find_any_code, is_program, load_any_language
@@ -115,7 +115,8 @@ class Job:
         with naming(key):
             made: Any = self._make(name, each.settings, each.language)
         license_ = None if each.source.license == UNKNOWN else each.source.license
-        own = {"source": key, "source_license": license_, "foreign": each.foreign}
+        believed = "language" in each.source.leave_out
+        own = {"source": key, "source_license": license_, "foreign": each.foreign, "believed": believed}
         known = {one.name for one in fields(made)}
         stage: Stage = replace(made, **{field: value for field, value in own.items() if field in known})
         return stage
@@ -292,7 +293,7 @@ class Request:
     def job_settings(self) -> dict[str, Mapping[str, object]]:
         """The settings of the stages. In a catalogue, dedup takes its entries for the sources."""
         values = {group: each for group, each in self.settings.items() if group != _SITES}
-        return {**values, "dedup": {"source": "entry", **values.get("dedup", {})}} if self.sources else values
+        return {**values, "dedup": for_sources(values.get("dedup", {}), self.sources)} if self.sources else values
 
     @cached_property
     def sites(self) -> "Sites | None":

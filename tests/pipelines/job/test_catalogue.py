@@ -11,7 +11,8 @@ from pipelines.cli.main import main
 from pipelines.dataset import SourceAccount, read_dataset
 from pipelines.release import read_parquet
 from roots import shards
-from tests.support.sources import write_sources
+from tests.support.sources import french, write_sources
+from tests.support.tables import jsonl
 
 SOURCES = 18
 STAGES = ("index", "fr/extract", "fr/measure", "fr/filter", "fr/dedup", "fr/redact")
@@ -114,6 +115,11 @@ def test_the_account_has_the_bytes_that_each_step_left(made: tuple[Path, Path, s
             assert [step["kept"] for step in order] == [*(step["rows"] for step in order[1:]), len(mine)]
 
 
+def test_files_of_the_same_name_in_two_sources_are_two_documents(made: tuple[Path, Path, str]) -> None:
+    steps = {name: each["steps"] for name, each in account(made[1]).items()}
+    assert steps["documents-006"]["dedup"]["kept"] == steps["documents-014"]["dedup"]["kept"] == 3
+
+
 def test_why_names_the_source(made: tuple[Path, Path, str]) -> None:
     said = CliRunner().invoke(main, ["why", "https://s2.example/1", "--work", str(made[1])]).output
     assert "source jsonl-002, licence CC-BY-4.0" in said
@@ -168,6 +174,32 @@ def test_a_source_is_taken_down_by_its_name(made: tuple[Path, Path, str], tmp_pa
     assert "csv-004" not in {row["source"] for row in copies}
 
 
+def test_a_source_has_its_own_lines_and_copies_and_its_language_is_believed(tmp_path: Path) -> None:
+    menu = "Accueil et menu de la page"
+    texts = [f"{menu}\n{french([1, number])}" for number in range(3)] * 2
+    for name in "abc":
+        (tmp_path / f"{name}.jsonl").write_bytes(jsonl([{"text": text + f"\n{name}."} for text in texts]))
+    (tmp_path / "d.jsonl").write_bytes(
+        jsonl([{"text": f"Das ist eine Seite über das Meer, Nummer {n}."} for n in (1, 2)])
+    )
+    (tmp_path / "sources.toml").write_text(
+        '[[source]]\nname = "a"\npath = "a.jsonl"\nlines = [{characters = 10, times = 3}]\n'
+        '[[source]]\nname = "b"\npath = "b.jsonl"\nlines = []\n'
+        '[[source]]\nname = "c"\npath = "c.jsonl"\nleave_out = ["dedup"]\n'
+        '[[source]]\nname = "d"\npath = "d.jsonl"\nlanguages = ["fr"]\nleave_out = ["language", "filter"]\n'
+    )
+    given = ["--catalogue", str(tmp_path / "sources.toml"), "--lang", "fr", "--set", "dedup.scope=source"]
+    result = run("run", str(tmp_path / "work"), *given, "--set", "dedup.lines=[{characters = 10, times = 6}]")
+    assert result.exit_code == 0, result.output
+    found: dict[str, list[str]] = {}
+    for row in dataset(tmp_path / "work"):
+        found.setdefault(str(row["source"]), []).append(str(row["text"]))
+    assert {name: len(each) for name, each in found.items()} == {"a": 3, "b": 3, "c": 6, "d": 2}
+    menus = {name: sum(menu in text for text in each) for name, each in found.items()}
+    assert menus == {"a": 1, "b": 3, "c": 1, "d": 0}  # the first copy of a line stays
+    assert {row["language"] for row in dataset(tmp_path / "work")} == {"fra"}
+
+
 ENTRY = '[[source]]\nname = "press"\npath = "a.txt"\n'
 BROKEN = [
     (ENTRY + "min_byte = 3\n", "press: unknown setting 'min_byte'. Did you mean 'min_bytes'"),
@@ -177,6 +209,8 @@ BROKEN = [
     (ENTRY + "\n" + ENTRY.replace("press", "other"), "is in the source other, too: a file belongs to one source"),
     (ENTRY + "bounds.word = {min = 3}\n", "source press of the catalogue: unknown signal 'word'. Did you mean 'words'"),
     (ENTRY + 'leave_out = ["redact"]\n', "press: unknown step to leave out 'redact'"),
+    (ENTRY + 'lines = ["templates"]\n', "press: unknown rule for lines 'templates'. Did you mean 'template'"),
+    (ENTRY + 'leave_out = ["language"]\n', "press: to leave out language, name the one language"),
     (ENTRY + 'languages = ["frr-x"]\n', "source press of the catalogue: "),
     (ENTRY + "settings.dedup.words = 3\n", "press: unknown group of settings of a source 'dedup'"),
     (ENTRY + "settings.filter.word = 3\n", "source press of the catalogue: filter: unknown setting 'word'"),
