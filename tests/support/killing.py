@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from roots import shards
@@ -64,10 +65,12 @@ def check_whole(work: Path) -> None:
             json.loads(path.read_text(encoding="utf-8"))
 
 
-def kill_and_resume(work: Path, languages: str, seed: int, seconds: float) -> str:
-    """One run: kill after a random part of `seconds`, check, resume. Returns what was killed."""
-    chance = random.Random(seed)
-    process = subprocess.Popen(command(work, languages), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def kill_once(run: Sequence[str], work: Path, chance: random.Random, seconds: float) -> str:
+    """Start a command, kill it or one of its processes after a random part of `seconds`, and check what it left.
+
+    Returns what was killed.
+    """
+    process = subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     time.sleep(chance.uniform(0.05, 1.0) * seconds)
     living = family(process.pid) if process.poll() is None else []
     said = "nothing (it had ended)"
@@ -81,10 +84,16 @@ def kill_and_resume(work: Path, languages: str, seed: int, seconds: float) -> st
         except ProcessLookupError:
             said = "nothing (it had just ended)"
         if victim != process.pid:
-            process.wait(timeout=300)
-    process.wait(timeout=300)
+            process.wait(timeout=900)
+    process.wait(timeout=900)
     if work.is_dir():
         check_whole(work)
+    return said
+
+
+def kill_and_resume(work: Path, languages: str, seed: int, seconds: float) -> str:
+    """One run: kill after a random part of `seconds`, check, resume. Returns what was killed."""
+    said = kill_once(command(work, languages), work, random.Random(seed), seconds)
     subprocess.run(command(work, languages), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return said
 
