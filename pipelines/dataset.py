@@ -58,6 +58,7 @@ class DatasetManifest(TypedDict):
     stages: dict[str, StageEntry]
     shards: dict[str, _ShardEntry]
     sources: NotRequired[dict[str, SourceAccount]]  # of a catalogue
+    data_sets: NotRequired[dict[str, str]]  # of the Hub: URL -> commit
 
 
 def read_dataset(work: Path, language: str) -> DatasetManifest:

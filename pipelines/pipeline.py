@@ -31,6 +31,7 @@ from pipelines.job.settings import ExtractSettings, ShardSettings
 from pipelines.job.stages import STAGES, Reads, chain_stages, load
 from pipelines.pseudocrawl.sites import FetchedSites
 from pipelines.shard import ProgramShard, Shard, run_shard
+from pipelines.sources.hub import data_sets_of
 from pipelines.watching.progress import table
 from pipelines.watching.sources import account_lines, accounts
 from roots import storage
@@ -318,6 +319,7 @@ def _write_manifest(job: Job, final: Manifest) -> None:
             name: {key: manifest[key] for key in _STAGE_KEYS if key in manifest} for name, manifest in stages.items()
         },
         **({"sources": accounts(job.work, job.code)} if job.sources else {}),
+        **({"data_sets": data_sets} if (data_sets := data_sets_of(job.archives)) else {}),
         "shards": {
             name: {
                 "rows": receipt.rows,

@@ -112,9 +112,38 @@ def _find_files(pattern: str) -> list[Path]:
             return []
     parts = (part if part == "**" else re.sub(r"\*\*+", "*", part) for part in path.path.split("/"))
     wanted = "/".join(parts)
-    found = patiently(pattern, lambda: path.fs.glob(wanted, detail=True))
+    try:
+        found = patiently(pattern, lambda: path.fs.glob(wanted, detail=True))
+    except FileNotFoundError:  # the Hub's, for a folder that is not there
+        return []
     files = (name for name, info in found.items() if info["type"] == "file" and not name.endswith("/"))
     return [path_of(f"{scheme}://{name}") for name in files]
+
+
+def with_commit(url: str) -> str | None:
+    """The URL of a repository of the Hub with the commit that its revision stands for now; None if there is none."""
+    path: Any = path_of(url)
+    kind, _, name = url.removeprefix("hf://").partition("/")
+    name, _, revision = name.partition("@")
+
+    def ask() -> str:
+        from huggingface_hub import HfApi
+        from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+        api = HfApi(endpoint=path.fs.endpoint, token=path.fs.token)
+        try:
+            return str(api.repo_info(name, revision=revision or None, repo_type=kind.removesuffix("s")).sha)
+        except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+            if isinstance(error, GatedRepoError):
+                raise
+            raise FileNotFoundError(url) from None
+
+    try:
+        return f"hf://{kind}/{name}@{patiently(url, ask)}"
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise InputError(f"{url}: {error}") from None
 
 
 def files_in(folder: Path, pattern: str) -> list[Path]:

@@ -31,7 +31,7 @@ class Looking:
 
     def inputs(self, patterns: Sequence[str]) -> _Found:
         """Those that paths and patterns name. Raises InputError if some cannot be read and are not left out."""
-        found = folders.match_inputs(patterns)
+        found = folders.match_inputs(patterns, _tables(self.settings).config)
         faults = self._faults(found, self.settings)
         return folders.name_archives(self._good(found, faults), self._known()), _plain(faults)
 
@@ -47,7 +47,7 @@ class Looking:
                 continue
             with naming(name):
                 places = [place if storage.is_url(place) else str(beside / place) for place in source.path]
-                found = folders.match_inputs(places)
+                found = folders.match_inputs(places, _tables(source.over(self.settings)).config)
                 if twice := next((path for path in found if path in held), None):
                     raise InputError(f"{twice} is in the source {held[twice]}, too: a file belongs to one source")
                 bad = self._faults(found, source.over(self.settings))
@@ -63,8 +63,7 @@ class Looking:
         return dict(sorted(archives.items())), _plain(faults)
 
     def _faults(self, found: Sequence[Path], settings: Mapping[str, Mapping[str, Any]]) -> dict[Path, str]:
-        tables = build(TableSettings, settings.get("source", {}), "source")
-        return dict(self.faults_of(found, self.languages, tables)) if self.faults_of else {}
+        return dict(self.faults_of(found, self.languages, _tables(settings))) if self.faults_of else {}
 
     def _good(self, found: Collection[Path], faults: Mapping[Path, str]) -> list[Path]:
         """The inputs without a fault. Raises InputError for faults of inputs that may not be left out."""
@@ -79,6 +78,10 @@ class Looking:
             return folders.known_inputs(self.work)
         except InputError:  # none yet, or damaged: they are written again
             return {}
+
+
+def _tables(settings: Mapping[str, Mapping[str, Any]]) -> TableSettings:
+    return build(TableSettings, settings.get("source", {}), "source")
 
 
 def _plain(faults: Mapping[Path, str]) -> dict[str, str]:
@@ -100,8 +103,8 @@ def shards_of_sources(
 
 def _part_bytes(settings: Mapping[str, Mapping[str, Any]]) -> int:
     """How much of an archive is in a shard: all, where its form is given, since it is cut by the form of its bytes."""
-    given = build(TableSettings, settings.get("source", {}), "source").form
-    return sys.maxsize if given else build(IndexSettings, settings.get("index", {}), "index").part_bytes
+    index = build(IndexSettings, settings.get("index", {}), "index")
+    return sys.maxsize if _tables(settings).form else index.part_bytes
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from pipelines.job.inputs import FaultsOf, Looking, naming, shards_of_sources
 from pipelines.job.languages import find_any_code, is_program, load_any_language
 from pipelines.job.settings import FilterSettings, LanguageIdSettings
 from pipelines.job.stages import STAGES, Reads, load, settings_groups
-from pipelines.sources.layouts import TableSettings, card_of
+from pipelines.sources.layouts import TableSettings, card_of, is_table_name
 from roots import storage
 from roots.errors import InputError, SettingsError, unknown_name
 from roots.settings import build
@@ -131,16 +131,22 @@ class Job:
         """The shards of such a stage, with the files that each is made from."""
         archives = {shard: [self.archives[each] for each in names] for shard, names in self.shards.items()}
         if STAGES[name].reads is Reads.ARCHIVE:
-            return {shard: [*paths, *_cards_of(paths)] for shard, paths in archives.items()}
+            cards = _cards_of([path for paths in archives.values() for path in paths])
+            return {
+                shard: [*paths, *sorted({cards[path] for path in paths if path in cards})]
+                for shard, paths in archives.items()
+            }
         chains = self.chains(name)
         if STAGES[name].reads is Reads.CHAIN_AND_ARCHIVE:
             return {shard: [*chains[shard], *archives[shard]] for shard in chains}
         return chains
 
 
-def _cards_of(paths: Sequence[Path]) -> list[Path]:
-    """The cards of the data sets that some inputs are in: they state licences."""
-    return sorted({card for card in map(card_of, paths) if card})
+def _cards_of(paths: Sequence[Path]) -> dict[Path, Path]:
+    """The cards of the data sets that some inputs are in: they state licences. A folder is looked at once."""
+    folders_of = {path.parent: path for path in paths if is_table_name(path.name)}
+    found = {folder: card_of(path) for folder, path in folders_of.items()}
+    return {path: card for path in paths if is_table_name(path.name) and (card := found[path.parent])}
 
 
 def languages_in(work: Path, name: str = "") -> list[str]:

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pipelines.job.stages import STAGES, chain_stages, load
+from pipelines.sources.hub import files_of_data_set
 from pipelines.sources.layouts import is_table_name, table_files
 from roots import storage
 from roots.atomic import read_manifest, write_text
@@ -67,12 +68,15 @@ def find_archives(patterns: Sequence[str]) -> dict[str, Path]:
     return name_archives(found)
 
 
-def match_inputs(patterns: Sequence[str]) -> list[Path]:
-    """What paths and glob patterns name, sorted, each once. Raises InputError for a pattern that matches nothing."""
+def match_inputs(patterns: Sequence[str], config: str = "") -> list[Path]:
+    """What paths and glob patterns name, sorted, each once. Raises InputError for a pattern that matches nothing.
+
+    `config` is the configuration of a data set of the Hub that has several.
+    """
     found: set[Path] = set()
     for pattern in patterns:
         if storage.is_url(pattern) and not pattern.startswith("file://"):
-            matches = storage.find_files(pattern)
+            matches = storage.find_files(pattern) or files_of_data_set(pattern, config)
             example = "s3://bucket/crawl/*.warc.gz"
         else:
             local = _with_own_brackets(str(storage.path_of(pattern)) if pattern else "")

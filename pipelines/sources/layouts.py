@@ -8,11 +8,12 @@ between two lines of dashes. Nothing slow is imported here, for the settings are
 import json
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from roots import storage
 from roots.errors import InputError, SettingsError, unknown_name
+from roots.settings import ASIDE
 
 WIKITEXT = "text/x-wiki"  # the type of a page of a wiki as it is written
 
@@ -133,6 +134,8 @@ class TableSettings:
     date_column: str = ""  # with its date
     license_column: str = ""  # with its licence
     form: str = ""  # of a table, if bytes and name do not show it: jsonl, csv, tsv, text, parquet ...
+    # the configuration of a data set of the Hub that has several
+    config: str = field(default="", metadata=ASIDE)
     split: str = "file"  # documents of plain text: "file" is one a file; "blank" ends them at blank lines
 
     def __post_init__(self) -> None:
@@ -195,6 +198,7 @@ _BESIDE = re.compile(
 )
 _DEPTH = 3  # folders above a table in which its card may be
 _CARD_BYTES = 1 << 20
+_HUB_SLASHES = 4  # of hf://datasets/OWNER/NAME, above which there is no file
 
 
 def is_table_name(name: str) -> bool:
@@ -214,7 +218,7 @@ def table_files(folder: Path) -> list[Path]:
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not _is_hidden(path, folder)]
     tables = [path for path in files if is_table_name(path.name)]
     others = [path for path in files if not is_table_name(path.name) and not _BESIDE.match(path.name)]
-    return [] if others and _read_card(folder / CARD) is None else tables
+    return [] if others and read_card(folder / CARD) is None else tables
 
 
 def _saved(folder: Path) -> list[Path]:
@@ -236,7 +240,9 @@ def card_of(table: Path) -> Path | None:
         return None
     folder = table.parent
     for _ in range(_DEPTH + 1):
-        if storage.is_file(folder / CARD) and _read_card(folder / CARD) is not None:
+        if str(folder).startswith("hf://") and str(folder).count("/") < _HUB_SLASHES:
+            break
+        if storage.is_file(folder / CARD) and read_card(folder / CARD) is not None:
             return folder / CARD
         if folder.parent == folder:
             break
@@ -244,7 +250,7 @@ def card_of(table: Path) -> Path | None:
     return None
 
 
-def _read_card(path: Path) -> dict[str, object] | None:
+def read_card(path: Path) -> dict[str, object] | None:
     """The YAML head of a card; None for a file that is missing or has no such head."""
     try:
         with storage.open_binary(path) as file:
@@ -263,7 +269,7 @@ def _read_card(path: Path) -> dict[str, object] | None:
 
 def licence_of_card(path: Path) -> str | None:
     """The licence that a card states, as it states it; several are joined by AND."""
-    values = _read_card(path) or {}
+    values = read_card(path) or {}
     stated = values.get("license_name") if values.get("license") == "other" else values.get("license")
     names = stated if isinstance(stated, list) else [stated]
     return " AND ".join(str(name) for name in names if name) or None

@@ -1,23 +1,17 @@
 """Archives by hf://, read through huggingface_hub's own file system from a server on loopback."""
 
 import hashlib
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 pytest.importorskip("huggingface_hub", reason="hf:// is an extra: pip install -e '.[datasets]'")
 pytest.importorskip("upath", reason="URLs are an extra: pip install -e '.[cloud]'")
 
-import fsspec.config
-
 from roots import retry, shards, storage
 from roots.errors import InputError, ShardError
+from tests.support.hub_files import Hub, serve_files
 from tests.support.killing import CRAWL
 from tests.test_end_to_end import roots
 
@@ -25,81 +19,12 @@ REPO = "hf://datasets/org/data"
 FILES = {path.name: path.read_bytes() for path in sorted(CRAWL.glob("*.warc.gz"))[:2]}
 
 
-class Hub(BaseHTTPRequestHandler):
-    """As much of the Hub's protocol as reading takes."""
-
-    protocol_version = "HTTP/1.1"
-    ranges: list[str]
-    broken = 0  # connections that break before an answer; counted down
-    refused = 0  # answer to all requests, if it is not 0
-
-    def parse_request(self) -> bool:
-        fine = super().parse_request()
-        if self.broken:
-            type(self).broken -= 1
-            self.close_connection = True
-            return False
-        if fine and self.refused:
-            self.say(self.refused, b"no")
-            return False
-        return fine
-
-    def say(self, status: int, data: bytes, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(data)
-
-    def say_json(self, value: Any) -> None:
-        self.say(200, json.dumps(value).encode(), Content_Type="application/json")
-
-    def do_GET(self) -> None:
-        path = urlsplit(self.path).path
-        if "/resolve/" in path:
-            data = FILES[path.rpartition("/")[2]]
-            low, high = self.headers["Range"].removeprefix("bytes=").split("-")
-            self.ranges.append(f"{low}-{high}")
-            part = data[int(low) : int(high or len(data)) + 1]
-            self.say(206, part, Content_Range=f"bytes {low}-{int(low) + len(part) - 1}/{len(data)}")
-        elif "/tree/" in path:
-            self.say_json([self.item(name) for name in FILES])
-        else:
-            self.say_json({"id": "org/data", "sha": "0" * 40, "private": False, "siblings": []})
-
-    do_HEAD = do_GET  # noqa: N815 - the name is http.server's
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        is_json = self.headers["Content-Type"].startswith("application/json")
-        asked = json.loads(body)["paths"] if is_json else parse_qs(body.decode())["paths"]
-        self.say_json([self.item(name) for name in asked if name in FILES])
-
-    @staticmethod
-    def item(name: str) -> dict[str, Any]:
-        data = FILES[name]
-        return {"type": "file", "path": name, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
 @pytest.fixture
 def ranges(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The server; gives what was asked of its files."""
-    Hub.ranges = []
-    Hub.broken = Hub.refused = 0
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    monkeypatch.setitem(fsspec.config.conf, "hf", {"endpoint": f"http://127.0.0.1:{server.server_port}"})
     monkeypatch.setattr(retry, "_PATIENCE", retry.Patience(attempts=2))
-    yield Hub.ranges
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serve_files(FILES, monkeypatch) as asked:
+        yield asked
 
 
 def test_files_of_the_hub_are_read_by_range(ranges: list[str], tmp_path: Path) -> None:
