@@ -101,6 +101,11 @@ def test_a_line_from_right_to_left_is_read_by_the_places_of_its_letters(text):
         ("قرأت المدرسة الكتاب الجديد " * 40, None),
         ("ةسردملا تأرق ىلع باتكلا " * 40, "extract.order"),
         ("Re\ufffeport of the year " * 40, None),
+        ("Ouvrez la fenêtre du navigateur de rapport " * 9, None),
+        ("".join(chr(ord(sign) - 29) for sign in "ouvrez la fenetre du navigateur " * 9), "extract.garbled"),
+        (unicodedata.normalize("NFD", "மொழி பொருள் சொல் கொடு நோக்கு " * 12), None),
+        ("मनुष्यों को गौरव और अधिकारों के मामले में स्वतन्त्रता प्राप्त है। " * 9, None),
+        ("मनु6यों को गौ(व और अधि*रों के मा9ले में स्व:तन्त्रता प्रा4प्त है। " * 9, "extract.garbled"),
     ],
 )
 def test_text_that_is_not_what_a_reader_sees_is_known(text, reason):
