@@ -302,6 +302,11 @@ def _sources(manifest: ReleaseManifest) -> Iterator[str]:
     head = ("Language", "Source", "Custodian", "Licence", "Availability", "Personal information", "Documents", "Bytes")
     yield from card_table(head, rows)
     yield ""
+    if killed := [(source["name"], source["kill"]) for source in known.values() if source.get("kill")]:
+        yield "Sources of the catalogue that were looked at and not read:"
+        yield ""
+        yield from card_table(("Source", "Why"), killed)
+        yield ""
     yield "## Takedown"
     yield ""
     yield f"To have a page, a site or a source removed, write to {escape(settings['contact'])} and name URLs, domains"
@@ -319,6 +324,7 @@ def _license_text(manifest: ReleaseManifest) -> Iterator[str]:
     rows = (
         (source["name"], source.get("custodian", "unknown"), source["license"], source.get("homepage") or "-")
         for _, source in sorted(manifest["sources"].items())
+        if not source.get("kill")
     )
     yield from card_table(("Source", "Custodian", "Licence", "Address"), rows, "No source is listed.")
     yield ""

@@ -37,14 +37,10 @@ def _account(source: Source, steps: dict[str, SourceStep]) -> SourceAccount:
 def _steps(work: Path, language: str) -> dict[str, dict[str, SourceStep]]:
     """The steps of each source, from the receipts of its shards. `measure` is none, since it drops nothing."""
     found: dict[str, dict[str, SourceStep]] = {}
-    sizes: dict[str, dict[str, int]] = {}
     for stage in chain_stages():
         receipts = _receipts(folders.folder(work, language, stage))
         if receipts is None:
             break
-        if stage == _SIZED[-1]:
-            each = storage.at_once(partial(_sizes, work, language), [Path(name) for name in receipts])
-            sizes = dict(zip(receipts, each, strict=True))
         for name, receipt in receipts.items() if stage != "measure" else ():
             empty: SourceStep = {"rows": 0, "kept": 0, "bytes": None if stage == "index" else 0, "drops": {}}
             step = found.setdefault(source_of(name), {}).setdefault(stage, empty)
@@ -52,10 +48,12 @@ def _steps(work: Path, language: str) -> dict[str, dict[str, SourceStep]]:
             step["kept"] += receipt["kept"]
             step["drops"] = dict(Counter(step["drops"]) + Counter(receipt["drops"]))
             step["bytes"] = None if step["bytes"] is None else step["bytes"] + receipt["text_bytes"]
-    for name, size in sizes.items():
+    names = sorted(_receipts(folders.folder(work, language, _SIZED[0])) or {})
+    sizes = storage.at_once(partial(_sizes, work, language), [Path(name) for name in names])
+    for name, size in zip(names, sizes, strict=True):
         for stage, count in size.items():
-            step = found[source_of(name)][stage]
-            step["bytes"] = (step["bytes"] or 0) + count
+            if held := found[source_of(name)].get(stage):
+                held["bytes"] = (held["bytes"] or 0) + count
     return found
 
 
@@ -68,16 +66,17 @@ def _receipts(folder: Path) -> dict[str, dict[str, Any]] | None:
 
 
 def _sizes(work: Path, language: str, name: Path) -> dict[str, int]:
-    """Bytes of the documents of a shard that each stage in _SIZED keeps."""
+    """Bytes of the documents of a shard that each stage in _SIZED keeps, if it has run."""
     place = folders.folder(work, language, "measure") / name
-    sizes = np.concatenate(
-        [np.zeros(0, np.int64), *(batch["bytes"].to_numpy() for batch in shards.read(place, ["bytes"]))]
-    )
+    sizes = np.array([size for batch in shards.read(place, ["bytes"]) for size in batch["bytes"].to_pylist()], np.int64)
     found: dict[str, int] = {}
     for stage in _SIZED:
-        verdicts = shards.read(folders.folder(work, language, stage) / name, ["drop"])
-        kept = [batch["drop"].is_null().to_numpy(zero_copy_only=False) for batch in verdicts]
-        sizes = sizes[np.concatenate([np.zeros(0, np.bool_), *kept])]
+        path = folders.folder(work, language, stage) / name
+        verdicts = shards.read(path, ["drop"]) if storage.is_file(path) else ()
+        kept = np.array([drop is None for batch in verdicts for drop in batch["drop"].to_pylist()], np.bool_)
+        if kept.size != sizes.size:  # the stage has not run, or not since the one before it
+            break
+        sizes = sizes[kept]
         found[stage] = int(sizes.sum())
     return found
 

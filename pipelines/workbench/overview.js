@@ -37,6 +37,39 @@ function languagesPart() {
     ["Language", "Pages looked at", "In the language", "Kept so far", "Text in the dataset"], rows));
 }
 
+const STEPS = ["extract", "filter", "dedup", "redact"];
+
+function sourceRow(source) {
+  const head = el("th", { scope: "row" }, source.name, el("small", {}, [source.license, source.custodian].join(", ")));
+  if (source.kill) return el("tr", { class: "stage" }, head, el("td", { colspan: STEPS.length + 3, class: "killed" }, `Not read: ${source.kill}`));
+  let last = null;
+  const cells = STEPS.map((name) => {
+    const step = source.steps[name];
+    if (!step) return el("td", {}, "–");
+    const less = last && last.bytes !== null ? el("small", {}, bytes(last.bytes - step.bytes)) : null;
+    last = step;
+    return el("td", {}, count(step.rows - step.kept), less);
+  });
+  return el("tr", { class: "stage" }, head, el("td", {}, source.steps.index ? count(source.steps.index.rows) : "–"), cells,
+    el("td", {}, last ? count(last.kept) : "–"), el("td", {}, last ? bytes(last.bytes) : "–"));
+}
+
+function exampleItem(example) {
+  return el("li", {}, el("code", {}, example.reason), el("blockquote", { class: "before", dir: "auto" }, example.before),
+    example.after ? el("blockquote", { class: "after", dir: "auto" }, example.after) : null);
+}
+
+function sourcesPart() {
+  if (!facts.sources.length) return el("section", {});
+  const rows = facts.sources.flatMap((source) => [sourceRow(source), source.examples.length
+    ? el("tr", { class: "reason" }, el("td", { colspan: STEPS.length + 4, class: "examples" }, el("details", {},
+      el("summary", {}, `Examples of ${source.name} (${source.examples.length})`), el("ul", {}, source.examples.map(exampleItem)))))
+    : null]).filter(Boolean);
+  return el("section", { class: "sources" }, el("h2", {}, "Sources"),
+    el("p", { class: "quiet" }, "What each step removed of each source of the catalogue: documents, and below them the bytes of their text. Redact also counts the lines that dedup removed, and what was replaced."),
+    table("Sources of the catalogue", ["Source", "Records", ...STEPS.map((name) => `Removed by ${name}`), "Kept", "Text kept"], rows));
+}
+
 function domainsPart() {
   const most = Math.max(...facts.domains.map((each) => each.documents), 1);
   const rows = facts.domains.map((each) => el("tr", {}, el("th", { scope: "row" }, el("bdi", {}, each.domain)),
@@ -73,5 +106,5 @@ function correlationPart() {
 
 function showOverview() {
   const place = byId("view-overview");
-  if (!place.childElementCount) place.append(stagesPart(), languagesPart(), domainsPart(), correlationPart());
+  if (!place.childElementCount) place.append(stagesPart(), languagesPart(), sourcesPart(), domainsPart(), correlationPart());
 }

@@ -34,6 +34,7 @@ from pipelines.workbench.sample import (
     read_shown_texts,
 )
 from pipelines.workbench.settings import ReportSettings
+from pipelines.workbench.sources import sources_of
 from roots.atomic import read_manifest, write_text
 from roots.errors import InputError
 
@@ -124,6 +125,7 @@ def _values(
         "ids": sample.layout(),
         "stages": stages_of(work, language.code, words),
         "languages": languages_of(work),
+        "sources": sources_of(work, language.code, settings.excerpt, settings.redact),
         "domains": sample.domains,
         "correlation": correlation({key: each.values for key, each in numbers.items() if each.whole}),
     }

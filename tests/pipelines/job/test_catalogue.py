@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from pipelines.cli.main import main
 from pipelines.dataset import SourceAccount, read_dataset
 from pipelines.release import read_parquet
+from pipelines.workbench.sources import sources_of
 from roots import shards
 from tests.support.sources import french, write_sources
 from tests.support.tables import jsonl
@@ -147,12 +148,27 @@ def test_a_changed_entry_makes_only_its_own_shards_again(made: tuple[Path, Path,
     assert receipts(work) == before
 
 
+def test_the_workbench_shows_each_source_with_examples(made: tuple[Path, Path, str], tmp_path: Path) -> None:
+    found = {str(each["name"]): each for each in sources_of(made[1], "fr", 100, True)}
+    assert list(found) == list(account(made[1]))
+    assert found["warc-008"]["kill"] == "broken sentences"
+    assert found["csv-004"]["steps"] == account(made[1])["csv-004"]["steps"]
+    examples = {each["reason"].partition(":")[0]: each for each in found["csv-004"]["examples"]}
+    assert examples["filter.words"]["before"] == "Le pont est loin de la ville."
+    assert examples["dedup.near"]["after"] == ""
+    assert all(len(each["before"]) <= 100 for source in found.values() for each in source["examples"])
+    page = tmp_path / "page.html"
+    assert CliRunner().invoke(main, ["report", str(made[1]), "--lang", "fr", "--to", str(page)]).exit_code == 0
+    assert "broken sentences" in page.read_text()
+
+
 def test_a_source_is_taken_down_by_its_name(made: tuple[Path, Path, str], tmp_path: Path) -> None:
     folder, work = tmp_path / "release", made[1]
     given = ["--set", "publish.contact=a@example.org", "--set", "publish.date=2026-01-01"]
     assert run("publish", str(work), "--to", str(folder), *given).exit_code == 0
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["sources"]["warc-008"]["kill"] == "broken sentences"
+    assert "| warc-008 | broken sentences |" in (folder / "README.md").read_text()
     assert manifest["sources"]["csv-004"]["path"] == []  # places of the maker's disk are nobody's business
     released = set(manifest["languages"]["fra_Latn"]["sources"])
     assert "csv-004" in released
