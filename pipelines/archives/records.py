@@ -10,7 +10,6 @@ Source: WARC 1.0 and 1.1 (ISO 28500).
 import hashlib
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,8 +45,7 @@ HTTP = frozenset({"response", "revisit"})  # record types whose block may begin 
 TEXTLESS = frozenset({"warcinfo", "request", "metadata"})  # record types without text of a page
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One record that could hold text.
 
     `problem` is None or one of: "broken" (no record can be read here), "truncated" (the archive or the body ends

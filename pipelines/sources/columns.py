@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.sources.lines import any_between
-from pipelines.sources.rows import Row
+from pipelines.sources.rows import Columns, Row
 from roots.errors import InputError
 
 _BATCH_ROWS = 512  # rows of text in memory at once
+_BYTES_OF = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary()}
 
 
 def parquet_columns(path: Path) -> list[str]:
@@ -26,20 +27,20 @@ def parquet_columns(path: Path) -> list[str]:
         raise InputError(f"{path} is a damaged Parquet file: {error}") from None
 
 
-def parquet_rows(path: Path, columns: Sequence[str], wanted: Sequence[int] | None = None) -> Iterator[Row]:
-    """The rows of a Parquet file; `columns` may name parts of columns. A place counts rows from 0.
+def parquet_rows(path: Path, columns: Columns, wanted: Sequence[int] | None = None) -> Iterator[Row]:
+    """The rows of a Parquet file. A place counts rows from 0.
 
     A part that cannot be read is one row that is "truncated".
     """
     file = pq.ParquetFile(path, pre_buffer=False)
     leaves = [file.metadata.schema.column(number).path for number in range(file.metadata.num_columns)]
-    read = [leaf for leaf in leaves if any(leaf == column or leaf.startswith(column + ".") for column in columns)]
+    read = [leaf for leaf in leaves if any(leaf == part or leaf.startswith(part + ".") for part in columns.parts)]
     start = 0
     for number in range(file.metadata.num_row_groups):
         rows = file.metadata.row_group(number).num_rows
         if wanted is None or any_between(wanted, start, start + rows):
             batches = file.iter_batches(_BATCH_ROWS, row_groups=[number], columns=read)
-            yield from _rows(batches, start, wanted)
+            yield from _rows(batches, columns, start, wanted)
         start += rows
 
 
@@ -69,13 +70,10 @@ def arrow_groups(path: Path) -> list[int]:
     return sizes
 
 
-def arrow_rows(path: Path, columns: Sequence[str], wanted: Sequence[int] | None = None) -> Iterator[Row]:
+def arrow_rows(path: Path, columns: Columns, wanted: Sequence[int] | None = None) -> Iterator[Row]:
     """The rows of an Arrow IPC file or stream, as `parquet_rows` gives them."""
-    top = {column.partition(".")[0] for column in columns}
     with pa.memory_map(str(path)) as source:
-        reader = _open(source)
-        names = [name for name in reader.schema.names if name in top]
-        yield from _rows((batch.select(names) for batch in _batches(reader)), 0, wanted)
+        yield from _rows(_batches(_open(source)), columns, 0, wanted)
 
 
 def _batches(reader: pa.RecordBatchFileReader | pa.RecordBatchStreamReader) -> Iterator[pa.RecordBatch]:
@@ -90,7 +88,9 @@ def _open(source: pa.NativeFile) -> pa.RecordBatchFileReader | pa.RecordBatchStr
     return pa.ipc.open_file(source) if head == b"ARROW1" else pa.ipc.open_stream(source)
 
 
-def _rows(batches: Iterator[pa.RecordBatch], start: int, wanted: Sequence[int] | None) -> Iterator[Row]:
+def _rows(
+    batches: Iterator[pa.RecordBatch], columns: Columns, start: int, wanted: Sequence[int] | None
+) -> Iterator[Row]:
     part = wanted if isinstance(wanted, range) else None
     chosen = wanted if wanted is None or part else set(wanted)
     at = start
@@ -106,11 +106,19 @@ def _rows(batches: Iterator[pa.RecordBatch], start: int, wanted: Sequence[int] |
         for first in range(0, batch.num_rows, _BATCH_ROWS):
             some = batch.slice(first, _BATCH_ROWS)
             if chosen is None or any_between(wanted or (), at, at + some.num_rows):
-                columns = [_values(column) for column in some.columns]
-                for number, values in enumerate(zip(*columns, strict=True), at):
+                for number, values in enumerate(_values_of(some, columns), at):
                     if chosen is None or number in chosen:
-                        yield Row(number, dict(zip(some.schema.names, values, strict=True)))
+                        yield Row(number, values)
             at += some.num_rows
+
+
+def _values_of(batch: pa.RecordBatch, columns: Columns) -> Iterator[tuple[object, ...]]:
+    """The values of each row, in the order of the names."""
+    there = set(batch.schema.names)
+    found = [batch[name] if name in there else pa.nulls(batch.num_rows) for name in columns.names]
+    if columns.whole and found[0].type in _BYTES_OF:
+        found[0] = found[0].view(_BYTES_OF[found[0].type])  # bytes are read without a look at the letters
+    return zip(*map(_values, found), strict=True)
 
 
 def _values(column: pa.Array) -> list[Any]:
@@ -118,8 +126,7 @@ def _values(column: pa.Array) -> list[Any]:
     try:
         return list(column.to_pylist())
     except (UnicodeDecodeError, pa.ArrowException):
-        if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        if column.type not in _BYTES_OF:
             return [None] * len(column)
-        wide = pa.types.is_large_string(column.type)
-        raw = column.view(pa.large_binary() if wide else pa.binary())
+        raw = column.view(_BYTES_OF[column.type])
         return [None if value is None else value.decode("utf-8", "replace") for value in raw.to_pylist()]

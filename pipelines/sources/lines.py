@@ -19,7 +19,7 @@ from fastwarc.stream_io import ZstdReader
 from isal import igzip
 
 _T = TypeVar("_T")
-_PART = 1 << 20  # bytes read at once
+_PART = 256 << 10  # bytes read at once, few enough for the cache of a core
 DAMAGE = (EOFError, OSError, lzma.LZMAError, zlib.error)  # what damaged packing raises
 
 
@@ -75,7 +75,10 @@ def read_up_to(file: Stream, size: int) -> bytes:
 
 def lines_of(path: Path, limit: int, wanted: Sequence[int] | None) -> Iterator[Line]:
     """The lines of a file, or those that begin at `wanted` places."""
-    if wanted is None or is_packed(path):
+    if wanted is None:
+        yield from until_damage(all_lines(path, limit))
+        return
+    if is_packed(path):
         lines = ((line.place, line) for line in until_damage(all_lines(path, limit)))
         yield from (line for _, line in chosen(lines, wanted))
         return
@@ -108,28 +111,28 @@ def split(file: Stream, limit: int, place: int = 0) -> Iterator[Line]:
     """The lines of a stream from `place` on; one above `limit` bytes is "too_large" and not held in memory."""
     held, dropped = b"", 0
     while part := file.read(_PART):
-        *lines, rest = (held + part).split(b"\n")
-        for line in lines:
-            size = dropped + len(line)
-            yield Line(place, b"", "too_large") if size > limit else Line(place, line)
+        block = held + part if held else part
+        at = 0
+        while (end := block.find(b"\n", at)) >= 0:
+            size = dropped + end - at
+            yield Line(place, b"", "too_large") if size > limit else Line(place, block[at:end])
             place += size + 1
-            dropped = 0
-        if dropped + len(rest) > limit:
-            dropped, rest = dropped + len(rest), b""
-        held = rest
+            at, dropped = end + 1, 0
+        held = block[at:]
+        if dropped + len(held) > limit:
+            dropped, held = dropped + len(held), b""
     if dropped or held:
         yield Line(place, b"", "too_large") if dropped else Line(place, held)
 
 
 def until_damage(lines: Iterator[Line]) -> Iterator[Line]:
     """The lines up to where the packing is damaged, and one with the problem "truncated" for what follows."""
-    end = 0
+    line = None
     try:
         for line in lines:
-            end = line.place + len(line.data) + 1
             yield line
     except (*DAMAGE, tarfile.TarError):
-        yield Line(end, b"", "truncated")
+        yield Line(line.place + len(line.data) + 1 if line else 0, b"", "truncated")
 
 
 def chosen(rows: Iterable[tuple[int, _T]], wanted: Sequence[int] | None) -> Iterator[tuple[int, _T]]:

@@ -12,7 +12,9 @@ import io
 import json
 import re
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from codecs import escape_decode
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import count, islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -37,55 +39,86 @@ _Decoder: TypeAlias = msgspec.json.Decoder[Any]  # of rows: objects whose fields
 _ARRAY_BYTES = 1 << 30  # of a JSON array, which is read as a whole
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _BYTE_ORDER = b"\xef\xbb\xbf"
+_QUOTE = ord('"')
+_LONG_ESCAPE = re.compile(rb"\\[u/]")  # that Python's bytes do not have
 
 
 class Row(NamedTuple):
-    """One row of a table: its place in the file, and its columns by name, or the problem it has."""
+    """One row of a table: its place in the file, and the values of its columns, or the problem it has."""
 
     place: int
-    values: dict[str, object] | None
+    values: tuple[object, ...] | None
     problem: str | None = None
 
 
-def json_rows(path: Path, columns: Iterable[str], limit: int, wanted: Sequence[int] | None = None) -> Iterator[Row]:
+class Columns(NamedTuple):
+    """The columns that are read of a table. The first has the text, as bytes where that is faster."""
+
+    names: tuple[str, ...]
+    whole: bool = True  # the text is all of the first column, no part of it
+    parts: tuple[str, ...] = ()  # the columns within others that are needed, and all others: "meta.url", "text"
+
+    def of(self, values: Mapping[str, object]) -> tuple[object, ...]:
+        """The values of a row in the order of the names."""
+        return tuple(map(values.get, self.names))
+
+
+def json_rows(path: Path, columns: Columns, limit: int, wanted: Sequence[int] | None = None) -> Iterator[Row]:
     """The rows of a JSONL file, with only these columns.
 
     `limit` is the most bytes of a row. Blank lines are no rows.
     """
-    decode = _decoder(columns)
+    decoder = _decoder(columns)
     for line in lines_of(path, limit, wanted):
         if line.problem or line.data.strip():
-            yield Row(line.place, None, line.problem) if line.problem else _json_row(line, decode)
+            yield _json_row(line, decoder, columns)
 
 
-def _decoder(columns: Iterable[str]) -> _Decoder:
-    """A decoder that makes objects of these columns alone, and passes over all others."""
-    names = {f"column_{number}": column for number, column in enumerate(sorted(columns))}
-    kind = msgspec.defstruct("Columns", [(name, Any, None) for name in names], rename=names, dict=False)
-    return msgspec.json.Decoder(kind)
+def _decoder(columns: Columns) -> _Decoder:
+    """A decoder that makes objects of these columns alone, and passes over all others. The text is not decoded yet."""
+    names = {f"column_{number}": column for number, column in enumerate(columns.names)}
+    kinds: list[tuple[str, Any, None]] = [(name, Any, None) for name in names]
+    if columns.whole:
+        kinds[0] = ("column_0", msgspec.Raw, None)
+    return msgspec.json.Decoder(msgspec.defstruct("Values", kinds, rename=names, dict=False))
 
 
-def _json_row(line: Line, decode: _Decoder) -> Row:
+def _json_row(line: Line, decoder: _Decoder, columns: Columns) -> Row:
+    if line.problem:
+        return Row(line.place, None, line.problem)
     try:
-        found = decode.decode(line.data)
+        values = msgspec.structs.astuple(decoder.decode(line.data))
+        if isinstance(values[0], msgspec.Raw):
+            values = (_text_of(values[0]), *values[1:])
     except msgspec.DecodeError:
-        return _loose_json_row(line, decode)
+        return _loose_json_row(line, columns)
     except RecursionError:
         return Row(line.place, None, "broken")
-    columns = zip(found.__struct_encode_fields__, found.__struct_fields__, strict=True)
-    return Row(line.place, {column: getattr(found, field) for column, field in columns})
+    return Row(line.place, values)
 
 
-def _loose_json_row(line: Line, decode: _Decoder) -> Row:
+def _text_of(raw: msgspec.Raw) -> object:
+    """The bytes of a JSON string, which need not be UTF-8; any other value as it is. Raises DecodeError."""
+    view = memoryview(raw)
+    if view[0] != _QUOTE:
+        return msgspec.json.decode(raw)
+    text = view[1:-1].tobytes()
+    if b"\\" not in text:
+        return text
+    if _LONG_ESCAPE.search(text):
+        return msgspec.json.decode(raw, type=str).encode()
+    return escape_decode(text)[0]  # the other escapes mean the same in Python
+
+
+def _loose_json_row(line: Line, columns: Columns) -> Row:
     """A row that strict JSON refuses: with lone surrogates, NaN, or a byte order mark; "broken" for no object."""
     try:
         values = json.loads(line.data.removeprefix(_BYTE_ORDER).decode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return Row(line.place, None, "broken")
-    names = decode.type.__struct_encode_fields__
     if not isinstance(values, dict):
         return Row(line.place, None, "broken")
-    return Row(line.place, {name: _without_surrogates(values.get(name)) for name in names})
+    return Row(line.place, tuple(map(_without_surrogates, columns.of(values))))
 
 
 def _without_surrogates(value: object) -> object:
@@ -97,30 +130,31 @@ def _without_surrogates(value: object) -> object:
     return value
 
 
-def array_rows(path: Path, columns: Iterable[str] | None, wanted: Sequence[int] | None = None) -> Iterator[Row]:
-    """The rows of a file that is one JSON array of objects; without `columns`, with all of theirs.
-
-    Raises InputError for a broken or too large array.
-    """
-    with unpacked(path) as file:
-        data = read_up_to(file, _ARRAY_BYTES + 1)
-    if len(data) > _ARRAY_BYTES:
-        raise InputError(f"{path} is a JSON array above {_ARRAY_BYTES >> 30} GB: write one object a line (JSONL)")
-    names = None if columns is None else sorted(columns)
-    try:
-        items = json.loads(data.removeprefix(_BYTE_ORDER).decode("utf-8", "replace"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is a damaged JSON array ({error})") from None
-    for place, item in chosen(enumerate(items), wanted):
+def array_rows(path: Path, columns: Columns, wanted: Sequence[int] | None = None) -> Iterator[Row]:
+    """The rows of a file that is one JSON array of objects. Raises InputError as `array_items` does."""
+    for place, item in chosen(enumerate(array_items(path)), wanted):
         if isinstance(item, dict):
-            yield Row(place, {name: _without_surrogates(item.get(name)) for name in (item if names is None else names)})
+            yield Row(place, tuple(map(_without_surrogates, columns.of(item))))
         else:
             yield Row(place, None, "broken")
 
 
-def tar_rows(path: Path, columns: Iterable[str], limit: int, wanted: Sequence[int] | None = None) -> Iterator[Row]:
+def array_items(path: Path) -> list[object]:
+    """What a file holds that is one JSON array. Raises InputError for a broken or too large array."""
+    with unpacked(path) as file:
+        data = read_up_to(file, _ARRAY_BYTES + 1)
+    if len(data) > _ARRAY_BYTES:
+        raise InputError(f"{path} is a JSON array above {_ARRAY_BYTES >> 30} GB: write one object a line (JSONL)")
+    try:
+        items: list[object] = json.loads(data.removeprefix(_BYTE_ORDER).decode("utf-8", "replace"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is a damaged JSON array ({error})") from None
+    return items
+
+
+def tar_rows(path: Path, columns: Columns, limit: int, wanted: Sequence[int] | None = None) -> Iterator[Row]:
     """The rows of the NDJSON files in a tar, one after another; a place counts bytes over all of them."""
-    decode = _decoder(columns)
+    decoder = _decoder(columns)
 
     def lines() -> Iterator[Line]:
         start = 0
@@ -131,7 +165,7 @@ def tar_rows(path: Path, columns: Iterable[str], limit: int, wanted: Sequence[in
 
     for _, line in chosen(((line.place, line) for line in until_damage(lines())), wanted):
         if line.problem or line.data.strip():
-            yield Row(line.place, None, line.problem) if line.problem else _json_row(line, decode)
+            yield _json_row(line, decoder, columns)
 
 
 def ndjson_files(packed: Any) -> Iterator[tuple[Stream, int]]:
@@ -143,21 +177,35 @@ def ndjson_files(packed: Any) -> Iterator[tuple[Stream, int]]:
                 yield file, member.size
 
 
-def csv_rows(path: Path, tabs: bool, limit: int, wanted: Sequence[int] | None = None) -> Iterator[Row]:
+def csv_rows(
+    path: Path, columns: Columns, tabs: bool, limit: int, wanted: Sequence[int] | None = None
+) -> Iterator[Row]:
     """The rows of a CSV or TSV file, after the row of names. A place counts rows.
 
     A cell of CSV may be quoted and hold line feeds (RFC 4180); in TSV there are no quotes (IANA).
     """
+    with _cells(path, tabs, limit) as cells:
+        for _, row in chosen(_csv_rows(cells, next(cells, []), columns), wanted):
+            yield row
+
+
+def csv_names(path: Path, tabs: bool, limit: int) -> list[str]:
+    """The names of the columns of a CSV or TSV file; none if its first row cannot be read."""
+    with _cells(path, tabs, limit) as cells:
+        names = next(cells, [])
+        _, first = next(_csv_rows(cells, names, Columns(())), (0, None))
+        return names if first and not first.problem else []
+
+
+@contextmanager
+def _cells(path: Path, tabs: bool, limit: int) -> Iterator[Iterator[list[str]]]:
     csv.field_size_limit(limit)
     with unpacked(path) as file:
         text = io.TextIOWrapper(io.BufferedReader(_Raw(file)), encoding="utf-8-sig", errors="replace", newline="")
-        cells = csv.reader(text, delimiter="\t" if tabs else ",", quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL)
-        names = next(cells, [])
-        for place, row in chosen(_csv_rows(cells, names), wanted):
-            yield row._replace(place=place)
+        yield csv.reader(text, delimiter="\t" if tabs else ",", quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL)
 
 
-def _csv_rows(cells: Iterator[list[str]], names: Sequence[str]) -> Iterator[tuple[int, Row]]:
+def _csv_rows(cells: Iterator[list[str]], names: Sequence[str], columns: Columns) -> Iterator[tuple[int, Row]]:
     for place in count():
         try:
             row = next(cells)
@@ -173,7 +221,7 @@ def _csv_rows(cells: Iterator[list[str]], names: Sequence[str]) -> Iterator[tupl
             if row:
                 yield place, Row(place, None, "broken")
             continue
-        yield place, Row(place, dict(zip(names, row, strict=True)))
+        yield place, Row(place, columns.of(dict(zip(names, row, strict=True))))
 
 
 class _Raw(io.RawIOBase):
@@ -193,8 +241,7 @@ class _Raw(io.RawIOBase):
 
 def text_rows(path: Path, blank: bool, limit: int, wanted: Sequence[int] | None = None) -> Iterator[Row]:
     """The documents of a plain text file: all of it, or those that blank lines end. A place counts bytes."""
-    for place, row in chosen(((row.place, row) for row in _text_rows(path, blank, limit)), wanted):
-        yield row._replace(place=place)
+    yield from (row for _, row in chosen(((row.place, row) for row in _text_rows(path, blank, limit)), wanted))
 
 
 def _text_rows(path: Path, blank: bool, limit: int) -> Iterator[Row]:
@@ -205,7 +252,7 @@ def _text_rows(path: Path, blank: bool, limit: int) -> Iterator[Row]:
             except DAMAGE:
                 yield Row(0, None, "truncated")
                 return
-        yield Row(0, None, "too_large") if len(data) > limit else Row(0, {"text": data})
+        yield Row(0, None, "too_large") if len(data) > limit else Row(0, (data,))
         return
     held: list[Line] = []
     for line in until_damage(all_lines(path, limit)):
@@ -223,7 +270,7 @@ def _document(lines: Sequence[Line], limit: int) -> Row:
     text = b"\n".join(line.data for line in lines)
     if len(text) > limit:
         problem = "too_large"
-    return Row(lines[0].place, None, problem) if problem else Row(lines[0].place, {"text": text})
+    return Row(lines[0].place, None, problem) if problem else Row(lines[0].place, (text,))
 
 
 _OSCAR_PART = re.compile(r"^(?P<language>.+)_part_(?P<number>\d+)\.txt(\.(?:gz|zst|bz2|xz))?$")
@@ -238,20 +285,21 @@ def oscar_metadata(path: Path) -> Path | None:
     return next((place for place in sorted(path.parent.glob(stem + "*")) if place.is_file()), None)
 
 
-def oscar_rows(path: Path, metadata: Path, limit: int, wanted: Sequence[int] | None = None) -> Iterator[Row]:
+def oscar_rows(
+    path: Path, columns: Columns, metadata: Path, limit: int, wanted: Sequence[int] | None = None
+) -> Iterator[Row]:
     """The documents of an OSCAR 21.09 part, by the counts of its metadata; a place is the number of the first line.
 
     A record of the crawl may stand in several languages, so the id gets the language and the line. A document may hold
     an empty line; "bad_length" where a document does not begin and end at one.
     """
     language = path.name.partition("_part_")[0]
-    columns = ("headers", "offset", "nb_sentences")
+    counted = Columns(("headers", "offset", "nb_sentences"), whole=False)
     with unpacked(path) as file:
         lines = until_damage(split(file, limit))
         at, last = 0, Line(0, b"")
-        for meta in json_rows(metadata, columns, limit):
-            values = meta.values or {}
-            first, size = values.get("offset"), values.get("nb_sentences")
+        for meta in json_rows(metadata, counted, limit):
+            headers, first, size = meta.values or (None, None, None)
             if not isinstance(first, int) or not isinstance(size, int) or first < at or size < 1:
                 yield Row(at, None, "broken")
                 continue
@@ -268,21 +316,17 @@ def oscar_rows(path: Path, metadata: Path, limit: int, wanted: Sequence[int] | N
             elif before.data.strip() or (after is not None and after.data.strip()):
                 yield Row(first, None, "bad_length")
             else:
-                yield _oscar_row(held, values, f"{language}:{first}", limit)._replace(place=first)
+                text, problem = _document(held, limit)[1:]
+                values = {"text": text[0], **_oscar_values(headers, f"{language}:{first}")} if text else {}
+                yield Row(first, columns.of(values) if text else None, problem)
 
 
-def _oscar_row(lines: Sequence[Line], meta: dict[str, object], suffix: str, limit: int) -> Row:
-    row = _document(lines, limit)
-    headers = meta.get("headers")
-    if row.values is None or not isinstance(headers, dict):
-        return row
+def _oscar_values(headers: object, suffix: str) -> dict[str, object]:
+    if not isinstance(headers, dict):
+        return {}
     record = headers.get("warc-record-id")
-    return Row(
-        0,
-        row.values
-        | {
-            "id": f"{record}:{suffix}" if record else None,
-            "url": headers.get("warc-target-uri"),
-            "date": headers.get("warc-date"),
-        },
-    )
+    return {
+        "id": f"{record}:{suffix}" if record else None,
+        "url": headers.get("warc-target-uri"),
+        "date": headers.get("warc-date"),
+    }

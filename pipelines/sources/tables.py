@@ -14,10 +14,11 @@ import hashlib
 import json
 import re
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from itertools import accumulate, islice, pairwise
+from itertools import accumulate, pairwise
+from operator import itemgetter
 from pathlib import Path
 
 from pipelines.archives.limits import Limits
@@ -25,8 +26,11 @@ from pipelines.archives.records import Record
 from pipelines.sources.layouts import Layout, TableSettings, find_layout
 from pipelines.sources.lines import Stream, is_packed, unpacked
 from pipelines.sources.rows import (
+    Columns,
     Row,
+    array_items,
     array_rows,
+    csv_names,
     csv_rows,
     json_rows,
     ndjson_files,
@@ -46,6 +50,7 @@ _LONG_ID = 16  # characters of an id that is unique by itself
 _PACKING = (".gz", ".zst", ".bz2", ".xz")
 _LONGEST_META = 20_000  # characters of a Python dict in a column of text
 _LATEST = 10_000_000_000  # seconds since 1970; a larger number counts milliseconds
+_ISO_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _DATE = re.compile(r"\s*(?P<day>\d{4}[-/]\d\d[-/]\d\d)(?:[Tt ](?P<time>\d\d:\d\d:\d\d))?", re.ASCII)
 
 
@@ -58,26 +63,34 @@ class Table:
     layout: Layout
     settings: TableSettings
 
+    @property
+    def columns(self) -> Columns:
+        """The columns to read, that of the text first."""
+        parts = tuple(sorted(set(self.layout.columns.values())))
+        text = self.layout.columns.get("text", "")
+        first = text.partition(".")[0]
+        others = {part.partition(".")[0] for part in parts} - {first}
+        return Columns((first, *sorted(others)), whole=first == text, parts=parts)
+
     def rows(self, limit: int, wanted: Sequence[int] | None = None) -> Iterator[Row]:
         """The rows, or those at `wanted` places, ascending."""
-        columns = sorted(set(self.layout.columns.values()))
-        top = {column.partition(".")[0] for column in columns}
+        columns = self.columns
         if self.form == "jsonl":
-            return json_rows(self.path, top, limit, wanted)
+            return json_rows(self.path, columns, limit, wanted)
         if self.form == "array":
-            return array_rows(self.path, top, wanted)
+            return array_rows(self.path, columns, wanted)
         if self.form == "tar":
-            return tar_rows(self.path, top, limit, wanted)
+            return tar_rows(self.path, columns, limit, wanted)
         if self.form in ("csv", "tsv"):
-            return csv_rows(self.path, self.form == "tsv", limit, wanted)
+            return csv_rows(self.path, columns, self.form == "tsv", limit, wanted)
         if self.form == "text":
             return text_rows(self.path, self.settings.split == "blank", limit, wanted)
         if self.form == "dump":
-            return dump_rows(self.path, limit, wanted)
+            return dump_rows(self.path, columns, limit, wanted)
         if self.form == "oscar":
             metadata = oscar_metadata(self.path)
             assert metadata is not None
-            return oscar_rows(self.path, metadata, limit, wanted)
+            return oscar_rows(self.path, columns, metadata, limit, wanted)
         from pipelines.sources.columns import arrow_rows, parquet_rows
 
         return (parquet_rows if self.form == "parquet" else arrow_rows)(self.path, columns, wanted)
@@ -150,10 +163,9 @@ def _columns(path: Path, form: str) -> list[str]:
 
         return (parquet_columns if form == "parquet" else arrow_columns)(path)
     if form in ("csv", "tsv"):
-        found = next(csv_rows(path, form == "tsv", _PEEK * 256), None)
-        if found is None or found.values is None:
-            raise InputError(f"{path} has no row that can be read")
-        return list(found.values)
+        if names := csv_names(path, form == "tsv", _PEEK * 256):
+            return names
+        raise InputError(f"{path} has no row that can be read")
     columns: dict[str, None] = {}
     seen = 0
     for values in _first_objects(path, form):
@@ -168,15 +180,14 @@ def _first_objects(path: Path, form: str) -> Iterator[Mapping[str, object]]:
     """The first rows of JSON, whole."""
     lines: Iterable[bytes]
     if form == "array":
-        rows = [row.values for row in islice(array_rows(path, None), _SEEN)]
-        yield from (values for values in rows if values)
+        yield from (item for item in array_items(path)[:_SEEN] if isinstance(item, dict))
         return
     with unpacked(path) as file:
         inner = next((inner for inner, _ in ndjson_files(file)), None) if form == "tar" else file
         lines = _first_lines(inner) if inner else []
     for line in lines:
         try:
-            values = json.loads(line)
+            values = json.loads(line.decode("utf-8", "replace"))
         except (ValueError, RecursionError):
             continue
         if isinstance(values, dict):
@@ -233,12 +244,13 @@ def read_table(table: Table, limits: Limits, wanted: Sequence[int] | None = None
     """
     part = wanted if isinstance(wanted, range) else None
     seen = _ids_before(part, table, limits) if part else set()
+    make = _maker(table, limits)
     for row in table.rows(limits.body_bytes, wanted):
-        record = _record(row, table, limits)
+        record = make(row)
         if wanted is None or part is not None:
             key = _key_of(record.id)
             if key in seen:
-                record = replace(record, id=f"{record.id}#{record.offset}")
+                record = record._replace(id=f"{record.id}#{record.offset}")
             seen.add(key)
         yield record
 
@@ -249,10 +261,11 @@ def _ids_before(part: range, table: Table, limits: Limits) -> set[bytes]:
     if column is None or not part.start or table.form == "dump":  # a wiki numbers its pages, and reading takes long
         return set()
     only = replace(table, layout=replace(table.layout, columns={"id": column}))
+    find = _finder(column, only.columns.names)
 
     def keys(places: range) -> Iterator[bytes]:
-        rows = (row for row in only.rows(limits.body_bytes, places) if row.values)
-        return (_key_of(_id(_field(row.values or {}, column), table, row.place)) for row in rows)
+        rows = only.rows(limits.body_bytes, places)
+        return (_key_of(_id(find(row.values), table, row.place)) for row in rows if row.values)
 
     own = set(keys(part))
     return {key for key in keys(range(part.start)) if key in own}
@@ -262,31 +275,53 @@ def _key_of(id_: str) -> bytes:
     return hashlib.blake2b(id_.encode("utf-8", "replace"), digest_size=8).digest()
 
 
-def _record(row: Row, table: Table, limits: Limits) -> Record:
-    values, columns = row.values or {}, table.layout.columns
-    found = {name: _field(values, column) for name, column in columns.items()}
-    body, problem = _body(found.get("text"), row.problem, limits)
-    url, path = found.get("url"), found.get("path")
-    return Record(
-        id=_id(found.get("id"), table, row.place),
-        url=url if isinstance(url, str) and url else None,
-        date=_iso_date(found.get("date")),
-        offset=row.place,
-        kind=_ROW_KIND,
-        status=None,
-        content_type=table.layout.content_type,
-        header_charset=None if table.form == "text" else "utf-8",
-        body=body,
-        problem=problem,
-        license=_licence(found.get("license")),
-        path=path if isinstance(path, str) else None,
-    )
+def _maker(table: Table, limits: Limits) -> Callable[[Row], Record]:
+    """A function from a row to its record."""
+    names, columns = table.columns.names, table.layout.columns
+    find = {name: _finder(column, names) for name, column in columns.items()}
+    text_of, id_of, url_of, date_of = (find.get(name, _nothing) for name in ("text", "id", "url", "date"))
+    license_of, path_of = find.get("license"), find.get("path")
+    content_type = table.layout.content_type
+    charset = None if table.form == "text" else "utf-8"
+    empty = (None,) * len(names)
+
+    def make(row: Row) -> Record:
+        place, values, problem = row
+        values = values or empty
+        body, problem = _body(text_of(values), problem, limits)
+        own, url, path = id_of(values), url_of(values), path_of(values) if path_of else None
+        return Record(
+            _id(own, table, place),
+            url if isinstance(url, str) and url else None,
+            _iso_date(date_of(values)),
+            place,
+            _ROW_KIND,
+            None,
+            content_type,
+            charset,
+            body,
+            problem,
+            (),
+            _licence(license_of(values)) if license_of else None,
+            path if isinstance(path, str) else None,
+        )
+
+    return make
 
 
-def _field(values: Mapping[str, object], column: str) -> object:
-    """The value of a column, or of a part of one. A column of text that holds JSON is taken for the object it is."""
+def _nothing(_: tuple[object, ...]) -> None:
+    """What is found in a column that a table does not have."""
+
+
+def _finder(column: str, names: Sequence[str]) -> Callable[[tuple[object, ...]], object]:
+    """A function from the values of a row to that of a column, or of a part of one."""
     name, _, rest = column.partition(".")
-    value: object = values.get(name)
+    number = names.index(name)
+    return (lambda values: _within(values[number], rest)) if rest else itemgetter(number)
+
+
+def _within(value: object, rest: str) -> object:
+    """A part of a value. A text that holds JSON is taken for the object it is."""
     while rest and value is not None:
         if isinstance(value, str):
             value = _object(value)
@@ -320,6 +355,8 @@ def _body(text: object, problem: str | None, limits: Limits) -> tuple[bytes, str
 
 def _id(own: object, table: Table, place: int) -> str:
     """The row's own id, after the name of its file if it is short; without one, a urn of the file's name and place."""
+    if isinstance(own, str) and len(own) >= _LONG_ID and own.isascii():
+        return own
     if isinstance(own, bool) or not isinstance(own, str | int) or own == "":
         digest = hashlib.sha1(f"{table.path.name}:{place}".encode()).hexdigest()
         return f"<urn:sha1:{digest}>"
@@ -329,6 +366,8 @@ def _id(own: object, table: Table, place: int) -> str:
 
 def _iso_date(value: object) -> str | None:
     """A date as ISO 8601 in UTC; None where there is none. A number counts seconds, or milliseconds, since 1970."""
+    if value is None or (isinstance(value, str) and _ISO_DATE.fullmatch(value)):
+        return value
     if isinstance(value, str) and (found := _DATE.match(value)):
         return f"{found['day'].replace('/', '-')}T{found['time'] or '00:00:00'}Z"
     if isinstance(value, datetime):

@@ -19,7 +19,7 @@ from typing import IO, NamedTuple
 from urllib.parse import quote
 
 from pipelines.sources.lines import DAMAGE, Stream, chosen, is_packed, unpacked
-from pipelines.sources.rows import Row
+from pipelines.sources.rows import Columns, Row
 from roots.errors import InputError
 
 DUMP_COLUMNS = ("text", "id", "url", "date", "license")
@@ -65,15 +65,16 @@ def is_dump(head: bytes, path: Path) -> bool:
     return _DUMP.match(head) is not None
 
 
-def dump_rows(path: Path, limit: int, wanted: Sequence[int] | None = None) -> Iterator[Row]:
+def dump_rows(path: Path, columns: Columns, limit: int, wanted: Sequence[int] | None = None) -> Iterator[Row]:
     """The pages of a dump, or those at `wanted` places. `limit` is the most bytes of a page, with its markup.
 
-    A row has the columns DUMP_COLUMNS; its text is wikitext. The problem of a page without an article is "redirect" or
-    "no_article". A dump that ends early ends in a row that is "truncated".
+    The columns are some of DUMP_COLUMNS. A row's text is wikitext. The problem of a page without an article is
+    "redirect" or "no_article". A dump that ends early ends in a row that is "truncated".
     """
     site = _site_of(path)
     for page in _pages_of(path, limit, wanted):
-        yield _row(page, site) if page.problem is None else Row(page.place, None, page.problem)
+        values, problem = ({}, page.problem) if page.problem else _values_of(page, site)
+        yield Row(page.place, columns.of(values), problem)
 
 
 def dump_parts(path: Path, count: int) -> list[int]:
@@ -141,7 +142,8 @@ def _text(pattern: re.Pattern[bytes], data: bytes, start: int = 0) -> str | None
     return html.unescape(found[1].decode("utf-8", "replace")) if found else None
 
 
-def _row(page: _Page, site: _Site) -> Row:
+def _values_of(page: _Page, site: _Site) -> tuple[dict[str, object], str | None]:
+    """The columns of a page, and the problem it has."""
     data = page.data
     newest = max(0, data.rfind(_REVISION))
     title, number, revision = (
@@ -154,11 +156,11 @@ def _row(page: _Page, site: _Site) -> Row:
         "license": site.licence,
     }
     if b"<redirect" in data[: newest or len(data)]:
-        return Row(page.place, values, "redirect")
+        return values, "redirect"
     model = _text(_FIELDS["model"], data, newest) or "wikitext"
     if (_text(_FIELDS["ns"], data) or "0").strip() != "0" or model != "wikitext":
-        return Row(page.place, values, "no_article")
-    return Row(page.place, values | {"text": _text(_FIELDS["text"], data, newest)})
+        return values, "no_article"
+    return values | {"text": _text(_FIELDS["text"], data, newest)}, None
 
 
 def _pages_of(path: Path, limit: int, wanted: Sequence[int] | None) -> Iterator[_Page]:

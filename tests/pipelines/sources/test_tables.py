@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from filters.text.charset import decode_page
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import Record
 from pipelines.index import faults_of
@@ -304,6 +305,26 @@ def test_null_texts_are_rows_without_a_body(tmp_path: Path) -> None:
 def test_lone_surrogates_are_replaced_and_pairs_joined(tmp_path: Path) -> None:
     path = put(tmp_path, "a.jsonl", b'{"text": "a\\ud800b \\ud83d\\ude00", "id": "1"}\n')
     assert read(path)[0].body.decode() == "a\ufffdb 😀"
+
+
+ESCAPES = ["", "\\n", "a\\\\nb", '\n\t\r\b\f"\\/', "\u00e9\u0000", "\\u00e9", "été \U0001f600\n", '\\"\n']
+
+
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_escapes_in_a_text_mean_what_json_says(ascii_only: bool, tmp_path: Path) -> None:
+    lines = [json.dumps({"text": text}, ensure_ascii=ascii_only).replace("/", "\\/") for text in ESCAPES]
+    path = put(tmp_path, "a.jsonl", "\n".join(lines).encode())
+    assert [record.body.decode() for record in read(path)] == ESCAPES
+
+
+def test_a_text_in_another_charset_keeps_its_bytes(tmp_path: Path) -> None:
+    text = "Les élèves étaient très fatigués après la leçon de français.".encode("latin-1")
+    path = put(tmp_path, "a.jsonl", b'{"text": "' + text + b'", "id": "1"}\n')
+    table = pa.table({"text": pa.array([text]).view(pa.string())})
+    pq.write_table(table, tmp_path / "a.parquet")
+    for (record,) in (read(path), read(tmp_path / "a.parquet")):
+        assert (record.body, record.problem) == (text, None)
+        assert decode_page(record.body, record.header_charset).text.encode("latin-1") == text
 
 
 def test_a_truncated_file_gives_its_rows_and_says_so(tmp_path: Path) -> None:
