@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.documents --make-generators     # once: WeasyPrint, Typst, fpdf2, ReportLab
     python -m tests.benchmarks.documents --data ../shared/data
+    python -m tests.benchmarks.documents --languages fr vi zh  # the same documents, of 40 pages, as input of a run
 
 Chromium and pdflatex are those of the machine, as are the fonts (DejaVu, Noto); what is absent is left out and named.
 F1 is that of the bag of words (of characters where no space parts words); `order` is the F1 of pairs of words.
@@ -9,8 +10,10 @@ F1 is that of the bag of words (of characters where no space parts words); `orde
 
 import argparse
 import gzip
+import hashlib
 import json
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -23,6 +26,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipelines.documents.forms import PDF, read_document
+from pipelines.job.settings import IndexSettings
+from roots import shards
 from tests.benchmarks.environments import PEERS, make_peer, python_of
 from tests.benchmarks.extraction_quality import WORD
 
@@ -49,6 +54,7 @@ GENERATORS: dict[str, str] = {
 }
 AIMS = {"hi": 0.95, "bn": 0.95, "ta": 0.95, "ar": 0.9, "ur": 0.9}
 PAGES_A_SECOND = 60
+ROUTED_PAGES = 40  # of a document, at least, in a run for several languages
 
 
 def text_of(folder: Path, code: str, most: int) -> str:
@@ -107,11 +113,55 @@ def measure(folder: Path, data: Path, most: int) -> Iterator[tuple[str, str, str
             yield generator, code, found.drop or found.engine, f1(read, printed), order, found.pages or 0, seconds
 
 
+def route(folder: Path, data: Path, most: int, languages: Sequence[str]) -> Iterator[tuple[int, float, float, str]]:
+    """Without and with a glance in index: its pages, CPU seconds of index and of extract, a digest of what is kept."""
+    import pypdfium2
+
+    for generator, codes in GENERATORS.items():
+        for code in codes.split():
+            target = folder / "books" / f"{generator}-{code}.pdf"
+            if print_pdf(generator, code, text_of(data, code, most), folder / "short.pdf"):
+                short, long = pypdfium2.PdfDocument(folder / "short.pdf"), pypdfium2.PdfDocument.new()
+                while len(long) < ROUTED_PAGES:
+                    long.import_pages(short)
+                target.parent.mkdir(exist_ok=True)
+                long.save(target)
+    for pages in (0, IndexSettings.document_pages):
+        work = folder / f"work-{pages}"
+        index = ["index", str(work), "--input", str(target.parent), "--set", f"index.document_pages={pages}"]
+        took = [cpu_of(each) for each in (index, ["extract", str(work), "--lang", " ".join(languages)])]
+        kept = hashlib.sha256()
+        for code in languages:
+            shard = work / code / "extract" / "books.parquet"
+            kept.update(repr([batch.to_pylist() for batch in shards.read_kept([shard], ["id", "text"])]).encode())
+        yield pages, *took, kept.hexdigest()[:12]
+
+
+def cpu_of(arguments: Sequence[str]) -> float:
+    """CPU seconds of a command and all its processes."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-m", "pipelines.cli", *arguments, "--executor", "serial", "-q"], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def print_routes(data: Path, chars: int, languages: Sequence[str]) -> int:
+    """Print what a run for several languages costs; 1 if a glance makes it no cheaper, or changes what is kept."""
+    with TemporaryDirectory() as folder:
+        found = list(route(Path(folder), data, chars, languages))
+    print("| pages looked at by index | CPU s of index | of extract | kept |\n|---|---|---|---|")
+    for pages, index, extract, kept in found:
+        print(f"| {pages} | {index:.1f} | {extract:.1f} | {kept} |")
+    (_, *before, kept), (_, *after, same) = found
+    return int(kept != same or sum(after) > sum(before))
+
+
 def main() -> int:
     """Print the table; 1 if an aim is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--chars", type=int, default=12_000, help="of each text")
+    parser.add_argument("--languages", nargs="*", default=(), help="measure a run for these instead")
     parser.add_argument("--make-generators", action="store_true")
     options = parser.parse_args()
     if options.make_generators:
@@ -120,6 +170,8 @@ def main() -> int:
     if not options.data.is_dir() or python_of("documents") is None:
         print(f"needs {options.data} and --make-generators: nothing is measured")
         return 0
+    if options.languages:
+        return print_routes(options.data, options.chars, options.languages)
     pages, seconds, missed = 0, 0.0, 0
     print("| program | language | engine, or why dropped | F1 | order | |\n|---|---|---|---|---|---|")
     with TemporaryDirectory() as folder:
