@@ -108,6 +108,7 @@ LAYOUTS: dict[str, Layout] = {
     "c4": _layout("C4 and mC4", text="text", url="url", date="timestamp"),
     "roots": _layout("ROOTS: text, and meta as a string", text="text", url="meta.url", also="meta"),
     "madlad": _layout("MADLAD-400, and any table of texts", text="text"),
+    "cc-100": _layout("CC-100, and OSCAR of 2019: plain text, where blank lines end documents", text="text"),
 }
 
 # For a table of no known layout: the first of these columns that it has.
@@ -137,6 +138,11 @@ class TableSettings:
     # the configuration of a data set of the Hub that has several
     config: str = field(default="", metadata=ASIDE)
     split: str = "file"  # documents of plain text: "file" is one a file; "blank" ends them at blank lines
+
+    @property
+    def ends_at_blank(self) -> bool:
+        """Whether a blank line ends a document of plain text."""
+        return self.split == "blank" or self.layout == "cc-100"
 
     def __post_init__(self) -> None:
         if self.layout and self.layout not in LAYOUTS:

@@ -13,9 +13,10 @@ import json
 import re
 import tarfile
 from codecs import escape_decode
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import count, islice
+from itertools import count, groupby, islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -38,6 +39,7 @@ from roots.errors import InputError
 _Decoder: TypeAlias = msgspec.json.Decoder[Any]  # of rows: objects whose fields are the wanted columns
 _ARRAY_BYTES = 1 << 30  # of a JSON array, which is read as a whole
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_LINES = 1 << 62  # more than a file can have
 _BYTE_ORDER = b"\xef\xbb\xbf"
 _QUOTE = ord('"')
 _LONG_ESCAPE = re.compile(rb"\\[u/]")  # that Python's bytes do not have
@@ -254,23 +256,25 @@ def _text_rows(path: Path, blank: bool, limit: int) -> Iterator[Row]:
                 return
         yield Row(0, None, "too_large") if len(data) > limit else Row(0, (data,))
         return
-    held: list[Line] = []
-    for line in until_damage(all_lines(path, limit)):
-        if line.data.strip() or line.problem:
-            held.append(line)
-        elif held:
-            yield _document(held, limit)
-            held = []
-    if held:
-        yield _document(held, limit)
+    lines = until_damage(all_lines(path, limit))
+    for is_text, group in groupby(lines, lambda line: bool(line.data.strip() or line.problem)):
+        if is_text:
+            yield _document(group, limit)[0]
 
 
-def _document(lines: Sequence[Line], limit: int) -> Row:
-    problem = next((line.problem for line in lines if line.problem), None)
-    text = b"\n".join(line.data for line in lines)
-    if len(text) > limit:
-        problem = "too_large"
-    return Row(lines[0].place, None, problem) if problem else Row(lines[0].place, (text,))
+def _document(lines: Iterable[Line], limit: int) -> tuple[Row, int]:
+    """The document in some lines, and how many they are. What is above `limit` bytes is not held."""
+    held: list[bytes] = []
+    place, size, number, problem = -1, -1, 0, None
+    for line in lines:
+        place = line.place if place < 0 else place
+        size, number, problem = size + 1 + len(line.data), number + 1, problem or line.problem
+        if size <= limit and not problem:
+            held.append(line.data)
+        else:
+            held.clear()
+    problem = problem or ("too_large" if size > limit else None)
+    return Row(place, None, problem) if problem else Row(place, (b"\n".join(held),)), number
 
 
 _OSCAR_PART = re.compile(r"^(?P<language>.+)_part_(?P<number>\d+)\.txt(\.(?:gz|zst|bz2|xz))?$")
@@ -294,31 +298,31 @@ def oscar_rows(
     an empty line; "bad_length" where a document does not begin and end at one.
     """
     language = path.name.partition("_part_")[0]
+    places = wanted if wanted is None or isinstance(wanted, range) else set(wanted)
     counted = Columns(("headers", "offset", "nb_sentences"), whole=False)
     with unpacked(path) as file:
         lines = until_damage(split(file, limit))
         at, last = 0, Line(0, b"")
         for meta in json_rows(metadata, counted, limit):
             headers, first, size = meta.values or (None, None, None)
-            if not isinstance(first, int) or not isinstance(size, int) or first < at or size < 1:
+            if not (isinstance(first, int) and isinstance(size, int) and at <= first <= _LINES and 1 <= size <= _LINES):
                 yield Row(at, None, "broken")
                 continue
-            skipped = list(islice(lines, first - at))
-            last = skipped[-1] if skipped else last
-            held = list(islice(lines, size))
+            last = next(iter(deque(islice(lines, first - at), maxlen=1)), last)
+            row, held = _document(islice(lines, size), limit)
             after = next(lines, None)
             before, at = last, first + size + 1
             last = after or Line(0, b"")
-            if wanted is not None and first not in wanted:
+            if places is not None and first not in places:
                 continue
-            if len(held) < size:
+            if held < size:
                 yield Row(first, None, "truncated")
             elif before.data.strip() or (after is not None and after.data.strip()):
                 yield Row(first, None, "bad_length")
             else:
-                text, problem = _document(held, limit)[1:]
+                text = row.values
                 values = {"text": text[0], **_oscar_values(headers, f"{language}:{first}")} if text else {}
-                yield Row(first, columns.of(values) if text else None, problem)
+                yield Row(first, columns.of(values) if text else None, row.problem)
 
 
 def _oscar_values(headers: object, suffix: str) -> dict[str, object]:

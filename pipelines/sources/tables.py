@@ -84,7 +84,7 @@ class Table:
         if self.form in ("csv", "tsv"):
             return csv_rows(self.path, columns, self.form == "tsv", limit, wanted)
         if self.form == "text":
-            return text_rows(self.path, self.settings.split == "blank", limit, wanted)
+            return text_rows(self.path, self.settings.ends_at_blank, limit, wanted)
         if self.form == "dump":
             return dump_rows(self.path, columns, limit, wanted)
         if self.form == "oscar":

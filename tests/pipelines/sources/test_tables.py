@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Mapping
+import tracemalloc
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from pipelines.archives.records import Record
 from pipelines.index import faults_of
 from pipelines.programs.index import index_programs
 from pipelines.sources.doors import read_source, read_source_at
-from pipelines.sources.layouts import LAYOUTS, TableSettings
+from pipelines.sources.layouts import TableSettings
 from pipelines.sources.tables import find_table
 from roots.errors import InputError, SettingsError
 from tests.support.tables import FORMS, jsonl, tar_of
@@ -79,162 +79,11 @@ def test_tabs_part_cells_and_quotes_are_text(tmp_path: Path) -> None:
     assert [record.body.decode() for record in read(path)] == ['"un" chat', 'sans fin "']
 
 
-# Layout -> a table true to its form: name of the file, rows or bytes, and what is read of the first row.
 _HEADERS = {
     "warc-record-id": "<urn:uuid:8f1c>",
     "warc-target-uri": "https://b.example/",
     "warc-date": "2023-02-01T10:00:00Z",
 }
-KNOWN: dict[str, tuple[str, list[dict[str, Any]], Mapping[str, str | None]]] = {
-    "oscar-23.01": (
-        "fr_meta_part_1.jsonl.zst",
-        [
-            {
-                "content": "Un texte.",
-                "warc_headers": _HEADERS,
-                "metadata": {
-                    "identification": {"label": "fr", "prob": 1.0},
-                    "quality_warnings": None,
-                    "sentence_identifications": [None],
-                },
-            }
-        ],
-        {"id": "fr_meta_part_1.jsonl.zst:<urn:uuid:8f1c>", "url": "https://b.example/", "date": "2023-02-01T10:00:00Z"},
-    ),
-    "oscar-hub": (
-        "a.jsonl",
-        [
-            {
-                "id": 0,
-                "text": "Un texte.",
-                "meta": {
-                    "warc_headers": _HEADERS,
-                    "identification": {"label": "fr", "prob": 1.0},
-                    "annotation": None,
-                    "line_identifications": [],
-                },
-            }
-        ],
-        {"id": "a.jsonl:<urn:uuid:8f1c>", "url": "https://b.example/", "date": "2023-02-01T10:00:00Z"},
-    ),
-    "glotcc": (
-        "fra-Latn_0.parquet",
-        [
-            {
-                "content": "Un texte.",
-                "warc-target-uri": "https://b.example/",
-                "warc-date": "2023-02-01T10:00:00Z",
-                "warc-record-id": "<urn:uuid:0000-1111-2222>",
-                "tlsh": "x",
-            }
-        ],
-        {"id": "<urn:uuid:0000-1111-2222>", "url": "https://b.example/", "date": "2023-02-01T10:00:00Z"},
-    ),
-    "wikipedia-html": (
-        "frwiki-NS0-20260101-ENTERPRISE-HTML.json.tar.gz",
-        [
-            {
-                "name": "Chat",
-                "identifier": 7,
-                "url": "https://fr.wikipedia.org/wiki/Chat",
-                "date_modified": "2026-01-01T00:00:00Z",
-                "article_body": {"html": "<p>Un texte.</p>", "wikitext": "Un texte."},
-                "license": [{"name": "CC", "identifier": "CC-BY-SA-4.0"}],
-            }
-        ],
-        {
-            "id": "frwiki-NS0-20260101-ENTERPRISE-HTML.json.tar.gz:7",
-            "url": "https://fr.wikipedia.org/wiki/Chat",
-            "license": "CC-BY-SA-4.0",
-        },
-    ),
-    "fineweb": (
-        "000_00000.parquet",
-        [
-            {
-                "text": "Un texte.",
-                "id": "<urn:uuid:0000-1111-2222>",
-                "dump": "CC-MAIN-2024-10",
-                "url": "https://b.example/",
-                "date": "2024-03-01T01:02:03Z",
-                "file_path": "s3://x",
-                "language": "fra",
-                "language_script": "Latn",
-                "minhash_cluster_size": 2,
-                "top_langs": "{}",
-            }
-        ],
-        {"id": "<urn:uuid:0000-1111-2222>", "url": "https://b.example/", "date": "2024-03-01T01:02:03Z"},
-    ),
-    "hplt": (
-        "10_1.jsonl.zst",
-        [
-            {
-                "f": "x.warc",
-                "o": 1,
-                "s": 2,
-                "u": "https://b.example/",
-                "c": "text/html",
-                "ts": "2021-05-06T07:08:09Z",
-                "lang": ["fra_Latn"],
-                "prob": [1.0],
-                "text": "Un texte.",
-                "id": "0123456789abcdef0123",
-            }
-        ],
-        {"id": "0123456789abcdef0123", "url": "https://b.example/", "date": "2021-05-06T07:08:09Z"},
-    ),
-    "hplt-1": (
-        "fr_1.jsonl.zst",
-        [
-            {
-                "id": 3,
-                "document_lang": "fr",
-                "scores": [1.0],
-                "langs": ["fr"],
-                "text": "Un texte.",
-                "url": "https://b.example/",
-                "collection": "wide17",
-            }
-        ],
-        {"id": "fr_1.jsonl.zst:3", "url": "https://b.example/", "date": None},
-    ),
-    "culturax": (
-        "fr_part_00000.parquet",
-        [{"text": "Un texte.", "timestamp": "2019/04/25 12:57:54", "url": "https://b.example/", "source": "mC4"}],
-        {"url": "https://b.example/", "date": "2019-04-25T12:57:54Z"},
-    ),
-    "c4": (
-        "c4-fr.tfrecord-00000-of-02048.json.gz",
-        [{"text": "Un texte.", "timestamp": "2019-04-25T12:57:54Z", "url": "https://b.example/"}],
-        {"url": "https://b.example/", "date": "2019-04-25T12:57:54Z"},
-    ),
-    "roots": (
-        "a.jsonl.gz",
-        [{"text": "Un texte.", "meta": "{'url': 'https://b.example/', 'n': None}"}],
-        {"url": "https://b.example/"},
-    ),
-    "madlad": ("fr_clean_0000.jsonl.gz", [{"text": "Un texte."}], {"url": None, "date": None, "license": None}),
-}
-
-
-@pytest.mark.parametrize("layout", KNOWN)
-def test_a_known_layout_is_found_by_its_columns(layout: str, tmp_path: Path) -> None:
-    name, rows, wanted = KNOWN[layout]
-    form = "a" + name[name.index(".") :] if ".tar" not in name else "a.json.tar.gz"
-    data = FORMS[form](rows) if form in FORMS else gzip.compress(jsonl(rows))
-    path = put(tmp_path, name, data)
-    table = find_table(path, TableSettings())
-    assert table is not None
-    assert table.layout.summary == LAYOUTS[layout].summary
-    (record,) = read(path)
-    assert b"Un texte." in record.body
-    assert {field: getattr(record, field) for field in wanted} == dict(wanted)
-
-
-def test_every_layout_of_texts_has_a_true_table() -> None:
-    others = {"wikipedia-xml"}  # tests/pipelines/sources/test_wikipedia.py has its dumps
-    assert set(KNOWN) | others == {name for name, layout in LAYOUTS.items() if not layout.program}
 
 
 def _oscar_2109(folder: Path, documents: list[list[str]], **changes: int) -> Path:
@@ -261,6 +110,29 @@ def test_metadata_that_do_not_fit_the_text_are_a_reason(tmp_path: Path) -> None:
     assert [r.problem for r in read(_oscar_2109(tmp_path, [["Un."], ["Deux."]], nb_sentences=9))] == [None, "truncated"]
     other = _oscar_2109(tmp_path, [["Un."], ["Deux.", "Trois.", "Quatre."]], offset=3, nb_sentences=2)
     assert [record.problem for record in read(other)] == [None, "bad_length"]
+
+
+@pytest.mark.parametrize("changes", [{"nb_sentences": 1 << 60}, {"offset": 1 << 60}, {"nb_sentences": -1}])
+def test_counts_of_oscar_2109_that_lie_cost_no_memory(changes: dict[str, int], tmp_path: Path) -> None:
+    path = _oscar_2109(tmp_path, [["Un."], ["mot " * 2500] * 2000], **changes)
+    tracemalloc.start()
+    problems = [record.problem for record in read(path, limits=Limits(body_bytes=100_000))]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert problems[0] is None
+    assert problems[1] in ("truncated", "broken", "too_large")
+    assert peak < 12 << 20
+
+
+def test_a_text_without_blank_lines_is_never_whole_in_memory(tmp_path: Path) -> None:
+    path = put(tmp_path, "fr.txt", b"Un.\n\n" + (b"mot " * 250 + b"\n") * 20_000 + b"\nDeux.\n")
+    tracemalloc.start()
+    records = read(path, TableSettings(split="blank"), Limits(body_bytes=100_000))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [record.body for record in records] == [b"Un.", b"", b"Deux."]
+    assert [record.problem for record in records] == [None, "too_large", None]
+    assert peak < 8 << 20
 
 
 def test_blank_lines_end_documents_when_asked(tmp_path: Path) -> None:
