@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from trainer.model.matmul import multiply
 from trainer.training.parallel import clip_gradients, fill_tensor, gathered
 from trainer.training.recipe import Recipe, learning_rate_share
 
@@ -19,24 +20,28 @@ def _by_mesh(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[di
     return [{"params": some, "weight_decay": weight_decay} for some in found.values()]
 
 
-def _has_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware; it is emulated otherwise, several times slower than float32."""
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-
 def _orthogonal(update: Tensor, coefficients: tuple[float, float, float], steps: int, epsilon: float) -> Tensor:
-    """Bring all singular values of a matrix near 1, by Newton-Schulz iteration in float32 (Jordan et al. 2024)."""
+    """Bring all singular values of a matrix near 1, by Newton-Schulz iteration (Jordan et al. 2024), in float32.
+
+    Each step multiplies by a polynomial of the Gram matrix. They commute, so their product is made of the small Gram
+    matrix alone, and the wide matrix is multiplied once at the end.
+    """
     a, b, c = coefficients
     wide = update if update.shape[0] <= update.shape[1] else update.T
     wide = wide / wide.norm().clamp(min=epsilon)
-    for _ in range(steps):
-        gram = wide @ wide.T
-        wide = torch.addmm(wide, torch.addmm(gram, gram, gram, beta=b, alpha=c), wide, beta=a)
-    return wide if update.shape[0] <= update.shape[1] else wide.T
+    gram, product = multiply(wide, wide), None
+    for step in range(steps):
+        factor = multiply(gram, gram).mul_(c).add_(gram, alpha=b)
+        factor.diagonal().add_(a)
+        product = factor if product is None else multiply(product, factor)
+        if step + 1 < steps:
+            gram = multiply(multiply(factor, gram), factor)
+    out = wide if product is None else multiply(product, wide.T)
+    return out if update.shape[0] <= update.shape[1] else out.T
 
 
-class _Float32Muon(torch.optim.Muon):
-    """torch's Muon for CPUs without bfloat16: the same update, with its iteration in float32."""
+class _MuonOnCPU(torch.optim.Muon):
+    """torch's Muon in float32: most CPUs emulate bfloat16, and the others need as long for it at these sizes."""
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]
@@ -84,8 +89,7 @@ class Optimiser:
         others = [p for name, p in self.masters.items() if p.dim() != 2 or "embeddings" in name]
         groups = _by_mesh(others, 0.0)
         if recipe.optimiser == "muon":
-            emulated = matrices[0].device.type == "cpu" and not _has_bfloat16()
-            rule = _Float32Muon if emulated else torch.optim.Muon
+            rule = _MuonOnCPU if matrices[0].device.type == "cpu" else torch.optim.Muon
             yield rule(matrices, lr=recipe.muon_lr, weight_decay=recipe.weight_decay)
         else:
             groups += _by_mesh(matrices, recipe.weight_decay)
