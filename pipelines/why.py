@@ -125,7 +125,9 @@ def _explain_language(work: Path, code: str, name: str, index_row: _Row) -> Iter
     """What the stages of one language stored about a document, in lines."""
     known: dict[str, Any] = {}
     if storage.is_file(folder(work, code, "filter") / "manifest.json"):
-        known["rules"] = read_manifest(folder(work, code, "filter"))["settings"]["rules"]
+        manifest = read_manifest(folder(work, code, "filter"))
+        own = manifest.get("apart", {}).get(index_row["source"], {})
+        known["rules"] = {**manifest["settings"], **own}["rules"]
     for stage, row in _path_of(work, code, name, index_row):
         if stage == "index":
             continue

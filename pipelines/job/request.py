@@ -280,13 +280,12 @@ class Request:
         if not self.seeds and _SITES in self.settings:
             raise SettingsError("settings of the group pseudocrawl need --domains and --cc-index")
         build_settings(self.job_settings)
-        for code in self.languages:
-            find_any_code(code)
+        own = {find_any_code(code) for code in self.languages}
         for name, source in self.sources.items():
             with naming(name):
                 build_settings(source.over(self.job_settings))
                 for code in source.languages:
-                    find_any_code(code)
+                    _ = code in own or find_any_code(code)
 
     @cached_property
     def sources(self) -> Mapping[str, Source]:

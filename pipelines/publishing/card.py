@@ -128,6 +128,10 @@ def _processing(manifest: ReleaseManifest) -> Iterator[str]:
         yield "Where languages differ:"
         yield ""
         yield from card_table(("Language", "Stage", "Setting", "Value"), own)
+    stages = [stage for _, each in _languages(manifest) for name, stage in each["stages"].items() if name != "index"]
+    if apart := {source for stage in stages for source in stage.get("apart", {})}:
+        yield ""
+        yield f"{len(apart)} sources have settings of their own: they are under `apart` in manifest.json."
     yield ""
     versions = sorted({f"{n} {v}" for _, each in _languages(manifest) for n, v in each["made_by"].items()})
     yield f"Made by {escape(', '.join(versions))}."

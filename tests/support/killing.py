@@ -65,9 +65,12 @@ def check_whole(work: Path) -> None:
             json.loads(path.read_text(encoding="utf-8"))
 
 
-def kill_once(run: Sequence[str], work: Path, chance: random.Random, seconds: float) -> str:
+def kill_once(
+    run: Sequence[str], work: Path, chance: random.Random, seconds: float, always_command: bool = False
+) -> str:
     """Start a command, kill it or one of its processes after a random part of `seconds`, and check what it left.
 
+    The death of a process is the executor's to mend, so the run goes on; `always_command` kills the command itself.
     Returns what was killed.
     """
     process = subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -75,7 +78,8 @@ def kill_once(run: Sequence[str], work: Path, chance: random.Random, seconds: fl
     living = family(process.pid) if process.poll() is None else []
     said = "nothing (it had ended)"
     if living:
-        victim = living[0] if len(living) == 1 or chance.random() < 0.5 else chance.choice(living[1:])
+        alone = always_command or len(living) == 1
+        victim = living[0] if alone or chance.random() < 0.5 else chance.choice(living[1:])
         said = (
             "the command" if victim == process.pid else f"a process of it ({living.index(victim)} of {len(living) - 1})"
         )

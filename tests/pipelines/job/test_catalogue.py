@@ -124,6 +124,8 @@ def test_files_of_the_same_name_in_two_sources_are_two_documents(made: tuple[Pat
 def test_why_names_the_source(made: tuple[Path, Path, str]) -> None:
     said = CliRunner().invoke(main, ["why", "https://s2.example/1", "--work", str(made[1])]).output
     assert "source jsonl-002, licence CC-BY-4.0" in said
+    (own,) = [row["id"] for row in rows(made[1] / "index", "id", "url") if row["url"] == "documents-006/books/1.docx"]
+    assert "(at least 1024)" in CliRunner().invoke(main, ["why", str(own), "--work", str(made[1])]).output
 
 
 def test_a_changed_entry_makes_only_its_own_shards_again(made: tuple[Path, Path, str]) -> None:
@@ -168,7 +170,9 @@ def test_a_source_is_taken_down_by_its_name(made: tuple[Path, Path, str], tmp_pa
     assert run("publish", str(work), "--to", str(folder), *given).exit_code == 0
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["sources"]["warc-008"]["kill"] == "broken sentences"
-    assert "| warc-008 | broken sentences |" in (folder / "README.md").read_text()
+    card = (folder / "README.md").read_text()
+    assert "| warc-008 | broken sentences |" in card
+    assert "10 sources have settings of their own" in card
     assert manifest["sources"]["csv-004"]["path"] == []  # places of the maker's disk are nobody's business
     released = set(manifest["languages"]["fra_Latn"]["sources"])
     assert "csv-004" in released
