@@ -179,7 +179,7 @@ class _Extraction:
         """By the settings of extract in a manifest."""
         values = entry["settings"]
         bounds = Bounds(**{each.name: values[each.name] for each in fields(Bounds) if each.name in values})
-        tables = {each.name: values[each.name] for each in fields(TableSettings)}
+        tables = {each.name: values[each.name] for each in fields(TableSettings) if each.name in values}
         return cls(values["extractor"], bounds, Limits(values["cpu_seconds"], values["memory_bytes"]), tables)
 
     def texts(self, archive: Path, offsets: Sequence[int]) -> list[str | None]:
