@@ -39,7 +39,7 @@ DOCUMENT_REASONS: dict[str, str] = {
     NO_ENGINE: "no engine for PDF or wikitext is installed: pip install 'roots-corpus[documents,wikipedia]'",
     "extract.encrypted": "it needs a password, or a licence of its reader",
     "extract.truncated": "the file ends early, and no page of it can be read",
-    "extract.scanned": "its pages are pictures without text",
+    "extract.scanned": "its pages are pictures without text: let a program read them first, such as OCRmyPDF",
     "extract.form": "a form to fill in, without text of its own",
     "extract.garbled": "the file does not say which letters it shows, so its text is not what a reader sees",
     "extract.order": "its letters are not in the order of reading",

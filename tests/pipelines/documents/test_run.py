@@ -16,6 +16,7 @@ from pipelines.documents.forms import DOCUMENT_REASONS, NO_ENGINE, PDF, read_doc
 from pipelines.extract import Extract
 from roots import shards
 from roots.stage import fingerprint
+from tests.support.hostile import packed, record
 
 FOLDER = Path(__file__).resolve().parents[2] / "fixtures" / "documents"
 
@@ -118,6 +119,39 @@ def test_index_looks_into_documents_for_languages_licence_and_a_ban_on_copying(t
     ]
     assert [each["drop"] for each in rows] == [None] * 4
     assert "no-copy" in Rights().refuse_use_signals
+
+
+def test_documents_of_a_crawl_are_read_where_they_are(tmp_path):
+    pytest.importorskip("pypdfium2")
+    pdf_head, cut = "Content-Type: application/pdf\r\n", "WARC-Truncated: length\r\n"
+    french, arabic = ((FOLDER / name).read_bytes() for name in ("typst-fr.pdf", "chromium-ar.pdf"))
+    records = [
+        record(number=1),
+        record(french, number=2, head=pdf_head),
+        record(french, number=3, head="Content-Type: application/octet-stream\r\n"),
+        record(arabic, number=4, head=pdf_head),
+        record(french[: len(french) // 2], number=5, head=pdf_head, warc=cut),
+        record(b"\x00\x01 no PDF", number=6, head=pdf_head),
+    ]
+    (tmp_path / "a.warc.gz").write_bytes(packed(*records))
+    work = tmp_path / "work"
+    for command in (
+        ["index", str(work), "--input", str(tmp_path / "a.warc.gz")],
+        ["extract", str(work), "--lang", "fr"],
+    ):
+        done = CliRunner().invoke(main, [*command, "--executor", "serial", "-q"])
+        assert done.exit_code == 0, done.output
+    index = rows_of(work / "index" / "a.parquet", "id", "drop", "languages")
+    rows = {row["id"]: row for row in rows_of(work / "fr" / "extract" / "a.parquet", "id", "drop", "extractor")}
+    assert [row["drop"] or rows[row["id"]]["drop"] for row in index] == [
+        None,
+        None,
+        None,
+        "extract.other_language",
+        "extract.truncated",
+        "index.not_html",
+    ]
+    assert [row["extractor"] for row in rows.values()][1:3] == ["pypdfium2"] * 2
 
 
 def test_a_run_without_the_extra_says_what_to_install_and_how_many_documents_wait(tmp_path, monkeypatch):
