@@ -34,7 +34,7 @@ from roots import storage
 from roots.atomic import write_text
 from roots.errors import InputError, RebuildError
 from roots.executors import Executor
-from roots.identity import sha256_of
+from roots.identity import sha256_of, sha256_of_folder
 from roots.settings import build
 from roots.stage import Progress
 
@@ -151,7 +151,8 @@ def _find_inputs(manifest: release.ReleaseManifest, patterns: Sequence[str]) -> 
     wanted = {value for each in manifest["languages"].values() for value in each["inputs"].values()}
     found: dict[str, str] = {}
     for path in find_archives(patterns).values():
-        if (storage.identity(path) if storage.is_remote(path) else sha256_of(path)) in wanted:
+        read = storage.identity if storage.is_remote(path) else sha256_of_folder if path.is_dir() else sha256_of
+        if read(path) in wanted:
             found[path.name] = str(path)
     if len(found) < len(wanted):
         raise InputError(

@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -215,3 +216,29 @@ def test_arc_and_wacz_give_the_pages_of_the_warc_and_are_rebuilt(tmp_path):
         assert state(work / "again") == state(work / "release")
         assert any("in the dataset" in line or "kept" in line for line in explain(work, rows[0]["id"], "fr"))
     assert found["old.arc.gz"] == found["crawl.wacz"] == found[source.name] != set()
+
+
+def test_a_folder_of_documents_is_rebuilt_with_the_places_of_its_pages(tmp_path):
+    pages = tomllib.loads((ROOT / "tests/fixtures/crawl/pages/fr.toml").read_text("utf-8"))["page"]
+    chapters = [page["text"].replace("marché", "marché (ana@example.org)") for page in pages[:3]]
+    items = "".join(f'<item id="c{n}" href="{n}.xhtml"/><itemref idref="c{n}"/>' for n in range(3))
+    (tmp_path / "books").mkdir()
+    with zipfile.ZipFile(tmp_path / "books" / "a.epub", "w") as book:
+        book.writestr("mimetype", "application/epub+zip")
+        book.writestr("META-INF/container.xml", '<c><rootfile full-path="b.opf"/></c>')
+        book.writestr("b.opf", f"<p><rights>CC BY 4.0</rights>{items}</p>")
+        for number, text in enumerate(chapters):
+            parts = "".join(f"<p>{part}</p>" for part in text.split("\n") if part)
+            book.writestr(f"{number}.xhtml", f"<html><body>{parts}</body></html>")
+    work, source = tmp_path / "work", str(tmp_path / "books")
+    (job,) = plan_jobs(work, ["fr"], find_archives([source]), {"shard": {"validation_share": 0.0}})
+    run_stages(job, tuple(STAGES), Serial())
+    publish_release(Selection(work, ["fr"]), work / "release", PublishSettings(contact="x"), Serial())
+    (row,) = [row for name in work.glob("release/data/*/*") for row in pq.read_table(name).to_pylist()]
+    assert "PI:EMAIL" in row["text"]
+    assert row["license"] == "CC BY 4.0"
+    begins = [row["text"][start : start + 20] for start in row["page_starts"]]
+    assert begins == [chapter.strip()[:20] for chapter in chapters]
+    make_pointers(work / "release", work / "pointers", Serial())
+    rebuild(work / "pointers", work / "again", [source], RebuildSettings(), Serial())
+    assert state(work / "again") == state(work / "release")
