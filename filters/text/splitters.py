@@ -20,8 +20,9 @@ import numpy.typing as npt
 
 from filters.language import SPACY
 from filters.text import characters
+from filters.text.affixes import Affixes
 from filters.text.characters import SPACE
-from filters.text.compiled import compiled
+from filters.text.compiled import compiled, inlined
 from filters.text.words import Codes, CutTexts, Hashes, Offsets, Words, hash_spans
 
 _Table = npt.NDArray[np.uint16]
@@ -43,16 +44,24 @@ def split_words(codes: Codes, offsets: Offsets, segmenter: str) -> CutTexts:
     if segmenter.startswith(SPACY):
         starts, ends, firsts = _spacy_pieces(segmenter.removeprefix(SPACY)).cut(codes, offsets)
     else:
-        signs = {"indic": _INDIC, "indic-urdu": _URDU}[segmenter]
         joining = np.array([ord(sign) for sign in _JOINING] if segmenter == "indic" else [], np.int32)
-        starts, ends, firsts = _cut_indic(codes, offsets, np.array(sorted(signs), np.int32))
+        starts, ends, firsts = _cut_indic(codes, offsets, _signs(segmenter))
         extra, starts, ends, firsts = _join_numbers(codes, firsts, starts, ends, joining, characters.classes())
         codes = np.concatenate([codes, extra])  # the texts end before it
     return CutTexts(codes, offsets, Words(starts, ends, hash_spans(codes, starts, ends, *characters.exact()), firsts))
 
 
+@cache
+def _signs(segmenter: str) -> npt.NDArray[np.uint8]:
+    """What parts words: 1 for a space, 2 for a sign, which is a word; uint8 (0x110000,)."""
+    table = np.zeros(characters.SIZE, np.uint8)
+    table[[9, 32]] = 1
+    table[list({"indic": _INDIC, "indic-urdu": _URDU}[segmenter])] = 2
+    return table
+
+
 @compiled
-def _cut_indic(codes: Codes, offsets: Offsets, signs: Codes) -> tuple[Offsets, Offsets, Offsets]:
+def _cut_indic(codes: Codes, offsets: Offsets, signs: npt.NDArray[np.uint8]) -> tuple[Offsets, Offsets, Offsets]:
     """Starts and ends of what is between spaces, tabs and signs, and of the signs; the first of each text."""
     starts, ends = np.empty(len(codes), np.int64), np.empty(len(codes), np.int64)
     firsts = np.empty(len(offsets), np.int64)
@@ -61,16 +70,13 @@ def _cut_indic(codes: Codes, offsets: Offsets, signs: Codes) -> tuple[Offsets, O
         firsts[text] = count
         begin = offsets[text]
         for at in range(offsets[text], offsets[text + 1] + 1):
-            last = at == offsets[text + 1]
-            code = np.int32(32) if last else codes[at]
-            place = np.searchsorted(signs, code)
-            sign = place < len(signs) and signs[place] == code
-            if not (sign or code == 32 or code == 9):
+            kind = signs[codes[at]] if at < offsets[text + 1] else 1
+            if kind == 0:
                 continue
             if begin < at:
                 starts[count], ends[count] = begin, at
                 count += 1
-            if sign:
+            if kind == 2:
                 starts[count], ends[count] = at, at + 1
                 count += 1
             begin = at + 1
@@ -78,12 +84,12 @@ def _cut_indic(codes: Codes, offsets: Offsets, signs: Codes) -> tuple[Offsets, O
     return starts[:count].copy(), ends[:count].copy(), firsts
 
 
-@compiled
+@inlined
 def _is_digit(code: int) -> bool:
     return 48 <= code <= 57
 
 
-@compiled
+@inlined
 def _joins(codes: Codes, starts: Offsets, ends: Offsets, at: int, last: int, joining: Codes) -> bool:
     """Whether word `at` ends in a digit, the next is a joining sign, and the one after begins with a digit."""
     if at + 2 >= last or not _is_digit(codes[ends[at] - 1]) or not _is_digit(codes[starts[at + 2]]):
@@ -254,6 +260,27 @@ def _words_of(
     return word_starts, word_ends, first_words
 
 
+@compiled
+def _fill_words(signs: Offsets, sizes: Offsets, counts: Offsets, cut: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Where the words of pieces begin and end: a word and `signs` characters after it, or the next ones of `cut`."""
+    words = np.empty((counts.sum(), 2), np.int32)
+    count, used = 0, 0
+    for piece in range(len(signs)):
+        if signs[piece] < 0:
+            words[count : count + counts[piece]] = cut[used : used + counts[piece]]
+            used += counts[piece]
+            count += counts[piece]
+            continue
+        at = sizes[piece] - signs[piece]
+        words[count, 0], words[count, 1] = 0, at
+        for _ in range(signs[piece]):
+            count += 1
+            words[count, 0], words[count, 1] = at, at + 1
+            at += 1
+        count += 1
+    return words
+
+
 class _SpacyPieces:
     """The words that spaCy's rules of a language cut: a table of pieces, and spaCy for those it lacks.
 
@@ -265,6 +292,7 @@ class _SpacyPieces:
         rules = getattr(self._language.tokenizer, "rules", None)
         self._whole = rules is None  # finds words by a dictionary, over white space
         self._phrases = _pack(sorted(rule for rule in rules or () if " " in rule.strip()))
+        self._affixes = None if self._whole else Affixes.of(self._language.tokenizer)
         self._empty()
 
     def _empty(self) -> None:
@@ -286,13 +314,28 @@ class _SpacyPieces:
                 found = np.full(len(hashes), -1, np.int64)
             new, places = np.unique(hashes[found < 0], return_index=True)
             places = np.flatnonzero(found < 0)[places]
-            self._learn(new, [_text_of(codes, starts[place], ends[place]) for place in places.tolist()])
+            text = _text_of(codes, 0, len(codes))
+            spans = zip(starts[places].tolist(), ends[places].tolist(), strict=True)
+            self._learn(new, [text[start:end] for start, end in spans])
             found = _rows_of(hashes, self._keys, self._rows)
         return _words_of(starts, firsts, found, self._bounds, self._words)
 
     def _learn(self, hashes: Hashes, pieces: Sequence[str]) -> None:
-        """Let spaCy cut new pieces."""
-        words: list[npt.NDArray[np.int32]] = [self._words]
+        """Add new pieces, those that are more than a word and signs after it as spaCy cuts them."""
+        signs = np.array(self._affixes.count_signs(pieces) if self._affixes else [-1] * len(pieces), np.int64)
+        asked = np.flatnonzero(signs < 0)
+        counts, cut = self._ask([pieces[place] for place in asked.tolist()])
+        all_counts = signs + 1
+        all_counts[asked] = counts
+        sizes = np.array([len(piece) for piece in pieces], np.int64)
+        words = _fill_words(signs, sizes, all_counts, cut)
+        _add_rows(hashes, len(self._bounds) - 1, self._keys, self._rows)
+        self._bounds = np.concatenate([self._bounds, self._bounds[-1] + np.cumsum(all_counts)])
+        self._words = np.concatenate([self._words, words])
+
+    def _ask(self, pieces: Sequence[str]) -> tuple[Offsets, npt.NDArray[np.int32]]:
+        """How many words spaCy cuts each piece into, and where they begin and end in it."""
+        words: list[npt.NDArray[np.int32]] = [np.zeros((0, 2), np.int32)]
         counts: list[int] = []
         for first in range(0, len(pieces), _AT_ONCE):
             some = pieces[first : first + _AT_ONCE]
@@ -302,9 +345,7 @@ class _SpacyPieces:
             piece_of = np.searchsorted(places, spans[:, 0], side="right") - 1
             words.append((spans - places[piece_of, None]).astype(np.int32))
             counts += np.bincount(piece_of, minlength=len(some)).tolist()
-        _add_rows(hashes, len(self._bounds) - 1, self._keys, self._rows)
-        self._bounds = np.concatenate([self._bounds, self._bounds[-1] + np.cumsum(counts)])
-        self._words = np.concatenate(words)
+        return np.array(counts, np.int64), np.concatenate(words)
 
     def _cut_whole(self, codes: Codes, offsets: Offsets) -> tuple[Offsets, Offsets, Offsets]:
         spans: list[tuple[int, int]] = []
