@@ -5,6 +5,8 @@ argument of one of datatrove's filters, and becomes a bound here. What its pipel
 set `fineweb2` of `filters/languages/default.toml`. Nothing slow is imported here.
 """
 
+import csv
+import io
 import math
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
@@ -19,7 +21,8 @@ from roots.errors import InputError, SettingsError, unknown_name
 from roots.settings import build
 
 PROJECT = "fineweb2"
-_MOST_BYTES = 1 << 16  # of a configuration; FineWeb-2's have some 2,000
+_MOST_BYTES = 1 << 16  # of a configuration; FineWeb-2's have some 500
+_MOST_ROWS = 1 << 22  # characters of a table of splitters
 _SUFFIXES = (".yml", ".yaml")
 _TOP, _REPEATED = range(2, 5), range(5, 11)  # n of the n-grams that have a signal
 
@@ -160,8 +163,11 @@ def like_fineweb2(language: Language, bounds: str | Path, splitter: str = "") ->
     """A language, loaded with FineWeb-2's bound set, as FineWeb-2 judges it.
 
     `bounds` is its configuration, or the folder of all; by any other bounds the language is judged as it was loaded.
-    `splitter` cuts the words, by default the one that FineWeb-2 has. Raises SettingsError and InputError.
+    `splitter` cuts the words, by default the one that FineWeb-2 has; a .csv is datatrove's table of them. Raises
+    SettingsError and InputError.
     """
+    if splitter.endswith(".csv"):
+        splitter = _assigned(Path(splitter), language)
     splitter = splitter or _splitter_of(language)
     _check_splitter(splitter)
     reading = replace(language.reading, definitions=PROJECT, segmenter=splitter, joiner=None)
@@ -188,10 +194,38 @@ def _splitter_of(language: Language) -> str:
         if tag in tags or language.tag in tags:
             return splitter
     raise SettingsError(
-        f"which words FineWeb-2 counts in {tag} is not known here: name the splitter that datatrove's file "
-        "tokenizer_assignment.csv gives, as in --set filter.splitter=spacy:uk; where that is Stanza or another that is "
-        f"not here ({', '.join(SPLITTER_NAMES)}), take spacy:xx, and some decisions will differ"
+        f"which words FineWeb-2 counts in {tag} is not known here: name datatrove's table of splitters, as in --set "
+        "filter.splitter=PATH/tokenizer_assignment.csv, or one of them, as in --set filter.splitter=spacy:uk"
     )
+
+
+def _assigned(path: Path, language: Language) -> str:
+    """The splitter that datatrove's tokenizer_assignment.csv gives a language: its first row counts there.
+
+    Raises InputError for a file that is no such table, SettingsError where it has no splitter or one that is not here.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(io.StringIO(file.read(_MOST_ROWS))))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"cannot read {path}: {error}") from None
+    if not rows or not {"code_3", "script", "type", "tok_code"} <= rows[0].keys():
+        raise InputError(
+            f"{path} is not datatrove's table of splitters: it has no columns code_3, script, type, tok_code"
+        )
+    tags = {language.tag, f"{language.iso639_3}_{language.script}", _OTHER_TAGS.get(language.tag, language.tag)}
+    for row in rows:
+        if f"{row['code_3']}_{row['script']}" in tags and row["type"]:
+            kind, code = row["type"], row["tok_code"]
+            known = {"SpaCyTokenizer": f"{SPACY}{code}", "WhitespaceTokenizer": f"{SPACY}xx"}
+            known["IndicNLPTokenizer"] = "indic-urdu" if code == "ur" else "indic"
+            if kind in known:
+                return known[kind]
+            raise SettingsError(
+                f"FineWeb-2 cuts words of {language.tag} by datatrove's {kind}, which is not here: "
+                f"--set filter.splitter={SPACY}xx is near it, and some decisions will differ"
+            )
+    raise SettingsError(f"{path} has no splitter for {language.tag}")
 
 
 def _check_splitter(name: str) -> None:

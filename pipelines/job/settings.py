@@ -94,7 +94,8 @@ class FilterSettings:
     # A set of the language's file, or a TOML file by path; of definitions "fineweb2" also a configuration (--like).
     bounds: str = DEFAULT_BOUNDS
     definitions: str = "repaired"  # "roots", "fineweb2": signals exactly as their own code computes them
-    splitter: str = ""  # of definitions "fineweb2": cuts words, as "spacy:uk" does; empty: FineWeb-2's of the language
+    # Of definitions "fineweb2": cuts words, as "spacy:uk" does, or a table of splitters (.csv); empty: FineWeb-2's.
+    splitter: str = ""
     perplexity_model: str = ""  # a KenLM model by path; empty: perplexity is not measured
     perplexity_pieces: str = ""  # the SentencePiece model whose pieces it counts, by path; empty: it counts words
     quality_model: str = ""  # a fastText model of good and bad text by path (`roots quality train`)

@@ -166,7 +166,7 @@ def test_a_folder_has_one_configuration_a_language(tmp_path: Path) -> None:
 
 def test_a_language_needs_a_splitter_that_is_known_and_installed(tmp_path: Path, monkeypatch: Any) -> None:
     path = write(tmp_path / "a.yml")
-    with pytest.raises(SettingsError, match=r"wol_Latn is not known here.*filter\.splitter=spacy:uk"):
+    with pytest.raises(SettingsError, match=r"wol_Latn is not known here.*tokenizer_assignment\.csv"):
         load_any_language("wo", path, "fineweb2")
     assert load_any_language("wo", path, "fineweb2", "unicode").reading.segmenter == "unicode"
     with pytest.raises(SettingsError, match=r"unknown splitter 'indik'\. Did you mean 'indic'"):
@@ -178,6 +178,37 @@ def test_a_language_needs_a_splitter_that_is_known_and_installed(tmp_path: Path,
     with pytest.raises(SettingsError, match="spaCy has no language 'qq'"):
         load_any_language("fr", path, "fineweb2", "spacy:qq")
     assert load_any_language("fr", path, "fineweb2").reading.segmenter == "spacy:fr"
+
+
+TABLE = """code_3,code_1,script,name,family,type,tok_code,proxy
+swh,sw,Latn,Swahili,Bantu,SpaCyTokenizer,tn,TRUE
+hin,hi,Latn,Hindi,,StanzaTokenizer,kmr,TRUE
+hin,hi,Deva,Hindi,,,,
+hin,hi,Deva,Hindi,,IndicNLPTokenizer,hi,
+urd,ur,Arab,Urdu,,IndicNLPTokenizer,ur,
+twi,tw,Latn,Twi,,WhitespaceTokenizer,,
+wol,wo,Latn,Wolof,,StanzaTokenizer,wo,
+cmn,zh,Hani,Chinese,,SpaCyTokenizer,zh,
+"""
+
+
+def test_datatroves_table_of_splitters_is_read(tmp_path: Path, monkeypatch: Any) -> None:
+    path, table = write(tmp_path / "a.yml"), tmp_path / "tokenizer_assignment.csv"
+    table.write_text(TABLE, encoding="utf-8")
+    monkeypatch.setattr("pipelines.job.fineweb2.find_spec", lambda name: name)
+    expected = {"sw": "spacy:tn", "hi": "indic", "ur": "indic-urdu", "tw": "spacy:xx", "zh": "spacy:zh"}
+    for code, splitter in expected.items():
+        assert load_any_language(code, path, "fineweb2", str(table)).reading.segmenter == splitter
+    with pytest.raises(SettingsError, match=r"StanzaTokenizer, which is not here: --set filter\.splitter=spacy:xx"):
+        load_any_language("wo", path, "fineweb2", str(table))
+    with pytest.raises(SettingsError, match="has no splitter for fra_Latn"):
+        load_any_language("fr", path, "fineweb2", str(table))
+    for text in ("", "a,b\n1,2\n"):
+        table.write_text(text)
+        with pytest.raises(InputError, match="is not datatrove's table"):
+            load_any_language("hi", path, "fineweb2", str(table))
+    with pytest.raises(InputError, match="cannot read"):
+        load_any_language("hi", path, "fineweb2", "none.csv")
 
 
 def test_settings_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
