@@ -71,7 +71,8 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 WORK = click.argument("work", type=Place())
 INPUT = click.option(
     "--input", "-i", "inputs", multiple=True, metavar="PATTERN",
-    help="Archives to read: a path or a quoted pattern such as 'crawl/*.warc.gz'. Repeat it to name more.",
+    help="What to read: archives, tables of text or documents, by a path, a quoted pattern such as 'crawl/*.warc.gz', "
+    "or a data set of the Hub, hf://datasets/OWNER/NAME. Repeat it to name more.",
 )  # fmt: skip
 LANGUAGE = click.option(
     "--lang", "-l", "code", required=True, metavar="CODE", help="Language, such as fr, or a language file."

@@ -151,6 +151,8 @@ def stage_commands() -> dict[str, StageCommand]:
             tuple(STAGES),
             "Runs the whole job: from archives to the dataset of one or several languages.",
             "roots run work --input 'crawl/*.warc.gz' --lang fr\n"
+            "  roots run work --input crawl.wacz --input frwiki.xml.bz2 --lang fr\n"
+            "  roots run work --input hf://datasets/org/set --set source.config=fr --lang fr\n"
             "  roots run work --catalogue sources.toml --lang 'fr sw'\n"
             "  roots run work --input 'd/*.jsonl.gz' --lang hi --like fineweb2:configs",
         )

@@ -25,9 +25,9 @@ from roots import storage
 from roots.atomic import read_manifest, write_text
 from roots.errors import InputError
 
-_ENDINGS = (".gz", ".zst", ".lz4", ".warc", ".wet", ".arc", ".open", ".zip", ".tar", ".tgz", ".bz2", ".xz")
+_ENDINGS = (".gz", ".zst", ".lz4", ".warc", ".wet", ".arc", ".wacz", ".open", ".zip", ".tar", ".tgz", ".bz2", ".xz")
 _PAGE_ARCHIVE = re.compile(
-    r"\.(warc|wet|wat|arc)(\.open)?(\.(gz|zst|lz4))?$", re.IGNORECASE
+    r"\.(warc|wet|wat|arc|wacz)(\.open)?(\.(gz|zst|lz4))?$", re.IGNORECASE
 )  # file names of archives of pages
 _DOCUMENT = re.compile(r"\.(pdf|epub|docx|pptx|odt|x?html?)$", re.IGNORECASE)
 _PART = re.compile(r"@(\d+)-(\d+)\.parquet$", re.ASCII)

@@ -6,11 +6,13 @@ import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 from fastwarc.stream_io import ZstdWriter
 from warcio.archiveiterator import ArchiveIterator
 
+from pipelines.archives.fetching import ranges_of
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import Record, read_at, read_records
 from pipelines.index import faults_of
@@ -181,6 +183,23 @@ def test_stored_records_are_at_their_places_in_the_zip(tmp_path: Path) -> None:
     path = wacz(tmp_path, WACZ["stored"])
     data = path.read_bytes()
     assert [data.index(ONE), data.index(TWO)] == [each.offset for each in read(path)][::2]
+
+
+def test_records_of_a_wacz_at_a_url_are_read_from_their_ranges_alone(tmp_path: Path) -> None:
+    noise = Random(1)
+    records = [record(noise.randbytes(5000).hex().encode(), number=number) for number in range(60)]
+    path = wacz(tmp_path, [("archive/a.warc.gz", packed(*records), STORED)])
+    known = read(path)
+    wanted = [known[3], known[50]]
+    size, places = path.stat().st_size, [each.offset for each in wanted]
+    local = tmp_path / "local.wacz"
+    with path.open("rb") as source, local.open("wb") as target:
+        target.truncate(size)
+        for low, high in [(0, 20_000), *ranges_of(places, [each.offset for each in known], size)]:
+            source.seek(low)
+            target.seek(low)
+            target.write(source.read(high - low))
+    assert [each.body for each in read_at(local, places, LIMITS)] == [each.body for each in wanted]
 
 
 def test_a_damaged_record_of_a_wacz_costs_no_other(tmp_path: Path) -> None:
