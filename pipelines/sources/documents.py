@@ -69,15 +69,16 @@ def holds_documents(path: Path) -> bool:
 
 
 def read_documents(path: Path, limits: Limits, offsets: Sequence[int] | None = None) -> Iterator[Record]:
-    """Every file of a source as a record, or those at these offsets; an offset is a file's number, from 0.
+    """Every file of a source as a record, or those at these offsets (ascending); an offset is a file's number, from 0.
 
     Files of a folder come by path, those of a zip in its order. Raises InputError for a zip that cannot be opened.
     """
     most = max(limits.body_bytes, _DOCUMENT_BYTES)
     wanted = offsets if offsets is None or isinstance(offsets, range) else set(offsets)
+    last = offsets[-1] if offsets else None  # no file behind it is looked at
     left = limits.unpacked_bytes
     try:
-        for place, file in enumerate(_files_in(path)):
+        for place, file in enumerate(islice(_files_in(path), None if last is None else last + 1)):
             if wanted is not None and place not in wanted:
                 continue
             record = _record(path, place, file, min(most, left))
