@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from filters.personal_data import as_shown
 from filters.text.passages import beginning, differing, for_terminal
 from pipelines.addresses import same_address
+from pipelines.catalogue import known_catalogue
 from pipelines.dedup.released import read_released_text
 from pipelines.job.request import languages_in
 from pipelines.job.stages import STAGES, chain_stages, load
@@ -42,7 +43,10 @@ def _find(work: Path, wanted: str) -> list[tuple[str, _Row]]:
     indexed = {path.name: path for path in storage.files_in(folder, "*.parquet")}
     if found := _search((indexed[name] for name in known if name in indexed), wanted):
         return found
-    former = {row["file_path"] for _, row in _search((indexed[name] for name in indexed if name not in known), wanted)}
+    left = [row for _, row in _search((indexed[name] for name in indexed if name not in known), wanted)]
+    sources, former = known_catalogue(work).sources, {row["file_path"] for row in left}
+    for name in sorted({row["source"] for row in left} & sources.keys()):
+        raise InputError(f"{wanted!r} is in the source {name}, which the catalogue kills: {sources[name].kill}")
     if gone := former - {path.name for path in archives.values()}:
         names = ", ".join(sorted(gone))
         raise InputError(f"{wanted!r} is in {names}, which {work} does not use any more: it is none of its inputs")

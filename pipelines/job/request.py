@@ -208,7 +208,8 @@ def _source_job(
     found = language if same else _load_language(code, settings)
     known = {each if each == language.code else find_any_code(each) for each in source.languages}
     foreign = bool(known) and language.code not in known
-    return SourceJob(source, settings, replace(found, bounds=source.judged(found.bounds)), foreign)
+    bounds = found.bounds if foreign else source.judged(found.bounds)  # signals of text are none of programs
+    return SourceJob(source, settings, replace(found, bounds=bounds), foreign)
 
 
 def build_settings(values: _Values, program: bool = False) -> dict[str, Any]:

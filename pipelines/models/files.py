@@ -138,10 +138,17 @@ def _path_of(name: str) -> str:
 
 def _sha256(path: str) -> str:
     try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        stat = Path(path).stat()
+        return _digest(path, stat.st_size, stat.st_mtime_ns)
     except OSError as error:
         raise InputError(f"cannot read the language model {path}: {error.strerror or error}") from None
+
+
+@cache
+def _digest(path: str, size: int, changed: int) -> str:
+    """The digest of a file of this size, last changed then: each of hundreds of sources has a stage that asks."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @cache

@@ -164,6 +164,19 @@ def test_the_workbench_shows_each_source_with_examples(made: tuple[Path, Path, s
     assert "broken sentences" in page.read_text()
 
 
+def test_why_says_that_the_source_of_a_document_was_killed_since(made: tuple[Path, Path, str]) -> None:
+    catalogue, work, _ = made
+    text = catalogue.read_text()
+    catalogue.write_text(text.replace('name = "csv-004"', 'name = "csv-004"\nkill = "bad scans"'))
+    try:
+        assert run("index", str(work), "--catalogue", str(catalogue)).exit_code == 0
+        said = CliRunner().invoke(main, ["why", "https://s4.example/1", "--work", str(work)]).output
+        assert "is in the source csv-004, which the catalogue kills: bad scans" in said
+    finally:
+        catalogue.write_text(text)
+        assert run("index", str(work), "--catalogue", str(catalogue)).exit_code == 0
+
+
 def test_a_source_is_taken_down_by_its_name(made: tuple[Path, Path, str], tmp_path: Path) -> None:
     folder, work = tmp_path / "release", made[1]
     given = ["--set", "publish.contact=a@example.org", "--set", "publish.date=2026-01-01"]
@@ -218,6 +231,23 @@ def test_a_source_has_its_own_lines_and_copies_and_its_language_is_believed(tmp_
     menus = {name: sum(menu in text for text in each) for name, each in found.items()}
     assert menus == {"a": 1, "b": 3, "c": 1, "d": 0}  # the first copy of a line stays
     assert {row["language"] for row in dataset(tmp_path / "work")} == {"fra"}
+
+
+def test_bounds_of_a_source_of_text_are_none_of_programs(tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "a.py").write_text("def twice(number):\n    return 2 * number\n" * 9)
+    (tmp_path / "a.jsonl").write_bytes(jsonl([{"text": french([2, number])} for number in range(3)]))
+    (tmp_path / "sources.toml").write_text(
+        '[[source]]\nname = "text"\npath = "a.jsonl"\nlanguages = ["fr"]\nbounds.words = {min = 1000}\n'
+        '[[source]]\nname = "code"\npath = "src"\nlanguages = ["python"]\nleave_out = ["filter"]\n'
+    )
+    work = tmp_path / "work"
+    result = run("run", str(work), "--catalogue", str(tmp_path / "sources.toml"), "--lang", "fr python")
+    assert result.exit_code == 0, result.output
+    steps = {name: each["steps"] for name, each in read_dataset(work, "python")["sources"].items()}
+    assert steps["code"]["redact"]["kept"] == 1
+    assert steps["text"]["extract"]["drops"] == {"extract.foreign_source": 3}
+    assert read_dataset(work, "fr")["sources"]["text"]["steps"]["filter"]["drops"] == {"filter.words": 3}
 
 
 ENTRY = '[[source]]\nname = "press"\npath = "a.txt"\n'
