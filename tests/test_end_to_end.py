@@ -201,6 +201,10 @@ def test_a_stage_made_again_leaves_those_after_it_out_of_date_though_the_documen
     roots("redact", str(copy), "--lang", "fr", "--executor", "serial", "--set", "redact.style=fineweb")
     assert re.findall(r"^ *(.*) is out of date", roots("status", str(copy)), re.MULTILINE) == ["shard"]
     assert any("shard is out of date" in line for line in roots("verify", str(copy), code=1).splitlines())
+    pytest.importorskip("tokenizers", reason="tokenizers is not installed: pip install 'roots-corpus[train]'")
+    said = roots("tokenizer", "train", str(copy), "--lang", "French", "--set", "tokenizer.vocabulary=512")
+    assert "warning: the dataset of fr is out of date: shard: " in said
+    assert (copy / "fr" / "tokenizer").is_dir()
 
 
 def test_labels_of_documents_that_were_not_measured_are_counted(work: Path, tmp_path: Path) -> None:

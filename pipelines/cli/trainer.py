@@ -31,6 +31,25 @@ _DEMO = click.option(
 )
 
 
+def _languages(work: Path, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the code of each language named: its folder in `work`, any of its names, or a language file.
+
+    Raises SettingsError for an unknown language.
+    """
+    from pipelines.job.languages import find_any_code
+
+    return tuple(dict.fromkeys(name if (work / name / "shards").is_dir() else find_any_code(name) for name in names))
+
+
+def _warn_of_old_datasets(work: Path, codes: tuple[str, ...]) -> None:
+    """Say which datasets are out of date, and why."""
+    from pipelines.watching.outdated import Freshness
+
+    for code in codes:
+        for stage, why in list(Freshness(work).outdated(code).items())[:1]:  # the stages after it follow from it
+            click.echo(f"warning: the dataset of {code} is out of date: {stage}: {why}", err=True)
+
+
 @click.command("train")
 @WORK
 @LANGUAGES
@@ -56,7 +75,9 @@ def _tokenizer_train(
     from trainer.demo import preset_settings
     from trainer.settings import TokenizerSettings
 
+    codes = _languages(work, codes)
     settings = options.build(TokenizerSettings, "tokenizer", preset_settings(preset, work, codes, "tokenizer"))
+    _warn_of_old_datasets(work, codes)
     from trainer.steps import make_tokenizer
 
     folder, made = make_tokenizer(work, codes, settings, parallel, target)
@@ -125,9 +146,11 @@ def _tokens(
     from trainer.demo import preset_settings
     from trainer.settings import TokenFilesRequest, TokensSettings
 
+    codes = _languages(work, codes)
     settings = options.build(TokensSettings, "tokens", preset_settings(preset, work, codes, "tokens"))
     if (form is None) != (target is None):
         raise SettingsError("--format NAME and --to DIR belong together: give both, or none for `roots train`")
+    _warn_of_old_datasets(work, codes)
     from trainer.steps import make_token_files, make_tokens
 
     if form and target:
@@ -160,7 +183,9 @@ def _train(work: Path, codes: tuple[str, ...], preset: str | None, target: Path 
     from trainer.demo import preset_settings
     from trainer.training.recipe import recipe_for
 
+    codes = _languages(work, codes)
     recipe = recipe_for({**preset_settings(preset, work, codes, "train"), **options.only("train")["train"]})
+    _warn_of_old_datasets(work, codes)
     from trainer.steps import make_model
 
     run, result = make_model(work, codes, recipe, target, click.echo)
@@ -190,7 +215,7 @@ def _evaluate(work: Path, codes: tuple[str, ...], run: Path | None, options: Run
     settings = options.build(EvaluateSettings, "evaluate")
     from trainer.evaluation.report import evaluate_run
 
-    click.echo(evaluate_run(run, work, codes, settings)["table"])
+    click.echo(evaluate_run(run, work, _languages(work, codes), settings)["table"])
 
 
 @click.command("export")
@@ -217,7 +242,7 @@ def _export(
     settings = options.build(ExportSettings, "export", gguf=gguf)
     from trainer.steps import export_run
 
-    click.echo(export_run(work, codes, target, settings, run, click.echo))
+    click.echo(export_run(work, _languages(work, codes), target, settings, run, click.echo))
 
 
 @click.command("ablate")
@@ -244,6 +269,9 @@ def _ablate(first: Path, second: Path, codes: tuple[str, ...], target: Path, opt
     settings, recipe = build(AblateSettings, values["ablate"], "ablate"), recipe_for(values["train"])
     from trainer.ablate import ablate_corpora
 
+    codes = _languages(second, _languages(first, codes))
+    for work in (first, second):
+        _warn_of_old_datasets(work, codes)
     click.echo(ablate_corpora(first, second, codes, target, recipe, settings, click.echo)["table"])
 
 
@@ -266,7 +294,8 @@ def _memorization(work: Path, code: str, beside: Path | None, target: Path, opti
     settings = options.build(MemorizationSettings, "memorization")
     from trainer.steps import measure_works
 
-    click.echo(measure_works([work, beside] if beside else [work], code, target, settings))
+    (known,) = _languages(work, (code,))
+    click.echo(measure_works([work, beside] if beside else [work], known, target, settings))
 
 
 COMMANDS: dict[str, click.Command] = {

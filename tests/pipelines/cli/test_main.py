@@ -235,3 +235,17 @@ def test_a_stopped_training_ends_with_a_code_that_a_script_sees(monkeypatch, tmp
         assert result.exit_code == code
     assert "stopped at step 19, 4,864 of 5,120 tokens" in result.output
     assert "same command goes on" in result.output
+
+
+def test_the_trainer_takes_a_language_file_and_any_name_of_a_language(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("tokenizers", reason="tokenizers is not installed: pip install 'roots-corpus[train]'")
+    (tmp_path / "uk.toml").write_text("", encoding="utf-8")
+    (tmp_path / "work" / "mine" / "shards").mkdir(parents=True)
+    seen: list[tuple[str, ...]] = []
+    monkeypatch.setattr("trainer.steps.make_tokens", lambda work, codes, *more: seen.append(codes) or iter(()))
+    for name in (str(tmp_path / "uk.toml"), "Swahili", "mine"):
+        result = CliRunner().invoke(main, ["tokens", str(tmp_path / "work"), "--lang", name])
+        assert result.exit_code == 0
+    assert seen == [("uk",), ("sw",), ("mine",)]
