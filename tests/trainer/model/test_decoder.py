@@ -197,6 +197,21 @@ def test_recomputing_changes_no_gradient():
     assert all(torch.equal(a, b) for a, b in zip(*grads, strict=True))
 
 
+@pytest.mark.parametrize("share", [0.001, 0.25, 0.999])
+def test_dropout_clears_its_share_of_values_and_scales_the_rest(share):
+    seen = []
+    models = random_model(), random_model(dropout=share).train()
+    for model in models:
+        model.blocks[0].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+        model(torch.arange(7 * 33).view(7, 33) % 512)  # 22,176 values
+    plain, dropped = seen
+    kept = dropped != 0
+    assert (~kept).float().mean() == pytest.approx(min(255, max(1, round(256 * share))) / 256, abs=0.012)
+    factor = dropped[kept] / plain[kept]
+    assert factor.min() == pytest.approx(factor.max(), rel=1e-5)
+    assert factor.mean() * kept.float().mean() == pytest.approx(1.0, rel=0.15)
+
+
 def test_dropout_acts_in_training_only():
     tokens = torch.randint(0, 512, (2, 32), generator=torch.Generator().manual_seed(8))
     plain, dropping = random_model().train(), random_model(dropout=0.3).train()
