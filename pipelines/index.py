@@ -7,7 +7,6 @@ that can be in it. The index is also a census of the crawl.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -142,17 +141,33 @@ class _Reading(NamedTuple):
     part: range | None  # of a large input: the offsets that the shard is about
 
 
+class _Held(NamedTuple):
+    """A row that waits for a glance at its document."""
+
+    source: Path  # on this machine
+    license: str | None  # on the card of its data set
+    row: dict[str, object]
+
+
 def _rows_of_all(archives: Sequence[Path], reading: _Reading) -> Iterator[dict[str, object]]:
     """The rows of some archives, in order. Raises InputError, at the end, that names all that cannot be read."""
     faults: list[str] = []
+    held: list[_Held] = []  # documents are looked at together, since a guarded process costs as much as some of them
     for archive in archives:
         try:
             licence = next((reading.licences[above] for above in archive.parents if above in reading.licences), None)
             with on_this_machine(archive) as source:
                 for row in _rows_of(source, reading):
-                    yield row if row.get("license") else row | {"license": licence}
+                    held.append(_Held(source, licence, row))
+                    if len(held) == BATCH_ROWS:
+                        yield from _with_glances(held, reading)
+                        held = []
+                if source != archive:  # it is gone afterwards
+                    yield from _with_glances(held, reading)
+                    held = []
         except InputError as error:
             faults.append(str(error))
+    yield from _with_glances(held, reading)
     if faults:
         raise InputError("; ".join(faults))
 
@@ -166,48 +181,47 @@ def _rows_of(source: Path, reading: _Reading) -> Iterator[dict[str, object]]:
             return index_programs(table, limits, part)
         if table is None and not holds_documents(source) and is_source_tree(source):
             return index_tree(source, limits)
-    rows = (_index_record(record, source.name, reading.model) for record in read_source(source, tables, limits, part))
-    return _with_glances(rows, source, reading)
+    return (_index_record(record, source.name, reading.model) for record in read_source(source, tables, limits, part))
 
 
-def _with_glances(rows: Iterator[dict[str, object]], source: Path, reading: _Reading) -> Iterator[dict[str, object]]:
-    """The rows of one source, those of documents with what a glance at their pages finds."""
-    while some := list(islice(rows, BATCH_ROWS)):
-        documents = [row for row in some if row["drop"] is None and row["content_type"] in READ_FORMS]
-        if documents and reading.document_pages:
-            _glance(documents, source, reading)
-        yield from some
+def _with_glances(held: Sequence[_Held], reading: _Reading) -> Iterator[dict[str, object]]:
+    """The rows, those of documents with what a glance at their pages finds, and the licence of their card."""
+    documents = [each for each in held if each.row.get("drop") is None and each.row.get("content_type") in READ_FORMS]
+    if documents and reading.document_pages:
+        _glance(documents, reading)
+    for _, licence, row in held:
+        yield row if row.get("license") else row | {"license": licence}
 
 
-def _glance(rows: Sequence[dict[str, object]], source: Path, reading: _Reading) -> None:
+def _glance(documents: Sequence[_Held], reading: _Reading) -> None:
     """Add languages, licence and use signals to the rows of documents, by a few pages of each.
 
     A document whose pages say nothing keeps a row without languages, so that extract reads it for every language.
     """
-    limits, model = reading.limits, reading.model
+    sources = list(dict.fromkeys(each.source for each in documents))
     bounds = Bounds(
-        limits.body_bytes,
+        reading.limits.body_bytes,
         document_pages=reading.document_pages,
         document_spread=True,
         document_seconds=_GLANCE_SECONDS,
     )
     arguments = {
-        "archives": [str(source)],
+        "archives": [str(source) for source in sources],
         "extractor": QUICK,
         "bounds": asdict(bounds),
         "tables": asdict(reading.tables),
     }
-    places = [(0, row["offset"]) for row in rows]
-    for row, found in zip(
-        rows, guarded(PAGES, arguments, places, GuardLimits(_GLANCE_SECONDS), preload(QUICK)), strict=True
-    ):
+    numbers = {source: number for number, source in enumerate(sources)}
+    places = [(numbers[each.source], each.row["offset"]) for each in documents]
+    answers = guarded(PAGES, arguments, places, GuardLimits(_GLANCE_SECONDS), preload(QUICK))
+    for (_, _, row), found in zip(documents, answers, strict=True):
         if isinstance(found, Failure):
             continue
         row["license"] = row["license"] or found["license"]
         if found["no_copy"] and isinstance(signals := row["use_signals"], list):
             row["use_signals"] = sorted([*signals, NO_COPY])
-        if found["text"]:
-            row |= {"quick_chars": len(found["text"]), "languages": _languages(found["text"], model) or None}
+        if text := found["text"]:
+            row |= {"quick_chars": len(text), "languages": _languages(text, reading.model) or None}
 
 
 def faults_of(
