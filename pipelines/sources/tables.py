@@ -49,6 +49,7 @@ _MOST_PARTS = 32  # of a table: for its ids, each part reads all rows before it
 _LONG_ID = 16  # characters of an id that is unique by itself
 _PACKING = (".gz", ".zst", ".bz2", ".xz")
 _LONGEST_META = 20_000  # characters of a Python dict in a column of text
+_MADLAD = re.compile(r"_(clean|noisy)_\d{4}\.|^(clean|noisy)_docs_v2-")  # names of its files, with \n as two characters
 _LATEST = 10_000_000_000  # seconds since 1970; a larger number counts milliseconds
 _ISO_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _DATE = re.compile(r"\s*(?P<day>\d{4}[-/]\d\d[-/]\d\d)(?:[Tt ](?P<time>\d\d:\d\d:\d\d))?", re.ASCII)
@@ -283,12 +284,15 @@ def _maker(table: Table, limits: Limits) -> Callable[[Row], Record]:
     license_of, path_of = find.get("license"), find.get("path")
     content_type = table.layout.content_type
     charset = None if table.form == "text" else "utf-8"
+    escaped = _MADLAD.search(table.path.name) is not None
     empty = (None,) * len(names)
 
     def make(row: Row) -> Record:
         place, values, problem = row
         values = values or empty
         body, problem = _body(text_of(values), problem, limits)
+        if escaped and b"\n" not in body:
+            body = body.replace(b"\\n", b"\n")
         own, url, path = id_of(values), url_of(values), path_of(values) if path_of else None
         return Record(
             _id(own, table, place),
