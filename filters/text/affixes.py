@@ -4,7 +4,8 @@ spaCy searches each piece for a prefix, a suffix and infixes with three regular 
 which takes it 15 microseconds. RE2 searches all new pieces at once for anything that any alternative could match. It
 has no look-around, so a look-around becomes a part of the match, or is left out if it is negative: what RE2 does not
 find, spaCy does not find either. A piece without a match is one word. A piece whose only match is its last character is
-the word before it and that character. Nothing else is decided here.
+the word before it and that character. A piece that begins with a match has the prefix that spaCy's expression finds.
+Nothing else is decided here.
 """
 
 import re
@@ -12,9 +13,11 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import re2
 
-_ASK = -1  # what is not decided here
+ASK = -1  # what is not decided here
 _NONE = -1  # where a piece has no match
 _MEMORY = 64 << 20  # bytes, for RE2's automata
 _NEGATIVE = re.compile(r"\(\?<?!\[[^\]]*\]\)")  # look-arounds of a class of characters
@@ -25,44 +28,71 @@ _DEPTH = 3  # signs at the end of a piece that are looked at
 class Affixes:
     """The rules of one of spaCy's languages, as far as RE2 can tell what they do not match."""
 
-    def __init__(self, patterns: Sequence[str], rules: Mapping[str, object], whole: Any) -> None:
-        """`patterns` find prefixes, suffixes and infixes; `rules` are pieces with words of their own.
+    def __init__(self, searches: Sequence[Any], rules: Mapping[str, object], whole: Any) -> None:
+        """`searches` find a prefix, a suffix and infixes; `rules` are pieces with words of their own.
 
         `whole`, if not None, says of a piece whether it stays whole whatever its signs.
         """
-        found = [each for pattern in patterns for each in _alternatives(pattern)]
+        found = [each for search in searches for each in _alternatives(search.__self__.pattern)]
         options = re2.Options()
         options.max_mem = _MEMORY
         self._any = re2.compile("(?m)" + "|".join(map(_widened, found)), options)
         plain = [each for each in found if "(?<=" not in each]
         self._without_behind = re2.compile("(?m)" + "|".join(map(_widened, plain)), options)
+        self._find_prefix = searches[0]
         self._rules = rules
+        self._longest = max(map(len, rules), default=0)
         self._whole = whole
 
     @classmethod
     def of(cls, tokenizer: Any) -> "Affixes | None":
         """Those of a tokenizer of spaCy's, None where one of its patterns is not understood."""
-        searches = (tokenizer.prefix_search, tokenizer.suffix_search, tokenizer.infix_finditer)
         try:
-            patterns = [search.__self__.pattern for search in searches]
-            return cls(patterns, tokenizer.rules, tokenizer.token_match)
+            searches = (tokenizer.prefix_search, tokenizer.suffix_search, tokenizer.infix_finditer)
+            return cls(searches, tokenizer.rules, tokenizer.token_match)
         except (AttributeError, ValueError, re2.error):
             return None
 
-    def count_signs(self, pieces: Sequence[str], depth: int = _DEPTH) -> list[int]:
-        """How many characters at the end of each piece are words of their own, behind one word.
+    def cut(self, pieces: Sequence[str]) -> npt.NDArray[np.int64]:
+        """How each piece is cut: characters of a prefix, and signs at the end; int64 (pieces, 2).
 
-        _ASK for a piece that is cut in another way, or about which nothing is known.
+        What is between is one word, and each sign is one. (ASK, ASK) for a piece that is cut in another way, or about
+        which nothing is known.
         """
         starts = _first_matches(self._any, pieces)
-        known = [
-            0 if start == _NONE and piece not in self._rules and " " not in piece else _ASK
-            for piece, start in zip(pieces, starts, strict=True)
-        ]
+        signs = self._count_signs(pieces, starts, _DEPTH)
+        found = np.stack([np.where(np.array(signs, np.int64) == ASK, ASK, 0), np.array(signs, np.int64)], axis=1)
+        begun = [place for place, start in enumerate(starts) if start == 0 and self._may_begin(pieces[place])]
+        lengths = [self._prefix_of(pieces[place]) for place in begun]
+        rests = [pieces[place][length:] for place, length in zip(begun, lengths, strict=True)]
+        after = self._count_signs(rests, _first_matches(self._any, rests), _DEPTH)
+        for place, length, count in zip(begun, lengths, after, strict=True):
+            if length and count != ASK and len(pieces[place]) > length + count:
+                found[place] = length, count
+        return found
+
+    def _may_begin(self, piece: str) -> bool:
+        """Whether only a prefix and signs can be words of their own: no rule is how the piece begins, or all of it."""
+        if " " in piece or (self._whole and self._whole(piece)):
+            return False
+        return not any(piece[:size] in self._rules for size in range(2, min(self._longest, len(piece)) + 1))
+
+    def _prefix_of(self, piece: str) -> int:
+        """Characters of the prefix that spaCy finds."""
+        match = self._find_prefix(piece)
+        return match.end() - match.start() if match else 0
+
+    def _count_signs(self, pieces: Sequence[str], starts: Sequence[int], depth: int) -> list[int]:
+        """How many characters at the end of each piece are words of their own, behind one word; ASK if unknown.
+
+        `starts` are the first matches in the pieces.
+        """
+        plain = [piece not in self._rules and " " not in piece for piece in pieces]
+        known = [0 if start == _NONE and yes else ASK for start, yes in zip(starts, plain, strict=True)]
         ending = [
             place
-            for place, (piece, start) in enumerate(zip(pieces, starts, strict=True))
-            if start >= max(1, len(piece) - 2) and piece not in self._rules and " " not in piece
+            for place, (piece, start, yes) in enumerate(zip(pieces, starts, plain, strict=True))
+            if yes and start >= max(1, len(piece) - 2)
         ]
         behind = _first_matches(self._without_behind, [pieces[place] for place in ending])
         ending = [
@@ -71,15 +101,16 @@ class Affixes:
             if start in (_NONE, len(pieces[place]) - 1) and not (self._whole and self._whole(pieces[place]))
         ]
         if depth and ending:
-            before = self.count_signs([pieces[place][:-1] for place in ending], depth - 1)
+            cores = [pieces[place][:-1] for place in ending]
+            before = self._count_signs(cores, _first_matches(self._any, cores), depth - 1)
             for place, signs in zip(ending, before, strict=True):
-                known[place] = _ASK if signs == _ASK else self._one_more(pieces[place], signs + 1)
+                known[place] = ASK if signs == ASK else self._one_more(pieces[place], signs + 1)
         return known
 
     def _one_more(self, piece: str, signs: int) -> int:
         """The count, unless characters at the end make a word of their own together, such as a smiley."""
         apart = piece[:-1] not in self._rules and not any(piece[-k:] in self._rules for k in range(2, signs + 1))
-        return signs if apart else _ASK
+        return signs if apart else ASK
 
 
 def _first_matches(pattern: Any, pieces: Sequence[str]) -> list[int]:

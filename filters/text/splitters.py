@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from filters.language import SPACY
 from filters.text import characters
-from filters.text.affixes import Affixes
+from filters.text.affixes import ASK, Affixes
 from filters.text.characters import SPACE
 from filters.text.compiled import compiled, inlined
 from filters.text.words import Codes, CutTexts, Hashes, Offsets, Words, hash_spans
@@ -261,23 +261,25 @@ def _words_of(
 
 
 @compiled
-def _fill_words(signs: Offsets, sizes: Offsets, counts: Offsets, cut: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """Where the words of pieces begin and end: a word and `signs` characters after it, or the next ones of `cut`."""
+def _fill_words(affixes: Offsets, sizes: Offsets, counts: Offsets, cut: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Where the words of pieces begin and end: a prefix, a word and signs, or the next words of `cut`."""
     words = np.empty((counts.sum(), 2), np.int32)
     count, used = 0, 0
-    for piece in range(len(signs)):
-        if signs[piece] < 0:
+    for piece in range(len(sizes)):
+        head, signs = affixes[piece]
+        if signs == ASK:
             words[count : count + counts[piece]] = cut[used : used + counts[piece]]
             used += counts[piece]
             count += counts[piece]
             continue
-        at = sizes[piece] - signs[piece]
-        words[count, 0], words[count, 1] = 0, at
-        for _ in range(signs[piece]):
+        if head:
+            words[count, 0], words[count, 1] = 0, head
             count += 1
-            words[count, 0], words[count, 1] = at, at + 1
-            at += 1
+        words[count, 0], words[count, 1] = head, sizes[piece] - signs
         count += 1
+        for at in range(sizes[piece] - signs, sizes[piece]):
+            words[count, 0], words[count, 1] = at, at + 1
+            count += 1
     return words
 
 
@@ -321,14 +323,14 @@ class _SpacyPieces:
         return _words_of(starts, firsts, found, self._bounds, self._words)
 
     def _learn(self, hashes: Hashes, pieces: Sequence[str]) -> None:
-        """Add new pieces, those that are more than a word and signs after it as spaCy cuts them."""
-        signs = np.array(self._affixes.count_signs(pieces) if self._affixes else [-1] * len(pieces), np.int64)
-        asked = np.flatnonzero(signs < 0)
+        """Add new pieces, those that are more than a word between affixes as spaCy cuts them."""
+        affixes = self._affixes.cut(pieces) if self._affixes else np.full((len(pieces), 2), ASK)
+        asked = np.flatnonzero(affixes[:, 1] == ASK)
         counts, cut = self._ask([pieces[place] for place in asked.tolist()])
-        all_counts = signs + 1
+        all_counts = (affixes[:, 0] > 0) + 1 + affixes[:, 1]
         all_counts[asked] = counts
         sizes = np.array([len(piece) for piece in pieces], np.int64)
-        words = _fill_words(signs, sizes, all_counts, cut)
+        words = _fill_words(affixes, sizes, all_counts, cut)
         _add_rows(hashes, len(self._bounds) - 1, self._keys, self._rows)
         self._bounds = np.concatenate([self._bounds, self._bounds[-1] + np.cumsum(all_counts)])
         self._words = np.concatenate([self._words, words])
