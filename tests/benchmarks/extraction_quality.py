@@ -228,9 +228,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[3] / "shared" / "data")
     parser.add_argument("--peer", help="the Python of an environment with datatrove 0.10.1 and trafilatura 1.11")
-    parser.add_argument("--pages", type=int, default=0, help="only the first N pages")
+    parser.add_argument("--pages", type=int, default=0, help="only the first N pages of either gold")
     options = parser.parse_args()
-    golds = [*read_gold(options.data), *read_labelled(options.data)][: options.pages or None]
+    first = options.pages or None
+    golds = [*list(read_gold(options.data))[:first], *list(read_labelled(options.data))[:first]]
     results = run_engines(golds)
     if options.peer:
         results["peer: datatrove's trafilatura"] = run_peer(options.peer, golds)
