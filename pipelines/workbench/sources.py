@@ -15,6 +15,7 @@ from roots.shards import read, read_kept
 from roots.stage import source_of
 
 _STEPS = {  # stage -> the columns that say what it changed
+    "extract": ("judged_start", "language"),
     "filter": ("failed",),
     "dedup": ("duplicate_of", "lines"),
     "redact": ("pii", "text"),
@@ -52,11 +53,15 @@ def _examples(work: Path, language: str, name: str, stage: str, excerpt: int, re
     path = folders.folder(work, language, stage) / name
     if not storage.is_file(path):
         return
-    changed: list[_Row] = []
+    marks = ("judged_start",) if stage == "extract" else ("drop", "lines", "pii")
+    changed: list[dict[str, Any]] = []
     for batch in read(path, ["id", "drop", *_STEPS[stage]]):
-        changed += [row for row in batch.to_pylist() if row["drop"] or row.get("lines") or row.get("pii")]
+        changed += [row for row in batch.to_pylist() if any(map(row.get, marks))]
         changed = sorted(changed, key=lambda row: hashlib.sha256(row["id"].encode()).digest())[:_EXAMPLES]
     wanted = {row["id"]: row for row in changed}
+    if stage == "extract":  # of what it drops, only the beginning of text in another language is stored
+        yield from (_example(row | {"text": row["judged_start"]}, row, stage, excerpt, redact) for row in changed)
+        return
     earlier = ["lines"] if stage == "redact" else []
     chain = folders.chain(work, language, name, stage)
     for batch in read_kept(chain, ["id", "text", "language", *earlier]) if wanted else ():

@@ -233,6 +233,28 @@ def test_a_source_has_its_own_lines_and_copies_and_its_language_is_believed(tmp_
     assert {row["language"] for row in dataset(tmp_path / "work")} == {"fra"}
 
 
+def test_the_workbench_shows_what_steps_dropped_and_replaced(tmp_path: Path) -> None:
+    text = french([3, 0])
+    (tmp_path / "a.jsonl").write_bytes(
+        jsonl([{"text": f"{text[:200]}\nDer Mond scheint hell über dem alten Dorf am See."}])
+    )
+    (tmp_path / "b.jsonl").write_bytes(jsonl([{"text": f"Écrivez à jean.dupont@press.example.\n{text}"}]))
+    (tmp_path / "sources.toml").write_text(
+        '[[source]]\nname = "a"\npath = "a.jsonl"\nsettings.extract.language_score = 1\n'
+        '[[source]]\nname = "b"\npath = "b.jsonl"\n'
+    )
+    work, given = tmp_path / "work", ["--catalogue", str(tmp_path / "sources.toml"), "--lang", "fr"]
+    assert run("run", str(work), *given).exit_code == 0
+    found = [each for source in sources_of(work, "fr", 60, True) for each in source["examples"]]
+    assert [(each["step"], each["reason"]) for each in found] == [
+        ("extract", "extract.language"),
+        ("redact", "redact: email"),
+    ]
+    assert text.startswith(found[0]["before"])
+    assert found[1]["after"].startswith("Écrivez à PI:EMAIL.")
+    assert "jean" not in str(found)
+
+
 def test_bounds_of_a_source_of_text_are_none_of_programs(tmp_path: Path) -> None:
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "a.py").write_text("def twice(number):\n    return 2 * number\n" * 9)
