@@ -77,6 +77,7 @@ class LanguageEntry(TypedDict):
     sources: dict[str, dict[str, int]]  # source -> rows, text_bytes
     left_out: dict[str, int]  # reason -> rows
     pii: dict[str, int]  # kind -> spans
+    data_sets: NotRequired[dict[str, str]]  # of the Hub, that inputs are in: URL -> commit
 
 
 class ReleaseManifest(TypedDict):

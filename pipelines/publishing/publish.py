@@ -149,7 +149,7 @@ def _account(work: Path, code: str, made: DatasetManifest, results: Mapping[str,
             sources.setdefault(source, Counter()).update(part)
         left_out.update(result.left_out)
         pii.update(result.pii)
-    return {
+    entry: release.LanguageEntry = {
         "code": code,
         "name": made["language"]["name"],
         "made_by": made["made_by"],
@@ -162,6 +162,9 @@ def _account(work: Path, code: str, made: DatasetManifest, results: Mapping[str,
         "left_out": dict(sorted(left_out.items())),
         "pii": dict(sorted(pii.items())),
     }
+    if "data_sets" in made:
+        entry["data_sets"] = made["data_sets"]
+    return entry
 
 
 def _dedup(work: Path, code: str) -> dict[str, Any]:

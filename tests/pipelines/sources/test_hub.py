@@ -13,15 +13,22 @@ import pyarrow.parquet as pq
 from click.testing import CliRunner
 
 from pipelines.cli.main import main
-from pipelines.job.work import match_inputs
+from pipelines.job.request import plan_jobs
+from pipelines.job.stages import STAGES
+from pipelines.job.work import find_archives, match_inputs
+from pipelines.pipeline import run_stages
+from pipelines.publishing.pointers import make_pointers, rebuild
+from pipelines.publishing.publish import Selection, publish_release
+from pipelines.publishing.settings import PublishSettings, RebuildSettings
 from pipelines.sources.hub import files_of_data_set
 from pipelines.verify import verify
 from roots.errors import InputError
+from roots.executors import Serial
 from tests.support.hub_files import COMMIT, Hub, serve_files
+from tests.support.sources import french
 from tests.support.tables import FORMS, jsonl
 
-SENTENCE = "Le chat dort sur la table et la maison est calme pendant que les enfants jouent dans le jardin. "
-ROWS = [{"text": SENTENCE * (number + 4), "id": f"{number:032}", "url": f"https://a.example/{number}"}
+ROWS = [{"text": french([number]), "id": f"{number:032}", "url": f"https://a.example/{number}"}
         for number in range(3)]  # fmt: skip
 CARD = """---
 license: cc-by-4.0
@@ -129,3 +136,18 @@ def test_a_data_set_goes_through_the_whole_job(hub: type[Hub], tmp_path: Path) -
     rows = [row for path in (tmp_path / "index").glob("*.parquet") for row in pq.read_table(path).to_pylist()]
     assert {row["license"] for row in rows} == {"cc-by-4.0"}
     assert sorted(row["url"] for row in rows) == [row["url"] for row in ROWS]
+
+
+def test_a_release_of_a_data_set_is_rebuilt_from_the_hub(hub: type[Hub], tmp_path: Path) -> None:
+    settings = {"source": {"config": "fr"}}
+    (job,) = plan_jobs(tmp_path / "work", ["fr"], find_archives([f"{REPO}/data/fr"]), settings)
+    run_stages(job, tuple(STAGES), Serial())
+    release = tmp_path / "release"
+    publish_release(Selection(tmp_path / "work", ["fr"]), release, PublishSettings(contact="x"), Serial())
+    manifest = json.loads((release / "manifest.json").read_text())
+    assert manifest["languages"]["fra_Latn"]["data_sets"] == {REPO: COMMIT}
+    make_pointers(release, tmp_path / "pointers", Serial())
+    rebuild(tmp_path / "pointers", tmp_path / "again", [f"{REPO}@{COMMIT}/data/fr"], RebuildSettings(), Serial())
+    for path in release.glob("data/*/*"):
+        assert (tmp_path / "again" / path.relative_to(release)).read_bytes() == path.read_bytes()
+    assert sum(each["rows"] for each in manifest["files"].values()) == len(ROWS)
