@@ -55,7 +55,7 @@ function sourceRow(source) {
 }
 
 function exampleItem(example) {
-  return el("li", {}, el("code", {}, example.reason), el("blockquote", { class: "before", dir: "auto" }, example.before),
+  return el("li", {}, el("code", {}, example.reason), example.before ? el("blockquote", { class: "before", dir: "auto" }, example.before) : null,
     example.after ? el("blockquote", { class: "after", dir: "auto" }, example.after) : null);
 }
 

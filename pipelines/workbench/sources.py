@@ -31,7 +31,7 @@ def sources_of(work: Path, language: str, excerpt: int, redact: bool) -> list[di
     """Each source of the catalogue with its account, and examples of what each step changed in it.
 
     An example has `step`, `reason`, `before` and `after`, each of at most `excerpt` characters; `after` is empty where
-    all of it was removed. Personal data are replaced if `redact` says so.
+    all of it was removed. If `redact` says so, personal data are replaced, and `before` is empty where they were.
     """
     held = accounts(work, language)
     shards: dict[str, str] = {}
@@ -89,5 +89,6 @@ def _example(row: _Row, outcome: _Row, stage: str, excerpt: int, redact: bool) -
         reason = f"redact: {', '.join(sorted({span['kind'] for span in outcome['pii']}))}"
         start = max(0, outcome["pii"][0]["start"] - _BEFORE)
         whole = remove_spans(text, [(line["start"], line["end"]) for line in row["lines"] or ()])
-        before, after = shown(whole, start), cut_excerpt((outcome["text"] or "")[start:], excerpt)
+        before = "" if redact else shown(whole, start)  # what was replaced is of a kind that this page may not know
+        after = cut_excerpt((outcome["text"] or "")[start:], excerpt)
     return {"step": stage, "reason": reason, "before": before, "after": after}

@@ -253,6 +253,7 @@ def test_the_workbench_shows_what_steps_dropped_and_replaced(tmp_path: Path) -> 
     assert text.startswith(found[0]["before"])
     assert found[1]["after"].startswith("Écrivez à PI:EMAIL.")
     assert "jean" not in str(found)
+    assert "jean" in str(sources_of(work, "fr", 60, False))
 
 
 def test_bounds_of_a_source_of_text_are_none_of_programs(tmp_path: Path) -> None:
