@@ -33,7 +33,7 @@ _DECLARED = re.compile(rb"<!(?:DOCTYPE|ENTITY)")
 _BZ2_STREAM = re.compile(rb"BZh[1-9]1AY&SY")  # the first bytes of a stream and of its first block
 _REVISION = b"<revision>"
 _FIELDS = {
-    name: re.compile(rf"<{name}(?:\s[^>]*)?>([^<]*)</{name}>".encode())
+    name: re.compile(rf"<{name}(?:\s[^<>]*)?>([^<]*)</{name}>".encode())
     for name in ("dbname", "base", "title", "ns", "id", "timestamp", "model", "text")
 }
 _ADDRESS_SIGNS = ";:@$!*(),/~"  # that MediaWiki leaves as they are in addresses
@@ -191,7 +191,8 @@ def _pages(buffer: _Buffer, limit: int, is_last: Callable[[], bool] = lambda: Tr
             buffer.drop(end + len(_END))
         elif end >= 0 or buffer.more:
             yield _Page(buffer.place, b"", "too_large")
-            buffer.drop(len(_BEGIN))
+            # without an end in all that is held, only its last beginning can be that of a page
+            buffer.drop(end + len(_END) if end >= 0 else max(len(_BEGIN), buffer.held.rfind(_BEGIN)))
         else:
             yield _Page(buffer.place, b"", "truncated")
             return

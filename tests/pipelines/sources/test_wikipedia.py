@@ -173,6 +173,17 @@ def test_hostile_pages_are_rows_with_reasons(tmp_path: Path) -> None:
     assert records[4].body == b"&lol9; ?"
 
 
+@pytest.mark.parametrize("junk", ["<page>", "<title ", "<page><title", "<text", "</title>", "<revision>", "<!--"])
+def test_junk_in_a_dump_takes_linear_time(junk: str, tmp_path: Path) -> None:
+    parts = [HEAD, page(1), "<page>", junk * (3_000_000 // len(junk)), "</page>", page(2), TAIL]
+    records = read(put(tmp_path, "frwiki.xml", parts), body_bytes=1_000_000)
+    assert [records[0].id, records[-1].id] == ["urn:mediawiki:frwiki:1:1001", "urn:mediawiki:frwiki:2:1002"]
+    assert {record.problem for record in records[1:-1]} <= {"too_large", None}
+    assert len(records) < 10
+    small = [HEAD, page(1), "<page>", junk * (900_000 // len(junk)), "</page>", page(2), TAIL]
+    assert read(put(tmp_path, "frwiki.xml", small), body_bytes=1_000_000)[-1].problem is None
+
+
 def test_a_page_with_its_history_has_its_newest_text(tmp_path: Path) -> None:
     old, new = page(1, "Ancien."), page(1, "Nouveau.").replace("1001", "2002")
     both = old.partition("  </page>")[0] + new[new.index("<revision>") :]
