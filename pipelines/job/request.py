@@ -280,11 +280,12 @@ class Request:
             )
         if not self.seeds and _SITES in self.settings:
             raise SettingsError("settings of the group pseudocrawl need --domains and --cc-index")
-        build_settings(self.job_settings)
+        values = self.job_settings
+        build_settings(values)
         own = {find_any_code(code) for code in self.languages}
         for name, source in self.sources.items():
             with naming(name):
-                build_settings(source.over(self.job_settings))
+                build_settings(source.over(values))
                 for code in source.languages:
                     _ = code in own or find_any_code(code)
 

@@ -256,6 +256,20 @@ def test_the_workbench_shows_what_steps_dropped_and_replaced(tmp_path: Path) -> 
     assert "jean" in str(sources_of(work, "fr", 60, False))
 
 
+def test_a_source_says_its_form_and_columns(tmp_path: Path) -> None:
+    (tmp_path / "a,b.dat").write_text(f'number,body\n1,"{french([4, 0])}"\n2,"{french([4, 1])}"\n')
+    (tmp_path / "sources.toml").write_text(
+        '[[source]]\nname = "a"\npath = "a,b.dat"\nform = "csv"\nfield = {text = "body", id = "number"}\n'
+    )
+    work = tmp_path / "work"
+    assert run("index", str(work), "--catalogue", str(tmp_path / "sources.toml")).exit_code == 0
+    found = rows(work / "index", "id", "kind", "drop", "source", "license")
+    assert [(row["id"], row["kind"], row["drop"], row["license"]) for row in found] == [
+        ("a:a,b.dat:1", "row", None, None),
+        ("a:a,b.dat:2", "row", None, None),
+    ]
+
+
 def test_bounds_of_a_source_of_text_are_none_of_programs(tmp_path: Path) -> None:
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "a.py").write_text("def twice(number):\n    return 2 * number\n" * 9)
