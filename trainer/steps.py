@@ -6,6 +6,7 @@
 """
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -118,6 +119,8 @@ def make_model(
 
     Each process of torchrun calls it.
     """
+    if os.environ.get("RANK", "0") == "0":  # of torchrun
+        say("loading torch, and trying its attention kernels")
     from trainer.training.train import train_decoder
 
     folders = corpus.run_folders(work, languages)

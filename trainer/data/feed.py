@@ -67,6 +67,7 @@ class Feed:
         packing: str = "concat",
         weights: Mapping[str, float] | None = None,
         seed: int = 0,
+        alpha: float = 1.0,
     ) -> None:
         if packing not in PACKINGS:
             raise SettingsError(unknown_name("packing", packing, PACKINGS))
@@ -77,7 +78,8 @@ class Feed:
             raise InputError(f"{', '.join(short) or 'no language'}: fewer tokens than one row of {length + 1}")
         if weights:
             _check_weights(weights, [s.language for s in sources])
-        shares = [float(weights[s.language] if weights else p.rows) for s, p in zip(sources, self.packed, strict=True)]
+        rows = [float(p.rows) if alpha == 1 else p.rows**alpha for p in self.packed]
+        shares = [float(weights[s.language]) for s in sources] if weights else rows
         self._turns = Turns(shares)
         self._shares = [share / sum(shares) for share in shares]
         parts = [_ORDER, packing, length, seed, shares, [s.fingerprint for s in sources]]

@@ -9,7 +9,7 @@ Shapes: B rows, H heads, T tokens, D width of a head. Source: Press, Smith, Lewi
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
@@ -262,8 +262,8 @@ def _with_gradients(
 
 def probe(
     device: torch.device, dtype: torch.dtype, heads: int, head_dim: int, length: int = 640
-) -> dict[str, tuple[float, float]]:
-    """Try the candidates of a device: name -> (error against float64, milliseconds of forward and backward).
+) -> Iterator[tuple[str, tuple[float, float]]]:
+    """Try the candidates of a device: yield name, (error against float64, milliseconds of forward and backward).
 
     A kernel that the device refuses gets (inf, inf). Rows of several documents are tried, too.
     """
@@ -271,14 +271,12 @@ def probe(
     q, k, v = (torch.randn(2, heads, length, head_dim, generator=generator).to(device, dtype) for _ in range(3))
     slopes = alibi_slopes(heads).to(device)
     docs = (torch.arange(length, device=device) >= length // 3).long().expand(2, -1)
-    found: dict[str, tuple[float, float]] = {}
     for name in CANDIDATES[device.type]:
         try:
             error = max(error_of(KERNELS[name], q, k, v, slopes, layout) for layout in (None, layout_of(docs)))
-            found[name] = (error, milliseconds(KERNELS[name], q, k, v, slopes))
+            yield name, (error, milliseconds(KERNELS[name], q, k, v, slopes))
         except RuntimeError:
-            found[name] = (math.inf, math.inf)
-    return found
+            yield name, (math.inf, math.inf)
 
 
 def milliseconds(attend: _Attend, q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, calls: int = 3) -> float:
@@ -308,11 +306,15 @@ def choose_kernel(name: str, device: torch.device, dtype: torch.dtype, heads: in
         if name not in KERNELS:
             raise SettingsError(unknown_name("attention", name, [*KERNELS, "auto"]))
         return name
-    found = probe(device, dtype, heads, head_dim)
+    found: dict[str, tuple[float, float]] = {}
+    for kernel, tried in probe(device, dtype, heads, head_dim):
+        found[kernel] = tried
+        if device.type == "cpu" and tried[0] <= _TOLERANCE[dtype]:
+            return kernel
     right = {kernel: ms for kernel, (error, ms) in found.items() if error <= _TOLERANCE[dtype]}
     if not right:
         raise RuntimeError(f"no attention kernel is right on {device} in {dtype}: {found}")
-    return next(iter(right)) if device.type == "cpu" else min(right, key=lambda kernel: right[kernel])
+    return min(right, key=lambda kernel: right[kernel])
 
 
 def attend_to_cache(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, seen: Sequence[int] | None = None) -> Tensor:

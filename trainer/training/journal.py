@@ -5,6 +5,7 @@ Times are under "speed" in each line; all other fields are the same in every run
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from roots.errors import SettingsError, ShardError
 from trainer import picture
 
 _LOG, _PICTURE = "log.jsonl", "loss.svg"
+_LINE_AFTER, _LINE_SHARE = 5.0, 0.02  # seconds between two lines of progress, and at least this share of all so far
 _AFTER_LOADING = ("rolled back", "lengthened", "shortened")  # events of a step that its checkpoint does not know
 
 
@@ -49,6 +51,7 @@ class Journal:
         self._file: IO[str] | None = None
         self._tensorboard = tensorboard
         self._board: Any = None
+        self._began = self._due = time.monotonic()  # of the next line of progress
 
     def open(self, step: int, decisive: Mapping[str, object]) -> None:
         """Open the log, and remove what came after the checkpoint of `step`: its updates are made again."""
@@ -76,6 +79,12 @@ class Journal:
         """Show a line to the user."""
         if self.active:
             self._say(text)
+
+    def progress(self, text: str) -> None:
+        """Show how far a run is if a line is due: at first, after 5 seconds, and more seldom in a long run."""
+        if (now := time.monotonic()) >= self._due:
+            self.say(text)
+            self._due = now + max(_LINE_AFTER, _LINE_SHARE * (now - self._began))
 
     def event(self, line: Mapping[str, object]) -> None:
         """Append a line to the log. Raises ShardError if it cannot be written."""

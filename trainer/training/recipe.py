@@ -28,6 +28,7 @@ class Recipe:
     packing: str = "concat"  # a key of trainer.data.feed.PACKINGS
     mask_documents: bool = True  # a token sees its own document only (BLOOM: false)
     weights: Mapping[str, float] = field(default_factory=dict)  # of languages: {fr = 0.7, sw = 0.3}; empty: by size
+    alpha: float = 1.0  # without weights, a language weighs (its rows) ** alpha: 0 is equal shares
     optimiser: str = "adamw"  # or muon, which updates the matrices of the blocks
     lr: float = 2e-3  # highest learning rate
     muon_lr: float = 0.02  # the same for what muon updates
@@ -51,6 +52,7 @@ class Recipe:
     seed: int = 42  # of weights, order and dropout
     save_every: int = 100  # updates
     keep: int = 2  # checkpoints
+    average: int = 0  # last checkpoints whose mean is written to average/ at the end; at most keep
     evaluate_every: int = 100  # updates; 0 evaluates only at the end
     evaluate_bytes: int = 200_000  # of held-out text per language
     spike: float = 6.0  # standard deviations of loss or gradient norm; twice in a row is a spike; 0 turns this off
@@ -80,8 +82,12 @@ class Recipe:
             raise ValueError(f"seed must lie between 0 and 2^63 - 1, not {self.seed}")
         if not 0 <= self.dropout < 1:
             raise ValueError("dropout must be at least 0 and below 1")
+        if not 0 <= self.alpha <= 1:
+            raise ValueError("alpha must lie between 0 and 1")
+        if self.average > self.keep:
+            raise ValueError(f"average {self.average} needs as many checkpoints: set keep={self.average}")
         self._check_optimiser()
-        counts = ("evaluate_every", "threads", "replicate", "ramp_rows", "ramp_tokens")
+        counts = ("evaluate_every", "threads", "replicate", "ramp_rows", "ramp_tokens", "average")
         if wrong := [name for name in counts if getattr(self, name) < 0]:
             raise ValueError(f"{wrong[0]} must be at least 0, not {getattr(self, wrong[0])}")
         if wrong := [name for name in ("evaluate_bytes", "shard", "tensor", "ramp_by") if getattr(self, name) < 1]:

@@ -54,7 +54,7 @@ def _open_data(recipe: Recipe, sources: Mapping[str, Path], tokenizer: Path) -> 
     if not train:
         raise InputError("no tokens named: run `roots tokens` first")
     held_out = {k: TokenShards(folder, "validation", digest) for k, folder in sorted(sources.items())}
-    feed = Feed(train, recipe.length, recipe.packing, recipe.weights, recipe.seed)
+    feed = Feed(train, recipe.length, recipe.packing, recipe.weights, recipe.seed, recipe.alpha)
     return _Data(feed, held_out, train[0].rows, {"tokenizer": digest, "data": feed.fingerprint})
 
 
@@ -108,6 +108,8 @@ def _differences(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str
     for group, values in sorted(wanted.items()):
         old = held.get(group)
         if isinstance(values, dict) and isinstance(old, dict):
+            if group == "recipe":  # settings that are younger than the run
+                old = {key: value for key, value in as_values(Recipe()).items() if key in values} | old
             name = "train" if group == "recipe" else group
             keys = sorted({*old, *values} - ({"tokens"} if group == "recipe" else set()))
             found += [
@@ -144,8 +146,10 @@ class Run:
 
     def decisive(self) -> dict[str, object]:
         """Return what must be equal for a run to resume: settings that change the numbers, data, tokenizer, shape."""
-        free = {"micro_rows", "keep", "save_every", "evaluate_every", "evaluate_bytes", "threads", "tensorboard",
-                "replicate", "shard", "tensor", "recompute", "compile", "attention", "precision"}  # fmt: skip
+        free = {
+            "micro_rows", "keep", "average", "save_every", "evaluate_every", "evaluate_bytes", "threads", "tensorboard",
+            "replicate", "shard", "tensor", "recompute", "compile", "attention", "precision",
+        }  # fmt: skip
         settings = {key: value for key, value in as_values(self.recipe).items() if key not in free}
         # checkpoints hold the weights as text
         settings["weights"] = [f"{language}={weight}" for language, weight in self.recipe.weights.items()]
@@ -178,6 +182,22 @@ class Run:
             held = Checkpoint(weights, state, values)
             checkpoint.save_checkpoint(self.target / "checkpoints", self.progress.step, held, self.recipe.keep)
         self.world.barrier()
+
+    def save_average(self) -> Path | None:
+        """Write the mean of the last checkpoints as the run average/, and load it into the model; return its folder.
+
+        None if `train.average` is 0. All ranks must call it. Source: Kaddour 2022, arXiv 2209.14981.
+        """
+        steps = checkpoint.checkpoint_steps(self.target / "checkpoints")[-self.recipe.average :]
+        if not self.recipe.average:
+            return None
+        held = [checkpoint.load_checkpoint(checkpoint.checkpoint_path(self.target / "checkpoints", x)) for x in steps]
+        mean = {name: torch.stack([each.weights[name] for each in held]).mean(0) for name in held[-1].weights}
+        if self.world.first:
+            target = self.target / "average" / "checkpoints"
+            checkpoint.save_checkpoint(target, steps[-1], Checkpoint(mean, {}, {**held[-1].state, "mean": steps}), 1)
+        self.optimiser.load(mean, {})
+        return self.target / "average"
 
     def resume(self) -> bool:
         """Load the newest checkpoint; return whether there is one.

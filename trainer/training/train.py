@@ -89,8 +89,18 @@ def _train(run: Run, journal: Journal) -> tuple[bool, dict[str, float]]:
         if finished:
             last = {"step": run.progress.step, "tokens": run.progress.tokens, "bits_per_byte": bits}
             journal.event({**last, "event": "finished"})
+            _report_average(run, journal)
         journal.picture()
     return finished, bits
+
+
+def _report_average(run: Run, journal: Journal) -> None:
+    """Write the mean of the last checkpoints if it is wanted, and say how good it is."""
+    if (folder := run.save_average()) is not None:
+        bits = _held_out_bits(run, run.recipe.evaluate_bytes)
+        said = ", ".join(f"{language} {value:.3f}" for language, value in bits.items())
+        journal.event({"step": run.progress.step, "event": "averaged", "average": bits})
+        journal.say(f"{folder}: mean of the last {run.recipe.average} checkpoints, bits per byte {said}")
 
 
 def _open_journal(run: Run, journal: Journal) -> None:
@@ -155,6 +165,8 @@ def _follow(
             return "stopped"
         if recipe.evaluate_every and run.progress.step % recipe.evaluate_every == 0 and not last:
             _report(run, journal, seconds)
+        else:
+            journal.progress(_progress(run, seconds, f"loss {line['loss']:.3f}" if line["loss"] else "no finite loss"))
         began = time.perf_counter()
     return "finished"
 
@@ -207,17 +219,21 @@ def _held_out_bits(run: Run, budget: int) -> dict[str, float]:
 def _report(run: Run, journal: Journal, seconds: float) -> None:
     """Measure the model on held-out text, and report progress."""
     bits = _held_out_bits(run, run.recipe.evaluate_bytes)
-    progress, each = run.progress, run.recipe.batch_tokens / seconds
-    journal.event({"step": progress.step, "tokens": progress.tokens, "bits_per_byte": bits})
+    journal.event({"step": run.progress.step, "tokens": run.progress.tokens, "bits_per_byte": bits})
     said = ", ".join(f"{language} {value:.3f}" for language, value in bits.items())
+    journal.say(_progress(run, seconds, f"bits per byte {said}"))
+    journal.picture()
+
+
+def _progress(run: Run, seconds: float, measured: str) -> str:
+    """Say how far a run is, and how long the rest takes if each update takes `seconds`."""
+    progress, each = run.progress, run.recipe.batch_tokens / seconds
     left = (run.recipe.tokens - progress.tokens) / each
     mfu = _speed(run, each).get("mfu")
     share = f" ({100 * mfu:.0f} % MFU)" if mfu else ""
-    journal.say(
-        f"step {progress.step}: {progress.tokens:,} tokens, bits per byte {said}, "
-        f"{each:,.0f} tokens/s{share}, {left:.0f} s left"
+    return (
+        f"step {progress.step}: {progress.tokens:,} tokens, {measured}, {each:,.0f} tokens/s{share}, {left:.0f} s left"
     )
-    journal.picture()
 
 
 @contextmanager

@@ -228,6 +228,14 @@ def test_the_plan_of_a_run_names_rows_share_and_epochs_of_each_language(work):
     ]
 
 
+@pytest.mark.parametrize("alpha", [0, 0.5, 1])
+def test_an_exponent_below_one_gives_small_languages_more_rows(work, alpha):
+    feed = Feed(shards_of(work, "fr", "yo"), 32, alpha=alpha)
+    sizes = [packed.rows**alpha for packed in feed.packed]
+    counts = np.bincount([source for source, _ in feed.rows_at(np.arange(2000))], minlength=2)
+    assert np.abs(counts - 2000 * np.array(sizes) / sum(sizes)).max() < 2
+
+
 def shards_of(work, *languages):
     return [TokenShards(work / "tokens" / language, "train") for language in languages]
 

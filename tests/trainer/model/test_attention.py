@@ -105,7 +105,7 @@ def test_documents_of_a_layout_begin_where_the_number_changes():
 
 
 def test_the_probe_chooses_a_kernel_that_is_right(monkeypatch):
-    found = attention.probe(CPU, torch.float32, 2, 16)
+    found = dict(attention.probe(CPU, torch.float32, 2, 16))
     assert found["blocks"][0] <= found["key_bias"][0] < 1e-3
     assert attention.choose_kernel("auto", CPU, torch.float32, 2, 16) == "blocks"
     assert attention.choose_kernel("fold", CPU, torch.float32, 4, 16) == "fold"
@@ -122,4 +122,4 @@ def test_the_probe_chooses_a_kernel_that_is_right(monkeypatch):
     assert attention.choose_kernel("auto", CPU, torch.float32, 2, 16) == "key_bias"
     monkeypatch.setattr(attention, "KERNELS", {**KERNELS, "blocks": wrong, "key_bias": refused})
     assert attention.choose_kernel("auto", CPU, torch.float32, 2, 16) == "additive"
-    assert attention.probe(CPU, torch.float32, 2, 16, 64)["key_bias"] == (math.inf, math.inf)
+    assert dict(attention.probe(CPU, torch.float32, 2, 16, 64))["key_bias"] == (math.inf, math.inf)

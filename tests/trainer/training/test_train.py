@@ -173,6 +173,38 @@ def test_threads_of_torch_sleep_while_they_wait_unless_the_user_says_otherwise(c
     assert run.stdout.strip() == (chosen or "PASSIVE")
 
 
+def test_the_mean_of_the_last_checkpoints_is_a_run_that_can_be_evaluated(world, tmp_path):
+    said = []
+    settings = replace(TINY, tokens=6 * 256, save_every=2, keep=3, average=3)
+    sources = {language: world / "tokens" / language for language in ("fr", "sw")}
+    train_decoder(settings, sources, world / "tokenizer", tmp_path, said.append)
+    folder = tmp_path / "checkpoints"
+    ends = [checkpoint.load_checkpoint(checkpoint.checkpoint_path(folder, step)) for step in (2, 4, 6)]
+    mean, state = checkpoint.load_decoder(tmp_path / "average")
+    assert state["mean"] == [2, 4, 6]
+    for name, weight in mean.state_dict().items():
+        assert torch.allclose(weight, torch.stack([end.weights[name] for end in ends]).mean(0), atol=1e-7)
+    assert "mean of the last 3 checkpoints, bits per byte fr" in said[-1]
+    assert not same(held(tmp_path).weights, mean.state_dict())
+    with pytest.raises(ValueError, match="keep=3"):
+        replace(settings, keep=2)
+
+
+def test_a_run_from_before_a_setting_was_there_goes_on(world, tmp_path, monkeypatch):
+    first = replace(TINY, tokens=2 * 256, save_every=2)
+    real = Run.decisive
+    with monkeypatch.context() as older:
+        older.setattr(Run, "decisive", lambda self: real(self) | {"recipe": without(real(self)["recipe"], "alpha")})
+        fit(world, tmp_path, first)
+    assert fit(world, tmp_path, replace(first, tokens=4 * 256)).step == 4
+    with pytest.raises(SettingsError, match=r"train\.alpha is"):
+        fit(world, tmp_path, replace(first, tokens=6 * 256, alpha=0.5))
+
+
+def without(values, key):
+    return {name: value for name, value in values.items() if name != key}
+
+
 def test_what_decides_a_run_holds_the_weights_of_languages_as_text(world):
     sources = {language: world / "tokens" / language for language in ("fr", "sw")}
     run = Run(replace(TINY, weights={"sw": 3.0, "fr": 1.5}), sources, world / "tokenizer", Path("unused"))
