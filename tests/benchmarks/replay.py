@@ -88,6 +88,7 @@ class Result:
     removed: tuple[int, int, int]  # by both kinds of MinHash, by datatrove alone, by ours alone
     wrongly: list[str]  # removed by datatrove: the highest Jaccard with any other document
     seconds: dict[str, float]  # CPU
+    versions: dict[str, str]  # of the peer's packages
 
     @property
     def agreement(self) -> float:
@@ -207,12 +208,16 @@ def ask_peer(found: Mapping[str, Document], config: Path, work: Path, peer: Path
     write_lines(work / "in" / "documents.jsonl", rows)
     script = HERE / "peers" / "datatrove_replay.py"
     command = [str(peer / "bin" / "python"), str(script), "--input", str(work / "in"), "--config", str(config)]
-    command += ["--splitter", config.stem, "--work", str(work / "job"), "--answers", str(work / "answers.json")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise ChildProcessError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-4000:]}")
-    answers: dict[str, Any] = json.loads((work / "answers.json").read_text(encoding="utf-8"))
-    return answers
+    command += ["--splitter", config.stem, "--work", str(work / "job")]
+    answers: dict[str, Any] = {}
+    seconds: dict[str, float] = {}
+    for part in ("filters", "minhash"):
+        done = subprocess.run([*command, "--part", part], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ChildProcessError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-4000:]}")
+        answers = json.loads((work / "job" / f"{part}.json").read_text(encoding="utf-8"))
+        seconds[part] = answers["seconds"]
+    return answers | {"seconds": seconds}
 
 
 def time_filters(texts: Sequence[str], language: Language) -> tuple[float, float]:
@@ -292,6 +297,7 @@ def replay(code: str, count: int, configs: Path | None, peer: Path, scratch: Pat
             "our job": ours,
             "our job, start-up": startup,
         },
+        versions=answers["versions"],
     )
 
 
@@ -340,14 +346,18 @@ def main() -> int:
             except SettingsError as error:
                 print(f"{code} is left out: {error}", flush=True)
                 continue
+        if chosen.json:
+            text = json.dumps([asdict(one) for one in results], indent=1, ensure_ascii=False)
+            chosen.json.write_text(text + "\n", encoding="utf-8")
         print(f"{code} done: {results[-1].agreement:.2%} agree", file=sys.stderr, flush=True)
+    if not results:
+        return 1
     print("\n".join(lines(results)))
-    if chosen.json:
-        chosen.json.write_text(json.dumps([asdict(one) for one in results], indent=1, ensure_ascii=False) + "\n")
     judged = sum(one.judged for one in results)
     agree = 1 - sum(len(one.disagree) for one in results) / max(1, judged)
     times = [number for one in results for number in one.times]
-    print(f"\n{agree:.3%} of {judged} decisions agree (goal {AGREEMENT:.1%})")
+    print("\nthe peer: " + ", ".join(f"{name} {number}" for name, number in results[0].versions.items()))
+    print(f"{agree:.3%} of {judged} decisions agree (goal {AGREEMENT:.1%})")
     print(f"datatrove's filters take {min(times):.0f} to {max(times):.0f} times our CPU seconds (goal {TIMES:.0f})")
     return 0 if agree >= AGREEMENT and min(times) >= TIMES else 1
 

@@ -1,11 +1,13 @@
 """FineWeb-2's filters and MinHash, by datatrove, on JSON lines. Run by the peer's own Python.
 
-    python datatrove_replay.py --input FOLDER --config hin_Deva.yml --splitter hin_Deva --work WORK --answers FILE
+    python datatrove_replay.py --part filters --input FOLDER --config hin_Deva.yml --splitter hin_Deva --work WORK
+    python datatrove_replay.py --part minhash ...
 
 The folder holds documents with `text`, `id` and `language_score`. The arguments of each filter that are not in a
-configuration are those of FINEWEB2. Duplicates are removed after the filters, as ours are. The answers are one JSON
-object: `reasons` (document -> the reason it was filtered for), `removed` (documents that MinHash removed), `seconds` of
-CPU by part, `versions`.
+configuration are those of FINEWEB2. Duplicates are removed after the filters, as ours are. Each part has a process of
+its own, because datatrove cannot copy a pipeline once jieba is loaded. It writes WORK/filters.json, WORK/minhash.json:
+`seconds` of CPU, `reasons` (document -> the reason it was filtered for), `removed` (documents that MinHash removed),
+`versions`.
 """
 
 import argparse
@@ -102,26 +104,26 @@ def rows(folder: Path) -> list[dict]:
 
 
 def main() -> None:
-    """Run both parts and write what became of each document."""
+    """Run one part and write what became of each document so far."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("--input", "--config", "--splitter", "--work", "--answers"):
+    for name in ("--part", "--input", "--config", "--splitter", "--work"):
         parser.add_argument(name, required=True)
     options = parser.parse_args()
-    work, seconds = Path(options.work), {}
-    for name, pipelines in parts(options).items():
-        start = time.process_time()
-        for number, steps in enumerate(pipelines):
-            tasks = 14 if isinstance(steps[0], MinhashDedupBuckets) else 1
-            LocalPipelineExecutor(steps, tasks=tasks, workers=1, logging_dir=str(work / f"{name}{number}")).run()
-        seconds[name] = time.process_time() - start
+    work = Path(options.work)
+    start = time.process_time()
+    for number, steps in enumerate(parts(options)[options.part]):
+        tasks = 14 if isinstance(steps[0], MinhashDedupBuckets) else 1
+        logs = str(work / f"{options.part}{number}")
+        LocalPipelineExecutor(steps, tasks=tasks, workers=1, logging_dir=logs).run()
+    seconds = time.process_time() - start
     dropped = {row["id"]: row["metadata"].get("filter_reason") or "language_score" for row in rows(work / "dropped")}
     answers = {
+        "seconds": seconds,
         "reasons": dropped,
         "removed": sorted(row["id"] for row in rows(work / "removed")),
-        "seconds": seconds,
         "versions": {name: version(name) for name in ("datatrove", "spacy", "indic-nlp-library", "jieba")},
     }
-    Path(options.answers).write_text(json.dumps(answers, ensure_ascii=False), encoding="utf-8")
+    (work / f"{options.part}.json").write_text(json.dumps(answers, ensure_ascii=False), encoding="utf-8")
 
 
 if __name__ == "__main__":
