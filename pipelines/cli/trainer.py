@@ -166,10 +166,13 @@ def _tokens(
 @WORK
 @LANGUAGES
 @click.option("--preset", default=None, help="Size of the model: demo, or one of BLOOM's. [default: demo]")
+@click.option("--from", "start", type=FOLDER, default=None, help="Run or model folder whose weights it begins with.")
 @click.option("--to", "target", type=FOLDER, default=None, help="Run folder. [default: the model folder in WORK]")
 @settings_options
 @show_errors
-def _train(work: Path, codes: tuple[str, ...], preset: str | None, target: Path | None, options: RunOptions) -> None:
+def _train(
+    work: Path, codes: tuple[str, ...], preset: str | None, start: Path | None, target: Path | None, options: RunOptions
+) -> None:
     """Trains the decoder on the token shards.
 
     It saves on SIGTERM and ends with exit code 75; the same command continues from there. On several
@@ -178,13 +181,15 @@ def _train(work: Path, codes: tuple[str, ...], preset: str | None, target: Path 
     \b
     Example:
       roots train work --lang fr --preset demo
+      roots train work --lang fr --from model --to continued --set train.lr=1e-3
       torchrun --nproc-per-node 8 -m pipelines.cli train work --lang fr --preset 1b --set train.shard=8
     """
     from trainer.demo import preset_settings
     from trainer.training.recipe import recipe_for
 
     codes = _languages(work, codes)
-    recipe = recipe_for({**preset_settings(preset, work, codes, "train"), **options.only("train")["train"]})
+    first = {"start": str(start)} if start else {}
+    recipe = recipe_for({**preset_settings(preset, work, codes, "train"), **options.only("train")["train"], **first})
     _warn_of_old_datasets(work, codes)
     from trainer.steps import make_model
 

@@ -6,6 +6,7 @@ checkpoints/step_00001000/model.safetensors        float32 masters under BLOOM's
                           manifest.json            sha256 of the three
 """
 
+import hashlib
 import json
 import os
 import re
@@ -23,9 +24,11 @@ from torch import Tensor
 
 from roots.errors import InputError, ShardError
 from roots.identity import sha256_of
+from roots.settings import build
 from trainer.model import attention
 from trainer.model.decoder import AlibiLM, empty_model
 from trainer.model.shapes import Shape
+from trainer.tokenizer.files import load_tokenizer, tokenizer_digest
 
 CHECKPOINT_FILES = ("model.safetensors", "optimiser.safetensors", "state.json")
 _NAME = re.compile(r"step_(\d{8})")
@@ -172,3 +175,62 @@ def load_decoder(run: Path, device: torch.device | None = None) -> tuple[AlibiLM
     if state["attention"] in attention.CANDIDATES["cpu"]:
         model.set_kernel(state["attention"])
     return model.eval(), state
+
+
+@dataclass(frozen=True)
+class Start:
+    """A model that a run begins with."""
+
+    shape: Shape
+    weights: dict[str, Tensor]  # float32
+    tokenizer: str  # digest
+    digest: str  # of the files of the weights
+
+
+def read_start(folder: Path) -> Start:
+    """Read a run, a checkpoint, or a model folder of `roots export` or transformers (Bloom, safetensors).
+
+    Raises InputError if it is none of them, ShardError if a file of a checkpoint differs from its digest.
+    """
+    exported = (folder / "config.json").is_file()
+    place = folder if exported else find_checkpoint(folder)
+    files = sorted(place.glob("model*.safetensors"))
+    try:
+        weights = {key: value.float() for path in files for key, value in load_file(path).items()}
+    except SafetensorError as error:
+        raise InputError(f"the weights in {place} cannot be read: {error}") from None
+    if exported:
+        shape, tokenizer = _exported_shape(folder), tokenizer_digest(load_tokenizer(folder))
+        weights.pop("lm_head.weight", None)  # tied to the embedding
+        prefix = "" if any(key.startswith("transformer.") for key in weights) else "transformer."
+        weights = {prefix + key: value for key, value in weights.items()}
+    else:
+        state = read_state(place)
+        shape, tokenizer = Shape(**state["shape"]), state["tokenizer"]
+    with torch.device("meta"):
+        wanted = {key: value.shape for key, value in AlibiLM(shape).state_dict().items()}
+    if wrong := sorted(wanted.items() ^ {key: value.shape for key, value in weights.items()}.items()):
+        raise InputError(f"{place} is no model of its shape: {wrong[0][0]} is missing, or too much, or of another size")
+    return Start(shape, weights, tokenizer, hashlib.sha256("".join(map(sha256_of, files)).encode()).hexdigest())
+
+
+def _exported_shape(folder: Path) -> Shape:
+    """Read the shape of a model from its config.json. Raises InputError unless it is a Bloom that we can train."""
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if config["model_type"] != "bloom" or config.get("apply_residual_connection_post_layernorm"):
+            raise InputError(
+                f"{path} is of another architecture: only BLOOM's, with pre-LayerNorm residuals, is trained"
+            )
+        values = {
+            "layers": config.get("n_layer", config.get("num_hidden_layers")),
+            "hidden": config.get("n_embed", config.get("hidden_size")),
+            "heads": config.get("n_head", config.get("num_attention_heads")),
+            "vocabulary": config["vocab_size"],
+            "epsilon": config.get("layer_norm_epsilon", 1e-5),
+            "init_std": config.get("initializer_range", 0.02),
+        }
+        return build(Shape, values, "config")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is no configuration of a model: {error}") from None

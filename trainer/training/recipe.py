@@ -29,6 +29,7 @@ class Recipe:
     mask_documents: bool = True  # a token sees its own document only (BLOOM: false)
     weights: Mapping[str, float] = field(default_factory=dict)  # of languages: {fr = 0.7, sw = 0.3}; empty: by size
     alpha: float = 1.0  # without weights, a language weighs (its rows) ** alpha: 0 is equal shares
+    start: str = ""  # run or model folder whose weights it begins with; the model has its shape, not the preset's
     optimiser: str = "adamw"  # or muon, which updates the matrices of the blocks
     lr: float = 2e-3  # highest learning rate
     muon_lr: float = 0.02  # the same for what muon updates

@@ -24,7 +24,7 @@ from trainer.data.feed import IGNORE_INDEX, Feed, RowBatch
 from trainer.data.token_shards import TokenShards
 from trainer.model import checkpoint
 from trainer.model.attention import choose_kernel, layout_of
-from trainer.model.checkpoint import Checkpoint
+from trainer.model.checkpoint import Checkpoint, Start
 from trainer.model.decoder import AlibiLM, empty_model
 from trainer.model.shapes import Shape, shape_of
 from trainer.tokenizer.files import load_tokenizer, tokenizer_digest
@@ -56,6 +56,14 @@ def _open_data(recipe: Recipe, sources: Mapping[str, Path], tokenizer: Path) -> 
     held_out = {k: TokenShards(folder, "validation", digest) for k, folder in sorted(sources.items())}
     feed = Feed(train, recipe.length, recipe.packing, recipe.weights, recipe.seed, recipe.alpha)
     return _Data(feed, held_out, train[0].rows, {"tokenizer": digest, "data": feed.fingerprint})
+
+
+def _open_start(name: str, data: _Data) -> Start:
+    """Open the model that a run begins with. Raises InputError for one that the tokens are not made for."""
+    start = checkpoint.read_start(Path(name))
+    if start.tokenizer != data.identities["tokenizer"] or start.shape.vocabulary < data.vocabulary:
+        raise InputError(f"{name} has another tokenizer: make the tokens with it (roots tokens --tokenizer)")
+    return start
 
 
 def _start_world(recipe: Recipe) -> World:
@@ -132,11 +140,15 @@ class Run:
         self.world = _start_world(recipe)
         device = self.world.device
         self.bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and device.type == "cuda")
-        self.shape = shape_of(recipe.preset, {"vocabulary": self.data.vocabulary})
+        start = _open_start(recipe.start, self.data) if recipe.start else None
+        self.start = start.digest if start else ""
+        self.shape = start.shape if start else shape_of(recipe.preset, {"vocabulary": self.data.vocabulary})
         self.model, self.kernel = _first_model(recipe, self.shape, device, self.bf16)
         self.called = parallel.spread(self.model, self.world, recipe, self.bf16)
         one_process = self.world.data_size == 1 and recipe.tensor == 1
         self.optimiser = Optimiser(self.model, recipe, masters=self.bf16 and one_process)
+        if start:
+            self.optimiser.load(start.weights, {})
         self.progress = RunState()
 
     def autocast(self) -> AbstractContextManager[object]:
@@ -147,13 +159,14 @@ class Run:
     def decisive(self) -> dict[str, object]:
         """Return what must be equal for a run to resume: settings that change the numbers, data, tokenizer, shape."""
         free = {
-            "micro_rows", "keep", "average", "save_every", "evaluate_every", "evaluate_bytes", "threads", "tensorboard",
-            "replicate", "shard", "tensor", "recompute", "compile", "attention", "precision",
+            "start", "micro_rows", "keep", "average", "save_every", "evaluate_every", "evaluate_bytes", "threads",
+            "tensorboard", "replicate", "shard", "tensor", "recompute", "compile", "attention", "precision",
         }  # fmt: skip
         settings = {key: value for key, value in as_values(self.recipe).items() if key not in free}
         # checkpoints hold the weights as text
         settings["weights"] = [f"{language}={weight}" for language, weight in self.recipe.weights.items()]
-        return {"recipe": settings, "shape": asdict(self.shape), "bf16": self.bf16, **self.data.identities}
+        start = {"start": self.start} if self.start else {}
+        return {"recipe": settings, "shape": asdict(self.shape), "bf16": self.bf16, **self.data.identities, **start}
 
     @contextmanager
     def locked(self) -> Iterator[None]:

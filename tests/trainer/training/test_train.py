@@ -20,10 +20,13 @@ from safetensors import SafetensorError
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from roots.errors import InputError, SettingsError, ShardError, TrainingFailed
+from roots.identity import sha256_of
 from trainer.data.feed import IGNORE_INDEX
+from trainer.export import export_model
 from trainer.model import checkpoint
 from trainer.model.attention import layout_of
 from trainer.model.shapes import SHAPES, Shape
+from trainer.settings import ExportSettings
 from trainer.training import optimiser, parallel, recipe
 from trainer.training.journal import Journal, read_log
 from trainer.training.recipe import Recipe
@@ -171,6 +174,48 @@ def test_threads_of_torch_sleep_while_they_wait_unless_the_user_says_otherwise(c
     code = "import trainer, os; print(os.environ['OMP_WAIT_POLICY'])"
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == (chosen or "PASSIVE")
+
+
+def test_a_run_begins_with_the_weights_of_a_run_or_of_an_exported_model(world, tmp_path):
+    fit(world, tmp_path / "first", replace(TINY, tokens=2 * 256, save_every=2))
+    export_model(tmp_path / "first", world / "tokenizer", tmp_path / "model", ExportSettings())
+    sources = {"fr": world / "tokens" / "fr"}
+    for place in ("first", "model"):
+        settings = replace(TINY, start=str(tmp_path / place), seed=7)
+        run = Run(settings, sources, world / "tokenizer", tmp_path / "next")
+        assert same(run.optimiser.weights(), held(tmp_path / "first").weights)
+        assert (
+            fit(world, tmp_path / "next", replace(settings, tokens=2 * 256)).step == 2
+        )  # the second goes on, as finished
+    with pytest.raises(SettingsError, match="another start"):
+        fit(world, tmp_path / "first", replace(TINY, tokens=4 * 256, start=str(tmp_path / "model")))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"model_type": "gpt2"}, "another architecture"),
+        ({"n_layer": 3}, "no model of its shape"),
+        ({"n_head": "x"}, "config"),
+    ],
+)
+def test_a_model_that_cannot_be_trained_on_is_refused(world, tmp_path, changes, said):
+    fit(world, tmp_path / "first", replace(TINY, tokens=256))
+    export_model(tmp_path / "first", world / "tokenizer", tmp_path / "model", ExportSettings())
+    path = tmp_path / "model" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises((InputError, SettingsError), match=said):
+        fit(world, tmp_path / "next", replace(TINY, start=str(tmp_path / "model")))
+
+
+def test_a_model_of_another_tokenizer_is_refused(world, tmp_path):
+    fit(world, tmp_path / "first", replace(TINY, tokens=256))
+    state = tmp_path / "first" / "checkpoints" / "step_00000001" / "state.json"
+    state.write_text(json.dumps(json.loads(state.read_text()) | {"tokenizer": "other"}))
+    manifest = state.with_name("manifest.json")
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"state.json": sha256_of(state)}))
+    with pytest.raises(InputError, match="another tokenizer"):
+        fit(world, tmp_path / "next", replace(TINY, start=str(tmp_path / "first")))
 
 
 def test_the_mean_of_the_last_checkpoints_is_a_run_that_can_be_evaluated(world, tmp_path):
