@@ -51,6 +51,7 @@ _SECTIONS = (
         "Models and measurements",
         "pipelines.cli.models",
         {
+            "extractor": "Main text: train the model that finds it.",
             "lid": "Language identification: train a model, measure any.",
             "perplexity": "The signal perplexity: train its model.",
             "quality": "The signal quality: train its classifier.",

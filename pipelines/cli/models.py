@@ -52,6 +52,38 @@ def _lid_eval(folder: Path, model: str) -> None:
 
 
 @click.command("train")
+@click.option("--pages", "-p", multiple=True, type=FILE, required=True,
+              help="Archive of pages, or a package: a tar file with gold.jsonl and the pages it names.")  # fmt: skip
+@click.option("--gold", "-g", multiple=True, type=FILE,
+              help="Main text of an archive's pages, JSON lines: record_id or url, text, lang, type.")  # fmt: skip
+@click.option("--text", "folders", multiple=True, type=FOLDER,
+              help="Folder of text, a file per language, to put into the places of real pages' text.")  # fmt: skip
+@_MODEL
+@settings_options
+@show_errors
+def _extractor_train(
+    pages: tuple[Path, ...], gold: tuple[Path, ...], folders: tuple[Path, ...], target: Path, options: RunOptions
+) -> None:
+    """Trains a model that finds the main text of pages.
+
+    \b
+    Example:
+      roots extractor train --pages my.warc.gz --gold my.gold.jsonl --text text/ --to my.npz
+      roots run work --input 'crawl/*.warc.gz' --lang fr --set extract.main_text_model=my.npz
+    """
+    from pipelines.models.settings import MainTextTraining
+
+    settings = options.build(MainTextTraining, "main_text")
+    from pipelines.models.language_id_text import read_folders
+    from pipelines.models.main_text.card import train_main_text
+    from pipelines.models.main_text.pages import read_samples
+
+    texts = read_folders(folders) if folders else {}
+    card = train_main_text(read_samples(pages, gold), texts, target, settings)
+    click.echo(f"{target}: sha256 {card['sha256']}, {card['pages']} pages")
+
+
+@click.command("train")
 @click.option("--reference", "-r", "references", multiple=True, type=FILE, required=True,
               help="Trusted text: .jsonl, .parquet, or .txt with a blank line between documents.")  # fmt: skip
 @click.option("--pieces", default="", help="SentencePiece model whose pieces are counted. [default: words]")
@@ -132,6 +164,7 @@ def _pii_kinds() -> None:
 
 
 COMMANDS: dict[str, click.Command] = {
+    "extractor": CommandGroup("extractor", [_extractor_train], help="Main text: train the model that finds it."),
     "lid": CommandGroup("lid", [_lid_train, _lid_eval], help="Language identification: train a model, measure any."),
     "perplexity": CommandGroup("perplexity", [_perplexity_train], help="The signal perplexity: train its model."),
     "quality": CommandGroup("quality", [_quality_train], help="The signal quality: train its classifier."),

@@ -25,6 +25,7 @@ _OTHERS = {
     "report": "pipelines.workbench.settings:ReportSettings",
     "derive": f"{_MODELS}:DeriveSettings",
     "lid": f"{_MODELS}:LanguageIdTraining",
+    "main_text": f"{_MODELS}:MainTextTraining",
     "perplexity": f"{_MODELS}:PerplexityTraining",
     "quality": f"{_MODELS}:QualityTraining",
     "publish": f"{_RELEASES}:PublishSettings",

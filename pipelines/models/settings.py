@@ -82,3 +82,22 @@ class QualityTraining:
     def __post_init__(self) -> None:
         if not 0 < self.held_out < 1 or min(self.most, self.dim, self.epochs, self.threads) < 1:
             raise ValueError("held_out must be between 0 and 1; most, dim, epochs and threads at least 1")
+
+
+@dataclass(frozen=True)
+class MainTextTraining:
+    """Everything that decides a model of main text except the pages."""
+
+    seed: int = 1  # of samples, trees and transplants
+    folds: int = 4  # of sites, for the figures of the card; 1: none are measured
+    keep_folds: bool = False  # write the model of every fold, too, and which page is in which
+    trees: int = 100  # of each of the two forests
+    rate: float = 0.12  # of learning
+    penalty: float = 3.0  # on large values of leaves
+    rows: float = 0.6  # share of blocks that a tree sees
+    features: float = 0.3  # share of features that a tree may ask
+    least_best: float = 0.6  # F1 of the best choice of blocks below which a page teaches nothing
+    shortened: float = 0.5  # share of articles that are learned again with little of their main text
+    transplants: int = 300  # real pages with text of other languages
+    weights: tuple[tuple[str, float], ...] = ()  # source of pages, and how much more they count
+    left_out: tuple[str, ...] = ()  # sources of pages that are only measured

@@ -1,0 +1,1 @@
+"""The model that finds main text: its file, its training, its card."""
