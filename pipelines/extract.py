@@ -18,10 +18,11 @@ from filters.language_id.identify import gate, identify
 from filters.language_id.scripts import split_label
 from pipelines.archives.fetching import numbers_of, on_this_machine
 from pipelines.documents.forms import DOCUMENT_REASONS, installed_engines
-from pipelines.extraction.extractors import PAGES, Bounds, preload
+from pipelines.extraction.extractors import LEARNED, PAGES, Bounds, preload
 from pipelines.extraction.guard import Failure, Limits, guarded
 from pipelines.job.settings import ExtractSettings
 from pipelines.models.files import load_model, sha256_of_model
+from pipelines.models.main_text.files import sha256_of_main_text
 from roots.errors import SettingsError
 from roots.schema import EXTRACT
 from roots.shards import BATCH_ROWS, open_shard, read_kept
@@ -54,13 +55,14 @@ class Extract(ExtractSettings, Stage):
     """The stage: its settings, the language, and the digest of its language model."""
 
     name: ClassVar[str] = "extract"
-    version: ClassVar[int] = 7  # 7: page_starts; forms and hidden text are told apart
+    version: ClassVar[int] = 8  # 8: the learned extractor
     schema: ClassVar[pa.Schema] = EXTRACT
     memory_needed: ClassVar[int] = (
         3 << 29
     )  # of a task: this process, and the guarded one with `memory_bytes` for a page
 
     model_sha256: str = ""  # of the language model; computed if not given
+    main_text_sha256: str = ""  # of the model of the learned extractor; computed if not given
     engines: str = ""  # of PDF that are installed, since they decide which documents have text; found if not given
     foreign: bool = False  # whether its source is said to hold other languages only: nothing is read
     believed: bool = False  # whether its source is said to be in this language, whatever the model says
@@ -69,6 +71,8 @@ class Extract(ExtractSettings, Stage):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "model_sha256", sha256_of_model(self.model, self.model_sha256))
+        if self.extractor == LEARNED:
+            object.__setattr__(self, "main_text_sha256", sha256_of_main_text(self.main_text_model))
         object.__setattr__(self, "engines", self.engines or installed_engines())
         if not load_model(self.model).knows(self.language):
             raise SettingsError(
@@ -131,6 +135,7 @@ class Extract(ExtractSettings, Stage):
             "bounds": bounds,
             "tables": asdict(self.tables),
             "dense": dense,
+            "learned": (self.main_text_model, self.content),
         }
         limits = Limits(self.cpu_seconds, self.memory_bytes)
         for found in guarded(PAGES, arguments, places, limits, preload(self.extractor)):
@@ -138,7 +143,7 @@ class Extract(ExtractSettings, Stage):
                 yield {"drop": f"extract.{found.reason}", "extractor": self.extractor}
             else:
                 row = {"extractor": found["engine"], "drop": found["drop"]}
-                row |= {"pages": found.get("pages"), "producer": found.get("producer")}
+                row |= {column: found.get(column) for column in ("share", "pages", "producer")}
                 row |= self._identify(found["text"]) if found["text"] else {}
                 yield row | {"page_starts": found.get("page_starts") if row.get("text") else None}
 

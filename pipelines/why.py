@@ -209,7 +209,8 @@ def explain_index(row: _Row, known: _Known) -> Iterator[str]:
 def explain_extract(row: _Row, known: _Known) -> Iterator[str]:
     """The engine, and the language of the main text."""
     if row["extractor"]:
-        yield f"{row['extractor']}, {row['judged_chars'] or len(row['text'] or '')} characters"
+        taken = f", {row['share']:.0%} of the page's text" if row.get("share") is not None else ""
+        yield f"{row['extractor']}, {row['judged_chars'] or len(row['text'] or '')} characters{taken}"
     if row.get("pages"):
         made = f", made by {for_terminal(row['producer'])}" if row["producer"] else ""
         yield f"{row['pages']} page{'s' if row['pages'] > 1 else ''}{made}"

@@ -46,6 +46,7 @@ EXTRACT = pa.schema(
         pa.field("language_script", pa.string()),  # ISO 15924
         pa.field("language_score", pa.float32()),
         pa.field("top_langs", _LABELS),
+        pa.field("share", pa.float32()),  # of a page's characters that the learned extractor took
         pa.field("pages", pa.int32()),  # of a document: pages, slides or chapters
         _PAGE_STARTS,
         pa.field("producer", pa.string()),  # the program that made a document, as the document says

@@ -9,11 +9,15 @@ from pipelines.archives.limits import Limits
 from roots.errors import SettingsError, unknown_name
 
 EXTRACTORS: dict[str, str] = {
+    "learned": "a scan of the bytes and a model that judges blocks of text; where it is unsure, the cascade",
     "cascade": "resiliparse for a page that is text from end to end, else trafilatura, precise first",
     "trafilatura": "trafilatura with its own defaults",
     "resiliparse": "resiliparse alone: many times faster, less exact",
 }
-DEFAULT, QUICK = "cascade", "resiliparse"
+DEFAULT = LEARNED = "learned"
+QUICK = "resiliparse"
+FALLBACK = "cascade"  # of the learned engine, where its model is unsure
+CONTENTS = ("text", "page")  # the article or thread alone; all content but menus, adverts and the like
 PAGES = "pipelines.extraction.page:pages"  # the guarded process's work, by name so that nothing is imported here
 
 
@@ -35,6 +39,8 @@ class Bounds:
 
 def preload(name: str) -> tuple[str, ...]:
     """Return the modules that the guard's server imports before it forks: all that an engine needs."""
+    if name == LEARNED:
+        return ("pipelines.extraction.page", "pipelines.extraction.learned")
     return (
         ("pipelines.extraction.page",)
         if name == QUICK

@@ -5,10 +5,11 @@ The guard's server imports this module before it forks, so it imports nothing sl
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from filters.text.charset import decode_page, is_xhtml, may_be_broken, mend, mend_source, with_end_tags
 from pipelines.archives.limits import Limits
@@ -17,7 +18,7 @@ from pipelines.documents.forms import NO_ENGINE, form_of, read_document
 from pipelines.documents.repair import page_starts
 from pipelines.documents.wikitext import prose_of
 from pipelines.extraction.engines import Engine, resiliparse, tidy, whole_text, without_copies, without_layout
-from pipelines.extraction.extractors import QUICK, Bounds, check_extractor
+from pipelines.extraction.extractors import FALLBACK, LEARNED, QUICK, Bounds, check_extractor
 from pipelines.extraction.guard import Row, allow_seconds
 from pipelines.extraction.markup import readable
 from pipelines.sources.doors import read_source_at
@@ -51,9 +52,25 @@ _ROOT_CHARS = 4096  # of a page, in which the root of XHTML is searched
 _MANY_TAGS = 10_000  # with fewer, even a quadratic parser takes three seconds at most
 
 
-def find_engine(name: str) -> Engine:
-    """Return the engine of that name. Raises SettingsError for an unknown one."""
+class Extracted(NamedTuple):
+    """What became of a page: its main text and the engine that found it, or the reason why there is no text."""
+
+    text: str | None
+    engine: str
+    drop: str | None
+    share: float | None = None  # of the page's characters, where the learned engine chose them
+
+
+def find_engine(name: str, model: str = "", content: str = "text") -> Engine:
+    """Return the engine of that name; the learned one with its model and what it takes for content.
+
+    Raises SettingsError for an unknown name.
+    """
     check_extractor(name)
+    if name == LEARNED:
+        from pipelines.extraction.learned import Learned
+
+        return Learned(model, content)
     if name == QUICK:
         return resiliparse
     from pipelines.extraction.tree_engines import ENGINES
@@ -67,14 +84,15 @@ def pages(
     bounds: Mapping[str, Any],
     tables: Mapping[str, str],
     dense: bool = False,
+    learned: tuple[str, str] = ("", "text"),
 ) -> Callable[[Sequence[tuple[int, int]]], Iterator[Row]]:
     """Return the work of a guarded child: a function from places to one row a record.
 
     A place is the number of an archive and an offset in it; both ascend. A row has `text`, `engine` and `drop`: None,
     or the reason why there is no text; of a document also what it states of itself, and `page_starts`. `dense`: see
-    `records.read_at`.
+    `records.read_at`; `learned`: the model and the content of the learned engine.
     """
-    engine = find_engine(extractor)
+    engine = find_engine(extractor, *learned)
     limits, columns = Bounds(**bounds), TableSettings(**tables)
 
     def rows(places: Sequence[tuple[int, int]]) -> Iterator[Row]:
@@ -84,8 +102,7 @@ def pages(
             for record in read_source_at(Path(archives[number]), offsets, columns, sizes, dense):
                 form = form_of(record.body[:_ROOT_CHARS], record.body) if record.problem is None else None
                 if form is None:
-                    text, name, drop = extract_page(record, engine, extractor, limits)
-                    yield {"text": text, "engine": name, "drop": drop}
+                    yield extract_page(record, engine, extractor, limits)._asdict()
                     continue
                 allow_seconds(limits.document_seconds)
                 yield _extract_document(record.body, form, limits)
@@ -115,25 +132,49 @@ def _chapter_text(body: bytes) -> str:
     return whole_text(readable(_NOT_READ.sub("", with_end_tags(decode_page(body).text)))) or ""
 
 
-def extract_page(record: Record, engine: Engine, name: str, bounds: Bounds) -> tuple[str | None, str, str | None]:
-    """Return a record's main text, the engine that found it, and the reason if there is no text."""
+def extract_page(record: Record, engine: Engine, name: str, bounds: Bounds) -> Extracted:
+    """Return a record's main text and the engine that found it, or the reason if there is no text."""
     if record.problem == "too_large":
-        return None, name, "extract.too_large"
+        return Extracted(None, name, "extract.too_large")
     if not record.body:
-        return None, name, "extract.unreadable" if record.problem else "extract.empty"
+        return Extracted(None, name, "extract.unreadable" if record.problem else "extract.empty")
     html = decode_page(record.body, record.header_charset).text  # without NUL and lone surrogates, as engines need it
     if record.kind == "wet" or record.content_type in _PLAIN:
         plain = html if bounds.plain == "exact" else without_copies(tidy(mend(html)))
-        return (plain, _IDENTITY, None) if plain.strip() else (None, _IDENTITY, "extract.empty")
+        return Extracted(plain, _IDENTITY, None) if plain.strip() else Extracted(None, _IDENTITY, "extract.empty")
     if len(html) > bounds.html_chars:
-        return None, name, "extract.too_large"
+        return Extracted(None, name, "extract.too_large")
     if record.content_type == WIKITEXT:
         return _extract_wikitext(html)
     if is_xhtml(record.content_type, html[:_ROOT_CHARS].encode()):
         html = with_end_tags(html)
+    if name == LEARNED:
+        found = _by_model(html, engine, name)
+        if found is not None:
+            return found
+        engine, name = find_engine(FALLBACK), f"{LEARNED}, {FALLBACK}"
     html = readable(html)
     if is_deeper(html, bounds.depth):
-        return None, name, "extract.too_deep"
+        return Extracted(None, name, "extract.too_deep")
+    return _by_tree(html, engine, name)
+
+
+def _by_model(html: str, engine: Any, name: str) -> Extracted | None:
+    """What the learned engine makes of a page; None if it is unsure."""
+    found = engine.read(html)
+    if may_be_broken(found.text, html):
+        mended = mend_source(html)
+        found = replace(found, text=mend(found.text)) if mended == html else engine.read(mended)
+    if found.is_full:
+        return Extracted(None, name, "extract.too_large")
+    if not found.is_sure:
+        return None
+    text = without_copies(tidy(found.text) if "\u200b" in found.text else found.text)
+    return Extracted(text, name, None, found.share) if text else Extracted(None, name, "extract.empty", found.share)
+
+
+def _by_tree(html: str, engine: Engine, name: str) -> Extracted:
+    """What an engine that reads a page's tree makes of it."""
     try:
         text = _main_text(html, engine)
         if may_be_broken(
@@ -142,19 +183,19 @@ def extract_page(record: Record, engine: Engine, name: str, bounds: Bounds) -> t
             mended = mend_source(html)
             text = mend(text) if mended == html else _main_text(mended, engine)
     except _ENGINE_ERRORS:
-        return None, name, "extract.crash"
-    return (without_copies(text), name, None) if text else (None, name, "extract.empty")
+        return Extracted(None, name, "extract.crash")
+    return Extracted(without_copies(text), name, None) if text else Extracted(None, name, "extract.empty")
 
 
-def _extract_wikitext(text: str) -> tuple[str | None, str, str | None]:
+def _extract_wikitext(text: str) -> Extracted:
     try:
         prose, engine = prose_of(text)
     except ImportError:
-        return None, "", NO_ENGINE
+        return Extracted(None, "", NO_ENGINE)
     except _ENGINE_ERRORS:
-        return None, "", "extract.crash"
+        return Extracted(None, "", "extract.crash")
     prose = without_copies(tidy(mend(prose)))
-    return (prose, engine, None) if prose.strip() else (None, engine, "extract.empty")
+    return Extracted(prose, engine, None) if prose.strip() else Extracted(None, engine, "extract.empty")
 
 
 def _main_text(html: str, engine: Engine) -> str:

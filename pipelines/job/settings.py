@@ -10,7 +10,7 @@ from pathlib import Path
 from filters.language import DEFAULT_SET as DEFAULT_BOUNDS
 from filters.language import Language
 from pipelines.archives.limits import Limits
-from pipelines.extraction.extractors import DEFAULT, PLAIN, Bounds, check_extractor
+from pipelines.extraction.extractors import CONTENTS, DEFAULT, PLAIN, Bounds, check_extractor
 from pipelines.sources.layouts import TableSettings
 from roots.errors import unknown_name
 from roots.settings import ASIDE
@@ -50,6 +50,9 @@ class ExtractSettings(TableSettings, LanguageIdSettings):
     """Settings of extract."""
 
     extractor: str = DEFAULT  # how main text is found: `roots run --help` names all
+    content: str = CONTENTS[0]  # of a page, by the learned extractor: "text", or "page" for all but menus and the like
+    # a model of the learned extractor by path (`roots extractor train`); empty: ours
+    main_text_model: str = field(default="", metadata=ASIDE)
     language_score: float = (
         0.2  # least score of the wanted language, on the main text (tests/benchmarks/gate_recall.py)
     )
@@ -66,6 +69,8 @@ class ExtractSettings(TableSettings, LanguageIdSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_extractor(self.extractor)
+        if self.content not in CONTENTS:
+            raise ValueError(unknown_name("content", self.content, CONTENTS))
         if self.plain not in PLAIN:
             raise ValueError(unknown_name("way to take plain text", self.plain, PLAIN))
         if not 0 <= self.gate_score <= 1 or not 0 <= self.language_score <= 1:

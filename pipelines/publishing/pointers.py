@@ -174,6 +174,7 @@ class _Extraction:
     bounds: Bounds
     limits: Limits
     tables: Mapping[str, str]
+    content: str
 
     @classmethod
     def of(cls, entry: StageEntry) -> "_Extraction":
@@ -181,7 +182,8 @@ class _Extraction:
         values = entry["settings"]
         bounds = Bounds(**{each.name: values[each.name] for each in fields(Bounds) if each.name in values})
         tables = {each.name: values[each.name] for each in fields(TableSettings) if each.name in values}
-        return cls(values["extractor"], bounds, Limits(values["cpu_seconds"], values["memory_bytes"]), tables)
+        limits = Limits(values["cpu_seconds"], values["memory_bytes"])
+        return cls(values["extractor"], bounds, limits, tables, values.get("content", "text"))
 
     def texts(self, archive: Path, offsets: Sequence[int]) -> list[str | None]:
         """The text of the record at each offset of an archive; None if it cannot be extracted."""
@@ -190,6 +192,7 @@ class _Extraction:
             "extractor": self.extractor,
             "bounds": asdict(self.bounds),
             "tables": self.tables,
+            "learned": ("", self.content),
         }
         order = sorted(range(len(offsets)), key=lambda place: offsets[place])
         texts: list[str | None] = [None] * len(offsets)

@@ -8,7 +8,7 @@ from trafilatura import xpaths
 
 from pipelines.archives.records import Record
 from pipelines.extraction.engines import tidy, without_copies
-from pipelines.extraction.extractors import DEFAULT, EXTRACTORS, QUICK, Bounds
+from pipelines.extraction.extractors import DEFAULT, EXTRACTORS, LEARNED, QUICK, Bounds
 from pipelines.extraction.page import extract_page, find_engine
 from pipelines.extraction.tree_engines import ENGINES, JOINERS
 from roots.errors import SettingsError
@@ -181,7 +181,7 @@ def test_an_unknown_engine_names_the_known_ones():
         find_engine("resiliparce")
     assert DEFAULT in EXTRACTORS
     assert all(callable(find_engine(name)) for name in EXTRACTORS)
-    assert {QUICK, *ENGINES} == set(EXTRACTORS)
+    assert {LEARNED, QUICK, *ENGINES} == set(EXTRACTORS)
 
 
 def test_layout_is_no_text():

@@ -1,0 +1,50 @@
+"""The learned engine: a scan of a page's bytes, two forests that judge its blocks, and a choice among them."""
+
+from dataclasses import dataclass
+
+from filters.main_text.choose import choose, text_of
+from filters.main_text.scan import scan
+from pipelines.extraction.markup import readable
+from pipelines.models.main_text.files import load_main_text
+
+# Chosen on pages that the model was not trained on: tests/benchmarks/README.md.
+_NOTHING = 0.12  # the best block's answer below which a page has no main text
+_UNSURE = 0.3  # the best block's answer below which another engine decides
+_EXPECTED = 0.5  # the expected F1 below which it does
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the model found: the text, whether it is sure, and the share of the page's characters that it took."""
+
+    text: str
+    is_sure: bool
+    share: float
+    is_full: bool  # the page has more blocks than are read
+
+
+class Learned:
+    """The engine with its model. The same page always gives the same text."""
+
+    def __init__(self, model: str = "", content: str = "text") -> None:
+        self._model = load_main_text(model)
+        self._whole = content == "page"
+
+    def __call__(self, html: str) -> str | None:
+        """The main text of a page; None if there is none."""
+        return self.read(html).text or None
+
+    def read(self, html: str) -> Found:
+        """The main text of a page, and how sure the model is."""
+        page = scan(html.encode("utf-8", "replace"))
+        if page.is_unusual or "katex-html" in html:
+            page = scan(readable(html).encode("utf-8", "replace"))
+        if page.is_full or not len(page.blocks):
+            return Found("", not page.is_full, 0.0, page.is_full)
+        judged = self._model.judge(page)
+        best = float(judged.max())
+        if best < _NOTHING:
+            return Found("", True, 0.0, False)
+        choice = choose(page, judged, self._whole)
+        is_sure = best >= _UNSURE and choice.expected >= _EXPECTED
+        return Found(text_of(page, choice.taken), is_sure, choice.share, False)
