@@ -122,7 +122,7 @@ class SignedDocuments(Stage):
     """A row for each document that a chain keeps."""
 
     name: ClassVar[str] = "dedup.sign"
-    version: ClassVar[int] = 4  # 4: source and licence of the row itself come first
+    version: ClassVar[int] = 4  # 4: source and licence of the row itself come first; a path is no URL
     scheme: Scheme
     keep: str | KeepBy
     url: str
@@ -224,10 +224,13 @@ def _dates(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
 def url_keys(urls: pa.Array, rule: str) -> pa.Array:
     """The part of each URL that must be equal for two fetches of one page; "" for no URL.
 
+    A path in a folder or zip is no URL: files of one name in two folders are no two fetches of a page.
+
     "exact" leaves out the scheme, the fragment and a last slash. "page" also leaves out everything from the first `?`
     and a last `/amp`, as ROOTS did; it takes pages that differ only in `?id=` for one.
     """
     keys = pc.replace_substring_regex(urls.fill_null(""), r"^[A-Za-z][A-Za-z0-9+.-]*://|#.*$", "")
     if rule == "page":
         keys = pc.replace_substring_regex(pc.replace_substring_regex(keys, r"\?.*$", ""), r"/amp/?$", "")
-    return pc.replace_substring_regex(keys, r"/$", "")
+    keys = pc.replace_substring_regex(keys, r"/$", "")
+    return pc.if_else(pc.match_substring(urls.fill_null(""), "://"), keys, "")
