@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.sources.lines import any_between
-from pipelines.sources.rows import Columns, Row
+from pipelines.sources.rows import Batch, Columns, Row
 from roots.errors import InputError
 
 _BATCH_ROWS = 512  # rows of text in memory at once
@@ -27,7 +27,7 @@ def parquet_columns(path: Path) -> list[str]:
         raise InputError(f"{path} is a damaged Parquet file: {error}") from None
 
 
-def parquet_rows(path: Path, columns: Columns, wanted: Sequence[int] | None = None) -> Iterator[Row]:
+def parquet_rows(path: Path, columns: Columns, wanted: Sequence[int] | None = None) -> Iterator[Row | Batch]:
     """The rows of a Parquet file. A place counts rows from 0.
 
     A part that cannot be read is one row that is "truncated".
@@ -70,7 +70,7 @@ def arrow_groups(path: Path) -> list[int]:
     return sizes
 
 
-def arrow_rows(path: Path, columns: Columns, wanted: Sequence[int] | None = None) -> Iterator[Row]:
+def arrow_rows(path: Path, columns: Columns, wanted: Sequence[int] | None = None) -> Iterator[Row | Batch]:
     """The rows of an Arrow IPC file or stream, as `parquet_rows` gives them."""
     with pa.memory_map(str(path)) as source:
         yield from _rows(_batches(_open(source)), columns, 0, wanted)
@@ -90,7 +90,7 @@ def _open(source: pa.NativeFile) -> pa.RecordBatchFileReader | pa.RecordBatchStr
 
 def _rows(
     batches: Iterator[pa.RecordBatch], columns: Columns, start: int, wanted: Sequence[int] | None
-) -> Iterator[Row]:
+) -> Iterator[Row | Batch]:
     part = wanted if isinstance(wanted, range) else None
     chosen = wanted if wanted is None or part else set(wanted)
     at = start
@@ -105,20 +105,22 @@ def _rows(
             return
         for first in range(0, batch.num_rows, _BATCH_ROWS):
             some = batch.slice(first, _BATCH_ROWS)
-            if chosen is None or any_between(wanted or (), at, at + some.num_rows):
-                for number, values in enumerate(_values_of(some, columns), at):
-                    if chosen is None or number in chosen:
-                        yield Row(number, values)
-            at += some.num_rows
+            end = at + some.num_rows
+            if chosen is None or (part and part.start <= at and end <= part.stop):
+                yield Batch(range(at, end), _values_of(some, columns))
+            elif any_between(wanted or (), at, end):
+                rows = enumerate(zip(*_values_of(some, columns), strict=True), at)
+                yield from (Row(number, values) for number, values in rows if number in chosen)
+            at = end
 
 
-def _values_of(batch: pa.RecordBatch, columns: Columns) -> Iterator[tuple[object, ...]]:
-    """The values of each row, in the order of the names."""
+def _values_of(batch: pa.RecordBatch, columns: Columns) -> list[list[object]]:
+    """The values of each column, in the order of the names."""
     there = set(batch.schema.names)
     found = [batch[name] if name in there else pa.nulls(batch.num_rows) for name in columns.names]
     if columns.whole and found[0].type in _BYTES_OF:
         found[0] = found[0].view(_BYTES_OF[found[0].type])  # bytes are read without a look at the letters
-    return zip(*map(_values, found), strict=True)
+    return [*map(_values, found)]
 
 
 def _values(column: pa.Array) -> list[Any]:

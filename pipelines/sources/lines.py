@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeGuard, TypeVar
 
 from fastwarc.stream_io import ZstdReader
 from isal import igzip
@@ -41,10 +41,10 @@ _PACKINGS: dict[bytes, Callable[[Any], Stream]] = {
 
 
 class Line(NamedTuple):
-    """One line, or the problem it has."""
+    """One line, or a block of lines, or the problem it has."""
 
     place: int  # byte at which it begins
-    data: bytes  # without the line feed; empty where there is a problem
+    data: bytes  # of one line without the line feed; empty where there is a problem
     problem: str | None = None
 
 
@@ -73,56 +73,89 @@ def read_up_to(file: Stream, size: int) -> bytes:
     return b"".join(parts)
 
 
-def lines_of(path: Path, limit: int, wanted: Sequence[int] | None) -> Iterator[Line]:
+def lines_of(path: Path, limit: int, wanted: Sequence[int] | None = None) -> Iterator[Line]:
     """The lines of a file, or those that begin at `wanted` places."""
-    if wanted is None:
-        yield from until_damage(all_lines(path, limit))
-        return
-    if is_packed(path):
-        lines = ((line.place, line) for line in until_damage(all_lines(path, limit)))
+    if can_be_cut(wanted, path):
+        for block in blocks_of(path, limit, wanted):
+            yield from lines_in(block, limit)
+    elif is_packed(path):
+        lines = ((line.place, line) for line in lines_of(path, limit))
         yield from (line for _, line in chosen(lines, wanted))
+    else:
+        with path.open("rb") as file:
+            for place in wanted or ():
+                file.seek(place)
+                yield Line(place, file.readline(limit + 1).rstrip(b"\n"))
+
+
+def can_be_cut(wanted: Sequence[int] | None, path: Path) -> TypeGuard[range | None]:
+    """Whether all of a file is wanted, or a part of one that is not packed."""
+    return wanted is None or (isinstance(wanted, range) and not is_packed(path))
+
+
+def blocks_of(path: Path, limit: int, part: range | None) -> Iterator[Line]:
+    """The lines of a file, or those that begin in a part of a plain one, many at once: a block ends with a line feed.
+
+    A line above `limit` bytes is a block of its own, and "too_large".
+    """
+    if part is None:
+        with unpacked(path) as file:
+            yield from until_damage(_blocks(file, limit, 0))
         return
     with path.open("rb") as file:
-        if isinstance(wanted, range):
-            yield from _lines_between(file, limit, wanted)
-            return
-        for place in wanted:
-            file.seek(place)
-            yield Line(place, file.readline(limit + 1).rstrip(b"\n"))
+        start = max(0, part.start - 1)  # the line feed before the part may be the last byte of another line
+        file.seek(start)
+        begun = part.start == 0
+        for place, data, problem in _blocks(file, limit, start):
+            cut = 0 if begun else data.find(b"\n") + 1 or len(data)
+            end = data.find(b"\n", max(0, part.stop - place - 1)) + 1 or len(data)
+            if place + cut < part.stop and (cut < end or (problem and begun)):
+                yield Line(place + cut, data[cut:end], problem)
+            if place + len(data) >= part.stop:
+                return
+            begun = True
 
 
-def _lines_between(file: IO[bytes], limit: int, part: range) -> Iterator[Line]:
-    """The lines that begin in a part of an open file; the last may end after it."""
-    start = max(0, part.start - 1)  # the line feed before the part may be the last byte of another line
-    file.seek(start)
-    lines = split(file, limit, start)
-    if part.start:
-        next(lines, None)
-    yield from takewhile(lambda line: line.place < part.stop, lines)
-
-
-def all_lines(path: Path, limit: int) -> Iterator[Line]:
-    """The lines of a file. Raises what damaged packing raises."""
-    with unpacked(path) as file:
-        yield from split(file, limit)
-
-
-def split(file: Stream, limit: int, place: int = 0) -> Iterator[Line]:
-    """The lines of a stream from `place` on; one above `limit` bytes is "too_large" and not held in memory."""
+def _blocks(file: Stream, limit: int, place: int) -> Iterator[Line]:
+    """Blocks of whole lines; a line above `limit` bytes is not held in memory."""
     held, dropped = b"", 0
     while part := file.read(_PART):
-        block = held + part if held else part
-        at = 0
-        while (end := block.find(b"\n", at)) >= 0:
-            size = dropped + end - at
-            yield Line(place, b"", "too_large") if size > limit else Line(place, block[at:end])
-            place += size + 1
-            at, dropped = end + 1, 0
-        held = block[at:]
-        if dropped + len(held) > limit:
-            dropped, held = dropped + len(held), b""
+        if dropped:
+            end = part.find(b"\n") + 1
+            dropped += end or len(part)
+            if not end:
+                continue
+            yield Line(place, b"", "too_large")
+            place, dropped, part = place + dropped, 0, part[end:]
+        end = part.rfind(b"\n") + 1
+        if end:
+            block = held + part[:end]
+            yield Line(place, block)
+            place, held, part = place + len(block), b"", part[end:]
+        held += part
+        if len(held) > limit:
+            dropped, held = len(held), b""
     if dropped or held:
         yield Line(place, b"", "too_large") if dropped else Line(place, held)
+
+
+def split(file: Stream, limit: int) -> Iterator[Line]:
+    """The lines of a stream; one above `limit` bytes is "too_large"."""
+    for block in _blocks(file, limit, 0):
+        yield from lines_in(block, limit)
+
+
+def lines_in(block: Line, limit: int) -> Iterator[Line]:
+    """The lines of a block."""
+    place, data, problem = block
+    if problem:
+        yield block
+    at = 0
+    while at < len(data):
+        end = data.find(b"\n", at)
+        end = len(data) if end < 0 else end
+        yield Line(place + at, b"", "too_large") if end - at > limit else Line(place + at, data[at:end])
+        at = end + 1
 
 
 def until_damage(lines: Iterator[Line]) -> Iterator[Line]:
@@ -132,7 +165,8 @@ def until_damage(lines: Iterator[Line]) -> Iterator[Line]:
         for line in lines:
             yield line
     except (*DAMAGE, tarfile.TarError):
-        yield Line(line.place + len(line.data) + 1 if line else 0, b"", "truncated")
+        end = line.place + len(line.data) + (not line.data.endswith(b"\n")) if line else 0
+        yield Line(end, b"", "truncated")
 
 
 def chosen(rows: Iterable[tuple[int, _T]], wanted: Sequence[int] | None) -> Iterator[tuple[int, _T]]:

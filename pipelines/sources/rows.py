@@ -26,8 +26,10 @@ from pipelines.sources.lines import (
     DAMAGE,
     Line,
     Stream,
-    all_lines,
+    blocks_of,
+    can_be_cut,
     chosen,
+    lines_in,
     lines_of,
     read_up_to,
     split,
@@ -53,6 +55,13 @@ class Row(NamedTuple):
     problem: str | None = None
 
 
+class Batch(NamedTuple):
+    """Several rows of a table: their places, and the values of each column."""
+
+    places: Sequence[int]
+    values: Sequence[Sequence[object]]
+
+
 class Columns(NamedTuple):
     """The columns that are read of a table. The first has the text, as bytes where that is faster."""
 
@@ -65,13 +74,38 @@ class Columns(NamedTuple):
         return tuple(map(values.get, self.names))
 
 
-def json_rows(path: Path, columns: Columns, limit: int, wanted: Sequence[int] | None = None) -> Iterator[Row]:
+def json_rows(path: Path, columns: Columns, limit: int, wanted: Sequence[int] | None = None) -> Iterator[Row | Batch]:
     """The rows of a JSONL file, with only these columns.
 
     `limit` is the most bytes of a row. Blank lines are no rows.
     """
     decoder = _decoder(columns)
-    for line in lines_of(path, limit, wanted):
+    if not can_be_cut(wanted, path):
+        yield from _json_rows(lines_of(path, limit, wanted), decoder, columns)
+        return
+    for block in blocks_of(path, limit, wanted):
+        batch = _json_batch(block, decoder, columns) if block.data and len(block.data) <= limit else None
+        yield from (batch,) if batch else _json_rows(lines_in(block, limit), decoder, columns)
+
+
+def _json_batch(block: Line, decoder: _Decoder, columns: Columns) -> Batch | None:
+    """The rows of a block, if all are good."""
+    data, view = block.data, memoryview(block.data)
+    places, rows, at = [], [], 0
+    try:
+        while at < len(data):
+            end = data.find(b"\n", at) + 1 or len(data)
+            rows.append(msgspec.structs.astuple(decoder.decode(view[at:end])))
+            places.append(block.place + at)
+            at = end
+        text, *others = zip(*rows, strict=True)
+        return Batch(places, [[*map(_text_of, text)] if columns.whole else text, *others])
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _json_rows(lines: Iterator[Line], decoder: _Decoder, columns: Columns) -> Iterator[Row]:
+    for line in lines:
         if line.problem or line.data.strip():
             yield _json_row(line, decoder, columns)
 
@@ -90,7 +124,7 @@ def _json_row(line: Line, decoder: _Decoder, columns: Columns) -> Row:
         return Row(line.place, None, line.problem)
     try:
         values = msgspec.structs.astuple(decoder.decode(line.data))
-        if isinstance(values[0], msgspec.Raw):
+        if columns.whole:
             values = (_text_of(values[0]), *values[1:])
     except msgspec.DecodeError:
         return _loose_json_row(line, columns)
@@ -99,8 +133,10 @@ def _json_row(line: Line, decoder: _Decoder, columns: Columns) -> Row:
     return Row(line.place, values)
 
 
-def _text_of(raw: msgspec.Raw) -> object:
+def _text_of(raw: msgspec.Raw | None) -> object:
     """The bytes of a JSON string, which need not be UTF-8; any other value as it is. Raises DecodeError."""
+    if raw is None:
+        return None
     view = memoryview(raw)
     if view[0] != _QUOTE:
         return msgspec.json.decode(raw)
@@ -165,9 +201,8 @@ def tar_rows(path: Path, columns: Columns, limit: int, wanted: Sequence[int] | N
                 yield from (line._replace(place=start + line.place) for line in split(file, limit))
                 start += size
 
-    for _, line in chosen(((line.place, line) for line in until_damage(lines())), wanted):
-        if line.problem or line.data.strip():
-            yield _json_row(line, decoder, columns)
+    placed = ((line.place, line) for line in until_damage(lines()))
+    yield from _json_rows((line for _, line in chosen(placed, wanted)), decoder, columns)
 
 
 def ndjson_files(packed: Any) -> Iterator[tuple[Stream, int]]:
@@ -256,7 +291,7 @@ def _text_rows(path: Path, blank: bool, limit: int) -> Iterator[Row]:
                 return
         yield Row(0, None, "too_large") if len(data) > limit else Row(0, (data,))
         return
-    lines = until_damage(all_lines(path, limit))
+    lines = lines_of(path, limit)
     for is_text, group in groupby(lines, lambda line: bool(line.data.strip() or line.problem)):
         if is_text:
             yield _document(group, limit)[0]
@@ -303,7 +338,7 @@ def oscar_rows(
     with unpacked(path) as file:
         lines = until_damage(split(file, limit))
         at, last = 0, Line(0, b"")
-        for meta in json_rows(metadata, counted, limit):
+        for meta in _json_rows(lines_of(metadata, limit), _decoder(counted), counted):
             headers, first, size = meta.values or (None, None, None)
             if not (isinstance(first, int) and isinstance(size, int) and at <= first <= _LINES and 1 <= size <= _LINES):
                 yield Row(at, None, "broken")

@@ -68,7 +68,10 @@ def test_other_tables_stay_whole(name: str, tmp_path: Path) -> None:
     assert parts_of(put(tmp_path, name), 100) == []
 
 
-def test_bad_rows_and_long_lines_are_in_one_part_each(tmp_path: Path) -> None:
+@pytest.mark.parametrize("read_at_once", [1, 50, 256 << 10])
+def test_bad_rows_and_long_lines_are_in_one_part_each(
+    read_at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "a.jsonl"
     lines = [jsonl([row]) for row in ROWS]
     lines[3:5] = [b'{"text": "' + b"x" * 3000 + b'"}\n', b"\n\n{broken\n"]
@@ -76,8 +79,10 @@ def test_bad_rows_and_long_lines_are_in_one_part_each(tmp_path: Path) -> None:
     limits = Limits(body_bytes=2000)
     whole = read(path, limits=limits)
     assert {record.problem for record in whole} == {None, "too_large", "broken"}
+    monkeypatch.setattr("pipelines.sources.lines._PART", read_at_once)
+    assert read(path, limits=limits) == whole
     size = path.stat().st_size
-    for step in (1, 97, 1000):
+    for step in (29, 1000):
         ends = [*range(0, size, step), size]
         assert [r for low, high in pairwise(ends) for r in read(path, range(low, high), limits)] == whole
 
