@@ -5,6 +5,9 @@ libmagic, which takes some pages for XML or JavaScript, and drops them unsaid. B
 """
 
 import csv
+import gzip
+import itertools
+import json
 import random
 import re
 import uuid
@@ -45,16 +48,17 @@ class Archive:
     folder: Path
     documents: int  # HTML responses
     wanted: int  # of them, those that the manifest says are in the language asked for
+    files: str = "*.warc.gz"  # what they are called
 
     @property
     def pattern(self) -> str:
         """All its files, as the `--input` of our command takes them."""
-        return f"{self.folder}/*.warc.gz"
+        return f"{self.folder}/{self.files}"
 
     @property
     def size(self) -> int:
         """Bytes on disk."""
-        return sum(path.stat().st_size for path in self.folder.glob("*.warc.gz"))
+        return sum(path.stat().st_size for path in self.folder.glob(self.files))
 
 
 RUN = re.compile(rb">([^<>]{30,})<")  # text between two tags
@@ -126,6 +130,28 @@ def write_archive(records: Iterable[Record], folder: Path, language: str, files:
     for target in targets:
         target.close()
     return Archive(folder, documents, wanted)
+
+
+def write_texts(folder: Path, language: str, copies: int, files: int = 4, most: int | None = None) -> Archive:
+    """The shared texts of a language as JSONL.gz, and copies of each with the words of every line in another order."""
+    folder.mkdir(parents=True)
+    with gzip.open(DATA / "text_open" / f"{language}.jsonl.gz", "rt", encoding="utf-8") as file:
+        texts = [json.loads(line)["text"] for line in itertools.islice(file, most)]
+    lines: list[list[bytes]] = [[] for _ in range(files)]
+    for number, (copy, text) in enumerate(itertools.product(range(copies), texts)):
+        chance = random.Random(copy)
+        words = [line.split(" ") for line in text.split("\n")]
+        mixed = "\n".join(" ".join(chance.sample(line, len(line)) if copy else line) for line in words)
+        row = {
+            "text": mixed,
+            "id": uuid.uuid5(uuid.NAMESPACE_URL, f"roots-benchmark/{number}").urn,
+            "url": f"https://example{number % 97}.org/{number}",
+            "date": "2024-03-01T01:02:03Z",
+        }
+        lines[number % files].append(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+    for number, held in enumerate(lines):
+        (folder / f"texts-{number:02}.jsonl.gz").write_bytes(gzip.compress(b"".join(held), compresslevel=6))
+    return Archive(folder, len(texts) * copies, len(texts) * copies, "*.jsonl.gz")
 
 
 def write_repeated(records: Iterable[Record], folder: Path, language: str, size: int, level: int) -> Archive:

@@ -29,6 +29,7 @@ def command_of(contender: str, archive: Archive, work: Path, language: str, core
     if contender == PEER:
         script = HERE / "peers" / "datatrove_pipeline.py"
         command = [str(peer / "bin" / "python"), str(script), "--input", str(archive.folder), "--work", str(work)]
+        command += ["--files", archive.files]
         return [*command, "--lang", language, "--workers", str(cores), "--model", str(language_model())]
     program = Path(sys.executable).with_name("roots")
     command = [str(program), "run", str(work), "--input", archive.pattern, "--lang", language, "--workers", str(cores)]

@@ -30,6 +30,7 @@ from tests.benchmarks.archives import (
     read_records,
     write_archive,
     write_repeated,
+    write_texts,
 )
 from tests.benchmarks.contenders import FAST, OURS, PEER, ROOT, cpus, run_once
 from tests.benchmarks.environments import make_peer, peer_folder
@@ -138,6 +139,16 @@ def measure_english(part: str, ours: str, copies: int, folder: Path, options: Op
     report.versions |= versions
 
 
+def measure_texts(folder: Path, options: Options, report: Report) -> None:
+    """Every document wanted, from JSONL: texts that need no extraction."""
+    archive = write_texts(folder / "texts", "en", options.copies)
+    few = write_texts(folder / "few", "en", 1, most=FEW)
+    say(f"texts: {archive.documents} documents, all in en, {archive.size / 1e6:.0f} MB")
+    lines, versions = compare("texts", (OURS, PEER), archive, few, "en", options)
+    report.lines += lines
+    report.versions |= versions
+
+
 def measure_reading(folder: Path, options: Options, report: Report) -> None:
     """Reading alone, against warcio: every body to its last byte, the same checksum from both."""
     archive = write_repeated(read_records(BUNDLES[0]), folder / "reading", "", 100 << 20, level=6)
@@ -208,6 +219,7 @@ PARTS: dict[str, Callable[[Path, Options, Report], None]] = {
     "tenth": measure_tenth,
     "every": measure_every,
     "quick": measure_quick,
+    "texts": measure_texts,
     "memory": measure_memory,
 }
 
@@ -249,7 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"nothing measured: {reason}")
         return 0
     parts = given.part or [name for name in PARTS if not (given.quick and name == "memory")]
-    if {"tenth", "every", "quick"} & set(parts) and not (given.peer / "requirements.txt").is_file():
+    if {"tenth", "every", "quick", "texts"} & set(parts) and not (given.peer / "requirements.txt").is_file():
         say(f"no peer in {given.peer}: python -m tests.benchmarks.pipeline --make-peer {given.peer}")
         return 2
     wanted = given.cores or ([1] if given.quick else [1, 2])

@@ -1,7 +1,8 @@
 """datatrove's equivalent of `roots run`, built as its own examples build it. Run by the peer's own Python.
 
 Read WARC, extract with Trafilatura (favour_precision and the 1 s limit are its defaults), keep one language, Gopher
-repetition and quality, MinHash in four stages (14 bands of 8), personal data, Parquet. Prints one JSON line.
+repetition and quality, MinHash in four stages (14 bands of 8), personal data, Parquet. Of JSONL, the texts are taken as
+they are. Prints one JSON line.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from datatrove.pipeline.dedup.minhash import MinhashConfig, MinhashDedupBuckets
 from datatrove.pipeline.extractors import Trafilatura
 from datatrove.pipeline.filters import GopherQualityFilter, GopherRepetitionFilter, LanguageFilter
 from datatrove.pipeline.formatters import PIIFormatter
-from datatrove.pipeline.readers import ParquetReader, WarcReader
+from datatrove.pipeline.readers import JsonlReader, ParquetReader, WarcReader
 from datatrove.pipeline.writers import ParquetWriter
 from datatrove.utils.hashing import HashConfig
 from datatrove.utils.lid import FT176LID
@@ -44,7 +45,10 @@ class LocalModel(FT176LID):
 def executors(options: argparse.Namespace) -> list[LocalPipelineExecutor]:
     """The stages, in order: extract and filter, then the four of MinHash."""
     work, splitter = Path(options.work), SPLITTERS[options.lang]
-    tasks = len(list(Path(options.input).glob("*.warc.gz")))
+    tasks = len(list(Path(options.input).glob(options.files)))
+    reading = [WarcReader(options.input, glob_pattern=options.files), Trafilatura()]
+    if ".jsonl" in options.files:
+        reading = [JsonlReader(options.input, glob_pattern=options.files)]
     languages = LanguageFilter([options.lang])
     languages.model = LocalModel([options.lang])
     languages.model.path = options.model
@@ -52,8 +56,7 @@ def executors(options: argparse.Namespace) -> list[LocalPipelineExecutor]:
     config = MinhashConfig(hash_config=HashConfig(precision=64), num_buckets=14, hashes_per_bucket=8, n_grams=5)
     pipelines = {
         "extract": [
-            WarcReader(options.input, glob_pattern="*.warc.gz"),
-            Trafilatura(),
+            *reading,
             languages,
             GopherRepetitionFilter(language=splitter),
             GopherQualityFilter(**quality),
@@ -93,6 +96,7 @@ def main() -> None:
     for name in ("--input", "--work", "--lang", "--model"):
         parser.add_argument(name, required=True)
     parser.add_argument("--workers", type=int, required=True)
+    parser.add_argument("--files", default="*.warc.gz")
     options = parser.parse_args()
     steps: list[dict[str, object]] = []
     seconds: dict[str, float] = {}
