@@ -306,10 +306,10 @@ def test_a_page_of_an_html_dump_has_its_main_text_and_its_own_licence(tmp_path: 
     (tmp_path / "frwiki-NS0-20260101-ENTERPRISE-HTML.json.tar.gz").write_bytes(tar_of({"x_0.ndjson": jsonl([row])}))
     (record,) = read(tmp_path / "frwiki-NS0-20260101-ENTERPRISE-HTML.json.tar.gz")
     assert (record.url, record.license) == ("https://fr.wikipedia.org/wiki/Chat", "CC-BY-SA-4.0")
-    text, _, drop = extract_page(record, find_engine("resiliparse"), "resiliparse", Bounds())
-    assert drop is None
-    assert text is not None
-    assert text.count(SENTENCE.strip()) == 6
+    found = extract_page(record, find_engine("resiliparse"), "resiliparse", Bounds())
+    assert found.drop is None
+    assert found.text is not None
+    assert found.text.count(SENTENCE.strip()) == 6
 
 
 def test_without_the_extra_a_page_is_a_row_that_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,4 +318,5 @@ def test_without_the_extra_a_page_is_a_row_that_names_it(tmp_path: Path, monkeyp
 
     monkeypatch.setitem(sys.modules, "mwparserfromhell", None)
     record: Any = read(put(tmp_path, "frwiki.xml", [HEAD, *PAGES, TAIL]))[0]
-    assert extract_page(record, find_engine("resiliparse"), "resiliparse", Bounds()) == (None, "", "extract.no_engine")
+    found = extract_page(record, find_engine("resiliparse"), "resiliparse", Bounds())
+    assert (found.text, found.drop) == (None, "extract.no_engine")
