@@ -12,7 +12,7 @@ Chinese, Vietnamese, Japanese, Korean and Thai it cuts whole texts, and is asked
 
 from collections.abc import Sequence
 from functools import cache
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,6 +33,7 @@ _JOINING = ",.:/"  # between two numbers
 
 _MOST_PIECES = 1 << 19  # in a table, which then holds some 40 MB; a full one is emptied
 _AT_ONCE = 2000  # pieces that spaCy cuts in one text
+_LONGEST = 500  # characters of a piece that spaCy is asked about, as its time is quadratic; a longer one is a word
 _BETWEEN = "\n\n"  # a word of white space for spaCy, so that no rule sees two pieces together
 
 
@@ -294,6 +295,7 @@ class _SpacyPieces:
         rules = getattr(self._language.tokenizer, "rules", None)
         self._whole = rules is None  # finds words by a dictionary, over white space
         self._phrases = _pack(sorted(rule for rule in rules or () if " " in rule.strip()))
+        self._jieba = self._language.tokenizer.jieba_seg.cut if code == "zh" else None
         self._affixes = None if self._whole else Affixes.of(self._language.tokenizer)
         self._empty()
 
@@ -325,11 +327,12 @@ class _SpacyPieces:
     def _learn(self, hashes: Hashes, pieces: Sequence[str]) -> None:
         """Add new pieces, those that are more than a word between affixes as spaCy cuts them."""
         affixes = self._affixes.cut(pieces) if self._affixes else np.full((len(pieces), 2), ASK)
+        sizes = np.array([len(piece) for piece in pieces], np.int64)
+        affixes[(affixes[:, 1] == ASK) & (sizes > _LONGEST)] = 0
         asked = np.flatnonzero(affixes[:, 1] == ASK)
         counts, cut = self._ask([pieces[place] for place in asked.tolist()])
         all_counts = (affixes[:, 0] > 0) + 1 + affixes[:, 1]
         all_counts[asked] = counts
-        sizes = np.array([len(piece) for piece in pieces], np.int64)
         words = _fill_words(affixes, sizes, all_counts, cut)
         _add_rows(hashes, len(self._bounds) - 1, self._keys, self._rows)
         self._bounds = np.concatenate([self._bounds, self._bounds[-1] + np.cumsum(all_counts)])
@@ -354,15 +357,18 @@ class _SpacyPieces:
         firsts = [0]
         for first, last in pairwise(offsets.tolist()):
             for start, text in self._tokens(_text_of(codes, first, last)):
-                begin = first + start + len(text) - len(text.lstrip())
-                spans.append((begin, begin + len(text.strip())))
-            spans = [(start, end) for start, end in spans if start < end]
+                if word := text.strip():
+                    begin = first + start + text.index(word)
+                    spans.append((begin, begin + len(word)))
             firsts.append(len(spans))
         starts, ends = np.array(spans, np.int64).reshape(-1, 2).T.copy()
         return starts, ends, np.array(firsts, np.int64)
 
     def _tokens(self, text: str) -> list[tuple[int, str]]:
         """Where each of spaCy's tokens begins, and its text."""
+        if self._jieba:  # spaCy would take as long again to write down what jieba cuts
+            words = list(self._jieba(text))
+            return list(zip(accumulate(map(len, words), initial=0), words, strict=False))
         with self._language.memory_zone():
             return [(token.idx, token.text) for token in self._language.tokenizer(text)]
 

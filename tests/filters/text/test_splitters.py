@@ -106,6 +106,16 @@ def test_spacy_is_asked_once_for_each_piece_that_is_not_plain(stand: Stand) -> N
     assert sorted(stand.tokenizer.asked) == ["A.b", "One..", "Tw.o", "Tw.o."]
 
 
+def test_a_piece_of_any_length_takes_little_time(stand: Stand) -> None:
+    assert [len(word) for word in words([f"{'a.' * 250} {'.' * 100_000}x One."], "spacy:xx")[0]][-4:] == [
+        1,
+        100_001,
+        3,
+        1,
+    ]
+    assert stand.tokenizer.asked == ["a." * 250]
+
+
 def test_a_word_with_a_space_in_it_is_one_word(stand: Stand) -> None:
     assert words(["In A. B. now", "(A. B.).", "A.  B."], "spacy:xx") == [
         ["In", "A. B.", "now"],
