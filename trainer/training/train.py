@@ -111,6 +111,11 @@ def _open_journal(run: Run, journal: Journal) -> None:
         f"{run.shape.parameters:,} parameters, {recipe.tokens:,} tokens, attention {run.kernel}, "
         f"{'bf16' if run.bf16 else 'fp32'}, from step {step}"
     )
+    able = torch.cpu.get_capabilities().items()
+    if run.bf16 and run.world.device.type == "cpu" and not any(has for name, has in able if "bf16" in name):
+        journal.say(
+            "this processor has no bfloat16, so torch emulates it: train.precision=fp32 is several times as fast"
+        )
     for at, before, after in run.progress.lengths:
         if at == step:
             event = "lengthened" if after > before else "shortened"

@@ -617,6 +617,18 @@ def test_the_log_has_falling_losses_and_is_drawn(world, tmp_path):
     assert json.loads((tmp_path / "run.json").read_text())["shape"]["hidden"] == 32
 
 
+@pytest.mark.parametrize(
+    ("precision", "able", "warned"), [("bf16", False, True), ("bf16", True, False), ("fp32", False, False)]
+)
+def test_bfloat16_on_a_processor_without_it_is_named(world, tmp_path, monkeypatch, precision, able, warned):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": able})
+    said = []
+    sources = {"fr": world / "tokens" / "fr"}
+    settings = replace(TINY, tokens=256, precision=precision)
+    train_decoder(settings, sources, world / "tokenizer", tmp_path, said.append)
+    assert any("no bfloat16" in line for line in said) is warned
+
+
 def test_recipe_and_number_of_processes_must_agree(world, tmp_path):
     with pytest.raises(SettingsError, match="torchrun"):
         fit(world, tmp_path, replace(TINY, shard=2))
