@@ -83,6 +83,11 @@ _SECTIONS = (
             "memorization": "Measures how often a model completes what its corpus repeats.",
         },
     ),
+    _Section(
+        "After pre-training",
+        "pipelines.cli.tuning",
+        {"prompts": "Makes prompted examples of labelled records by templates, or of ready pairs."},
+    ),
 )
 
 

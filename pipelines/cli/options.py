@@ -28,7 +28,8 @@ Option = Callable[[Command], Command]
 Settings = Mapping[str, Mapping[str, object]]  # group -> setting -> plain value
 _T = TypeVar("_T")
 _PRELOAD = ("pipelines.preload",)  # what every worker needs; it takes most of a second to import
-_EXTRAS = dict.fromkeys(("regex", "safetensors", "tokenizers", "torch"), "train")  # module -> extra that installs it
+# module -> extra that installs it
+_EXTRAS = dict.fromkeys(("regex", "safetensors", "tokenizers", "torch"), "train") | {"jinja2": "prompts"}
 
 
 class Place(click.ParamType[Path]):

@@ -1,0 +1,63 @@
+"""Commands after pre-training: prompts, finetune.
+
+Settings are built before slow modules are imported, so that a mistake is answered at once.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipelines.cli.options import FILE, FOLDER, RunOptions, run_options, settings_options, show_errors
+
+_ANY_PATH = click.Path(path_type=Path)
+
+
+def _labels(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Columns and the names of their numbers, each given as COLUMN=NAME,NAME."""
+    for text in texts:
+        if not all(text.partition("=")):
+            raise click.BadParameter(f"{text!r} is not COLUMN=NAME,NAME")
+    return {column: tuple(names.split(",")) for column, _, names in (text.partition("=") for text in texts)}
+
+
+@click.command("prompts")
+@click.argument("data", nargs=-1, required=True, type=_ANY_PATH)
+@click.option("--templates", type=FILE, help="promptsource's YAML, or TOML. [default: the rows are pairs]")
+@click.option("--to", "target", type=FOLDER, required=True, help="Folder of prompts; the data set is added to it.")
+@click.option("--against", multiple=True, type=_ANY_PATH, help="Evaluation file, whose records must not be in it.")
+@click.option("--tokenizer", type=_ANY_PATH, default=None, help="Count shares in its tokens. [default: in bytes]")
+@click.option("--columns", default="", metavar="NAME,NAME", help="Columns of CSV or TSV without a row of names.")
+@click.option("--label", "labels", multiple=True, callback=_labels, metavar="COLUMN=NAME,NAME",
+              help="Names of the numbers of a column, from 0.")  # fmt: skip
+@click.option("--name", default="", help="Name of the data set. [default: that in the templates, or of the file]")
+@click.option("--language", default="", metavar="CODE", help="Language of the records that do not name theirs.")
+@click.option("--task", default="", help="Kind of task, such as nli. [default: the name]")
+@click.option("--license", default="", help="Licence of the records.")
+@click.option("--lenient", is_flag=True, help="Unknown fields are empty, as in promptsource.")
+@click.option("--truncate", is_flag=True, help="Values are cut after 2,048 characters, as in promptsource.")
+@run_options
+@settings_options
+@show_errors
+def _prompts(options: RunOptions, lenient: bool, truncate: bool, **given: Any) -> None:
+    """Makes prompted examples of labelled records by templates, or of ready pairs.
+
+    Ready pairs are known by their columns: xP3, prompt and completion, Alpaca, messages. The manifest has the shares
+    of languages and tasks.
+
+    \b
+    Example:
+      roots prompts xnli.fr.jsonl --templates xnli/templates.yaml --language fr --to prompts
+    """
+    from pipelines.prompts.settings import PromptsSettings, prompts_request
+
+    settings = options.build(PromptsSettings, "prompts", lenient=lenient, truncate=truncate)
+    request = prompts_request(settings, given)
+    from pipelines.prompts.make import describe_prompts, make_prompts
+
+    with options.progress() as progress:
+        manifest = make_prompts(request, options.make_executor(), progress)
+    click.echo(describe_prompts(manifest))
+
+
+COMMANDS: dict[str, click.Command] = {"prompts": _prompts}
