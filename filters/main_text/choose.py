@@ -18,6 +18,7 @@ from filters.text.compiled import compiled
 
 Mask = npt.NDArray[np.bool_]
 _UNSEEN_BLOCKS = 2  # of a hidden element that is left out
+_BESIDE = 0.9  # of the text beside a table that is taken, for which the table is
 _REPEATED = 60  # characters of a block whose copies are left out; a refrain is shorter
 _PAGE_LEAST = 0.15  # the answer from which a block is content of the page
 _TABLE, _TR, _LI = numbers_of_tags("table tr li")
@@ -86,8 +87,29 @@ def choose(page: Page, judged: Floats, whole: bool = False) -> Choice:
     taken[order[: best + 1]] = True
     if whole:
         taken |= judged >= _PAGE_LEAST
+    _take_whole(page.blocks, page.nodes, _parts(page.blocks, page.nodes)[:, 3].copy(), taken)
     _take_once(page, taken)
     return Choice(taken, float(scores[best]), float(chars[taken].sum() / held[-1]))
+
+
+@compiled
+def _take_whole(blocks: Ints, nodes: Ints, units: Ints, taken: Mask) -> None:
+    """Take a table of data or preformatted text as a whole, where most of it is taken, or most text beside it."""
+    chars = np.zeros(len(nodes), np.int64)
+    for block in range(len(blocks)):
+        if taken[block]:
+            chars[blocks[block, col.B_NODE]] += blocks[block, col.B_CHARS]
+    for node in range(len(nodes) - 1, 0, -1):
+        chars[nodes[node, col.N_PARENT]] += chars[node]
+    for block in range(len(blocks)):
+        unit = units[block]
+        if unit < 0 or taken[block]:
+            continue
+        own, around = nodes[unit, col.N_CHARS], nodes[unit, col.N_PARENT]
+        while around > 0 and nodes[around, col.N_CHARS] == own:
+            around = nodes[around, col.N_PARENT]
+        beside = nodes[around, col.N_CHARS] - own
+        taken[block] = chars[unit] > own / 2 or (beside >= own and chars[around] - chars[unit] >= _BESIDE * beside)
 
 
 def _take_once(page: Page, taken: Mask) -> None:
@@ -106,7 +128,7 @@ def text_of(page: Page, taken: Mask) -> str:
     row = cell = -1
     for block in np.flatnonzero(taken).tolist():
         text = page.block_text(block)
-        new_row, new_cell, is_item = parts[block].tolist()
+        new_row, new_cell, is_item, _ = parts[block].tolist()
         if cells and new_row != row:
             lines.append(_as_row(cells))
             cells = []
@@ -128,7 +150,9 @@ def _as_row(cells: list[str]) -> str:
 
 @compiled
 def _parts(blocks: Ints, nodes: Ints) -> Ints:
-    """Of each block its row and cell in a table of data (-1 for none), and whether it begins an item; (B, 3)."""
+    """Of each block its row and cell in a table of data, whether it begins an item, and the node of its table or
+    preformatted text; -1 for none; (B, 4).
+    """
     places = np.full((4, len(nodes)), -1, np.int32)
     table, row, cell, item = places[0], places[1], places[2], places[3]
     layout, head = np.zeros(len(nodes), np.bool_), np.zeros(len(nodes), np.bool_)
@@ -149,12 +173,13 @@ def _parts(blocks: Ints, nodes: Ints) -> Ints:
             head[table[node]] |= _HEADS[tag]
             layout[table[node]] |= _LAYOUT[tag] and cell[node] >= 0
     _find_layout(blocks, places, head, layout)
-    found, begun = np.empty((len(blocks), 3), np.int32), np.zeros(len(nodes), np.bool_)
+    found, begun = np.empty((len(blocks), 4), np.int32), np.zeros(len(nodes), np.bool_)
     for block in range(len(blocks)):
         node = blocks[block, col.B_NODE]
         is_data = cell[node] >= 0 and row[node] >= 0 and not layout[table[node]]
         found[block, 0], found[block, 1] = (row[node], cell[node]) if is_data else (-1, -1)
         found[block, 2] = item[node] >= 0 and not begun[item[node]]
+        found[block, 3] = table[node] if is_data else node if blocks[block, col.B_PRE] else -1
         if item[node] >= 0:
             begun[item[node]] = True
     return found

@@ -10,7 +10,7 @@ from pipelines.models.main_text.files import load_main_text
 # Chosen on pages that the model was not trained on: tests/benchmarks/README.md.
 _NOTHING = 0.12  # the best block's answer below which a page has no main text
 _UNSURE = 0.3  # the best block's answer below which another engine decides
-_EXPECTED = 0.5  # the expected F1 below which it does
+_EXPECTED = 0.4  # the expected F1 below which it does
 
 
 @dataclass(frozen=True)

@@ -67,3 +67,24 @@ def test_labels_are_of_the_text_and_not_of_a_teaser_that_repeats_it():
 def test_labels_know_scripts_without_spaces():
     gold = "老渔夫每天清晨划着小船去湖心撒网。\n傍晚带着满舱的鲤鱼回到村口。"
     assert label(["首页", *gold.split("\n"), "相关新闻"], gold).tolist() == [0, 1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("body", "whole"),
+    [
+        ("<article><p>{0}</p><table><tr><td>a<td>b<tr><td>1<td>2</table><p>{1}</p></article>", True),
+        ("<article><p>{0}</p><div><pre>x = 1</pre></div><p>{1}</p></article>", True),
+        (
+            "<article><p>{0}</p><p>{1}</p></article><div><table><tr><td>a<td>b<tr><td>1<td>2</table><p>{2}</p></div>",
+            False,
+        ),
+    ],
+)
+def test_a_table_in_the_text_is_taken_whole(body, whole):
+    page = page_of(body.format("A" * 90, "B" * 90, "C" * 90))
+    judged = np.array(
+        [0.9 if page.block_text(n)[0] in "AB" and page.blocks[n, 3] > 9 else 0.1 for n in range(len(page.blocks))]
+    )
+    taken = choose(page, judged.astype(np.float32)).taken
+    assert taken.all() == whole
+    assert taken.sum() >= 2
