@@ -6,7 +6,7 @@ name (`default`, `roots`, ...); it lies over the set of that name in `default.to
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -265,3 +265,10 @@ def _stopwords_iso(code: str) -> set[str]:
     import stopwordsiso  # 8 MB of lists, for ROOTS's definitions only
 
     return {word.strip().lower() for word in stopwordsiso.stopwords(code) if any(map(str.isalpha, word))}
+
+
+def libraries_of(splitter: str) -> Iterator[str]:
+    """Names of the distributions whose versions decide what a splitter cuts."""
+    if splitter.startswith(SPACY):
+        yield "spacy"
+        yield from {"zh": ["jieba"], "vi": ["pyvi"]}.get(splitter.removeprefix(SPACY), [])

@@ -16,13 +16,12 @@ import pyarrow as pa
 from filters.language import Language
 from filters.language_id.identify import gate, identify
 from filters.language_id.scripts import split_label
-from pipelines.archives.fetching import numbers_of, on_this_machine
 from pipelines.documents.forms import DOCUMENT_REASONS, installed_engines
 from pipelines.extraction.extractors import LEARNED, PAGES, Bounds, preload
 from pipelines.extraction.guard import Failure, Limits, guarded
 from pipelines.job.settings import ExtractSettings
-from pipelines.models.files import load_model, sha256_of_model
-from pipelines.models.main_text.files import sha256_of_main_text
+from pipelines.models.files import load_model, sha256_of_main_text, sha256_of_model
+from pipelines.sources.doors import numbers_of, on_this_machine
 from roots.errors import SettingsError
 from roots.schema import EXTRACT
 from roots.shards import BATCH_ROWS, open_shard, read_kept

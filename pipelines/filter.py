@@ -14,10 +14,9 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from filters.language import Language, Reading
+from filters.language import Language, Reading, libraries_of
 from filters.signals.measures import MEASURES, measure
 from filters.signals.rules import Rule, judge, rules_of
-from pipelines.job.fineweb2 import libraries_of
 from pipelines.job.settings import FilterSettings
 from pipelines.models.files import signal_models
 from roots import schema

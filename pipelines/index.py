@@ -17,7 +17,6 @@ from filters.language_id.identify import LanguageModel, identify_page
 from filters.programs.use_signals import NO_COPY, SEARCHED_BYTES, use_signals_of
 from filters.text.charset import Decoded, decode_page, is_xhtml
 from filters.text.quick_text import quick_text
-from pipelines.archives.fetching import on_this_machine
 from pipelines.archives.limits import Limits
 from pipelines.archives.packing import LOOK, begins_with_record, recognise
 from pipelines.archives.records import Record
@@ -33,7 +32,7 @@ from pipelines.models.files import load_model, sha256_of_model
 from pipelines.programs.index import SOURCE_KIND, TREE_REASONS, index_programs, index_tree
 from pipelines.programs.trees import is_source_tree
 from pipelines.sources.documents import holds_documents
-from pipelines.sources.doors import begins_as_archive, read_source
+from pipelines.sources.doors import begins_as_archive, on_this_machine, read_source
 from pipelines.sources.layouts import CARD, WIKITEXT, TableSettings, licence_of_card
 from pipelines.sources.tables import find_table
 from roots import storage

@@ -311,6 +311,8 @@ def _write_manifest(job: Job, final: Manifest) -> None:
     Raises ShardError for a final shard that was changed after it was made, in this run or before.
     """
     stages = {name: read_manifest(job.folder(name)) for name in STAGES}
+    remote = {name: path for name, path in job.archives.items() if storage.is_remote(path)}
+    data_sets = data_sets_of(remote) if remote else {}
     values = {
         "language": {"code": job.code, "tag": job.language.tag, "name": job.language.name} if job.language else None,
         "made_by": _versions(),
@@ -320,7 +322,7 @@ def _write_manifest(job: Job, final: Manifest) -> None:
             name: {key: manifest[key] for key in _STAGE_KEYS if key in manifest} for name, manifest in stages.items()
         },
         **({"sources": accounts(job.work, job.code)} if job.sources else {}),
-        **({"data_sets": data_sets} if (data_sets := data_sets_of(job.archives)) else {}),
+        **({"data_sets": data_sets} if data_sets else {}),
         "shards": {
             name: {
                 "rows": receipt.rows,

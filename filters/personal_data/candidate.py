@@ -1,5 +1,9 @@
-"""Kind: one kind of personal data. Candidate: a match of its pattern, with context, that its check decides on."""
+"""Kind: one kind of personal data. Candidate: a match of its pattern, with context, that its check decides on.
 
+Tests that the checks of several kinds share are here, too: what stands around a number.
+"""
+
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -8,6 +12,7 @@ import re2
 
 MEMORY = 64 << 20  # bytes of a pattern's automaton; beyond them RE2 rebuilds it, slower but with the same result
 CONTEXT_BYTES = 240  # bytes on each side of a candidate: at least 60 characters in every script
+_GROUP_BEFORE = re.compile(r"(?<![\d+])(\d{1,6})[ \xa0-]$")
 
 
 class Span(NamedTuple):
@@ -84,3 +89,30 @@ def is_unspaced(char: str) -> bool:
         or 0xF900 <= code <= 0xFAFF
         or 0x20000 <= code <= 0x323AF
     )
+
+
+def digits_of(text: str) -> str:
+    """The digits of a folded text."""
+    return "".join(char for char in text if char.isdigit())
+
+
+def touches_number(candidate: Candidate) -> bool:
+    """Whether the candidate is part of a longer number, word or path."""
+    return goes_on_before(candidate.before) or goes_on_behind(candidate.after)
+
+
+def goes_on_before(before: str) -> bool:
+    """Whether the text before a number belongs to the same number, word or path."""
+    last, second = before[-1:], before[-2:-1]
+    return is_word(last) or last == "+" or (last in tuple("-.,/:") and (second.isdigit() or last == "/"))
+
+
+def follows_group(before: str) -> bool:
+    """Whether a short group of digits comes right before, as in one number; a year or a long number may."""
+    found = _GROUP_BEFORE.search(before)
+    return found is not None and not found[1].startswith(("19", "20"))
+
+
+def goes_on_behind(after: str) -> bool:
+    """Whether the text after a number belongs to the same number or word."""
+    return is_word(after[:1]) or (after[:1] in tuple("-.,/:") and after[1:2].isdigit())

@@ -25,10 +25,10 @@ from stdnum.pt import cc
 from stdnum.us import ssn
 from stdnum.za import idnr
 
-from filters.personal_data.candidate import Candidate, Kind
+from filters.personal_data.candidate import Candidate, Kind, digits_of, follows_group, touches_number
 from filters.personal_data.cues import ID_CUES, counted_behind, coupon_before, id_before, id_named_before
 from filters.personal_data.network import fold_digits
-from filters.personal_data.numbers import LONG_NUMBER, digits_of, follows_group, other_number_before, touches_number
+from filters.personal_data.numbers import LONG_NUMBER, other_number_before
 
 _NOTHING, _REGION, _CUE = "nothing", "region", "cue"
 

@@ -1,11 +1,11 @@
-"""Numbers of accounts: payment card and IBAN; and the tests that all kinds of long numbers share."""
+"""Numbers of accounts: payment card and IBAN; and the words that go before numbers of other kinds."""
 
 import re
 from collections.abc import Iterator
 
 from stdnum import iban, luhn
 
-from filters.personal_data.candidate import Candidate, Kind, is_word, seen_in
+from filters.personal_data.candidate import Candidate, Kind, digits_of, goes_on_before, goes_on_behind, is_word, seen_in
 from filters.personal_data.cues import CARD_CUES, card_before
 from filters.personal_data.network import fold_digits
 
@@ -23,36 +23,6 @@ other_number_before = seen_in(
     r"[\s\x{a0}:#.°º№-]{0,4}(?:no\.?|number)?[\s:#.-]{0,3}$"
 )
 in_url = seen_in(r"(?:://|www\.)\S*$|[/=&?#_]$")
-
-
-def digits_of(text: str) -> str:
-    """The digits of a folded text."""
-    return "".join(char for char in text if char.isdigit())
-
-
-def touches_number(candidate: Candidate) -> bool:
-    """Whether the candidate is part of a longer number, word or path."""
-    return goes_on_before(candidate.before) or goes_on_behind(candidate.after)
-
-
-def goes_on_before(before: str) -> bool:
-    """Whether the text before a number belongs to the same number, word or path."""
-    last, second = before[-1:], before[-2:-1]
-    return is_word(last) or last == "+" or (last in tuple("-.,/:") and (second.isdigit() or last == "/"))
-
-
-def follows_group(before: str) -> bool:
-    """Whether a short group of digits comes right before, as in one number; a year or a long number may."""
-    found = _GROUP_BEFORE.search(before)
-    return found is not None and not found[1].startswith(("19", "20"))
-
-
-_GROUP_BEFORE = re.compile(r"(?<![\d+])(\d{1,6})[ \xa0-]$")
-
-
-def goes_on_behind(after: str) -> bool:
-    """Whether the text after a number belongs to the same number or word."""
-    return is_word(after[:1]) or (after[:1] in tuple("-.,/:") and after[1:2].isdigit())
 
 
 # Issuers by first digits (ISO/IEC 7812), and the lengths of their numbers: Visa, Mastercard, American Express,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import phonenumbers
 
-from filters.personal_data.candidate import Candidate, Kind
+from filters.personal_data.candidate import Candidate, Kind, digits_of, follows_group, goes_on_before, goes_on_behind
 from filters.personal_data.cues import (
     PHONE_CUES,
     counted_behind,
@@ -18,15 +18,7 @@ from filters.personal_data.cues import (
     weak_cue_before,
 )
 from filters.personal_data.network import fold_digits
-from filters.personal_data.numbers import (
-    LONG_NUMBER,
-    digits_of,
-    follows_group,
-    goes_on_before,
-    goes_on_behind,
-    in_url,
-    other_number_before,
-)
+from filters.personal_data.numbers import LONG_NUMBER, in_url, other_number_before
 
 _D = r"\p{Nd}"
 _ABROAD = ("+", "(+", "00")

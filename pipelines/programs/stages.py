@@ -16,7 +16,6 @@ import pyarrow as pa
 
 from filters.language import Language
 from filters.programs.code import CODE_MEASURES, code_rules, measure_code
-from pipelines.archives.fetching import numbers_of
 from pipelines.archives.limits import Limits
 from pipelines.extract import FOREIGN
 from pipelines.filter import Filter
@@ -24,6 +23,7 @@ from pipelines.job.settings import FilterSettings, ProgramSettings
 from pipelines.job.work import part_of_shard
 from pipelines.programs.index import program_files, source_text
 from pipelines.programs.trees import SourceFile, is_source_tree, read_tree
+from pipelines.sources.doors import numbers_of
 from pipelines.sources.tables import find_table
 from roots import schema
 from roots.schema import EXTRACT

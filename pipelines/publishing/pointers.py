@@ -17,7 +17,6 @@ import pyarrow as pa
 
 from filters.personal_data import Span, redact
 from pipelines import release
-from pipelines.archives.fetching import on_this_machine
 from pipelines.dataset import StageEntry
 from pipelines.extract import Extract
 from pipelines.extraction.extractors import PAGES, Bounds, preload
@@ -29,6 +28,7 @@ from pipelines.publishing.files import collect_files
 from pipelines.publishing.settings import RebuildSettings
 from pipelines.publishing.takedown_list import digest
 from pipelines.redact import Redact, edited
+from pipelines.sources.doors import on_this_machine
 from pipelines.sources.layouts import TableSettings
 from roots import storage
 from roots.atomic import write_text

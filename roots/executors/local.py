@@ -2,9 +2,10 @@
 
 `map` yields (task, result) in the order of completion, or (task, exception) if the work failed. A failed task never
 stops the others. Tasks and results are small (paths and receipts), never documents. The executor for many machines is
-in roots.executors.ray.
+in roots.executors.ray. `make_executor` gives one by name.
 """
 
+import importlib
 import os
 import signal
 import threading
@@ -14,9 +15,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, Thr
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing import connection, get_context, parent_process
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from roots import process
+from roots.errors import SettingsError, unknown_name
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -199,3 +201,28 @@ def _begin_worker() -> None:
 def _die_with(sentinel: int) -> None:
     connection.wait([sentinel])
     os._exit(1)
+
+
+# Executors by name, as module:class, so that only the one that is used is imported.
+EXECUTORS = {
+    "serial": "roots.executors.local:Serial",
+    "local": "roots.executors.local:Local",
+    "ray": "roots.executors.ray:Ray",
+}
+
+
+def make_executor(name: str, workers: int, preload: tuple[str, ...] = (), address: str = "") -> Executor:
+    """The executor of that name. `address` is that of a Ray cluster.
+
+    Raises SettingsError for an unknown name, fewer than one worker, or an address if the executor takes none.
+    """
+    if name not in EXECUTORS:
+        raise SettingsError(unknown_name("executor", name, EXECUTORS))
+    if workers < 1:
+        raise SettingsError(f"--workers {workers}: at least 1 is needed")
+    if address and name != "ray":
+        raise SettingsError(f"--ray-address {address} is for --executor ray, not for {name}")
+    more: dict[str, Any] = {"local": {"preload": preload}, "ray": {"address": address}}
+    module, _, kind = EXECUTORS[name].partition(":")
+    made: Executor = getattr(importlib.import_module(module), kind)(workers, **more.get(name, {}))
+    return made

@@ -98,7 +98,7 @@ def speed(seconds: float, rounds: int) -> bool:
 DRIVER = """
 import json, resource, sys
 from pathlib import Path
-from roots.executors import Ray
+from roots.executors.ray import Ray
 from roots.stage import run
 from tests.benchmarks.executors import Tiny
 count, place = int(sys.argv[1]), Path(sys.argv[2])

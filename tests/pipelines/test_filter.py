@@ -15,7 +15,7 @@ from pipelines.job.languages import read_bounds
 from pipelines.job.settings import FilterSettings
 from roots import schema
 from roots.errors import InputError, SettingsError
-from roots.executors import EXECUTORS
+from roots.executors import EXECUTORS, make_executor
 from roots.shards import check, read
 from roots.stage import Stage, run, settings_of
 
@@ -42,7 +42,7 @@ class Extract(Stage):
 @pytest.fixture
 def extracted(tmp_path: Path) -> Path:
     folder = tmp_path / "extract"
-    run(Extract(), {"a.parquet": []}, folder, EXECUTORS["serial"]())
+    run(Extract(), {"a.parquet": []}, folder, make_executor("serial", 1))
     return folder / "a.parquet"
 
 
@@ -51,7 +51,7 @@ def rows(path: Path) -> list[dict[str, object]]:
 
 
 def filter_with(language: Language, extracted: Path, work: Path, executor: str = "serial") -> list[dict[str, object]]:
-    runner = EXECUTORS[executor](workers=1)
+    runner = make_executor(executor, 1)
     run(Measure.of(FilterSettings(), language), {"a.parquet": [extracted]}, work / "measure", runner)
     measured = work / "measure" / "a.parquet"
     run(Filter.of(FilterSettings(), language), {"a.parquet": [extracted, measured]}, work / "filter", runner)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from roots.executors import Executor, Local, Ray, Serial, Threads
+from roots.executors import Executor, Local, Serial, Threads
+from roots.executors.ray import Ray
 
 
 @pytest.mark.parametrize(

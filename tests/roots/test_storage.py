@@ -13,10 +13,10 @@ pytest.importorskip("upath", reason="URLs are an extra: pip install -e '.[cloud]
 pytest.importorskip("s3fs", reason="URLs are an extra: pip install -e '.[cloud]'")
 pytest.importorskip("moto.server", reason="the S3 server of these tests: pip install -e '.[dev]'")
 
-from pipelines.archives import fetching
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import read_at
 from pipelines.index import faults_of
+from pipelines.sources import doors
 from pipelines.watching.status import Watcher
 from roots import retry, shards, storage
 from roots.errors import InputError, SettingsError, ShardError
@@ -164,10 +164,10 @@ def test_only_the_bytes_of_wanted_records_are_fetched(server: tuple[str, Faults]
     offsets = sorted(offset for batch in shards.read(index, ["offset"]) for offset in batch["offset"].to_pylist())
     whole = (CRAWL / NAMES[0]).read_bytes()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fetching, "GAP_BYTES", 0)
-        patch.setattr(fetching, "STEP", 1000)
+        patch.setattr(doors, "GAP_BYTES", 0)
+        patch.setattr(doors, "STEP", 1000)
         before = server[1].sent
-        with fetching.on_this_machine(archive, offsets[-2:], index) as place:
+        with doors.on_this_machine(archive, offsets[-2:], index) as place:
             got = place.read_bytes()
             found = [record.url for record in read_at(place, offsets[-2:], Limits())]
         assert server[1].sent - before < len(whole) / 2

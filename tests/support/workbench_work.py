@@ -13,7 +13,7 @@ from filters.language import Language, load_language
 from pipelines.filter import Filter, Measure
 from pipelines.job.settings import FilterSettings
 from roots import schema
-from roots.executors import EXECUTORS
+from roots.executors import make_executor
 from roots.shards import read
 from roots.stage import Stage, run
 
@@ -71,7 +71,7 @@ def make_work(work: Path, code: str, documents: Sequence[Document], judged: bool
     half = len(documents) // 2
     parts = {"a.parquet": tuple(documents[:half]), "b.parquet": tuple(documents[half:])}
     language = load_language(code)
-    serial = EXECUTORS["serial"]()
+    serial = make_executor("serial", 1)
     work.mkdir(parents=True, exist_ok=True)
     (work / "inputs.json").write_text(json.dumps({name: name for name in parts}), encoding="utf-8")
     for stage, folder in ((Index, work / "index"), (Extract, work / code / "extract")):
@@ -107,7 +107,7 @@ def judge_again(work: Path, code: str, language: Language) -> dict[str, list[str
     """Run the filter stage with a language's bounds; returns id -> the signals it failed."""
     names = ("a.parquet", "b.parquet")
     plan = {name: _chain(work, code, name) for name in names}
-    run(Filter.of(FilterSettings(), language), plan, work / code / "filter", EXECUTORS["serial"]())
+    run(Filter.of(FilterSettings(), language), plan, work / code / "filter", make_executor("serial", 1))
     batches = [batch for name in names for batch in read(work / code / "filter" / name)]
     return {row["id"]: row["failed"] for batch in batches for row in batch.to_pylist()}
 

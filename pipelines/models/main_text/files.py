@@ -42,11 +42,6 @@ def _path_of(name: str = "") -> Path:
     return Path(name) if name else _OWN
 
 
-def sha256_of_main_text(name: str = "") -> str:
-    """Digest of a model's file. Raises InputError for a file it cannot read."""
-    return _sha256(_path_of(name))
-
-
 @cache
 def load_main_text(name: str = "") -> Model:
     """Load a model by path, or the one of the package; it is kept for the life of the process.

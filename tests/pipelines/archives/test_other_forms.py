@@ -12,10 +12,10 @@ import pytest
 from fastwarc.stream_io import ZstdWriter
 from warcio.archiveiterator import ArchiveIterator
 
-from pipelines.archives.fetching import ranges_of
 from pipelines.archives.limits import Limits
 from pipelines.archives.records import Record, read_at, read_records
 from pipelines.index import faults_of
+from pipelines.sources.doors import ranges_of
 from roots.errors import InputError
 from tests.support.hostile import HTML, PAGE, packed, record
 

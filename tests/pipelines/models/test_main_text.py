@@ -11,7 +11,8 @@ from filters.language_id.samples import TextSource
 from filters.main_text import layout as col
 from pipelines.cli.main import main
 from pipelines.extraction.learned import Learned
-from pipelines.models.main_text.files import load_main_text, sha256_of_main_text
+from pipelines.models.files import sha256_of_main_text
+from pipelines.models.main_text.files import load_main_text
 from pipelines.models.main_text.pages import read_samples, transplants
 from pipelines.models.main_text.training import Sample, folds, prepare, shortened
 from roots.errors import InputError, SettingsError

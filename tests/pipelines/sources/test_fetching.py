@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipelines.archives.fetching import GAP_BYTES, ranges_of
 from pipelines.archives.packing import LOOK
+from pipelines.sources.doors import GAP_BYTES, ranges_of
 
 FAR = GAP_BYTES * 4
 
