@@ -87,7 +87,7 @@ KEPT = {
     "methods of a file or a protocol": ["seekable", "writable", "readinto", "__call__"],
     "attributes that a library reads": [
         "case_sensitive", "never_capture", "max_mem", "log_errors", "longest_match", "tempdir", "decoder",
-        "post_processor", "encode_special_tokens",
+        "post_processor", "encode_special_tokens", "intercepted_binops",
     ],
     "fields that are written as a whole": [
         "custodian", "homepage", "unicode", "decided_by", "content_languages", "seed_language", "rows_before",

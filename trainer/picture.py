@@ -103,6 +103,35 @@ def draw_bars(title: str, x_label: str, rows: Mapping[str, Mapping[str, float]])
     return "\n".join([*parts, "</svg>", ""])
 
 
+def draw_intervals(title: str, rows: Mapping[str, tuple[float, float, float, float | None]]) -> str:
+    """Return an SVG with a point and its interval a row: (value, low, high, mark), the mark in red where there is one.
+
+    A value that is not finite is left out.
+    """
+    numbers = [number for row in rows.values() for number in row if number is not None and math.isfinite(number)]
+    low, high = min([0.0, *numbers]), max([*numbers, 1e-9])
+    left, step, height = 300, 18, _TOP + _BOTTOM + 18 * len(rows)
+    scale = (WIDTH - left - _RIGHT) / (high - low)
+    parts = _frame(title, "", "", WIDTH, height)
+    for tick in _ticks(low, high):
+        x = left + (tick - low) * scale
+        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{height - _BOTTOM}" stroke="#ddd"/>')
+        parts.append(f'<text x="{x:.1f}" y="{height - _BOTTOM + 16}" text-anchor="middle">{tick:g}</text>')
+    for at, (name, (value, lowest, highest, mark)) in enumerate(rows.items()):
+        y = _TOP + step * at + step / 2
+        parts.append(f'<text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(name)}</text>')
+        places = [left + (number - low) * scale for number in (lowest, highest, value)]
+        if all(map(math.isfinite, places)):
+            parts.append(f'<line x1="{places[0]:.1f}" x2="{places[1]:.1f}" y1="{y}" y2="{y}" stroke="{_COLOURS[0]}"/>')
+            parts.append(f'<circle cx="{places[2]:.1f}" cy="{y}" r="4" fill="{_COLOURS[0]}"/>')
+        if mark is not None:
+            x = left + (mark - low) * scale
+            parts.append(
+                f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{y - 8}" y2="{y + 8}" stroke="{_COLOURS[1]}" stroke-width="2"/>'
+            )
+    return "\n".join([*parts, "</svg>", ""])
+
+
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Return a Markdown table; floats have four significant digits, None is a dash."""
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]

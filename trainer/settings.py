@@ -122,6 +122,24 @@ class EvaluateSettings:
 
 
 @dataclass(frozen=True)
+class TaskSettings:
+    """How a model is asked the questions of tasks."""
+
+    shots: tuple[int, ...] = ()  # solved examples before each question; (): as the task says
+    limit: int = 0  # questions of a task; 0 is all
+    length: int = 2_048  # tokens that are read at once; lm-evaluation-harness has the same for Bloom models
+    tokens: int = 256  # generated at most, even if a task asks for more
+    resamples: int = 1_000  # for intervals
+    seed: int = 0  # of solved examples and intervals
+
+    def __post_init__(self) -> None:
+        if min(self.length, self.tokens, self.resamples) < 1 or self.length < 2:
+            raise ValueError("length must be at least 2, tokens and resamples at least 1")
+        if min(self.limit, self.seed, *self.shots, 0) < 0 or max(self.shots, default=0) > 100:
+            raise ValueError("limit and seed must be at least 0, shots between 0 and 100")
+
+
+@dataclass(frozen=True)
 class ExportSettings:
     """The name of the model, its licence, and its formats."""
 

@@ -77,7 +77,7 @@ _SECTIONS = (
             "tokenizer": "Byte-level BPE: train a tokenizer on the shards, measure any.",
             "tokens": "Turns the shards into token shards, or into token files for other trainers.",
             "train": "Trains the decoder on the token shards.",
-            "evaluate": "Measures a model on held-out text: bits per byte, a curve, samples.",
+            "evaluate": "Measures a model on held-out text, or by tasks.",
             "export": "Writes a folder that transformers loads as BloomForCausalLM.",
             "ablate": "Compares two corpora by the models they make.",
             "memorization": "Measures how often a model completes what its corpus repeats.",

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import click
 
+from pipelines.cli.evaluate import evaluate_tasks
 from pipelines.cli.options import (
+    ANY_LANGUAGES,
     FOLDER,
     LANGUAGE,
     LANGUAGES,
@@ -202,19 +204,44 @@ def _train(
 
 @click.command("evaluate")
 @WORK
-@LANGUAGES
+@ANY_LANGUAGES
 @_RUN
+@click.option("--tasks", type=_ANY_PATH, default=None, help="Task files, TOML or YAML of lm-evaluation-harness.")
+@click.option("--shots", default="", metavar="NUMBERS", help="Solved examples before a question: --shots 0,1")
+@click.option("--tokenizer", type=_ANY_PATH, default=None, help="Of a run that does not lie beside its own.")
+@click.option("--to", "target", type=FOLDER, default=None, help="Folder of the page. [default: tasks, in the model's]")
 @settings_options
 @show_errors
-def _evaluate(work: Path, codes: tuple[str, ...], run: Path | None, options: RunOptions) -> None:
-    """Measures a model on held-out text: bits per byte, a curve, samples.
+def _evaluate(
+    work: Path,
+    codes: tuple[str, ...],
+    run: Path | None,
+    tasks: Path | None,
+    shots: str,
+    tokenizer: Path | None,
+    target: Path | None,
+    options: RunOptions,
+) -> None:
+    """Measures a model on held-out text, or by tasks.
 
-    Bits per byte stand beside what counting scores; the curve shows texts longer than those of training.
+    On held-out text: bits per byte beside what counting scores, a curve over texts longer than those of training,
+    samples. With --tasks, WORK may also be a run, an export, or a folder of a causal model of transformers; the page
+    has accuracies, BLEU, chrF2 and ROUGE with intervals, and chance beside them.
 
     \b
     Example:
       roots evaluate work --lang fr
+      roots evaluate work --lang fr --tasks tasks --shots 0,1
+      roots evaluate exported-model --tasks tasks
     """
+    if tasks is not None:
+        known = _languages(work, codes) if codes else ()
+        evaluate_tasks((run, work), known, (tasks, shots, tokenizer, target), options)
+        return
+    if not codes:
+        raise click.UsageError("Name the languages of the held-out text with --lang, or tasks with --tasks.")
+    if shots or target or tokenizer:
+        raise click.UsageError("--shots, --tokenizer and --to need --tasks.")
     from trainer.settings import EvaluateSettings
 
     settings = options.build(EvaluateSettings, "evaluate")

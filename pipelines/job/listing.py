@@ -37,6 +37,7 @@ _OTHERS = {
     "tokens": f"{_TRAINER}:TokensSettings",
     "train": "trainer.training.recipe:Recipe",
     "evaluate": f"{_TRAINER}:EvaluateSettings",
+    "tasks": f"{_TRAINER}:TaskSettings",
     "export": f"{_TRAINER}:ExportSettings",
     "ablate": f"{_TRAINER}:AblateSettings",
     "memorization": f"{_TRAINER}:MemorizationSettings",

@@ -1,0 +1,1 @@
+"""Evaluation of a model by tasks: choices, continuations, generated text."""

@@ -1,0 +1,121 @@
+"""Open a model to evaluate: a run of ours, an export, or a folder of another causal model of transformers.
+
+Weights are read from safetensors only. BLOOM's architecture is read by our own decoder, others by transformers.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from roots.errors import InputError
+from trainer.model import checkpoint
+from trainer.model.decoder import empty_model
+from trainer.tasks.score import CausalModel, OurModel, TokenRequest, padded
+from trainer.tokenizer.files import END_ID, load_tokenizer, tokenizer_digest
+
+
+def open_model(place: Path, longest: int, tokenizers: Sequence[Path] = ()) -> CausalModel:
+    """Open a model to evaluate with rows of at most `longest` tokens.
+
+    The tokenizer of a run is the one of `tokenizers` that it was trained with. Raises InputError if there is none, or
+    if the weights cannot be read.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not (place / "config.json").is_file():
+        model, state = checkpoint.load_decoder(place, device)
+        return OurModel(model, _tokenizer_of(state["tokenizer"], place, tokenizers), END_ID, [END_ID], longest)
+    config = _json(place / "config.json")
+    tokenizer = load_tokenizer(place)
+    prefix, ends = _special(place, tokenizer, config)
+    about = (tokenizer, prefix, ends, longest)
+    if config.get("model_type") == "bloom" and not config.get("apply_residual_connection_post_layernorm"):
+        start = checkpoint.read_start(place)
+        model = empty_model(start.shape, device=device)
+        model.load_state_dict(start.weights, strict=True)
+        return OurModel(model.eval(), *about)
+    return _OtherModel(place, device, *about)
+
+
+def _tokenizer_of(digest: str, run: Path, known: Sequence[Path]) -> Tokenizer:
+    """Return the tokenizer that a run was trained with."""
+    for folder in (*known, run / "tokenizer", *(each / "tokenizer" for each in list(run.resolve().parents)[:3])):
+        if folder.is_file() or (folder / "tokenizer.json").is_file():
+            tokenizer = load_tokenizer(folder)
+            if tokenizer_digest(tokenizer) == digest:
+                return tokenizer
+    raise InputError(f"the tokenizer of {run} is not beside it: name it with --tokenizer")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
+    return found if isinstance(found, dict) else {}
+
+
+def _special(place: Path, tokenizer: Tokenizer, config: dict[str, Any]) -> tuple[int, list[int]]:
+    """Return the token that begins a text without context, and those that end one."""
+    named = _json(place / "tokenizer_config.json")
+    found: dict[str, int] = {}
+    for name in ("bos_token", "eos_token"):
+        token = named.get(name)
+        token = token.get("content") if isinstance(token, dict) else token
+        at = tokenizer.token_to_id(token) if isinstance(token, str) else config.get(f"{name}_id")
+        if isinstance(at, int):
+            found[name] = at
+    if not found:
+        raise InputError(f"{place} names no bos_token or eos_token")
+    ends = [found["eos_token"]] if "eos_token" in found else []
+    return found.get("bos_token", found.get("eos_token", 0)), ends
+
+
+class _OtherModel(CausalModel):
+    """A causal model of another architecture, read by transformers."""
+
+    def __init__(self, place: Path, device: torch.device, *about: Any) -> None:
+        super().__init__(*about)
+        try:
+            from transformers import AutoModelForCausalLM
+        except ImportError:
+            raise InputError("this architecture needs transformers: pip install transformers") from None
+        try:
+            loaded = AutoModelForCausalLM.from_pretrained(
+                place, dtype=torch.float32, local_files_only=True, trust_remote_code=False, use_safetensors=True
+            )
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            raise InputError(f"{place} cannot be opened: {str(error)[:300]}") from None
+        self.model = loaded.to(device).eval()
+        positions = getattr(loaded.config, "max_position_embeddings", None)
+        self.longest = min(self.longest, positions or self.longest)
+
+    def hidden(self, group: Sequence[Sequence[TokenRequest]]) -> Iterator[tuple[TokenRequest, Tensor]]:
+        """Read all requests, padded on the right."""
+        flat = [request for requests in group for request in requests]
+        rows = [request.tokens[:-1] for request in flat]
+        mask = padded([[1] * len(row) for row in rows], self.model.device)
+        logits = self.model(input_ids=padded(rows, self.model.device), attention_mask=mask).logits
+        for row, request in enumerate(flat):
+            yield request, logits[row, : len(request.tokens) - 1]
+
+    def logits(self, states: Tensor) -> Tensor:
+        """Return the states, which are logits already."""
+        return states
+
+    def continue_tokens(self, prompts: Tensor, count: int, done: Callable[[Tensor], bool]) -> Tensor:
+        """Take the likeliest token again and again."""
+        tokens, held, made = prompts.to(self.model.device), None, prompts[:, :0]
+        for _ in range(count):
+            out = self.model(input_ids=tokens, past_key_values=held, use_cache=True)
+            held, tokens = out.past_key_values, out.logits[:, -1].argmax(-1, keepdim=True)
+            made = torch.cat([made, tokens.cpu()], dim=1)
+            if done(made):
+                break
+        return made
