@@ -25,10 +25,12 @@ from pipelines.pseudocrawl.records import captures_of
 from roots import shards, storage
 from roots.atomic import read_manifest
 from roots.errors import InputError
+from roots.schema import EXTRACT, INDEX, REDACT
 
 _Row = dict[str, Any]
 _Known = Mapping[str, Any]  # what earlier stages stored about the document, and the rules of the filter
 _PASSAGES = 6  # most that are shown
+_COLUMNS = {name: set(schema.names) for name, schema in (("index", INDEX), ("extract", EXTRACT), ("redact", REDACT))}
 
 
 def _find(work: Path, wanted: str) -> list[tuple[str, _Row]]:
@@ -62,7 +64,7 @@ def _search(paths: Iterable[Path], wanted: str) -> list[tuple[str, _Row]]:
     exact: list[tuple[str, _Row]] = []
     near: list[tuple[str, _Row]] = []
     for path in paths:
-        for batch in shards.read(path):
+        for batch in _batches(path):
             hits = pc.or_kleene(pc.is_in(batch["id"], names), pc.is_in(batch["url"], names))
             exact += ((path.name, row) for row in batch.filter(hits).to_pylist())
             if not exact:
@@ -86,8 +88,17 @@ def _path_of(work: Path, language: str, name: str, index_row: _Row) -> Iterator[
         yield "shard", shard
 
 
-def _row(path: Path, id_: str) -> _Row | None:
+def _batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """The batches of a stage's shard. Raises InputError for one that an older version made, without a column of now."""
+    wanted = _COLUMNS.get(path.parent.name, set())
     for batch in shards.read(path):
+        if not wanted <= set(batch.schema.names):
+            raise InputError(f"{path} was made by an older version of roots-corpus: run `roots run` again first")
+        yield batch
+
+
+def _row(path: Path, id_: str) -> _Row | None:
+    for batch in _batches(path):
         hits = batch.filter(pc.equal(batch["id"], id_))
         if hits.num_rows:
             return dict(hits.to_pylist()[0])

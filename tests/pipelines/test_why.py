@@ -94,6 +94,15 @@ def test_archives_that_are_not_indexed_yet_are_counted(tmp_path: Path) -> None:
         found(tmp_path / "work", CAPITAL)
 
 
+def test_an_index_of_an_older_version_is_named(work: Path) -> None:
+    older = INDEX.remove(INDEX.get_field_index("source"))
+    path = work / "index" / "a.parquet"
+    batches = [batch.select(older.names) for batch in shards.read(path)]
+    shards.write(path, older, batches, "index", 1, "f")
+    with pytest.raises(InputError, match=r"a\.parquet was made by an older version"):
+        found(work, PAGE)
+
+
 def test_a_page_in_another_language_is_shown_without_personal_data() -> None:
     start = "Skriv till ana@example.org om den gamla kvarnen. " + "Den står vid ån. " * 18 + "Eller till bo@exa"
     row = {
