@@ -23,6 +23,7 @@ from roots.executors import Serial
 from roots.schema import EXTRACT, INDEX, VERDICT
 
 _TEXTS = tuple(f"one two three four five six {word}\nmenu\nmenu" for word in ("seven", "seven", "eight"))
+_TEXTS += ("This passage stands here twice. " * 2,)
 
 
 def _prepare_measures() -> None:
@@ -34,7 +35,7 @@ def _prepare_measures() -> None:
 
 
 def _prepare_dedup() -> None:
-    """Compile the passes of dedup, by running all its sub-steps on three documents."""
+    """Compile the passes of dedup, by running all its sub-steps on a few documents."""
     ids = [f"document-{number}" for number in range(len(_TEXTS))]
     rows = {
         "index": (INDEX, [{"id": id_, "file_path": "", "offset": 0} for id_ in ids]),
@@ -47,7 +48,7 @@ def _prepare_dedup() -> None:
             chain.append(Path(folder) / stage / "x.parquet")
             chain[-1].parent.mkdir()
             shards.write(chain[-1], schema, [pa.RecordBatch.from_pylist(found, schema)], stage, 1, "")
-        settings = DedupSettings(jaccard=0.5, lines=("newspaper",))
+        settings = DedupSettings(jaccard=0.5, lines=("newspaper",), passages=20)
         run_dedup({"x.parquet": chain}, Path(folder) / "dedup", settings, Serial())
 
 

@@ -25,7 +25,7 @@ from pipelines.pseudocrawl.records import captures_of
 from roots import shards, storage
 from roots.atomic import read_manifest
 from roots.errors import InputError
-from roots.schema import EXTRACT, INDEX, REDACT
+from roots.schema import EXTRACT, INDEX, PASSAGE_RULE, REDACT
 
 _Row = dict[str, Any]
 _Known = Mapping[str, Any]  # what earlier stages stored about the document, and the rules of the filter
@@ -264,9 +264,13 @@ def explain_dedup(row: _Row, known: _Known) -> Iterator[str]:
     lines = (row["lines"] or []) if row["drop"] in (None, "dedup.lines") else []
     for line in lines[:_PASSAGES]:
         text = as_shown(known.get("text", "")[line["start"] : line["end"]].strip(), known.get("language"))
-        yield f"line removed ({line['rule']}, {line['times']} times in its source): {for_terminal(beginning(text))}"
+        shown = for_terminal(beginning(text))
+        if line["rule"] == PASSAGE_RULE:
+            yield f"passage cut out (characters of it stand in {line['times']} places): {shown}"
+        else:
+            yield f"line removed ({line['rule']}, {line['times']} times in its source): {shown}"
     if len(lines) > _PASSAGES:
-        yield f"and {len(lines) - _PASSAGES} lines more"
+        yield f"and {len(lines) - _PASSAGES} more"
 
 
 def explain_redact(row: _Row, known: _Known) -> Iterator[str]:

@@ -64,14 +64,15 @@ VERDICT = pa.schema(
     ]
 )
 
-# Lines removed because their source repeats them: the rule, the place in the extracted text, and how often.
+PASSAGE_RULE = "passage"  # the rule of a passage that stands in other documents, too
+# Lines and passages that were removed because they are repeated: the rule, the place in the extracted text, how often.
 LINES = pa.list_(
     pa.struct(
         [
             pa.field("rule", pa.string()),
             pa.field("start", pa.int32()),
             pa.field("end", pa.int32()),
-            pa.field("times", pa.int32()),  # that the line occurs in its source
+            pa.field("times", pa.int32()),  # that the line occurs in its source, or the passage anywhere
         ]
     )
 )
@@ -83,7 +84,7 @@ DEDUP = pa.schema(
         pa.field("release", pa.string()),  # name and version of the earlier release that has that document, if one has
         pa.field("jaccard", pa.float32()),  # of the shingle sets, exact; 1 for an exact copy
         pa.field("minhash_cluster_size", pa.int32()),  # on the kept row: itself and all its copies
-        # Lines removed from the extracted text. For a dropped copy: lines to remove if it is promoted.
+        # Lines and passages removed from the extracted text. For a dropped copy: lines to remove if it is promoted.
         pa.field("lines", LINES),
         DROP,
     ]

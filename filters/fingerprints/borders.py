@@ -6,13 +6,13 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from filters.near_duplicates.rules import BORDERS
 from filters.text import characters
 from filters.text.characters import JOINER, MARK, PUNCTUATION, SPACE, TERMINAL
 from filters.text.compiled import compiled
 from filters.text.words import Codes, Offsets
 
 _Flags = npt.NDArray[np.bool_]
-_BORDERS = ("grapheme", "sentence", "line")
 _CJK = 0x2E80  # from here on, the end of a sentence needs no space after it
 _OPENING = tuple(map(ord, "「『（《〈【“‘"))
 
@@ -34,7 +34,7 @@ def snap(
     A sentence ends after punctuation that ends one and the white space that follows; a line, after its line feed. A
     grapheme border is one of UAX #29; in doubtful cases there is none. Raises ValueError for another `border`.
     """
-    kind = _BORDERS.index(border)
+    kind = BORDERS.index(border)
     return _snap(codes, offsets[text], offsets[text + 1], spans, (characters.classes(), _joins(), kind))
 
 

@@ -47,6 +47,7 @@ class Runs(NamedTuple):
     end: Offsets
     of: Offsets  # the document that has the run, too
     shift: Offsets  # the start there, less the start here
+    times: Offsets  # how many places a print of the run has
 
 
 @compiled
@@ -144,14 +145,15 @@ def extend(units: Units, here: Windows, others: Units, there: Windows, gram: int
 
 def join(runs: Runs, least: int) -> Runs:
     """Join runs that overlap or touch and have the same shift; keep those of `least` units or more."""
-    order = np.lexsort((runs.end, runs.start, runs.shift, runs.of, runs.text))
-    text, start, end, of, shift = (column[order] for column in runs)
-    if not text.size:
+    if not runs.text.size:
         return runs
+    order = np.lexsort((runs.end, runs.start, runs.shift, runs.of, runs.text))
+    text, start, end, of, shift, times = (column[order] for column in runs)
     fresh = np.ones(text.size, dtype=np.bool_)
     fresh[1:] = (text[1:] != text[:-1]) | (of[1:] != of[:-1]) | (shift[1:] != shift[:-1]) | (start[1:] > end[:-1])
     first = np.flatnonzero(fresh)
     last = np.r_[first[1:], text.size] - 1
+    most = np.maximum.reduceat(times, first)
     keep = end[last] - start[first] >= least
     first, last = first[keep], last[keep]
-    return Runs(text[first], start[first], end[last], of[first], shift[first])
+    return Runs(text[first], start[first], end[last], of[first], shift[first], most[keep])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from roots.errors import unknown_name
 
 _DIGESTS = ("roots", "space")
+BORDERS = ("grapheme", "sentence", "line")  # where a passage may be cut out
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ from roots.stage import Stage
 BLOCK_LINES = 1 << 17  # lines in memory at once; the scratch shards depend on it, so it is no setting
 LINE_STEPS = ("lines", "sizes", "repeats", "edits")  # the sub-steps of this file
 _KEYS = 1 << 63  # all keys are smaller
-_Ranges = tuple[tuple[int, int], ...]  # of document numbers: the first, and the number after the last
+DocumentRanges = tuple[tuple[int, int], ...]  # of document numbers: the first, and the number after the last
 
 
 def remove_lines(
@@ -87,7 +87,7 @@ def remove_lines(
     return found._replace(repeats=repeats, edits=edits)
 
 
-def _kept_for_each(settled: StepShards, start: int, rows: int, marked: _Ranges) -> Int64s:
+def kept_for_each(settled: StepShards, start: int, rows: int, marked: DocumentRanges) -> Int64s:
     """For each of `rows` documents from number `start` on, the document that is kept for it, or itself.
 
     Copies of the released documents in `marked` are kept.
@@ -150,7 +150,7 @@ class LineCounts(Stage):
         ]
     )  # fmt: skip
     least: int  # characters of a line that a rule may remove
-    marked: _Ranges  # released documents whose copies are kept
+    marked: DocumentRanges  # released documents whose copies are kept
     signed: Path = field(metadata=ASIDE)
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
@@ -158,7 +158,7 @@ class LineCounts(Stage):
         settled, signs, *chain = sources
         start = StepShards.of(self.signed).start(name)
         source, rank, tie = read_columns(signs, ["source", "rank", "tie"])
-        kept_for = _kept_for_each(StepShards.of(settled), start, source.size, self.marked)
+        kept_for = kept_for_each(StepShards.of(settled), start, source.size, self.marked)
         live = kept_for == np.arange(start, start + source.size)
         for block in _read_blocks(chain, source, self.least):
             firsts = np.cumsum([block.first, *(len(texts) for texts in block.texts)])
@@ -189,7 +189,7 @@ class SourceSizes(Stage):
     schema: ClassVar[pa.Schema] = pa.schema([pa.field("source", U64), pa.field("documents", pa.int64())])
     rules: tuple[LineRule, ...]
     parts: int
-    marked: _Ranges
+    marked: DocumentRanges
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Count one part of all sources; sources are sign and settle."""
@@ -308,7 +308,7 @@ class LineEdits(Stage):
     rules: tuple[str, ...]
     least: int
     every_copy: bool
-    marked: _Ranges
+    marked: DocumentRanges
     signed: Path = field(metadata=ASIDE)
 
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
@@ -316,7 +316,7 @@ class LineEdits(Stage):
         repeats, settled = (StepShards.of(source) for source in sources[:2])
         start = StepShards.of(self.signed).start(name)
         (source,) = read_columns(sources[2], ["source"])
-        kept_for = _kept_for_each(settled, start, source.size, self.marked)
+        kept_for = kept_for_each(settled, start, source.size, self.marked)
         for block in _read_blocks(sources[3:], source, self.least):
             repeated = _read_repeated(repeats, start + block.first)
             first = block.first

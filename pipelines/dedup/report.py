@@ -94,12 +94,15 @@ def _audit(
 
 
 def _report_lines(outputs: Outputs, settings: DedupSettings, found: StepManifests) -> dict[str, object] | None:
-    """Counts of removed lines, and the lines that occur most often in one source; None if no rule is set.
+    """Counts of removed lines and passages, and the lines that occur most often in one source; None without any.
 
     Personal data in the lines is replaced.
     """
-    if not (found.repeats and found.edits):
+    if not found.edits:
         return None
+    removed = _count_removed_lines(StepShards.of(found.edits))
+    if not found.repeats:
+        return {**removed, "most_repeated": []}
     rules, signed = settings.line_rules, StepShards.of(found.sign)
     repeated = _most_repeated(StepShards.of(found.repeats))
     chains = {name: output.chain for name, output in outputs.items()}
@@ -109,7 +112,7 @@ def _report_lines(outputs: Outputs, settings: DedupSettings, found: StepManifest
         {"times": line.times, "rule": rules[line.rule].label, "source": texts[line.key][0], "line": texts[line.key][1]}
         for line in repeated
     ]
-    return {**_count_removed_lines(StepShards.of(found.edits)), "most_repeated": shown}
+    return {**removed, "most_repeated": shown}
 
 
 def _count_removed_lines(edits: StepShards) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""dedup: older fetches of a URL, exact copies, near-duplicates, then lines that a source repeats.
+"""dedup: older fetches of a URL, exact copies, near-duplicates, then repeated lines and passages.
 
 A document is removed only for evidence against the document that is kept. The work has sub-steps. Each is a stage with
 its own folder below the folder of dedup, so that it resumes, has receipts and writes files whole:
@@ -9,12 +9,14 @@ its own folder below the folder of dedup, so that it resumes, has receipts and w
     sets, settle           group by group: exact similarity, which documents are removed (pipelines.dedup.duplicates)
     lines, sizes, repeats, edits
                            lines that a source repeats (pipelines.dedup.lines)
+    prints, places, excerpts, cuts
+                           passages that stand in several documents (pipelines.dedup.passages)
     queries, compare, losses
                            what the report measures (pipelines.dedup.audit, pipelines.dedup.report)
 
-Only `sign`, `sets`, `lines`, `edits`, `queries` and `compare` read text; the others read numbers. The setting `memory`
-limits what a part or a group may hold. How the work is divided never changes which documents are kept. The shards of
-dedup itself have a row for each document that was read (pipelines.dedup.run).
+Only `sign`, `sets`, `lines`, `edits`, `prints`, `excerpts`, `cuts`, `queries` and `compare` read text. The setting
+`memory` limits what a part or a group may hold. How the work is divided never changes which documents are kept. The
+shards of dedup itself have a row for each document that was read (pipelines.dedup.run).
 """
 
 import hashlib
@@ -34,6 +36,7 @@ from pipelines.dedup.candidates import find_candidates
 from pipelines.dedup.duplicates import DUPLICATE_KINDS, Duplicates, find_duplicates
 from pipelines.dedup.groups import group_documents
 from pipelines.dedup.lines import LINE_STEPS, LineEdits, remove_lines
+from pipelines.dedup.passages import PASSAGE_STEPS, cut_passages
 from pipelines.dedup.released import RELEASED_PREFIX, release_ranges
 from pipelines.dedup.report import write_dedup_report
 from pipelines.dedup.scratch import (
@@ -110,6 +113,11 @@ def run_together(
     else:
         for step in LINE_STEPS:
             steps.clear(step)  # of an earlier run that removed lines
+    if settings.passages:
+        found = cut_passages(steps, outputs, settings, plan, found)
+    else:
+        for step in PASSAGE_STEPS:
+            steps.clear(step)
     manifests = {folder: _write_outcomes(steps, folder, outputs, settings, found) for folder in corpora}
     for folder in corpora:
         if folder != steps.target:  # left by an earlier run with another scope
@@ -260,6 +268,7 @@ GROUPING_BYTES = _GROUP_NODE_BYTES + 1  # of a document, at most, where one task
 # Bytes of disk
 _SIGN_BYTES = 10 * 8 + 60  # of a document in sign, and 8 more for each band
 _LINE_SCRATCH = 1.0  # of a byte of text, in the sub-steps of lines
+_PASSAGE_SCRATCH = 3.0  # of a byte of text, in the sub-steps of passages
 _PAIR_SCRATCH = 24  # of a document and band, in pairs
 
 
@@ -302,8 +311,8 @@ def estimate_scratch(chains: Mapping[str, Sequence[Path]], settings: DedupSettin
         rows, size = released_size(chain[0])
         documents += receipts[-1].kept if receipts else rows
         text += max(size, *(receipt.text_bytes for receipt in receipts), 0)
-    lines = text * _LINE_SCRATCH if settings.lines else 0
-    return documents * (_SIGN_BYTES + settings.bands * (8 + _PAIR_SCRATCH)) + text + int(lines)
+    edits = _LINE_SCRATCH * bool(settings.lines) + _PASSAGE_SCRATCH * bool(settings.passages)
+    return documents * (_SIGN_BYTES + settings.bands * (8 + _PAIR_SCRATCH)) + text + int(text * edits)
 
 
 def released_size(path: Path) -> tuple[int, int]:

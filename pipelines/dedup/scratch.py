@@ -63,7 +63,7 @@ class StepManifests(NamedTuple):
     sign: Path
     settled: Path
     repeats: Path | None = None  # of the removal of lines
-    edits: Path | None = None
+    edits: Path | None = None  # of lines, and of passages where these are cut out
 
 
 @dataclass(frozen=True)
@@ -313,6 +313,7 @@ def run_starts(*columns: _Column) -> npt.NDArray[np.bool_]:
 _COST_BYTES = 64  # of a document in a part of weigh
 _END_BYTES = 64  # of one end of an edge while a part of stars sorts it
 _LINE_BYTES = 130  # of a line while a part of repeats sorts it
+_PRINT_BYTES = 300  # of a print while a part of places pairs it
 
 
 @dataclass(frozen=True)
@@ -337,3 +338,8 @@ def group_parts(documents: int, edges: int, plan: MemoryPlan) -> int:
 def line_parts(lines: int, plan: MemoryPlan) -> int:
     """Into how many parts the lines are divided."""
     return max(1, -(-lines * _LINE_BYTES // (2 * plan.set_bytes)))  # no sets are in memory then
+
+
+def print_parts(prints: int, plan: MemoryPlan) -> int:
+    """Into how many parts the prints of passages are divided."""
+    return max(1, -(-prints * _PRINT_BYTES // (2 * plan.set_bytes)))

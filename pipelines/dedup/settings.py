@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from filters.near_duplicates.rules import LINE_RULES, LineRule, Scheme, check_line_rules
+from filters.near_duplicates.rules import BORDERS, LINE_RULES, LineRule, Scheme, check_line_rules
 from pipelines.catalogue import Source, load_catalogue
 from roots.errors import SettingsError, unknown_name
 from roots.settings import as_values, build
@@ -14,6 +14,7 @@ _KEEP = ("longest", "oldest", "newest")
 _URL = ("none", "exact", "page")
 _RELEASED = ("remove", "mark")
 _SCOPES = ("source", "language", "global")
+_LEAST_PASSAGE, _MOST_PASSAGE = 20, 10_000  # characters
 _SOURCES = ("host", "file", "catalogue", "entry")
 
 
@@ -72,6 +73,8 @@ class DedupSettings:
     catalogue: str = ""  # path of a catalogue (pipelines.catalogue), which gives `source` and `license`
     lines: tuple[str | LineRule, ...] = ()  # which repeated lines of a source are removed: names, or rules as tables
     every_copy: bool = False  # remove the first copy of a repeated line too, as ROOTS did
+    passages: int = 0  # characters of a run that is cut out of all documents but one; 0: none is
+    passage_border: str = "sentence"  # a run is cut back to whole ones: "grapheme", "sentence" or "line"
     against: tuple[str, ...] = ()  # folders of releases that new documents are also compared with
     released: str = "remove"  # a copy of a released document is removed, or kept and noted in its row ("mark")
     alone: tuple[str, ...] = ()  # sources whose documents are compared with none
@@ -95,6 +98,10 @@ class DedupSettings:
         if isinstance(self.keep, str) and self.keep not in _KEEP:
             raise ValueError(unknown_name("rule for keep", self.keep, _KEEP) + '; or a table: {highest = "COLUMN"}')
         check_line_rules(self.lines)
+        if self.passages and not _LEAST_PASSAGE <= self.passages <= _MOST_PASSAGE:
+            raise ValueError(f"passages = {self.passages} is not 0 or in [{_LEAST_PASSAGE}, {_MOST_PASSAGE}]")
+        if self.passage_border not in BORDERS:
+            raise ValueError(unknown_name("border of passages", self.passage_border, BORDERS))
         parse_bytes(self.memory)
         _ = self.scheme
         if self.source not in _SOURCES:
@@ -128,7 +135,7 @@ PRESETS: dict[str, dict[str, object]] = {
     # Laurençon et al. 2022, arXiv 2303.03915, its steps for crawled sites; shingles of 6 words replace its SimHash.
     "roots": {
         "words": 6, "bands": 14, "rows": 8, "jaccard": 0.8, "exact": "roots", "url": "page", "scope": "source",
-        "lines": ("boilerplate", "newspaper"),
+        "lines": ("boilerplate", "newspaper"), "passages": 200,
     },
     "slimpajama": {"words": 13, "bands": 9, "rows": 13, "jaccard": 0.8, "url": "none"},  # Soboleva et al. 2023
     # Lee et al. 2022, arXiv 2107.06499: 9,000 hashes.

@@ -91,8 +91,8 @@ def _how_to_load(manifest: ReleaseManifest) -> Iterator[str]:
     yield from card_table(("Language", "Split", "Documents", "Characters", "Bytes on disk"), rows)
     yield ""
     yield "Columns: `text`, `id` (WARC-Record-ID), `url`, `date`, `file_path` and `offset` (the archive's record),"
-    yield "`language`, `language_script`, `language_score`, `minhash_cluster_size`, `top_langs`, `lines` (lines that"
-    yield "were cut out because the source repeats them), `pii` (kind, start and end of each replaced span, in"
+    yield "`language`, `language_script`, `language_score`, `minhash_cluster_size`, `top_langs`, `lines` (lines and"
+    yield "passages that were cut out because they are repeated), `pii` (kind, start and end of each replaced span, in"
     yield "characters of the text before), `page_starts` (of PDF and books: where each page or chapter begins in the"
     yield "text, in characters), `use_signals` (what the page says about its use by machines), `source` and `license`."
     if any(is_program(tag) for tag in manifest["languages"]):

@@ -86,7 +86,8 @@ class Freshness:
         signing = self._manifest(target / "sign")
         if not signing:
             return 0  # scratch files were removed: nobody can know
-        steps = ["sign", "edits"] if settings["lines"] else ["sign"]
+        edits = ["cuts"] if settings.get("passages") else ["edits"] if settings["lines"] else []
+        steps = ["sign", *edits]
         signed = {prefix + name: sources for name, sources in chains.items()}
         own = {name: [target / step / (prefix + name) for step in steps] for name in chains}
         changed = self._count(signing, target / "sign", signed)

@@ -16,8 +16,8 @@ from roots.stage import Stage
 from tests.support import killing_dedup as killing
 
 STEPS = (
-    "sign", "urls", "exact", "pairs", "groups", "sets", "settle", "lines", "sizes", "repeats", "edits", "queries",
-    "compare", "losses",
+    "sign", "urls", "exact", "pairs", "groups", "sets", "settle", "lines", "sizes", "repeats", "edits", "prints",
+    "places", "excerpts", "cuts", "queries", "compare", "losses",
 )  # fmt: skip
 
 

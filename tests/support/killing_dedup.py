@@ -42,14 +42,14 @@ from pipelines.dedup.settings import DedupSettings
 from roots.executors import Serial, Threads
 warm = Path(sys.argv[1])
 chains = {path.name: [path] for path in warm.glob("*.parquet")}
-run_dedup(chains, warm / "dedup", DedupSettings(lines=("template",)), Serial())
+run_dedup(chains, warm / "dedup", DedupSettings(lines=("template",), passages=30), Serial())
 for line in sys.stdin:
     base, target = map(Path, line.rstrip("\\n").split("\\t"))
     pid = os.fork()
     if pid == 0:
         say = lambda stage, done, total, _: os.write(1, f"{os.getpid()} {stage} {done} {total}\\n".encode())
         chains = {path.name: [path] for path in sorted(base.glob("*.parquet"))}
-        run_dedup(chains, target, DedupSettings(lines=("template",)), Threads(2), say)
+        run_dedup(chains, target, DedupSettings(lines=("template",), passages=30), Threads(2), say)
         os._exit(0)
     os.waitpid(pid, 0)
     os.write(1, b"ended\\n")

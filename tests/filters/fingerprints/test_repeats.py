@@ -65,12 +65,12 @@ def found(texts: list[str], least: int = LEAST, stands_for: dict[int, int] | Non
     start, end = extend(codes, bounds[0], codes, bounds[1], gram)
     begin = offsets[text[later]]
     shift = place[earlier] - place[later]
-    return join(Runs(text[later], start - begin, end - begin, text[earlier], shift), least), later.size
+    return join(Runs(text[later], start - begin, end - begin, text[earlier], shift, shift), least), later.size
 
 
 def cover(texts: list[str], runs: Runs) -> Cover:
     covered: Cover = [set() for _ in texts]
-    for text, start, end, of, shift in zip(*(column.tolist() for column in runs), strict=True):
+    for text, start, end, of, shift, _ in zip(*(column.tolist() for column in runs), strict=True):
         assert texts[text][start:end] == texts[of][start + shift : end + shift], "a run that is not there"
         assert (of, start + shift) < (text, start)
         covered[text].update(range(start, end))

@@ -42,7 +42,7 @@ def released(request, tmp_path_factory) -> tuple[Path, Path]:
     settings = {
         "extract": {"extractor": "cascade"},  # it leaves lines of the site in the text, which are then cut
         "redact": redact,
-        "dedup": {"lines": ["newspaper"], "every_copy": True},
+        "dedup": {"lines": ["newspaper"], "every_copy": True, "passages": 40},
         "shard": {"shard_bytes": 16000, "validation_share": 0.2, "rehydrate": [[2, 2]]},
     }
     (job,) = plan_jobs(folder / "work", ["fr"], find_archives([CRAWL]), settings)
