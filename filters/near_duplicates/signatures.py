@@ -305,7 +305,7 @@ def bucket_pairs(bucket: Int64s, documents: Int64s) -> tuple[Int64s, Int64s]:
     of a template, each member is paired with the BUCKET_HEADS best, so that the number of pairs grows with that of
     members.
     """
-    if bucket.size < 2:
+    if not (bucket[1:] == bucket[:-1]).any():
         none = np.zeros(0, dtype=np.int64)
         return none, none
     fresh = np.flatnonzero(np.r_[True, bucket[1:] != bucket[:-1]])

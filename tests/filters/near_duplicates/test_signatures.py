@@ -394,6 +394,11 @@ def test_a_large_bucket_gives_few_pairs_and_a_small_one_all() -> None:
     assert near.bucket_pairs(bucket[:1], bucket[:1])[0].size == 0
 
 
+def test_buckets_of_one_member_give_no_pairs() -> None:
+    alone = np.arange(20)
+    assert [side.size for side in near.bucket_pairs(alone, alone)] == [0, 0]
+
+
 def decide(pairs: dict[tuple[int, int], float], count: int, threshold: float) -> list[int]:
     ordered = sorted(pairs, key=lambda pair: (pair[1], pair[0]))
     better, worse = (np.array([pair[side] for pair in ordered], dtype=np.int64) for side in (0, 1))
