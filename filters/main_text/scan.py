@@ -218,12 +218,8 @@ def _begin_block(state: Longs) -> None:
 
 @compiled
 def _end_block(work: Work) -> None:
-    """Make a block of the text since the last one, if there is any."""
+    """Make a block of the text since the last one."""
     text, state = work.text, work.state
-    if not state[col.S_CHARS]:
-        state[col.S_OUT] = state[col.S_START]
-        _begin_block(state)
-        return
     out = state[col.S_OUT]
     while out > state[col.S_START] and text[out - 1] <= 32:
         out -= 1
@@ -352,7 +348,11 @@ def _read_tag(at: int, is_end: bool, work: Work) -> int:
     if tag == _BR and state[col.S_PRE] > 0:
         state[col.S_OUT] = _end_line(work.text, state[col.S_OUT], state[col.S_START], state[col.S_CHARS] > 0)
     elif kind & BLOCK or tag == _BR:
-        _end_block(work)
+        if state[col.S_CHARS]:
+            _end_block(work)
+        else:
+            state[col.S_OUT] = state[col.S_START]
+            _begin_block(state)
         state[col.S_BREAK] = tag == _BR
     else:
         _settle_inline(tag, is_end, state)
@@ -381,12 +381,13 @@ def _read(work: Work) -> None:
     state[col.S_NODES] = state[col.S_DEPTH] = 1
     at, size = 0, len(source)
     while at < size:
-        if state[col.S_PRE] > 0:
-            at = _read_preformatted(source, at, size, work.text, state)
-        else:
-            at = _read_text(source, at, size, work.text, state)
-        if at >= size:
-            break
+        if source[at] != 60 or not _begins_markup(source, at):
+            if state[col.S_PRE] > 0:
+                at = _read_preformatted(source, at, size, work.text, state)
+            else:
+                at = _read_text(source, at, size, work.text, state)
+            if at >= size:
+                break
         after = source[at + 1]
         if is_letter(after):
             at = _read_tag(at + 1, False, work)
@@ -394,5 +395,6 @@ def _read(work: Work) -> None:
             at = _read_tag(at + 2, True, work)
         else:
             at = after_comment(source, at)
-    _end_block(work)
+    if state[col.S_CHARS]:
+        _end_block(work)
     sum_up(work.blocks[: state[col.S_BLOCKS]], nodes[: state[col.S_NODES]])

@@ -9,14 +9,14 @@ from pipelines.archives.limits import Limits
 from roots.errors import SettingsError, unknown_name
 
 EXTRACTORS: dict[str, str] = {
-    "learned": "a scan of the bytes and a model that judges blocks of text; where it is unsure, the cascade",
+    "learned": "a scan of the bytes and a model that judges blocks of text; where it is unsure, resiliparse",
     "cascade": "resiliparse for a page that is text from end to end, else trafilatura, precise first",
     "trafilatura": "trafilatura with its own defaults",
     "resiliparse": "resiliparse alone: many times faster, less exact",
 }
 DEFAULT = LEARNED = "learned"
 QUICK = "resiliparse"
-FALLBACK = "cascade"  # of the learned engine, where its model is unsure
+FALLBACK = QUICK  # of the learned engine, where its model is unsure
 CONTENTS = ("text", "page")  # the article or thread alone; all content but menus, adverts and the like
 PAGES = "pipelines.extraction.page:pages"  # the guarded process's work, by name so that nothing is imported here
 
