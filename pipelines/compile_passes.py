@@ -16,7 +16,7 @@ from filters.signals import measures
 from filters.text.quick_text import quick_text
 from pipelines.dedup.run import run_dedup
 from pipelines.dedup.settings import DedupSettings
-from pipelines.extraction.learned import Learned
+from pipelines.extraction import learned
 from pipelines.models.files import load_model
 from roots import shards
 from roots.executors import Serial
@@ -30,7 +30,7 @@ def _prepare_measures() -> None:
     """Compile the passes of index and measure."""
     quick_text(b"<p>text</p>")
     identify_page("text", load_model())
-    Learned().read("<title>text</title><p>text</p><table><tr><td>a<td>b</table>")
+    learned.prepare()
     measures.prepare()
 
 

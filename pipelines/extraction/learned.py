@@ -46,3 +46,8 @@ class Learned:
             return Found("", True, 0.0, False)
         choice = choose(page, judged, self._whole)
         return Found(text_of(page, choice.taken), best >= _UNSURE, choice.share, False)
+
+
+def prepare() -> None:
+    """Compile all passes, or load them: the guard's server calls this before any page is read."""
+    Learned().read("<title>text</title><p>text</p><table><tr><td>a<td>b</table>")
