@@ -86,7 +86,10 @@ _SECTIONS = (
     _Section(
         "After pre-training",
         "pipelines.cli.tuning",
-        {"prompts": "Makes prompted examples of labelled records by templates, or of ready pairs."},
+        {
+            "prompts": "Makes prompted examples of labelled records by templates, or of ready pairs.",
+            "finetune": "Fine-tunes a model on prompts: only targets count, and the best checkpoint stays.",
+        },
     ),
 )
 

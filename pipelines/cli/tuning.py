@@ -60,4 +60,36 @@ def _prompts(options: RunOptions, lenient: bool, truncate: bool, **given: Any) -
     click.echo(describe_prompts(manifest))
 
 
-COMMANDS: dict[str, click.Command] = {"prompts": _prompts}
+@click.command("finetune")
+@click.argument("model", type=FOLDER)
+@click.option("--on", "prompts", type=FOLDER, required=True, help="Folder that `roots prompts` made.")
+@click.option("--to", "target", type=FOLDER, required=True, help="Run folder.")
+@click.option("--tokenizer", type=_ANY_PATH, default=None, help="[default: that of the model, or beside the run]")
+@click.option("--tokens", multiple=True, type=FOLDER,
+              help="Token shards of pre-training, for replay. [default: those beside the run]")  # fmt: skip
+@settings_options
+@show_errors
+def _finetune(
+    model: Path, prompts: Path, target: Path, tokenizer: Path | None, tokens: tuple[Path, ...], options: RunOptions
+) -> None:
+    """Fine-tunes a model on prompts: only targets count, and the best checkpoint stays.
+
+    The model is a run of `roots train`, or a Bloom of transformers. The run folder is used as any run.
+
+    \b
+    Example:
+      roots finetune work/fr/model --on prompts --to work/fr/tuned --set finetune.replay=0.1
+    """
+    from trainer.finetune.settings import FinetuneRequest, FinetuneSettings
+
+    settings = options.build(FinetuneSettings, "finetune")
+    from pipelines.prompts.mixture import prompt_shards
+    from roots.atomic import read_manifest
+
+    chains, weights = [shard.chain for shard in prompt_shards(prompts)], read_manifest(prompts)["weights"]
+    from trainer.finetune.finetune import finetune_model
+
+    finetune_model(FinetuneRequest(model, chains, weights, target, tokenizer, tokens, settings), click.echo)
+
+
+COMMANDS: dict[str, click.Command] = {"prompts": _prompts, "finetune": _finetune}

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.prompts.records import read_records
+from pipelines.prompts.records import read_labelled
 from pipelines.prompts.settings import RecordForm
 
 # Han, kana, Thai, Lao, Burmese, Khmer, Tibetan
@@ -59,7 +59,7 @@ class EvaluationTexts:
         self._whole: dict[bytes, str] = {}
         self._runs: dict[bytes, str] = {}
         for path in files:
-            for record in read_records(path, form):
+            for record in read_labelled(path, form):
                 place = f"{path.name} row {record.place + 1}"
                 if longest := _words(_longest_text(record.fields)):
                     self._whole.setdefault(_digest(longest), place)

@@ -16,11 +16,11 @@ from pipelines.prompts.mixture import (
     RENDERED,
     Sizes,
     contaminated,
-    language_weights,
     mix_prompts,
+    mixture_weights,
     prompt_shards,
 )
-from pipelines.prompts.records import files_of, pair_form, read_records
+from pipelines.prompts.records import files_of, pair_form, read_labelled
 from pipelines.prompts.render import Render
 from pipelines.prompts.rendering import check_syntax
 from pipelines.prompts.settings import DataSetFacts, PromptsRequest, RecordForm
@@ -74,7 +74,7 @@ def make_prompts(request: PromptsRequest, executor: Executor, progress: Progress
 def _check_pairs(files: Sequence[Path], form: RecordForm) -> None:
     """Raise InputError for a file whose first record is no pair: it needs templates."""
     for path in files:
-        record = next((record for record in read_records(path, form) if record.fields is not None), None)
+        record = next((record for record in read_labelled(path, form) if record.fields is not None), None)
         if record is None or pair_form(list(record.fields or ())) is None:
             columns = ", ".join(record.fields or ()) if record else "none"
             raise InputError(f"{path} holds no pairs of input and target (columns: {columns}): give --templates")
@@ -88,7 +88,7 @@ def _manifest(request: PromptsRequest, against: Sequence[Path]) -> dict[str, Any
         _count(held, chain.rendered, chain.mixed)
     languages, tasks, unit = _sizes(request)
     count, shown = contaminated(request.target)
-    weights = language_weights(languages, request.settings)
+    weights = mixture_weights(languages, request.settings)
     return {
         "format": "prompts",
         "settings": as_values(request.settings),

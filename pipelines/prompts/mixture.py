@@ -144,7 +144,7 @@ class Sizes(NamedTuple):
     size: int
 
 
-def language_weights(sizes: Mapping[str, Sizes], settings: PromptsSettings) -> dict[str, float]:
+def mixture_weights(sizes: Mapping[str, Sizes], settings: PromptsSettings) -> dict[str, float]:
     """Return the share of examples of each language in the mixture. Raises SettingsError for an unknown one."""
     for language in settings.shares:
         if language not in sizes:

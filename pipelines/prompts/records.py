@@ -47,7 +47,7 @@ def files_of(data: Sequence[Path]) -> list[Path]:
     return found
 
 
-def read_records(path: Path, form: RecordForm) -> Iterator[LabelledRecord]:
+def read_labelled(path: Path, form: RecordForm) -> Iterator[LabelledRecord]:
     """Yield every row of a table; one that cannot be read has no fields. Raises InputError for no table."""
     for place, fields in enumerate(_rows(path, form.columns)):
         clean = _plain(fields) if fields is not None else None

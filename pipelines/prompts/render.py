@@ -21,8 +21,8 @@ import pyarrow as pa
 
 from pipelines.extraction.guard import Failure, Limits, guarded
 from pipelines.prompts.contamination import EvaluationTexts
-from pipelines.prompts.records import LabelledRecord, pair_form, pairs_of, read_records
-from pipelines.prompts.rendering import Example
+from pipelines.prompts.records import LabelledRecord, pair_form, pairs_of, read_labelled
+from pipelines.prompts.rendering import PromptExample
 from pipelines.prompts.settings import DataSetFacts, RecordForm
 from pipelines.prompts.templates import Template
 from roots.schema import DROP, ID
@@ -75,7 +75,7 @@ class Render(Stage):
         """Make the examples of one file."""
         (path,) = sources
         evaluation = EvaluationTexts([Path(name) for name in sorted(self.against)], self.form, self.gram)
-        records = read_records(path, self.form)
+        records = read_labelled(path, self.form)
         failures: Counter[int] = Counter()
         while chunk := list(islice(records, _RECORDS)):
             whole = [record for record in chunk if record.fields is not None]
@@ -87,9 +87,9 @@ class Render(Stage):
             ]
             yield pa.RecordBatch.from_pylist(rows, _SCHEMA)
 
-    def _rendered(self, records: Sequence[LabelledRecord], failures: Counter[int]) -> list[list[Example]]:
+    def _rendered(self, records: Sequence[LabelledRecord], failures: Counter[int]) -> list[list[PromptExample]]:
         """Render each record by all templates; one that the guard ends is rendered again by one at a time."""
-        found: list[list[Example]] = []
+        found: list[list[PromptExample]] = []
         while len(found) < len(records):
             tried = [at for at in range(len(self.templates)) if failures[at] < _FAILURES]
             for examples in self._guarded([(record, tried) for record in records[len(found) :]]):
@@ -99,9 +99,9 @@ class Render(Stage):
                 found.append(self._with_untried(dict(zip(tried, examples, strict=True))))
         return found
 
-    def _one_by_one(self, record: LabelledRecord, tried: Sequence[int], failures: Counter[int]) -> list[Example]:
+    def _one_by_one(self, record: LabelledRecord, tried: Sequence[int], failures: Counter[int]) -> list[PromptExample]:
         """Render a record by each template alone, and count those that the guard ends."""
-        found: dict[int, Example] = {}
+        found: dict[int, PromptExample] = {}
         for at, examples in zip(tried, self._guarded([(record, [at]) for at in tried]), strict=True):
             if isinstance(examples, Failure):
                 failures[at] += 1
@@ -110,11 +110,17 @@ class Render(Stage):
                 found[at] = examples[0]
         return self._with_untried(found)
 
-    def _with_untried(self, found: Mapping[int, Example]) -> list[Example]:
-        untried: Example = ("", "", None, "prompts.timeout", f"not tried: the guard ended it on {_FAILURES} records")
+    def _with_untried(self, found: Mapping[int, PromptExample]) -> list[PromptExample]:
+        untried: PromptExample = (
+            "",
+            "",
+            None,
+            "prompts.timeout",
+            f"not tried: the guard ended it on {_FAILURES} records",
+        )
         return [found.get(at, untried) for at in range(len(self.templates))]
 
-    def _guarded(self, work: Sequence[tuple[LabelledRecord, Sequence[int]]]) -> Iterator[list[Example] | Failure]:
+    def _guarded(self, work: Sequence[tuple[LabelledRecord, Sequence[int]]]) -> Iterator[list[PromptExample] | Failure]:
         """Render records by the templates of these numbers in the guarded process."""
         templates = [vars(template) for template in self.templates]
         arguments = {
@@ -129,7 +135,7 @@ class Render(Stage):
                 yield [tuple(example) for example in answer["examples"]]
 
     def _rows(
-        self, record: LabelledRecord, examples: Sequence[Example], source: str, evaluation: EvaluationTexts
+        self, record: LabelledRecord, examples: Sequence[PromptExample], source: str, evaluation: EvaluationTexts
     ) -> Iterator[dict[str, Any]]:
         """Make the rows of a record; a record without an example is one row."""
         fields = record.fields or {}
@@ -166,7 +172,7 @@ class Render(Stage):
         return {"id": f"{record.id}/{at}", "template": form, "prompt_language": None}
 
 
-def _pairs(record: LabelledRecord) -> list[Example]:
+def _pairs(record: LabelledRecord) -> list[PromptExample]:
     """Return the examples of a ready pair, as they are."""
     pairs = pairs_of(record.fields or {}) or []
     return [(one, two, None, None if one.strip() and two.strip() else "prompts.empty", None) for one, two in pairs]

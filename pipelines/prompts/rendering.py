@@ -27,7 +27,7 @@ _KEY = "_roots_key"  # decides the draws of a rendering; no field can have the n
 # What a template raises on a record that it does not fit.
 _ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError, jinja2.TemplateError)
 
-Example = tuple[str, str, list[str] | None, str | None, str | None]  # input, target, choices, drop, why
+PromptExample = tuple[str, str, list[str] | None, str | None, str | None]  # input, target, choices, drop, why
 
 
 class _TooLong(Exception):  # noqa: N818 - a state
@@ -78,7 +78,7 @@ def check_syntax(name: str, *texts: str) -> None:
 def prepare_rendering(
     templates: Sequence[Mapping[str, str]], seed: int, lenient: bool, truncate: bool
 ) -> Callable[[Sequence[Any]], Iterator[dict[str, Any]]]:
-    """Return a function from items {id, fields, templates: numbers} to rows {examples}: see `Example`.
+    """Return a function from items {id, fields, templates: numbers} to rows {examples}: see `PromptExample`.
 
     A template is a mapping of id, jinja and answer_choices. It is compiled when it is first used, within the limits of
     an item, for Jinja calculates constants as it compiles.
@@ -97,7 +97,7 @@ def prepare_rendering(
             parts.append(part)
         return "".join(parts)
 
-    def example(template: Mapping[str, str], id_: str, fields: Mapping[str, Any]) -> Example:
+    def example(template: Mapping[str, str], id_: str, fields: Mapping[str, Any]) -> PromptExample:
         try:
             jinja, expression = template["jinja"], template["answer_choices"]
             if truncate:
@@ -121,7 +121,7 @@ def prepare_rendering(
     return rows
 
 
-def _example(parts: Sequence[str], choices: list[str] | None) -> Example:
+def _example(parts: Sequence[str], choices: list[str] | None) -> PromptExample:
     """Make the example of the parts of a rendered template; a part that is empty says "not for this record"."""
     if not any(parts):
         return "", "", choices, "prompts.empty", None

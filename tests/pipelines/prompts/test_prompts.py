@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 
 from pipelines.prompts.make import describe_prompts, make_prompts
-from pipelines.prompts.mixture import Sizes, language_weights, prompt_shards
-from pipelines.prompts.records import pairs_of, read_records
+from pipelines.prompts.mixture import Sizes, mixture_weights, prompt_shards
+from pipelines.prompts.records import pairs_of, read_labelled
 from pipelines.prompts.rendering import prepare_rendering
 from pipelines.prompts.settings import DataSetFacts, PromptsRequest, PromptsSettings, RecordForm
 from pipelines.prompts.templates import read_templates
@@ -223,10 +223,10 @@ def test_one_record_in_any_form_has_one_id(tmp_path: Path) -> None:
         "label,premise,hypothesis\n" + "".join(f'{r["label"]},"{r["premise"]}",{r["hypothesis"]}\n' for r in rows)
     )
     found = {
-        "jsonl": [*read_records(write_rows(tmp_path / "a.jsonl", rows), RecordForm())],
-        **{name: [*read_records(tmp_path / f"a.{name}", RecordForm())] for name in ("parquet", "arrow", "json")},
-        "tsv": [*read_records(tmp_path / "a.tsv", RecordForm(("premise", "hypothesis", "label"), {"label": names}))],
-        "csv": [*read_records(tmp_path / "b.csv", RecordForm((), {"label": ("0", "1", "2")}))],
+        "jsonl": [*read_labelled(write_rows(tmp_path / "a.jsonl", rows), RecordForm())],
+        **{name: [*read_labelled(tmp_path / f"a.{name}", RecordForm())] for name in ("parquet", "arrow", "json")},
+        "tsv": [*read_labelled(tmp_path / "a.tsv", RecordForm(("premise", "hypothesis", "label"), {"label": names}))],
+        "csv": [*read_labelled(tmp_path / "b.csv", RecordForm((), {"label": ("0", "1", "2")}))],
     }
     assert len({tuple(record.id for record in records) for records in found.values()}) == 1
 
@@ -259,10 +259,10 @@ def test_a_set_over_the_cap_has_one_template_a_record_and_t0_shares_its_limit(tm
 
 def test_languages_are_weighed_by_size_to_a_power_or_fixed() -> None:
     sizes = {"en": Sizes(900, 1), "sw": Sizes(100, 1), "code": Sizes(50, 1)}
-    found = language_weights(sizes, PromptsSettings(alpha=0.5, shares={"code": 0.2}))
+    found = mixture_weights(sizes, PromptsSettings(alpha=0.5, shares={"code": 0.2}))
     assert found == {"code": 0.2, "en": 0.6, "sw": 0.2}
     with pytest.raises(SettingsError, match="Did you mean 'code'"):
-        language_weights(sizes, PromptsSettings(shares={"coed": 0.2}))
+        mixture_weights(sizes, PromptsSettings(shares={"coed": 0.2}))
 
 
 def test_an_evaluation_record_in_the_data_drops_just_its_examples(tmp_path: Path) -> None:
