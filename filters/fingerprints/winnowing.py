@@ -74,35 +74,52 @@ def _longest(offsets: Offsets) -> int:
 
 
 @compiled
+def _hash_grams(sums: Hashes, gram: int, power: np.uint64, values: Hashes) -> None:
+    for at in range(len(values)):
+        values[at] = mix(sums[at + gram] - sums[at] * power)
+
+
+@compiled
+def _lowest(values: Hashes, window: int, found: Offsets) -> int:
+    """The places of the lowest hash of each window, each once; returns how many are in `found`."""
+    count, lowest, least, fresh = 0, 0, values[0], True
+    first = min(window, len(values)) - 1  # the first window ends here
+    for at in range(len(values)):
+        if values[at] < least:
+            lowest, least, fresh = at, values[at], True
+        elif lowest + window <= at:  # the lowest is no longer in the window
+            lowest, least, fresh = at, values[at], True
+            for earlier in range(at - 1, at - window, -1):
+                if values[earlier] < least:
+                    lowest, least = earlier, values[earlier]
+        if fresh and at >= first:
+            found[count] = lowest
+            count, fresh = count + 1, False
+    return count
+
+
+@compiled
 def _winnow(units: Units, offsets: Offsets, gram: int, window: int) -> tuple[Offsets, Offsets, Hashes]:
+    longest = _longest(offsets)
+    sums, values, found = np.empty(longest + 1, np.uint64), np.empty(longest, np.uint64), np.empty(longest, np.int64)
     room = 1024 + 4 * len(units) // (window + 1)
     texts, places, keys = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.uint64)
-    sums, values = np.empty(_longest(offsets) + 1, np.uint64), np.empty(_longest(offsets) + 1, np.uint64)
-    power, count = _power(gram), 0
+    power, total = _power(gram), 0
     for text in range(len(offsets) - 1):
-        total = offsets[text + 1] - offsets[text] - gram + 1
-        if total < 1:
+        grams = offsets[text + 1] - offsets[text] - gram + 1
+        if grams < 1:
             continue
         _add_up(units[offsets[text] : offsets[text + 1]], sums)
-        for at in range(total):
-            values[at] = mix(sums[at + gram] - sums[at] * power)
-        lowest, fresh = 0, True
-        for at in range(total):
-            if values[at] < values[lowest]:
-                lowest, fresh = at, True
-            elif lowest + window <= at:  # the lowest is no longer in the window
-                lowest, fresh = at, True
-                for earlier in range(at - 1, at - window, -1):
-                    if values[earlier] < values[lowest]:
-                        lowest = earlier
-            if fresh and at >= min(window, total) - 1:
-                if count == room:
-                    texts, places = np.concatenate((texts, texts)), np.concatenate((places, places))
-                    keys, room = np.concatenate((keys, keys)), 2 * room
-                texts[count], places[count] = text, lowest
-                keys[count] = mix(values[lowest] + _BASE)  # the lowest hashes are small numbers: spread them again
-                count, fresh = count + 1, False
-    return texts[:count].copy(), places[:count].copy(), keys[:count].copy()
+        _hash_grams(sums, gram, power, values[:grams])
+        count = _lowest(values[:grams], window, found)
+        while total + count > room:
+            texts, places = np.concatenate((texts, texts)), np.concatenate((places, places))
+            keys, room = np.concatenate((keys, keys)), 2 * room
+        for index in range(count):
+            texts[total], places[total] = text, found[index]
+            keys[total] = mix(values[found[index]] + _BASE)  # the lowest hashes are small numbers: spread them again
+            total += 1
+    return texts[:total].copy(), places[:total].copy(), keys[:total].copy()
 
 
 @compiled

@@ -56,10 +56,10 @@ from roots.settings import ASIDE
 from roots.stage import Stage
 
 PASSAGE_STEPS = ("prints", "places", "excerpts", "cuts")  # the sub-steps of this file
-BLOCK_BYTES = 8 << 20  # of texts in memory at once
+BLOCK_BYTES = 4 << 20  # of texts in memory at once
 _SORTED_PRINTS = 1 << 18  # prints that are sorted together
-_SORTED_CHARACTERS = 1 << 22  # of excerpts that are sorted together
-_READ_CHARACTERS = 1 << 20  # of excerpts in memory at once
+_SORTED_CHARACTERS = 1 << 21  # of excerpts that are sorted together
+_READ_CHARACTERS = 1 << 18  # of excerpts in memory at once
 _KEYS = 1 << 63  # all keys are smaller
 _Table = dict[str, npt.NDArray[Any]]
 _Span = tuple[int, int, int]  # start, end, times
@@ -167,7 +167,7 @@ class PassagePrints(Stage):
     def _sorted(self, held: Sequence[Sequence[npt.NDArray[Any]]]) -> Iterator[pa.RecordBatch]:
         columns = [np.concatenate(pieces) for pieces in zip(*held, strict=True)]
         if columns:
-            order = order_by(*columns[:3])
+            order = np.argsort(columns[0], kind="stable")
             for low in range(0, order.size, 1 << 13):  # small row groups: a part reads only those it needs
                 some = order[low : low + (1 << 13)]
                 yield from to_batches(self.schema, *(column[some] for column in columns))

@@ -1,4 +1,4 @@
-"""What the removal of lines costs, and whether it stays within the memory limit: dedup without it and with it.
+"""What lines and passages cost, and whether they stay within the memory limit: dedup without them and with each.
 
     python -m tests.benchmarks.dedup_lines --pages 100000 --memory 500M [--folder /big/disk]
 
@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from pipelines.dedup.lines import LINE_STEPS
+from pipelines.dedup.passages import PASSAGE_STEPS
 from pipelines.dedup.settings import parse_bytes
 from roots import shards
 from tests.benchmarks.process_tree import measure
@@ -26,6 +28,11 @@ SHARD = 10_000  # pages
 SITES = 5_000
 MENU, OWN = 12, 20  # lines
 RULES = "boilerplate,newspaper,template"
+VARIANTS = (
+    ("plain", "", "0", ()),
+    ("lines", RULES, "0", LINE_STEPS),
+    ("passages", "", "200", PASSAGE_STEPS),
+)
 RUN = """
 import sys
 from pathlib import Path
@@ -36,8 +43,8 @@ from roots.executors import Threads
 process.begin()  # as the command does
 folder, memory, rules = Path(sys.argv[1]), sys.argv[2], tuple(rule for rule in sys.argv[3].split(",") if rule)
 chains = {path.name: [path] for path in sorted((folder / "extract").glob("*.parquet"))}
-settings = DedupSettings(lines=rules, memory=memory, audit=0)
-run_dedup(chains, folder / ("lines" if rules else "plain"), settings, Threads(2))
+settings = DedupSettings(lines=rules, passages=int(sys.argv[4]), memory=memory, audit=0)
+run_dedup(chains, folder / sys.argv[5], settings, Threads(2))
 """
 
 
@@ -61,7 +68,7 @@ def make(folder: Path, pages: int, seed: int = 5) -> int:
 
 
 def main() -> int:
-    """Run dedup without and with lines and print what each took; returns 1 if memory was above the limit."""
+    """Run dedup plain, with lines and with passages; returns 1 if memory was above the limit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pages", type=int, default=100_000)
     parser.add_argument("--memory", default="500M")
@@ -72,17 +79,17 @@ def main() -> int:
     try:
         size = make(folder, options.pages)
         print(f"{options.pages:,} pages, {size / 1e6:.0f} MB of text, {options.pages * (MENU + OWN):,} lines")
-        for name, rules in (("plain", ""), ("lines", RULES)):
-            command = [sys.executable, "-c", RUN, str(folder), options.memory, rules]
+        for name, rules, passages, names in VARIANTS:
+            command = [sys.executable, "-c", RUN, str(folder), options.memory, rules, passages, name]
             usage = measure(command, interval=0.1, folder=ROOT, limit_seconds=3600)
             if usage.exit_code:
                 raise ChildProcessError(usage.output[-3000:])
-            steps = [folder / name / step for step in ("lines", "sizes", "repeats", "edits")]
+            steps = [folder / name / step for step in names]
             scratch = sum(path.stat().st_size for step in steps for path in step.glob("*.parquet"))
             missed |= usage.peak_tree_pss > parse_bytes(options.memory)
             print(
                 f"{name}: {usage.wall_seconds:.1f} s, {usage.cpu_seconds:.1f} CPU s, "
-                f"{usage.peak_tree_pss / 1e6:.0f} MB, scratch of lines {scratch / size:.2f} bytes a byte of text"
+                f"{usage.peak_tree_pss / 1e6:.0f} MB, scratch of it {scratch / size:.2f} bytes a byte of text"
             )
     finally:
         shutil.rmtree(folder)

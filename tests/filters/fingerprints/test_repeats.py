@@ -169,6 +169,13 @@ def test_a_short_text_keeps_one_print() -> None:
         winnow(codes, offsets, 0, 5)
 
 
+def test_many_short_texts_keep_one_print_each() -> None:
+    codes, offsets = code_points(pa.array([f"text number {number:06}" for number in range(5000)], pa.string()))
+    prints = winnow(codes, offsets, 5, 1000)
+    assert prints.text.tolist() == list(range(5000))
+    assert np.unique(prints.key).size > 1
+
+
 def cut_back(text: str, border: str, start: int, end: int) -> str:
     codes, offsets = code_points(pa.array(["before", text], pa.string()))
     span = (np.array([start]), np.array([end]))
