@@ -18,7 +18,7 @@ from roots.errors import SettingsError, unknown_name
 
 _T = TypeVar("_T")
 _SEPARATOR = "|||"  # between input and target, and between choices
-_STAND_IN = "7c0f6e2d9a514b83a1d24ce8f06b937e"  # for a separator inside a field, as long as promptsource's stand-in
+_STAND_IN = "3ed2dface8203c4c9dfb1a5dc58e41e0"  # for a separator inside a field; templates of promptsource name it
 _MOST_CHARS = 256 << 10  # of an example
 _MOST_STEPS = 1_000  # of `range`
 _CUT = 2_048  # characters of a value, with `truncate`
@@ -62,7 +62,7 @@ def _environment(lenient: bool) -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(undefined=kind)
     environment.globals.clear()
     environment.globals.update(zip=zip, range=_steps)
-    environment.filters |= {"choice": _choice, "most_frequent": _most_frequent}
+    environment.filters |= {"choice": _choice, "random": _choice, "most_frequent": _most_frequent}
     return environment
 
 

@@ -20,7 +20,7 @@ class PromptsSettings:
     alpha: float = 1.0  # languages are read by their number of examples to this power; 1 is xP3
     shares: Mapping[str, float] = field(default_factory=dict)  # of some languages, fixed: {code = 0.06}
     gram: int = 13  # words in a row that an evaluation record and an example may not share
-    seed: int = 0  # of which examples stay under a cap, and of the filter `choice`
+    seed: int = 0  # of which examples stay under a cap, and of the filters `choice` and `random`
     lenient: bool = False  # an unknown field is empty, as in promptsource
     truncate: bool = False  # each value is cut after 2,048 characters, as in promptsource
     cpu_seconds: float = 2.0  # for one record, in all templates

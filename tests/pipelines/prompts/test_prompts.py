@@ -20,6 +20,7 @@ from pipelines.prompts.templates import read_templates
 from roots import shards
 from roots.errors import InputError, SettingsError
 from roots.executors import make_executor
+from tests.benchmarks import prompt_parity
 
 Row = dict[str, Any]
 NLI = """dataset: xnli
@@ -128,7 +129,7 @@ def test_truncate_cuts_values_as_promptsource_does() -> None:
 def test_a_draw_depends_on_record_and_template_alone() -> None:
     template = {
         "id": "t",
-        "jinja": "{{ range(900) | list | choice }} ||| {{ range(900) | list | choice }}",
+        "jinja": "{{ range(900) | list | choice }} ||| {{ range(900) | list | random }}",
         "answer_choices": "",
     }
     items = [{"id": str(n), "fields": {}, "templates": [0]} for n in range(5)]
@@ -286,3 +287,14 @@ def test_a_second_data_set_joins_the_folder(tmp_path: Path) -> None:
     assert set(manifest["data_sets"]) == {"xnli__fr", "chat"}
     assert set(manifest["weights"]) == {"fr", "sw"}
     assert manifest["tasks"]["nli"]["examples"] == 4
+
+
+def test_examples_equal_promptsources(tmp_path: Path) -> None:
+    """Needs promptsource's files of templates, which we may not ship, and its answers, which the benchmark keeps."""
+    if not prompt_parity.TEMPLATES.is_dir():
+        pytest.skip("promptsource's templates are not here")
+    digests = json.loads(prompt_parity.DIGESTS.read_text(encoding="utf-8"))
+    for path in sorted(prompt_parity.TEMPLATES.rglob("templates.yaml")):
+        name = read_templates(path).data_set
+        made = prompt_parity.ours(path, prompt_parity.records_of(name))
+        assert prompt_parity.digest_of(made) == digests[name], name
