@@ -10,18 +10,20 @@ import numpy.typing as npt
 
 from filters.main_text import layout as col
 from filters.main_text.answers import answers
-from filters.main_text.features import features
+from filters.main_text.features import FEATURES, features
 from filters.main_text.forest import Forest
 from filters.main_text.layout import Floats, Ints, Page
 from filters.main_text.tags import NAMES, numbers_of_tags
 from filters.text.compiled import compiled
 
 Mask = npt.NDArray[np.bool_]
+_SINCE_HEADLINE, _TITLED = FEATURES.index("headline_before"), FEATURES.index("titled")
+_LIKE_TITLE = 0.6  # of the headline's words that are in the title
 _UNSEEN_BLOCKS = 2  # of a hidden element that is left out
 _BESIDE = 0.9  # of the text beside a table that is taken, for which the table is
 _REPEATED = 60  # characters of a block whose copies are left out; a refrain is shorter
 _PAGE_LEAST = 0.15  # the answer from which a block is content of the page
-_TABLE, _TR, _LI = numbers_of_tags("table tr li")
+_TABLE, _TR, _LI, _H1 = numbers_of_tags("table tr li h1")
 _CELLS = np.zeros(len(NAMES), np.bool_)
 _CELLS[numbers_of_tags("td th")] = True
 _HEADS = np.zeros(len(NAMES), np.bool_)  # they say that a table holds data
@@ -46,7 +48,20 @@ class Model:
         first = self.first.answer(numbers)
         found = self.second.answer(np.concatenate([numbers, answers(page, first)]))
         found[_unseen(page.blocks, page.nodes)] = 0
+        found[: _above_headline(page, numbers)] = 0
         return found
+
+
+def _above_headline(page: Page, numbers: Floats) -> int:
+    """How many blocks stand above the headline, but for the line right above it; 0 where there is no sure headline.
+
+    The only h1 of a page is the headline if most of its words are in the title. Lists of teasers stand above it, too.
+    """
+    headline = -int(numbers[_SINCE_HEADLINE, 0])
+    tags = page.nodes[page.blocks[:, col.B_NODE], col.N_TAG]
+    if not 0 < headline < len(tags) or tags[headline] != _H1 or (tags == _H1).sum() > 1:
+        return 0
+    return headline - 1 if numbers[_TITLED, headline] > _LIKE_TITLE else 0
 
 
 @compiled

@@ -44,6 +44,16 @@ def test_a_page_of_too_many_blocks_is_too_large():
     assert extract("<p>x" * 100_001).drop == "extract.too_large"
 
 
+def test_teasers_above_the_headline_are_no_text():
+    teaser = (
+        "<div><h3>Teaser</h3><p>Another story of the week, told in a sentence or two. It is of no use here.</p></div>"
+    )
+    story = f"<h1>The ferry</h1><p>{SENTENCE}</p><p>{SENTENCE} Again.</p>"
+    found = extract(f"<title>The ferry</title>{teaser * 30}{story}").text
+    assert found.count("Another story") <= 1  # the line right above a headline may belong to it
+    assert found.count(SENTENCE) == 2
+
+
 @pytest.mark.parametrize("page", ["<p>", "<script>x</script>", "<p>&nbsp;</p>"])
 def test_a_page_without_text_is_empty(page):
     assert extract(page).drop == "extract.empty"
