@@ -20,6 +20,7 @@ Mask = npt.NDArray[np.bool_]
 _SINCE_HEADLINE, _TITLED = FEATURES.index("headline_before"), FEATURES.index("titled")
 _LIKE_TITLE = 0.6  # of the headline's words that are in the title
 _UNSEEN_BLOCKS = 2  # of a hidden element that is left out
+_COPIES = 4  # of a block that stand for one
 _BESIDE = 0.9  # of the text beside a table that is taken, for which the table is
 _REPEATED = 60  # characters of a block whose copies are left out; a refrain is shorter
 _PAGE_LEAST = 0.15  # the answer from which a block is content of the page
@@ -128,11 +129,15 @@ def _take_whole(blocks: Ints, nodes: Ints, units: Ints, taken: Mask) -> None:
 
 
 def _take_once(page: Page, taken: Mask) -> None:
-    """Leave out later copies of a long block: pages repeat text for phones, desks and print, and quote it."""
+    """Leave out later copies of a long block: pages repeat text for phones, desks and print, and quote it.
+
+    More copies are repetition, which signals of the text measure.
+    """
     held = np.flatnonzero(taken & (page.blocks[:, col.B_CHARS] >= _REPEATED))
     keys = page.blocks[held, col.B_HASH].astype(np.int64) << 20 | page.blocks[held, col.B_CHARS]
-    _, first = np.unique(keys, return_index=True)
-    taken[np.delete(held, first)] = False
+    _, first, group, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
+    copies = np.delete(np.arange(len(held)), first)
+    taken[held[copies[counts[group[copies]] <= _COPIES]]] = False
 
 
 def text_of(page: Page, taken: Mask) -> str:

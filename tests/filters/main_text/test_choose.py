@@ -54,6 +54,7 @@ def test_a_long_block_is_taken_once_and_a_refrain_each_time():
     verse, refrain = "A long line of the song that somebody wrote about the river and its mill.", "Row on, row on."
     page = page_of("".join(f"<p>{line}</p>" for line in (verse, refrain, verse, refrain)))
     assert choose(page, np.full(4, 0.9, np.float32)).taken.tolist() == [True, True, False, True]
+    assert choose(page_of(f"<p>{verse}" * 9), np.full(9, 0.9, np.float32)).taken.all()  # spam, which filters must see
 
 
 def test_labels_are_of_the_text_and_not_of_a_teaser_that_repeats_it():
