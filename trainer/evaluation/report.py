@@ -49,6 +49,7 @@ def evaluate_run(run: Path | None, work: Path, languages: Sequence[str], setting
             "shared_documents": count_shared(train, validation),
         }
     found |= {"settings": as_values(settings), "step": state["step"], "tokens": state["tokens"]}
+    _keep_others(found, run / "evaluation.json")
     write_text(run / "evaluation.json", json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
     table, curve = _render(found)
     notes = [f"{language}: no held-out text, so it is not measured\n" for language in silent]
@@ -57,6 +58,19 @@ def evaluate_run(run: Path | None, work: Path, languages: Sequence[str], setting
     write_text(run / "evaluation.md", table)
     write_text(run / "extrapolation.svg", curve)
     return {**found, "table": table}
+
+
+def _keep_others(found: dict[str, Any], file: Path) -> None:
+    """Add what `file` holds of other languages, measured at the same step with the same settings."""
+    try:
+        before = json.loads(file.read_text(encoding="utf-8"))
+        alike = all(before[name] == json.loads(json.dumps(found[name])) for name in ("settings", "step", "length"))
+        others = before["languages"] if alike else {}
+        found["languages"] = {**others, **found["languages"]}
+        values = [entry["bits_per_byte"] for entry in found["languages"].values()]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return  # no earlier result, or one of another version
+    found["mean_bits_per_byte"] = sum(values) / len(values)
 
 
 def count_shared(train: Sequence[Path], validation: Sequence[Path]) -> int:

@@ -114,6 +114,18 @@ def test_an_export_names_the_special_tokens_that_a_foreign_tokenizer_has(world, 
     assert [said[f"{name}_token"] for name in ("unk", "bos", "eos", "pad")] == ["<unk>", "</s>", "</s>", "</s>"]
 
 
+def test_one_language_after_another_gives_the_report_of_both(run, world, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    settings = EvaluateSettings(bytes=500, samples=0)
+    for language in ("fr", "sw"):
+        found = report.evaluate_run(tmp_path / "run", world, [language], settings)
+    both = report.evaluate_run(tmp_path / "run", world, ["fr", "sw"], settings)
+    assert list(found["languages"]) == ["fr", "sw"]
+    assert {**found, "table": ""} == {**both, "table": ""}
+    other = report.evaluate_run(tmp_path / "run", world, ["sw"], EvaluateSettings(bytes=400, samples=0))
+    assert list(other["languages"]) == ["sw"]
+
+
 def test_a_damaged_evaluation_is_named(run, world, tmp_path):
     shutil.copytree(run, tmp_path / "run")
     (tmp_path / "run" / "evaluation.json").write_text('{"step": 2')
