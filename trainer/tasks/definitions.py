@@ -1,7 +1,8 @@
 """Read task files: lm-evaluation-harness' YAML over local files, and a TOML of ours with several prompts.
 
-The YAML is a subset: no Python (`!function`), no data from the net. `include` is followed. Paths of data are relative
-to the task file, or else to the current folder, as the harness has them.
+A folder of `roots prompts`, which are rendered by promptsource's templates, is read too: a task for each template and
+language. The YAML is a subset: no Python (`!function`), no data from the net. `include` is followed. Paths of data are
+relative to the task file, or else to the current folder, as the harness has them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import yaml
 
 from roots.errors import InputError, SettingsError, unknown_name
@@ -43,10 +46,11 @@ class Data:
     splits: Mapping[str, tuple[Path, ...]]
     test: str
     shots: str  # the split that examples in the prompt are from
-    form: str = "json"  # one of _FORMS
+    form: str = "json"  # one of _FORMS, or "prompts"
     columns: tuple[str, ...] = ()  # of a table without a header
     separator: str = ","
     quoted: bool = True  # whether quotation marks of a table mean anything
+    only: Mapping[str, str | None] = field(default_factory=dict)  # values that an example of prompts has
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class Prompt:
     description: str = ""  # before all
     delimiter: str = " "  # between text and target
     shots_delimiter: str = "\n\n"  # after each example in the prompt
+    once: bool = False  # no delimiter where text or answer have white space there, as in fine-tuning
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,8 @@ class Task:
 
 def read_tasks(place: Path) -> list[Task]:
     """Read the tasks of a folder, or of one file, by name. Raises InputError for a file that cannot be used."""
+    if (place / "rendered").is_dir():
+        return _of_prompts(place / "rendered")
     files = sorted(path for path in place.rglob("*") if path.suffix in (".yaml", ".yml", ".toml"))
     if place.is_file():
         files = [place]
@@ -257,3 +264,32 @@ def _of_toml(file: Path) -> Iterator[Task]:
             f"{name}.{label}" if len(listed) > 1 else name, plain.kind, data, prompt, plain.family or name,
             plain.language, ends=plain.ends, tokens=plain.tokens,
         )  # fmt: skip
+
+
+def _of_prompts(place: Path) -> list[Task]:
+    """Return a task for each template and language of the data sets of a folder of prompts. Raises InputError."""
+    names = ("data_set", "task", "template", "language")
+    found: dict[tuple[str | None, ...], set[Path]] = {}
+    choices: set[tuple[str | None, ...]] = set()
+    for file in sorted(place.rglob("*.parquet")):
+        try:
+            rows = pq.read_table(file, columns=[*names, "choices"])
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise InputError(f"{file} cannot be read: {error}") from None
+        for row in rows.to_pylist():
+            key = tuple(row[name] for name in names)
+            found.setdefault(key, set()).add(file)
+            if row["choices"]:
+                choices.add(key)
+    tasks = []
+    for key, files in sorted(found.items(), key=str):
+        data_set, _, template, language = key
+        only = dict(zip(names, key, strict=True))
+        data = Data({"test": tuple(sorted(files))}, "test", "test", "prompts", only=only)
+        prompt = Prompt(template or "", "inputs", "targets", "choices" if key in choices else None, once=True)
+        name = ".".join(filter(None, [data_set, template, language]))
+        kind = "choice" if key in choices else "generate"
+        tasks.append(Task(name, kind, data, prompt, data_set or "", language or "", ends=("\n",)))
+    if not tasks:
+        raise InputError(f"{place.parent} holds no prompts")
+    return tasks

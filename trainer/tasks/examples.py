@@ -58,9 +58,12 @@ def _read_examples(task: Task, split: str) -> list[_Example]:
 
 
 def _read(task: Task, path: Path) -> list[_Example]:
+    if task.data.form == "prompts":
+        wanted = {**task.data.only, "drop": None}
+        rows = pq.read_table(path).to_pylist()
+        return [row for row in rows if all(row[name] == value for name, value in wanted.items())]
     if task.data.form == "parquet":
-        rows: list[_Example] = pq.read_table(path).to_pylist()
-        return rows
+        return list(pq.read_table(path).to_pylist())
     with pa.input_stream(str(path), compression="detect") as stream:
         raw = stream.read(_FILE_BYTES + 1)
     if len(raw) > _FILE_BYTES:
@@ -185,7 +188,14 @@ def _solved(prompt: Prompt, example: _Example) -> str:
     else:
         text = _plain(prompt.text, example)
         answer = choices[_right(target, choices)[0]] if choices else target[0]
-    return text + prompt.delimiter + answer + prompt.shots_delimiter
+    return text + _delimited(prompt, text, answer) + prompt.shots_delimiter
+
+
+def _delimited(prompt: Prompt, text: str, answer: str) -> str:
+    """Return an answer with the delimiter that stands between it and the text."""
+    if prompt.once and (text[-1:].isspace() or answer[:1].isspace()):
+        return answer
+    return prompt.delimiter + answer
 
 
 def _targets(prompt: Prompt, example: _Example) -> list[str]:
@@ -224,5 +234,5 @@ def _question(task: Task, number: int, example: _Example, solved: Sequence[_Exam
         pairs = tuple((before + choice, end) for choice in choices)
         return Question(number, pairs, tuple(choices), _right(text, choices))
     context = before + _plain(prompt.text, example)
-    pairs = tuple((context, prompt.delimiter + choice) for choice in choices)
+    pairs = tuple((context, _delimited(prompt, context, choice)) for choice in choices)
     return Question(number, pairs, tuple(choices), _right(_fill(prompt.target, example), choices))

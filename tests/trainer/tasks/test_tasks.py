@@ -4,6 +4,8 @@ import gzip
 import json
 import re
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 pytest.importorskip("torch", reason="torch is not installed: pip install 'roots-corpus[train]'")
@@ -89,6 +91,20 @@ def test_a_toml_file_has_a_task_for_each_prompt(folder):
     (question,) = make_questions(short, 0, 0, 0).asked
     assert question.pairs == (('Il pleut. Donc Il fait "sec.', " oui"), ('Il pleut. Donc Il fait "sec.', " non"))
     assert question.right == make_questions(long, 0, 0, 0).asked[0].right == (1,)
+
+
+def test_a_folder_of_prompts_has_a_task_for_each_template_and_language(tmp_path):
+    row = {"id": "1", "data_set": "facts", "task": "nli", "template": "short", "language": "fr", "inputs": "Il pleut.",
+           "targets": "non", "choices": ["oui", "non"], "drop": None}  # fmt: skip
+    rows = [row, row | {"drop": "prompts.copy"}, row | {"template": "free", "choices": None}]
+    (tmp_path / "rendered" / "facts").mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rendered" / "facts" / "a.parquet")
+    free, short = read_tasks(tmp_path)
+    assert (short.name, short.kind, short.language) == ("facts.short.fr", "choice", "fr")
+    assert (free.name, free.kind, free.family) == ("facts.free.fr", "generate", "facts")
+    (question,) = make_questions(short, 0, 0, 0).asked
+    assert (question.pairs, question.right) == ((("Il pleut.", " oui"), ("Il pleut.", " non")), (1,))
+    assert make_questions(free, 0, 0, 0).asked[0].references == ("non",)
 
 
 @pytest.mark.parametrize(
