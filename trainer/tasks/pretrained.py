@@ -15,8 +15,10 @@ from torch import Tensor
 from roots.errors import InputError
 from trainer.model import checkpoint
 from trainer.model.decoder import empty_model
-from trainer.tasks.score import CausalModel, OurModel, TokenRequest, padded
+from trainer.tasks.score import CausalModel, OurModel, Pass, TokenRequest, padded
 from trainer.tokenizer.files import END_ID, load_tokenizer, tokenizer_digest
+
+_TOKENS = 2_048  # of one batch of another architecture, padding included
 
 
 def open_model(place: Path, longest: int, tokenizers: Sequence[Path] = ()) -> CausalModel:
@@ -96,26 +98,31 @@ class _OtherModel(CausalModel):
         positions = getattr(loaded.config, "max_position_embeddings", None)
         self.longest = min(self.longest, positions or self.longest)
 
-    def hidden(self, group: Sequence[Sequence[TokenRequest]]) -> Iterator[tuple[TokenRequest, Tensor]]:
-        """Read all requests, padded on the right."""
-        flat = [request for requests in group for request in requests]
-        rows = [request.tokens[:-1] for request in flat]
-        mask = padded([[1] * len(row) for row in rows], self.model.device)
-        logits = self.model(input_ids=padded(rows, self.model.device), attention_mask=mask).logits
-        for row, request in enumerate(flat):
-            yield request, logits[row, : len(request.tokens) - 1]
+    def passes(self, requests: Sequence[TokenRequest]) -> Iterator[Pass]:
+        """Read requests of similar length together, padded on the right."""
+        order = sorted(range(len(requests)), key=lambda at: len(requests[at].tokens), reverse=True)
+        while order:
+            longest = len(requests[order[0]].tokens) - 1
+            batch, order = order[: max(1, _TOKENS // longest)], order[max(1, _TOKENS // longest) :]
+            rows = [requests[at].tokens[:-1] for at in batch]
+            mask = padded([[1] * len(row) for row in rows], self.model.device)
+            logits = self.model(input_ids=padded(rows, self.model.device), attention_mask=mask).logits
+            places = [
+                (at, list(range(longest * line + len(row) - requests[at].counted, longest * line + len(row))))
+                for line, (at, row) in enumerate(zip(batch, rows, strict=True))
+            ]
+            yield logits.flatten(0, 1), places
 
     def logits(self, states: Tensor) -> Tensor:
         """Return the states, which are logits already."""
         return states
 
     def continue_tokens(self, prompts: Tensor, count: int, done: Callable[[Tensor], bool]) -> Tensor:
-        """Take the likeliest token again and again."""
-        tokens, held, made = prompts.to(self.model.device), None, prompts[:, :0]
+        """Take the likeliest token again and again; all is read each time, for the caches of transformers differ."""
+        tokens = prompts.to(self.model.device)
         for _ in range(count):
-            out = self.model(input_ids=tokens, past_key_values=held, use_cache=True)
-            held, tokens = out.past_key_values, out.logits[:, -1].argmax(-1, keepdim=True)
-            made = torch.cat([made, tokens.cpu()], dim=1)
-            if done(made):
+            logits = self.model(input_ids=tokens, use_cache=False).logits[:, -1]
+            tokens = torch.cat([tokens, logits.argmax(-1, keepdim=True)], dim=1)
+            if done(tokens[:, prompts.shape[1] :].cpu()):
                 break
-        return made
+        return tokens[:, prompts.shape[1] :].cpu()

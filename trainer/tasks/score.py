@@ -1,7 +1,7 @@
 """Log-likelihoods of continuations, and generated text, from any causal language model.
 
-Requests are read in batches of similar length. What the requests of one question have in common is read once, where the
-model can continue from a cache. Shapes: B rows, T tokens, V rows of the vocabulary, d hidden.
+What requests have in common at their beginning is read once: the requests of a row are a tree of tokens. Other models
+than ours read each request, in batches of similar length. Shapes: B rows, T tokens, V rows of the vocabulary, d hidden.
 """
 
 from abc import ABC, abstractmethod
@@ -9,16 +9,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - everyone's name for it
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from trainer.model.attention import Layout
 from trainer.model.decoder import AlibiLM
 
-_SHARED = 4  # a shorter common beginning is read with each request
-_LOGITS = 1 << 24  # held at once
-_TOKENS = 4_096  # of one batch, padding included
+_LOGITS = 1 << 22  # held at once
+_ROW = 256  # tokens of a row that holds several requests; a longer request has a row of its own
+
+Pass = tuple[Tensor, list[tuple[int, list[int]]]]  # states (N, d); requests, and where the counted tokens are predicted
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,8 @@ class CausalModel(ABC):
         self.tokenizer, self.prefix, self.ends, self.longest = tokenizer, prefix, frozenset(ends), longest
 
     @abstractmethod
-    def hidden(self, group: Sequence[Sequence[TokenRequest]]) -> Iterator[tuple[TokenRequest, Tensor]]:
-        """Yield each request of a batch of questions with the states (T, d) or logits (T, V) before its last token."""
+    def passes(self, requests: Sequence[TokenRequest]) -> Iterator[Pass]:
+        """Yield the states of the model, and the requests that are read from them; each request once."""
 
     @abstractmethod
     def logits(self, states: Tensor) -> Tensor:
@@ -96,36 +99,37 @@ class CausalModel(ABC):
         self, questions: Sequence[Sequence[TokenRequest]], say: Callable[[int], None] = lambda done: None
     ) -> list[list[Likelihood]]:
         """Return the likelihoods of the requests of each question; `say` is given the number of questions done."""
-        found: dict[int, list[Likelihood]] = {}
-        for batch in _batches(questions):
-            flat = self._read([questions[at] for at in batch])
-            for at in batch:
-                found[at] = [flat.pop(0) for _ in questions[at]]
-            say(len(found))
-        return [found[at] for at in range(len(questions))]
+        flat = [request for requests in questions for request in requests]
+        found: dict[int, Likelihood] = {}
+        for states, places in self.passes(flat):
+            found |= self._read(flat, states, places)
+            say(len(found) * len(questions) // len(flat))
+        answers = iter([found[at] for at in range(len(flat))])
+        return [[next(answers) for _ in requests] for requests in questions]
 
-    def _read(self, questions: Sequence[Sequence[TokenRequest]]) -> list[Likelihood]:
-        """Return the likelihoods of the requests of one batch, in order."""
-        states: list[Tensor] = []
-        targets: list[int] = []
-        sizes: list[int] = []
-        for request, each in self.hidden(questions):
-            states.append(each[len(each) - request.counted :])
-            targets += request.tokens[len(request.tokens) - request.counted :]
-            sizes.append(request.counted)
-        stacked = torch.cat(states)
-        wanted = torch.tensor(targets, device=stacked.device)
-        nats, best = [], []
-        width = max(1, self.logits(stacked[:1]).shape[-1])
-        for start in range(0, max(1, len(targets)), max(1, _LOGITS // width)):
-            part = slice(start, start + max(1, _LOGITS // width))
-            logits = self.logits(stacked[part]).float()
-            here = wanted[part]
-            nats.append(-F.cross_entropy(logits, here, reduction="none").double())
-            best.append(logits.argmax(-1) == here)
-        pieces = torch.split(torch.cat(nats), sizes)
-        right = torch.split(torch.cat(best), sizes)
-        return [Likelihood(float(n.sum()), bool(b.all())) for n, b in zip(pieces, right, strict=True)]
+    def _read(
+        self, requests: Sequence[TokenRequest], states: Tensor, places: Sequence[tuple[int, list[int]]]
+    ) -> dict[int, Likelihood]:
+        """Return the likelihoods of the requests of one pass. Each state is multiplied with the head once."""
+        counted = [requests[number].tokens[len(requests[number].tokens) - len(at) :] for number, at in places]
+        used, node = np.unique(np.array([each for _, at in places for each in at], np.int64), return_inverse=True)
+        wanted = np.array([token for tokens in counted for token in tokens], np.int64)
+        nats, likeliest = np.zeros(len(wanted)), np.zeros(len(wanted), bool)
+        step = max(1, _LOGITS // max(1, self.logits(states[:1]).shape[-1]))
+        for start in range(0, len(used), step):
+            rows = torch.from_numpy(used[start : start + step]).to(states.device)
+            logits = self.logits(states[rows]).float()
+            here = np.flatnonzero((node >= start) & (node < start + step))
+            at = torch.from_numpy(node[here] - start).to(states.device)
+            token = torch.from_numpy(wanted[here]).to(states.device)
+            nats[here] = (logits[at, token] - logits.logsumexp(-1)[at]).double().cpu().numpy()
+            likeliest[here] = (logits.argmax(-1)[at] == token).cpu().numpy()
+        found, stop = {}, 0
+        for (number, _), tokens in zip(places, counted, strict=True):
+            part = slice(stop, stop + len(tokens))
+            stop = part.stop
+            found[number] = Likelihood(float(nats[part].sum()), bool(likeliest[part].all()))
+        return found
 
     @torch.no_grad()
     def generate(
@@ -157,22 +161,6 @@ class CausalModel(ABC):
         return any(stop in text for stop in stops if stop)
 
 
-def _batches(questions: Sequence[Sequence[TokenRequest]]) -> Iterator[list[int]]:
-    """Yield the numbers of questions that are read together: similar beginnings and lengths, long ones first."""
-    sizes = [(_common(each), max(len(r.tokens) for r in each)) for each in questions]
-    batch: list[int] = []
-    held = longest = 0
-    for at in sorted(range(len(questions)), key=lambda at: sizes[at], reverse=True):
-        longest = max(longest, sizes[at][1])
-        if batch and (held + len(questions[at])) * longest > _TOKENS:
-            yield batch
-            batch, held, longest = [], 0, sizes[at][1]
-        batch.append(at)
-        held += len(questions[at])
-    if batch:
-        yield batch
-
-
 def _equal_lengths(rows: Sequence[Sequence[int]], most: int = 32) -> Iterator[list[int]]:
     """Yield the numbers of rows that have the same length, at most `most` together."""
     order = sorted(range(len(rows)), key=lambda at: len(rows[at]))
@@ -186,16 +174,44 @@ def _equal_lengths(rows: Sequence[Sequence[int]], most: int = 32) -> Iterator[li
         yield batch
 
 
-def _common(requests: Sequence[TokenRequest]) -> int:
-    """Return how many tokens all requests of a question begin with, without the last one that is read."""
-    least = min(len(request.tokens) for request in requests) - 2
-    first = requests[0].tokens
-    if len(requests) == 1:
-        return 0
-    for at in range(max(0, least)):
-        if any(request.tokens[at] != first[at] for request in requests):
-            return at if at >= _SHARED else 0
-    return max(0, least) if least >= _SHARED else 0
+class _Tree:
+    """Tokens that requests have in common stand once in a row; each token sees those before it in its own request."""
+
+    def __init__(self) -> None:
+        self.tokens: list[int] = []
+        self.parents: list[int] = []
+        self.depths: list[int] = []
+        self.path: list[int] = []  # places of the tokens of the newest request
+        self.places: list[tuple[int, list[int]]] = []
+
+    def shared(self, tokens: Sequence[int]) -> int:
+        """Return how many tokens the newest request and these begin with together."""
+        pairs = zip(self.path, tokens, strict=False)
+        return next((at for at, (place, token) in enumerate(pairs) if self.tokens[place] != token),
+                    min(len(self.path), len(tokens)))  # fmt: skip
+
+    def add(self, number: int, tokens: Sequence[int], counted: int) -> None:
+        """Add the tokens of a request that a model reads."""
+        self.path = self.path[: self.shared(tokens)]
+        for token in tokens[len(self.path) :]:
+            self.parents.append(self.path[-1] if self.path else -1)
+            self.depths.append(len(self.path))
+            self.path.append(len(self.tokens))
+            self.tokens.append(token)
+        self.places.append((number, self.path[len(self.path) - counted :]))
+
+    def bias(self, slopes: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return what is added to attention, (1, H, T, T): ALiBi by distance within a request, -inf for all others."""
+        size = len(self.tokens)
+        seen = np.zeros((size, size), bool)
+        for at, parent in enumerate(self.parents):
+            if parent >= 0:
+                seen[at] = seen[parent]
+            seen[at, at] = True
+        depth = torch.tensor(self.depths, device=slopes.device, dtype=torch.float32)
+        hidden = torch.from_numpy(~seen).to(slopes.device)
+        distance = (depth[None, :] - depth[:, None]).masked_fill(hidden, -torch.inf)
+        return (slopes.float()[:, None, None] * distance)[None].to(dtype)
 
 
 def padded(rows: Sequence[Sequence[int]], device: torch.device) -> Tensor:
@@ -210,23 +226,26 @@ class OurModel(CausalModel):
     def __init__(self, model: AlibiLM, *about: Any) -> None:
         super().__init__(*about)
         self.model = model
+        model.set_kernel("additive")  # the one that takes a bias of our own
 
-    def hidden(self, group: Sequence[Sequence[TokenRequest]]) -> Iterator[tuple[TokenRequest, Tensor]]:
-        """Read what the requests of a question have in common once, and continue from there."""
-        device = self.model.head.device
-        flat = [(number, request) for number, requests in enumerate(group) for request in requests]
-        shared = min(map(_common, group))
-        rests = padded([request.tokens[shared:-1] for _, request in flat], device)
-        if not shared:
-            states = self.model.hidden(rests)
-        else:
-            cache = self.model.new_cache()
-            before = self.model.hidden(padded([each[0].tokens[:shared] for each in group], device), cache=cache)
-            owners = torch.tensor([number for number, _ in flat], device=device)
-            cache.layers = [layer and (layer[0][owners], layer[1][owners]) for layer in cache.layers]
-            states = torch.cat([before[owners], self.model.hidden(rests, cache=cache)], dim=1)
-        for row, (_, request) in enumerate(flat):
-            yield request, states[row, : len(request.tokens) - 1]
+    def passes(self, requests: Sequence[TokenRequest]) -> Iterator[Pass]:
+        """Read what requests have in common once, whether of one question or of several."""
+        tree = _Tree()
+        for number in sorted(range(len(requests)), key=lambda at: requests[at].tokens):
+            tokens = requests[number].tokens[:-1]
+            if tree.tokens and len(tree.tokens) + len(tokens) - tree.shared(tokens) > _ROW:
+                yield self._states(tree), tree.places
+                tree = _Tree()
+            tree.add(number, tokens, requests[number].counted)
+        if tree.tokens:
+            yield self._states(tree), tree.places
+
+    def _states(self, tree: _Tree) -> Tensor:
+        """Return the states (T, d) of a row."""
+        tokens = torch.tensor([tree.tokens], device=self.model.head.device)
+        dtype = self.model.head.dtype
+        bias = tree.bias(self.model.blocks[0].self_attention.slopes, dtype)
+        return self.model.hidden(tokens, Layout(tokens, (), {dtype: bias}))[0]
 
     def logits(self, states: Tensor) -> Tensor:
         """Multiply with the head."""

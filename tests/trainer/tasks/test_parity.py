@@ -71,3 +71,34 @@ def test_the_share_of_a_prefix_changes_no_likelihood(tmp_path):
     alone = [model.score([[request]])[0][0] for request in model.requests(pairs)]
     assert torch.allclose(torch.tensor([a.nats for a in together]), torch.tensor([b.nats for b in alone]), atol=1e-4)
     assert len(model.windows("word " * 200)) > 2
+
+
+def test_another_architecture_is_read_by_transformers(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    from trainer.tasks.pretrained import open_model
+
+    place = write_model(tmp_path) / "export"
+    torch.manual_seed(0)
+    shape = {
+        "vocab_size": 512,
+        "n_positions": 48,
+        "n_embd": 32,
+        "n_layer": 2,
+        "n_head": 2,
+        "bos_token_id": 2,
+        "eos_token_id": 2,
+    }
+    other = transformers.GPT2LMHeadModel(transformers.GPT2Config(**shape, initializer_range=0.3)).eval()
+    (place / "model.safetensors").unlink()
+    other.save_pretrained(place)
+    model = open_model(place, 2_048)
+    assert model.longest == 48
+    pairs = [("", "The cat sleeps."), ("The sun is a star", " that gives light."), ("cat " * 100, "dog eats.")]
+    requests = model.requests(pairs)
+    for request, found in zip(requests, model.score([requests])[0], strict=True):
+        with torch.no_grad():
+            logs = other(torch.tensor([request.tokens[:-1]])).logits[0].log_softmax(-1)
+        wanted = torch.tensor(request.tokens[1:])
+        nats = logs.gather(1, wanted[:, None])[-request.counted :].sum()
+        assert found.nats == pytest.approx(float(nats), abs=1e-3)
+    assert len(model.generate(["The cat", "The sun is a"], 5, ["\n"])) == 2
