@@ -115,7 +115,7 @@ def measured(run: Path, prompts: Path, held: Mapping[str, set[str]]) -> list[str
     from trainer.finetune.examples import _rows
 
     model, state = load_decoder(run)
-    tokenizer = load_tokenizer(run)
+    tokenizer = load_tokenizer(run / "tokenizer")
     found: dict[tuple[str, bool], list[TokenExample]] = {}
     for row in _rows([shard.chain for shard in prompt_shards(prompts)]):
         tokens, target = encode_pair(tokenizer, row["inputs"], row["targets"], " ")

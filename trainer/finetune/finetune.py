@@ -1,7 +1,7 @@
 """Fine-tune a model on prompts: only targets count, the learning rate is constant, the best checkpoint stays.
 
-The run folder holds checkpoints/ with the best model, log.jsonl, tokenizer.json and finetune.json, the report. `roots
-evaluate` and `roots export` take it as any run.
+The run folder holds checkpoints/ with the best model, tokenizer/ and finetune.json, the report. `roots evaluate` and
+`roots export` take it as any run.
 """
 
 import json
@@ -82,7 +82,7 @@ def _measure(model: AlibiLM, examples: Sequence[TokenExample], length: int, rows
 def _find_tokenizer(request: FinetuneRequest, start: Start) -> Path:
     """Return the tokenizer of the model. Raises InputError if it is nowhere."""
     model = request.model
-    places = [model, model.parent / "tokenizer", model.parent.parent.parent / "tokenizer"]
+    places = [model, model / "tokenizer", model.parent / "tokenizer", model.parent.parent.parent / "tokenizer"]
     for place in [request.tokenizer] if request.tokenizer else places:
         if tokenizer_file(place).is_file() and tokenizer_digest(load_tokenizer(place)) == start.tokenizer:
             return tokenizer_file(place)
@@ -205,8 +205,8 @@ def finetune_model(request: FinetuneRequest, say: Callable[[str], None] = print)
     values = {
         **_state_of(request, start, tuning, sets), "attention": kernel, "languages": sorted(sets.train),
     }  # fmt: skip
-    make_folder(request.target)
-    shutil.copyfile(file, request.target / "tokenizer.json")
+    make_folder(request.target / "tokenizer")
+    shutil.copyfile(file, request.target / "tokenizer" / "tokenizer.json")
     report = _describe(sets, tuning, say) | _train(tuning, sets, request.target, values, say)
     model = empty_model(start.shape, kernel, device)
     model.load_state_dict(read_start(request.target).weights)

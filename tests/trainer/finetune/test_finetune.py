@@ -28,6 +28,7 @@ from trainer.model.checkpoint import load_decoder, read_start
 from trainer.model.decoder import empty_model
 from trainer.model.shapes import SHAPES, Shape
 from trainer.settings import ExportSettings
+from trainer.tasks.pretrained import open_model
 from trainer.tokenizer.files import END_ID, PAD_ID, load_tokenizer
 from trainer.training.recipe import recipe_for
 from trainer.training.train import train_decoder
@@ -240,11 +241,11 @@ def test_a_model_learns_its_prompts_and_the_run_is_used_as_any_run(
     assert set(report["bits_per_byte"]["after"]) == {"fr"}
     model, state = load_decoder(tmp_path / "tuned")
     assert state["separator"] == " "
-    tokens, target = encode_pair(load_tokenizer(tmp_path / "tuned"), "le cow", "moos", " ")
+    tokens, target = encode_pair(open_model(tmp_path / "tuned", 32).tokenizer, "le cow", "moos", " ")
     with torch.no_grad():
         likeliest = model(torch.from_numpy(tokens[None, :-1]))[0].argmax(-1)[target - 1 :]
     assert likeliest.tolist() == tokens[target:].tolist()
-    export_model(tmp_path / "tuned", tmp_path / "tuned", tmp_path / "exported", ExportSettings())
+    export_model(tmp_path / "tuned", tmp_path / "tuned" / "tokenizer", tmp_path / "exported", ExportSettings())
     again = request_of(tmp_path / "exported", world, prompts, tmp_path / "again", tokens=64, length=32, lora=2)
     finetune_model(replace(again, tokenizer=None, tokens=()), said.append)
     assert read_start(tmp_path / "again").shape == read_start(base).shape
