@@ -5,18 +5,20 @@ of more than `_MOST` characters.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import StrictUndefined, Template, TemplateError
+from jinja2 import StrictUndefined, Template, TemplateError, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from roots.errors import InputError
 
-_MOST = 1 << 18  # characters of a text, and values of all ranges of one rendering
+_MOST = 1 << 18  # characters of a text
+_STEPS = 10_000  # numbers of all ranges of one rendering
+_NESTED = 2  # loops inside each other
 _TEXT_METHODS = frozenset([
     "capitalize", "casefold", "count", "endswith", "find", "index", "isalnum", "isalpha", "isdigit",
     "islower", "isnumeric", "isspace", "isupper", "lower", "lstrip", "partition", "removeprefix",
@@ -79,20 +81,43 @@ def _sandbox() -> _Sandbox:
     made = _Sandbox(undefined=StrictUndefined, keep_trailing_newline=True)
     made.filters = {name: made.filters[name] for name in _FILTERS}
     made.filters |= {"replace": _replace, "regex_replace": _regex_replace}
-    made.globals = {"range": made.globals["range"], "zip": zip}
+    made.globals = {"zip": zip}
     return made
 
 
 @lru_cache(maxsize=256)
 def _compiled(template: str) -> Template:
-    return _sandbox().from_string(template)
+    sandbox = _sandbox()
+    if _loops(sandbox.parse(template)) > _NESTED:
+        raise InputError(f"the template {template[:60]!r} has more than {_NESTED} loops inside each other")
+    return sandbox.from_string(template)
+
+
+def _loops(node: nodes.Node) -> int:
+    """Return how many loops stand inside each other."""
+    return isinstance(node, nodes.For) + max(map(_loops, node.iter_child_nodes()), default=0)
+
+
+def _steps() -> Callable[..., range]:
+    """Return a `range` that makes at most `_STEPS` numbers in all its calls."""
+    left = _STEPS
+
+    def steps(*bounds: int) -> range:
+        nonlocal left
+        numbers = range(*bounds)
+        left -= len(numbers)
+        if left < 0:
+            raise SecurityError(f"a template may not count further than {_STEPS:,}")
+        return numbers
+
+    return steps
 
 
 def render(template: str, example: Mapping[str, object]) -> str:
     """Fill a template with the fields of an example. Raises InputError for a template that is wrong or goes too far."""
     try:
         parts, size = [], 0
-        for part in _compiled(template).generate(**{str(name): value for name, value in example.items()}):
+        for part in _compiled(template).generate({"range": _steps(), **example}):
             parts.append(part)
             size += len(part)
             if size > _MOST:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import shutil
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -121,6 +122,8 @@ def test_a_folder_of_prompts_has_a_task_for_each_template_and_language(tmp_path)
         "{{ (word * 1) }}",
         "{{ ('a,' ~ word).replace('a', big).replace('b', big) }}",
         "{% for i in range(900) %}{% for j in range(900) %}{{ word }}{% endfor %}{% endfor %}",
+        "{% for i in range(5000) %}{% for j in range(5000) %}{% endfor %}{% endfor %}",
+        "{% for i in big %}{% for j in big %}{% for k in big %}{% endfor %}{% endfor %}{% endfor %}",
         "{{ nothing }}",
         "{% if %}",
         "{{ word | map('attr', '__class__') | list }}",
@@ -236,6 +239,21 @@ def test_the_command_asks_an_export_with_several_numbers_of_shots(model, folder)
         done = CliRunner().invoke(main, [*command, *wrong])
         assert done.exit_code != 0
         assert "Traceback" not in done.output
+
+
+def test_the_command_asks_the_model_of_a_work_folder(model, folder):
+    shutil.copytree(model / "run" / "checkpoints", folder / "work" / "sw" / "model" / "checkpoints")
+    shutil.copytree(model / "run" / "tokenizer", folder / "work" / "sw" / "tokenizer")
+    command = ["evaluate", str(folder / "work"), "--lang", "Swahili", "--tasks", str(folder / "even.yaml")]
+    done = CliRunner().invoke(main, [*command, "--set", "tasks.limit=2"])
+    assert done.exit_code == 0, done.output
+    assert "even, 0 shots: acc" in done.output
+    assert (folder / "work" / "sw" / "model" / "tasks" / "tasks.html").is_file()
+    shutil.rmtree(folder / "work" / "sw" / "tokenizer")
+    done = CliRunner().invoke(main, command)
+    assert "--tokenizer" in done.output
+    for words in (["evaluate", str(folder)], ["evaluate", str(folder), "--lang", "fr", "--shots", "1"]):
+        assert CliRunner().invoke(main, words).exit_code == 2
 
 
 def test_a_number_that_repeats_gives_the_interval_of_a_single_value():
