@@ -110,7 +110,7 @@ def draw_intervals(title: str, rows: Mapping[str, tuple[float, float, float, flo
     """
     numbers = [number for row in rows.values() for number in row if number is not None and math.isfinite(number)]
     low, high = min([0.0, *numbers]), max([*numbers, 1e-9])
-    left, step, height = 300, 18, _TOP + _BOTTOM + 18 * len(rows)
+    left, step, height = 380, 18, _TOP + _BOTTOM + 18 * len(rows)
     scale = (WIDTH - left - _RIGHT) / (high - low)
     parts = _frame(title, "", "", WIDTH, height)
     for tick in _ticks(low, high):

@@ -36,7 +36,13 @@ def write_page(
     rows = [row for result in results for row in _rows(result)]
     notes = _notes(results, failed)
     spread = _spread(results)
-    tables = [(_HEAD, rows), (["task", "language", "shots", "prompts", "least", "median", "most"], spread)]
+    tables = [
+        (_HEAD, rows),
+        (
+            ["prompts of a task, or tasks with one tag", "language", "shots", "number", "least", "median", "most"],
+            spread,
+        ),
+    ]
     shown = [markdown_table(head, body) for head, body in tables if body]
     text = "\n".join([f"# {title}\n", *shown, *(f"- {note}" for note in notes), ""])
     write_text(target / "tasks.md", text)
@@ -77,7 +83,7 @@ def _rows(result: TaskResult) -> list[list[object]]:
 
 
 def _spread(results: Sequence[TaskResult]) -> list[list[object]]:
-    """Return least, median and most of the main measure over the prompts of a task, where it has several."""
+    """Return least, median and most of the main measure over the prompts of a task, or the tasks with one tag."""
     groups: dict[tuple[str, str, int, str], list[float]] = defaultdict(list)
     for result in results:
         key = (result.task.family, result.task.language or "-", result.shots, result.main)
