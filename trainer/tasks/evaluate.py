@@ -206,6 +206,9 @@ def _generate(
         "chrf": _of_sums(np.array([metrics.chrf_counts(*pair) for pair in pairs]), metrics.chrf, settings),
         "bleu": _of_sums(np.array([metrics.bleu_counts(*pair, cut) for pair in pairs]), metrics.bleu, settings),
     }
+    for name, shorter in _cut_answers(prompts, answers).items():
+        rows = np.array([metrics.chrf_counts(text, q.references) for text, q in zip(shorter, questions, strict=True)])
+        scores[name] = _of_sums(rows, metrics.chrf, settings)
     ones = np.ones(len(pairs))
     for name, values in means.items():
         scores[name] = _of_sums(np.array([values, ones]).T, lambda sums: float(sums[0] / sums[1]), settings)
@@ -227,6 +230,19 @@ def _generate(
         "rouge": "words of all scripts, no stemmer, best reference",
     }
     return scores, log, notes
+
+
+def _cut_answers(prompts: Sequence[str], answers: Sequence[str]) -> dict[str, list[str]]:
+    """Return answers up to a line break, and up to a repeat of the last line of the prompt, where that changes any.
+
+    A model that does not stop translates well and goes on; chrF2 of the whole says nothing about the translation.
+    """
+    lasts = [next((line for line in reversed(prompt.splitlines()) if line.strip()), "") for prompt in prompts]
+    cuts = {
+        "chrf_first_line": [answer.strip().partition("\n")[0] for answer in answers],
+        "chrf_before_repeat": [a.partition(last)[0] if last else a for a, last in zip(answers, lasts, strict=True)],
+    }
+    return {name: texts for name, texts in cuts.items() if [t.strip() for t in texts] != [a.strip() for a in answers]}
 
 
 def _answer(task: Task, text: str) -> str:

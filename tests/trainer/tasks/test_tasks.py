@@ -23,6 +23,7 @@ from trainer.tasks.definitions import read_tasks
 from trainer.tasks.evaluate import Score, TaskResult
 from trainer.tasks.examples import make_questions
 from trainer.tasks.run import TaskRequest, evaluate_by_tasks
+from trainer.tasks.score import CausalModel
 from trainer.tasks.templates import render
 
 YAML = """task: {name}
@@ -173,6 +174,18 @@ def test_a_file_that_cannot_be_read_is_named(folder, text):
     (task,) = read_tasks(folder)
     with pytest.raises(InputError, match=r"rows\.jsonl cannot be read"):
         make_questions(task, 0, 0, 0)
+
+
+def test_answers_that_go_on_are_also_judged_without_the_rest(model, folder, monkeypatch):
+    monkeypatch.setattr(CausalModel, "generate", lambda *_: ["a cat\nTwo: dog"] * 2)
+    (folder / "rows.jsonl").write_text('{"one": "chat", "two": "a cat"}\n' * 2)
+    (folder / "mt.toml").write_text(
+        'data = "rows.jsonl"\nkind = "generate"\nends = []\n[[prompts]]\ntext = "{{one}}\\nTwo:"\ntarget = "two"\n'
+    )
+    evaluate_by_tasks(TaskRequest(model / "export", folder / "mt.toml", folder / "out"))
+    ((found,),) = (json.loads((folder / "out" / "tasks.json").read_text())["results"],)
+    values = {name: found["scores"][name]["value"] for name in ("chrf", "chrf_first_line", "chrf_before_repeat")}
+    assert values["chrf"] < values["chrf_first_line"] == values["chrf_before_repeat"] == pytest.approx(100)
 
 
 def result(right, asked, chance, majority=None):
