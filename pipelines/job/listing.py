@@ -36,6 +36,8 @@ _OTHERS = {
     "tokenizer": f"{_TRAINER}:TokenizerSettings",
     "tokens": f"{_TRAINER}:TokensSettings",
     "train": "trainer.training.recipe:Recipe",
+    "prompts": "pipelines.prompts.settings:PromptsSettings",
+    "finetune": "trainer.finetune.settings:FinetuneSettings",
     "evaluate": f"{_TRAINER}:EvaluateSettings",
     "tasks": f"{_TRAINER}:TaskSettings",
     "export": f"{_TRAINER}:ExportSettings",

@@ -19,7 +19,7 @@ class FinetuneSettings:
     batch_rows: int = 16  # of an update
     micro_rows: int = 8  # computed at once
     lr: float = 0.0  # constant; 0 is twice the lowest rate of pre-training, 2e-5 if that is not known
-    weight_decay: float = 1e-4
+    weight_decay: float = 1e-4  # of weights that are matrices
     clip: float = 1.0  # largest norm of the gradient
     normalise: str = "target"  # what weighs the same: each target, each token, or the root of a target's length
     separator: str = " "  # between input and target, unless white space is there
