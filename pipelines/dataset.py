@@ -19,6 +19,7 @@ class StageEntry(TypedDict):
     rows: int
     kept: int
     drops: dict[str, int]  # reason -> rows
+    engines: NotRequired[dict[str, int]]  # of extract: rows kept, by `extractor`
     apart: NotRequired[dict[str, dict[str, Any]]]  # source of a catalogue -> the settings that it has of its own
 
 

@@ -22,7 +22,7 @@ from pipelines.dedup.scratch import Steps
 from pipelines.dedup.settings import DedupSettings
 from pipelines.documents.forms import DOCUMENT_REASONS, NO_ENGINE
 from pipelines.documents.wikitext import WITH_GAPS
-from pipelines.extraction.extractors import preload
+from pipelines.extraction.extractors import preload, unsure_lines
 from pipelines.extraction.guard import check_imports
 from pipelines.job import work as folders
 from pipelines.job.languages import is_program
@@ -40,7 +40,6 @@ from roots.atomic import read_manifest, write_text
 from roots.errors import InputError, SettingsError, with_lines
 from roots.executors import Executor
 from roots.identity import Identities
-from roots.shards import read_kept
 from roots.stage import ALONE, Manifest, Progress, Share, run, take_inventory
 
 
@@ -61,6 +60,7 @@ class JobResult:
     def lines(self) -> Iterator[str]:
         """Describe them for a person: rows, drops, and where the dataset is."""
         yield f"\n{self.job.title}\n{table(self.manifests)}"
+        yield from unsure_lines(self._engines())
         yield from self.notes
         if any(STAGES[name].final for name in self.stages) and self._kept():
             if self.job.sources:
@@ -74,7 +74,7 @@ class JobResult:
         if unread:
             were = "document was" if unread == 1 else "documents were"
             yield f"{self.job.title}: {unread} {were} dropped, since {DOCUMENT_REASONS[NO_ENGINE]}, then run this again"
-        if gaps := self._pages_with_gaps() if "extract" in self.stages else 0:
+        if gaps := self._engines().get(WITH_GAPS, 0):
             lack = "page of a wiki lacks" if gaps == 1 else "pages of a wiki lack"
             yield f"{self.job.title}: {gaps} {lack} in a sentence what a template shows there, and `extractor` marks it"
         if self._kept() != 0:
@@ -92,11 +92,10 @@ class JobResult:
         meaning = load(reasons).get(reason, "") if reasons else ""
         yield f"{none}. Chief reason: {rows} dropped as {reason}" + (f" ({meaning})" if meaning else "")
 
-    def _pages_with_gaps(self) -> int:
-        folder = self.job.folder("extract")
-        dumps = [name for name in storage.names_in(folder) if ".xml" in name and not name.startswith(".")]
-        batches = chain.from_iterable(read_kept([folder / name], ["extractor"]) for name in dumps)
-        return sum(batch["extractor"].to_pylist().count(WITH_GAPS) for batch in batches)
+    def _engines(self) -> dict[str, int]:
+        """Documents that extract kept, by `extractor`, if it ran."""
+        ran = dict(zip(self.stages, self.manifests, strict=True))
+        return ran["extract"].engines if "extract" in ran else {}
 
     def _kept(self) -> int | None:
         """Documents kept by the last stage; None while other ranks have still to make some of its shards."""
@@ -302,7 +301,8 @@ def _is_whole(job: Job, name: str) -> bool:
     return all(storage.is_file(job.folder(name) / file) for file in ("manifest.json", *made))
 
 
-_STAGE_KEYS = ("version", "settings", "apart", "rows", "kept", "drops")  # of a stage, in the manifest of a dataset
+# of a stage, in the manifest of a dataset
+_STAGE_KEYS = ("version", "settings", "apart", "rows", "kept", "drops", "engines")
 
 
 def _write_manifest(job: Job, final: Manifest) -> None:

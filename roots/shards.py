@@ -15,10 +15,11 @@ import json
 import os
 import re
 import struct
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,10 +58,16 @@ class Receipt:
     text_bytes: int = 0  # UTF-8 bytes of `text` in kept rows, where the shard has text
     digest: str = ""  # sha256 of the file's first `body_bytes` bytes, which are its row groups
     body_bytes: int = 0
+    engines: dict[str, int] = field(default_factory=dict)  # kept rows by `extractor`, where the shard has that column
+
+    def as_values(self) -> dict[str, Any]:
+        """The receipt as it is in a manifest: without engines if there are none."""
+        values = asdict(self)
+        return values if self.engines else {key: values[key] for key in values if key != "engines"}
 
     def to_json(self) -> str:
         """The receipt as it is in the footer, with a blank seal."""
-        return json.dumps(asdict(self) | {"seal": _BLANK_SEAL}, sort_keys=True, ensure_ascii=False)
+        return json.dumps(self.as_values() | {"seal": _BLANK_SEAL}, sort_keys=True, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: bytes) -> "Receipt":
@@ -185,23 +192,28 @@ class _Tally:
 
     def __init__(self) -> None:
         self.rows = self.kept = self.text_bytes = 0
-        self.drops: dict[str, int] = {}
+        self.drops: Counter[str] = Counter()
+        self.engines: Counter[str] = Counter()
 
     def add(self, table: pa.Table) -> None:
         import pyarrow.compute as pc  # here: who only reads receipts need not wait for it
+
+        def kept(name: str) -> pa.ChunkedArray:
+            return table[name].filter(pc.is_null(table["drop"])) if len(drops) else table[name]
+
+        def count(values: pa.ChunkedArray) -> dict[str, int]:
+            return {item["values"].as_py(): item["counts"].as_py() for item in pc.value_counts(values.drop_null())}
 
         names = table.column_names
         self.rows += table.num_rows
         drops = table["drop"].drop_null() if "drop" in names else ()
         self.kept += table.num_rows - len(drops)
         if len(drops):
-            for item in pc.value_counts(drops):
-                reason = item["values"].as_py()
-                self.drops[reason] = self.drops.get(reason, 0) + item["counts"].as_py()
+            self.drops.update(count(drops))
+        if "extractor" in names:
+            self.engines.update(count(kept("extractor")))
         if "text" in names:
-            sizes = pc.binary_length(table["text"])
-            kept = sizes.filter(pc.is_null(table["drop"])) if len(drops) else sizes
-            self.text_bytes += pc.sum(kept).as_py() or 0
+            self.text_bytes += pc.sum(pc.binary_length(kept("text"))).as_py() or 0
 
     def fill(self, blank: Receipt, file: _HashingFile) -> Receipt:
         return replace(
@@ -212,6 +224,7 @@ class _Tally:
             text_bytes=self.text_bytes,
             digest=file.sha256.hexdigest(),
             body_bytes=file.length,
+            engines=dict(sorted(self.engines.items())),
         )
 
 

@@ -155,6 +155,15 @@ class _Task:
     fingerprint: str
 
 
+def sum_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """The sums of counts by name, greatest first."""
+    total: dict[str, int] = {}
+    for each in counts:
+        for name, rows in each.items():
+            total[name] = total.get(name, 0) + rows
+    return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
+
+
 @dataclass(frozen=True)
 class Manifest:
     """Summary of a stage's receipts, and how long this run of it took."""
@@ -181,11 +190,12 @@ class Manifest:
     @property
     def drops(self) -> dict[str, int]:
         """Rows dropped, by reason, most frequent first."""
-        total: dict[str, int] = {}
-        for receipt in self.shards.values():
-            for reason, rows in receipt.drops.items():
-                total[reason] = total.get(reason, 0) + rows
-        return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
+        return sum_counts(receipt.drops for receipt in self.shards.values())
+
+    @property
+    def engines(self) -> dict[str, int]:
+        """Rows kept, by `extractor`, most frequent first."""
+        return sum_counts(receipt.engines for receipt in self.shards.values())
 
     def as_values(self) -> dict[str, Any]:
         """The manifest as it is written. It leaves out the time, so that equal runs write equal files."""
@@ -197,8 +207,9 @@ class Manifest:
             "rows": self.rows,
             "kept": self.kept,
             "drops": self.drops,
+            **({"engines": self.engines} if self.engines else {}),
             "sources": dict(sorted(self.sources.items())),
-            "shards": {name: vars(receipt) for name, receipt in sorted(self.shards.items())},
+            "shards": {name: receipt.as_values() for name, receipt in sorted(self.shards.items())},
         }
 
     def write(self, path: Path) -> None:

@@ -3,6 +3,7 @@
 `tests/benchmarks/extraction_quality.py` compares them; its table decided which one is the default.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pipelines.archives.limits import Limits
@@ -17,6 +18,7 @@ EXTRACTORS: dict[str, str] = {
 DEFAULT = LEARNED = "learned"
 QUICK = "resiliparse"
 FALLBACK = QUICK  # of the learned engine, where its model is unsure
+UNSURE = f"{LEARNED}, {FALLBACK}"  # in the column `extractor`: the other engine's text
 CONTENTS = ("text", "page")  # the article or thread alone; all content but menus, adverts and the like
 PAGES = "pipelines.extraction.page:pages"  # the guarded process's work, by name so that nothing is imported here
 
@@ -35,6 +37,12 @@ class Bounds:
     document_seconds: float = 60.0  # of CPU time for one document; 60 pages a second are usual
     document_spread: bool = False  # whether its pages are spread over it, for a glance
     plain: str = "tidy"  # what becomes of plain text: one of PLAIN
+
+
+def unsure_lines(engines: Mapping[str, int]) -> Iterator[str]:
+    """Say how many pages another engine took, if any. `engines` counts documents kept by the column `extractor`."""
+    if unsure := engines.get(UNSURE, 0):
+        yield f"{unsure:,} of {unsure + engines.get(LEARNED, 0):,} pages by {FALLBACK}, where the model was unsure"
 
 
 def preload(name: str) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from pipelines.documents.forms import NO_ENGINE, form_of, read_document
 from pipelines.documents.repair import page_starts
 from pipelines.documents.wikitext import prose_of
 from pipelines.extraction.engines import Engine, resiliparse, tidy, whole_text, without_copies, without_layout
-from pipelines.extraction.extractors import FALLBACK, LEARNED, QUICK, Bounds, check_extractor
+from pipelines.extraction.extractors import FALLBACK, LEARNED, QUICK, UNSURE, Bounds, check_extractor
 from pipelines.extraction.guard import Row, allow_seconds
 from pipelines.extraction.markup import readable
 from pipelines.sources.doors import read_source_at
@@ -152,7 +152,7 @@ def extract_page(record: Record, engine: Engine, name: str, bounds: Bounds) -> E
         found = _by_model(html, engine, name)
         if found is not None:
             return found
-        engine, name = find_engine(FALLBACK), f"{LEARNED}, {FALLBACK}"
+        engine, name = find_engine(FALLBACK), UNSURE
     html = readable(html)
     if is_deeper(html, bounds.depth):
         return Extracted(None, name, "extract.too_deep")

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pipelines.dataset import StageEntry
+from pipelines.extraction.extractors import unsure_lines
 from pipelines.job.languages import is_program
 from pipelines.job.stages import STAGES
 from pipelines.publishing.card_head import LICENSE_FILE, Code, card_table, code, escape, make_head
@@ -281,6 +282,9 @@ def _limits(manifest: ReleaseManifest) -> Iterator[str]:
     yield "  `top_langs`."
     yield "- Filters measure form, not truth: the text contains false and offensive statements."
     yield "- Main-text extraction drops tables, captions and some lists."
+    for tag, each in _languages(manifest):
+        for line in unsure_lines(each["stages"]["extract"].get("engines", {})):
+            yield f"- {code(tag)}: {line}."
     yield "- Personal data are found by form and check digits; data without these, such as names, stay."
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from filters.text.passages import for_terminal
 from pipelines.dataset import read_dataset
+from pipelines.extraction.extractors import unsure_lines
 from pipelines.job import work as folders
 from pipelines.job.stages import STAGES, Reads, StageInfo
 from pipelines.watching.outdated import Freshness
@@ -23,6 +24,7 @@ from roots import shards, storage
 from roots.atomic import read_manifest, write_text
 from roots.errors import InputError
 from roots.shards import Receipt
+from roots.stage import sum_counts
 
 _RECENT_SECONDS = 900.0  # rates count the shards made in this time before the last one
 _FAILURES_SHOWN = 5  # of a stage
@@ -46,6 +48,7 @@ class StageState:
     size: int = 0  # bytes of the shards
     missing: tuple[str, ...] = ()  # shards that are not made, where their names are known
     drops: Mapping[str, int] = field(default_factory=dict)
+    engines: Mapping[str, int] = field(default_factory=dict)  # documents kept, by `extractor`
     failures: Mapping[str, str] = field(default_factory=dict)  # shard -> reason
     outdated: str = ""  # why its shards are out of date, if they are
     making: Mapping[str, int] = field(default_factory=dict)  # machine -> shards it is making
@@ -100,10 +103,6 @@ class Watcher:
         if names is not None:
             found = [each for each in found if each[1].name in names]
         receipts = [receipt for _, _, receipt in found]
-        drops: dict[str, int] = {}
-        for receipt in receipts:
-            for reason, rows in receipt.drops.items():
-                drops[reason] = drops.get(reason, 0) + rows
         paths = [path for _, path, _ in found]
         total = (_total(stage, paths) or _listed(place)) if names is None else len(names)
         rate = _rate([(at, receipt.rows) for at, _, receipt in found])
@@ -115,7 +114,8 @@ class Watcher:
             kept=sum(receipt.kept for receipt in receipts),
             size=sum(receipt.body_bytes for receipt in receipts),
             missing=tuple(name for name in names or () if name not in made),
-            drops=dict(sorted(drops.items(), key=lambda item: (-item[1], item[0]))),
+            drops=sum_counts(receipt.drops for receipt in receipts),
+            engines=sum_counts(receipt.engines for receipt in receipts),
             failures={name: why for name, why in _failures(place).items() if name not in made},
             making=_making(place),
             newest=found[-1][0] if found else None,
@@ -214,6 +214,7 @@ def screen(work: Path, states: Sequence[StageState], now: float, missing: bool =
         rate = f"{state.per_second:,.0f}" if state.per_second else ""
         line = f"{state.language:<3}{state.stage:<15}{f'{state.done:,}/{total}':>15}{state.rows:>14,}{state.kept:>14,}"
         yield f"{line}{rate:>10}  {_left(state, now)}"
+        yield from (f"      {line}" for line in unsure_lines(state.engines))
         for name, why in list(state.failures.items())[:_FAILURES_SHOWN]:
             yield f"      failed: {for_terminal(name)}: {for_terminal(why)}"
         if len(state.failures) > _FAILURES_SHOWN:

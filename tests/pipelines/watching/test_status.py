@@ -6,6 +6,7 @@ import re
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -15,14 +16,15 @@ from click.testing import CliRunner
 from pipelines.cli.main import main
 from pipelines.job.stages import STAGES, chain_stages
 from pipelines.job.work import folder, remember_inputs
+from pipelines.pipeline import JobResult
 from pipelines.watching import status as watching
 from pipelines.watching.status import Watcher, as_prometheus, is_finished, screen
 from roots import shards
 from roots.errors import InputError, StageFailed
 from roots.executors import Serial
-from roots.schema import VERDICT
+from roots.schema import EXTRACT, VERDICT
 from roots.shards import Receipt
-from roots.stage import Stage, failure_note, run
+from roots.stage import Manifest, Stage, failure_note, run
 from tests.support.paths import ROOT
 
 NAMES = [f"a{number}.parquet" for number in range(4)]
@@ -99,6 +101,25 @@ def test_unfinished_and_failed_shards_are_seen_from_another_machine(work: Path) 
 
 def test_a_run_that_has_stopped_is_seen(work: Path) -> None:
     assert "no machine works on it; last shard 16 min 00 s ago" in "\n".join(screen(work, Watcher(work).look(), 3000))
+
+
+def test_pages_that_another_engine_took_are_counted(work: Path) -> None:
+    engines = ["learned", "learned", "learned, resiliparse", "learned, resiliparse", "plain"]
+    found = [
+        {"id": str(row), "extractor": engine, "drop": "extract.language" if row == 3 else None}
+        for row, engine in enumerate(engines)
+    ]
+    shards.write(
+        folder(work, "fr", "extract") / NAMES[0], EXTRACT, [pa.RecordBatch.from_pylist(found, schema=EXTRACT)],
+        "extract", 8, "f",
+    )  # fmt: skip
+    assert state(work, "extract").engines == {"learned": 2, "learned, resiliparse": 1, "plain": 1}
+    lines = list(screen(work, Watcher(work).look(), 3000))
+    assert "      1 of 3 pages by resiliparse, where the model was unsure" in lines
+    manifest = Manifest("extract", 8, {}, {"a": Receipt("extract", 8, "f", 4, 4, engines={"learned, resiliparse": 4})})
+    result = JobResult(SimpleNamespace(title="French", sources={}), ("extract",), (manifest,))  # type: ignore[arg-type]
+    assert list(result.lines())[1:] == ["4 of 4 pages by resiliparse, where the model was unsure"]
+    assert manifest.as_values()["engines"] == {"learned, resiliparse": 4}
 
 
 def test_missing_shards_are_named_the_first_three_or_all(work: Path) -> None:
