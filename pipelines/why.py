@@ -6,6 +6,7 @@ It reads what each stage stored about the document; there is no other log.
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,18 @@ from filters.text.passages import beginning, differing, for_terminal
 from pipelines.addresses import same_address
 from pipelines.catalogue import known_catalogue
 from pipelines.dedup.released import read_released_text
+from pipelines.extraction.extractors import LEARNED, UNSURE, Bounds, preload
+from pipelines.extraction.guard import Failure, Limits, guarded
 from pipelines.job.request import languages_in
 from pipelines.job.stages import STAGES, chain_stages, load
 from pipelines.job.work import deduplicated_with, folder, known_inputs, known_shards
+from pipelines.models.files import sha256_of_main_text
 from pipelines.programs.index import SOURCE_KIND
 from pipelines.pseudocrawl.records import captures_of
+from pipelines.sources.doors import numbers_of, on_this_machine
+from pipelines.sources.layouts import TableSettings
 from roots import shards, storage
-from roots.atomic import read_manifest
+from roots.atomic import read_manifest, write_text
 from roots.errors import InputError
 from roots.schema import EXTRACT, INDEX, PASSAGE_RULE, REDACT
 
@@ -134,6 +140,67 @@ def explain(work: Path, wanted: str, language: str = "") -> Iterator[str]:
         for code in codes if index_row["drop"] is None else []:
             yield f"  for {code}:"
             yield from ("  " + line for line in _explain_language(work, code, name, index_row))
+
+
+def write_page(work: Path, wanted: str, target: Path, language: str = "", model: str = "") -> None:
+    """Write an HTML file of all blocks of a page, kept and left out, with the scores of the model of the run.
+
+    Of several records or languages, the first that has blocks is shown. `model`: its path, if it is not ours. Raises
+    InputError if there are no blocks, with the reason.
+    """
+    faults = []
+    for record in _find(work, wanted):
+        for code in languages_in(work, language):
+            stages = {stage: row for stage, row in _path_of(work, code, *record) if row}
+            if fault := _fault_of_page(stages):
+                faults.append(fault)
+                continue
+            write_text(target, _page_of(work, code, record, stages["extract"], model))
+            return
+    why = faults[0] if faults else "no language was run yet"
+    raise InputError(f"{wanted!r} has no blocks to show: {why}")
+
+
+def _fault_of_page(stages: Mapping[str, _Row]) -> str:
+    """Why a record has no blocks that the model judged; "" if it has."""
+    if stages["index"]["drop"]:
+        return f"it was dropped before extraction as {stages['index']['drop']}"
+    if "extract" not in stages:
+        return "its main text was not extracted yet"
+    found = stages["extract"]
+    if not found["extractor"]:
+        return f"it was dropped before extraction as {found['drop']}"
+    if found["extractor"] not in (LEARNED, UNSURE):
+        return f"its text is by {found['extractor']}, and only the extractor {LEARNED} judges blocks, of HTML pages"
+    return ""
+
+
+def _page_of(work: Path, code: str, record: tuple[str, _Row], row: _Row, model: str) -> str:
+    """The HTML file of a record, read again by the settings of the run."""
+    from pipelines.extraction.blocks import About, as_page, judged_blocks  # slow to import
+
+    name, index_row = record
+    manifest = read_manifest(folder(work, code, "extract"))
+    values = {**manifest["settings"], **manifest.get("apart", {}).get(index_row["source"], {})}
+    if sha256_of_main_text(model) != values["main_text_sha256"]:
+        raise InputError("the run used another model of main text: name it with --main-text-model FILE")
+    inputs = known_inputs(work)
+    archives = [inputs[each] for each in known_shards(work)[name]]
+    archive = archives[numbers_of(archives, [index_row["file_path"]])[0]]
+    arguments = {
+        "bounds": {each.name: values[each.name] for each in fields(Bounds) if each.name in values},
+        "tables": {each.name: values[each.name] for each in fields(TableSettings) if each.name in values},
+        "learned": (model, values["content"]),
+    }
+    limits = Limits(values["cpu_seconds"], values["memory_bytes"])
+    with on_this_machine(archive, [index_row["offset"]], work / "index" / name) as here:
+        given = {"archive": str(here), **arguments}
+        (found,) = guarded(judged_blocks, given, [index_row["offset"]], limits, preload(LEARNED))
+    if isinstance(found, Failure):
+        raise InputError(f"the page cannot be read within the limits of the run: {found.reason}")
+    verdict = "kept" if row["drop"] is None else f"{row['drop']} ({load(STAGES['extract'].reasons)[row['drop']]})"
+    about = About(index_row["url"] or index_row["id"], code, row["extractor"], row["share"], verdict)
+    return as_page(about, found["blocks"])
 
 
 def _explain_language(work: Path, code: str, name: str, index_row: _Row) -> Iterator[str]:

@@ -58,18 +58,25 @@ def _status(work: Path, missing: bool, again: bool, every: float, log: Path | No
 @click.argument("document", metavar="URL-OR-ID")
 @click.option("--work", "-w", default="work", show_default=True, type=Place(), help="The work folder.")
 @ONE_OF_ALL
+@click.option("--page", type=FILE, metavar="FILE",
+              help="Write an HTML file of the page's blocks, kept and left out, with the model's scores.")  # fmt: skip
+@click.option("--main-text-model", "model", default="", metavar="FILE", help="The model of the run, if it is not ours.")
 @show_errors
-def _why(document: str, work: Path, code: str) -> None:
+def _why(document: str, work: Path, code: str, page: Path | None, model: str) -> None:
     """Prints the path of one document, and why it was kept or dropped.
 
     \b
     Example:
       roots why https://example.org/page --work work
+      roots why https://example.org/page --work work --page page.html     # why a paragraph is missing
     """
-    from pipelines.why import explain
+    from pipelines.why import explain, write_page
 
     for line in explain(work, document, code):
         click.echo(line)
+    if page:
+        write_page(work, document, page, code, model)
+        click.echo(f"The blocks of the page are in {page}")
 
 
 @click.command("verify")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from filters.main_text.choose import choose, text_of
+from filters.main_text.layout import Page
 from filters.main_text.scan import scan
 from pipelines.extraction.markup import readable
 from pipelines.models.main_text.files import load_main_text
@@ -35,9 +36,7 @@ class Learned:
 
     def read(self, html: str) -> Found:
         """The main text of a page, and how sure the model is."""
-        page = scan(html.encode("utf-8", "replace"))
-        if page.is_unusual or "katex-html" in html:
-            page = scan(readable(html).encode("utf-8", "replace"))
+        page = _scan(html)
         if page.is_full or not len(page.blocks):
             return Found("", not page.is_full, 0.0, page.is_full)
         judged = self._model.judge(page)
@@ -46,6 +45,22 @@ class Learned:
             return Found("", True, 0.0, False)
         choice = choose(page, judged, self._whole)
         return Found(text_of(page, choice.taken), best >= _UNSURE, choice.share, False)
+
+    def blocks(self, html: str) -> list[tuple[str, float, bool]]:
+        """All blocks of a page in order: the text, the model's answer from 0 to 1, and whether it is taken."""
+        page = _scan(html)
+        if page.is_full or not len(page.blocks):
+            return []
+        judged = self._model.judge(page)
+        taken = choose(page, judged, self._whole).taken & (judged.max() >= _NOTHING)
+        return [(page.block_text(at), float(judged[at]), bool(taken[at])) for at in range(len(judged))]
+
+
+def _scan(html: str) -> Page:
+    page = scan(html.encode("utf-8", "replace"))
+    if page.is_unusual or "katex-html" in html:
+        page = scan(readable(html).encode("utf-8", "replace"))
+    return page
 
 
 def prepare() -> None:
