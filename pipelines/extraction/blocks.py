@@ -6,6 +6,7 @@ that is shown of it is escaped. The file has no program and loads nothing.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from pipelines.sources.layouts import TableSettings
 _ROOT_CHARS = 4096  # of a page, in which the root of XHTML is searched
 _MOST_BLOCKS = 5000  # that are shown
 _MOST_CHARS = 20_000  # of a block
+_MOST_IN_ALL = 1_000_000  # characters of all blocks: personal data are looked for in them
 _SURE_CHARS = 40  # of a block that is also found inside a line of another engine's text
 
 _STYLE = """
@@ -98,12 +100,13 @@ def as_page(about: About, found: Sequence[tuple[str, float, bool]]) -> str:
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
         f'<title>Blocks of {title}</title>\n<style>{_STYLE}</style>\n<h1 dir="ltr">{title}</h1>\n'
     )
-    return head + "\n".join(
-        [*_summary(about, blocks), *(_shown(block, about.language) for block in blocks[:_MOST_BLOCKS])]
-    )
+    lengths = accumulate(min(len(block.text), _MOST_CHARS) for block in blocks[:_MOST_BLOCKS])
+    shown = sum(length <= _MOST_IN_ALL for length in lengths)
+    lines = [*_summary(about, blocks, shown), *(_shown(block, about.language) for block in blocks[:shown])]
+    return head + "\n".join(lines) + "\n"
 
 
-def _summary(about: About, blocks: Sequence[_Block]) -> Iterator[str]:
+def _summary(about: About, blocks: Sequence[_Block], shown: int) -> Iterator[str]:
     """What is known of the page, and what the colours and scores mean."""
     share = f", {about.share:.0%} of the page's characters" if about.share is not None else ""
     kept = sum(block.is_kept for block in blocks)
@@ -118,8 +121,8 @@ def _summary(about: About, blocks: Sequence[_Block]) -> Iterator[str]:
         yield "<p>The model was unsure of this page, and another engine decided. A block counts as kept where its text"
         yield "is in that engine's text. The scores are the model's, from 0 to 1.</p>"
     yield "<p>Later stages may remove more: <code>roots why</code> prints them.</p>"
-    if len(blocks) > _MOST_BLOCKS:
-        yield f"<p>The first {_MOST_BLOCKS:,} blocks follow.</p>"
+    if len(blocks) > shown:
+        yield f"<p>The first {shown:,} blocks follow.</p>"
 
 
 def _shown(block: _Block, language: str) -> str:

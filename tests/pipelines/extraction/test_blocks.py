@@ -102,3 +102,12 @@ def test_an_address_is_text_alone() -> None:
     assert "<script" not in text
     assert "The model was unsure" in text
     assert "x" * 20_001 not in text
+    assert text.count('class="block kept"') == 3
+
+
+def test_a_large_page_is_shown_as_far_as_a_bound() -> None:
+    about = About("http://x.example/", "fr", "learned", 1.0, "kept")
+    text = as_page(about, [("x" * 30_000, 0.5, True)] * 60)
+    assert "The first 50 blocks follow." in text
+    assert text.count('class="block kept"') == 50
+    assert "The first 5,000 blocks follow." in as_page(about, [("x", 0.5, True)] * 5001)
