@@ -83,7 +83,9 @@ def test_a_readme_says_what_to_read_first(readme: Path) -> None:
 
 KEPT = {
     "named in a table, or in the text of a program": ["make_*", "explain_*", "run_*_stage", "_serve"],
-    "called by torch, click, atexit": ["forward", "convert", "format_commands", "_close_idle"],
+    "called by torch, click, Jinja, atexit": [
+        "forward", "wrap_str_format", "convert", "format_commands", "_close_idle",
+    ],
     "methods of a file or a protocol": ["seekable", "writable", "readinto", "__call__"],
     "attributes that a library reads": [
         "case_sensitive", "never_capture", "max_mem", "log_errors", "longest_match", "tempdir", "decoder",

@@ -51,6 +51,9 @@ class _Sandbox(ImmutableSandboxedEnvironment):
             return False
         return super().is_safe_attribute(obj, attr, value)
 
+    def wrap_str_format(self, value: Any) -> None:
+        """Leave `format` to `is_safe_attribute`, which refuses it: a width in it makes a text of any length."""
+
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
         """Call a function, and replace in a text only within bounds."""
         text = getattr(obj, "__self__", None)

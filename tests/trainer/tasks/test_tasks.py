@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 import shutil
+import tracemalloc
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -132,8 +133,12 @@ def test_a_folder_of_prompts_has_a_task_for_each_template_and_language(tmp_path)
     ],
 )
 def test_a_template_that_goes_too_far_is_refused(template):
+    tracemalloc.start()
     with pytest.raises(InputError, match="template"):
         render(template, {"word": "word", "big": "b" * 100_000})
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 64 << 20, "the text was made before it was refused"
 
 
 def test_a_template_fills_texts_as_the_harness_does():
