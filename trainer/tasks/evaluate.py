@@ -68,7 +68,7 @@ class TaskResult:
 
 @dataclass(frozen=True)
 class Listener:
-    """Who is told of progress, and who names the language of a text (None: nobody)."""
+    """Receives lines of progress, and names the language of a text (None: it is not asked for)."""
 
     say: Callable[[str], None] = lambda line: None
     identify: Callable[[str], str] | None = None

@@ -3,7 +3,6 @@
 Weights are read from safetensors only. BLOOM's architecture is read by our own decoder, others by transformers.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from roots.errors import InputError
 from trainer.model import checkpoint
 from trainer.model.decoder import empty_model
 from trainer.tasks.score import CausalModel, OurModel, Pass, TokenRequest, padded
-from trainer.tokenizer.files import END_ID, load_tokenizer, tokenizer_digest
+from trainer.tokenizer.files import END_ID, load_tokenizer, read_configuration, tokenizer_digest
 
 _TOKENS = 2_048  # of one batch of another architecture, padding included
 
@@ -31,7 +30,7 @@ def open_model(place: Path, longest: int, tokenizers: Sequence[Path] = ()) -> Ca
     if not (place / "config.json").is_file():
         model, state = checkpoint.load_decoder(place, device)
         return OurModel(model, _tokenizer_of(state["tokenizer"], place, tokenizers), END_ID, [END_ID], longest)
-    config = _json(place / "config.json")
+    config = read_configuration(place / "config.json")
     tokenizer = load_tokenizer(place)
     prefix, ends = _special(place, tokenizer, config)
     about = (tokenizer, prefix, ends, longest)
@@ -53,19 +52,9 @@ def _tokenizer_of(digest: str, run: Path, known: Sequence[Path]) -> Tokenizer:
     raise InputError(f"the tokenizer of {run} is not beside it: name it with --tokenizer")
 
 
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
-    return found if isinstance(found, dict) else {}
-
-
 def _special(place: Path, tokenizer: Tokenizer, config: dict[str, Any]) -> tuple[int, list[int]]:
     """Return the token that begins a text without context, and those that end one."""
-    named = _json(place / "tokenizer_config.json")
+    named = read_configuration(place / "tokenizer_config.json")
     found: dict[str, int] = {}
     for name in ("bos_token", "eos_token"):
         token = named.get(name)

@@ -97,7 +97,7 @@ def find_end(tokenizer: Tokenizer, file: Path, wanted: str = "") -> tuple[str, s
     Raises InputError if the tokenizer has not added such a token to its vocabulary.
     """
     known = {token.content: at for at, token in tokenizer.get_added_tokens_decoder().items()}
-    beside = [_read_configuration(file.with_name(name)) for name in _CONFIGURATIONS]
+    beside = [read_configuration(file.with_name(name)) for name in _CONFIGURATIONS]
     ends = [wanted, *(each.get("eos_token") for each in beside)]
     stated = [end.get("content") if isinstance(end, dict) else end for end in ends]
     end = next((token for token in stated if isinstance(token, str) and token), SPECIAL_TOKENS[END_ID])
@@ -110,7 +110,8 @@ def find_end(tokenizer: Tokenizer, file: Path, wanted: str = "") -> tuple[str, s
     return name if isinstance(name, str) and name else file.resolve().parent.name, end, known[end]
 
 
-def _read_configuration(path: Path) -> dict[str, object]:
+def read_configuration(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; empty if there is no file, or no object in it. Raises InputError for other files."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
