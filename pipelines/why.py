@@ -205,11 +205,7 @@ def _page_of(work: Path, code: str, record: tuple[str, _Row], row: _Row, model: 
 
 def _explain_language(work: Path, code: str, name: str, index_row: _Row) -> Iterator[str]:
     """What the stages of one language stored about a document, in lines."""
-    known: dict[str, Any] = {}
-    if storage.is_file(folder(work, code, "filter") / "manifest.json"):
-        manifest = read_manifest(folder(work, code, "filter"))
-        own = manifest.get("apart", {}).get(index_row["source"], {})
-        known["rules"] = {**manifest["settings"], **own}["rules"]
+    known: dict[str, object] = {"rules": judging_rules(work, code, index_row["source"])}
     for stage, row in _path_of(work, code, name, index_row):
         if stage == "index":
             continue
@@ -219,6 +215,15 @@ def _explain_language(work: Path, code: str, name: str, index_row: _Row) -> Iter
             yield from (f"           {line}" for line in _differences(work, code, row))
 
 
+def judging_rules(work: Path, code: str, source: str | None) -> list[_Row]:
+    """The rules by which filter judged documents of a source; none if it has not finished."""
+    if not storage.is_file(folder(work, code, "filter") / "manifest.json"):
+        return []
+    manifest = read_manifest(folder(work, code, "filter"))
+    rules: list[_Row] = {**manifest["settings"], **manifest.get("apart", {}).get(source, {})}["rules"]
+    return rules
+
+
 def _lines(stage: str, row: _Row | None, known: _Known) -> Iterator[str]:
     """What one stage stored, in lines."""
     if row is None:
@@ -226,7 +231,7 @@ def _lines(stage: str, row: _Row | None, known: _Known) -> Iterator[str]:
         return
     verdict = "" if "drop" not in row else "kept" if row["drop"] is None else f"DROPPED: {row['drop']}"
     yield f"  {stage:<8} {verdict}".rstrip()
-    yield from (f"           {detail}" for detail in _explain(stage, row, known) if detail)
+    yield from (f"           {detail}" for detail in explain_row(stage, row, known) if detail)
 
 
 def _differences(work: Path, code: str, row: _Row) -> Iterator[str]:
@@ -259,7 +264,7 @@ def _split(text: str | None, language: str) -> list[str]:
     return [line for line in as_shown(text or "", language).split("\n") if line.strip()]
 
 
-def _explain(stage: str, row: _Row, known: _Known) -> Iterator[str]:
+def explain_row(stage: str, row: _Row, known: _Known) -> Iterator[str]:
     """What a drop reason means, and what a stage stored beside it, in lines."""
     if row.get("drop") and STAGES[stage].reasons:
         yield load(STAGES[stage].reasons).get(row["drop"], "")

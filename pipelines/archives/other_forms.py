@@ -76,7 +76,7 @@ class Part(NamedTuple):
     stored: bool
 
 
-def parts_of(path: Path) -> list[Part]:
+def archives_of_wacz(path: Path) -> list[Part]:
     """The web archives in a WACZ, in the order of their bytes; none for any other zip.
 
     Raises InputError for a zip that is damaged, encrypted, or whose files lie over each other.

@@ -18,7 +18,7 @@ from fastwarc.stream_io import GzipReader, Lz4Reader, ZstdReader
 
 from pipelines.archives.heads import HEAD, STEP, WARC, Grammar, loose_records, read_on
 from pipelines.archives.limits import UNPACKING_ERRORS
-from pipelines.archives.other_forms import ARC, ZIP, Part, open_part, parts_of
+from pipelines.archives.other_forms import ARC, ZIP, Part, archives_of_wacz, open_part
 from roots.errors import InputError
 
 LOOK = 4096  # bytes of a member that show whether it holds a record
@@ -247,7 +247,7 @@ def begins_with_record(head: bytes) -> bool:
 def is_wacz(path: Path, head: bytes) -> bool:
     """Whether a file with these first bytes is a zip of web archives."""
     try:
-        return head.startswith(ZIP) and bool(parts_of(path))
+        return head.startswith(ZIP) and bool(archives_of_wacz(path))
     except InputError:
         return False  # `recognise` says why
 
@@ -293,7 +293,7 @@ def _recognise_wacz(path: Path) -> Archive:
     Of a damaged one the records are found by their beginnings. Raises InputError where there are none.
     """
     try:
-        parts = tuple(parts_of(path))
+        parts = tuple(archives_of_wacz(path))
     except InputError:
         if (archive := Archive(path, path.name, "gzip")).find(0) is None:
             raise

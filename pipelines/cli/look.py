@@ -1,4 +1,4 @@
-"""Commands that look at a run and change nothing: plan, status, why, verify, settings."""
+"""Commands that look at a run and change nothing: plan, status, why, dropped, verify, settings."""
 
 import sys
 from pathlib import Path
@@ -77,6 +77,29 @@ def _why(document: str, work: Path, code: str, page: Path | None, model: str) ->
     if page:
         write_page(work, document, page, code, model)
         click.echo(f"The blocks of the page are in {page}")
+
+
+@click.command("dropped")
+@WORK
+@ONE_OF_ALL
+@click.option(
+    "--reason", default="", metavar="NAME", help="Only this reason: filter.words, or filter for all of filter."
+)
+@click.option("--limit", type=click.IntRange(0), default=20, show_default=True, metavar="N",
+              help="Documents shown, drawn evenly; 0: all.")  # fmt: skip
+@show_errors
+def _dropped(work: Path, code: str, reason: str, limit: int) -> None:
+    """Prints what was dropped: counts by reason, and some documents with their numbers.
+
+    \b
+    Example:
+      roots dropped work --lang fr
+      roots dropped work --lang fr --reason filter.words --limit 50
+    """
+    from pipelines.watching.dropped import list_dropped
+
+    for line in list_dropped(work, code, reason, limit):
+        click.echo(line)
 
 
 @click.command("verify")
@@ -168,6 +191,7 @@ COMMANDS: dict[str, click.Command] = {
     "plan": _plan,
     "status": _status,
     "why": _why,
+    "dropped": _dropped,
     "verify": _verify,
     "settings": _settings,
 }

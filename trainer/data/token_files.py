@@ -29,7 +29,7 @@ from trainer import corpus
 from trainer.data.token_formats import TOKEN_FORMATS, Documents, write_litgpt_index
 from trainer.data.token_shards import cuts_of
 from trainer.settings import TokenFilesRequest, TokensSettings
-from trainer.tokenizer.files import find_end, load_tokenizer, tokenizer_file
+from trainer.tokenizer.files import find_end_token, load_tokenizer, tokenizer_file
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def write_token_files(
     """
     loaded, place = load_tokenizer(tokenizer), tokenizer_file(tokenizer)
     settings, target, form = request.settings, request.target, TOKEN_FORMATS[request.form]
-    label, end, end_id = find_end(loaded, place, settings.end)
+    label, end, end_id = find_end_token(loaded, place, settings.end)
     vocabulary = 1 + max(loaded.get_vocab(with_added_tokens=True).values())
     digest = sha256_of(place)
     dtype = form.dtype(vocabulary)

@@ -22,7 +22,7 @@ _STYLE = "body{font-family:sans-serif;max-width:70em;margin:2em auto}table{borde
          "td,th{border:1px solid #ccc;padding:2px 6px;text-align:left}svg{max-width:100%}"  # fmt: skip
 
 
-def write_page(
+def write_results_page(
     target: Path, title: str, results: Sequence[TaskResult], failed: Mapping[str, str], about: Mapping[str, Any]
 ) -> str:
     """Write tasks.json, tasks.md, tasks.html and answers/*.jsonl to `target`; return the table."""

@@ -8,7 +8,7 @@ from roots.settings import as_values
 from trainer.settings import TaskSettings
 from trainer.tasks.definitions import read_tasks
 from trainer.tasks.evaluate import Listener, TaskResult, evaluate_task
-from trainer.tasks.page import write_page
+from trainer.tasks.page import write_results_page
 from trainer.tasks.pretrained import open_model
 
 
@@ -49,4 +49,4 @@ def evaluate_by_tasks(request: TaskRequest, listener: Listener | None = None) ->
         raise InputError("no task can be asked: " + next(iter(failed.values())))
     about = {"settings": as_values(request.settings), "model": request.model.resolve().name}
     title = f"{request.model.resolve().name}: {len(results)} results by tasks"
-    return write_page(request.target or request.model / "tasks", title, results, failed, about)
+    return write_results_page(request.target or request.model / "tasks", title, results, failed, about)

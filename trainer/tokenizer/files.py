@@ -90,7 +90,7 @@ def tokenizer_file(path: Path) -> Path:
     return path / "tokenizer.json" if path.is_dir() else path
 
 
-def find_end(tokenizer: Tokenizer, file: Path, wanted: str = "") -> tuple[str, str, int]:
+def find_end_token(tokenizer: Tokenizer, file: Path, wanted: str = "") -> tuple[str, str, int]:
     """Return the name of a tokenizer, the token that ends documents, and its id.
 
     The token is `wanted`, or the `eos_token` of the files that transformers reads beside the tokenizer, or `</s>`.
