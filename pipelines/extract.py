@@ -54,7 +54,7 @@ class Extract(ExtractSettings, Stage):
     """The stage: its settings, the language, and the digest of its language model."""
 
     name: ClassVar[str] = "extract"
-    version: ClassVar[int] = 8  # 8: the learned extractor
+    version: ClassVar[int] = 9  # 9: scores of mixed texts
     schema: ClassVar[pa.Schema] = EXTRACT
     memory_needed: ClassVar[int] = (
         3 << 29

@@ -195,9 +195,9 @@ _HALF, _MOST = 0.5, 0.9  # a language of less than half of a text has no greater
 _QUARTER, _LEAST_SURE = 0.25, 0.5  # the same for a quarter of it; below, the score falls with the share
 _LOOKED = 400  # characters of the shortest text of which pieces are looked at
 _PIECES, _PIECE = 16, 60  # pieces, and their characters; every second one is looked at first
-_NEARLY_ALL, _MANY = 7, 10  # pieces in the language, of half and of all, that allow every score
+_NEARLY_ALL, _MANY = 7, 10  # pieces in the language, of half and of all, that allow every score beside few others
 _SURE = 0.5  # score of a piece that is surely in its language
-_FEW = 3  # pieces in other languages that lower a score
+_FEW = 3  # pieces in one other language that lower a score
 _COUNTED = 4000  # characters whose script is counted, evenly spread; more would not change a share
 
 
@@ -236,13 +236,13 @@ def _limit_by_pieces(label: str, text: str, glances: _Glances) -> float:
     pieces = [text[at : at + _PIECE].replace("\n", " ") for at in (last * n // (_PIECES - 1) for n in range(_PIECES))]
     code = split_label(label)[0]
     found = [split_label(each)[0] for each in glances(pieces[::2], _SURE)]
-    if found.count(code) >= _NEARLY_ALL:
+    if found.count(code) >= _NEARLY_ALL and len(set(found)) == 1:
         return 1.0
     found += [split_label(each)[0] for each in glances(pieces[1::2], _SURE)]
     own = found.count(code)
     # Pieces of a text in a language that the model knows badly get many labels; a second language gets one.
     others = [each for each in found if each != code]
     most = max(map(others.count, others), default=0)
-    if most >= _FEW and own < _MANY:
+    if most >= _FEW:
         return min(_MOST, _limit(own / (own + most)))
     return 1.0 if own >= _MANY else _MOST

@@ -5,7 +5,8 @@
 
 Parts: `sentences` (FLORES-200 dev, or any folder that `roots lid eval` reads), `lengths` (the same, cut short), `pages`
 (main text and quick text of the shared archives against the language in their manifests), `speed`, `library` (our
-reader of fastText models beside the library fasttext-predict, on both models, one line and eight lines at once).
+reader of fastText models beside the library fasttext-predict, on both models, one line and eight lines at once),
+`mixed` (texts of two languages).
 `python -m tests.benchmarks.lid.roots46` makes the model that the package carries.
 """
 
@@ -30,10 +31,12 @@ from pipelines.models.files import OWN, WIDE, load_model, open_fasttext, wide_pa
 from pipelines.models.language_id_eval import IdentificationReport, language_of, measure_identification
 from pipelines.models.language_id_text import TextsByLabel, read_folder, wanted_labels
 from tests.benchmarks.gate_recall import ARCHIVES, read_pages
+from tests.benchmarks.lid.mixed import mixed
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
 TAUGHT = {"tum_Latn": 500, "aka_Latn": 500}  # sentences of FLORES dev that the model learnt from, so they are not asked
 SPEED_GOAL = 10_000  # texts of 500 characters a second
+PARTS = ("sentences", "lengths", "pages", "speed", "library", "mixed")
 MODELS = {"pair": "", WIDE: WIDE}
 
 
@@ -176,7 +179,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--folder", type=Path, help="sentences to ask instead of FLORES-200 dev")
-    parser.add_argument("--part", action="append", choices=("sentences", "lengths", "pages", "speed", "library"))
+    parser.add_argument("--part", action="append", choices=PARTS)
     options = parser.parse_args()
     flores = options.data / "lid_eval" / "flores200_dev"
     if not (options.folder or flores).is_dir():
@@ -187,6 +190,7 @@ def main() -> None:
         "pages": lambda: pages(options.data),
         "speed": lambda: speed(flores),
         "library": lambda: library(flores),
+        "mixed": lambda: mixed(options.folder or flores),
     }
     missed: list[str] = []
     for name in options.part or parts:

@@ -47,3 +47,29 @@ def test_a_score_above_nine_tenths_needs_most_pieces_in_the_language(share, most
         return ["fra_Latn" for piece in pieces if "b" not in piece]
 
     assert limit_scores([("fra_Latn", 0.99)], text, glances) == [("fra_Latn", most)]
+
+
+@pytest.mark.parametrize(("others", "most"), [(0, 0.99), (2, 0.99), (3, 0.9), (6, 0.9)])
+def test_a_score_above_nine_tenths_is_refused_where_a_few_pieces_are_in_one_other_language(others, most) -> None:
+    """Ten pieces of sixteen can be drawn from a language of less than half of the text."""
+    tail = 3000 * others // 16
+    text = "a" * (3000 - tail) + "b" * tail
+
+    def glances(pieces: list[str], least: float) -> list[str]:
+        return ["eng_Latn" if "b" in piece else "fra_Latn" for piece in pieces]
+
+    assert limit_scores([("fra_Latn", 0.99)], text, glances) == [("fra_Latn", most)]
+
+
+def test_one_piece_in_another_language_is_looked_into() -> None:
+    """Seven sure pieces of the first eight allow every score, but not beside a piece in another language."""
+    looks: list[list[str]] = []
+
+    def glances(pieces: list[str], least: float) -> list[str]:
+        looks.append(pieces)
+        return ["eng_Latn" if "b" in piece else "fra_Latn" for piece in pieces]
+
+    limit_scores([("fra_Latn", 0.99)], "a" * 3000, glances)
+    assert len(looks) == 1
+    limit_scores([("fra_Latn", 0.99)], "a" * 2900 + "b" * 100 + "a" * 600, glances)
+    assert len(looks) > 1
