@@ -146,7 +146,7 @@ class Extract(ExtractSettings, Stage):
                 row |= self._identify(found["text"]) if found["text"] else {}
                 yield row | {"page_starts": found.get("page_starts") if row.get("text") else None}
 
-    def _identify(self, text: str) -> dict[str, Any]:
+    def _identify(self, text: str) -> dict[str, object]:
         """The text and language columns of a row, with the reason if the language is not the wanted one."""
         labels = identify(text, load_model(self.model), _TOP)
         if not labels:

@@ -9,7 +9,7 @@ import hmac
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 import pyarrow as pa
 
@@ -33,6 +33,13 @@ from roots.shards import open_shard, read_kept
 from roots.stage import Stage
 
 _BATCH_BYTES = 8 << 20  # of text in a batch, about 2 for each character
+
+
+class _Removed(TypedDict):
+    """A line that dedup removes, in characters of extract's text."""
+
+    start: int
+    end: int
 
 
 @dataclass(frozen=True)
@@ -110,10 +117,10 @@ def make_redact(settings: RedactSettings, language: Language | None) -> Redact:
     return Redact(**vars(settings))
 
 
-def edited(text: str | None, lines: Sequence[Mapping[str, Any]] | None) -> str:
+def edited(text: str | None, lines: Sequence[_Removed] | None) -> str:
     """The text of extract without the lines that dedup removes."""
     return remove_spans(text or "", _spans_of(lines))
 
 
-def _spans_of(lines: Sequence[Mapping[str, Any]] | None) -> list[tuple[int, int]]:
+def _spans_of(lines: Sequence[_Removed] | None) -> list[tuple[int, int]]:
     return [(line["start"], line["end"]) for line in lines or ()]

@@ -10,7 +10,6 @@ copy of = kept             a removed copy names a kept document, or a document o
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pyarrow.compute as pc
 
@@ -89,7 +88,7 @@ def _names(work: Path, language: str, stages: list[str]) -> list[str]:
     return sorted(read_manifest(folder(work, language, first))["shards"]) if first else []
 
 
-def _counts(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[int, int]]:
+def _counts(entries: Mapping[str, Mapping[str, object]]) -> dict[str, tuple[object, object]]:
     """Rows and bytes of text of each final shard, from a manifest."""
     return {name: (entry["rows"], entry["text_bytes"]) for name, entry in entries.items()}
 

@@ -84,7 +84,7 @@ def make_parts(
     return _read(accounts)
 
 
-def _claim(target: Path, head: Mapping[str, Any]) -> None:
+def _claim(target: Path, head: Mapping[str, object]) -> None:
     """Mark the folder as unfinished. Raises InputError if it holds files of others, or with another head."""
     manifest = target / _MANIFEST
     try:
@@ -141,5 +141,5 @@ def write_parts_manifest(
     return manifest
 
 
-def _write(path: Path, values: Mapping[str, Any]) -> None:
+def _write(path: Path, values: Mapping[str, object]) -> None:
     write_text(path, json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False) + "\n")

@@ -17,9 +17,10 @@ import re
 import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -60,7 +61,7 @@ class Receipt:
     body_bytes: int = 0
     engines: dict[str, int] = field(default_factory=dict)  # kept rows by `extractor`, where the shard has that column
 
-    def as_values(self) -> dict[str, Any]:
+    def as_values(self) -> dict[str, object]:
         """The receipt as it is in a manifest: without engines if there are none."""
         values = asdict(self)
         return values if self.engines else {key: values[key] for key in values if key != "engines"}
@@ -109,12 +110,11 @@ class _HashingFile(io.RawIOBase):
         length = memoryview(data).nbytes
         if self.abandoned:
             return length
+        self.length += length
         if self._tail is not None:
             self._tail.append(bytes(data))
-            self.length += length
             return length
         self.sha256.update(data)
-        self.length += length
         return self._file.write(data)
 
     def tell(self) -> int:
@@ -204,15 +204,14 @@ class _Tally:
         def count(values: pa.ChunkedArray) -> dict[str, int]:
             return {item["values"].as_py(): item["counts"].as_py() for item in pc.value_counts(values.drop_null())}
 
-        names = table.column_names
         self.rows += table.num_rows
-        drops = table["drop"].drop_null() if "drop" in names else ()
+        drops = table["drop"].drop_null() if "drop" in table.column_names else ()
         self.kept += table.num_rows - len(drops)
         if len(drops):
             self.drops.update(count(drops))
-        if "extractor" in names:
+        if "extractor" in table.column_names:
             self.engines.update(count(kept("extractor")))
-        if "text" in names:
+        if "text" in table.column_names:
             self.text_bytes += pc.sum(pc.binary_length(kept("text"))).as_py() or 0
 
     def fill(self, blank: Receipt, file: _HashingFile) -> Receipt:
@@ -246,16 +245,23 @@ def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path, gr
 
 def open_shard(path: Path) -> pq.ParquetFile:
     """Open a shard. Raises ShardError for a file that is missing, damaged or not Parquet."""
-    try:
+    with _readable(path, "its stage"):
         if storage.is_remote(path):
             return pq.ParquetFile(storage.open_binary(path), page_checksum_verification=True, pre_buffer=True)
         if _RECEIPT in (tail := _tail(path)) and not _is_sealed(tail):  # files of other programs have no receipt
             raise ShardError(f"{path} is damaged: its footer was changed. Delete it and run its stage again")
         return pq.ParquetFile(path, page_checksum_verification=True, buffer_size=_READ_BYTES, pre_buffer=False)
+
+
+@contextmanager
+def _readable(path: Path, stage: str) -> Iterator[None]:
+    """Raises ShardError, which says to run `stage`, where a shard is missing or cannot be read."""
+    try:
+        yield
     except FileNotFoundError:
-        raise ShardError(f"no shard {path}: run the stage that makes it") from None
+        raise ShardError(f"no shard {path}: run {stage}") from None
     except (pa.ArrowException, OSError) as error:
-        raise ShardError(f"{path} is damaged: {error}. Delete it and run its stage again") from error
+        raise ShardError(f"{path} is damaged: {error}. Delete it and run {stage} again") from error
 
 
 def _is_sealed(tail: bytes) -> bool:
@@ -264,8 +270,6 @@ def _is_sealed(tail: bytes) -> bool:
 
 def read_receipt(path: Path) -> Receipt | None:
     """The receipt of a shard; None if there is no file, no whole shard, or a file of another program."""
-    if not storage.is_remote(path) and not path.is_file():
-        return None
     try:
         tail = _tail(path)
         if not _is_sealed(tail):
@@ -294,7 +298,8 @@ def _tail(path: Path) -> bytes:
 
 def check(path: Path) -> Receipt:
     """Compare a shard's bytes and rows with its receipt, and return the receipt. Raises ShardError if they differ."""
-    rows = sum(batch.num_rows for batch in read_stream(path)) if path.suffix == ".arrow" else _parquet_rows(path)
+    is_stream = path.suffix == ".arrow"
+    rows = sum(batch.num_rows for batch in read_stream(path)) if is_stream else open_shard(path).metadata.num_rows
     receipt = read_receipt(path)
     if receipt is None:
         raise ShardError(f"{path} has no receipt: it is cut short or damaged, or was not made by this project")
@@ -314,29 +319,19 @@ def check(path: Path) -> Receipt:
     return receipt
 
 
-def _parquet_rows(path: Path) -> int:
-    return int(open_shard(path).metadata.num_rows)
-
-
 def read_stream(path: Path) -> Iterator[pa.RecordBatch]:
     """All rows of a final shard (an Arrow IPC stream), in order. Raises ShardError for a missing or damaged one."""
-    try:
+    with _readable(path, "`roots shard`"):
         opened = storage.open_binary(path) if storage.is_remote(path) else pa.memory_map(str(path))
         with opened as file, pa.ipc.open_stream(file) as reader:
             yield from reader
-    except FileNotFoundError:
-        raise ShardError(f"no shard {path}: run `roots shard`") from None
-    except (pa.ArrowException, OSError) as error:
-        raise ShardError(f"{path} is damaged: {error}. Delete it and run `roots shard` again") from error
 
 
 def read(path: Path, columns: Sequence[str] | None = None, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
     """All rows of one shard, kept or dropped, in order, in batches of at most `rows`."""
     shard = open_shard(path)
-    try:
+    with _readable(path, "its stage"):
         yield from shard.iter_batches(rows, columns=columns, use_threads=False)
-    except (pa.ArrowException, OSError) as error:
-        raise ShardError(f"{path} is damaged: {error}. Delete it and run its stage again") from error
 
 
 def kept_rows(chain: Sequence[Path]) -> list[npt.NDArray[np.bool_]]:
@@ -366,19 +361,12 @@ def read_kept(chain: Sequence[Path], columns: Sequence[str], rows: int = BATCH_R
     last of them. Batches have at most `rows` rows. Raises ShardError if the shards' ids differ.
     """
     masks = kept_rows(chain)
-    home: dict[str, int] = {"id": len(chain) - 1}
-    names = [open_shard(path).schema_arrow.names for path in chain]
-    for column in columns:
-        at = [position for position, known in enumerate(names) if column in known]
-        if not at:
-            raise ShardError(f"no shard of {chain[-1].name} has a column {column!r}")
-        home[column] = at[-1]
-    streams = [
-        _stream(
-            chain[position], masks[position], ["id", *(c for c in columns if home[c] == position and c != "id")], rows
-        )
-        for position in sorted(set(home.values()))
-    ]
+    home = {column: place for place, path in enumerate(chain) for column in open_shard(path).schema_arrow.names}
+    if unknown := [column for column in columns if column not in home]:
+        raise ShardError(f"no shard of {chain[-1].name} has a column {unknown[0]!r}")
+    places = {home[column] for column in ("id", *columns)}
+    wanted = {place: ["id", *(c for c in columns if home[c] == place and c != "id")] for place in places}
+    streams = [_stream(chain[place], masks[place], wanted[place], rows) for place in sorted(wanted)]
     for parts in align(streams):
         ids = parts[0]["id"]
         if any(not part["id"].equals(ids) for part in parts[1:]):

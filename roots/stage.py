@@ -11,6 +11,7 @@ nothing: a finished shard is known by its receipt, and if two commands make the 
 import hashlib
 import json
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -157,10 +158,9 @@ class _Task:
 
 def sum_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     """The sums of counts by name, greatest first."""
-    total: dict[str, int] = {}
+    total = Counter[str]()
     for each in counts:
-        for name, rows in each.items():
-            total[name] = total.get(name, 0) + rows
+        total.update(each)
     return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
 
 
@@ -197,7 +197,7 @@ class Manifest:
         """Rows kept, by `extractor`, most frequent first."""
         return sum_counts(receipt.engines for receipt in self.shards.values())
 
-    def as_values(self) -> dict[str, Any]:
+    def as_values(self) -> dict[str, object]:
         """The manifest as it is written. It leaves out the time, so that equal runs write equal files."""
         return {
             "stage": self.stage,
@@ -229,14 +229,14 @@ class Progress(Protocol):
         """
 
 
-def settings_of(stage: Stage) -> dict[str, Any]:
+def settings_of(stage: Stage) -> dict[str, object]:
     """The settings that decide a stage's rows, as plain values; those of most sources, if some have others."""
     stage = stage.usual if isinstance(stage, BySource) else stage
     decisive = [f.name for f in fields(stage) if f.metadata.get("decides_rows", True)]  # type: ignore[arg-type]
     return {name: as_values(getattr(stage, name)) for name in decisive}
 
 
-def _settings_apart(stage: Stage) -> dict[str, dict[str, Any]]:
+def _settings_apart(stage: Stage) -> dict[str, dict[str, object]]:
     """For each source with settings of its own, those that differ."""
     usual, apart = settings_of(stage), stage.apart if isinstance(stage, BySource) else {}
     own = {source: settings_of(each) for source, each in sorted(apart.items())}

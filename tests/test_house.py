@@ -1,5 +1,6 @@
 """What keeps the house readable: small rooms, names with one meaning, interfaces in sight, plain words."""
 
+import ast
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from tests.support.source import PACKAGES, files, forget, modules, public, quote
 
 ROOM_FILES = 15
 SHARED_NAMES = 30  # names that more than one file may define
+UNTYPED = 100  # functions that may say Any of an argument or of what they return
 ROOMS = sorted({path.parent for path in files()})
 READMES = [ROOT / "README.md", *sorted(path for package in PACKAGES for path in (ROOT / package).rglob("README.md"))]
 TEXTS = [
@@ -64,6 +66,23 @@ def test_a_public_name_is_defined_in_one_file() -> None:
     shared = {name: sorted(held) for name, held in places.items() if len(held) > 1}
     lines = [f"{name}: {', '.join(held)}" for name, held in sorted(shared.items())]
     assert len(shared) < SHARED_NAMES, f"{len(shared)} names are defined in more than one file\n" + "\n".join(lines)
+
+
+def says_any(function: ast.FunctionDef) -> bool:
+    arguments = function.args
+    given = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+    hints = [function.returns, *(each.annotation for each in given if each)]
+    return any(isinstance(node, ast.Name) and node.id == "Any" for hint in hints if hint for node in ast.walk(hint))
+
+
+def test_a_signature_says_what_it_takes_and_gives() -> None:
+    found = [
+        f"{module.place}:{node.lineno}: {node.name}"
+        for module in modules().values()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.FunctionDef) and says_any(node)
+    ]
+    assert 0 < len(found) < UNTYPED, f"{len(found)} signatures say Any\n" + "\n".join(found)
 
 
 @pytest.mark.parametrize("room", ROOMS, ids=place)

@@ -48,7 +48,7 @@ def _configuration(shape: Mapping[str, object], length: int, ids: Mapping[str, i
 
 
 def export_model(
-    run: Path, tokenizer: Path, target: Path, settings: ExportSettings, report: Mapping[str, Any] | None = None
+    run: Path, tokenizer: Path, target: Path, settings: ExportSettings, report: Mapping[str, object] | None = None
 ) -> Path:
     """Write the newest checkpoint of a run and its tokenizer as a Hugging Face model folder; return that folder.
 

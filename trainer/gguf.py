@@ -38,7 +38,7 @@ _INNER = {
 }
 
 
-def read_bloom_tokenizer(path: Path) -> dict[str, Any]:
+def read_bloom_tokenizer(path: Path) -> dict[str, object]:
     """Read a tokenizer.json. Raises InputError unless it is a byte-level BPE that cuts text as BLOOM's does."""
     held: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     model, steps = held["model"], (held.get("pre_tokenizer") or {}).get("pretokenizers", [])

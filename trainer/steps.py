@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from roots.atomic import write_text
 from roots.errors import InputError
@@ -36,7 +36,7 @@ def make_tokenizer(
     settings: TokenizerSettings,
     parallel: Path | None = None,
     target: Path | None = None,
-) -> tuple[Path, Mapping[str, Any]]:
+) -> tuple[Path, Mapping[str, object]]:
     """Train a tokenizer on the shards; return its folder and the report of its training.
 
     `parallel` is a folder with the same text in each language, for feedback rounds. `target` is by default the

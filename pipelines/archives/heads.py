@@ -41,7 +41,7 @@ _UNKNOWN = int(WarcRecordType.unknown)
 class _Block(io.RawIOBase):
     """The block of a record: the next `length` bytes of a reader, and no byte after them."""
 
-    def __init__(self, reader: Any, length: int, size: int) -> None:
+    def __init__(self, reader: object, length: int, size: int) -> None:
         self._reader = reader
         self._left = length
         self._size = size
@@ -107,7 +107,7 @@ class Grammar(NamedTuple):
     parse: Callable[[bytes], "Fields"]  # raises OSError for what is no head
 
 
-def loose_records(reader: Any, position: int, size: int, grammar: Grammar) -> Iterator[LooseRecord]:
+def loose_records(reader: object, position: int, size: int, grammar: Grammar) -> Iterator[LooseRecord]:
     """Read records one after another, as FastWARC's ArchiveIterator does.
 
     `position` is where the reader stands, and `size` the length of the file. Raises OSError where no record begins.
@@ -145,7 +145,7 @@ def read_on(reader: Any, count: int, size: int) -> bytes:
     return part
 
 
-def _read_head(reader: Any, head: bytes, size: int, ends: tuple[bytes, ...]) -> bytes:
+def _read_head(reader: object, head: bytes, size: int, ends: tuple[bytes, ...]) -> bytes:
     """Read a head up to its end, byte by byte, so that no byte of the block is read."""
     held = bytearray(head)
     while not held.endswith(ends):

@@ -388,7 +388,7 @@ def _unpack(archive: Archive, spool: IO[bytes], bound: int) -> None:
     spool.flush()
 
 
-def _copy(reader: Any, spool: IO[bytes], bound: int, size: int) -> None:
+def _copy(reader: object, spool: IO[bytes], bound: int, size: int) -> None:
     """Copy the undamaged part of a stream to `spool`, which grows to `bound` bytes at most."""
     try:
         while (left := bound - spool.tell()) > 0 and (part := read_on(reader, min(_SIP, left), size)):

@@ -4,7 +4,6 @@ Settings are built before slow modules are imported, so that a mistake is answer
 """
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -39,7 +38,7 @@ def _labels(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> di
 @run_options
 @settings_options
 @show_errors
-def _prompts(options: RunOptions, lenient: bool, truncate: bool, **given: Any) -> None:
+def _prompts(options: RunOptions, lenient: bool, truncate: bool, **given: object) -> None:
     """Makes prompted examples of labelled records by templates, or of ready pairs.
 
     Ready pairs are known by their columns: xP3, prompt and completion, Alpaca, messages. The manifest has the shares

@@ -271,7 +271,7 @@ class RepeatedLines(Stage):
         )  # fmt: skip
 
 
-def _read_part(lines: StepShards, low: int, high: int) -> dict[str, npt.NDArray[Any]]:
+def _read_part(lines: StepShards, low: int, high: int) -> dict[str, npt.NDArray[np.generic]]:
     """All lines with low <= key < high."""
     columns: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in LineCounts.schema.names}
     for path in lines.paths():

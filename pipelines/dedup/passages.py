@@ -164,7 +164,7 @@ class PassagePrints(Stage):
                 held = []
         yield from self._sorted(held)
 
-    def _sorted(self, held: Sequence[Sequence[npt.NDArray[Any]]]) -> Iterator[pa.RecordBatch]:
+    def _sorted(self, held: Sequence[Sequence[npt.NDArray[np.generic]]]) -> Iterator[pa.RecordBatch]:
         columns = [np.concatenate(pieces) for pieces in zip(*held, strict=True)]
         if columns:
             order = np.argsort(columns[0], kind="stable")

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import unescape
+from types import ModuleType
 from typing import Any
 
 from pipelines.documents.layout import RIGHT_TO_LEFT, Line
@@ -156,7 +157,7 @@ class _Page:
     hidden: bool = False  # whether these letters are not drawn, as those of a scan that was read by a machine
 
 
-def _pdfium_page(document: Any, number: int, raw: Any, looked: bool) -> _Page:
+def _pdfium_page(document: object, number: int, raw: ModuleType, looked: bool) -> _Page:
     page = raw.FPDF_LoadPage(document, number)
     if not page:
         return _Page([])
@@ -173,13 +174,13 @@ def _pdfium_page(document: Any, number: int, raw: Any, looked: bool) -> _Page:
         raw.FPDF_ClosePage(page)
 
 
-def _has_picture(page: Any, raw: Any) -> bool:
+def _has_picture(page: object, raw: ModuleType) -> bool:
     count = min(_OBJECTS, raw.FPDFPage_CountObjects(page))
     kinds = (raw.FPDFPageObj_GetType(raw.FPDFPage_GetObject(page, number)) for number in range(count))
     return any(kind in (raw.FPDF_PAGEOBJ_IMAGE, raw.FPDF_PAGEOBJ_FORM) for kind in kinds)
 
 
-def _letters_of(text: Any, raw: Any) -> tuple[str, bool]:
+def _letters_of(text: object, raw: ModuleType) -> tuple[str, bool]:
     """The names of the fonts of some letters of a page, and whether these letters are hidden."""
     count = raw.FPDFText_CountChars(text)
     names = []
@@ -197,7 +198,7 @@ def _letters_of(text: Any, raw: Any) -> tuple[str, bool]:
 class _Reader:
     """Reads the lines of one page from PDFium. Its indices count UTF-16 units."""
 
-    def __init__(self, raw: Any, text: Any) -> None:
+    def __init__(self, raw: ModuleType, text: object) -> None:
         self._raw = raw
         self._text = text
         self._box = [ctypes.c_double() for _ in range(4)]  # left, right, bottom, top

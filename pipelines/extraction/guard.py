@@ -70,8 +70,8 @@ class Failure:
 
 def guarded(
     prepare: _Prepare | str,
-    arguments: Mapping[str, Any],
-    items: Sequence[Any],
+    arguments: Mapping[str, object],
+    items: Sequence[object],
     limits: Limits,
     preload: tuple[str, ...] = (),
 ) -> Iterator[Row | Failure]:
@@ -138,7 +138,7 @@ def check_imports(preload: tuple[str, ...]) -> None:
         pass
 
 
-def _no_work() -> Callable[[Sequence[Any]], Iterator[Row]]:
+def _no_work() -> Callable[[Sequence[object]], Iterator[Row]]:
     return lambda items: ({} for _ in items)
 
 

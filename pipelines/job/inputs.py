@@ -62,7 +62,7 @@ class Looking:
             archives |= {start + key: path for key, path in own.items()}
         return dict(sorted(archives.items())), _plain(faults)
 
-    def _faults(self, found: Sequence[Path], settings: Mapping[str, Mapping[str, Any]]) -> dict[Path, str]:
+    def _faults(self, found: Sequence[Path], settings: Mapping[str, Mapping[str, object]]) -> dict[Path, str]:
         return dict(self.faults_of(found, self.languages, _tables(settings))) if self.faults_of else {}
 
     def _good(self, found: Collection[Path], faults: Mapping[Path, str]) -> list[Path]:
@@ -80,7 +80,7 @@ class Looking:
             return {}
 
 
-def _tables(settings: Mapping[str, Mapping[str, Any]]) -> TableSettings:
+def _tables(settings: Mapping[str, Mapping[str, object]]) -> TableSettings:
     return build(TableSettings, settings.get("source", {}), "source")
 
 
@@ -89,7 +89,7 @@ def _plain(faults: Mapping[Path, str]) -> dict[str, str]:
 
 
 def shards_of_sources(
-    archives: Mapping[str, Path], sources: Mapping[str, Source], settings: Mapping[str, Mapping[str, Any]]
+    archives: Mapping[str, Path], sources: Mapping[str, Source], settings: Mapping[str, Mapping[str, object]]
 ) -> dict[str, list[str]]:
     """The shards of archives, as `folders.shards_of` has them; each source of a catalogue has shards of its own."""
     if not sources:
@@ -101,7 +101,7 @@ def shards_of_sources(
     return dict(sorted(found.items()))
 
 
-def _part_bytes(settings: Mapping[str, Mapping[str, Any]]) -> int:
+def _part_bytes(settings: Mapping[str, Mapping[str, object]]) -> int:
     """How much of an archive is in a shard: all, where its form is given, since it is cut by the form of its bytes."""
     index = build(IndexSettings, settings.get("index", {}), "index")
     return sys.maxsize if _tables(settings).form else index.part_bytes

@@ -8,7 +8,6 @@ import dataclasses
 import inspect
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from pipelines.job.stages import load, settings_groups
 from roots.errors import SettingsError, unknown_name
@@ -86,7 +85,7 @@ def _meanings(kind: type) -> dict[str, str]:
     return found
 
 
-def _toml(value: Any) -> str:
+def _toml(value: object) -> str:
     """A value as TOML has it; what is not set is the text "none", as `--set` takes it."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + "}"

@@ -194,14 +194,14 @@ def plan_jobs(
     return jobs
 
 
-def _load_language(code: str, settings: Mapping[str, Any]) -> Language:
+def _load_language(code: str, settings: Mapping[str, object]) -> Language:
     judging = settings["filter"]
     assert isinstance(judging, FilterSettings)
     return judging.models(load_any_language(code, judging.bounds, judging.definitions, judging.splitter))
 
 
 def _source_job(
-    source: Source, code: str, language: Language, settings: Mapping[str, Any], usual: Mapping[str, Any]
+    source: Source, code: str, language: Language, settings: Mapping[str, object], usual: Mapping[str, object]
 ) -> SourceJob:
     """A source in the job of a language that the user named `code`; `usual` are the settings of the job."""
     same = settings["filter"] == usual["filter"]
@@ -212,7 +212,7 @@ def _source_job(
     return SourceJob(source, settings, replace(found, bounds=bounds), foreign)
 
 
-def build_settings(values: _Values, program: bool = False) -> dict[str, Any]:
+def build_settings(values: _Values, program: bool = False) -> dict[str, object]:
     """Build the settings of every group, for a natural or for a programming language.
 
     Raises SettingsError for an unknown group or setting, or a wrong value.

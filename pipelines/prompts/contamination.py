@@ -8,7 +8,6 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from pipelines.prompts.records import read_labelled
 from pipelines.prompts.settings import RecordForm
@@ -71,7 +70,7 @@ class EvaluationTexts:
         words = _words(text)
         return (_digest(words[at : at + self._gram]) for at in range(len(words) - self._gram + 1))
 
-    def find_record(self, fields: Mapping[str, Any]) -> str | None:
+    def find_record(self, fields: Mapping[str, object]) -> str | None:
         """Return where the longest field of a record is found, in whole or in part; None if it is not."""
         if not self._whole:
             return None

@@ -37,7 +37,7 @@ _UNSAFE = re.compile(r"[^\w.-]+")
 _NO_LANGUAGE = "unknown"
 
 
-def make_prompts(request: PromptsRequest, executor: Executor, progress: Progress | None = None) -> dict[str, Any]:
+def make_prompts(request: PromptsRequest, executor: Executor, progress: Progress | None = None) -> dict[str, object]:
     """Make or continue a folder of prompts, and return its manifest.
 
     Raises SettingsError or InputError for a template or an input that cannot be used, before any work.
@@ -80,7 +80,7 @@ def _check_pairs(files: Sequence[Path], form: RecordForm) -> None:
             raise InputError(f"{path} holds no pairs of input and target (columns: {columns}): give --templates")
 
 
-def _manifest(request: PromptsRequest, against: Sequence[Path]) -> dict[str, Any]:
+def _manifest(request: PromptsRequest, against: Sequence[Path]) -> dict[str, object]:
     """Count the examples of a folder: all rows with their drops, and the shares of those that stay."""
     sets: dict[str, dict[str, Any]] = {}
     for chain in prompt_shards(request.target):

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +48,7 @@ class _Examples:
     names: dict[tuple[str, str], int] = field(default_factory=dict)  # data set and template -> group
     shards: dict[str, int] = field(default_factory=dict)
 
-    def add(self, name: str, rows: Iterable[Mapping[str, Any]], seed: int) -> None:
+    def add(self, name: str, rows: Iterable[Mapping[str, str]], seed: int) -> None:
         before = len(self.ids)
         for row in rows:
             self.ids.append(row["id"])
@@ -59,7 +59,7 @@ class _Examples:
         self.shards[name] = len(self.ids) - before
 
 
-def _ranks(groups: npt.NDArray[Any], keys: _Keys) -> _Ints:
+def _ranks(groups: _Ints | _Keys, keys: _Keys) -> _Ints:
     """Return the rank of each row among those of its group, by key, from 0."""
     order = np.lexsort((keys, groups))
     ordered = groups[order]

@@ -68,7 +68,7 @@ def _label(value: object, names: Sequence[str] | None) -> object:
     return names.index(value) if names and isinstance(value, str) and value in names else value
 
 
-def _plain(value: object) -> Any:
+def _plain(value: object) -> object:
     """Return a value as JSON has it: bytes become null, and what else JSON lacks becomes text."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
@@ -81,7 +81,7 @@ def _plain(value: object) -> Any:
     return value if value is None or isinstance(value, bool | int | float) else str(value)
 
 
-def _rows(path: Path, columns: Sequence[str]) -> Iterator[Mapping[str, Any] | None]:
+def _rows(path: Path, columns: Sequence[str]) -> Iterator[Mapping[str, object] | None]:
     """Yield the columns of each row; None for one that cannot be read."""
     try:
         with path.open("rb") as file:
@@ -107,7 +107,7 @@ def _rows(path: Path, columns: Sequence[str]) -> Iterator[Mapping[str, Any] | No
     raise InputError(f"{path} is no table of records: JSONL, a JSON array, Parquet, Arrow, .csv or .tsv")
 
 
-def _json_rows(path: Path) -> Iterator[Mapping[str, Any] | None]:
+def _json_rows(path: Path) -> Iterator[Mapping[str, object] | None]:
     for line in lines_of(path, _ROW_BYTES, None):
         if not line.problem and not line.data.strip():
             continue
@@ -118,7 +118,7 @@ def _json_rows(path: Path) -> Iterator[Mapping[str, Any] | None]:
         yield found if isinstance(found, dict) else None
 
 
-def _cell_rows(path: Path, columns: Sequence[str], tabs: bool) -> Iterator[Mapping[str, Any] | None]:
+def _cell_rows(path: Path, columns: Sequence[str], tabs: bool) -> Iterator[Mapping[str, object] | None]:
     """Yield the rows of CSV, or of TSV, where quotes are text. Without `columns`, the first row has their names."""
     csv.field_size_limit(_ROW_BYTES)
     read = lines_of(path, _ROW_BYTES, None)
@@ -130,7 +130,7 @@ def _cell_rows(path: Path, columns: Sequence[str], tabs: bool) -> Iterator[Mappi
             yield dict(zip(names, row, strict=True)) if len(row) == len(names) else None
 
 
-def _arrow_rows(path: Path, parquet: bool) -> Iterator[Mapping[str, Any] | None]:
+def _arrow_rows(path: Path, parquet: bool) -> Iterator[Mapping[str, object] | None]:
     """Yield the rows of a Parquet or Arrow file; damage is one row that is broken."""
     try:
         if parquet:
@@ -179,7 +179,7 @@ def _input_of(turns: Sequence[tuple[str, str]]) -> str:
     return "\n".join([*(f"{role}: {content}" for role, content in turns), "assistant:"])
 
 
-def _two(first: str, second: str) -> Callable[[Mapping[str, Any]], list[Pair] | None]:
+def _two(first: str, second: str) -> Callable[[Mapping[str, object]], list[Pair] | None]:
     def pair(fields: Mapping[str, Any]) -> list[Pair] | None:
         one, other = fields[first], fields[second]
         return [(one, other)] if isinstance(one, str) and isinstance(other, str) else None
@@ -207,7 +207,7 @@ def pair_form(columns: Sequence[str]) -> str | None:
     return next((name for name, (needed, _) in _PAIRS.items() if set(needed) <= set(columns)), None)
 
 
-def pairs_of(fields: Mapping[str, Any]) -> list[Pair] | None:
+def pairs_of(fields: Mapping[str, object]) -> list[Pair] | None:
     """Return the pairs of a record; None if it holds none."""
     form = pair_form(list(fields))
     return _PAIRS[form][1](fields) if form else None

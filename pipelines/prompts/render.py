@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pyarrow as pa
 
@@ -136,7 +136,7 @@ class Render(Stage):
 
     def _rows(
         self, record: LabelledRecord, examples: Sequence[PromptExample], source: str, evaluation: EvaluationTexts
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Iterator[dict[str, object]]:
         """Make the rows of a record; a record without an example is one row."""
         fields = record.fields or {}
         found = evaluation.find_record(fields)

@@ -77,7 +77,7 @@ def check_syntax(name: str, *texts: str) -> None:
 
 def prepare_rendering(
     templates: Sequence[Mapping[str, str]], seed: int, lenient: bool, truncate: bool
-) -> Callable[[Sequence[Any]], Iterator[dict[str, Any]]]:
+) -> Callable[[Sequence[object]], Iterator[dict[str, object]]]:
     """Return a function from items {id, fields, templates: numbers} to rows {examples}: see `PromptExample`.
 
     A template is a mapping of id, jinja and answer_choices. It is compiled when it is first used, within the limits of
@@ -86,7 +86,7 @@ def prepare_rendering(
     environment = _environment(lenient)
     compiled: dict[str, jinja2.Template] = {}
 
-    def render(text: str, fields: Mapping[str, Any]) -> str:
+    def render(text: str, fields: Mapping[str, object]) -> str:
         if text not in compiled:
             compiled[text] = environment.from_string(text)
         parts, size = [], 0
@@ -97,7 +97,7 @@ def prepare_rendering(
             parts.append(part)
         return "".join(parts)
 
-    def example(template: Mapping[str, str], id_: str, fields: Mapping[str, Any]) -> PromptExample:
+    def example(template: Mapping[str, str], id_: str, fields: Mapping[str, object]) -> PromptExample:
         try:
             jinja, expression = template["jinja"], template["answer_choices"]
             if truncate:
@@ -149,7 +149,7 @@ def _protected(value: Any) -> Any:
     return [_protected(item) for item in value] if isinstance(value, list) else value
 
 
-def _reason(error: Exception, fields: Mapping[str, Any]) -> str:
+def _reason(error: Exception, fields: Mapping[str, object]) -> str:
     """Say why a record cannot be rendered; an unknown field with the nearest known one."""
     unknown = _UNDEFINED.match(str(error))
     text = unknown_name("field", unknown[1], fields) if unknown else f"{type(error).__name__}: {error}"

@@ -7,7 +7,6 @@ they are plain mappings, and any other tag is refused.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -41,7 +40,7 @@ class _Loader(yaml.SafeLoader):
     """Reads plain values, and promptsource's two tags as mappings."""
 
 
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[object, object]:
     return loader.construct_mapping(node, deep=True)
 
 
@@ -63,7 +62,7 @@ def read_templates(path: Path) -> TemplateFile:
     return TemplateFile("/".join(names), tuple(sorted(templates, key=lambda each: (each.name, each.id))))
 
 
-def _read_yaml(path: Path) -> Mapping[str, Any]:
+def _read_yaml(path: Path) -> Mapping[str, object]:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise InputError(f"{path} is larger than {_MOST_BYTES >> 20} MB: it is no file of templates")

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pyarrow.compute as pc
 
@@ -167,7 +166,7 @@ def _account(work: Path, code: str, made: DatasetManifest, results: Mapping[str,
     return entry
 
 
-def _dedup(work: Path, code: str) -> dict[str, Any]:
+def _dedup(work: Path, code: str) -> dict[str, object]:
     """Settings of dedup by value, and what its audit found at and above the threshold; empty if dedup was off."""
     path = folders.dedup_report(work, code)
     if not storage.is_file(path):

@@ -116,7 +116,7 @@ def _changed_copies(batches: Iterable[pa.RecordBatch], change: Change) -> Iterat
 
 
 def _changed(
-    batches: Iterable[pa.RecordBatch], change: Change, promoted: Mapping[str, dict[str, Any]]
+    batches: Iterable[pa.RecordBatch], change: Change, promoted: Mapping[str, dict[str, object]]
 ) -> Iterator[pa.RecordBatch]:
     schema = release.schema_of(change.name)
     for batch in batches:

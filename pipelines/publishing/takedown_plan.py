@@ -133,7 +133,7 @@ def _plan_file(
 
 def promoted_rows(
     work: Path, language: release.LanguageEntry, manifest: release.ReleaseManifest, ids: frozenset[str]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, dict[str, object]]:
     """Rows of a release for these dropped copies, by id. Their text comes from the work folder, redacted as all others.
 
     Raises InputError if the release was made from another work folder, or if copies are missing there.
@@ -172,7 +172,7 @@ def promoted_rows(
     return rows
 
 
-def _lines(path: Path, ids: frozenset[str]) -> dict[str, list[dict[str, Any]]]:
+def _lines(path: Path, ids: frozenset[str]) -> dict[str, list[dict[str, object]]]:
     """The lines to cut out of some copies, by id; dedup has marked them for this case."""
     found: dict[str, list[dict[str, Any]]] = {}
     for batch in shards.read(path, ["id", "lines"]):

@@ -6,7 +6,6 @@ Arrow is imported here, so this file is imported where such a table is read.
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -123,7 +122,7 @@ def _values_of(batch: pa.RecordBatch, columns: Columns) -> list[list[object]]:
     return [*map(_values, found)]
 
 
-def _values(column: pa.Array) -> list[Any]:
+def _values(column: pa.Array) -> list[object]:
     """The values of a column; bytes that are no UTF-8 in a column of strings are replaced."""
     try:
         return list(column.to_pylist())

@@ -130,7 +130,7 @@ def cuts_of(tokenizer: Tokenizer, settings: TokensSettings, split: str) -> list[
     return [partial(varied, copy) for copy in range(settings.copies)]
 
 
-def _write_shard(source: Path, cuts: Sequence[_Cut], language: str, path: Path, width: int) -> dict[str, Any]:
+def _write_shard(source: Path, cuts: Sequence[_Cut], language: str, path: Path, width: int) -> dict[str, object]:
     """Write one shard of texts as one shard of tokens, whole or not at all; with several cuts, once for each."""
     make_folder(path.parent)
     temporary = temporary_name(path)

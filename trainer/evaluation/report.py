@@ -26,7 +26,9 @@ from trainer.settings import EvaluateSettings, MemorizationSettings
 from trainer.tokenizer.files import load_tokenizer
 
 
-def evaluate_run(run: Path | None, work: Path, languages: Sequence[str], settings: EvaluateSettings) -> dict[str, Any]:
+def evaluate_run(
+    run: Path | None, work: Path, languages: Sequence[str], settings: EvaluateSettings
+) -> dict[str, object]:
     """Measure the newest checkpoint of a run (None: that of `work`) on held-out text of `work`; write and return it.
 
     Raises InputError for another tokenizer or missing tokens.
@@ -116,7 +118,7 @@ def _verdict(model: float, counted: Mapping[str, float]) -> str:
 
 def memorization_of(
     runs: Mapping[str, tuple[Path, Path]], language: str, target: Path, settings: MemorizationSettings
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Measure what models have memorised (`runs`: name -> run folder, token folder); write and return the result.
 
     Several runs, such as before and after dedup, stand side by side in the table and the picture. Raises InputError if

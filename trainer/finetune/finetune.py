@@ -239,7 +239,7 @@ def _bits(
     return found
 
 
-def _state_of(request: FinetuneRequest, start: Start, tuning: _Tuning, sets: ExampleSets) -> dict[str, Any]:
+def _state_of(request: FinetuneRequest, start: Start, tuning: _Tuning, sets: ExampleSets) -> dict[str, object]:
     """Return what the checkpoint says of the run, as export and evaluation read it."""
     settings = request.settings
     recipe = {**as_values(settings), "lr": tuning.lr, "length": tuning.length, "schedule": "constant"}
@@ -249,7 +249,7 @@ def _state_of(request: FinetuneRequest, start: Start, tuning: _Tuning, sets: Exa
     }  # fmt: skip
 
 
-def _describe(sets: ExampleSets, tuning: _Tuning, say: Callable[[str], None]) -> dict[str, Any]:
+def _describe(sets: ExampleSets, tuning: _Tuning, say: Callable[[str], None]) -> dict[str, object]:
     """Say what is trained on what, and return it for the report."""
     trained = sum(parameter.numel() for parameter in tuning.trained)
     examples = sum(map(len, sets.train.values()))

@@ -214,7 +214,7 @@ def flex(q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, layout: Layout | None 
 
 
 @lru_cache(maxsize=2)
-def _flex(compiled: bool) -> Callable[..., Any]:
+def _flex(compiled: bool) -> Callable[..., object]:
     from torch.nn.attention.flex_attention import flex_attention
 
     return cast(Callable[..., Any], torch.compile(flex_attention) if compiled else flex_attention)

@@ -9,7 +9,7 @@ Shapes: B rows, H heads, T tokens, D width of a head.
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -54,11 +54,20 @@ class _Scores:
         return scores
 
 
+class _Context(Protocol):
+    """What autograd gives to forward and, once more, to backward."""
+
+    needs_input_grad: tuple[bool, ...]
+    saved_tensors: tuple[Tensor, ...]
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None: ...
+
+
 class _Blocks(torch.autograd.Function):
     """softmax(q k / sqrt(D) + ALiBi) v, causal."""
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, other: Tensor | None) -> Tensor:
+    def forward(ctx: _Context, q: Tensor, k: Tensor, v: Tensor, slopes: Tensor, other: Tensor | None) -> Tensor:
         rows, heads, length, width = q.shape
         scores, values = _Scores(q, k, slopes, other), _by_head(v, v.dtype)
         out = torch.empty_like(values)
@@ -81,12 +90,12 @@ class _Blocks(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: _Context, *grads: Tensor) -> tuple[Tensor | None, ...]:
         with torch.autocast("cpu", enabled=False):
             return (*_gradients(ctx.saved_tensors, grads[0]), None, None)
 
 
-def _gradients(saved: Sequence[Any], out_grad: Tensor) -> list[Tensor]:
+def _gradients(saved: Sequence[Tensor], out_grad: Tensor) -> list[Tensor]:
     """Return the gradients of q, k and v from what forward saved and the gradient of its output."""
     q, k, v, slopes, other, attended, size, *kept = saved
     scale = 1 / math.sqrt(q.shape[3])

@@ -4,7 +4,7 @@ At 64k tokens and a 64k vocabulary, all logits in float32 are 17 GB. The forward
 gradients, so nothing is computed twice: 6 V d operations per token, as for plain cross-entropy.
 """
 
-from typing import Any
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -36,11 +36,21 @@ def _to_slopes(logits: Tensor, targets: Tensor) -> Tensor:
     return losses.sum()
 
 
+class _Context(Protocol):
+    """What autograd gives to forward and, once more, to backward."""
+
+    needs_input_grad: tuple[bool, ...]
+    saved_tensors: tuple[Tensor, ...]
+    weight_dtype: torch.dtype
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None: ...
+
+
 class _LinearCrossEntropy(torch.autograd.Function):
     """Sum over tokens of -log softmax(hidden @ weight.T)[target]."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    def forward(ctx: _Context, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         wants_hidden, wants_weight = ctx.needs_input_grad[:2]
         hidden_grad = torch.empty_like(hidden) if wants_hidden else None
@@ -65,7 +75,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    def backward(ctx: _Context, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         hidden_grad, weight_grad = ctx.saved_tensors  # scaled in place; autograd refuses a second backward pass
         (scale,) = grads
         return (

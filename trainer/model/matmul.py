@@ -6,7 +6,7 @@ resumed run computes the same bits.
 """
 
 from functools import lru_cache
-from typing import Any, cast
+from typing import Protocol, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - everyone's name for it
@@ -66,17 +66,26 @@ def multiply_transposed(x: Tensor, y: Tensor) -> Tensor:
     return _onednn(y.t(), x.t()).t().contiguous()  # oneDNN copies a transposed first factor: the narrow one
 
 
+class _Context(Protocol):
+    """What autograd gives to forward and, once more, to backward."""
+
+    needs_input_grad: tuple[bool, ...]
+    saved_tensors: tuple[Tensor, ...]
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None: ...
+
+
 class _Linear(torch.autograd.Function):
     """x @ weight.T + bias; forward and both gradients by oneDNN."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: _Context, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
         return _onednn(x, weight, bias)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    def backward(ctx: _Context, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
         grad = grads[0].reshape(-1, weight.shape[0])
         for_x = _onednn(grad, weight.t()).view(x.shape) if ctx.needs_input_grad[0] else None

@@ -154,7 +154,7 @@ def _of_sums(rows: metrics.CountRows, statistic: Callable[[metrics.CountRows], f
 
 
 def _choices(
-    questions: Sequence[Question], answers: Sequence[Sequence[Likelihood]], log: list[dict[str, Any]]
+    questions: Sequence[Question], answers: Sequence[Sequence[Likelihood]], log: list[dict[str, object]]
 ) -> _Asked:
     """Count right choices: by the sum of log-likelihoods, by character, and by byte. Ties take the first."""
     sizes: Mapping[str, Callable[[str], int]] = {
@@ -184,7 +184,7 @@ def _choices(
 def _generate(
     model: CausalModel, task: Task, questions: Sequence[Question], settings: TaskSettings,
     told: tuple[Listener, _Watch],
-) -> tuple[dict[str, Score], list[dict[str, Any]], dict[str, str]]:  # fmt: skip
+) -> tuple[dict[str, Score], list[dict[str, object]], dict[str, str]]:  # fmt: skip
     """Return scores, log and signatures of a task that asks for text."""
     listener, watch = told
     prompts = [question.pairs[0][0] for question in questions]

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from html import escape
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from roots.atomic import write_text
 from roots.storage import make_folder
@@ -23,7 +22,7 @@ _STYLE = "body{font-family:sans-serif;max-width:70em;margin:2em auto}table{borde
 
 
 def write_results_page(
-    target: Path, title: str, results: Sequence[TaskResult], failed: Mapping[str, str], about: Mapping[str, Any]
+    target: Path, title: str, results: Sequence[TaskResult], failed: Mapping[str, str], about: Mapping[str, object]
 ) -> str:
     """Write tasks.json, tasks.md, tasks.html and answers/*.jsonl to `target`; return the table."""
     make_folder(target / "answers")
@@ -50,7 +49,7 @@ def write_results_page(
     return text
 
 
-def _values(result: TaskResult) -> dict[str, Any]:
+def _values(result: TaskResult) -> dict[str, object]:
     task = result.task
     scores = {
         name: {k: None if math.isnan(v) else v for k, v in asdict(score).items()}

@@ -52,7 +52,7 @@ def _tokenizer_of(digest: str, run: Path, known: Sequence[Path]) -> Tokenizer:
     raise InputError(f"the tokenizer of {run} is not beside it: name it with --tokenizer")
 
 
-def _special(place: Path, tokenizer: Tokenizer, config: dict[str, Any]) -> tuple[int, list[int]]:
+def _special(place: Path, tokenizer: Tokenizer, config: dict[str, object]) -> tuple[int, list[int]]:
     """Return the token that begins a text without context, and those that end one."""
     named = read_configuration(place / "tokenizer_config.json")
     found: dict[str, int] = {}

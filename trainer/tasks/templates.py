@@ -38,20 +38,20 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset({"*", "**", "%"})
 
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+    def call_binop(self, context: Context, operator: str, left: object, right: object) -> object:
         """Calculate, unless it repeats or formats a text. Raises SecurityError."""
         plain = all(isinstance(value, int | float) for value in (left, right))
         if not plain or operator == "**":
             raise SecurityError(f"a template may not use {operator} here")
         return super().call_binop(context, operator, left, right)
 
-    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+    def is_safe_attribute(self, obj: object, attr: str, value: object) -> bool:
         """Return whether a template may see an attribute: of texts, only the listed methods."""
         if isinstance(obj, str | bytes) and attr not in _TEXT_METHODS:
             return False
         return super().is_safe_attribute(obj, attr, value)
 
-    def wrap_str_format(self, value: Any) -> None:
+    def wrap_str_format(self, value: object) -> None:
         """Leave `format` to `is_safe_attribute`, which refuses it: a width in it makes a text of any length."""
 
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:

@@ -180,7 +180,7 @@ def compare_tokenizers(
     parallel: Mapping[str, Sequence[str]],
     treebanks: Sequence[Path] = (),
     monolingual: Mapping[str, Tokenizer] | None = None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Measure several tokenizers on the same text; return plain values, for `render_comparison` and for JSON.
 
     With `monolingual` (language -> a tokenizer of that language alone, of the same size) the tokens of the parallel

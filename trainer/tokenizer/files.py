@@ -110,7 +110,7 @@ def find_end_token(tokenizer: Tokenizer, file: Path, wanted: str = "") -> tuple[
     return name if isinstance(name, str) and name else file.resolve().parent.name, end, known[end]
 
 
-def read_configuration(path: Path) -> dict[str, Any]:
+def read_configuration(path: Path) -> dict[str, object]:
     """The object in a JSON file; empty if there is no file, or no object in it. Raises InputError for other files."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))

@@ -28,7 +28,7 @@ def read_log(run: Path) -> list[dict[str, Any]]:
     return [found for found in map(_read_line, lines) if found is not None]
 
 
-def _read_line(text: str) -> dict[str, Any] | None:
+def _read_line(text: str) -> dict[str, object] | None:
     """Return the values of one line of a log, or None if it is not whole."""
     try:
         found = json.loads(text)
@@ -131,7 +131,7 @@ class Journal:
             self._board.close()
 
 
-def _board(run: Path) -> Any:
+def _board(run: Path) -> object:
     """Return TensorBoard's writer. Raises SettingsError if it is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter

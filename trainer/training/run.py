@@ -110,7 +110,7 @@ def _try_lock(file: IO[str]) -> bool:
     return True
 
 
-def _differences(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+def _differences(held: Mapping[str, object], wanted: Mapping[str, object]) -> list[str]:
     """Name every setting of a run that differs from a checkpoint's, with both values; the tokens are free."""
     found = []
     for group, values in sorted(wanted.items()):

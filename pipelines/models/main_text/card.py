@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -26,7 +25,7 @@ _BAD = 0.5  # F1 below which a page counts as lost
 
 def train_main_text(
     samples: Iterable[Sample], texts: TextsByLabel, target: Path, settings: MainTextTraining
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Train a model, measure its like on pages of other sites, and write it with its card. Returns the card.
 
     The same pages and settings make the same bytes. Raises InputError for too few pages.

@@ -42,11 +42,11 @@ def read_samples(pages: Sequence[Path], gold: Sequence[Path]) -> Iterator[Sample
         yield from _from_package(path) if path.name.endswith(_PACKAGES) else _from_archive(path, known)
 
 
-def _is_full(row: Mapping[str, Any]) -> bool:
+def _is_full(row: Mapping[str, object]) -> bool:
     return str(row.get("kind", "full")).partition("(")[0] == "full"
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
+def _rows(path: Path) -> Iterator[dict[str, object]]:
     try:
         with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
             for line in lines:
@@ -55,7 +55,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
         raise InputError(f"cannot read the gold rows of {path}: {error}") from None
 
 
-def _from_archive(path: Path, known: Mapping[str, dict[str, Any]]) -> Iterator[Sample]:
+def _from_archive(path: Path, known: Mapping[str, dict[str, object]]) -> Iterator[Sample]:
     for record in read_records(path, Limits()):
         row = known.get((record.id or "").strip("<>")) or known.get(record.url or "")
         if row is not None and record.problem is None:
