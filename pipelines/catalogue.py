@@ -106,7 +106,7 @@ class Source:
     def over(self, values: _Groups) -> dict[str, dict[str, object]]:
         """Settings by group, with those of the source over them."""
         tables = {f"{name}_column": column for name, column in self.field.items()}
-        own = {"source": tables | ({"form": self.form} if self.form else {})}
+        own = {"source": tables | ({"table_form": self.form} if self.form else {})}
         return {
             group: {**values.get(group, {}), **own.get(group, {}), **self.settings.get(group, {})}
             for group in {**values, **own, **self.settings}

@@ -134,7 +134,7 @@ class Extract(ExtractSettings, Stage):
             "bounds": bounds,
             "tables": asdict(self.tables),
             "dense": dense,
-            "learned": (self.main_text_model, self.content),
+            "learned": (self.main_text_model, self.content, self.form),
         }
         limits = Limits(self.cpu_seconds, self.memory_bytes)
         for found in guarded(PAGES, arguments, places, limits, preload(self.extractor)):

@@ -103,7 +103,7 @@ def choose(page: Page, judged: Floats, whole: bool = False) -> Choice:
     taken[order[: best + 1]] = True
     if whole:
         taken |= judged >= _PAGE_LEAST
-    _take_whole(page.blocks, page.nodes, _parts(page.blocks, page.nodes)[:, 3].copy(), taken)
+    _take_whole(page.blocks, page.nodes, places_of(page.blocks, page.nodes)[:, 3].copy(), taken)
     _take_once(page, taken)
     return Choice(taken, float(scores[best]), float(chars[taken].sum() / held[-1]))
 
@@ -142,7 +142,7 @@ def _take_once(page: Page, taken: Mask) -> None:
 
 def text_of(page: Page, taken: Mask) -> str:
     """The text of the blocks that are taken: a line each, `- ` before an item, `| a | b |` for a row of data."""
-    parts = _parts(page.blocks, page.nodes)
+    parts = places_of(page.blocks, page.nodes)
     lines: list[str] = []
     cells: list[str] = []
     row = cell = -1
@@ -169,7 +169,7 @@ def _as_row(cells: list[str]) -> str:
 
 
 @compiled
-def _parts(blocks: Ints, nodes: Ints) -> Ints:
+def places_of(blocks: Ints, nodes: Ints) -> Ints:
     """Of each block its row and cell in a table of data, whether it begins an item, and the node of its table or
     preformatted text; -1 for none; (B, 4).
     """

@@ -20,6 +20,7 @@ QUICK = "resiliparse"
 FALLBACK = QUICK  # of the learned engine, where its model is unsure
 UNSURE = f"{LEARNED}, {FALLBACK}"  # in the column `extractor`: the other engine's text
 CONTENTS = ("text", "page")  # the article or thread alone; all content but menus, adverts and the like
+FORMS = ("text", "markdown")  # lines of plain text; Markdown with headings, lists, quotes, tables, code, formulas
 PAGES = "pipelines.extraction.page:pages"  # the guarded process's work, by name so that nothing is imported here
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from filters.main_text.choose import choose, text_of
 from filters.main_text.layout import Page
 from filters.main_text.scan import scan
+from pipelines.extraction.markdown import markdown_of
 from pipelines.extraction.markup import readable
 from pipelines.models.main_text.files import load_main_text
 
@@ -26,9 +27,10 @@ class Found:
 class Learned:
     """The engine with its model. The same page always gives the same text."""
 
-    def __init__(self, model: str = "", content: str = "text") -> None:
+    def __init__(self, model: str = "", content: str = "text", form: str = "text") -> None:
         self._model = load_main_text(model)
         self._whole = content == "page"
+        self._write = markdown_of if form == "markdown" else text_of
 
     def __call__(self, html: str) -> str | None:
         """The main text of a page; None if there is none."""
@@ -44,7 +46,7 @@ class Learned:
         if best < _NOTHING:
             return Found("", True, 0.0, False)
         choice = choose(page, judged, self._whole)
-        return Found(text_of(page, choice.taken), best >= _UNSURE, choice.share, False)
+        return Found(self._write(page, choice.taken), best >= _UNSURE, choice.share, False)
 
     def blocks(self, html: str) -> list[tuple[str, float, bool]]:
         """All blocks of a page in order: the text, the model's answer from 0 to 1, and whether it is taken."""

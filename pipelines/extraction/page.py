@@ -61,8 +61,8 @@ class Extracted(NamedTuple):
     share: float | None = None  # of the page's characters, where the learned engine chose them
 
 
-def find_engine(name: str, model: str = "", content: str = "text") -> Engine:
-    """Return the engine of that name; the learned one with its model and what it takes for content.
+def find_engine(name: str, model: str = "", content: str = "text", form: str = "text") -> Engine:
+    """Return the engine of that name; the learned one with its model, what it takes for content, and its form.
 
     Raises SettingsError for an unknown name.
     """
@@ -70,7 +70,7 @@ def find_engine(name: str, model: str = "", content: str = "text") -> Engine:
     if name == LEARNED:
         from pipelines.extraction.learned import Learned
 
-        return Learned(model, content)
+        return Learned(model, content, form)
     if name == QUICK:
         return resiliparse
     from pipelines.extraction.tree_engines import ENGINES
@@ -84,13 +84,13 @@ def pages(
     bounds: Mapping[str, Any],
     tables: Mapping[str, str],
     dense: bool = False,
-    learned: tuple[str, str] = ("", "text"),
+    learned: tuple[str, str, str] = ("", "text", "text"),
 ) -> Callable[[Sequence[tuple[int, int]]], Iterator[Row]]:
     """Return the work of a guarded child: a function from places to one row a record.
 
     A place is the number of an archive and an offset in it; both ascend. A row has `text`, `engine` and `drop`: None,
     or the reason why there is no text; of a document also what it states of itself, and `page_starts`. `dense`: see
-    `records.read_at`; `learned`: the model and the content of the learned engine.
+    `records.read_at`; `learned`: the model, the content and the form of the learned engine.
     """
     engine = find_engine(extractor, *learned)
     limits, columns = Bounds(**bounds), TableSettings(**tables)

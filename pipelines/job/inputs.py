@@ -104,7 +104,7 @@ def shards_of_sources(
 def _part_bytes(settings: Mapping[str, Mapping[str, object]]) -> int:
     """How much of an archive is in a shard: all, where its form is given, since it is cut by the form of its bytes."""
     index = build(IndexSettings, settings.get("index", {}), "index")
-    return sys.maxsize if _tables(settings).form else index.part_bytes
+    return sys.maxsize if _tables(settings).table_form else index.part_bytes
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 from filters.language import DEFAULT_SET as DEFAULT_BOUNDS
 from filters.language import Language
 from pipelines.archives.limits import Limits
-from pipelines.extraction.extractors import CONTENTS, DEFAULT, PLAIN, Bounds, check_extractor
+from pipelines.extraction.extractors import CONTENTS, DEFAULT, FORMS, LEARNED, PLAIN, Bounds, check_extractor
 from pipelines.sources.layouts import TableSettings
 from roots.errors import unknown_name
 from roots.settings import ASIDE
@@ -51,6 +51,7 @@ class ExtractSettings(TableSettings, LanguageIdSettings):
 
     extractor: str = DEFAULT  # how main text is found: `roots run --help` names all
     content: str = CONTENTS[0]  # of a page, by the learned extractor: "text", or "page" for all but menus and the like
+    form: str = FORMS[0]  # of main text by the learned extractor: "text", or "markdown"
     # a model of the learned extractor by path (`roots extractor train`); empty: ours
     main_text_model: str = field(default="", metadata=ASIDE)
     language_score: float = (
@@ -71,6 +72,10 @@ class ExtractSettings(TableSettings, LanguageIdSettings):
         check_extractor(self.extractor)
         if self.content not in CONTENTS:
             raise ValueError(unknown_name("content", self.content, CONTENTS))
+        if self.form not in FORMS:
+            raise ValueError(unknown_name("form of main text", self.form, FORMS))
+        if self.form != FORMS[0] and self.extractor != LEARNED:
+            raise ValueError(f"form = {self.form!r} is for the extractor {LEARNED}, not for {self.extractor}")
         if self.plain not in PLAIN:
             raise ValueError(unknown_name("way to take plain text", self.plain, PLAIN))
         if not 0 <= self.gate_score <= 1 or not 0 <= self.language_score <= 1:

@@ -175,6 +175,7 @@ class _Extraction:
     limits: Limits
     tables: Mapping[str, str]
     content: str
+    form: str
 
     @classmethod
     def of(cls, entry: StageEntry) -> "_Extraction":
@@ -183,7 +184,9 @@ class _Extraction:
         bounds = Bounds(**{each.name: values[each.name] for each in fields(Bounds) if each.name in values})
         tables = {each.name: values[each.name] for each in fields(TableSettings) if each.name in values}
         limits = Limits(values["cpu_seconds"], values["memory_bytes"])
-        return cls(values["extractor"], bounds, limits, tables, values.get("content", "text"))
+        return cls(
+            values["extractor"], bounds, limits, tables, values.get("content", "text"), values.get("form", "text")
+        )
 
     def texts(self, archive: Path, offsets: Sequence[int]) -> list[str | None]:
         """The text of the record at each offset of an archive; None if it cannot be extracted."""
@@ -192,7 +195,7 @@ class _Extraction:
             "extractor": self.extractor,
             "bounds": asdict(self.bounds),
             "tables": self.tables,
-            "learned": ("", self.content),
+            "learned": ("", self.content, self.form),
         }
         order = sorted(range(len(offsets)), key=lambda place: offsets[place])
         texts: list[str | None] = [None] * len(offsets)

@@ -134,7 +134,7 @@ class TableSettings:
     url_column: str = ""  # with its address
     date_column: str = ""  # with its date
     license_column: str = ""  # with its licence
-    form: str = ""  # of a table, if bytes and name do not show it: jsonl, csv, tsv, text, parquet ...
+    table_form: str = ""  # of a table, if bytes and name do not show it: jsonl, csv, tsv, text, parquet ...
     # the configuration of a data set of the Hub that has several
     config: str = field(default="", metadata=ASIDE)
     split: str = "file"  # documents of plain text: "file" is one a file; "blank" ends them at blank lines
@@ -147,8 +147,8 @@ class TableSettings:
     def __post_init__(self) -> None:
         if self.layout and self.layout not in LAYOUTS:
             raise SettingsError(unknown_name("layout", self.layout, LAYOUTS))
-        if self.form and self.form not in _FORMS:
-            raise SettingsError(unknown_name("form of a table", self.form, _FORMS))
+        if self.table_form and self.table_form not in _FORMS:
+            raise SettingsError(unknown_name("form of a table", self.table_form, _FORMS))
         if self.split not in ("file", "blank"):
             raise ValueError(f"split is file or blank, not {self.split!r}")
 

@@ -102,7 +102,7 @@ def find_table(path: Path, settings: TableSettings) -> Table | None:
 
     Raises InputError for a table without a column of text, or without a row.
     """
-    form = (settings.form if path.is_file() else "") or _form_of(path)
+    form = (settings.table_form if path.is_file() else "") or _form_of(path)
     if form is None:
         return None
     return Table(path, form, find_layout(_columns(path, form), settings, str(path)), settings)
