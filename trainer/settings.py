@@ -140,6 +140,28 @@ class TaskSettings:
 
 
 @dataclass(frozen=True)
+class GenerateSettings:
+    """How text is generated."""
+
+    tokens: int = 128  # of a continuation, at most
+    temperature: float = 0.0  # 0 takes the likeliest token
+    top_k: int = 0  # draw from this many likeliest tokens; 0 is all
+    top_p: float = 1.0  # draw from the likeliest tokens whose chances sum up to this
+    samples: int = 1  # continuations of each prompt
+    seed: int = 0  # of the draws; each prompt and sample has draws of its own
+    stop: tuple[str, ...] = ()  # texts that end a continuation
+    length: int = 2_048  # tokens that the model sees at once
+
+    def __post_init__(self) -> None:
+        if min(self.tokens, self.samples) < 1 or self.length <= self.tokens:
+            raise ValueError("tokens and samples must be at least 1, and length above tokens")
+        if min(self.temperature, self.top_k, self.seed) < 0 or not 0 < self.top_p <= 1:
+            raise ValueError("temperature, top_k and seed must be at least 0, top_p above 0 and at most 1")
+        if self.samples > 1 and not self.temperature:
+            raise ValueError("samples above 1 need a temperature above 0: the likeliest text is always the same")
+
+
+@dataclass(frozen=True)
 class ExportSettings:
     """The name of the model, its licence, and its formats."""
 

@@ -90,6 +90,7 @@ _SECTIONS = (
         {
             "prompts": "Makes prompted examples of labelled records by templates, or of ready pairs.",
             "finetune": "Fine-tunes a model on prompts: only targets count, and the best checkpoint stays.",
+            "generate": "Continues prompts by a model: a run, an export, or another causal model.",
         },
     ),
 )

@@ -1,4 +1,4 @@
-"""Commands after pre-training: prompts, finetune.
+"""Commands after pre-training: prompts, finetune, generate.
 
 Settings are built before slow modules are imported, so that a mistake is answered at once.
 """
@@ -91,4 +91,48 @@ def _finetune(
     finetune_model(FinetuneRequest(model, chains, weights, target, tokenizer, tokens, settings), click.echo)
 
 
-COMMANDS: dict[str, click.Command] = {"prompts": _prompts, "finetune": _finetune}
+@click.command("generate")
+@click.argument("model", type=FOLDER)
+@click.argument("texts", nargs=-1, metavar="[PROMPT]...")
+@click.option("--prompts", "file", type=click.Path(allow_dash=True, path_type=Path),
+              help="File of prompts: one a line, or JSON lines with `prompt`; - reads standard input.")  # fmt: skip
+@click.option("--tokenizer", type=_ANY_PATH, default=None, help="Of a run that does not lie beside its own.")
+@click.option("--tokens", type=int, help="Length of a continuation, at most. [default: 128]")
+@click.option(
+    "--temperature", type=float, help="0 takes the likeliest token, 1 draws as the model thinks. [default: 0]"
+)
+@click.option("--top-k", type=int, help="Draw from this many likeliest tokens. [default: all]")
+@click.option("--top-p", type=float, help="Draw from the likeliest tokens whose chances sum up to this. [default: 1]")
+@click.option("--samples", type=int, help="Continuations of each prompt. [default: 1]")
+@click.option("--seed", type=int, help="Of the draws: the same seed gives the same text. [default: 0]")
+@click.option("--stop", multiple=True, metavar="TEXT", help="A text that ends a continuation. Repeat it to name more.")
+@click.option("--json", "target", type=FILE, help="Write JSON lines with prompt, sample and text.")
+@settings_options
+@show_errors
+def _generate(
+    model: Path,
+    texts: tuple[str, ...],
+    file: Path | None,
+    tokenizer: Path | None,
+    target: Path | None,
+    options: RunOptions,
+    **given: object,
+) -> None:
+    """Continues prompts by a model: a run, an export, or another causal model.
+
+    \b
+    Example:
+      roots generate work/fr/model "Le chat"
+      roots generate work/fr/model --prompts prompts.txt --temperature 0.8 --samples 3 --json out.jsonl
+    """
+    from trainer.settings import GenerateSettings
+
+    settings = options.build(GenerateSettings, "generate", {}, **given)
+    from pipelines.cli.generate import read_prompts, write_texts
+    from trainer.generate import GenerateRequest
+
+    request = GenerateRequest(model, read_prompts(texts, file), (tokenizer,) if tokenizer else (), settings)
+    write_texts(request, target)
+
+
+COMMANDS: dict[str, click.Command] = {"prompts": _prompts, "finetune": _finetune, "generate": _generate}

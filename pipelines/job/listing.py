@@ -39,6 +39,7 @@ _OTHERS = {
     "finetune": "trainer.finetune.settings:FinetuneSettings",
     "evaluate": f"{_TRAINER}:EvaluateSettings",
     "tasks": f"{_TRAINER}:TaskSettings",
+    "generate": f"{_TRAINER}:GenerateSettings",
     "export": f"{_TRAINER}:ExportSettings",
     "ablate": f"{_TRAINER}:AblateSettings",
     "memorization": f"{_TRAINER}:MemorizationSettings",

@@ -124,6 +124,7 @@ class Sampling:
     temperature: float = 0.8  # 0 takes the likeliest token
     top_k: int = 50  # draw from this many likeliest tokens; 0 is all
     banned: tuple[int, ...] = field(default=())  # ids that are never drawn
+    top_p: float = 1.0  # draw from the likeliest tokens whose chances sum up to this (nucleus sampling, Holtzman 2020)
 
 
 class AlibiLM(nn.Module):
@@ -217,21 +218,30 @@ class AlibiLM(nn.Module):
             logits = self.step(tokens, cache).float()
             if sampling.banned:
                 logits[:, list(sampling.banned)] = -torch.inf
-            tokens = _draw(logits, sampling, generator)
+            tokens = draw(logits, sampling, [generator])
             made.append(tokens)
             if stop is not None and stop(tokens[:, 0]):
                 break
         return torch.cat(made, dim=1) if made else prompt[:, :0]
 
 
-def _draw(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> Tensor:
-    """Draw one token per row, (B, 1)."""
+def draw(logits: Tensor, sampling: Sampling, generators: Sequence[torch.Generator]) -> Tensor:
+    """Draw one token per row, (B, 1), by one generator for all rows or by one for each."""
     if sampling.temperature == 0:
         return logits.argmax(-1, keepdim=True)
     if sampling.top_k:
         kept = logits.topk(min(sampling.top_k, logits.shape[-1])).values[:, -1:]
         logits = logits.masked_fill(logits < kept, -torch.inf)
-    return torch.multinomial((logits / sampling.temperature).softmax(-1), 1, generator=generator)
+    chances = (logits / sampling.temperature).softmax(-1)
+    if sampling.top_p < 1:
+        ordered = chances.sort(-1, descending=True)
+        beyond = ordered.values.cumsum(-1) - ordered.values >= sampling.top_p
+        chances = chances.masked_fill(torch.zeros_like(beyond).scatter(-1, ordered.indices, beyond), 0)
+    if len(generators) == 1:
+        return torch.multinomial(chances, 1, generator=generators[0])
+    return torch.cat([torch.multinomial(row, 1, generator=own) for row, own in zip(chances, generators, strict=True)])[
+        :, None
+    ]
 
 
 def empty_model(

@@ -14,7 +14,7 @@ from torch import Tensor
 from roots.errors import InputError
 from trainer.model import checkpoint
 from trainer.model.decoder import empty_model
-from trainer.tasks.score import CausalModel, OurModel, Pass, TokenRequest, padded
+from trainer.tasks.score import CausalModel, Draw, OurModel, Pass, TokenRequest, padded
 from trainer.tokenizer.files import END_ID, load_tokenizer, read_configuration, tokenizer_digest
 
 _TOKENS = 2_048  # of one batch of another architecture, padding included
@@ -106,12 +106,12 @@ class _OtherModel(CausalModel):
         """Return the states, which are logits already."""
         return states
 
-    def continue_tokens(self, prompts: Tensor, count: int, done: Callable[[Tensor], bool]) -> Tensor:
-        """Take the likeliest token again and again; all is read each time, for the caches of transformers differ."""
+    def continue_tokens(self, prompts: Tensor, count: int, done: Callable[[Tensor], bool], draw: Draw) -> Tensor:
+        """Draw one token after another; all is read each time, for the caches of transformers differ."""
         tokens = prompts.to(self.model.device)
         for _ in range(count):
             logits = self.model(input_ids=tokens, use_cache=False).logits[:, -1]
-            tokens = torch.cat([tokens, logits.argmax(-1, keepdim=True)], dim=1)
+            tokens = torch.cat([tokens, draw(logits.float()).to(tokens.device)], dim=1)
             if done(tokens[:, prompts.shape[1] :].cpu()):
                 break
         return tokens[:, prompts.shape[1] :].cpu()

@@ -21,6 +21,7 @@ from trainer.model.decoder import AlibiLM
 _LOGITS = 1 << 22  # held at once
 _ROW = 256  # tokens of a row that holds several requests; a longer request has a row of its own
 
+Draw = Callable[[Tensor], Tensor]  # logits (B, V) -> tokens (B, 1)
 Pass = tuple[Tensor, list[tuple[int, list[int]]]]  # states (N, d); requests, and where the counted tokens are predicted
 
 
@@ -56,8 +57,8 @@ class CausalModel(ABC):
         """Return the logits (N, V) of states (N, d)."""
 
     @abstractmethod
-    def continue_tokens(self, prompts: Tensor, count: int, done: Callable[[Tensor], bool]) -> Tensor:
-        """Return the likeliest continuation (B, at most `count`) of prompts (B, T); `done` sees it after each token."""
+    def continue_tokens(self, prompts: Tensor, count: int, done: Callable[[Tensor], bool], draw: Draw) -> Tensor:
+        """Return a continuation (B, at most `count`) of prompts (B, T); `done` sees it after each token."""
 
     def requests(self, pairs: Sequence[tuple[str, str]]) -> list[TokenRequest]:
         """Cut contexts and continuations into tokens as lm-evaluation-harness does.
@@ -133,18 +134,39 @@ class CausalModel(ABC):
 
     @torch.no_grad()
     def generate(
-        self, prompts: Sequence[str], count: int, stops: Sequence[str], say: Callable[[int], None] = lambda done: None
+        self,
+        prompts: Sequence[str],
+        count: int,
+        stops: Sequence[str],
+        say: Callable[[int], None] = lambda done: None,
+        draw_for: Callable[[Sequence[int]], Draw] = lambda numbers: likeliest,
+        watch: Callable[[str], None] | None = None,
     ) -> list[str]:
-        """Return the likeliest continuation of each prompt: at most `count` tokens, up to a stop text or an end."""
+        """Return the continuation of each prompt: at most `count` tokens, up to a stop text or an end.
+
+        `draw_for` gives how the next tokens are drawn for the prompts of these numbers; by default they are the
+        likeliest. `watch` is given the text of a single prompt after each token.
+        """
         room = max(1, self.longest - count)
         cut = [[*each.ids[-room:]] or [self.prefix] for each in self.tokenizer.encode_batch(list(prompts))]
         found: dict[int, str] = {}
         for batch in _equal_lengths(cut):
             rows = torch.tensor([cut[at] for at in batch])
-            made = self.continue_tokens(rows, count, lambda newest: all(self._ended(r, stops) for r in newest.tolist()))
+            made = self.continue_tokens(rows, count, self._watcher(stops, watch), draw_for(batch))
             found |= {at: self._text(row, stops) for at, row in zip(batch, made.tolist(), strict=True)}
             say(len(found))
         return [found[at] for at in range(len(prompts))]
+
+    def _watcher(self, stops: Sequence[str], watch: Callable[[str], None] | None) -> Callable[[Tensor], bool]:
+        """Return a function that shows the first row, and says whether all rows have ended."""
+
+        def done(newest: Tensor) -> bool:
+            rows = newest.tolist()
+            if watch is not None:
+                watch(self._text(rows[0], stops))
+            return all(self._ended(row, stops) for row in rows)
+
+        return done
 
     def _text(self, ids: Sequence[int], stops: Sequence[str]) -> str:
         """Return generated tokens as text, up to an end or a stop text."""
@@ -159,6 +181,11 @@ class CausalModel(ABC):
             return True
         text: str = self.tokenizer.decode(list(ids), skip_special_tokens=True)
         return any(stop in text for stop in stops if stop)
+
+
+def likeliest(logits: Tensor) -> Tensor:
+    """Return the likeliest token of each row."""
+    return logits.argmax(-1, keepdim=True)
 
 
 def _equal_lengths(rows: Sequence[Sequence[int]], most: int = 32) -> Iterator[list[int]]:
@@ -251,12 +278,12 @@ class OurModel(CausalModel):
         """Multiply with the head."""
         return F.linear(states, self.model.head)
 
-    def continue_tokens(self, prompts: Tensor, count: int, done: Callable[[Tensor], bool]) -> Tensor:
-        """Take the likeliest token again and again, from a cache."""
+    def continue_tokens(self, prompts: Tensor, count: int, done: Callable[[Tensor], bool], draw: Draw) -> Tensor:
+        """Draw one token after another, from a cache."""
         cache = self.model.new_cache()
         tokens, made = prompts.to(self.model.head.device), prompts[:, :0]
         for _ in range(count):
-            tokens = self.model.step(tokens, cache).argmax(-1, keepdim=True)
+            tokens = draw(self.model.step(tokens, cache).float()).to(tokens.device)
             made = torch.cat([made, tokens.cpu()], dim=1)
             if done(made):
                 break
