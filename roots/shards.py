@@ -327,6 +327,21 @@ def read_stream(path: Path) -> Iterator[pa.RecordBatch]:
             yield from reader
 
 
+def read_stream_at(path: Path, numbers: frozenset[int] | None) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """The batches of a final shard with these numbers, None for all: (number, batch).
+
+    Other batches are stepped over without unpacking them. Raises ShardError as `read_stream` does.
+    """
+    with _readable(path, "`roots shard`"):
+        opened = storage.open_binary(path) if storage.is_remote(path) else pa.memory_map(str(path))
+        with opened as file:
+            messages = pa.ipc.MessageReader.open_stream(file)
+            schema = pa.ipc.read_schema(messages.read_next_message())
+            for number, message in enumerate(messages):
+                if numbers is None or number in numbers:
+                    yield number, pa.ipc.read_record_batch(message, schema)
+
+
 def read(path: Path, columns: Sequence[str] | None = None, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
     """All rows of one shard, kept or dropped, in order, in batches of at most `rows`."""
     shard = open_shard(path)

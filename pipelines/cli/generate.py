@@ -46,7 +46,7 @@ def _prompt_of(line: str, file: Path, number: int) -> str:
     return prompt
 
 
-def write_texts(request: GenerateRequest, target: Path | None) -> None:
+def print_texts(request: GenerateRequest, target: Path | None) -> None:
     """Continue the prompts of a request, and print the texts or write them to a file of JSON lines."""
     count = len(request.prompts) * request.settings.samples
     if target is None and count == 1 and sys.stdout.isatty():

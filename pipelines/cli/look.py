@@ -1,4 +1,4 @@
-"""Commands that look at a run and change nothing: plan, status, why, dropped, verify, settings."""
+"""Commands that look at a run and change nothing: plan, status, why, find, dropped, verify, settings."""
 
 import sys
 from pathlib import Path
@@ -13,6 +13,7 @@ from pipelines.cli.options import (
     WORK,
     Place,
     RunOptions,
+    run_options,
     settings_options,
     show_errors,
 )
@@ -77,6 +78,37 @@ def _why(document: str, work: Path, code: str, page: Path | None, model: str) ->
     if page:
         write_page(work, document, page, code, model)
         click.echo(f"The blocks of the page are in {page}")
+
+
+@click.command("find")
+@click.argument("place", metavar="WORK-OR-RELEASE", type=Place())
+@click.argument("text")
+@ONE_OF_ALL
+@click.option("--limit", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Documents shown.")
+@click.option("--html", type=FILE, metavar="FILE", help="Write an HTML file of the text and all passages.")
+@click.option("--json", "target", type=FILE, metavar="FILE", help="Write all that was found, one line of JSON a text.")
+@run_options
+@show_errors
+def _find(
+    place: Path, text: str, code: str, limit: int, html: Path | None, target: Path | None, options: RunOptions
+) -> None:
+    """Names the documents that hold a text, or parts of it.
+
+    @FILE reads the text from a file; of a .jsonl, such as `roots generate --json` writes, each line's `text` is looked
+    for. The exit code is 1 where nothing was found.
+
+    \b
+    Example:
+      roots find work "a passage of a hundred letters or more ..."
+      roots find release @text.txt --html found.html
+    """
+    from pipelines.cli.find import read_texts, show_findings
+    from pipelines.fingerprints.find import find_texts
+
+    texts = read_texts(text)
+    with options.progress() as progress:
+        found = find_texts(place, texts, options.make_executor(), code, progress)
+    sys.exit(show_findings(found, str(place), limit, (html, target)))
 
 
 @click.command("dropped")
@@ -191,6 +223,7 @@ COMMANDS: dict[str, click.Command] = {
     "plan": _plan,
     "status": _status,
     "why": _why,
+    "find": _find,
     "dropped": _dropped,
     "verify": _verify,
     "settings": _settings,

@@ -128,11 +128,11 @@ def _generate(
     from trainer.settings import GenerateSettings
 
     settings = options.build(GenerateSettings, "generate", {}, **given)
-    from pipelines.cli.generate import read_prompts, write_texts
+    from pipelines.cli.generate import print_texts, read_prompts
     from trainer.generate import GenerateRequest
 
     request = GenerateRequest(model, read_prompts(texts, file), (tokenizer,) if tokenizer else (), settings)
-    write_texts(request, target)
+    print_texts(request, target)
 
 
 COMMANDS: dict[str, click.Command] = {"prompts": _prompts, "finetune": _finetune, "generate": _generate}
