@@ -79,7 +79,7 @@ def test_pointers_hold_no_text_and_no_replaced_value(released, pointers):
 
 def test_the_example_has_cut_lines_and_replaced_spans(released):
     rows = [row for path in released[0].glob("data/*/*.parquet") for row in pq.read_table(path).to_pylist()]
-    assert any(row["lines"] for row in rows)
+    assert {line["rule"] for row in rows for line in row["lines"]} > {"passage"}
     assert any(row["pii"] for row in rows)
 
 
@@ -173,14 +173,19 @@ def test_a_rebuild_does_not_bring_back_what_was_taken_down(released, tmp_path):
 
     folder = tmp_path / "release"
     shutil.copytree(released[0], folder)
-    row = pq.read_table(next(folder.glob("data/*/train*.parquet"))).to_pylist()[0]
-    takedown(folder, parse_requests([f"id:{row['id']}"]), TakedownSettings(signed_off_by="A"), Serial())
+    rows = [row for path in sorted(folder.glob("data/*/*.parquet")) for row in pq.read_table(path).to_pylist()]
+    cut = {row["id"] for row in rows if any(line["rule"] == "passage" for line in row["lines"])}
+    taken = next(row["id"] for row in rows if row["id"] not in cut)
+    takedown(folder, parse_requests([f"id:{taken}"]), TakedownSettings(signed_off_by="A"), Serial())
     make_pointers(folder, tmp_path / "p", Serial())
     secret = str(released[1]) if released[1].name else ""
     rebuild(tmp_path / "p", tmp_path / "again", [CRAWL], RebuildSettings(secret), Serial())
     assert list(release.check_files(tmp_path / "again")) == []
+    left = {name: data for name, data in state(folder).items() if not name.startswith("takedowns/")}
+    assert state(tmp_path / "again") == left
     ids = {r["id"] for p in (tmp_path / "again").glob("data/*/*.parquet") for r in pq.read_table(p).to_pylist()}
-    assert row["id"] not in ids
+    assert taken not in ids
+    assert cut & ids == cut != set()
 
 
 def _as_arc(path: Path, target: Path) -> None:
