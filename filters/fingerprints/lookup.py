@@ -16,7 +16,8 @@ from filters.fingerprints.letters import Letters, letters_of
 from filters.fingerprints.winnowing import Prints, winnow
 from filters.near_duplicates.shingle_tables import SCRIPTS_WITHOUT_SPACES
 from filters.text.characters import IDEOGRAPH, classes
-from filters.text.words import Hashes
+from filters.text.compiled import compiled
+from filters.text.words import Hashes, Offsets
 
 LEAST, LEAST_DENSE = 100, 40  # letters of a run that is found; the second in scripts without spaces
 _GRAMS = {LEAST: 50, LEAST_DENSE: 20}
@@ -54,9 +55,20 @@ def _without_spaces() -> npt.NDArray[np.bool_]:
 
 def leasts_of(letters: Letters) -> npt.NDArray[np.int64]:
     """Letters of a run that is found in each text: LEAST_DENSE if half of it is in scripts without spaces."""
-    dense = np.concatenate(([0], np.cumsum(_without_spaces()[letters.units & _CODE])))
-    held = dense[letters.offsets[1:]] - dense[letters.offsets[:-1]]
+    held = _count_marked(letters.units, letters.offsets, _without_spaces())
     return np.where(2 * held >= np.maximum(1, np.diff(letters.offsets)), LEAST_DENSE, LEAST)
+
+
+@compiled
+def _count_marked(
+    units: npt.NDArray[np.uint32], offsets: Offsets, table: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.int64]:
+    """How many letters of each text are of code points that the table marks."""
+    found = np.zeros(len(offsets) - 1, np.int64)
+    for text in range(len(offsets) - 1):
+        for at in range(offsets[text], offsets[text + 1]):
+            found[text] += table[units[at] & _CODE]
+    return found
 
 
 def _prints_of(letters: Letters, least: int) -> Prints:

@@ -1,4 +1,4 @@
-"""What `roots find` reads and prints."""
+"""What `roots find` reads and prints, and what `roots decontaminate` prints."""
 
 import json
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from pipelines.fingerprints.decontaminate import SetReport, leak_lines
 from pipelines.fingerprints.find import Finding
 from pipelines.fingerprints.page import find_page, found_lines, summary
 from roots.atomic import write_text
@@ -56,6 +57,16 @@ def show_findings(found: Sequence[Finding], place: str, limit: int, files: tuple
         write_text(target, "".join(lines))
         click.echo(f"All that was found is in {target}")
     return 0 if any(finding.documents for finding in found) else 1
+
+
+def show_leaks(found: Sequence[SetReport], target: Path | None) -> int:
+    """Print which items of evaluation sets were found, and write all to a file if one is named; 1 if there are any."""
+    for line in leak_lines(found):
+        click.echo(line)
+    if target:
+        write_text(target, json.dumps([each.as_values() for each in found], indent=1, ensure_ascii=False) + "\n")
+        click.echo(f"Every item is in {target}")
+    return 1 if any(each.found for each in found) else 0
 
 
 def _as_values(finding: Finding) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Commands that look at a run and change nothing: plan, status, why, find, dropped, verify, settings."""
+"""Commands that look at a run and change nothing: plan, status, why, find, decontaminate, dropped, verify, settings."""
 
 import sys
 from pathlib import Path
@@ -109,6 +109,39 @@ def _find(
     with options.progress() as progress:
         found = find_texts(place, texts, options.make_executor(), code, progress)
     sys.exit(show_findings(found, str(place), limit, (html, target)))
+
+
+@click.command("decontaminate")
+@click.argument("place", metavar="WORK-OR-RELEASE", type=Place())
+@click.option("--against", multiple=True, required=True, type=click.Path(exists=True, path_type=Path), metavar="PATH",
+              help="Evaluation set: JSONL, JSON, Parquet, Arrow, CSV or TSV, or a folder of them.")  # fmt: skip
+@click.option("--columns", default="", metavar="NAME,NAME", help="Columns of CSV or TSV without a row of names.")
+@ONE_OF_ALL
+@click.option(
+    "--json", "target", type=FILE, metavar="FILE", help="Write every item that was found, with its documents."
+)
+@run_options
+@show_errors
+def _decontaminate(
+    place: Path, against: tuple[Path, ...], columns: str, code: str, target: Path | None, options: RunOptions
+) -> None:
+    """Reports which texts of evaluation sets stand in the dataset.
+
+    A text may differ in case, punctuation and single words. What is too short to judge is counted apart. Nothing is
+    removed: `roots takedown` removes documents. The exit code is 1 where something was found.
+
+    \b
+    Example:
+      roots decontaminate work --against evals/
+      roots decontaminate release --against test.jsonl --json leaks.json
+    """
+    from pipelines.cli.find import show_leaks
+    from pipelines.fingerprints.decontaminate import find_evaluation_leaks
+
+    with options.progress() as progress:
+        names = [name for name in columns.split(",") if name]
+        found = find_evaluation_leaks(place, against, options.make_executor(), code, progress, names)
+    sys.exit(show_leaks(found, target))
 
 
 @click.command("dropped")
@@ -224,6 +257,7 @@ COMMANDS: dict[str, click.Command] = {
     "status": _status,
     "why": _why,
     "find": _find,
+    "decontaminate": _decontaminate,
     "dropped": _dropped,
     "verify": _verify,
     "settings": _settings,

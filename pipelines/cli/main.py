@@ -34,6 +34,7 @@ _SECTIONS = (
             "status": "Prints how far each language is, and which shards are missing.",
             "why": "Prints the path of one document, and why it was kept or dropped.",
             "find": "Names the documents that hold a text, or parts of it.",
+            "decontaminate": "Reports which texts of evaluation sets stand in the dataset.",
             "dropped": "Prints what was dropped: counts by reason, and some documents with their numbers.",
             "verify": "Checks that every row is accounted for and every byte is as written.",
             "settings": "Prints every setting with its default and meaning, as a TOML file.",

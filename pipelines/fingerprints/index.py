@@ -64,7 +64,7 @@ class _FindIndex(Stage):
     def make(self, name: str, sources: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         """Make the index of one file."""
         found, rows = [], []
-        for batch in _read(sources[0]):
+        for batch in documents_of(sources[0]):
             found.append(keys_of_batch(batch["text"]))
             rows.append(batch.num_rows)
         batches = -(-len(found) // _MOST_BLOCKS) or 1
@@ -79,7 +79,8 @@ class _FindIndex(Stage):
             yield pa.RecordBatch.from_pylist([row], schema=self.schema)
 
 
-def _read(path: Path) -> Iterator[pa.RecordBatch]:
+def documents_of(path: Path) -> Iterator[pa.RecordBatch]:
+    """All documents of a final shard or of a file of a release."""
     return shards.read_stream(path) if path.suffix == ".arrow" else release.read_parquet(path, ["id", "url", "text"])
 
 
@@ -89,7 +90,7 @@ def index_corpus(place: Path, language: str, executor: Executor, progress: Progr
     Raises InputError for a folder that is neither, or holds nothing of the language.
     """
     found: list[CorpusFile] = []
-    for target, paths in _corpus(place, language):
+    for target, paths in corpus_files(place, language, _FOLDER):
         plan: Plan = {f"{name}.parquet": [path] for name, path in paths.items()}
         run(_FindIndex(), plan, target, executor, progress)
         head = target.parent.name if target.name == _FOLDER else ""
@@ -100,8 +101,11 @@ def index_corpus(place: Path, language: str, executor: Executor, progress: Progr
     return found
 
 
-def _corpus(place: Path, language: str) -> Iterator[tuple[Path, Mapping[str, Path]]]:
-    """The folders of indexes of a corpus, each with the files it is about by name."""
+def corpus_files(place: Path, language: str, kind: str) -> Iterator[tuple[Path, Mapping[str, Path]]]:
+    """The folders in which a stage `kind` stores what it finds in a corpus, each with the files it is about by name.
+
+    Raises InputError for a folder that is no work folder or release, or holds nothing of the language.
+    """
     if storage.is_file(place / "README.md") and storage.is_file(place / "manifest.json"):
         names = [name for name in sorted(release.read_release_manifest(place)["files"]) if name.startswith("data/")]
         chosen = {name.removeprefix("data/"): place / name for name in names if name.endswith(".parquet")}
@@ -110,7 +114,7 @@ def _corpus(place: Path, language: str) -> Iterator[tuple[Path, Mapping[str, Pat
         if not chosen:
             of = f" of {language}: name the language as its folder, such as fra_Latn" if language else ""
             raise InputError(f"the release {place} has no data{of}")
-        yield place.with_name(f"{place.name}.{_FOLDER}"), chosen
+        yield place.with_name(f"{place.name}.{kind}"), chosen
         return
     codes = [code for code in languages_in(place, language) if storage.is_file(place / code / "manifest.json")]
     if not codes:
@@ -118,7 +122,7 @@ def _corpus(place: Path, language: str) -> Iterator[tuple[Path, Mapping[str, Pat
     for code in codes:
         target = folder(place, code, "shard")
         names = sorted(read_dataset(place, code)["shards"])
-        yield place / code / _FOLDER, {name: target / name for name in names}
+        yield place / code / kind, {name: target / name for name in names}
 
 
 def batches_with(file: CorpusFile, keys: Sequence[int]) -> list[int]:
@@ -148,6 +152,6 @@ def batches_of_file(file: CorpusFile, numbers: Sequence[int] | None = None) -> I
     if file.path.suffix == ".arrow":
         batches = shards.read_stream_at(file.path, wanted)
     else:
-        every = enumerate(_read(file.path))
+        every = enumerate(documents_of(file.path))
         batches = ((number, batch) for number, batch in every if wanted is None or number in wanted)
     yield from ((starts[number], batch) for number, batch in batches)
