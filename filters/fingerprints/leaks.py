@@ -20,7 +20,7 @@ from filters.text.compiled import compiled
 from filters.text.words import Hashes
 
 _SIMILAR = 0.75  # of an item that is in a text; below, stock sentences of clean text are taken for items
-_SHORT, _SHORT_SIMILAR = 60, 0.85  # letters of a short item, and what it asks for
+_SHORT, _SHORT_SIMILAR = 60, 0.8  # letters of a short item, and what it asks for
 _JUDGED = {LEAST: 40, LEAST_DENSE: 16}  # letters of an item that can be judged; the second in scripts without spaces
 _GRAM = {LEAST: 16, LEAST_DENSE: 6}
 _WINDOW = 5  # any run of gram + window - 1 letters leads to an item
