@@ -66,7 +66,8 @@ class JobResult:
             if self.job.sources:
                 yield from ["", *account_lines(read_dataset(self.job.work, self.job.code).get("sources", {}))]
             yield f"\nThe dataset is in {self.job.dataset}"
-            yield f"To see what became of a page: roots why URL --work {self.job.work}"
+            yield f"To see what became of a document: roots why ADDRESS --work {self.job.work}"
+            yield f"To see what was dropped: roots dropped {self.job.work} --lang {self.job.code}"
 
     def warnings(self) -> Iterator[str]:
         """What must not be overlooked: documents that no engine reads; that none was kept, with the chief reason."""
