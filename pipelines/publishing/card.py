@@ -14,13 +14,18 @@ from pipelines.extraction.extractors import unsure_lines
 from pipelines.job.languages import is_program
 from pipelines.job.stages import STAGES
 from pipelines.publishing.card_head import LICENSE_FILE, Code, card_table, code, escape, make_head
+from pipelines.publishing.croissant import write_croissant
 from pipelines.release import LanguageEntry, ReleaseManifest
 from roots.atomic import write_text
 
 
 def write_release_card(release: Path, manifest: ReleaseManifest) -> None:
-    """Write README.md of a release; also LICENSE.md if the licence is `other` and no link names its text."""
+    """Write README.md and croissant.json of a release.
+
+    LICENSE.md is written, too, if the licence is `other` and no link names its text.
+    """
     write_text(release / "README.md", _make_card(manifest))
+    write_croissant(release, manifest, _citation(manifest))
     if manifest["settings"]["license"] == "other" and not manifest["settings"]["license_link"]:
         write_text(release / LICENSE_FILE, "\n".join(_license_text(manifest)))
 
@@ -349,12 +354,17 @@ def _history(manifest: ReleaseManifest) -> Iterator[str]:
     yield ""
     yield "## Citation"
     yield ""
+    yield "```bibtex"
+    yield _citation(manifest)
+    yield "```"
+
+
+def _citation(manifest: ReleaseManifest) -> str:
+    """How to cite the release, as BibTeX."""
     name = _plain(manifest["name"])
     key = re.sub(r"\W", "", name).lower()
-    yield "```bibtex"
-    citation = manifest["settings"]["citation"].replace("```", "")
-    yield citation or f"@misc{{{key},\n  title = {{{name}}},\n  version = {{{manifest['version']}}}\n}}"
-    yield "```"
+    given = str(manifest["settings"]["citation"]).replace("```", "")
+    return given or f"@misc{{{key},\n  title = {{{name}}},\n  version = {{{manifest['version']}}}\n}}"
 
 
 _SECTIONS = (_what_it_is, _how_to_load, _processing, _drops, _duplicates, _personal_data, _limits, _sources, _history)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pipelines import release
 from pipelines.publishing.card_head import LICENSE_FILE
+from pipelines.publishing.croissant import CROISSANT_FILE
 from pipelines.publishing.settings import PushSettings
 from roots.errors import InputError, PublishError, PushError, SettingsError
 from roots.retry import hub_error
@@ -113,7 +114,7 @@ def _send(
         done += sum(entries[name]["bytes"] for name in names)
         if progress:
             progress(names[-1], done, total)
-    small = [name for name in ("README.md", LICENSE_FILE, "manifest.json") if (folder / name).is_file()]
+    small = [name for name in ("README.md", LICENSE_FILE, CROISSANT_FILE, "manifest.json") if (folder / name).is_file()]
     small += sorted(f"takedowns/{path.name}" for path in folder.glob("takedowns/*.json"))
     old = sorted(name for name in remote if name.startswith(_OURS) and name not in entries and name not in small)
     before = repository.last_commit()

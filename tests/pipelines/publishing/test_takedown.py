@@ -78,7 +78,7 @@ def test_requested_documents_are_removed_and_other_files_stay_the_same(folder, t
     after = state(folder)
     changed = {name for name in before if before[name] != after[name]}
     assert len([name for name in changed if name.startswith("data/")]) == 1 < len([n for n in before if "data/" in n])
-    assert changed <= {*diff["files"], "manifest.json", "README.md"}
+    assert changed <= {*diff["files"], "manifest.json", "README.md", "croissant.json"}
     assert list(release.check_files(folder)) == []
     assert diff["removed"] == [digest(row["id"])]
     assert diff["proof"]["found"] == 0
