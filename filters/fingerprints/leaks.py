@@ -26,6 +26,7 @@ _GRAM = {LEAST: 16, LEAST_DENSE: 6}
 _WINDOW = 5  # any run of gram + window - 1 letters leads to an item
 _LETTERS_A_SEED = 60  # of an item, for which one gram in the text is asked: a similar one has ten times as many
 _LONGEST = 4000  # letters of an item that are aligned; of a longer one its first ones
+_MOST_PLACES = 8  # of an item in a text that are aligned, those with most grams in common first
 _MOST_ITEMS = 64  # that have one gram: more is a stock phrase
 _FILTER_BITS = 24
 
@@ -98,7 +99,8 @@ def find_leaks(items: Items, texts: pa.Array) -> tuple[list[Leak], Letters]:
         units = letters.units[letters.offsets[text] : letters.offsets[text + 1]]
         wanted = items.text_of(item)
         best = Leak(text, item, 0.0, 0, 0)
-        for begin in sorted(begins[text, item]):
+        tried = sorted(begins[text, item].items(), key=lambda each: (-each[1], each[0]))
+        for begin, _ in tried[:_MOST_PLACES]:
             slack = max(16, len(wanted) // 2)
             low = max(0, begin - slack)
             edits, start, stop = _align(wanted, units[low : begin + len(wanted) + 2 * slack])
