@@ -52,10 +52,10 @@ train: language $(VENV)/.dev ## a small model on the dataset of `make pipeline`:
 language:
 	@test -n "$(CODES)" || { echo "Say which language: make $(firstword $(MAKECMDGOALS)) LANG=fr  (several: LANG=\"fr sw yo\")" >&2; exit 2; }
 
-# Three processes, so that none needs more than 1.5 GB: filters compile passes, pipelines load Arrow's data sets, and the
-# trainer trains models. The files of tests/ itself parse all our source.
+# Four processes, so that none needs more than 1.5 GB: filters compile passes, pipelines load Arrow's data sets, the
+# trainer trains models, and the files of tests/ itself parse all our source.
 TESTS = $(BIN)/pytest --ignore=tests/trainer --ignore=tests/pipelines --ignore-glob='tests/test_*.py' && \
-	$(BIN)/pytest tests/pipelines && $(BIN)/pytest tests/trainer tests/test_*.py
+	$(BIN)/pytest tests/pipelines && $(BIN)/pytest tests/trainer && $(BIN)/pytest tests/test_*.py
 test: $(VENV)/.dev ## all tests
 	$(TESTS)
 
